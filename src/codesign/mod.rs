@@ -1,0 +1,1 @@
+//! Code signatures: from bytes to facts and problems, without any I/O.
