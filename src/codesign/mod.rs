@@ -1,1 +1,14 @@
 //! Code signatures: from bytes to facts and problems, without any I/O.
+
+pub mod check;
+pub mod facts;
+pub mod hash;
+pub mod roots;
+
+pub use check::{FileCheck, Limits, is_macho};
+pub use facts::{
+    Anchor, CodeFacts, CodeFlags, DirectoryFacts, EmbeddedFacts, Note, Place, Problem, ProblemCode,
+    SignatureState, SliceFacts, SpecialSlot, slot,
+};
+pub use hash::{HashType, Hasher};
+pub use roots::Roots;

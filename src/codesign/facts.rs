@@ -1,0 +1,567 @@
+//! What is known about the signature of one Mach-O file: plain data, without bytes or I/O.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::hash::HashType;
+
+/// What a signature is worth, weakest first, so that `min` gives the weakest of several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SignatureState {
+    /// The structure cannot be parsed.
+    Malformed,
+    /// It was parsed, and it does not hold.
+    Broken,
+    /// It could not be read whole: an error, a limit, or a change while reading.
+    Unreadable,
+    /// There is no signature at all.
+    Unsigned,
+    /// It holds, and names no signer.
+    Adhoc,
+    /// It holds, and its signer's chain ends in one of the given roots.
+    Signed,
+}
+
+impl SignatureState {
+    /// The word for it, as the tables show it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::Broken => "broken",
+            Self::Unreadable => "unreadable",
+            Self::Unsigned => "unsigned",
+            Self::Adhoc => "adhoc",
+            Self::Signed => "signed",
+        }
+    }
+
+    /// True for the states whose code directory may lend its identifiers:
+    /// [`Signed`](Self::Signed) and [`Adhoc`](Self::Adhoc).
+    pub fn holds(self) -> bool {
+        matches!(self, Self::Signed | Self::Adhoc)
+    }
+}
+
+impl fmt::Display for SignatureState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Declares each problem once: its variant, its word, and its one-sentence meaning.
+macro_rules! problem_codes {
+    ($($variant:ident $word:literal $meaning:literal)*) => {
+        /// What a problem is about, for files and bundles alike.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum ProblemCode {
+            $(#[doc = $meaning] $variant,)*
+        }
+
+        impl ProblemCode {
+            /// Every code, in the order of the checks.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word for it, as the tables show it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// What it means, in one sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)* }
+            }
+        }
+    };
+}
+
+problem_codes! {
+    Unreadable "unreadable" "A part that the verdict needs could not be read."
+    Limit "limit" "A limit of size, count or depth was reached, so the verdict is incomplete."
+    FileChanged "file_changed" "The file changed while it was being read."
+    FatHeader "fat_header" "The universal header is damaged: unknown, duplicate, overlapping or out-of-bounds slices, or bytes that belong to no slice."
+    MachHeader "mach_header" "The Mach-O header of a slice is damaged or contradicts the universal header."
+    LoadCommand "load_command" "The load commands are damaged, or the one that places the signature does not put it at the end of the slice."
+    Superblob "superblob" "The container of the signature's parts is damaged."
+    CodeDirectory "code_directory" "A code directory is damaged, or the code directories contradict each other."
+    CodeLimit "code_limit" "A code directory does not cover the code up to the signature."
+    PageHash "page_hash" "A page of the code is not the one that was signed."
+    InfoPlist "info_plist" "The Info.plist is not the one that was signed, or one that was signed is missing."
+    Requirements "requirements" "The internal requirements are not the ones that were signed, or are damaged or missing."
+    Entitlements "entitlements" "The entitlements are not the ones that were signed, are missing, or differ between their XML and their DER form."
+    EmbeddedComponent "embedded_component" "Another part of the signature, such as a launch constraint, is not the one that was signed, or is missing."
+    Cms "cms" "The cryptographic signature is damaged, or is not a signature over these code directories."
+    Chain "chain" "The certificates do not lead from a code-signing certificate to one of Apple's roots."
+    TeamIdentifier "team_identifier" "The team identifier is not the one in the signer's certificate."
+    Timestamp "timestamp" "The secure timestamp does not hold, or a certificate was not valid at its time."
+    BundleLayout "bundle_layout" "The bundle is not laid out as a signed bundle must be: stray files beside Contents, or an Info.plist or executable that is no regular file."
+    ResourceDirectory "resource_directory" "The list of sealed resources (CodeResources) is not the one that was signed, or one that was signed is missing."
+    Seal "seal" "The list of sealed resources is damaged or of a version too weak to hold."
+    SealRules "seal_rules" "The rules of the seal leave out what Apple's rules do not let it leave out, or cannot be evaluated."
+    ResourceModified "resource_modified" "A sealed file has other content."
+    ResourceAdded "resource_added" "A file stands in the sealed part of the bundle that the seal does not list."
+    ResourceMissing "resource_missing" "A sealed file or symlink is missing."
+    SymlinkAltered "symlink_altered" "A sealed symlink points elsewhere, or something else stands in its place."
+    NestedCode "nested_code" "Code inside the bundle is not signed, does not hold, or is not the code that was sealed."
+    ExtendedAttribute "xattr" "A resource fork, Finder information or an AppleDouble file, which a signed bundle must not carry."
+}
+
+impl fmt::Display for ProblemCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where a problem stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// The file or bundle as a whole.
+    Whole,
+    /// An offset in bytes from the beginning of the file.
+    Offset(u64),
+    /// A path relative to the bundle, as the bytes on disk.
+    Path(Vec<u8>),
+}
+
+/// One way in which a signature fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// What it is about.
+    pub code: ProblemCode,
+    /// How weak it makes the signature: [`Malformed`](SignatureState::Malformed),
+    /// [`Broken`](SignatureState::Broken) or [`Unreadable`](SignatureState::Unreadable).
+    pub weakens_to: SignatureState,
+    /// The slice's architecture, when it concerns one slice of a Mach-O file.
+    pub slice: Option<Cow<'static, str>>,
+    /// Where.
+    pub place: Place,
+    /// One line for a person to read.
+    pub detail: Cow<'static, str>,
+}
+
+impl Problem {
+    /// A structure that cannot be parsed.
+    pub fn malformed(
+        code: ProblemCode,
+        place: Place,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::new(code, SignatureState::Malformed, place, detail)
+    }
+
+    /// Something that was parsed and does not hold.
+    pub fn broken(code: ProblemCode, place: Place, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(code, SignatureState::Broken, place, detail)
+    }
+
+    /// Something that could not be read or judged whole.
+    pub fn unreadable(
+        code: ProblemCode,
+        place: Place,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self::new(code, SignatureState::Unreadable, place, detail)
+    }
+
+    /// The same problem, said of the slice of that architecture.
+    #[must_use]
+    pub fn in_slice(mut self, architecture: impl Into<Cow<'static, str>>) -> Self {
+        self.slice = Some(architecture.into());
+        self
+    }
+
+    fn new(
+        code: ProblemCode,
+        weakens_to: SignatureState,
+        place: Place,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            code,
+            weakens_to,
+            slice: None,
+            place,
+            detail: detail.into(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code.as_str())?;
+        if let Some(slice) = &self.slice {
+            write!(f, " [{slice}]")?;
+        }
+        match &self.place {
+            Place::Whole => {}
+            Place::Offset(offset) => write!(f, " at {offset:#x}")?,
+            Place::Path(path) => write!(f, " at {}", String::from_utf8_lossy(path))?,
+        }
+        write!(f, ": {}", self.detail)
+    }
+}
+
+/// Something worth saying about a signature that is no failure: slack behind
+/// it, a part that is not bound, a certificate that has expired since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Where.
+    pub place: Place,
+    /// One line for a person to read.
+    pub text: Cow<'static, str>,
+}
+
+/// What the signer's certificate chain ends in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Anchor {
+    /// Apple's own code: the root is Apple's and the intermediate is Apple's code-signing CA.
+    Apple,
+    /// A Developer ID certificate of Apple's.
+    DeveloperId,
+    /// A certificate of the Mac App Store, or of its TestFlight.
+    AppStore,
+    /// A chain that does not verify, or that ends in a root that is not Apple's. A chain that
+    /// does verify but whose leaf is of none of the kinds above, such as
+    /// an Apple Development certificate, which Apple issues to any of its accounts, is here too;
+    /// its state stays [`SignatureState::Signed`].
+    Untrusted,
+    /// There is no certificate: unsigned or ad hoc.
+    None,
+}
+
+impl Anchor {
+    /// The word for it, as the tables show it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Apple => "apple",
+            Self::DeveloperId => "developer_id",
+            Self::AppStore => "app_store",
+            Self::Untrusted => "untrusted",
+            Self::None => "none",
+        }
+    }
+}
+
+impl fmt::Display for Anchor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The flags of a code directory, as `CSCommon.h` (`SecCodeSignatureFlags`) numbers them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CodeFlags(pub u32);
+
+impl CodeFlags {
+    /// `adhoc`: there is no signer.
+    pub const ADHOC: Self = Self(0x2);
+    /// `library-validation`: only Apple's or the same team's code may be loaded.
+    pub const LIBRARY_VALIDATION: Self = Self(0x2000);
+    /// `runtime`: the hardened runtime.
+    pub const RUNTIME: Self = Self(0x1_0000);
+    /// `linker-signed`: the linker made the signature, nobody signed on purpose.
+    pub const LINKER_SIGNED: Self = Self(0x2_0000);
+
+    /// True when all of `other`'s flags are set.
+    pub fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// Numbers of special slots, as in a code directory: its slot −1 is number 1 here.
+///
+/// Source: `codedirectory.h` of Apple's Security.
+pub mod slot {
+    /// The Info.plist: of the bundle for a bundle's main executable, else of the section
+    /// `__TEXT,__info_plist`.
+    pub const INFO_PLIST: u32 = 1;
+    /// The internal requirements.
+    pub const REQUIREMENTS: u32 = 2;
+    /// `_CodeSignature/CodeResources` of the bundle.
+    pub const RESOURCE_DIRECTORY: u32 = 3;
+    /// Application-specific; nothing uses it.
+    pub const APPLICATION: u32 = 4;
+    /// Entitlements in XML.
+    pub const ENTITLEMENTS: u32 = 5;
+    /// Data of the disk representation (a disk image's header; not in Mach-O files).
+    pub const REP_SPECIFIC: u32 = 6;
+    /// Entitlements in DER.
+    pub const ENTITLEMENTS_DER: u32 = 7;
+    /// Launch constraint on the code itself.
+    pub const LAUNCH_CONSTRAINT_SELF: u32 = 8;
+    /// Launch constraint on the parent process.
+    pub const LAUNCH_CONSTRAINT_PARENT: u32 = 9;
+    /// Launch constraint on the responsible process.
+    pub const LAUNCH_CONSTRAINT_RESPONSIBLE: u32 = 10;
+    /// Constraint on the libraries that may be loaded.
+    pub const LIBRARY_CONSTRAINT: u32 = 11;
+}
+
+/// A digest that a code directory holds for one special slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpecialSlot {
+    /// The slot's number, as in [`slot`].
+    pub slot: u32,
+    /// The digest, of [`DirectoryFacts::hash_type`]. Never all zeros: that means not bound, and
+    /// such a slot is left out.
+    pub digest: Vec<u8>,
+}
+
+/// One code directory of a slice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryFacts {
+    /// Where it begins, in bytes from the beginning of the file.
+    pub offset: u64,
+    /// Its slot in the SuperBlob: 0, or 0x1000 and up for the alternate ones.
+    pub slot: u32,
+    /// Its version, such as 0x20400.
+    pub version: u32,
+    /// Its flags.
+    pub flags: CodeFlags,
+    /// The hash of its pages and special slots.
+    pub hash_type: HashType,
+    /// Its identifier.
+    pub identifier: String,
+    /// Its team identifier; `""` without one.
+    pub team_identifier: String,
+    /// The first 20 bytes of the hash of it, by its own hash type.
+    pub cdhash: [u8; 20],
+    /// Size of a page in bytes; 0 when all the code is one page.
+    pub page_size: u64,
+    /// Number of its page hashes.
+    pub pages: u32,
+    /// Bytes of the slice that its pages cover.
+    pub code_limit: u64,
+    /// The special slots that are bound, by number.
+    pub special_slots: Vec<SpecialSlot>,
+}
+
+impl DirectoryFacts {
+    /// The digest bound for a special slot, numbered as in [`slot`].
+    pub fn special_slot(&self, slot: u32) -> Option<&[u8]> {
+        self.special_slots
+            .iter()
+            .find(|s| s.slot == slot)
+            .map(|s| s.digest.as_slice())
+    }
+}
+
+/// What is known of the entitlements and requirements that the signature carries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EmbeddedFacts {
+    /// Length in bytes of the internal requirements' blob.
+    pub requirements: Option<u64>,
+    /// The entitlements' XML, without its blob header; capped in length.
+    pub entitlements: Option<Vec<u8>>,
+    /// Length in bytes of the entitlements' DER blob.
+    pub entitlements_der: Option<u64>,
+}
+
+/// One slice of a Mach-O file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SliceFacts {
+    /// The architecture as `lipo -archs` names it: `arm64e`, `x86_64`.
+    pub architecture: Cow<'static, str>,
+    /// Where the slice begins in the file, in bytes.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub size: u64,
+    /// The Mach-O file type (`MH_EXECUTE` is 2, `MH_BUNDLE` 8); 0 when the header cannot be read.
+    pub file_type: u32,
+    /// What the slice would be if it had no problem: [`Unsigned`](SignatureState::Unsigned),
+    /// [`Adhoc`](SignatureState::Adhoc) or [`Signed`](SignatureState::Signed).
+    pub claim: SignatureState,
+    /// Every code directory that could be parsed, in order of slot.
+    pub directories: Vec<DirectoryFacts>,
+    /// Which of [`directories`](Self::directories) decides: the one with the best hash.
+    pub best: Option<usize>,
+    /// What else the signature carries.
+    pub embedded: EmbeddedFacts,
+    /// The section `__TEXT,__info_plist`, when there is one and the limits allow it.
+    pub info_plist: Option<Vec<u8>>,
+    /// Common names of the chain, leaf to root, when the CMS and the chain verify.
+    pub authority: Vec<String>,
+    /// The leaf's common name as found, verified or not; `""` without one.
+    pub claimed_signer: String,
+    /// What the chain ends in.
+    pub anchor: Anchor,
+    /// Time of the secure timestamp, when it verifies, in seconds of Unix time.
+    pub signing_time: Option<i64>,
+    /// Libraries that it loads (`LC_LOAD_DYLIB` and its kin), as written; capped in number and length.
+    pub dylibs: Vec<String>,
+    /// Its run paths (`LC_RPATH`), as written; capped likewise.
+    pub rpaths: Vec<String>,
+    /// What does not hold.
+    pub problems: Vec<Problem>,
+    /// What is worth saying besides.
+    pub notes: Vec<Note>,
+}
+
+impl SliceFacts {
+    /// The state: what it claims, or what its worst problem weakens it to.
+    pub fn state(&self) -> SignatureState {
+        weakest(self.claim, &self.problems)
+    }
+
+    /// The code directory that decides, verified or not.
+    pub fn directory(&self) -> Option<&DirectoryFacts> {
+        self.directories.get(self.best?)
+    }
+
+    /// The signing identifier as found; `""` without one.
+    pub fn identifier(&self) -> &str {
+        self.directory().map_or("", |d| &d.identifier)
+    }
+
+    /// The team identifier as found; `""` without one.
+    pub fn team_identifier(&self) -> &str {
+        self.directory().map_or("", |d| &d.team_identifier)
+    }
+
+    /// The cdhash as found.
+    pub fn cdhash(&self) -> Option<[u8; 20]> {
+        self.directory().map(|d| d.cdhash)
+    }
+
+    /// The flags as found.
+    pub fn flags(&self) -> CodeFlags {
+        self.directory().map_or(CodeFlags::default(), |d| d.flags)
+    }
+
+    /// The signer's common name, only when the state is [`Signed`](SignatureState::Signed).
+    pub fn signer(&self) -> Option<&str> {
+        if self.state() != SignatureState::Signed {
+            return None;
+        }
+        self.authority.first().map(String::as_str)
+    }
+
+    /// True when some code directory binds the special slot, numbered as in [`slot`].
+    pub fn binds(&self, slot: u32) -> bool {
+        self.directories
+            .iter()
+            .any(|d| d.special_slot(slot).is_some())
+    }
+
+    /// True when `content` is what every code directory binds for the special slot; false when
+    /// one of them binds other content or, while another binds it, nothing.
+    ///
+    /// A slot that no directory binds matches nothing: ask [`binds`](Self::binds) first.
+    pub fn matches(&self, slot: u32, content: &[u8]) -> bool {
+        !self.directories.is_empty()
+            && self.directories.iter().all(|d| {
+                d.special_slot(slot)
+                    .is_some_and(|digest| d.hash_type.digest(content) == digest)
+            })
+    }
+
+    /// The Mach-O file type in a word: `execute`, `dylib`, `bundle`.
+    pub fn file_type_name(&self) -> &'static str {
+        match self.file_type {
+            1 => "object",
+            2 => "execute",
+            3 => "fvmlib",
+            4 => "core",
+            5 => "preload",
+            6 => "dylib",
+            7 => "dylinker",
+            8 => "bundle",
+            9 => "dylib_stub",
+            10 => "dsym",
+            11 => "kext_bundle",
+            12 => "fileset",
+            _ => "unknown",
+        }
+    }
+}
+
+/// What is known about one Mach-O file.
+///
+/// The slots that bind what stands outside of the file, the Info.plist and CodeResources, are
+/// not judged yet: for a main executable of a bundle the bundle's check compares them by
+/// [`SliceFacts::matches`]; for a file on its own call [`judge_standalone`](Self::judge_standalone).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CodeFacts {
+    /// Its slices, in file order.
+    pub slices: Vec<SliceFacts>,
+    /// True for a universal file, even one with a single slice.
+    pub universal: bool,
+    /// Problems of the file as a whole.
+    pub problems: Vec<Problem>,
+    /// What is worth saying of the file as a whole.
+    pub notes: Vec<Note>,
+}
+
+impl CodeFacts {
+    /// The weakest state of the file's slices and of its own problems.
+    pub fn state(&self) -> SignatureState {
+        let slices = self.slices.iter().map(SliceFacts::state).min();
+        weakest(slices.unwrap_or(SignatureState::Malformed), &self.problems)
+    }
+
+    /// The slice whose state is the weakest, the first of equals.
+    pub fn weakest_slice(&self) -> Option<&SliceFacts> {
+        self.slices.iter().min_by_key(|s| s.state())
+    }
+
+    /// The architectures in file order, as in `arm64e,x86_64`.
+    pub fn architectures(&self) -> String {
+        let names: Vec<&str> = self
+            .slices
+            .iter()
+            .map(|s| s.architecture.as_ref())
+            .collect();
+        names.join(",")
+    }
+
+    /// Every problem, the file's own first, then those of each slice.
+    pub fn all_problems(&self) -> impl Iterator<Item = &Problem> {
+        self.problems
+            .iter()
+            .chain(self.slices.iter().flat_map(|s| &s.problems))
+    }
+
+    /// Judges the slots −1 and −3 of a file that is no main executable of a bundle: −1 must be
+    /// the section `__TEXT,__info_plist`, and −3 cannot be bound.
+    pub fn judge_standalone(&mut self) {
+        for slice in &mut self.slices {
+            judge_standalone(slice);
+        }
+    }
+}
+
+fn judge_standalone(slice: &mut SliceFacts) {
+    let place = Place::Offset(slice.offset);
+    let say = |code, detail: &'static str| {
+        Problem::broken(code, place.clone(), detail).in_slice(slice.architecture.clone())
+    };
+    let mut problems = Vec::new();
+    match (&slice.info_plist, slice.binds(slot::INFO_PLIST)) {
+        (Some(plist), true) if !slice.matches(slot::INFO_PLIST, plist) => {
+            problems.push(say(
+                ProblemCode::InfoPlist,
+                "the section __info_plist is not the signed one",
+            ));
+        }
+        (None, true) => problems.push(say(
+            ProblemCode::InfoPlist,
+            "an Info.plist is signed, and the file holds none; it belongs to a bundle",
+        )),
+        (Some(_), false) if !slice.directories.is_empty() => slice.notes.push(Note {
+            place: place.clone(),
+            text: "the section __info_plist is not bound as Info.plist".into(),
+        }),
+        _ => {}
+    }
+    if slice.binds(slot::RESOURCE_DIRECTORY) {
+        problems.push(say(
+            ProblemCode::ResourceDirectory,
+            "sealed resources are signed, and the file has none; it belongs to a bundle",
+        ));
+    }
+    slice.problems.extend(problems);
+}
+
+/// The state that `problems` leave of `claim`.
+pub fn weakest(claim: SignatureState, problems: &[Problem]) -> SignatureState {
+    problems.iter().map(|p| p.weakens_to).fold(claim, Ord::min)
+}
