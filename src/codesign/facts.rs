@@ -90,19 +90,26 @@ problem_codes! {
     Entitlements "entitlements" "The entitlements are not the ones that were signed, are missing, or differ between their XML and their DER form."
     EmbeddedComponent "embedded_component" "Another part of the signature, such as a launch constraint, is not the one that was signed, or is missing."
     Cms "cms" "The cryptographic signature is damaged, or is not a signature over these code directories."
+    CdhashAttribute "cdhash_attribute" "The code directories are not those that the signer listed: one was changed, added or taken away."
+    DigestCoverage "digest_coverage" "The code directory that decides is not covered by the cryptographic signature."
     Chain "chain" "The certificates do not lead from a code-signing certificate to one of Apple's roots."
     TeamIdentifier "team_identifier" "The team identifier is not the one in the signer's certificate."
     Timestamp "timestamp" "The secure timestamp does not hold, or a certificate was not valid at its time."
+    SlicesDiffer "slices_differ" "The slices of a universal file are signed by different signers or teams."
     BundleLayout "bundle_layout" "The bundle is not laid out as a signed bundle must be: stray files beside Contents, or an Info.plist or executable that is no regular file."
+    MainExecutable "main_executable" "The main executable is missing, is no Mach-O file, or is not a plain name inside the bundle."
     ResourceDirectory "resource_directory" "The list of sealed resources (CodeResources) is not the one that was signed, or one that was signed is missing."
-    Seal "seal" "The list of sealed resources is damaged or of a version too weak to hold."
+    Seal "seal" "The list of sealed resources is damaged."
+    WeakSeal "weak_seal" "The list of sealed resources is of version 1 alone, which is too weak to hold."
     SealRules "seal_rules" "The rules of the seal leave out what Apple's rules do not let it leave out, or cannot be evaluated."
     ResourceModified "resource_modified" "A sealed file has other content."
     ResourceAdded "resource_added" "A file stands in the sealed part of the bundle that the seal does not list."
     ResourceMissing "resource_missing" "A sealed file or symlink is missing."
     SymlinkAltered "symlink_altered" "A sealed symlink points elsewhere, or something else stands in its place."
     NestedCode "nested_code" "Code inside the bundle is not signed, does not hold, or is not the code that was sealed."
-    ExtendedAttribute "xattr" "A resource fork, Finder information or an AppleDouble file, which a signed bundle must not carry."
+    UnsealedCode "unsealed_code" "Code stands where no seal covers it."
+    ExtendedAttribute "xattr" "A resource fork or Finder information, which a signed bundle must not carry."
+    AppleDouble "apple_double" "An AppleDouble file (._name), which carries extended attributes that a signed bundle must not have."
 }
 
 impl fmt::Display for ProblemCode {
@@ -520,8 +527,87 @@ impl CodeFacts {
             .chain(self.slices.iter().flat_map(|s| &s.problems))
     }
 
-    /// Judges the slots −1 and −3 of a file that is no main executable of a bundle: −1 must be
-    /// the section `__TEXT,__info_plist`, and −3 cannot be bound.
+    /// The slice that speaks for the file: the weakest, so that nothing is said of a file that
+    /// does not hold for all of it; of equals the first. `None` when a problem of the file as a
+    /// whole makes it weaker than any slice.
+    pub fn deciding_slice(&self) -> Option<&SliceFacts> {
+        self.weakest_slice().filter(|s| s.state() == self.state())
+    }
+
+    /// The Mach-O file type of the first slice in a word, such as `bundle`; `""` without slices.
+    pub fn file_type_name(&self) -> &'static str {
+        self.slices.first().map_or("", SliceFacts::file_type_name)
+    }
+
+    /// The signer's common name, only when the whole file is
+    /// [`Signed`](SignatureState::Signed); `""` otherwise.
+    pub fn signer(&self) -> &str {
+        self.holding()
+            .and_then(SliceFacts::signer)
+            .unwrap_or_default()
+    }
+
+    /// The leaf's common name as found, verified or not: the deciding slice's, else the first
+    /// that any slice has.
+    pub fn claimed_signer(&self) -> &str {
+        self.deciding_slice()
+            .into_iter()
+            .chain(&self.slices)
+            .map(|s| s.claimed_signer.as_str())
+            .find(|name| !name.is_empty())
+            .unwrap_or_default()
+    }
+
+    /// Common names of the chain, leaf to root, only when the whole file is signed.
+    pub fn authority(&self) -> &[String] {
+        self.holding()
+            .filter(|s| s.state() == SignatureState::Signed)
+            .map_or(&[], |s| &s.authority)
+    }
+
+    /// What the verified chain ends in. A signature that does not hold but names a signer is
+    /// `untrusted`.
+    pub fn anchor(&self) -> Anchor {
+        match self.state() {
+            SignatureState::Signed => self.holding().map_or(Anchor::Untrusted, |s| s.anchor),
+            SignatureState::Adhoc | SignatureState::Unsigned => Anchor::None,
+            _ if self.claimed_signer().is_empty() => Anchor::None,
+            _ => Anchor::Untrusted,
+        }
+    }
+
+    /// The team identifier, only of a file that is signed or ad hoc; `""` otherwise.
+    pub fn team_identifier(&self) -> &str {
+        self.holding().map_or("", SliceFacts::team_identifier)
+    }
+
+    /// The signing identifier, only of a file that is signed or ad hoc; `""` otherwise.
+    pub fn identifier(&self) -> &str {
+        self.holding().map_or("", SliceFacts::identifier)
+    }
+
+    /// The cdhash in lower-case hex, only of a file that is signed or ad hoc; `""` otherwise.
+    pub fn cdhash(&self) -> String {
+        self.holding()
+            .and_then(SliceFacts::cdhash)
+            .map_or_else(String::new, |hash| hex(&hash))
+    }
+
+    /// The time of the secure timestamp, only of a file that is signed, in seconds of Unix time.
+    pub fn signing_time(&self) -> Option<i64> {
+        self.holding()
+            .filter(|s| s.state() == SignatureState::Signed)?
+            .signing_time
+    }
+
+    /// The deciding slice of a file that is signed or ad hoc.
+    fn holding(&self) -> Option<&SliceFacts> {
+        self.deciding_slice().filter(|s| s.state().holds())
+    }
+
+    /// Judges the slots −1 and −3 of a file that is not seen as the main executable of a bundle:
+    /// −1 must be the section `__TEXT,__info_plist` when there is one. What else they bind stands
+    /// in the bundle that the file came from: it cannot be checked, and a note says so.
     pub fn judge_standalone(&mut self) {
         for slice in &mut self.slices {
             judge_standalone(slice);
@@ -542,10 +628,10 @@ fn judge_standalone(slice: &mut SliceFacts) {
                 "the section __info_plist is not the signed one",
             ));
         }
-        (None, true) => problems.push(say(
-            ProblemCode::InfoPlist,
-            "an Info.plist is signed, and the file holds none; it belongs to a bundle",
-        )),
+        (None, true) => slice.notes.push(Note {
+            place: place.clone(),
+            text: "an Info.plist is signed, and the file holds none: it was not checked".into(),
+        }),
         (Some(_), false) if !slice.directories.is_empty() => slice.notes.push(Note {
             place: place.clone(),
             text: "the section __info_plist is not bound as Info.plist".into(),
@@ -553,12 +639,21 @@ fn judge_standalone(slice: &mut SliceFacts) {
         _ => {}
     }
     if slice.binds(slot::RESOURCE_DIRECTORY) {
-        problems.push(say(
-            ProblemCode::ResourceDirectory,
-            "sealed resources are signed, and the file has none; it belongs to a bundle",
-        ));
+        slice.notes.push(Note {
+            place: place.clone(),
+            text: "sealed resources are signed, and a file has none: they were not checked".into(),
+        });
     }
     slice.problems.extend(problems);
+}
+
+/// Lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// The state that `problems` leave of `claim`.

@@ -1,23 +1,22 @@
 //! The hashes that a code directory may use.
 
 use sha1::{Digest as _, Sha1};
-use sha2::{Sha256, Sha384, Sha512};
+use sha2::{Sha256, Sha384};
 
 /// A code directory's hash type.
 ///
-/// Source: `CSCommonPriv.h` (`SecCSDigestAlgorithm`) and `cs_blobs.h` (`CS_HASHTYPE_*`) of Apple.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Those that `CodeDirectory::hashFor` (Apple's `codedirectory.cpp`) computes; numbers from
+/// `cs_blobs.h` (`CS_HASHTYPE_*`). Their order is Apple's order of preference, best last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HashType {
     /// SHA-1, number 1.
     Sha1,
-    /// SHA-256, number 2.
-    Sha256,
     /// SHA-256 cut to 20 bytes, number 3.
     Sha256Truncated,
+    /// SHA-256, number 2.
+    Sha256,
     /// SHA-384, number 4.
     Sha384,
-    /// SHA-512, number 5.
-    Sha512,
 }
 
 impl HashType {
@@ -28,7 +27,6 @@ impl HashType {
             2 => Some(Self::Sha256),
             3 => Some(Self::Sha256Truncated),
             4 => Some(Self::Sha384),
-            5 => Some(Self::Sha512),
             _ => None,
         }
     }
@@ -40,7 +38,6 @@ impl HashType {
             Self::Sha256 => 2,
             Self::Sha256Truncated => 3,
             Self::Sha384 => 4,
-            Self::Sha512 => 5,
         }
     }
 
@@ -50,7 +47,6 @@ impl HashType {
             Self::Sha1 | Self::Sha256Truncated => 20,
             Self::Sha256 => 32,
             Self::Sha384 => 48,
-            Self::Sha512 => 64,
         }
     }
 
@@ -73,8 +69,6 @@ pub enum Hasher {
     Sha256Truncated(Sha256),
     /// SHA-384.
     Sha384(Sha384),
-    /// SHA-512.
-    Sha512(Sha512),
 }
 
 impl Hasher {
@@ -85,7 +79,6 @@ impl Hasher {
             HashType::Sha256 => Self::Sha256(Sha256::new()),
             HashType::Sha256Truncated => Self::Sha256Truncated(Sha256::new()),
             HashType::Sha384 => Self::Sha384(Sha384::new()),
-            HashType::Sha512 => Self::Sha512(Sha512::new()),
         }
     }
 
@@ -95,7 +88,6 @@ impl Hasher {
             Self::Sha1(h) => h.update(bytes),
             Self::Sha256(h) | Self::Sha256Truncated(h) => h.update(bytes),
             Self::Sha384(h) => h.update(bytes),
-            Self::Sha512(h) => h.update(bytes),
         }
     }
 
@@ -110,7 +102,6 @@ impl Hasher {
                 digest
             }
             Self::Sha384(h) => h.finalize().to_vec(),
-            Self::Sha512(h) => h.finalize().to_vec(),
         }
     }
 }
