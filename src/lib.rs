@@ -2,3 +2,10 @@
 //! holds, and whether the system would load it.
 
 pub mod codesign;
+pub mod folders;
+pub mod limits;
+pub mod meta;
+pub mod name;
+pub mod property_list;
+pub mod root;
+pub mod text;

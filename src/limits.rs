@@ -1,0 +1,101 @@
+//! What one scan may cost, whoever wrote the files.
+
+use std::time::{Duration, Instant};
+
+/// Bounds on a scan. What is cut by one of them says so in the `error` of its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Time for the whole scan.
+    pub time: Duration,
+    /// Bytes read for one candidate. It does not depend on the machine's speed, so the same
+    /// bundle is cut, or not, on every run.
+    pub candidate_bytes: u64,
+    /// Bytes read in one scan.
+    pub scan_bytes: u64,
+    /// Entries of one candidate.
+    pub candidate_entries: usize,
+    /// Entries of all candidates.
+    pub scan_entries: usize,
+    /// Entries of the plug-in folders themselves.
+    pub folder_entries: usize,
+    /// Candidates.
+    pub candidates: usize,
+    /// Depth of directories in a candidate or a plug-in folder. Each level costs an open
+    /// descriptor, of which launchd gives a job 256.
+    pub depth: usize,
+    /// Bytes of a property list that is parsed.
+    pub plist_bytes: u64,
+}
+
+impl Limits {
+    /// For a scan that osqueryd waits for: under 8 s and 64 MB.
+    pub const STANDARD: Self = Self {
+        time: Duration::from_millis(5500),
+        candidate_bytes: 2 << 30,
+        scan_bytes: 6 << 30,
+        candidate_entries: 120_000,
+        scan_entries: 150_000,
+        folder_entries: 50_000,
+        candidates: 10_000,
+        depth: 96,
+        plist_bytes: 2 << 20,
+    };
+
+    /// For a person who wants the whole answer from one call: no budget of time or size. What
+    /// bounds memory stays.
+    pub const THOROUGH: Self = Self {
+        time: Duration::from_secs(365 * 24 * 3600),
+        candidate_bytes: u64::MAX,
+        scan_bytes: u64::MAX,
+        candidate_entries: 5_000_000,
+        scan_entries: 5_000_000,
+        folder_entries: 5_000_000,
+        candidates: 1_000_000,
+        ..Self::STANDARD
+    };
+}
+
+/// What is left of the limits that all candidates share.
+#[derive(Debug)]
+pub struct Budget {
+    /// The limits.
+    pub limits: Limits,
+    until: Option<Instant>,
+    bytes: u64,
+    entries: usize,
+}
+
+impl Budget {
+    /// A full budget; the time runs from now.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            until: Instant::now().checked_add(limits.time),
+            bytes: limits.scan_bytes,
+            entries: limits.scan_entries,
+        }
+    }
+
+    /// True when the time is up.
+    pub fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// Takes `bytes` of reading; false, and nothing taken, when they are not left.
+    pub fn take_bytes(&mut self, bytes: u64) -> bool {
+        match self.bytes.checked_sub(bytes) {
+            Some(left) => self.bytes = left,
+            None => return false,
+        }
+        true
+    }
+
+    /// Takes one entry; false when none is left.
+    pub fn take_entry(&mut self) -> bool {
+        match self.entries.checked_sub(1) {
+            Some(left) => self.entries = left,
+            None => return false,
+        }
+        true
+    }
+}

@@ -1,0 +1,138 @@
+//! What the file system says of one entry.
+
+use std::fmt;
+
+/// A point in time as the file system stores it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp {
+    /// Seconds of Unix time.
+    pub seconds: i64,
+    /// Nanoseconds within the second.
+    pub nanoseconds: u32,
+}
+
+/// The kind of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Symlink,
+    /// A socket, FIFO or device: never opened.
+    Other,
+}
+
+impl Kind {
+    /// The word for it, as the tables show it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::File => "file",
+            Self::Symlink => "symlink",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What `lstat` says of one entry. All of it but `ctime` and `ino` is whatever its owner wishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Meta {
+    /// Its kind.
+    pub kind: Kind,
+    /// Size in bytes.
+    pub size: u64,
+    /// Time of the last write to it; `touch` sets it at will.
+    pub mtime: Timestamp,
+    /// Time of the last change of its status; only the clock decides it.
+    pub ctime: Timestamp,
+    /// Time of its creation in seconds, where the file system keeps one.
+    pub btime: Option<i64>,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits, set-id and sticky bits included.
+    pub mode: u32,
+    /// Device that it stands on.
+    pub dev: u64,
+    /// Inode.
+    pub ino: u64,
+}
+
+impl Meta {
+    /// True when `other` is the same file with the same content, as far as the file system tells.
+    pub fn is_unchanged(&self, other: &Self) -> bool {
+        (
+            self.kind, self.size, self.mtime, self.ctime, self.dev, self.ino,
+        ) == (
+            other.kind,
+            other.size,
+            other.mtime,
+            other.ctime,
+            other.dev,
+            other.ino,
+        )
+    }
+
+    /// True when any execute bit is set.
+    pub fn is_executable(&self) -> bool {
+        self.mode & 0o111 != 0
+    }
+
+    /// The permission bits in octal, as osquery's `file` table shows them: `0755`.
+    pub fn octal_mode(&self) -> String {
+        format!("{:04o}", self.mode)
+    }
+}
+
+/// Who can write something, weakest last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WritableBy {
+    /// Nobody but root.
+    Root,
+    /// An owner who is not root: an owner can always give himself the permission.
+    Owner,
+    /// A group.
+    Group,
+    /// Everybody.
+    Others,
+}
+
+impl WritableBy {
+    /// Who can write the entry itself, by its mode and owner; access control lists are not read.
+    pub fn of(meta: &Meta) -> Self {
+        // The mode of a symbolic link means nothing: only its owner and its directory do.
+        let bits = if meta.kind == Kind::Symlink {
+            0
+        } else {
+            meta.mode
+        };
+        if bits & 0o002 != 0 {
+            Self::Others
+        } else if bits & 0o020 != 0 {
+            Self::Group
+        } else if meta.uid != 0 {
+            Self::Owner
+        } else {
+            Self::Root
+        }
+    }
+
+    /// The word for it, as the tables show it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Root => "root",
+            Self::Owner => "owner",
+            Self::Group => "group",
+            Self::Others => "others",
+        }
+    }
+}

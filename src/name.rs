@@ -1,0 +1,116 @@
+//! Names that end in `.dsplug`, or seem to.
+
+/// How a name ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Suffix {
+    /// In `.dsplug`: the loader compares it exactly.
+    Exact,
+    /// In `.dsplug` in other letters' case: it does not load as named.
+    OtherCase,
+    /// In something that looks like `.dsplug` to a person: trailing blanks, invisible or foreign
+    /// letters. It does not load as named.
+    LookAlike,
+    /// In nothing of the kind.
+    Other,
+}
+
+const SUFFIX: &[u8] = b".dsplug";
+
+/// How `name` ends.
+pub fn suffix(name: &[u8]) -> Suffix {
+    if name.ends_with(SUFFIX) {
+        return Suffix::Exact;
+    }
+    if has_suffix(name, SUFFIX) {
+        return Suffix::OtherCase;
+    }
+    // Long enough for any disguise of seven letters; a name has at most 255 bytes anyway.
+    let looks: Vec<u8> = String::from_utf8_lossy(name)
+        .chars()
+        .filter_map(look)
+        .collect();
+    let end = looks
+        .iter()
+        .rposition(|b| !b.is_ascii_whitespace())
+        .map_or(0, |last| last.saturating_add(1));
+    match looks.get(..end) {
+        Some(seen) if has_suffix(seen, SUFFIX) => Suffix::LookAlike,
+        _ => Suffix::Other,
+    }
+}
+
+/// True when `name` ends in `suffix` in any ASCII letters' case.
+pub fn has_suffix(name: &[u8], suffix: &[u8]) -> bool {
+    name.len()
+        .checked_sub(suffix.len())
+        .and_then(|at| name.get(at..))
+        .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+}
+
+/// The ASCII letter that a character looks like, for the letters of `.dsplug` alone; `None` for
+/// a character that is not seen at all. Chosen from Unicode's `confusables.txt`.
+fn look(c: char) -> Option<u8> {
+    let seen = match c {
+        '\u{ad}'
+        | '\u{200b}'..='\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}'
+        | '\u{feff}'
+        | '\u{fe00}'..='\u{fe0f}'
+        | '\u{61c}'
+        | '\u{300}'..='\u{36f}'
+        | '\u{e0000}'..='\u{e007f}' => return None,
+        '․' | '．' | '。' | '｡' | '﹒' | '∙' | '·' => b'.',
+        'ԁ' | 'ⅾ' | 'ḍ' | 'ｄ' | 'Ｄ' | 'ď' | 'đ' => b'd',
+        'ѕ' | 'ｓ' | 'Ｓ' | 'ꜱ' | 'Ѕ' | 'ş' | 'š' | 'ṣ' => b's',
+        'р' | 'ρ' | 'ｐ' | 'Ｐ' | 'Р' | 'Ρ' | 'ṗ' => b'p',
+        'I' | '1' | '|' | 'ⅼ' | 'ӏ' | 'Ӏ' | 'І' | 'ｌ' | 'Ｌ' | 'ı' | 'ł' | 'ḷ' | 'Ι' => {
+            b'l'
+        }
+        'υ' | 'ս' | 'ｕ' | 'Ｕ' | 'ü' | 'ù' | 'ú' | 'û' | 'ʋ' | 'ᴜ' => b'u',
+        'ɡ' | 'ց' | 'ｇ' | 'Ｇ' | 'ğ' | 'ǵ' | 'ģ' => b'g',
+        c if c.is_whitespace() || c.is_control() => b' ',
+        c if c.is_ascii() => u8::try_from(u32::from(c)).unwrap_or(b'?'),
+        _ => b'?',
+    };
+    Some(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exact_and_not() {
+        assert_eq!(suffix(b"x.dsplug"), Suffix::Exact);
+        assert_eq!(suffix(b".dsplug"), Suffix::Exact);
+        assert_eq!(suffix(b"x.DSPlug"), Suffix::OtherCase);
+        for other in [
+            &b"x.dsplug.bak"[..],
+            b"dsplug",
+            b"xdsplug",
+            b"x.dsplu",
+            b"x.plug",
+            b"",
+        ] {
+            assert_eq!(suffix(other), Suffix::Other, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn look_alikes() {
+        for name in [
+            "x.dsplug ",
+            "x.dsplug\n",
+            "x.dsp\u{200b}lug",
+            "x.d\u{455}plug",
+            "x\u{ff0e}dsplug",
+            "x.dspIug",
+            "x.dsplug\u{202e}",
+            "x.dsplu\u{261}",
+            "x.dsplug\u{a0}",
+        ] {
+            assert_eq!(suffix(name.as_bytes()), Suffix::LookAlike, "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Property lists from hostile files: the crate `plist` reads the formats, and here its stream of
+//! events is built into a value within bounds.
+//!
+//! The crate's own way to a value recurses as deep as the input says, and a binary list can name one
+//! object a billion times over; so events are counted, and depth is.
+
+use std::fmt;
+use std::io::Cursor;
+
+use plist::stream::{Event, Reader};
+use plist::{Dictionary, Value};
+
+/// Bounds on what a property list may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Nested collections.
+    pub depth: usize,
+    /// Values, keys and ends of collections.
+    pub events: usize,
+    /// Bytes of text and data, over all values.
+    pub text: usize,
+}
+
+impl Bounds {
+    /// Far more than any Info.plist needs.
+    pub const STANDARD: Self = Self {
+        depth: 32,
+        events: 400_000,
+        text: 16 << 20,
+    };
+}
+
+/// Why a property list gives no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PropertyListError {
+    /// It is not one, as the crate `plist` says.
+    Malformed(String),
+    /// It passes a bound.
+    TooLarge(&'static str),
+}
+
+impl fmt::Display for PropertyListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(why) => write!(f, "not a property list: {why}"),
+            Self::TooLarge(what) => write!(f, "a property list with too {what}"),
+        }
+    }
+}
+
+impl std::error::Error for PropertyListError {}
+
+/// Parses a property list in XML, in UTF-8 or UTF-16, in the binary format, or in the old style.
+///
+/// # Errors
+/// When it is damaged or passes a bound.
+pub fn parse(bytes: &[u8], bounds: &Bounds) -> Result<Value, PropertyListError> {
+    use PropertyListError::{Malformed, TooLarge};
+    let decoded = utf16(bytes);
+    let bytes = decoded.as_deref().unwrap_or(bytes);
+    // CoreFoundation skips a byte order mark and blanks before the XML.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut open: Vec<Open> = Vec::new();
+    let mut text = 0_usize;
+    let mut reader = Reader::new(Cursor::new(bytes));
+    for count in 0_usize.. {
+        let Some(event) = reader.next() else {
+            return Err(Malformed("it ends early".into()));
+        };
+        let event = event.map_err(|e| Malformed(e.to_string()))?;
+        if count >= bounds.events {
+            return Err(TooLarge("many values"));
+        }
+        if let Event::String(s) = &event {
+            text = text.saturating_add(s.len());
+        }
+        if let Event::Data(d) = &event {
+            text = text.saturating_add(d.len());
+        }
+        if text > bounds.text {
+            return Err(TooLarge("much text"));
+        }
+        let value = match event {
+            Event::StartArray(_) | Event::StartDictionary(_) if open.len() >= bounds.depth => {
+                return Err(TooLarge("deep nesting"));
+            }
+            Event::StartArray(_) => {
+                open.push(Open::Array(Vec::new()));
+                continue;
+            }
+            Event::StartDictionary(_) => {
+                open.push(Open::Dictionary(Dictionary::new(), None));
+                continue;
+            }
+            Event::EndCollection => match open.pop() {
+                Some(Open::Array(values)) => Value::Array(values),
+                Some(Open::Dictionary(values, None)) => Value::Dictionary(values),
+                _ => return Err(Malformed("a key without a value".into())),
+            },
+            Event::Boolean(b) => Value::Boolean(b),
+            Event::Data(d) => Value::Data(d.into_owned()),
+            Event::Date(d) => Value::Date(d),
+            Event::Integer(i) => Value::Integer(i),
+            Event::Real(r) => Value::Real(r),
+            Event::String(s) => Value::String(s.into_owned()),
+            Event::Uid(u) => Value::Uid(u),
+            _ => return Err(Malformed("an unknown kind of value".into())),
+        };
+        match (open.last_mut(), value) {
+            (None, value) => return Ok(value),
+            (Some(Open::Array(values)), value) => values.push(value),
+            (Some(Open::Dictionary(_, key @ None)), Value::String(name)) => *key = Some(name),
+            (Some(Open::Dictionary(_, None)), _) => {
+                return Err(Malformed("a key that is no text".into()));
+            }
+            (Some(Open::Dictionary(values, key)), value) => {
+                if let Some(key) = key.take() {
+                    values.insert(key, value);
+                }
+            }
+        }
+    }
+    Err(TooLarge("many values"))
+}
+
+/// A collection that has begun and not ended.
+enum Open {
+    Array(Vec<Value>),
+    /// With the key whose value comes next.
+    Dictionary(Dictionary, Option<String>),
+}
+
+/// UTF-8 of a text in UTF-16 that begins with a byte order mark, which CoreFoundation accepts.
+fn utf16(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (unit, rest): (fn([u8; 2]) -> u16, &[u8]) = match bytes {
+        [0xff, 0xfe, rest @ ..] => (u16::from_le_bytes, rest),
+        [0xfe, 0xff, rest @ ..] => (u16::from_be_bytes, rest),
+        _ => return None,
+    };
+    let (pairs, _) = rest.as_chunks::<2>();
+    let text: String = char::decode_utf16(pairs.iter().map(|pair| unit(*pair)))
+        .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
+        .collect();
+    // The declaration would contradict the bytes that the parser sees.
+    let body = match text.trim_start().strip_prefix("<?xml") {
+        Some(rest) => rest.split_once("?>").map_or("", |(_, body)| body),
+        None => &text,
+    };
+    Some(body.as_bytes().to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HEAD: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<plist version=\"1.0\">";
+
+    fn xml(body: &str) -> Vec<u8> {
+        format!("{HEAD}{body}</plist>").into_bytes()
+    }
+
+    #[test]
+    fn reads_what_the_crate_reads() {
+        let bytes = xml(
+            "<dict><key>a</key><array><integer>1</integer><true/></array><key>b</key><string>x</string></dict>",
+        );
+        let ours = parse(&bytes, &Bounds::STANDARD).unwrap();
+        assert_eq!(ours, Value::from_reader_xml(Cursor::new(&bytes)).unwrap());
+        let mut binary = Vec::new();
+        ours.to_writer_binary(&mut binary).unwrap();
+        assert_eq!(parse(&binary, &Bounds::STANDARD).unwrap(), ours);
+    }
+
+    #[test]
+    fn reads_utf16() {
+        let text = "<?xml version=\"1.0\" encoding=\"UTF-16\"?><plist version=\"1.0\"><string>é</string></plist>";
+        let mut bytes = vec![0xff, 0xfe];
+        bytes.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
+        assert_eq!(
+            parse(&bytes, &Bounds::STANDARD),
+            Ok(Value::String("é".into()))
+        );
+    }
+
+    #[test]
+    fn deep_and_wide_lists_are_refused() {
+        let deep = xml(&format!(
+            "{}{}",
+            "<array>".repeat(100_000),
+            "</array>".repeat(100_000)
+        ));
+        assert_eq!(
+            parse(&deep, &Bounds::STANDARD),
+            Err(PropertyListError::TooLarge("deep nesting"))
+        );
+        let wide = xml(&format!("<array>{}</array>", "<true/>".repeat(400_001)));
+        assert_eq!(
+            parse(&wide, &Bounds::STANDARD),
+            Err(PropertyListError::TooLarge("many values"))
+        );
+    }
+
+    #[test]
+    fn a_binary_list_that_names_its_objects_again_and_again_is_refused() {
+        // Twelve arrays, each of sixteen references to the next: 16^12 values.
+        let mut bytes = b"bplist00".to_vec();
+        let mut offsets = Vec::new();
+        for level in 0..12_u8 {
+            offsets.push(u8::try_from(bytes.len()).unwrap());
+            bytes.extend([0xaf, 0x10, 14]);
+            bytes.extend(vec![level + 1; 14]);
+        }
+        offsets.push(u8::try_from(bytes.len()).unwrap());
+        bytes.push(0x09);
+        let table = u64::try_from(bytes.len()).unwrap();
+        bytes.extend(&offsets);
+        bytes.extend([0, 0, 0, 0, 0, 0, 1, 1]);
+        bytes.extend(13_u64.to_be_bytes());
+        bytes.extend(0_u64.to_be_bytes());
+        bytes.extend(table.to_be_bytes());
+        assert_eq!(
+            parse(&bytes, &Bounds::STANDARD),
+            Err(PropertyListError::TooLarge("many values"))
+        );
+    }
+
+    #[test]
+    fn the_last_of_two_equal_keys_stays() {
+        let bytes = xml("<dict><key>a</key><true/><key>a</key><false/></dict>");
+        let value = parse(&bytes, &Bounds::STANDARD).unwrap();
+        assert_eq!(
+            value.as_dictionary().unwrap().get("a"),
+            Some(&Value::Boolean(false))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = parse(&bytes, &Bounds::STANDARD);
+            let mut binary = b"bplist00".to_vec();
+            binary.extend(&bytes);
+            let _ = parse(&binary, &Bounds::STANDARD);
+            let _ = parse(&xml(&String::from_utf8_lossy(&bytes)), &Bounds::STANDARD);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Text from disk, made safe to show.
+
+use std::fmt::Write;
+
+/// Shows bytes from disk as text in which nothing can hide and that no two byte strings share.
+///
+/// Control and invalid bytes become `\xHH`; bidirectional marks, C1 controls and line separators
+/// become `\u{…}`. A backslash is shown as `\x5c` only where it would otherwise
+/// read as the beginning of such an escape, so that names keep their looks and stay unique.
+pub fn escape(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        let mut rest = chunk.valid().chars();
+        while let Some(c) = rest.next() {
+            if c == '\\' && (rest.as_str().starts_with('x') || rest.as_str().starts_with("u{")) {
+                out.push_str("\\x5c");
+            } else if c.is_ascii_control() {
+                push_byte(&mut out, u32::from(c));
+            } else if misleads(c) {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+            } else {
+                out.push(c);
+            }
+        }
+        for byte in chunk.invalid() {
+            push_byte(&mut out, u32::from(*byte));
+        }
+    }
+    out
+}
+
+fn push_byte(out: &mut String, byte: u32) {
+    let _ = write!(out, "\\x{byte:02x}");
+}
+
+/// Characters that reorder or break the line in which they stand (Unicode's `Bidi_Control`, C1
+/// controls, and the line and paragraph separators).
+fn misleads(c: char) -> bool {
+    matches!(c,
+        '\u{80}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Lower-case hexadecimal digits of `bytes`.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len().saturating_mul(2));
+    for byte in bytes {
+        let _ = write!(out, "{byte:02x}");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn shows_what_hides() {
+        assert_eq!(escape(b"plain \xc3\xa9"), "plain é");
+        assert_eq!(escape(b"a\nb\x7f"), "a\\x0ab\\x7f");
+        assert_eq!(escape(b"\xff\xfe"), "\\xff\\xfe");
+        assert_eq!(escape("a\u{202e}b".as_bytes()), "a\\u{202e}b");
+        assert_eq!(escape("\u{85}".as_bytes()), "\\u{85}");
+    }
+
+    #[test]
+    fn a_backslash_is_escaped_only_where_it_would_deceive() {
+        assert_eq!(escape(b"a\\b"), "a\\b");
+        assert_eq!(escape(b"a\\x0a"), "a\\x5cx0a");
+        assert_eq!(escape(b"\\u{202e}"), "\\x5cu{202e}");
+        assert_eq!(escape(b"\\"), "\\");
+    }
+
+    proptest! {
+        #[test]
+        fn distinct_bytes_stay_distinct(a in prop::collection::vec(prop::sample::select(b"\\xu{0a}\n5c\xff\xe2\x80\xae".to_vec()), 0..12),
+                                        b in prop::collection::vec(prop::sample::select(b"\\xu{0a}\n5c\xff\xe2\x80\xae".to_vec()), 0..12)) {
+            prop_assert_eq!(a == b, escape(&a) == escape(&b));
+        }
+    }
+}
