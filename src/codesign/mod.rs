@@ -1,10 +1,14 @@
 //! Code signatures: from bytes to facts and problems, without any I/O.
 
+pub mod bundle;
 pub mod check;
 pub mod facts;
 pub mod hash;
 pub mod roots;
+pub mod seal;
+pub mod view;
 
+pub use bundle::{BundleSignature, CodeVerdict, SealLimits, Sealed, judge};
 pub use check::{FileCheck, Limits, is_macho};
 pub use facts::{
     Anchor, CodeFacts, CodeFlags, DirectoryFacts, EmbeddedFacts, Note, Place, Problem, ProblemCode,
@@ -12,3 +16,5 @@ pub use facts::{
 };
 pub use hash::{HashType, Hasher};
 pub use roots::Roots;
+pub use seal::sha1_paths;
+pub use view::{BundleEntry, BundleView, EntryKind, MainExecutable, wants_bytes};

@@ -1,0 +1,126 @@
+//! The judgement of a whole bundle: its main executable's signature, its layout, and its seal.
+
+use super::facts::{Anchor, Note, Problem, SignatureState};
+use super::view::BundleView;
+
+/// Bounds on the work that one bundle's seals may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct SealLimits {
+    /// Bytes of all the seals that are parsed, nested bundles' included.
+    pub seal_bytes: u64,
+    /// Nested bundles, one inside of the other.
+    pub depth: u32,
+    /// Rules of one seal.
+    pub rules: usize,
+    /// Bytes of paths matched against rules, over all of the bundle.
+    pub matched_bytes: u64,
+}
+
+impl Default for SealLimits {
+    fn default() -> Self {
+        Self {
+            seal_bytes: 16 << 20,
+            depth: 8,
+            rules: 48,
+            matched_bytes: 64 << 20,
+        }
+    }
+}
+
+/// What the seal says of one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sealed {
+    /// It is what was sealed: for code, its own signature holds too.
+    Sealed,
+    /// It was sealed, and it is not what was sealed.
+    Altered,
+    /// No seal covers it.
+    Unsealed,
+    /// The seal leaves it out, as Apple's rules allow; directories, which hold nothing
+    /// of their own, are in this class.
+    Excluded,
+    /// It cannot be told: the signature or the seal itself does not hold, or a part was not read.
+    Unknown,
+}
+
+impl Sealed {
+    /// The word for it, as the tables show it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sealed => "sealed",
+            Self::Altered => "altered",
+            Self::Unsealed => "unsealed",
+            Self::Excluded => "excluded",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What is known of one Mach-O file inside of a bundle, once its place in the bundle is judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodeVerdict {
+    /// Its state.
+    pub state: SignatureState,
+    /// The signer's common name; `""` unless the state is [`SignatureState::Signed`].
+    pub signer: String,
+    /// The cdhash, only of a signature that holds.
+    pub cdhash: Option<[u8; 20]>,
+}
+
+/// What a bundle's signature is worth.
+///
+/// A signature that does not hold lends nothing: the identifiers are empty then, and the anchor is
+/// [`Anchor::Untrusted`] or [`Anchor::None`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BundleSignature {
+    /// The weakest of the main executable's slices and of all problems.
+    pub state: SignatureState,
+    /// What does not hold.
+    pub problems: Vec<Problem>,
+    /// What is worth saying besides.
+    pub notes: Vec<Note>,
+    /// The signer's common name; `""` unless the state is [`SignatureState::Signed`].
+    pub signer: String,
+    /// The leaf's common name as found, verified or not; `""` without one.
+    pub claimed_signer: String,
+    /// Common names of the verified chain, leaf to root; empty unless the state is
+    /// [`SignatureState::Signed`].
+    pub authority: Vec<String>,
+    /// What the verified chain ends in.
+    pub anchor: Anchor,
+    /// The team identifier; `""` without one.
+    pub team_identifier: String,
+    /// The signing identifier; `""` without one.
+    pub signing_identifier: String,
+    /// The cdhash of the slice that is reported.
+    pub cdhash: Option<[u8; 20]>,
+    /// Time of the secure timestamp, in seconds of Unix time.
+    pub signing_time: Option<i64>,
+    /// What the seal says of each entry, in the order of [`BundleView::entries`].
+    pub sealed: Vec<Sealed>,
+    /// For each entry in the order of [`BundleView::entries`]: the verdict, if it is a Mach-O file.
+    pub code: Vec<Option<CodeVerdict>>,
+    /// Files and symlinks whose word is [`Sealed::Unsealed`].
+    pub unsealed_files: u64,
+}
+
+/// Judges a bundle.
+pub fn judge(view: &BundleView<'_>, limits: &SealLimits) -> BundleSignature {
+    let _ = limits;
+    BundleSignature {
+        state: SignatureState::Unsigned,
+        problems: Vec::new(),
+        notes: Vec::new(),
+        signer: String::new(),
+        claimed_signer: String::new(),
+        authority: Vec::new(),
+        anchor: Anchor::None,
+        team_identifier: String::new(),
+        signing_identifier: String::new(),
+        cdhash: None,
+        signing_time: None,
+        sealed: vec![Sealed::Unsealed; view.entries.len()],
+        code: vec![None; view.entries.len()],
+        unsealed_files: 0,
+    }
+}

@@ -1,0 +1,151 @@
+//! The evidence on a bundle: what stands in it, as someone read it from a disk.
+
+use super::facts::CodeFacts;
+
+/// Most bytes of a list of sealed resources (`CodeResources`) that are judged: room for some ten
+/// thousand files.
+pub const MAX_SEAL_BYTES: u64 = 4 << 20;
+
+/// Most bytes of an Info.plist that are judged.
+pub const MAX_INFO_PLIST_BYTES: u64 = 1 << 20;
+
+/// What an entry of a bundle is, symlinks not followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EntryKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symlink.
+    Symlink,
+    /// A socket, a FIFO or a device.
+    Other,
+}
+
+/// One entry of a bundle. All of it is in the hands of whoever wrote the bundle.
+#[derive(Clone, Debug)]
+pub struct BundleEntry<'a> {
+    /// Its path relative to the bundle, as the bytes on disk, without a leading `./`.
+    pub path: &'a [u8],
+    /// What it is.
+    pub kind: EntryKind,
+    /// Its size in bytes.
+    pub size: u64,
+    /// True when any of the three execute bits is set.
+    pub executable: bool,
+    /// SHA-256 of a regular file's content; `None` when it could not be read whole.
+    pub sha256: Option<[u8; 32]>,
+    /// SHA-1 of a regular file's content, for those that [`sha1_paths`](super::seal::sha1_paths)
+    /// asks for.
+    pub sha1: Option<[u8; 20]>,
+    /// A symlink's text; `None` when it could not be read.
+    pub target: Option<&'a [u8]>,
+    /// True when it carries the extended attribute `com.apple.ResourceFork`.
+    pub resource_fork: bool,
+    /// True when it carries the extended attribute `com.apple.FinderInfo`.
+    pub finder_info: bool,
+    /// The content, of the files that [`wants_bytes`] asks for.
+    pub bytes: Option<&'a [u8]>,
+    /// What the check of the file found, for files that [`is_macho`](super::is_macho) takes for
+    /// Mach-O. The slots that belong to a bundle are not judged in it: no
+    /// [`judge_standalone`](CodeFacts::judge_standalone) before.
+    pub code: Option<&'a CodeFacts>,
+}
+
+impl<'a> BundleEntry<'a> {
+    /// An entry of which nothing else is known.
+    pub fn new(path: &'a [u8], kind: EntryKind) -> Self {
+        Self {
+            path,
+            kind,
+            size: 0,
+            executable: false,
+            sha256: None,
+            sha1: None,
+            target: None,
+            resource_fork: false,
+            finder_info: false,
+            bytes: None,
+            code: None,
+        }
+    }
+}
+
+/// The main executable of a bundle, as the loader would find it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MainExecutable<'a> {
+    /// A regular file inside of the bundle, at this relative path.
+    Inside(&'a [u8]),
+    /// It is a symlink, or it is no regular file, or it stands outside of the bundle.
+    Irregular,
+    /// There is none.
+    Missing,
+}
+
+/// A bundle as it was read.
+#[derive(Clone, Debug)]
+pub struct BundleView<'a> {
+    /// Everything in it, at any depth, sorted by path as bytes, each path once.
+    pub entries: &'a [BundleEntry<'a>],
+    /// False when the enumeration was cut off or a directory could not be listed.
+    pub complete: bool,
+    /// The main executable.
+    pub main_executable: MainExecutable<'a>,
+    /// Relative path of the Info.plist that the loader would use.
+    pub info_plist: Option<&'a [u8]>,
+    /// True when the bundle's own directory carries `com.apple.ResourceFork`.
+    pub resource_fork: bool,
+    /// True when the bundle's own directory carries `com.apple.FinderInfo`.
+    pub finder_info: bool,
+}
+
+impl<'a> BundleView<'a> {
+    /// The entry at exactly that path, letter case included.
+    ///
+    /// A Mac's volumes mostly ignore letter case: there the loader would find `contents` where it
+    /// asks for `Contents`. A signature must hold on any volume, so that such a name counts as
+    /// another one here, and the seal does not hold.
+    pub fn find(&self, path: &[u8]) -> Option<(usize, &'a BundleEntry<'a>)> {
+        let index = self.entries.binary_search_by(|e| e.path.cmp(path)).ok()?;
+        Some((index, self.entries.get(index)?))
+    }
+
+    /// The range of the entries below `directory`; all of them for `b""`.
+    pub fn below(&self, directory: &[u8]) -> std::ops::Range<usize> {
+        if directory.is_empty() {
+            return 0..self.entries.len();
+        }
+        let mut prefix = directory.to_vec();
+        prefix.push(b'/');
+        let start = self.entries.partition_point(|e| e.path < prefix.as_slice());
+        let rest = self.entries.get(start..).unwrap_or_default();
+        let count = rest.partition_point(|e| e.path.starts_with(&prefix));
+        start..start.saturating_add(count)
+    }
+}
+
+/// True for the files whose bytes the verdict needs: the parts of a signature that stand in
+/// files of their own, and every Info.plist, of nested bundles too.
+///
+/// The answer is about one file; the reader has to cap what it keeps in all. A file that was
+/// wanted and not kept makes the state `unreadable`, never `signed`.
+pub fn wants_bytes(path: &[u8], size: u64) -> bool {
+    let (directory, name) = split_name(path);
+    let (_, parent) = split_name(directory);
+    if parent == b"_CodeSignature" {
+        return size <= MAX_SEAL_BYTES;
+    }
+    let name = name.to_ascii_lowercase();
+    name.starts_with(b"info") && name.ends_with(b".plist") && size <= MAX_INFO_PLIST_BYTES
+}
+
+/// A path's directory, `b""` without one, and its last component.
+pub(super) fn split_name(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|&b| b == b'/') {
+        Some(slash) => {
+            let (directory, rest) = path.split_at(slash);
+            (directory, rest.get(1..).unwrap_or_default())
+        }
+        None => (b"", path),
+    }
+}
