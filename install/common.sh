@@ -1,0 +1,453 @@
+# shellcheck shell=sh
+# shellcheck disable=SC2034 # its names are used by the scripts that read it
+# shellcheck disable=SC2012 # ls: `stat` has no form that macOS and Linux share, and the names are ours
+# What the installer and the uninstaller share: where things stand on a Mac, the
+# refusal of unsafe places, and a journal that makes a run all or nothing.
+#
+# Every change to the disk is one command behind `step`, is written down in the
+# journal before it happens, and replaces a file by a rename. A run that fails
+# undoes itself; a run that was killed is undone by the next run before it
+# begins. DESTDIR, when set, stands before every path.
+#
+# Test hook: DSPLUG_INSTALL_STOP_AFTER=N kills the script with SIGKILL before its
+# step N+1, as a power cut would.
+
+DESTDIR=${DESTDIR-}
+DESTDIR=${DESTDIR%/}
+
+PRODUCT=/opt/dsplug
+BINARY=$PRODUCT/bin/dsplug.ext
+OSQUERY=/var/osquery
+STATE=/var/db/dsplug
+RECEIPTS=$STATE/receipts
+JOURNAL=$STATE/journal
+PACKAGE_ID=com.dsplug.pkg
+
+DRY_RUN=
+STEPS=0
+OPERATIONS=0
+STAGE=
+IN_TRANSACTION=
+LOCKED=
+
+say() { printf '%s\n' "$*"; }
+note() { printf 'dsplug: note: %s\n' "$*" >&2; }
+
+# Ends the run: `die what-is-wrong what-to-do`.
+die() {
+    printf 'dsplug: %s\n' "$1" >&2
+    [ $# -lt 2 ] || printf 'dsplug: %s\n' "$2" >&2
+    exit 1
+}
+
+# --- Safety -----------------------------------------------------------------
+
+# "MODE UID GID" of a path itself, as `ls` prints them: `stat` has no common form.
+attributes() { LC_ALL=C ls -ldn -- "$1" | awk 'NR == 1 { print $1, $3, $4 }'; }
+
+# True when this uid may own what root will run: root, or under DESTDIR whoever stages.
+trusted_uid() { [ "$1" = 0 ] || { [ -n "$DESTDIR" ] && [ "$1" = "$(id -u)" ]; }; }
+
+# Refuses a path that anyone but root could change.
+refuse_unsafe() {
+    attributes "$1" > "$STAGE/attributes" || die "$1: cannot be read"
+    read -r mode uid gid < "$STAGE/attributes"
+    trusted_uid "$uid" ||
+        die "$1 belongs to uid $uid: its owner could replace what root runs" "cure: chown root:wheel '$1'"
+    case $mode in
+    ?????w*)
+        # On a Mac, group 0 is wheel, whose one member is root.
+        [ "$gid" = 0 ] || die "$1 is writable by group $gid ($mode)" "cure: chmod go-w '$1'" ;;
+    esac
+    case $mode in
+    ????????w*) die "$1 is writable by everyone ($mode)" "cure: chmod go-w '$1'" ;;
+    esac
+    case $mode in
+    *+) # An access control list; only macOS shows its entries with -e.
+        # shellcheck disable=SC2010
+        if LC_ALL=C ls -lde -- "$1" 2>/dev/null |
+            grep -E ' allow .*(write|append|add_file|add_subdirectory|delete)' >/dev/null; then
+            die "$1 has an access control list that lets others write" "cure: chmod -N '$1'"
+        fi ;;
+    esac
+}
+
+# Refuses unsafe ancestors of a path, from the root down to its parent, as far as they exist.
+refuse_unsafe_ancestors() {
+    rest=${1%/*}
+    rest=${rest#/}
+    at=$DESTDIR
+    refuse_unsafe "$at/"
+    while [ -n "$rest" ]; do
+        at=$at/${rest%%/*}
+        case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac
+        [ -e "$at" ] || [ -L "$at" ] || return 0
+        # /var is a link of the system's own; any link must lead to a safe directory.
+        [ -d "$at" ] || die "$at is not a directory" "cure: move it away"
+        refuse_unsafe "$at/"
+    done
+}
+
+# Refuses to write a file through a link, or one that others may write.
+refuse_unsafe_file() {
+    if [ -L "$DESTDIR$1" ]; then
+        die "$DESTDIR$1 is a symbolic link: a rename would replace it" \
+            "cure: make it a regular file, or manage that file yourself (install/README.md says what it needs)"
+    fi
+    [ -e "$DESTDIR$1" ] || return 0
+    [ -f "$DESTDIR$1" ] || die "$DESTDIR$1 is not a regular file" "cure: move it away"
+    refuse_unsafe "$DESTDIR$1"
+}
+
+# --- Steps, and the journal ---------------------------------------------------
+
+# Runs one command that changes the disk.
+step() {
+    if [ "${DSPLUG_INSTALL_STOP_AFTER:-}" = "$STEPS" ]; then
+        kill -9 $$
+    fi
+    STEPS=$((STEPS + 1))
+    "$@"
+}
+
+# Gives a new file or directory to root:wheel where that is possible; a user who
+# stages a tree under DESTDIR cannot.
+own() { [ "$(id -u)" != 0 ] || chown 0:0 "$1"; }
+
+# Starts a run: strict shell, private files, a place for drafts, a way out.
+begin() {
+    set -eu
+    umask 077
+    STAGE=$(mktemp -d "${TMPDIR:-/tmp}/dsplug.XXXXXX") || die "no temporary directory" "cure: check TMPDIR"
+    trap 'leave $?' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    [ -n "$DESTDIR" ] || [ "$(id -u)" = 0 ] || die "this needs root" "cure: run it with sudo"
+    [ -z "$DESTDIR" ] || [ -d "$DESTDIR" ] || die "DESTDIR $DESTDIR is not a directory" "cure: make it"
+    refuse_unsafe_ancestors "$STATE/journal"
+}
+
+# Takes the state directory for this run alone; a dead run's lock is no lock.
+lock() {
+    if [ -e "$DESTDIR$STATE/lock" ]; then
+        owner=$(cat "$DESTDIR$STATE/lock")
+        case $(ps -p "${owner:-0}" -o args= 2>/dev/null) in
+        *install*) [ "$owner" = $$ ] || die "another run ($owner) is under way" "cure: wait for it" ;;
+        esac
+    fi
+    make_state "$STATE"
+    printf '%s\n' "$$" > "$STAGE/lock"
+    step cp "$STAGE/lock" "$DESTDIR$STATE/lock"
+    LOCKED=1
+}
+
+# Makes the state directory. Its parent is there on every Mac; under a DESTDIR it
+# may be missing, and is then taken away again by `drop_state`.
+make_state() {
+    [ ! -d "$DESTDIR$1" ] || return 0
+    make_state "${1%/*}"
+    step mkdir "$DESTDIR$1"
+    [ "$1" = "$STATE" ] || step chmod 0755 "$DESTDIR$1"
+    [ "$1" = "$STATE" ] || printf '%s\n' "$1" >> "$STAGE/made_state"
+    step own "$DESTDIR$1"
+    if [ "$1" = "$STATE" ] && [ -e "$STAGE/made_state" ]; then
+        step cp "$STAGE/made_state" "$DESTDIR$STATE/made"
+    fi
+}
+
+# Takes the state directory away when it holds nothing that a later run needs.
+drop_state() {
+    rm -f "$DESTDIR$STATE/lock"
+    if [ -d "$DESTDIR$RECEIPTS" ] || [ -d "$DESTDIR$JOURNAL" ] || [ ! -d "$DESTDIR$STATE" ]; then
+        return 0
+    fi
+    [ ! -e "$DESTDIR$STATE/made" ] || LC_ALL=C sort -r "$DESTDIR$STATE/made" > "$STAGE/unmake"
+    rm -f "$DESTDIR$STATE/made"
+    rmdir "$DESTDIR$STATE" 2>/dev/null
+    [ ! -e "$STAGE/unmake" ] || while read -r path; do
+        rmdir "$DESTDIR$path" 2>/dev/null
+    done < "$STAGE/unmake"
+    return 0
+}
+
+# Leaves the script: undoes what is half done, and cleans up behind itself.
+leave() {
+    status=$1
+    trap - EXIT INT TERM HUP
+    set +e
+    if [ -n "$IN_TRANSACTION" ]; then
+        IN_TRANSACTION=
+        roll_back
+        say "dsplug: failed; everything is as it was before" >&2
+    fi
+    [ -z "$LOCKED" ] || drop_state
+    [ -z "$STAGE" ] || rm -rf "$STAGE"
+    exit "$status"
+}
+
+# A run that was killed left its journal: put back what it had changed.
+recover() {
+    if [ -d "$DESTDIR$JOURNAL.done" ]; then
+        step rm -rf "$DESTDIR$JOURNAL.done"
+    fi
+    if [ -d "$DESTDIR$JOURNAL" ]; then
+        note "the last run was cut short: undoing it first"
+        roll_back
+    fi
+}
+
+open_journal() {
+    [ -z "$DRY_RUN" ] || return 0
+    step mkdir "$DESTDIR$JOURNAL"
+    IN_TRANSACTION=1
+}
+
+# The one moment at which the run counts.
+close_journal() {
+    [ -z "$DRY_RUN" ] || return 0
+    step mv "$DESTDIR$JOURNAL" "$DESTDIR$JOURNAL.done"
+    IN_TRANSACTION=
+    step rm -rf "$DESTDIR$JOURNAL.done"
+}
+
+# Writes down an operation before it is done: `record put|remove|mkdir PATH [NEW]`.
+record() {
+    OPERATIONS=$((OPERATIONS + 1))
+    entry=$DESTDIR$JOURNAL/$(printf '%04d' "$OPERATIONS")
+    if [ "$1" != mkdir ] && [ -f "$DESTDIR$2" ]; then
+        step cp -p "$DESTDIR$2" "$entry.before"
+    fi
+    if [ "$1" = put ]; then
+        step cp "$3" "$entry.after"
+    fi
+    printf '%s\n%s\n' "$1" "$2" > "$STAGE/entry"
+    step cp "$STAGE/entry" "$entry.new"
+    step mv "$entry.new" "$entry.operation"
+}
+
+# Undoes the journal, last operation first. It may itself be killed: undoing twice
+# is the same as undoing once. A file that someone else has changed since stays.
+roll_back() {
+    for entry in $(ls "$DESTDIR$JOURNAL" | sed -n 's/\.operation$//p' | LC_ALL=C sort -r); do
+        entry=$DESTDIR$JOURNAL/$entry
+        { read -r operation && read -r path; } < "$entry.operation"
+        target=$DESTDIR$path
+        case $operation in
+        mkdir)
+            step rm -f "$target/.dsplug.new"
+            [ ! -d "$target" ] || step rmdir "$target" 2>/dev/null || : ;;
+        *)
+            step rm -f "${target%/*}/.dsplug.new"
+            if [ -e "$entry.before" ] && cmp -s "$entry.before" "$target" 2>/dev/null; then
+                : # never reached, or undone already
+            elif [ -e "$target" ] && ! { [ "$operation" = put ] && cmp -s "$target" "$entry.after"; }; then
+                note "$target was changed by someone else since: left as it is"
+            elif [ -e "$entry.before" ]; then
+                step cp -p "$entry.before" "${target%/*}/.dsplug.new"
+                step mv -f "${target%/*}/.dsplug.new" "$target"
+            else
+                step rm -f "$target"
+            fi ;;
+        esac
+    done
+    step mv "$DESTDIR$JOURNAL" "$DESTDIR$JOURNAL.done"
+    step rm -rf "$DESTDIR$JOURNAL.done"
+}
+
+# --- Operations of a transaction ----------------------------------------------
+
+# Says what was done, or would be: `tell VERB PATH`.
+tell() {
+    case $2 in "$STATE"/*) return 0 ;; esac
+    say "${DRY_RUN:+would }$1 $DESTDIR$2"
+}
+
+# Makes a directory and its missing ancestors, 0755 and root's, and lists them, so
+# that the uninstaller can take them away.
+make_directory() {
+    [ ! -d "$DESTDIR$1" ] || return 0
+    make_directory "${1%/*}"
+    if [ -e "$STAGE/made" ] && grep -Fqx "$1" "$STAGE/made"; then return 0; fi
+    tell make "$1"
+    printf '%s\n' "$1" >> "$STAGE/made"
+    [ -z "$DRY_RUN" ] || return 0
+    record mkdir "$1"
+    step mkdir "$DESTDIR$1"
+    step chmod 0755 "$DESTDIR$1"
+    step own "$DESTDIR$1"
+}
+
+# Puts a file in its place by a rename: `put NEW PATH MODE`. A file that exists
+# keeps its owner and mode when MODE is `keep`. Nothing happens when it is so already.
+put() {
+    put_mode=$3
+    if [ -f "$DESTDIR$2" ] && cmp -s "$1" "$DESTDIR$2"; then
+        [ "$put_mode" != keep ] || return 0
+        attributes "$DESTDIR$2" > "$STAGE/attributes"
+        read -r mode uid gid < "$STAGE/attributes"
+        case $put_mode:$mode in
+        0755:-rwxr-xr-x* | 0644:-rw-r--r--* | 0600:-rw-------*)
+            if [ "$uid" = "$(id -u)" ]; then return 0; fi ;;
+        esac
+    fi
+    if [ -e "$DESTDIR$2" ]; then tell replace "$2"; else tell write "$2"; fi
+    [ -z "$DRY_RUN" ] || return 0
+    record put "$2" "$1"
+    new=$DESTDIR${2%/*}/.dsplug.new
+    if [ "$put_mode" = keep ] && [ -e "$DESTDIR$2" ]; then
+        step cp -p "$DESTDIR$2" "$new"
+        step cp "$1" "$new"
+    else
+        [ "$put_mode" != keep ] || put_mode=0644
+        step cp "$1" "$new"
+        step chmod "$put_mode" "$new"
+        step own "$new"
+    fi
+    step mv -f "$new" "$DESTDIR$2"
+}
+
+# Removes a file.
+remove() {
+    [ -e "$DESTDIR$1" ] || return 0
+    tell remove "$1"
+    [ -z "$DRY_RUN" ] || return 0
+    record remove "$1"
+    step rm -f "$DESTDIR$1"
+}
+
+# --- Receipts: what an admin's file was before us, and what we made of it -------
+
+# The receipt's name for a path: its slashes as percent signs.
+receipt() { printf '%s/%s' "$RECEIPTS" "$(printf '%s' "${1#/}" | tr '/' '%')"; }
+
+# The path that a receipt speaks of, from its name.
+receipt_path() { printf '/%s' "$(printf '%s' "${1##*/}" | sed 's/\.after$//' | tr '%' '/')"; }
+
+# Replaces an admin's file and keeps a receipt: `edit NEW PATH WITHOUT`, where the
+# command WITHOUT takes our part out of a file on standard input; `whole` says that
+# all of the file is ours.
+edit() {
+    target=$DESTDIR$2
+    if [ -f "$target" ] && cmp -s "$1" "$target"; then return 0; fi
+    kept=$(receipt "$2")
+    if [ -n "$DRY_RUN" ]; then
+        if [ -f "$target" ]; then tell edit "$2"; else tell write "$2"; fi
+        if [ -f "$target" ]; then diff "$target" "$1" || :; else sed 's/^/> /' "$1"; fi
+        return 0
+    fi
+    if [ ! -f "$target" ]; then
+        remove "$kept.before"
+    elif [ ! -e "$DESTDIR$kept.after" ]; then
+        put "$target" "$kept.before" 0600
+    elif [ "$3" != whole ] && ! cmp -s "$target" "$DESTDIR$kept.after"; then
+        $3 < "$target" > "$STAGE/before"
+        put "$STAGE/before" "$kept.before" 0600
+    fi
+    put "$1" "$kept.after" 0600
+    put "$1" "$2" keep
+}
+
+# --- The admin's files --------------------------------------------------------
+
+# Each editor reads standard input and writes standard output.
+
+# extensions.load with exactly one line of ours: the first that names a dsplug.ext
+# becomes it, others go.
+load_with() {
+    awk -v line="$BINARY" '
+        { bare = $0; gsub(/^[ \t]+|[ \t\r]+$/, "", bare) }
+        bare !~ /^[#;]/ && bare ~ /(^|\/)dsplug\.ext$/ { if (!done) print line; done = 1; next }
+        { print }
+        END { if (!done) print line }'
+}
+
+load_without() {
+    awk -v line="$BINARY" '
+        { bare = $0; gsub(/^[ \t]+|[ \t\r]+$/, "", bare) }
+        bare == line { next }
+        { print }'
+}
+
+# The value that a flags file gives a flag: the last line counts, as in gflags.
+flag() {
+    [ ! -f "$2" ] || awk -v name="$1" '
+        { gsub(/^[ \t]+|[ \t\r]+$/, "") }
+        $0 ~ "^--?" name "(=|$)" { value = $0; if (!sub(/^[^=]*=/, "", value)) value = "true"; found = value }
+        END { if (found != "") print found }' "$2"
+}
+
+# osquery.flags with dsplug among the required extensions and a timeout.
+flags_with() {
+    awk '
+        { lines[NR] = $0; bare = $0; gsub(/^[ \t]+|[ \t\r]+$/, "", bare) }
+        bare ~ /^--?extensions_require=/ { require = NR }
+        bare ~ /^--?extensions_timeout=/ { timeout = NR }
+        END {
+            if (require) {
+                value = lines[require]; sub(/^[^=]*=/, "", value); gsub(/[ \t\r]/, "", value)
+                count = split(value, names, ",")
+                for (i = 1; i <= count; i++) if (names[i] == "dsplug") present = 1
+                if (!present) {
+                    sub(/[ \t\r]+$/, "", lines[require])
+                    lines[require] = lines[require] (value == "" ? "" : ",") "dsplug"
+                }
+            }
+            for (i = 1; i <= NR; i++) print lines[i]
+            if (!require) print "--extensions_require=dsplug"
+            if (!timeout) print "--extensions_timeout=10"
+        }'
+}
+
+# osquery.flags without dsplug; the timeout goes when `timeout` says that we wrote it.
+flags_without() {
+    awk -v timeout="$1" '
+        { bare = $0; gsub(/^[ \t]+|[ \t\r]+$/, "", bare) }
+        bare ~ /^--?extensions_require=/ {
+            value = bare; sub(/^[^=]*=/, "", value)
+            count = split(value, names, ","); kept = ""; had = 0
+            for (i = 1; i <= count; i++) {
+                if (names[i] == "dsplug") had = 1
+                else kept = kept (kept == "" ? "" : ",") names[i]
+            }
+            if (had && kept == "") next
+            if (had) { sub(/=.*/, "=" kept) }
+        }
+        timeout == "ours" && bare == "--extensions_timeout=10" { next }
+        { print }'
+}
+
+# Who wrote the timeout: `ours` when the installer did.
+timeout_owner() { if [ -f "$DESTDIR$RECEIPTS/timeout" ]; then echo ours; else echo theirs; fi; }
+
+# A file's content, or nothing when there is no such file.
+read_or_nothing() { [ ! -f "$DESTDIR$1" ] || cat "$DESTDIR$1"; }
+
+# --- osqueryd -----------------------------------------------------------------
+
+# The launchd label of what runs osqueryd on such a host.
+label() {
+    case $1 in
+    fleet) echo com.fleetdm.orbit ;;
+    kolide) echo com.kolide-k2.launcher ;;
+    osquery) echo io.osquery.agent ;;
+    esac
+}
+
+# Restarts what runs osqueryd when that was asked for, and says how when it was
+# not: `restart_osqueryd HOST ASKED`.
+restart_osqueryd() {
+    service=$(label "$1")
+    if [ -z "$service" ]; then
+        say "restart osqueryd by its own agent (install/README.md)"
+    elif [ -z "$2" ]; then
+        say "osqueryd takes this up when it starts next: launchctl kickstart -k system/$service"
+    elif [ -n "$DRY_RUN" ]; then
+        say "would restart $service"
+    elif [ "$1" = fleet ]; then
+        # orbit may be what runs this script: it must not be stopped under it.
+        (sleep 10 && launchctl kickstart -k "system/$service") > /dev/null 2>&1 < /dev/null &
+        say "restarts $service in ten seconds"
+    else
+        launchctl kickstart -k "system/$service"
+    fi
+}

@@ -1,0 +1,99 @@
+#!/bin/sh
+# Takes dsplug off this Mac: everything that install.sh did, and nothing more.
+
+here=$(cd "$(dirname "$0")" && pwd -P) || exit 1
+# shellcheck source=install/common.sh
+. "$here/common.sh"
+
+usage() {
+    cat <<'USAGE'
+usage: uninstall.sh [--dry-run] [--restart]
+
+  --dry-run  print what would change, and change nothing
+  --restart  restart osqueryd afterwards; without it, nothing is restarted, and the
+             extension that is running stays until osqueryd stops
+DESTDIR in the environment stands before every path.
+USAGE
+}
+
+restart=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --dry-run) DRY_RUN=1 ;;
+    --restart) restart=1 ;;
+    -h | --help) usage; exit 0 ;;
+    *) printf 'dsplug: unknown argument: %s\n' "$1" >&2; usage >&2; exit 2 ;;
+    esac
+    shift
+done
+
+# Takes our part out of a file that has a receipt. A file that is as we left it
+# becomes what it was, byte for byte; of one that was edited since, only our lines go.
+restore() {
+    path=$1
+    kept=$(receipt "$path")
+    target=$DESTDIR$path
+    [ -f "$target" ] || return 0
+    refuse_unsafe_file "$path"
+    if [ -f "$DESTDIR$kept.before" ] && cmp -s "$target" "$DESTDIR$kept.before"; then return 0; fi
+    case $path in
+    */dsplug.conf) ours=1 ;;
+    *) ours= ;;
+    esac
+    if [ -n "$ours" ] || cmp -s "$target" "$DESTDIR$kept.after"; then
+        if [ -f "$DESTDIR$kept.before" ]; then
+            put "$DESTDIR$kept.before" "$path" keep
+        else
+            remove "$path"
+        fi
+        return 0
+    fi
+    case $path in
+    *.flags) flags_without "$(timeout_owner)" < "$target" > "$STAGE/without" ;;
+    *.conf) cp "$target" "$STAGE/without" ;;
+    *) load_without < "$target" > "$STAGE/without" ;;
+    esac
+    if [ -s "$STAGE/without" ] || [ -f "$DESTDIR$kept.before" ]; then
+        put "$STAGE/without" "$path" keep
+    else
+        remove "$path"
+    fi
+}
+
+# The whole change, inside one transaction.
+apply() {
+    for kept in "$DESTDIR$RECEIPTS"/*.after; do
+        [ -f "$kept" ] || continue
+        restore "$(receipt_path "$kept")"
+    done
+    remove "$BINARY"
+}
+
+# What follows the transaction takes away only what is empty or our own, and is the
+# same when done again: the receipts go last.
+clean() {
+    if command -v pkgutil > /dev/null; then
+        if pkgutil ${DESTDIR:+--volume "$DESTDIR"} --pkg-info "$PACKAGE_ID" > /dev/null 2>&1; then
+            step pkgutil ${DESTDIR:+--volume "$DESTDIR"} --forget "$PACKAGE_ID"
+        fi
+    fi
+    step rm -rf "${DESTDIR:?}$PRODUCT"
+    if [ -f "$DESTDIR$RECEIPTS/directories" ]; then
+        LC_ALL=C sort -r "$DESTDIR$RECEIPTS/directories" > "$STAGE/directories"
+        while read -r path; do
+            if [ -d "$DESTDIR$path" ]; then step rmdir "$DESTDIR$path" 2> /dev/null || :; fi
+        done < "$STAGE/directories"
+    fi
+    step rm -rf "$DESTDIR$RECEIPTS"
+}
+
+begin
+[ -n "$DRY_RUN" ] || lock
+[ -n "$DRY_RUN" ] || recover
+refuse_unsafe_ancestors "$BINARY"
+host=$(read_or_nothing "$RECEIPTS/host")
+open_journal
+apply
+close_journal
+[ -n "$DRY_RUN" ] || clean
+restart_osqueryd "$host" "$restart"
