@@ -1,11 +1,30 @@
 //! Shows every DirectoryService plug-in bundle on a Mac: who signed it, what it
 //! holds, and whether the system would load it.
+//!
+//! Arrows point one way:
+//!
+//! - [`root`] resolves paths inside the directory that plays the Mac's `/`; [`meta`], [`name`],
+//!   [`text`], [`limits`] and [`property_list`] are its small tools;
+//! - [`folders`] lists the plug-in folders and finds candidates;
+//! - [`evidence`] reads what is on disk of each, once;
+//! - [`codesign`] judges signatures: bytes to facts and problems, without I/O;
+//! - [`digest`] and [`load`] judge the rest, and [`bundle`] is one candidate with all of that;
+//! - [`scan`] does all of it and gives a snapshot;
+//! - [`table`] declares the columns that show a snapshot;
+//! - [`engine`] queries the tables with SQLite, for those who have no osquery.
 
+pub mod bundle;
 pub mod codesign;
+pub mod digest;
+pub mod engine;
+pub mod evidence;
 pub mod folders;
 pub mod limits;
+pub mod load;
 pub mod meta;
 pub mod name;
 pub mod property_list;
 pub mod root;
+pub mod scan;
+pub mod table;
 pub mod text;

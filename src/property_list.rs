@@ -132,13 +132,17 @@ enum Open {
 
 /// UTF-8 of a text in UTF-16 that begins with a byte order mark, which CoreFoundation accepts.
 fn utf16(bytes: &[u8]) -> Option<Vec<u8>> {
-    let (unit, rest): (fn([u8; 2]) -> u16, &[u8]) = match bytes {
-        [0xff, 0xfe, rest @ ..] => (u16::from_le_bytes, rest),
-        [0xfe, 0xff, rest @ ..] => (u16::from_be_bytes, rest),
+    let (little, rest) = match bytes {
+        [0xff, 0xfe, rest @ ..] => (true, rest),
+        [0xfe, 0xff, rest @ ..] => (false, rest),
         _ => return None,
     };
     let (pairs, _) = rest.as_chunks::<2>();
-    let text: String = char::decode_utf16(pairs.iter().map(|pair| unit(*pair)))
+    let units = pairs.iter().map(|pair| match little {
+        true => u16::from_le_bytes(*pair),
+        false => u16::from_be_bytes(*pair),
+    });
+    let text: String = char::decode_utf16(units)
         .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
         .collect();
     // The declaration would contradict the bytes that the parser sees.

@@ -186,6 +186,22 @@ impl Found {
         self.dir.join(&self.name)
     }
 
+    /// The text of it, a link.
+    ///
+    /// # Errors
+    /// When it is none, or cannot be read.
+    pub fn read_link(&self) -> Result<Vec<u8>, ReadError> {
+        self.dir.read_link(&self.name)
+    }
+
+    /// Opens it, a file or directory, for its extended attributes.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn open_for_attributes(&self) -> Result<OwnedFd, ReadError> {
+        self.dir.open_for_attributes(&self.name)
+    }
+
     /// Opens it as a directory.
     ///
     /// # Errors
@@ -345,8 +361,8 @@ impl Dir {
         Ok((names, more))
     }
 
-    /// A descriptor for reading extended attributes of an entry that is a file or a directory.
-    pub(crate) fn open_for_attributes(&self, name: &[u8]) -> Result<OwnedFd, ReadError> {
+    /// A descriptor for the extended attributes of a file or a directory.
+    fn open_for_attributes(&self, name: &[u8]) -> Result<OwnedFd, ReadError> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         rustix::fs::openat(self.fd.as_fd(), name, flags, Mode::empty())
             .map_err(|e| self.fail("open", name, e))

@@ -1,0 +1,160 @@
+//! One candidate with everything that was found of it and judged: what a row is made of.
+
+use crate::codesign::{
+    Anchor, BundleEntry, BundleSignature, BundleView, CodeVerdict, EntryKind, MainExecutable,
+    SealLimits, Sealed, SignatureState,
+};
+use crate::digest::digest;
+use crate::evidence::{Entry, Evidence, Executable};
+use crate::load::LoadVerdict;
+use crate::meta::Kind;
+
+/// A candidate, its evidence judged.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    /// What is on disk.
+    pub evidence: Evidence,
+    /// The bundle digest, when everything could be read.
+    pub digest: Option<[u8; 32]>,
+    /// What its signature is worth.
+    pub signature: BundleSignature,
+    /// Whether it would load.
+    pub load: LoadVerdict,
+    /// The identifier of the exception that accepts it.
+    pub exception: Option<String>,
+}
+
+impl Bundle {
+    /// Judges the evidence on one candidate, its load verdict given.
+    pub fn judge(mut evidence: Evidence, load: LoadVerdict) -> Self {
+        let signature = if evidence.is_bundle() {
+            judge_bundle(&evidence)
+        } else {
+            judge_file(&evidence)
+        };
+        evidence.kept.clear();
+        Self {
+            digest: digest(&evidence),
+            signature,
+            evidence,
+            load,
+            exception: None,
+        }
+    }
+
+    /// The entries, each with what the seal says of it and its verdict as code.
+    pub fn entries(&self) -> impl Iterator<Item = (&Entry, Option<Sealed>, Option<&CodeVerdict>)> {
+        let signature = &self.signature;
+        self.evidence.entries.iter().enumerate().map(|(i, entry)| {
+            let sealed = signature.sealed.get(i).copied();
+            let code = signature.code.get(i).and_then(Option::as_ref);
+            (entry, sealed, code)
+        })
+    }
+}
+
+fn judge_bundle(evidence: &Evidence) -> BundleSignature {
+    let entries: Vec<BundleEntry<'_>> =
+        evidence.entries.iter().map(|e| view(evidence, e)).collect();
+    let main_executable = match &evidence.executable {
+        None => MainExecutable::Missing,
+        Some(Executable {
+            relative: Some(relative),
+            meta,
+            ..
+        }) if meta.kind == Kind::File => MainExecutable::Inside(relative),
+        Some(_) => MainExecutable::Irregular,
+    };
+    let view = BundleView {
+        entries: &entries,
+        complete: evidence.is_whole,
+        main_executable,
+        info_plist: evidence.info_plist.as_ref().map(|p| p.relative.as_slice()),
+        resource_fork: evidence.attributes.resource_fork,
+        finder_info: evidence.attributes.finder_info,
+    };
+    crate::codesign::judge(&view, &SealLimits::default())
+}
+
+fn view<'a>(evidence: &'a Evidence, entry: &'a Entry) -> BundleEntry<'a> {
+    let attributes = entry.attributes.as_deref();
+    BundleEntry {
+        kind: match entry.meta.kind {
+            Kind::File => EntryKind::File,
+            Kind::Directory => EntryKind::Directory,
+            Kind::Symlink => EntryKind::Symlink,
+            Kind::Other => EntryKind::Other,
+        },
+        size: entry.meta.size,
+        executable: entry.meta.is_executable(),
+        sha256: entry.content.sha256().copied(),
+        sha1: entry.content.sha1().copied(),
+        target: entry.link.as_deref(),
+        resource_fork: attributes.is_some_and(|a| a.resource_fork),
+        finder_info: attributes.is_some_and(|a| a.finder_info),
+        bytes: evidence.kept.get(entry.path.as_ref()).map(Vec::as_slice),
+        code: entry.content.code(),
+        ..BundleEntry::new(&entry.path, EntryKind::File)
+    }
+}
+
+/// What the signature of a candidate that is no bundle is worth: that of a Mach-O file on its own.
+fn judge_file(evidence: &Evidence) -> BundleSignature {
+    let mut signature = BundleSignature {
+        state: SignatureState::Unsigned,
+        problems: Vec::new(),
+        notes: Vec::new(),
+        signer: String::new(),
+        claimed_signer: String::new(),
+        authority: Vec::new(),
+        anchor: Anchor::None,
+        team_identifier: String::new(),
+        signing_identifier: String::new(),
+        cdhash: None,
+        signing_time: None,
+        sealed: vec![Sealed::Unsealed; evidence.entries.len()],
+        code: vec![None; evidence.entries.len()],
+        unsealed_files: 0,
+    };
+    let Some(entry) = evidence.entries.first() else {
+        // A broken link or a device bears no signature; what could not be read may.
+        if evidence.resolved_meta.is_none() && evidence.symlink_target.is_none() {
+            signature.state = SignatureState::Unreadable;
+        }
+        return signature;
+    };
+    signature.unsealed_files = 1;
+    let Some(facts) = entry.content.code() else {
+        if entry.content.sha256().is_none() {
+            signature.state = SignatureState::Unreadable;
+        }
+        return signature;
+    };
+    let mut facts = facts.clone();
+    facts.judge_standalone();
+    signature.state = facts.state();
+    signature.problems = facts.all_problems().cloned().collect();
+    signature.notes.clone_from(&facts.notes);
+    if let Some(slice) = facts.weakest_slice() {
+        signature.claimed_signer.clone_from(&slice.claimed_signer);
+        signature.anchor = slice.anchor;
+        if signature.state.holds() {
+            signature.team_identifier = slice.team_identifier().to_owned();
+            signature.signing_identifier = slice.identifier().to_owned();
+            signature.cdhash = slice.cdhash();
+            signature.unsealed_files = 0;
+            signature.sealed = vec![Sealed::Sealed];
+        }
+        if signature.state == SignatureState::Signed {
+            signature.authority.clone_from(&slice.authority);
+            signature.signer = slice.signer().unwrap_or_default().to_owned();
+            signature.signing_time = slice.signing_time;
+        }
+    }
+    signature.code = vec![Some(CodeVerdict {
+        state: signature.state,
+        signer: signature.signer.clone(),
+        cdhash: signature.cdhash,
+    })];
+    signature
+}

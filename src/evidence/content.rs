@@ -1,0 +1,246 @@
+//! The one streaming pass over a file's bytes: its digests, its code signature's page hashes, and what is kept.
+
+use std::io::Read;
+use std::os::fd::AsFd;
+
+use rustix::io::Errno;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use super::attributes::{self, Attributes};
+use super::{Entry, Trouble};
+use crate::codesign::{CodeFacts, FileCheck, Limits as CodeLimits, Roots, is_macho};
+use crate::limits::Budget;
+use crate::root::OpenFile;
+use crate::text::escape;
+
+/// Bytes read at once.
+const CHUNK: usize = 256 << 10;
+/// Bytes of a file that is kept whole.
+pub const MAX_KEPT: u64 = 8 << 20;
+
+/// What a file holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Not read, or nothing that can be.
+    Unread,
+    /// It could not be read.
+    Failed(Box<Trouble>),
+    /// Read from its first byte to its last.
+    Read {
+        /// SHA-256 of it.
+        sha256: [u8; 32],
+        /// SHA-1 of it, for resource seals that know no better; only where the seal may need it.
+        sha1: Option<Box<[u8; 20]>>,
+        /// The Mach-O file's slices and signatures, when it is one.
+        code: Option<Box<CodeFacts>>,
+    },
+}
+
+impl Content {
+    /// SHA-256 of the content.
+    pub fn sha256(&self) -> Option<&[u8; 32]> {
+        match self {
+            Self::Read { sha256, .. } => Some(sha256),
+            _ => None,
+        }
+    }
+
+    /// SHA-1 of the content.
+    pub fn sha1(&self) -> Option<&[u8; 20]> {
+        match self {
+            Self::Read { sha1, .. } => sha1.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// What is known of it as code.
+    pub fn code(&self) -> Option<&CodeFacts> {
+        match self {
+            Self::Read { code, .. } => code.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+/// What one pass gives.
+pub struct Passed {
+    /// What the file holds.
+    pub content: Content,
+    /// Its extended attributes, when it has any that matter.
+    pub attributes: Option<Attributes>,
+    /// Its bytes, when they were asked for and are not too many.
+    pub kept: Option<Vec<u8>>,
+}
+
+/// What is wanted of a file besides its SHA-256.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wants {
+    /// Its bytes.
+    pub bytes: bool,
+    /// Its SHA-1.
+    pub sha1: bool,
+}
+
+/// Reads files; holds the buffer and what is needed to judge code.
+pub struct Reader<'r> {
+    roots: &'r Roots,
+    buffer: Vec<u8>,
+    /// Files read to their end.
+    pub files: u64,
+    /// Bytes read.
+    pub bytes: u64,
+}
+
+impl<'r> Reader<'r> {
+    /// A reader that judges signatures by these roots.
+    pub fn new(roots: &'r Roots) -> Self {
+        Self {
+            roots,
+            buffer: vec![0; CHUNK],
+            files: 0,
+            bytes: 0,
+        }
+    }
+
+    /// Reads a file that the survey has seen as `entry`.
+    ///
+    /// # Errors
+    /// When it cannot be read, is not what the survey saw, or changes while it is read.
+    pub fn read(
+        &mut self,
+        file: &OpenFile,
+        entry: &Entry,
+        wants: Wants,
+        budget: &Budget,
+    ) -> Result<Passed, Trouble> {
+        let changed =
+            || Trouble::Changed(format!("{} changed while it was read", escape(&entry.path)));
+        let refused = |e: Errno| {
+            let why = std::io::Error::from(e).to_string();
+            let why = why.split(" (os error").next().unwrap_or_default();
+            Trouble::Unreadable(format!("cannot read {}: {why}", escape(&entry.path)))
+        };
+        if !file.meta.is_unchanged(&entry.meta) {
+            return Err(changed());
+        }
+        let len = file.meta.size;
+        let mut code = self.begin_code(file, len).map_err(refused)?;
+        let mut sha256 = Sha256::new();
+        let mut sha1 = wants.sha1.then(Sha1::new);
+        let mut kept = (wants.bytes && len <= MAX_KEPT).then(Vec::new);
+        let mut seen = 0_u64;
+        loop {
+            let count = match read_some(&file.fd, &mut self.buffer) {
+                Ok(count) => count,
+                Err(e) => return Err(refused(e)),
+            };
+            let chunk = self.buffer.get(..count).unwrap_or_default();
+            if chunk.is_empty() {
+                break;
+            }
+            seen = seen.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+            if seen > len {
+                return Err(changed());
+            }
+            sha256.update(chunk);
+            if let Some(sha1) = &mut sha1 {
+                sha1.update(chunk);
+            }
+            if let Some(code) = &mut code {
+                code.update(chunk);
+            }
+            if let Some(kept) = &mut kept {
+                kept.extend_from_slice(chunk);
+            }
+            if budget.is_late() {
+                return Err(Trouble::Limit(format!(
+                    "{} was not read to its end: the time of the scan is spent",
+                    escape(&entry.path)
+                )));
+            }
+        }
+        let now = file.meta_now().map_err(refused)?;
+        if seen != len || !now.is_unchanged(&entry.meta) {
+            return Err(changed());
+        }
+        self.files = self.files.saturating_add(1);
+        self.bytes = self.bytes.saturating_add(len);
+        let attributes = attributes::read(&file.fd);
+        Ok(Passed {
+            content: Content::Read {
+                sha256: sha256.finalize().into(),
+                sha1: sha1.map(|s| Box::new(s.finalize().into())),
+                code: code.map(|c| Box::new(c.finish())),
+            },
+            attributes: (!attributes.is_empty()).then_some(attributes),
+            kept,
+        })
+    }
+
+    /// Supplies what the check of a Mach-O file asks for before the pass.
+    fn begin_code(&self, file: &OpenFile, len: u64) -> Result<Option<FileCheck<'r>>, Errno> {
+        let head = read_range(&file.fd, 0, 8.min(len))?;
+        if !is_macho(&head) {
+            return Ok(None);
+        }
+        let mut check = FileCheck::new(len, self.roots, CodeLimits::default());
+        while let Some(range) = check.wants() {
+            let bytes = read_range(&file.fd, range.start, range.end.saturating_sub(range.start))?;
+            check.supply(&bytes);
+        }
+        Ok(Some(check))
+    }
+}
+
+fn read_some(fd: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    loop {
+        match rustix::io::read(fd.as_fd(), &mut *buffer) {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Reads a range of a file; fewer bytes when it ends before.
+fn read_range(fd: impl AsFd, start: u64, len: u64) -> Result<Vec<u8>, Errno> {
+    let len = usize::try_from(len).map_err(|_| Errno::FBIG)?;
+    let mut bytes = vec![0; len];
+    let mut filled = 0_usize;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|r| !r.is_empty()) {
+        let at = start.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
+        match rustix::io::pread(fd.as_fd(), rest, at) {
+            Ok(0) => break,
+            Ok(count) => filled = filled.saturating_add(count),
+            Err(Errno::INTR) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// Reads a small file whole.
+///
+/// # Errors
+/// When it cannot be read, or is larger than `most`.
+pub fn read_small(file: OpenFile, most: u64, path: &[u8]) -> Result<Vec<u8>, Trouble> {
+    if file.meta.size > most {
+        return Err(Trouble::Limit(format!(
+            "{} is larger than {most} bytes",
+            escape(path)
+        )));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::from(file.fd)
+        .take(most.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|e| Trouble::Unreadable(format!("cannot read {}: {e}", escape(path))))?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
+        return Err(Trouble::Changed(format!(
+            "{} grew while it was read",
+            escape(path)
+        )));
+    }
+    Ok(bytes)
+}

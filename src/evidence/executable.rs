@@ -1,0 +1,138 @@
+//! The main executable of a bundle, as CoreFoundation resolves it: it need not stand in the bundle.
+//!
+//! `CFBundleExecutable` is resolved as a relative URL with a test of existence alone
+//! (`_CFBundleCopyExecutableURLInDirectory2` of CFBundle_Executable.c, as read there): `../../x`
+//! or an absolute path leads anywhere.
+
+use super::content::{Content, Reader, Wants};
+use super::{Entry, Evidence, Trouble};
+use crate::limits::Budget;
+use crate::meta::{Kind, Meta};
+use crate::root::{Found, Root};
+use crate::text::escape;
+
+/// Where executables are looked for in a bundle, in this order.
+const PLACES: &[&[u8]] = &[b"Contents/MacOS", b"Contents", b""];
+
+/// The main executable.
+#[derive(Clone, Debug)]
+pub struct Executable {
+    /// Where: through the candidate when it stands in the bundle, else where it really is.
+    pub path: Vec<u8>,
+    /// Its path in the bundle, links resolved, when it stands there.
+    pub relative: Option<Vec<u8>>,
+    /// What stands there.
+    pub meta: Meta,
+    /// What it holds, when it stands outside: an inner one is among the entries.
+    pub outside: Content,
+    found: Found,
+}
+
+impl Executable {
+    /// True when it stands outside of the bundle.
+    pub fn is_outside(&self) -> bool {
+        self.relative.is_none()
+    }
+
+    /// What it holds.
+    pub fn content<'a>(&'a self, evidence: &'a Evidence) -> &'a Content {
+        match self.relative.as_deref().and_then(|r| evidence.entry(r)) {
+            Some(entry) => &entry.content,
+            None => &self.outside,
+        }
+    }
+}
+
+/// Finds the main executable.
+pub fn find(root: &Root, evidence: &mut Evidence) {
+    let info = evidence
+        .info_plist
+        .as_ref()
+        .and_then(|p| p.info.as_ref().ok());
+    let declared = info.map(|i| [i.executable.as_str(), i.old_executable.as_str()]);
+    let name = declared
+        .into_iter()
+        .flatten()
+        .find(|name| !name.is_empty())
+        .map_or_else(
+            || base_name(&evidence.candidate.path),
+            |n| n.as_bytes().to_vec(),
+        );
+    let Some(found) = resolve(root, &evidence.candidate.path, &name) else {
+        return;
+    };
+    let real = found.path();
+    let relative = real
+        .strip_prefix(evidence.resolved_path.as_slice())
+        .and_then(|rest| rest.strip_prefix(b"/"))
+        .map(<[u8]>::to_vec);
+    let path = match &relative {
+        Some(relative) => [&evidence.candidate.path, b"/".as_slice(), relative].concat(),
+        None => real,
+    };
+    evidence.executable = Some(Executable {
+        path,
+        relative,
+        meta: found.meta,
+        outside: Content::Unread,
+        found,
+    });
+}
+
+fn resolve(root: &Root, bundle: &[u8], name: &[u8]) -> Option<Found> {
+    let not_itself = |found: &Found| found.meta.kind != Kind::Directory || !name.is_empty();
+    if name.starts_with(b"/") {
+        return root.find(name).ok().filter(not_itself);
+    }
+    PLACES
+        .iter()
+        .map(|place| [bundle, b"/", place, b"/", name].concat())
+        .find_map(|path| root.find(&path).ok())
+        .filter(not_itself)
+}
+
+/// The last component of a path without its extension.
+fn base_name(path: &[u8]) -> Vec<u8> {
+    let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    match name.iter().rposition(|b| *b == b'.') {
+        Some(dot) => name.get(..dot).unwrap_or_default().to_vec(),
+        None => name.to_vec(),
+    }
+}
+
+/// Reads a main executable that stands outside of the bundle.
+pub fn read(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &mut Budget) {
+    let Some(executable) = evidence.executable.as_mut().filter(|e| e.is_outside()) else {
+        return;
+    };
+    if executable.meta.kind != Kind::File {
+        return;
+    }
+    let shown = escape(&executable.path);
+    let size = executable.meta.size;
+    let read = if size > budget.limits.candidate_bytes || !budget.take_bytes(size) {
+        Err(Trouble::Limit(format!(
+            "{shown} has {size} bytes and was not read; dsplug --thorough reads all"
+        )))
+    } else {
+        let entry = Entry {
+            path: executable.path.clone().into_boxed_slice(),
+            meta: executable.meta,
+            link: None,
+            content: Content::Unread,
+            attributes: None,
+        };
+        executable
+            .found
+            .open_file()
+            .map_err(|e| Trouble::of_entry(&e))
+            .and_then(|file| reader.read(&file, &entry, Wants::default(), budget))
+    };
+    match read {
+        Ok(passed) => executable.outside = passed.content,
+        Err(trouble) => {
+            executable.outside = Content::Failed(Box::new(trouble.clone()));
+            evidence.troubles.push(trouble);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The Info.plist of a bundle, as CoreFoundation chooses and reads it.
+//!
+//! The layout is told by which of `Contents`, `Resources` and `Support Files` stands in the bundle
+//! (`_CFBundleGetBundleVersionForURL` of CFBundle.c); names compare in any letters' case, and
+//! `Info-macos.plist` wins over `Info.plist` (`_CFBundleCopyInfoDictionaryInDirectoryWithVersion`
+//! of CFBundle_InfoPlist.c).
+
+use plist::{Dictionary, Value};
+
+use super::content::read_small;
+use super::{Evidence, Trouble};
+use crate::limits::Budget;
+use crate::meta::Kind;
+use crate::property_list::{self, Bounds};
+use crate::root::Root;
+
+/// The UUID of the module type that a DirectoryService plug-in registers a factory for.
+pub const MODULE_TYPE: &str = "697B5D6C-87A1-1226-89CA-000502C1C736";
+
+/// The Info.plist that CoreFoundation would use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InfoPlist {
+    /// Where, through the candidate.
+    pub path: Vec<u8>,
+    /// Its path in the bundle.
+    pub relative: Vec<u8>,
+    /// True when an `Info-macos.plist` hides an `Info.plist`.
+    pub hides_another: bool,
+    /// What it says, or why it says nothing.
+    pub info: Result<Info, Trouble>,
+}
+
+/// What an Info.plist says, `-macos` keys applied.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Info {
+    /// `CFBundleIdentifier`.
+    pub identifier: String,
+    /// `CFBundleName`.
+    pub name: String,
+    /// `CFBundleShortVersionString`.
+    pub version: String,
+    /// `CFPluginNameString`: the name that the loader knows the plug-in by.
+    pub plugin_name: String,
+    /// `CFBundleExecutable`.
+    pub executable: String,
+    /// `NSExecutable`, which serves when that is missing.
+    pub old_executable: String,
+    /// True when `CFPlugInTypes` is a dictionary.
+    pub has_types: bool,
+    /// True when `CFPlugInFactories` is a dictionary.
+    pub has_factories: bool,
+    /// True when a factory is registered for [`MODULE_TYPE`].
+    pub has_module_factory: bool,
+    /// `CFPlugInDynamicRegistration`: the code registers factories itself.
+    pub registers_dynamically: bool,
+    /// `DSNodesToRegister`: nodes registered before the code is mapped.
+    pub nodes: Vec<String>,
+}
+
+/// Finds and reads the Info.plist.
+pub fn find(root: &Root, evidence: &mut Evidence, budget: &Budget) {
+    let Some((relative, hides_another)) = locate(root, evidence) else {
+        return;
+    };
+    let path = [&evidence.candidate.path, b"/".as_slice(), &relative].concat();
+    let info = read(root, &path, budget.limits.plist_bytes);
+    if let Err(trouble) = &info {
+        evidence.trouble(trouble.clone());
+    }
+    evidence.info_plist = Some(InfoPlist {
+        path,
+        relative,
+        hides_another,
+        info,
+    });
+}
+
+/// The path in the bundle of the Info.plist that wins.
+fn locate(root: &Root, evidence: &Evidence) -> Option<(Vec<u8>, bool)> {
+    let directory = [b"Contents".as_slice(), b"Resources", b"Support Files"]
+        .into_iter()
+        .find_map(|wanted| subdirectory(root, evidence, wanted))
+        .unwrap_or_default();
+    let names = names_in(root, evidence, &directory);
+    let find = |wanted: &[u8]| {
+        let exact = names.iter().find(|n| n.as_slice() == wanted);
+        exact.or_else(|| names.iter().find(|n| n.eq_ignore_ascii_case(wanted)))
+    };
+    let (special, plain) = (find(b"Info-macos.plist"), find(b"Info.plist"));
+    let name = special.or(plain)?;
+    let relative = if directory.is_empty() {
+        name.clone()
+    } else {
+        [&directory, b"/".as_slice(), name].concat()
+    };
+    Some((relative, special.is_some() && plain.is_some()))
+}
+
+/// The name of an entry of the bundle that matches in any case and is a directory, or leads to one.
+fn subdirectory(root: &Root, evidence: &Evidence, wanted: &[u8]) -> Option<Vec<u8>> {
+    evidence
+        .entries
+        .iter()
+        .filter(|e| e.path.eq_ignore_ascii_case(wanted))
+        .find(|e| match e.meta.kind {
+            Kind::Directory => true,
+            Kind::Symlink => root
+                .find(&evidence.path_of(e))
+                .is_ok_and(|f| f.meta.kind == Kind::Directory),
+            _ => false,
+        })
+        .map(|e| e.path.to_vec())
+}
+
+/// The names in a directory of the bundle, which may be a link.
+fn names_in(root: &Root, evidence: &Evidence, directory: &[u8]) -> Vec<Vec<u8>> {
+    let path = [&evidence.candidate.path, b"/".as_slice(), directory].concat();
+    root.find_dir(&path)
+        .and_then(|dir| dir.names(100_000))
+        .map(|(names, _)| names)
+        .unwrap_or_default()
+}
+
+fn read(root: &Root, path: &[u8], most: u64) -> Result<Info, Trouble> {
+    let file = root
+        .find(path)
+        .and_then(|found| found.open_file())
+        .map_err(|e| Trouble::of_entry(&e))?;
+    let bytes = read_small(file, most, path)?;
+    let value = property_list::parse(&bytes, &Bounds::STANDARD)
+        .map_err(|e| Trouble::Malformed(format!("{}: {e}", crate::text::escape(path))))?;
+    match value.into_dictionary() {
+        Some(keys) => Ok(Info::from_dictionary(&keys)),
+        None => Err(Trouble::Malformed(format!(
+            "{}: not a dictionary",
+            crate::text::escape(path)
+        ))),
+    }
+}
+
+impl Info {
+    fn from_dictionary(keys: &Dictionary) -> Self {
+        // `_processInfoDictionary`: a key for the platform replaces the plain one, but these two.
+        let get = |key: &str| match key {
+            "CFBundleExecutable" | "CFBundleIdentifier" => keys.get(key),
+            _ => keys.get(&format!("{key}-macos")).or_else(|| keys.get(key)),
+        };
+        let text = |key| {
+            get(key)
+                .and_then(Value::as_string)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let types = get("CFPlugInTypes").and_then(Value::as_dictionary);
+        let factories = get("CFPlugInFactories").and_then(Value::as_dictionary);
+        Self {
+            identifier: text("CFBundleIdentifier"),
+            name: text("CFBundleName"),
+            version: text("CFBundleShortVersionString"),
+            plugin_name: text("CFPluginNameString"),
+            executable: text("CFBundleExecutable"),
+            old_executable: text("NSExecutable"),
+            has_types: types.is_some(),
+            has_factories: factories.is_some(),
+            has_module_factory: match (types, factories) {
+                (Some(types), Some(factories)) => has_module_factory(types, factories),
+                _ => false,
+            },
+            registers_dynamically: get("CFPlugInDynamicRegistration").is_some_and(is_true),
+            nodes: get("DSNodesToRegister")
+                .and_then(Value::as_array)
+                .map(|nodes| {
+                    let nodes = nodes.iter().filter_map(Value::as_string).take(64);
+                    nodes.map(str::to_owned).collect()
+                })
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// True when the module type names a factory that is declared.
+fn has_module_factory(types: &Dictionary, factories: &Dictionary) -> bool {
+    let declared = |id: &str| factories.keys().any(|f| f.eq_ignore_ascii_case(id));
+    types
+        .iter()
+        .filter(|(id, _)| id.eq_ignore_ascii_case(MODULE_TYPE))
+        .filter_map(|(_, ids)| ids.as_array())
+        .flatten()
+        .filter_map(Value::as_string)
+        .any(declared)
+}
+
+/// CoreFoundation takes a boolean or the text of one (`_CFBundleGetBooleanValue`).
+fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Boolean(b) => *b,
+        Value::String(s) => ["true", "yes", "1"]
+            .iter()
+            .any(|t| s.eq_ignore_ascii_case(t)),
+        Value::Integer(i) => i.as_signed() != Some(0),
+        _ => false,
+    }
+}

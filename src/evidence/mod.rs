@@ -1,0 +1,384 @@
+//! What is on disk of one candidate, read once: plain data, judged elsewhere.
+//!
+//! First the status of every entry of every candidate is taken ([`survey`]), then contents are read
+//! ([`read_contents`]), the smallest candidates first: so a huge one starves only itself.
+
+mod attributes;
+mod content;
+mod executable;
+mod info_plist;
+mod walk;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+pub use attributes::Attributes;
+pub use content::{Content, Reader, Wants};
+pub use executable::Executable;
+pub use info_plist::{Info, InfoPlist};
+
+use crate::codesign::{sha1_paths, wants_bytes};
+use crate::folders::Candidate;
+use crate::limits::Budget;
+use crate::meta::{Kind, Meta, Timestamp, WritableBy};
+use crate::root::{Dir, ReadError, Root};
+use crate::text::escape;
+
+/// One entry of a candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its path in the bundle, without a leading `./`; empty for a candidate that is a file.
+    pub path: Box<[u8]>,
+    /// What the file system says of it.
+    pub meta: Meta,
+    /// The text of a symlink.
+    pub link: Option<Box<[u8]>>,
+    /// What it holds.
+    pub content: Content,
+    /// Its extended attributes, where they were read.
+    pub attributes: Option<Box<Attributes>>,
+}
+
+/// Something that could not be read, or not whole.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Trouble {
+    /// The system refused.
+    Unreadable(String),
+    /// It changed while it was read, or went.
+    Changed(String),
+    /// A limit was met.
+    Limit(String),
+    /// A link leads nowhere, or in a loop.
+    BrokenSymlink(String),
+    /// It is a socket, FIFO or device where a file or directory is needed.
+    NotRegular(String),
+    /// A property list is damaged.
+    Malformed(String),
+}
+
+impl Trouble {
+    /// The code for it, as the tables show it before the colon.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::Changed(_) => "changed",
+            Self::Limit(_) => "limit",
+            Self::BrokenSymlink(_) => "broken_symlink",
+            Self::NotRegular(_) => "not_regular",
+            Self::Malformed(_) => "malformed",
+        }
+    }
+
+    fn detail(&self) -> &str {
+        match self {
+            Self::Unreadable(d)
+            | Self::Changed(d)
+            | Self::Limit(d)
+            | Self::BrokenSymlink(d)
+            | Self::NotRegular(d)
+            | Self::Malformed(d) => d,
+        }
+    }
+
+    /// The trouble that an error of the system makes of something that was there before.
+    fn of_entry(error: &ReadError) -> Self {
+        use rustix::io::Errno;
+        match error.errno {
+            Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NOTSUP => {
+                Self::Changed(error.to_string())
+            }
+            _ => Self::Unreadable(error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code(), self.detail())
+    }
+}
+
+/// What was found of one candidate.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// Where it stands, and how the loader comes upon it.
+    pub candidate: Candidate,
+    /// What stands there, a link not followed. `None` when it went before it could be looked at.
+    pub meta: Option<Meta>,
+    /// The text of a candidate that is a symlink.
+    pub symlink_target: Option<Vec<u8>>,
+    /// Where it really stands, every link followed; empty for a broken link.
+    pub resolved_path: Vec<u8>,
+    /// What really stands there.
+    pub resolved_meta: Option<Meta>,
+    /// What it holds, sorted by path as bytes; for a file, itself.
+    pub entries: Vec<Entry>,
+    /// Its extended attributes.
+    pub attributes: Attributes,
+    /// The Info.plist that CoreFoundation would use.
+    pub info_plist: Option<InfoPlist>,
+    /// The main executable as CoreFoundation resolves it.
+    pub executable: Option<Executable>,
+    /// The weakest of the candidate and the directories above it, up to the plug-in folder.
+    pub writable_by: WritableBy,
+    /// True when every entry is among [`entries`](Self::entries).
+    pub is_whole: bool,
+    /// What could not be read.
+    pub troubles: Vec<Trouble>,
+    /// Bytes of files that the signature's check needs whole, by path in the bundle.
+    pub kept: BTreeMap<Vec<u8>, Vec<u8>>,
+    dir: Option<Dir>,
+    file: Option<crate::root::Found>,
+}
+
+impl Evidence {
+    /// The kind of the candidate itself.
+    pub fn kind(&self) -> Kind {
+        self.meta.map_or(Kind::Other, |m| m.kind)
+    }
+
+    /// True when it is a directory, a link to one included.
+    pub fn is_bundle(&self) -> bool {
+        self.resolved_meta
+            .is_some_and(|m| m.kind == Kind::Directory)
+    }
+
+    /// Bytes of its regular files.
+    pub fn bytes(&self) -> u64 {
+        self.files()
+            .map(|e| e.meta.size)
+            .fold(0, u64::saturating_add)
+    }
+
+    /// Its regular files.
+    pub fn files(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|e| e.meta.kind == Kind::File)
+    }
+
+    /// The entry at a path in the bundle.
+    pub fn entry(&self, path: &[u8]) -> Option<&Entry> {
+        let at = self
+            .entries
+            .binary_search_by(|e| e.path.as_ref().cmp(path))
+            .ok()?;
+        self.entries.get(at)
+    }
+
+    /// The path of an entry as the Mac names it, through the candidate.
+    pub fn path_of(&self, entry: &Entry) -> Vec<u8> {
+        if entry.path.is_empty() {
+            return self.candidate.path.clone();
+        }
+        [&self.candidate.path, b"/".as_slice(), &entry.path].concat()
+    }
+
+    /// The newest modification time of the candidate, of what it links to, or of anything in
+    /// it, and the path that has it.
+    pub fn newest_mtime(&self) -> Option<(Timestamp, Vec<u8>)> {
+        let own = self.own_metas().map(|m| (m.mtime, None));
+        let inner = self.entries.iter().map(|e| (e.meta.mtime, Some(e)));
+        // Of equal times the first in order of path is named, the candidate before all.
+        let (time, entry) = own
+            .chain(inner)
+            .reduce(|a, b| if b.0 > a.0 { b } else { a })?;
+        let path = entry.map_or_else(|| self.candidate.path.clone(), |e| self.path_of(e));
+        Some((time, path))
+    }
+
+    /// The newest status-change time, likewise.
+    pub fn newest_ctime(&self) -> Option<Timestamp> {
+        let inner = self.entries.iter().map(|e| e.meta.ctime);
+        self.own_metas().map(|m| m.ctime).chain(inner).max()
+    }
+
+    fn own_metas(&self) -> impl Iterator<Item = &Meta> {
+        self.meta.iter().chain(self.resolved_meta.iter())
+    }
+
+    fn trouble(&mut self, trouble: Trouble) {
+        self.troubles.push(trouble);
+    }
+}
+
+/// Takes the status of a candidate and of everything in it, and finds its Info.plist and its
+/// main executable. Reads no content but the Info.plist's.
+pub fn survey(root: &Root, candidate: Candidate, budget: &mut Budget) -> Evidence {
+    let mut evidence = Evidence {
+        writable_by: candidate.ancestors_writable_by,
+        candidate,
+        meta: None,
+        symlink_target: None,
+        resolved_path: Vec::new(),
+        resolved_meta: None,
+        entries: Vec::new(),
+        attributes: Attributes::default(),
+        info_plist: None,
+        executable: None,
+        is_whole: true,
+        troubles: Vec::new(),
+        kept: BTreeMap::new(),
+        dir: None,
+        file: None,
+    };
+    if let Err(error) = survey_itself(root, &mut evidence) {
+        evidence.is_whole = false;
+        let link = evidence.kind() == Kind::Symlink;
+        let trouble = if link && leads_nowhere(&error) {
+            Trouble::BrokenSymlink(error.to_string())
+        } else {
+            Trouble::of_entry(&error)
+        };
+        evidence.trouble(trouble);
+        return evidence;
+    }
+    match evidence.resolved_meta.map(|m| m.kind) {
+        Some(Kind::Directory) => {
+            walk::walk(&mut evidence, budget);
+            info_plist::find(root, &mut evidence, budget);
+            executable::find(root, &mut evidence);
+        }
+        Some(Kind::File) => {
+            if let Some(meta) = evidence.resolved_meta {
+                evidence.entries.push(Entry {
+                    path: Box::default(),
+                    meta,
+                    link: None,
+                    content: Content::Unread,
+                    attributes: None,
+                });
+            }
+        }
+        _ => {
+            evidence.is_whole = false;
+            let path = escape(&evidence.candidate.path);
+            evidence.trouble(Trouble::NotRegular(format!(
+                "{path} is a socket, FIFO or device"
+            )));
+        }
+    }
+    evidence
+}
+
+fn survey_itself(root: &Root, evidence: &mut Evidence) -> Result<(), ReadError> {
+    let path = evidence.candidate.path.clone();
+    let itself = root.find_entry(&path)?;
+    evidence.meta = Some(itself.meta);
+    evidence.writable_by = evidence.writable_by.max(WritableBy::of(&itself.meta));
+    if itself.meta.kind == Kind::Symlink {
+        evidence.symlink_target = Some(itself.read_link()?);
+    }
+    let found = root.find(&path)?;
+    evidence.resolved_path = found.path();
+    evidence.resolved_meta = Some(found.meta);
+    evidence.writable_by = evidence.writable_by.max(WritableBy::of(&found.meta));
+    if found.meta.kind == Kind::Directory {
+        evidence.dir = Some(found.open_dir()?);
+    }
+    if matches!(found.meta.kind, Kind::Directory | Kind::File) {
+        evidence.attributes = found
+            .open_for_attributes()
+            .map(|fd| attributes::read(&fd))
+            .unwrap_or_default();
+    }
+    if found.meta.kind == Kind::File {
+        evidence.file = Some(found);
+    }
+    Ok(())
+}
+
+fn leads_nowhere(error: &ReadError) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        error.errno,
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG
+    )
+}
+
+/// Reads the contents of a candidate's files, one streaming pass each, and of its main executable
+/// where that stands outside.
+pub fn read_contents(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &mut Budget) {
+    let limit = budget.limits.candidate_bytes;
+    let bytes = evidence.bytes();
+    let path = escape(&evidence.candidate.path);
+    let refused = if bytes > limit {
+        Some(format!("{path} holds {bytes} bytes, and {limit} are read"))
+    } else if !budget.take_bytes(bytes) {
+        Some(format!(
+            "{path} was not read: the bytes of the scan are spent"
+        ))
+    } else {
+        None
+    };
+    if let Some(why) = refused {
+        let why = format!("{why}; dsplug --thorough reads all");
+        evidence.trouble(Trouble::Limit(why));
+    } else {
+        read_entries(evidence, reader, budget);
+    }
+    executable::read(evidence, reader, budget);
+}
+
+/// The files for which some seal in the bundle knows no digest but SHA-1.
+fn sealed_by_sha1(evidence: &Evidence) -> BTreeSet<Vec<u8>> {
+    let Some(dir) = &evidence.dir else {
+        return BTreeSet::new();
+    };
+    let mut paths = BTreeSet::new();
+    for seal in evidence.files() {
+        if !seal.path.ends_with(b"_CodeSignature/CodeResources")
+            || !wants_bytes(&seal.path, seal.meta.size)
+        {
+            continue;
+        }
+        // What cannot be read now is reported by the pass over all files.
+        let bytes = walk::Cursor::new(dir.clone())
+            .open_file(&seal.path)
+            .ok()
+            .and_then(|file| content::read_small(file, seal.meta.size, &seal.path).ok());
+        if let Some(bytes) = bytes {
+            paths.append(&mut sha1_paths(&seal.path, &bytes));
+        }
+    }
+    paths
+}
+
+fn read_entries(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &Budget) {
+    let with_sha1 = sealed_by_sha1(evidence);
+    let mut entries = std::mem::take(&mut evidence.entries);
+    let mut cursor = evidence.dir.clone().map(walk::Cursor::new);
+    for entry in entries.iter_mut().filter(|e| e.meta.kind == Kind::File) {
+        if budget.is_late() {
+            evidence.troubles.push(Trouble::Limit(format!(
+                "{} was not read to the end: the time of the scan is spent",
+                escape(&evidence.candidate.path)
+            )));
+            break;
+        }
+        let opened = match (&mut cursor, &evidence.file) {
+            (Some(cursor), _) => cursor.open_file(&entry.path),
+            (None, Some(found)) => found.open_file(),
+            (None, None) => continue,
+        };
+        let wants = Wants {
+            bytes: wants_bytes(&entry.path, entry.meta.size),
+            sha1: with_sha1.contains(entry.path.as_ref()),
+        };
+        let read = opened
+            .map_err(|e| Trouble::of_entry(&e))
+            .and_then(|file| reader.read(&file, entry, wants, budget));
+        match read {
+            Ok(read) => {
+                entry.content = read.content;
+                entry.attributes = read.attributes.map(Box::new);
+                if let Some(bytes) = read.kept {
+                    evidence.kept.insert(entry.path.to_vec(), bytes);
+                }
+            }
+            Err(trouble) => {
+                entry.content = Content::Failed(Box::new(trouble.clone()));
+                evidence.troubles.push(trouble);
+            }
+        }
+    }
+    evidence.entries = entries;
+}

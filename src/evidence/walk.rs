@@ -1,0 +1,150 @@
+//! The walk through a bundle: every entry's status, no link followed, no file opened.
+
+use super::{Content, Entry, Evidence, Trouble};
+use crate::limits::Budget;
+use crate::meta::Kind;
+use crate::root::{Dir, OpenFile, ReadError};
+use crate::text::escape;
+
+/// Fills in the entries of a candidate that is a directory.
+pub fn walk(evidence: &mut Evidence, budget: &mut Budget) {
+    let Some(dir) = evidence.dir.clone() else {
+        return;
+    };
+    let mut walk = Walk {
+        entries: Vec::new(),
+        troubles: Vec::new(),
+        budget,
+        full: false,
+    };
+    walk.directory(&dir, b"", 0);
+    let Walk {
+        mut entries,
+        troubles,
+        ..
+    } = walk;
+    entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    entries.shrink_to_fit();
+    evidence.entries = entries;
+    evidence.is_whole = troubles.is_empty();
+    evidence.troubles.extend(troubles);
+}
+
+struct Walk<'a> {
+    entries: Vec<Entry>,
+    troubles: Vec<Trouble>,
+    budget: &'a mut Budget,
+    full: bool,
+}
+
+impl Walk<'_> {
+    fn directory(&mut self, dir: &Dir, path: &[u8], depth: usize) {
+        let limits = self.budget.limits;
+        let names = match dir.names(limits.candidate_entries) {
+            Ok((names, _)) => names,
+            Err(error) => return self.troubles.push(Trouble::of_entry(&error)),
+        };
+        for name in names {
+            if self.full {
+                return;
+            }
+            if self.entries.len() >= limits.candidate_entries || !self.budget.take_entry() {
+                self.full = true;
+                return self.troubles.push(Trouble::Limit(format!(
+                    "more than {} entries; those after {} are left out",
+                    self.entries.len(),
+                    escape(dir.path())
+                )));
+            }
+            if self.budget.is_late() {
+                self.full = true;
+                return self.troubles.push(Trouble::Limit(
+                    "the time of the scan is spent; entries are left out".into(),
+                ));
+            }
+            let path = if path.is_empty() {
+                name.clone()
+            } else {
+                [path, b"/", &name].concat()
+            };
+            let meta = match dir.meta(&name) {
+                Ok(meta) => meta,
+                Err(error) => {
+                    self.troubles.push(Trouble::of_entry(&error));
+                    continue;
+                }
+            };
+            let link = if meta.kind == Kind::Symlink {
+                match dir.read_link(&name) {
+                    Ok(target) => Some(target.into_boxed_slice()),
+                    Err(error) => {
+                        self.troubles.push(Trouble::of_entry(&error));
+                        None
+                    }
+                }
+            } else {
+                None
+            };
+            self.entries.push(Entry {
+                path: path.clone().into_boxed_slice(),
+                meta,
+                link,
+                content: Content::Unread,
+                attributes: None,
+            });
+            if meta.kind != Kind::Directory {
+                continue;
+            }
+            if depth >= limits.depth {
+                self.troubles.push(Trouble::Limit(format!(
+                    "deeper than {} directories at {}",
+                    limits.depth,
+                    escape(&dir.join(&name))
+                )));
+                continue;
+            }
+            match dir.open_dir(&name) {
+                Ok(below) => self.directory(&below, &path, depth.saturating_add(1)),
+                Err(error) => self.troubles.push(Trouble::of_entry(&error)),
+            }
+        }
+    }
+}
+
+/// Opens files of a bundle in order of path, and keeps the directories of the last one open.
+pub struct Cursor {
+    top: Dir,
+    open: Vec<(Vec<u8>, Dir)>,
+}
+
+impl Cursor {
+    /// A cursor at the bundle's own directory.
+    pub fn new(top: Dir) -> Self {
+        Self {
+            top,
+            open: Vec::new(),
+        }
+    }
+
+    /// Opens the file at a path in the bundle; a link anywhere on the way is refused.
+    pub fn open_file(&mut self, path: &[u8]) -> Result<OpenFile, ReadError> {
+        let mut names: Vec<&[u8]> = path.split(|b| *b == b'/').collect();
+        let name = names.pop().unwrap_or_default();
+        let shared = self
+            .open
+            .iter()
+            .zip(&names)
+            .take_while(|((open, _), name)| open == *name)
+            .count();
+        self.open.truncate(shared);
+        for name in names.iter().skip(shared) {
+            let dir = self.last().open_dir(name)?;
+            self.open.push((name.to_vec(), dir));
+        }
+        self.last().open_file(name)
+    }
+
+    fn last(&self) -> &Dir {
+        self.open.last().map_or(&self.top, |(_, dir)| dir)
+    }
+}

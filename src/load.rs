@@ -1,0 +1,221 @@
+//! Whether the system would load a candidate: the loader's own conditions, in its order.
+//!
+//! Read in DirectoryService's sources and CoreFoundation's, not run on a Mac. The loader checks
+//! neither signature nor owner nor mode, and neither does this verdict.
+
+use std::collections::BTreeMap;
+
+use crate::evidence::{Evidence, Info, Trouble};
+use crate::folders::Listed;
+use crate::meta::Kind;
+use crate::name::Suffix;
+
+/// Declares each reason once: its variant, its word, whether it settles the matter, its meaning.
+macro_rules! reasons {
+    ($($variant:ident $word:literal $settles:literal $meaning:literal)*) => {
+        /// Why a candidate does not load, or why that is not known.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $(#[doc = $meaning] $variant,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the loader's order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The word for it, as the tables show it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// What it means, in one sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning,)* }
+            }
+
+            /// True when it keeps the candidate from loading; false when it leaves that unknown.
+            fn settles(self) -> bool {
+                match self { $(Self::$variant => $settles,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    Name "name" true "Its name does not end in exactly `.dsplug`, so it does not load as named."
+    NotListed "not_listed" true "It stands where the loader does not look, given what else the folder holds."
+    Language "language" false "It stands in a `.lproj` that is read only for users of that language."
+    BrokenSymlink "broken_symlink" true "It is a symlink that leads nowhere."
+    Unreadable "unreadable" false "It, its Info.plist or its executable could not be read, or not within the limits."
+    NotABundle "not_a_bundle" true "It is no directory, nor a link to one."
+    NoInfoPlist "no_info_plist" true "It has no Info.plist where CoreFoundation looks for one."
+    MalformedInfoPlist "malformed_info_plist" true "Its Info.plist is not a property list with a dictionary."
+    NoExecutable "no_executable" true "Its main executable is not there, or is no regular file."
+    NotMachO "not_mach_o" true "Its main executable is not a Mach-O file."
+    No64BitSlice "no_64bit_slice" true "Its main executable has no 64-bit slice."
+    NoTypes "no_plugin_types" true "Its Info.plist has no CFPlugInTypes."
+    NoFactories "no_plugin_factories" true "Its Info.plist has no CFPlugInFactories."
+    NoVersion "no_version" true "Its Info.plist has no CFBundleShortVersionString."
+    NoPluginName "no_plugin_name" true "Its Info.plist has no CFPluginNameString."
+    NameShadowed "name_shadowed" true "Another plug-in that loads before it has the same CFPluginNameString; the loader walks its list last to first, taken here in order of path."
+    DynamicRegistration "dynamic_registration" false "It registers its factories by code, which is not run here."
+    NoModuleFactory "no_module_factory" true "It registers no factory for the module type of DirectoryService plug-ins."
+}
+
+/// Whether the system would load a candidate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadVerdict {
+    /// Why not, or why it is not known, in the loader's order; empty when it would.
+    pub reasons: Vec<Reason>,
+}
+
+impl LoadVerdict {
+    /// The verdict in a word: `loadable`, `not_loadable`, `unknown`.
+    pub fn as_str(&self) -> &'static str {
+        if self.reasons.is_empty() {
+            "loadable"
+        } else if self.reasons.iter().any(|r| r.settles()) {
+            "not_loadable"
+        } else {
+            "unknown"
+        }
+    }
+
+    /// The reasons' words, separated by `;`.
+    pub fn words(&self) -> String {
+        let words: Vec<&str> = self.reasons.iter().map(|r| r.as_str()).collect();
+        words.join(";")
+    }
+}
+
+/// Judges all candidates; the verdicts stand in the order of `evidence`.
+pub fn judge(evidence: &[Evidence]) -> Vec<LoadVerdict> {
+    let mut verdicts: Vec<LoadVerdict> = evidence.iter().map(judge_alone).collect();
+    // The loader asks for the name before it looks for a factory, so a plug-in whose only fault is
+    // the factory still takes its name.
+    let mut taken: BTreeMap<(usize, &str), usize> = BTreeMap::new();
+    for (index, (one, verdict)) in evidence.iter().zip(&verdicts).enumerate() {
+        let Some(info) = info(one).filter(|i| !i.plugin_name.is_empty()) else {
+            continue;
+        };
+        let reaches_the_name = verdict
+            .reasons
+            .iter()
+            .all(|r| *r > Reason::NameShadowed || !r.settles());
+        if reaches_the_name {
+            // In order of path: the last one overwrites, and keeps the name.
+            taken.insert((one.candidate.folder, &info.plugin_name), index);
+        }
+    }
+    let shadowed: Vec<usize> = evidence
+        .iter()
+        .enumerate()
+        .filter(|(index, one)| {
+            info(one).is_some_and(|i| {
+                taken
+                    .get(&(one.candidate.folder, i.plugin_name.as_str()))
+                    .is_some_and(|holder| holder > index)
+            })
+        })
+        .map(|(index, _)| index)
+        .collect();
+    for index in shadowed {
+        if let Some(verdict) = verdicts.get_mut(index) {
+            verdict.reasons.push(Reason::NameShadowed);
+            verdict.reasons.sort_unstable();
+        }
+    }
+    verdicts
+}
+
+fn info(evidence: &Evidence) -> Option<&Info> {
+    evidence.info_plist.as_ref()?.info.as_ref().ok()
+}
+
+fn judge_alone(evidence: &Evidence) -> LoadVerdict {
+    let mut verdict = LoadVerdict::default();
+    let mut say = |reason| verdict.reasons.push(reason);
+    if evidence.candidate.suffix != Suffix::Exact {
+        say(Reason::Name);
+    }
+    match evidence.candidate.listed {
+        Listed::Yes => {}
+        Listed::ForItsLanguage => say(Reason::Language),
+        Listed::No => say(Reason::NotListed),
+    }
+    match evidence.resolved_meta.map(|m| m.kind) {
+        Some(Kind::Directory) => judge_bundle(evidence, &mut say),
+        Some(_) => say(Reason::NotABundle),
+        None => {
+            let broken = evidence
+                .troubles
+                .iter()
+                .any(|t| matches!(t, Trouble::BrokenSymlink(_)));
+            say(if broken {
+                Reason::BrokenSymlink
+            } else {
+                Reason::Unreadable
+            });
+        }
+    }
+    verdict
+}
+
+fn judge_bundle(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
+    let Some(plist) = &evidence.info_plist else {
+        // A bundle that could not be listed whole may have one.
+        return say(if evidence.is_whole {
+            Reason::NoInfoPlist
+        } else {
+            Reason::Unreadable
+        });
+    };
+    let info = match &plist.info {
+        Ok(info) => info,
+        Err(Trouble::Malformed(_)) => return say(Reason::MalformedInfoPlist),
+        Err(Trouble::Changed(_)) => return say(Reason::NoInfoPlist),
+        Err(_) => return say(Reason::Unreadable),
+    };
+    judge_executable(evidence, say);
+    if !info.has_types {
+        say(Reason::NoTypes);
+    }
+    if !info.has_factories {
+        say(Reason::NoFactories);
+    }
+    if info.version.is_empty() {
+        say(Reason::NoVersion);
+    }
+    if info.plugin_name.is_empty() {
+        say(Reason::NoPluginName);
+    }
+    if info.has_types && info.has_factories && !info.has_module_factory {
+        say(if info.registers_dynamically {
+            Reason::DynamicRegistration
+        } else {
+            Reason::NoModuleFactory
+        });
+    }
+}
+
+fn judge_executable(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
+    let Some(executable) = &evidence.executable else {
+        return say(Reason::NoExecutable);
+    };
+    if executable.meta.kind != Kind::File {
+        return say(Reason::NoExecutable);
+    }
+    let content = executable.content(evidence);
+    if content.sha256().is_none() {
+        return say(Reason::Unreadable);
+    }
+    match content.code() {
+        None => say(Reason::NotMachO),
+        Some(code) => {
+            let is_64_bit = |name: &str| matches!(name, "x86_64" | "x86_64h" | "arm64" | "arm64e");
+            if !code.slices.iter().any(|s| is_64_bit(&s.architecture)) {
+                say(Reason::No64BitSlice);
+            }
+        }
+    }
+}
