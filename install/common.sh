@@ -339,8 +339,12 @@ edit() {
         remove "$kept.before"
     elif [ ! -e "$DESTDIR$kept.after" ]; then
         put "$target" "$kept.before" 0600
-    elif [ "$3" != whole ] && ! cmp -s "$target" "$DESTDIR$kept.after"; then
+    elif [ "$3" = whole ] || cmp -s "$target" "$DESTDIR$kept.after"; then
+        :
+    elif [ ! -e "$DESTDIR$kept.before" ] || ! cmp -s "$target" "$DESTDIR$kept.before"; then
         $3 < "$target" > "$STAGE/before"
+        # awk ends the last line; a file that lacks nothing of ours stays as it is.
+        if { cat "$target"; echo; } | cmp -s - "$STAGE/before"; then cp "$target" "$STAGE/before"; fi
         put "$STAGE/before" "$kept.before" 0600
     fi
     put "$1" "$kept.after" 0600
