@@ -11,9 +11,11 @@
 //! - [`digest`] and [`load`] judge the rest, and [`bundle`] is one candidate with all of that;
 //! - [`scan`] does all of it and gives a snapshot;
 //! - [`table`] declares the columns that show a snapshot;
-//! - [`engine`] queries the tables with SQLite, for those who have no osquery.
+//! - [`engine`] queries the tables with SQLite, for those who have no osquery;
+//! - [`report`] is what people read, and [`cli`] is the command line.
 
 pub mod bundle;
+pub mod cli;
 pub mod codesign;
 pub mod digest;
 pub mod engine;
@@ -24,6 +26,7 @@ pub mod load;
 pub mod meta;
 pub mod name;
 pub mod property_list;
+pub mod report;
 pub mod root;
 pub mod scan;
 pub mod table;

@@ -1,3 +1,7 @@
-//! The command line of `dsplug`.
+//! The one binary: a command for people, and the extension that osqueryd starts.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dsplug::cli::run(std::env::args_os())
+}

@@ -1,0 +1,163 @@
+//! The command line: what is asked for, and which face answers.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::engine::Engine;
+use crate::limits::Limits;
+use crate::report::{answer, list, schema};
+use crate::root::Root;
+use crate::scan::Scanner;
+
+/// Shows DirectoryService plug-in bundles: who signed them, what they hold, whether they would load.
+///
+/// Started by osqueryd with --socket, it is an osquery extension.
+#[derive(Debug, Parser)]
+#[command(name = "dsplug", version, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    disk: Disk,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command can be told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Disk {
+    /// Read DIR as the / of a Mac: a mounted disk image, a collected folder
+    #[arg(long, global = true, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// Lift the budgets of time and size
+    #[arg(long, global = true)]
+    pub thorough: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the plug-ins, for a person to read
+    List,
+    /// Run one SQL query over the tables
+    Query {
+        /// How the answer is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: answer::Format,
+        /// The query, such as: SELECT path, signer FROM dsplug_bundles
+        sql: String,
+    },
+    /// Show every table and column with its meaning
+    Schema {
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t)]
+        format: schema::Format,
+    },
+}
+
+/// Why a command could not do what it was asked for, in one line: what, where and what to do.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl Failure {
+    /// A failure with that line.
+    pub fn new(line: impl Into<String>) -> Self {
+        Self(line.into())
+    }
+}
+
+impl Disk {
+    /// A scanner of the disk that was asked for.
+    ///
+    /// # Errors
+    /// When there is no such directory.
+    pub fn scanner(&self) -> Result<Scanner, Failure> {
+        let limits = if self.thorough {
+            Limits::THOROUGH
+        } else {
+            Limits::STANDARD
+        };
+        Ok(Scanner::new(open_root(&self.root)?, limits))
+    }
+}
+
+fn open_root(path: &Path) -> Result<Root, Failure> {
+    Root::open(path).map_err(|error| {
+        let error = error.to_string();
+        let why = error.split(" (os error").next().unwrap_or_default();
+        Failure(format!(
+            "cannot open the root {}: {why}; --root takes a directory that is read as the / of a Mac",
+            path.display()
+        ))
+    })
+}
+
+/// Runs the command that `arguments` name, the program's own name first. Gives 0 when it was done, 1 when it could
+/// not be, 2 when the call was wrong.
+pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no errors; clap knows where each goes.
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            return match error.print() {
+                Ok(()) => ExitCode::from(code),
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+    };
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    match dispatch(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(line)) => {
+            // Nothing is left to do where even this line cannot be written.
+            let _ = writeln!(io::stderr(), "dsplug: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: Arguments) -> Result<(), Failure> {
+    let Arguments { disk, command } = arguments;
+    match command {
+        Command::List => print(&list::render(&disk.scanner()?.scan(), style())?),
+        Command::Query { format, sql } => {
+            let mut engine = Engine::new()?;
+            // A wrong query is told before the disk is read.
+            engine.check(&sql)?;
+            let snapshot = disk.scanner()?.scan();
+            print(&answer::render(&engine.query(&sql, &snapshot)?, format))
+        }
+        Command::Schema { format } => print(&schema::render(format)),
+    }
+}
+
+/// Prints to standard output; a reader that has gone, such as `head`, is no failure.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure(format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Colours on a terminal, unless NO_COLOR is set.
+fn style() -> list::Style {
+    if io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        list::Style::Colour
+    } else {
+        list::Style::Plain
+    }
+}

@@ -1,0 +1,6 @@
+//! What people read: answers, the list of plug-ins, the schema.
+
+pub mod answer;
+pub mod list;
+pub mod schema;
+pub mod time;
