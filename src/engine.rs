@@ -152,7 +152,7 @@ fn create(table: &dyn Table) -> String {
     let columns: Vec<String> = table
         .headings()
         .iter()
-        .map(|c| format!("{} {}", c.name, c.kind.as_str()))
+        .map(|c| format!("\"{}\" {}", c.name, c.kind.as_str()))
         .collect();
     format!("CREATE TABLE {} ({})", table.name(), columns.join(", "))
 }
