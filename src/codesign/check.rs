@@ -1,9 +1,22 @@
 //! The check of one Mach-O file: asks for the ranges it needs, then hashes the file as it streams by.
 
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
-use super::facts::CodeFacts;
+use super::bytes::{self, Bytes};
+use super::facts::{
+    Anchor, CodeFacts, EmbeddedFacts, Note, Place, Problem, ProblemCode, SignatureState, SliceFacts,
+};
+use super::fat::{self, Fat};
+use super::mach_o::{self, Commands, Header};
+use super::pages::Pages;
 use super::roots::Roots;
+use super::signature;
+
+/// What is read first of a file and of a slice: the headers of nearly all fit.
+const HEAD_LEN: u64 = 16 << 10;
 
 /// Bounds on the work and the memory that one file may cost.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +40,11 @@ impl Default for Limits {
     }
 }
 
-/// True when a file that begins with `head` (8 bytes suffice) is to be checked as a Mach-O file.
+/// True when a file that begins with `head` is to be checked as a Mach-O file.
+///
+/// 8 bytes suffice; 12 tell a universal file of more than 44 slices from a Java class file.
 pub fn is_macho(head: &[u8]) -> bool {
-    let _ = head;
-    false
+    mach_o::is_thin(head) || fat::is_fat(head)
 }
 
 /// The check of one Mach-O file, without I/O.
@@ -45,34 +59,304 @@ pub fn is_macho(head: &[u8]) -> bool {
 #[derive(Debug)]
 pub struct FileCheck<'r> {
     roots: &'r Roots,
+    limits: Limits,
+    len: u64,
+    wanted: VecDeque<Wanted>,
+    held: Vec<Held>,
+    held_bytes: u64,
+    facts: CodeFacts,
+    gaps: Vec<Range<u64>>,
+    pages: Vec<(usize, Pages)>,
+    seen: u64,
+    changed: bool,
+}
+
+/// A range to be read, and for which slice.
+#[derive(Clone, Debug)]
+struct Wanted {
+    part: Part,
+    slice: usize,
+    range: Range<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    FileHead,
+    SliceHead,
+    LoadCommands,
+    InfoPlist,
+    Signature,
+}
+
+/// Bytes that were judged, and where they stood: what streams by must be the same.
+#[derive(Debug)]
+struct Held {
+    range: Range<u64>,
+    bytes: Arc<[u8]>,
 }
 
 impl<'r> FileCheck<'r> {
     /// A check of a file of `len` bytes.
     pub fn new(len: u64, roots: &'r Roots, limits: Limits) -> Self {
-        let _ = (len, limits);
-        Self { roots }
+        let mut check = Self {
+            roots,
+            limits,
+            len,
+            wanted: VecDeque::new(),
+            held: Vec::new(),
+            held_bytes: 0,
+            facts: CodeFacts::default(),
+            gaps: Vec::new(),
+            pages: Vec::new(),
+            seen: 0,
+            changed: false,
+        };
+        check.want(Part::FileHead, 0, 0..len.min(HEAD_LEN));
+        check
     }
 
     /// The next range to read, in bytes of the file; `None` when the streaming may begin.
     pub fn wants(&self) -> Option<Range<u64>> {
-        None
+        self.wanted.front().map(|wanted| wanted.range.clone())
     }
 
     /// Takes in the bytes of the range that [`wants`](Self::wants) gave; fewer when the file
     /// ended or could not be read further.
     pub fn supply(&mut self, bytes: &[u8]) {
-        let _ = bytes;
+        let Some(wanted) = self.wanted.pop_front() else {
+            return;
+        };
+        let len = wanted.range.end.saturating_sub(wanted.range.start);
+        if bytes::length(bytes) != len {
+            self.say(
+                wanted.slice,
+                Problem::unreadable(
+                    ProblemCode::Unreadable,
+                    Place::Offset(wanted.range.start),
+                    format!("{} of {len} bytes could be read", bytes.len()),
+                ),
+            );
+            return;
+        }
+        let bytes: Arc<[u8]> = Arc::from(bytes);
+        self.held.push(Held {
+            range: wanted.range.clone(),
+            bytes: Arc::clone(&bytes),
+        });
+        let view = Bytes::new(&bytes, wanted.range.start);
+        match wanted.part {
+            Part::FileHead => self.read_file_head(view),
+            Part::SliceHead => self.read_slice_head(wanted.slice, view),
+            Part::LoadCommands => self.read_load_commands(wanted.slice, view),
+            Part::InfoPlist => {
+                if let Some(slice) = self.facts.slices.get_mut(wanted.slice) {
+                    slice.info_plist = Some(bytes.to_vec());
+                }
+            }
+            Part::Signature => {
+                if let Some(slice) = self.facts.slices.get_mut(wanted.slice) {
+                    let pages = signature::judge(slice, &bytes, wanted.range.start, self.roots);
+                    let pages = pages.into_iter().map(|pages| (wanted.slice, pages));
+                    self.pages.extend(pages);
+                }
+            }
+        }
     }
 
     /// Takes in the next chunk of the whole file.
     pub fn update(&mut self, chunk: &[u8]) {
-        let _ = chunk;
+        let at = self.seen;
+        self.seen = at.saturating_add(bytes::length(chunk));
+        for held in &self.held {
+            let seen = bytes::cut(chunk, at, &held.range);
+            let expected = bytes::cut(&held.bytes, held.range.start, &(at..self.seen));
+            self.changed |= seen != expected;
+        }
+        for gap in &self.gaps {
+            if bytes::cut(chunk, at, gap).iter().any(|&byte| byte != 0) {
+                let problem = Problem::malformed(
+                    ProblemCode::FatHeader,
+                    Place::Offset(gap.start),
+                    "bytes that belong to no slice",
+                );
+                if !self.facts.problems.contains(&problem) {
+                    self.facts.problems.push(problem);
+                }
+            }
+        }
+        for (_, pages) in &mut self.pages {
+            pages.update(at, chunk);
+        }
     }
 
     /// What is known of the file.
-    pub fn finish(self) -> CodeFacts {
-        let _ = self.roots;
-        CodeFacts::default()
+    pub fn finish(mut self) -> CodeFacts {
+        if self.changed || self.seen != self.len || !self.wanted.is_empty() {
+            self.facts.problems.push(Problem::unreadable(
+                ProblemCode::FileChanged,
+                Place::Whole,
+                "the file changed while it was being read",
+            ));
+        }
+        for (slice, pages) in std::mem::take(&mut self.pages) {
+            if let Some(offset) = pages.first_altered {
+                let detail = match pages.altered {
+                    1 => Cow::Borrowed("a page is not the one that was signed"),
+                    n => Cow::Owned(format!("{n} pages are not those that were signed")),
+                };
+                let place = Place::Offset(offset);
+                self.say(slice, Problem::broken(ProblemCode::PageHash, place, detail));
+            } else if !pages.is_complete() {
+                let problem = Problem::unreadable(
+                    ProblemCode::Unreadable,
+                    Place::Whole,
+                    "not all pages could be read",
+                );
+                self.say(slice, problem);
+            }
+        }
+        for slice in &mut self.facts.slices {
+            let architecture = &slice.architecture;
+            for problem in &mut slice.problems {
+                problem.slice.get_or_insert_with(|| architecture.clone());
+            }
+        }
+        self.facts.judge_slices_together();
+        self.facts
+    }
+
+    fn want(&mut self, part: Part, slice: usize, range: Range<u64>) {
+        let len = range.end.saturating_sub(range.start);
+        let total = self.held_bytes.saturating_add(len);
+        if total > self.limits.held_bytes {
+            self.say(
+                slice,
+                Problem::unreadable(
+                    ProblemCode::Limit,
+                    Place::Offset(range.start),
+                    format!("{len} bytes of headers and signature pass the limit of memory"),
+                ),
+            );
+            return;
+        }
+        self.held_bytes = total;
+        self.wanted.push_back(Wanted { part, slice, range });
+    }
+
+    /// Says it of a slice, or of the file as long as there are none.
+    fn say(&mut self, slice: usize, problem: Problem) {
+        match self.facts.slices.get_mut(slice) {
+            Some(slice) => slice.problems.push(problem),
+            None => self.facts.problems.push(problem),
+        }
+    }
+
+    fn read_file_head(&mut self, head: Bytes<'_>) {
+        if fat::is_fat(head.all()) {
+            let fat = Fat::parse(head, self.len, self.limits.slices);
+            self.facts.universal = true;
+            self.facts.problems.extend(fat.problems);
+            self.gaps = fat.gaps;
+            for slice in fat.slices {
+                let range = slice.range;
+                let i = self.add_slice(slice.architecture.name(), &range);
+                let end = range.start.saturating_add(HEAD_LEN).min(range.end);
+                self.want(Part::SliceHead, i, range.start..end);
+            }
+        } else {
+            let name = Header::parse(head).map(|header| header.architecture.name());
+            let range = 0..self.len;
+            let i = self.add_slice(name.unwrap_or_default(), &range);
+            self.read_slice_head(i, head);
+        }
+    }
+
+    fn add_slice(&mut self, architecture: Cow<'static, str>, range: &Range<u64>) -> usize {
+        self.facts.slices.push(SliceFacts {
+            architecture,
+            offset: range.start,
+            size: range.end.saturating_sub(range.start),
+            file_type: 0,
+            claim: SignatureState::Unsigned,
+            directories: Vec::new(),
+            best: None,
+            embedded: EmbeddedFacts::default(),
+            info_plist: None,
+            authority: Vec::new(),
+            claimed_signer: String::new(),
+            anchor: Anchor::None,
+            signing_time: None,
+            dylibs: Vec::new(),
+            rpaths: Vec::new(),
+            problems: Vec::new(),
+            notes: Vec::<Note>::new(),
+        });
+        self.facts.slices.len().saturating_sub(1)
+    }
+
+    fn read_slice_head(&mut self, i: usize, head: Bytes<'_>) {
+        let Some(slice) = self.facts.slices.get_mut(i) else {
+            return;
+        };
+        let Some(header) = Header::parse(head) else {
+            slice.problems.push(Problem::malformed(
+                ProblemCode::MachHeader,
+                Place::Offset(slice.offset),
+                "there is no whole Mach-O header",
+            ));
+            return;
+        };
+        slice.file_type = header.file_type;
+        if header.architecture.name() != slice.architecture {
+            slice.problems.push(Problem::malformed(
+                ProblemCode::MachHeader,
+                Place::Offset(slice.offset.saturating_add(4)),
+                format!(
+                    "the slice is for {}, its universal header says {}",
+                    header.architecture.name(),
+                    slice.architecture
+                ),
+            ));
+        }
+        let end = header.commands_end();
+        if end > slice.size {
+            slice.problems.push(Problem::malformed(
+                ProblemCode::LoadCommand,
+                Place::Offset(slice.offset.saturating_add(20)),
+                "the load commands pass the end of the slice",
+            ));
+        } else if end > head.len() {
+            let range = slice.offset..slice.offset.saturating_add(end);
+            self.want(Part::LoadCommands, i, range);
+        } else {
+            self.read_load_commands(i, head);
+        }
+    }
+
+    fn read_load_commands(&mut self, i: usize, head: Bytes<'_>) {
+        let most = self.limits.load_commands;
+        let (Some(slice), Some(header)) = (self.facts.slices.get_mut(i), Header::parse(head))
+        else {
+            return;
+        };
+        let commands = Commands::parse(head, header, slice.size, most);
+        let offset = slice.offset;
+        slice.problems.extend(commands.problems);
+        slice.dylibs = commands.dylibs;
+        slice.rpaths = commands.rpaths;
+        let wanted = [
+            (Part::InfoPlist, commands.info_plist),
+            (Part::Signature, commands.signature),
+        ];
+        for (part, range) in wanted {
+            if let Some(range) = range.and_then(|range| bytes::moved(&range, offset)) {
+                if part == Part::Signature
+                    && let Some(slice) = self.facts.slices.get_mut(i)
+                {
+                    slice.claim = SignatureState::Signed;
+                }
+                self.want(part, i, range);
+            }
+        }
     }
 }

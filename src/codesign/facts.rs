@@ -600,6 +600,35 @@ impl CodeFacts {
             .signing_time
     }
 
+    /// Judges the slices against each other: what one signer signed, another's slice must not
+    /// stand beside, for a row has room for one signer and the system loads one slice.
+    pub(crate) fn judge_slices_together(&mut self) {
+        let signed = |s: &&SliceFacts| s.state() == SignatureState::Signed;
+        let Some(first) = self.slices.iter().find(signed) else {
+            return;
+        };
+        let differs = |s: &SliceFacts| {
+            s.claimed_signer != first.claimed_signer
+                || s.anchor != first.anchor
+                || s.team_identifier() != first.team_identifier()
+        };
+        let problems: Vec<_> = self
+            .slices
+            .iter()
+            .filter(signed)
+            .filter(|s| differs(s))
+            .map(|s| {
+                let detail = format!(
+                    "signed by {}, the slice {} by {}",
+                    s.claimed_signer, first.architecture, first.claimed_signer
+                );
+                Problem::broken(ProblemCode::SlicesDiffer, Place::Offset(s.offset), detail)
+                    .in_slice(s.architecture.clone())
+            })
+            .collect();
+        self.problems.extend(problems);
+    }
+
     /// The deciding slice of a file that is signed or ad hoc.
     fn holding(&self) -> Option<&SliceFacts> {
         self.deciding_slice().filter(|s| s.state().holds())

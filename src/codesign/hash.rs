@@ -50,6 +50,13 @@ impl HashType {
         }
     }
 
+    /// True when `digest` is the digest of `content`.
+    pub fn matches(self, content: &[u8], digest: &[u8]) -> bool {
+        let mut hasher = Hasher::new(self);
+        hasher.update(content);
+        hasher.matches(digest)
+    }
+
     /// The digest of `content`, of [`length`](Self::length) bytes.
     pub fn digest(self, content: &[u8]) -> Vec<u8> {
         let mut hasher = Hasher::new(self);
@@ -88,6 +95,16 @@ impl Hasher {
             Self::Sha1(h) => h.update(bytes),
             Self::Sha256(h) | Self::Sha256Truncated(h) => h.update(bytes),
             Self::Sha384(h) => h.update(bytes),
+        }
+    }
+
+    /// True when `digest` is the digest of what was taken in.
+    pub fn matches(self, digest: &[u8]) -> bool {
+        match self {
+            Self::Sha1(h) => h.finalize().as_slice() == digest,
+            Self::Sha256(h) => h.finalize().as_slice() == digest,
+            Self::Sha256Truncated(h) => h.finalize().get(..20) == Some(digest),
+            Self::Sha384(h) => h.finalize().as_slice() == digest,
         }
     }
 

@@ -1,11 +1,19 @@
 //! Code signatures: from bytes to facts and problems, without any I/O.
 
+mod architecture;
 pub mod bundle;
+mod bytes;
 pub mod check;
+mod code_directory;
 pub mod facts;
+mod fat;
 pub mod hash;
+mod mach_o;
+mod pages;
 pub mod roots;
 pub mod seal;
+mod signature;
+mod superblob;
 pub mod view;
 
 pub use bundle::{BundleSignature, CodeVerdict, SealLimits, Sealed, judge};

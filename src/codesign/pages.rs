@@ -1,0 +1,109 @@
+//! The pages of a slice's code, hashed as the file streams by and compared with one code directory.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::bytes;
+use super::hash::{HashType, Hasher};
+
+/// The pages of one slice under one code directory.
+#[derive(Debug)]
+pub(crate) struct Pages {
+    hash_type: HashType,
+    /// The code that is left, in bytes of the file.
+    rest: Range<u64>,
+    page_size: u64,
+    /// The page that is being filled: where it begins, what is missing, and its hash so far when
+    /// it came in pieces.
+    page_start: u64,
+    missing: u64,
+    pieces: Option<Hasher>,
+    /// What the pages' hashes are compared with, one after the other.
+    signature: Arc<[u8]>,
+    expected: Range<u64>,
+    /// Pages that differ.
+    pub(crate) altered: u64,
+    /// Where the first of them begins, in bytes of the file.
+    pub(crate) first_altered: Option<u64>,
+}
+
+impl Pages {
+    /// The pages of `code`, in bytes of the file; their hashes stand at `expected` of `signature`.
+    ///
+    /// A page size of 0 makes all the code one page.
+    pub(crate) fn new(
+        hash_type: HashType,
+        page_size: u64,
+        code: Range<u64>,
+        signature: Arc<[u8]>,
+        expected: Range<u64>,
+    ) -> Self {
+        let mut pages = Self {
+            hash_type,
+            page_start: code.start,
+            rest: code,
+            page_size: if page_size == 0 { u64::MAX } else { page_size },
+            missing: 0,
+            pieces: None,
+            signature,
+            expected,
+            altered: 0,
+            first_altered: None,
+        };
+        pages.begin_page();
+        pages
+    }
+
+    /// Takes in what a chunk that begins at the file's offset `at` has of the code. Chunks come in
+    /// file order and without gaps.
+    pub(crate) fn update(&mut self, at: u64, chunk: &[u8]) {
+        let mut code = bytes::cut(chunk, at, &self.rest);
+        self.rest.start = self.rest.start.saturating_add(bytes::length(code));
+        while !code.is_empty() {
+            let (piece, after) = bytes::split(code, self.missing);
+            code = after;
+            self.missing = self.missing.saturating_sub(bytes::length(piece));
+            if self.missing > 0 {
+                self.pieces
+                    .get_or_insert_with(|| Hasher::new(self.hash_type))
+                    .update(piece);
+                continue;
+            }
+            let holds = match self.pieces.take() {
+                Some(mut hasher) => {
+                    hasher.update(piece);
+                    hasher.matches(self.next_expected())
+                }
+                None => self.hash_type.matches(piece, self.next_expected()),
+            };
+            self.end_page(holds);
+        }
+    }
+
+    /// True when all the code was seen.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.rest.is_empty() && self.pieces.is_none()
+    }
+
+    fn next_expected(&self) -> &[u8] {
+        let len = bytes::count(self.hash_type.length());
+        let next = bytes::cut(&self.signature, 0, &self.expected);
+        bytes::split(next, len).0
+    }
+
+    fn end_page(&mut self, holds: bool) {
+        if !holds {
+            self.altered = self.altered.saturating_add(1);
+            self.first_altered.get_or_insert(self.page_start);
+        }
+        let len = bytes::count(self.hash_type.length());
+        self.expected.start = self.expected.start.saturating_add(len);
+        self.page_start = self.page_start.saturating_add(self.page_size);
+        self.begin_page();
+    }
+
+    fn begin_page(&mut self) {
+        let end = self.page_start.saturating_add(self.page_size);
+        self.missing = end.min(self.rest.end).saturating_sub(self.page_start);
+    }
+}
