@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::doctor::{self, Agent};
 use crate::engine::Engine;
 use crate::limits::Limits;
 use crate::report::{answer, list, schema};
@@ -47,6 +48,15 @@ enum Command {
         format: answer::Format,
         /// The query, such as: SELECT path, signer FROM dsplug_bundles
         sql: String,
+    },
+    /// Say what is wrong with this host's installation, and how to mend it
+    Doctor {
+        /// Who runs osqueryd here: osquery, fleet, kolide, elastic; found out when left out
+        #[arg(long = "for", value_name = "AGENT")]
+        agent: Option<Agent>,
+        /// The extension socket of osqueryd; that of the agent when left out
+        #[arg(long, value_name = "PATH")]
+        socket: Option<PathBuf>,
     },
     /// Show every table and column with its meaning
     Schema {
@@ -135,7 +145,31 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             let snapshot = disk.scanner()?.scan();
             print(&answer::render(&engine.query(&sql, &snapshot)?, format))
         }
+        Command::Doctor { agent, socket } => examine(&disk.root, agent, socket),
         Command::Schema { format } => print(&schema::render(format)),
+    }
+}
+
+/// Examines this host's installation; a failure when something is wrong.
+fn examine(path: &Path, agent: Option<Agent>, socket: Option<PathBuf>) -> Result<(), Failure> {
+    let root = open_root(path)?;
+    let host = doctor::Host {
+        root: &root,
+        mount: path,
+        owner: 0,
+        agent,
+        socket,
+        registry: None,
+    };
+    let mut findings: Vec<_> = doctor::rights().into_iter().collect();
+    findings.extend(doctor::examine(&host));
+    print(&doctor::render(&findings))?;
+    match doctor::wrongs(&findings) {
+        0 => Ok(()),
+        1 => Err(Failure::new("one thing is wrong with this installation")),
+        many => Err(Failure::new(format!(
+            "{many} things are wrong with this installation"
+        ))),
     }
 }
 

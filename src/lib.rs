@@ -12,12 +12,14 @@
 //! - [`scan`] does all of it and gives a snapshot;
 //! - [`table`] declares the columns that show a snapshot;
 //! - [`engine`] queries the tables with SQLite, for those who have no osquery;
+//! - [`doctor`] says what is wrong with this host's installation;
 //! - [`report`] is what people read, and [`cli`] is the command line.
 
 pub mod bundle;
 pub mod cli;
 pub mod codesign;
 pub mod digest;
+pub mod doctor;
 pub mod engine;
 pub mod evidence;
 pub mod folders;

@@ -1,0 +1,264 @@
+//! How osqueryd is told of the extension: its flags, `extensions.load`, and the pack.
+
+use serde_json::Value;
+
+use super::finding::Finding;
+use super::flags::Flags;
+use super::host::{Agent, BINARY};
+use super::{Host, disk, place};
+use crate::root::Root;
+use crate::text::escape;
+
+const FLAGS: &str = "/var/osquery/osquery.flags";
+const LOAD: &str = "/var/osquery/extensions.load";
+const CONFIG: &str = "/var/osquery/osquery.conf";
+/// The list that orbit writes, and passes to osqueryd whenever it is not empty.
+const ORBIT_LOAD: &str = "/opt/orbit/extensions.load";
+/// Drop-ins that are read; a host has a handful.
+const MOST_DROP_INS: usize = 1000;
+
+/// The flags that osqueryd starts with, as far as a file on the host says.
+pub fn flags(root: &Root, agent: Agent, findings: &mut Vec<Finding>) -> Flags {
+    if agent != Agent::Osquery {
+        return Flags::default();
+    }
+    match disk::read_text(root, FLAGS) {
+        Ok(text) => Flags::parse(&text.unwrap_or_default()),
+        Err(error) => {
+            findings.push(Finding::wrong(error.to_string(), "run as root"));
+            Flags::default()
+        }
+    }
+}
+
+/// Checks `extensions.load`; gives the binaries that it names, or where one should be.
+pub fn autoload(
+    host: &Host<'_>,
+    agent: Agent,
+    flags: &Flags,
+    findings: &mut Vec<Finding>,
+) -> Vec<String> {
+    if agent == Agent::Elastic {
+        findings.push(Finding::note(
+            "Osquery Manager names its extensions in the agent policy, which is not read here",
+            "see that elastic_options.extensions.paths holds the path of dsplug.ext",
+        ));
+        return vec![BINARY.to_owned()];
+    }
+    let orbit = agent == Agent::Fleet
+        && disk::read_text(host.root, ORBIT_LOAD)
+            .is_ok_and(|text| text.is_some_and(|text| !text.trim().is_empty()));
+    let path = if orbit {
+        ORBIT_LOAD
+    } else {
+        flags.get("extensions_autoload").unwrap_or(LOAD)
+    };
+    let shown = escape(path.as_bytes());
+    let text = match disk::read_text(host.root, path) {
+        Ok(text) => text.unwrap_or_default(),
+        Err(error) => {
+            findings.push(Finding::wrong(error.to_string(), "run as root"));
+            return vec![BINARY.to_owned()];
+        }
+    };
+    if let Ok(found) = host.root.find(path.as_bytes()) {
+        place::check_writable(host, path, &found.meta, findings);
+    }
+    let mut named: Vec<String> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with('#') && !line.starts_with(';'))
+        .filter(|line| {
+            let name = line.rsplit('/').next().unwrap_or_default();
+            name == "dsplug" || name.starts_with("dsplug.")
+        })
+        .map(str::to_owned)
+        .collect();
+    if named.len() > 1 {
+        findings.push(Finding::wrong(
+            format!(
+                "{shown}: names dsplug {} times, and only one can register",
+                named.len()
+            ),
+            format!("leave one line: {BINARY}"),
+        ));
+    }
+    named.sort();
+    named.dedup();
+    if named.is_empty() {
+        findings.push(if orbit {
+            Finding::wrong(
+                format!("{shown}: Fleet's update server ships extensions to this host, and dsplug is not among them; {LOAD} is not read"),
+                "add dsplug to the update server and to agent_options.extensions: install/fleet/README.md",
+            )
+        } else {
+            Finding::wrong(
+                format!("{shown}: has no line for dsplug, and osqueryd does not start it"),
+                format!("echo {BINARY} >> '{shown}', or run install.sh again"),
+            )
+        });
+        return vec![BINARY.to_owned()];
+    }
+    named
+}
+
+/// Checks the flags that an extension needs.
+pub fn check_flags(agent: Agent, flags: &Flags, findings: &mut Vec<Finding>) {
+    if agent != Agent::Osquery {
+        return;
+    }
+    if flags.is_true("disable_extensions") {
+        findings.push(Finding::wrong(
+            format!("{FLAGS}: --disable_extensions is set, and no extension runs"),
+            "take the line out, and restart osqueryd",
+        ));
+    }
+    if !flags.lists("extensions_require", "dsplug") {
+        findings.push(Finding::wrong(
+            format!("{FLAGS}: --extensions_require does not name dsplug: queries may run before its tables are there"),
+            "add --extensions_require=dsplug, or run install.sh again",
+        ));
+    }
+    match flags.get("extensions_timeout").map(str::parse::<u64>) {
+        Some(Ok(seconds)) if seconds >= 10 => {}
+        Some(Ok(seconds)) => findings.push(Finding::note(
+            format!("{FLAGS}: --extensions_timeout={seconds} may be short on a busy start"),
+            "set --extensions_timeout=10",
+        )),
+        Some(Err(_)) => findings.push(Finding::wrong(
+            format!("{FLAGS}: --extensions_timeout is not a number of seconds"),
+            "set --extensions_timeout=10",
+        )),
+        None => findings.push(Finding::wrong(
+            format!("{FLAGS}: no --extensions_timeout: the default of 3 seconds is short on a busy start"),
+            "add --extensions_timeout=10, or run install.sh again",
+        )),
+    }
+}
+
+/// Checks that some configuration of osqueryd names the pack, and that the pack is there.
+pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut Vec<Finding>) {
+    if agent != Agent::Osquery {
+        return;
+    }
+    let plugin = flags.get("config_plugin").unwrap_or("filesystem");
+    if plugin != "filesystem" {
+        findings.push(Finding::note(
+            format!(
+                "osqueryd takes its configuration from '{}', which is not read here",
+                escape(plugin.as_bytes())
+            ),
+            "see that its configuration holds the pack dsplug",
+        ));
+        return;
+    }
+    let config = flags.get("config_path").unwrap_or(CONFIG);
+    let shown = escape(config.as_bytes());
+    // Without it, osqueryd reads none of its drop-ins either.
+    if host
+        .root
+        .find(config.as_bytes())
+        .is_err_and(|error| error.is_absent())
+    {
+        findings.push(Finding::wrong(
+            format!("{shown}: there is no such file, and without it osqueryd reads no pack"),
+            format!("echo '{{}}' > '{shown}', or run install.sh again"),
+        ));
+    }
+    let mut sources = vec![config.to_owned()];
+    let folder = format!("{config}.d");
+    if let Ok(dir) = host.root.find_dir(folder.as_bytes())
+        && let Ok((names, _)) = dir.names(MOST_DROP_INS)
+    {
+        let drop_ins = names
+            .iter()
+            .map(|name| String::from_utf8_lossy(name).into_owned());
+        sources.extend(
+            drop_ins
+                .filter(|name| name.ends_with(".conf"))
+                .map(|name| format!("{folder}/{name}")),
+        );
+    }
+    let mut named = false;
+    for source in sources {
+        match config_of(host.root, &source) {
+            Ok(Some(value)) => named |= check_reference(host, &source, &value, findings),
+            Ok(None) => {}
+            Err(why) => findings.push(Finding::wrong(
+                why,
+                "mend the JSON: osqueryd reads nothing of that file",
+            )),
+        }
+    }
+    if !named {
+        findings.push(Finding::wrong(
+            format!("{shown}: neither it nor its drop-ins name the pack dsplug: no query of it runs"),
+            "run install.sh again, or add \"packs\": {\"dsplug\": \"/var/osquery/packs/dsplug.conf\"}",
+        ));
+    }
+}
+
+/// True when this configuration names the pack; checks the file that it names.
+fn check_reference(
+    host: &Host<'_>,
+    source: &str,
+    config: &Value,
+    findings: &mut Vec<Finding>,
+) -> bool {
+    let Some(packs) = config.get("packs").and_then(Value::as_object) else {
+        return false;
+    };
+    // `"*": "/folder/*"` takes every file of a folder as a pack.
+    if packs
+        .get("*")
+        .and_then(Value::as_str)
+        .is_some_and(|glob| glob.starts_with("/var/osquery/packs/"))
+    {
+        return host.root.find(b"/var/osquery/packs/dsplug.conf").is_ok();
+    }
+    match packs.get("dsplug") {
+        None => return false,
+        Some(Value::String(path)) => {
+            let shown = escape(path.as_bytes());
+            match config_of(host.root, path) {
+                Ok(Some(pack)) if pack.get("queries").is_some_and(Value::is_object) => {}
+                Ok(Some(_)) => findings.push(Finding::wrong(
+                    format!("{shown}: a pack without queries"),
+                    "run install.sh again",
+                )),
+                Ok(None) => findings.push(Finding::wrong(
+                    format!(
+                        "{shown}: there is no such file; {} names it",
+                        escape(source.as_bytes())
+                    ),
+                    "run install.sh again",
+                )),
+                Err(why) => findings.push(Finding::wrong(why, "run install.sh again")),
+            }
+            if let Ok(found) = host.root.find(path.as_bytes()) {
+                place::check_writable(host, path, &found.meta, findings);
+            }
+        }
+        Some(_) => {} // written out where it is named
+    }
+    true
+}
+
+/// A configuration of osquery: JSON in which whole lines may be comments (`stripConfigComments`).
+fn config_of(root: &Root, path: &str) -> Result<Option<Value>, String> {
+    let Some(text) = disk::read_text(root, path).map_err(|error| error.to_string())? else {
+        return Ok(None);
+    };
+    let is_comment = |line: &str| {
+        let line = line.trim_start();
+        line.starts_with('#') || line.starts_with("//")
+    };
+    let json: String = text
+        .lines()
+        .filter(|line| !is_comment(line))
+        .collect::<Vec<_>>()
+        .join("\n");
+    serde_json::from_str(&json)
+        .map(Some)
+        .map_err(|error| format!("{}: not JSON: {error}", escape(path.as_bytes())))
+}

@@ -1,0 +1,79 @@
+//! Whether osqueryd runs, and whether dsplug is registered with it.
+
+use std::path::{Path, PathBuf};
+
+use super::Host;
+use super::finding::Finding;
+use super::flags::Flags;
+use super::host::Agent;
+use crate::meta::Kind;
+use crate::text::escape;
+
+/// The name that the extension registers under.
+const NAME: &str = "dsplug";
+
+/// Who knows which extensions are registered.
+pub trait Registry {
+    /// The names of the extensions that are registered with the osqueryd behind a socket.
+    ///
+    /// # Errors
+    /// Why it does not answer: one line.
+    fn extensions(&self, socket: &Path) -> Result<Vec<String>, String>;
+}
+
+/// Checks the socket, and asks behind it.
+pub fn check(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut Vec<Finding>) {
+    let socket = host.socket.clone().or_else(|| {
+        flags
+            .get("extensions_socket")
+            .or(agent.socket())
+            .map(PathBuf::from)
+    });
+    let Some(socket) = socket else {
+        findings.push(Finding::note(
+            format!("the socket of {agent}'s osqueryd has no fixed place: whether dsplug is registered was not asked"),
+            "dsplug doctor --socket PATH",
+        ));
+        return;
+    };
+    let text = socket.to_string_lossy().into_owned();
+    let shown = escape(text.as_bytes());
+    match host.root.find(text.as_bytes()) {
+        Ok(found) if found.meta.kind == Kind::Other => {}
+        Ok(found) => {
+            findings.push(Finding::wrong(
+                format!("{shown}: a {}, not a socket", found.meta.kind),
+                format!("move it away, and {}", agent.restart()),
+            ));
+            return;
+        }
+        Err(error) if error.is_absent() => {
+            findings.push(Finding::wrong(
+                format!(
+                    "{shown}: there is no socket: osqueryd does not run, or runs without extensions"
+                ),
+                agent.restart(),
+            ));
+            return;
+        }
+        Err(error) => {
+            findings.push(Finding::wrong(error.to_string(), "run as root"));
+            return;
+        }
+    }
+    let path = host.mount.join(text.trim_start_matches('/'));
+    let Some(registry) = host.registry else {
+        return;
+    };
+    match registry.extensions(&path) {
+        Ok(names) if names.iter().any(|name| name == NAME) => {}
+        Ok(_) => findings.push(Finding::wrong(
+            format!("{shown}: osqueryd answers, and dsplug is not registered with it"),
+            format!("mend what else is found, and then {}", agent.restart()),
+        )),
+        Err(why) => findings.push(Finding::wrong(
+            format!("{shown}: osqueryd does not answer: {why}"),
+            agent.restart(),
+        )),
+    }
+}

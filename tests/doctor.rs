@@ -1,0 +1,430 @@
+//! `dsplug doctor` over a pretended Mac: a sound one has no finding, and each planted fault is named.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dsplug::doctor::{self, Agent, Finding, Host, Registry, Severity};
+use dsplug::root::Root;
+use tempfile::TempDir;
+
+const BINARY: &str = "opt/dsplug/bin/dsplug.ext";
+const FLAGS: &str = "var/osquery/osquery.flags";
+const LOAD: &str = "var/osquery/extensions.load";
+const SOCKET: &str = "var/osquery/osquery.em";
+const FOLDER: &str = "Library/DirectoryServices/PlugIns";
+const EXCEPTIONS: &str = "Library/Preferences/com.dsplug.plist";
+
+/// An osqueryd with these extensions, or one that gives no answer.
+struct Answers(Result<Vec<&'static str>, &'static str>);
+
+impl Registry for Answers {
+    fn extensions(&self, _: &Path) -> Result<Vec<String>, String> {
+        match &self.0 {
+            Ok(names) => Ok(names.iter().map(|name| (*name).to_owned()).collect()),
+            Err(why) => Err((*why).to_owned()),
+        }
+    }
+}
+
+struct Mac {
+    disk: TempDir,
+    _listener: UnixListener,
+    answers: Answers,
+}
+
+impl Mac {
+    /// A Mac on which dsplug was installed as install.sh does it, and runs.
+    fn sound() -> Self {
+        let disk = tempfile::tempdir().unwrap();
+        let root = disk.path();
+        for folder in [
+            "opt/dsplug/bin",
+            "opt/osquery/lib/osquery.app",
+            "var/osquery/packs",
+            "var/osquery/osquery.conf.d",
+            FOLDER,
+            "Library/Preferences",
+        ] {
+            fs::create_dir_all(root.join(folder)).unwrap();
+        }
+        fs::write(root.join(BINARY), [0xCA, 0xFE, 0xBA, 0xBE, 0, 0, 0, 2]).unwrap();
+        fs::set_permissions(root.join(BINARY), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(root.join(LOAD), "# ours\n/opt/dsplug/bin/dsplug.ext\n").unwrap();
+        fs::write(
+            root.join(FLAGS),
+            "--extensions_require=other,dsplug\n--extensions_timeout=10\n",
+        )
+        .unwrap();
+        fs::write(
+            root.join("var/osquery/osquery.conf"),
+            "// a comment\n{\"options\": {}}\n",
+        )
+        .unwrap();
+        fs::write(
+            root.join("var/osquery/osquery.conf.d/dsplug.conf"),
+            "{\"packs\": {\"dsplug\": \"/var/osquery/packs/dsplug.conf\"}}",
+        )
+        .unwrap();
+        fs::write(
+            root.join("var/osquery/packs/dsplug.conf"),
+            "{\"queries\": {}}",
+        )
+        .unwrap();
+        fs::write(
+            root.join(EXCEPTIONS),
+            "<?xml version=\"1.0\"?><plist version=\"1.0\"><dict/></plist>",
+        )
+        .unwrap();
+        let listener = UnixListener::bind(root.join(SOCKET)).unwrap();
+        Self {
+            disk,
+            _listener: listener,
+            answers: Answers(Ok(vec!["core", "dsplug"])),
+        }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.disk.path().join(path)
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        fs::write(self.path(path), text).unwrap();
+    }
+
+    fn mode(&self, path: &str, mode: u32) {
+        fs::set_permissions(self.path(path), fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn examine(&self) -> Vec<Finding> {
+        self.examine_as(None)
+    }
+
+    fn examine_as(&self, agent: Option<Agent>) -> Vec<Finding> {
+        let root = Root::open(self.disk.path()).unwrap();
+        doctor::examine(&Host {
+            root: &root,
+            mount: self.disk.path(),
+            owner: self.disk.path().metadata().unwrap().uid(),
+            agent,
+            socket: None,
+            registry: Some(&self.answers),
+        })
+    }
+}
+
+/// Plants a fault in a sound Mac: the doctor finds it, alone, and its cure is one line.
+#[track_caller]
+fn finds(severity: Severity, what: &str, plant: impl FnOnce(&mut Mac)) {
+    let mut mac = Mac::sound();
+    plant(&mut mac);
+    let findings = mac.examine();
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert_eq!(findings[0].severity, severity, "{findings:#?}");
+    assert!(findings[0].what.contains(what), "{findings:#?}");
+    assert!(
+        !findings[0].cure.is_empty() && !findings[0].cure.contains('\n'),
+        "{findings:#?}"
+    );
+}
+
+#[track_caller]
+fn finds_wrong(what: &str, plant: impl FnOnce(&mut Mac)) {
+    finds(Severity::Wrong, what, plant);
+}
+
+#[test]
+fn nothing_is_wrong_with_a_sound_mac() {
+    assert_eq!(Mac::sound().examine(), []);
+}
+
+#[test]
+fn binary_missing() {
+    finds_wrong("dsplug.ext: there is no such file", |mac| {
+        fs::remove_file(mac.path(BINARY)).unwrap()
+    });
+}
+
+#[test]
+fn binary_not_executable() {
+    finds_wrong("not executable (mode 0644)", |mac| mac.mode(BINARY, 0o644));
+}
+
+#[test]
+fn binary_writable_by_everyone() {
+    finds_wrong("dsplug.ext: writable by everyone (mode 0757)", |mac| {
+        mac.mode(BINARY, 0o757)
+    });
+}
+
+#[test]
+fn binary_cut_short() {
+    finds_wrong("not a Mach-O", |mac| mac.write(BINARY, ""));
+}
+
+#[test]
+fn binary_is_a_directory() {
+    finds_wrong("a directory, not a file", |mac| {
+        fs::remove_file(mac.path(BINARY)).unwrap();
+        fs::create_dir(mac.path(BINARY)).unwrap();
+    });
+}
+
+#[test]
+fn ancestor_writable() {
+    finds_wrong("/opt/dsplug: writable by everyone", |mac| {
+        mac.mode("opt/dsplug", 0o777)
+    });
+}
+
+#[test]
+fn ancestor_behind_a_link_writable() {
+    finds_wrong("/private/dsplug: writable by everyone", |mac| {
+        fs::create_dir(mac.path("private")).unwrap();
+        fs::rename(mac.path("opt/dsplug"), mac.path("private/dsplug")).unwrap();
+        std::os::unix::fs::symlink("/private/dsplug", mac.path("opt/dsplug")).unwrap();
+        mac.mode("private/dsplug", 0o777);
+    });
+}
+
+#[test]
+fn owners_and_groups() {
+    if Mac::sound().disk.path().metadata().unwrap().uid() != 0 {
+        println!("skipped: owners_and_groups: giving a file away needs root");
+        return;
+    }
+    let give = |path: &'static str, uid, gid| {
+        move |mac: &mut Mac| std::os::unix::fs::chown(mac.path(path), Some(uid), Some(gid)).unwrap()
+    };
+    finds_wrong("dsplug.ext: belongs to uid 501", give(BINARY, 501, 0));
+    finds_wrong("/opt: belongs to uid 501", give("opt", 501, 80));
+    finds_wrong(
+        "com.dsplug.plist: belongs to uid 501",
+        give(EXCEPTIONS, 501, 20),
+    );
+    finds_wrong("/opt/dsplug/bin: writable by group 80 (mode 0775)", |mac| {
+        give("opt/dsplug/bin", 0, 80)(mac);
+        mac.mode("opt/dsplug/bin", 0o775);
+    });
+}
+
+#[test]
+fn name_without_ext() {
+    finds_wrong("does not end in .ext", |mac| {
+        fs::rename(mac.path(BINARY), mac.path("opt/dsplug/bin/dsplug")).unwrap();
+        mac.write(LOAD, "/opt/dsplug/bin/dsplug\n");
+    });
+}
+
+#[test]
+fn load_without_a_line() {
+    finds_wrong("has no line for dsplug", |mac| {
+        mac.write(LOAD, "# /opt/dsplug/bin/dsplug.ext\n")
+    });
+    finds_wrong("has no line for dsplug", |mac| {
+        fs::remove_file(mac.path(LOAD)).unwrap()
+    });
+}
+
+#[test]
+fn load_with_two_lines() {
+    finds_wrong("names dsplug 2 times", |mac| {
+        mac.write(
+            LOAD,
+            "/opt/dsplug/bin/dsplug.ext\n/opt/dsplug/bin/dsplug.ext\n",
+        );
+    });
+}
+
+#[test]
+fn load_with_a_wrong_path() {
+    finds_wrong("/usr/local/bin/dsplug.ext: there is no such file", |mac| {
+        mac.write(LOAD, "/usr/local/bin/dsplug.ext\n");
+    });
+}
+
+#[test]
+fn load_writable() {
+    finds_wrong("extensions.load: writable by everyone", |mac| {
+        mac.mode(LOAD, 0o666)
+    });
+}
+
+#[test]
+fn flags() {
+    let both = "--extensions_require=dsplug\n--extensions_timeout=10\n";
+    finds_wrong("--disable_extensions is set", |mac| {
+        mac.write(FLAGS, &format!("{both}--disable_extensions\n"))
+    });
+    finds_wrong("--extensions_require does not name dsplug", |mac| {
+        mac.write(
+            FLAGS,
+            "--extensions_require=dsplug\n--extensions_require=other\n--extensions_timeout=10\n",
+        );
+    });
+    finds_wrong("no --extensions_timeout", |mac| {
+        mac.write(FLAGS, "--extensions_require=dsplug\n")
+    });
+    finds(
+        Severity::Note,
+        "--extensions_timeout=3 may be short",
+        |mac| {
+            mac.write(FLAGS, &format!("{both}--extensions_timeout=3\n"));
+        },
+    );
+    finds_wrong("/etc/load: has no line", |mac| {
+        mac.write(FLAGS, &format!("{both}--extensions_autoload=/etc/load\n"));
+    });
+}
+
+#[test]
+fn pack_not_named() {
+    finds_wrong("neither it nor its drop-ins name the pack", |mac| {
+        fs::remove_file(mac.path("var/osquery/osquery.conf.d/dsplug.conf")).unwrap();
+    });
+}
+
+#[test]
+fn pack_missing_or_damaged() {
+    let pack = "var/osquery/packs/dsplug.conf";
+    finds_wrong("packs/dsplug.conf: there is no such file", |mac| {
+        fs::remove_file(mac.path(pack)).unwrap()
+    });
+    finds_wrong("packs/dsplug.conf: not JSON", |mac| {
+        mac.write(pack, "{\"queries\": {")
+    });
+    finds_wrong("a pack without queries", |mac| mac.write(pack, "{}"));
+}
+
+#[test]
+fn configuration_missing_or_damaged() {
+    finds_wrong("osquery.conf: there is no such file", |mac| {
+        fs::remove_file(mac.path("var/osquery/osquery.conf")).unwrap();
+    });
+    finds_wrong("osquery.conf: not JSON", |mac| {
+        mac.write("var/osquery/osquery.conf", "{ options }")
+    });
+}
+
+#[test]
+fn a_configuration_from_a_server_is_not_judged() {
+    finds(
+        Severity::Note,
+        "takes its configuration from 'tls'",
+        |mac| {
+            mac.write(
+                FLAGS,
+                "--config_plugin=tls\n--extensions_require=dsplug\n--extensions_timeout=10\n",
+            );
+            fs::remove_dir_all(mac.path("var/osquery/packs")).unwrap();
+        },
+    );
+}
+
+#[test]
+fn socket_missing_or_no_socket() {
+    finds_wrong("there is no socket", |mac| {
+        fs::remove_file(mac.path(SOCKET)).unwrap()
+    });
+    finds_wrong("a file, not a socket", |mac| {
+        fs::remove_file(mac.path(SOCKET)).unwrap();
+        mac.write(SOCKET, "");
+    });
+}
+
+#[test]
+fn not_registered_or_no_answer() {
+    finds_wrong("dsplug is not registered", |mac| {
+        mac.answers = Answers(Ok(vec!["core", "other"]))
+    });
+    finds_wrong("does not answer: timed out", |mac| {
+        mac.answers = Answers(Err("timed out"))
+    });
+}
+
+#[test]
+fn exceptions_malformed_or_writable() {
+    finds_wrong("com.dsplug.plist: not a property list", |mac| {
+        mac.write(EXCEPTIONS, "<plist><dict>")
+    });
+    finds_wrong("com.dsplug.plist: writable by everyone", |mac| {
+        mac.mode(EXCEPTIONS, 0o646)
+    });
+}
+
+#[test]
+fn folder_that_cannot_be_listed() {
+    // A file where the folder should be cannot be listed by anyone, root included.
+    finds_wrong("/Library/DirectoryServices/PlugIns: unreadable", |mac| {
+        fs::remove_dir(mac.path(FOLDER)).unwrap();
+        mac.write(FOLDER, "");
+    });
+}
+
+#[test]
+fn installation_cut_short() {
+    finds_wrong("an installation was cut short", |mac| {
+        fs::create_dir_all(mac.path("var/db/dsplug/journal")).unwrap();
+    });
+}
+
+#[test]
+fn fleets_own_list_hides_ours() {
+    let mac = Mac::sound();
+    fs::create_dir_all(mac.path("opt/orbit")).unwrap();
+    mac.write(
+        "opt/orbit/extensions.load",
+        "/opt/orbit/bin/extensions/other/macos/stable/other.ext\n",
+    );
+    UnixListener::bind(mac.path("opt/orbit/orbit-osquery.em")).unwrap();
+    let findings = mac.examine_as(Some(Agent::Fleet));
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert!(
+        findings[0]
+            .what
+            .contains("Fleet's update server ships extensions"),
+        "{findings:#?}"
+    );
+}
+
+#[test]
+fn the_agent_is_found_out() {
+    let mac = Mac::sound();
+    fs::remove_dir_all(mac.path("opt/osquery")).unwrap();
+    fs::create_dir_all(mac.path("opt/orbit/bin/orbit")).unwrap();
+    let findings = mac.examine();
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert!(
+        findings[0].what.starts_with("/opt/orbit/orbit-osquery.em"),
+        "{findings:#?}"
+    );
+}
+
+#[test]
+fn the_command_ends_with_one_when_something_is_wrong() {
+    let mac = Mac::sound();
+    fs::remove_file(mac.path(LOAD)).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_dsplug"))
+        .args(["doctor", "--root"])
+        .arg(mac.disk.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        text.contains("wrong  /var/osquery/extensions.load: has no line for dsplug"),
+        "{text}"
+    );
+    assert!(
+        text.contains("       cure: echo /opt/dsplug/bin/dsplug.ext >>"),
+        "{text}"
+    );
+}
