@@ -12,6 +12,7 @@
 //! - [`scan`] does all of it and gives a snapshot;
 //! - [`table`] declares the columns that show a snapshot;
 //! - [`engine`] queries the tables with SQLite, for those who have no osquery;
+//! - [`extension`] serves them to osquery;
 //! - [`doctor`] says what is wrong with this host's installation;
 //! - [`report`] is what people read, and [`cli`] is the command line.
 
@@ -22,6 +23,7 @@ pub mod digest;
 pub mod doctor;
 pub mod engine;
 pub mod evidence;
+pub mod extension;
 pub mod folders;
 pub mod limits;
 pub mod load;

@@ -1,0 +1,250 @@
+//! The socket that osquery talks to, in front of osquery-rust-ng's server.
+//!
+//! That server gives each open connection one of its ten threads for as long as
+//! it stays open, and reserves whatever length a message claims. So nothing
+//! reaches it but whole, checked requests, each on a connection of its own that
+//! ends with the answer. Whoever may open the socket can at worst keep it busy
+//! until the limits below.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::End;
+use super::manager::{Manager, Status};
+use super::socket::{Until, connect};
+use super::wire::{Kind, Message, Output, Type};
+
+/// Connections open at once. One more ends the one that has been idle longest.
+const MAX_CONNECTIONS: usize = 64;
+
+/// Calls in the server at once: two of its ten threads stay free for pings.
+const MAX_CALLS: usize = 8;
+
+/// The largest request. A query's constraints are the largest part of one.
+const MAX_REQUEST: u64 = 4 << 20;
+
+/// How long a connection may stay open without a request.
+const IDLE: Duration = Duration::from_secs(300);
+
+/// How long a request may take to arrive once it has begun.
+const ARRIVAL: Duration = Duration::from_secs(5);
+
+/// How long a call may take: osquery's own limit, `--thrift_timeout`.
+const CALL: Duration = Duration::from_secs(300);
+
+/// How long an answer may take to be read, once there is one.
+const DEPARTURE: Duration = Duration::from_secs(60);
+
+/// How long the server behind may take to begin listening, and to answer a ping.
+const BEHIND: Duration = Duration::from_secs(2);
+
+/// The listener in front, with what its connections share.
+pub(super) struct Front {
+    /// Where the server of osquery-rust-ng listens.
+    behind: PathBuf,
+    ends: Sender<End>,
+    connections: Mutex<BTreeMap<u64, Arc<Connection>>>,
+    calls: Mutex<usize>,
+    call_ended: Condvar,
+    number: AtomicU64,
+}
+
+/// One connection from osquery.
+struct Connection {
+    stream: UnixStream,
+    /// Since when it has had no whole request; none while one is answered.
+    idle_since: Mutex<Option<Instant>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Front {
+    /// Listens at `path` for the server at `behind`, from a thread of its own.
+    ///
+    /// # Errors
+    /// When the socket cannot be made.
+    pub(super) fn open(path: &Path, behind: &Path, ends: Sender<End>) -> io::Result<()> {
+        let listener = UnixListener::bind(path)?;
+        let front = Arc::new(Self {
+            behind: behind.to_owned(),
+            ends,
+            connections: Mutex::default(),
+            calls: Mutex::default(),
+            call_ended: Condvar::new(),
+            number: AtomicU64::default(),
+        });
+        thread::Builder::new()
+            .name("front".to_owned())
+            .spawn(move || front.listen(&listener))?;
+        Ok(())
+    }
+
+    fn listen(self: &Arc<Self>, listener: &UnixListener) {
+        loop {
+            let taken = listener.accept().and_then(|(stream, _)| self.take(stream));
+            if let Err(error) = taken {
+                log::warn!("a connection could not be taken: {error}");
+                // Out of descriptors or threads: some are given back soon.
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+
+    fn take(self: &Arc<Self>, stream: UnixStream) -> io::Result<()> {
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let connection = Arc::new(Connection {
+            stream,
+            idle_since: Mutex::new(Some(Instant::now())),
+        });
+        {
+            let mut connections = lock(&self.connections);
+            if connections.len() >= MAX_CONNECTIONS {
+                let idle = connections
+                    .iter()
+                    .filter_map(|(number, other)| Some(((*lock(&other.idle_since))?, *number)))
+                    .min();
+                let Some((_, idle)) = idle else {
+                    return Err(io::Error::other("too many are busy"));
+                };
+                if let Some(idle) = connections.remove(&idle) {
+                    // An error says that the other side has closed it already.
+                    let _ = idle.stream.shutdown(Shutdown::Both);
+                }
+            }
+            connections.insert(number, Arc::clone(&connection));
+        }
+        let front = Arc::clone(self);
+        let spawned = thread::Builder::new()
+            .name("connection".to_owned())
+            .spawn(move || {
+                if let Err(error) = front.serve(&connection) {
+                    log::debug!("a connection ended: {error}");
+                }
+                lock(&front.connections).remove(&number);
+            });
+        if spawned.is_err() {
+            lock(&self.connections).remove(&number);
+        }
+        spawned.map(drop)
+    }
+
+    /// Answers the requests of one connection until it ends.
+    fn serve(&self, connection: &Connection) -> io::Result<()> {
+        let mut stream = &connection.stream;
+        loop {
+            *lock(&connection.idle_since) = Some(Instant::now());
+            let mut first = [0];
+            if Until::new(stream, IDLE).read(&mut first)? == 0 {
+                return Ok(());
+            }
+            let rest = Until::new(stream, ARRIVAL);
+            let request = Message::read(&mut first.as_slice().chain(rest), MAX_REQUEST)?;
+            *lock(&connection.idle_since) = None;
+            if request.header.kind != Kind::Call {
+                return Err(io::Error::other("an answer came where a call belongs"));
+            }
+            match request.header.name.as_str() {
+                "ping" => self.ping(&request, stream)?,
+                "shutdown" => {
+                    answer(&request, stream, |output| {
+                        output.stop();
+                    })?;
+                    // Nobody listens once the end has begun.
+                    let _ = self.ends.send(End::Asked);
+                    stream.flush()?;
+                }
+                _ => self.pass(&request, stream)?,
+            }
+        }
+    }
+
+    /// Answers a ping when the server behind answers one. Its own answer leaves
+    /// the code unset.
+    fn ping(&self, request: &Message, stream: &UnixStream) -> io::Result<()> {
+        let mut behind = Manager::over(&self.behind, self.reach()?, BEHIND);
+        behind.ping().map_err(io::Error::other)?;
+        answer(request, stream, |output| {
+            output.field(Type::Struct, 0);
+            Status::default().write(output);
+            output.stop();
+        })
+    }
+
+    /// Hands a request to the server behind, and its answer back.
+    fn pass(&self, request: &Message, stream: &UnixStream) -> io::Result<()> {
+        let _slot = self.slot();
+        let behind = self.reach()?;
+        Until::new(&behind, BEHIND).write_all(request.bytes())?;
+        behind.shutdown(Shutdown::Write)?;
+        let mut first = [0];
+        Until::new(&behind, CALL).read_exact(&mut first)?;
+        let mut rest = first.as_slice().chain(Until::new(&behind, DEPARTURE));
+        io::copy(&mut rest, &mut Until::new(stream, DEPARTURE))?;
+        Ok(())
+    }
+
+    /// Connects to the server behind, which begins to listen a moment after
+    /// osquery has been told where.
+    fn reach(&self) -> io::Result<UnixStream> {
+        let begun = Instant::now();
+        loop {
+            match connect(&self.behind, BEHIND) {
+                Err(error) if begun.elapsed() < BEHIND && not_there(&error) => {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn slot(&self) -> Slot<'_> {
+        let mut calls = lock(&self.calls);
+        while *calls >= MAX_CALLS {
+            calls = self
+                .call_ended
+                .wait(calls)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        *calls = calls.saturating_add(1);
+        Slot(self)
+    }
+}
+
+/// Whether nobody listens at a socket's path.
+pub(super) fn not_there(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// The right to one call.
+struct Slot<'a>(&'a Front);
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        let mut calls = lock(&self.0.calls);
+        *calls = calls.saturating_sub(1);
+        self.0.call_ended.notify_one();
+    }
+}
+
+fn answer(
+    request: &Message,
+    stream: &UnixStream,
+    result: impl FnOnce(&mut Output),
+) -> io::Result<()> {
+    let mut output = Output::message(Kind::Reply, &request.header.name, request.header.sequence);
+    result(&mut output);
+    Until::new(stream, ARRIVAL).write_all(output.bytes())
+}

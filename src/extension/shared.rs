@@ -1,0 +1,212 @@
+//! One scan for all calls within a few seconds.
+//!
+//! osquery keeps no rows of an extension: a join calls `generate` once for each
+//! row of the other table, and a query over two of our tables calls it twice.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// For how long a failure answers further calls.
+const FAILURE_HOLDS: Duration = Duration::from_secs(1);
+
+/// The outcome of a scan, shared by all who asked for it.
+type Outcome<T> = Result<Arc<T>, String>;
+
+type Scan<T> = Box<dyn Fn() -> Result<T, String> + Send + Sync>;
+
+/// A scan whose outcome serves every call for a while after it.
+///
+/// Callers that come while a scan runs wait for that one. A panic in the scan
+/// is a failure for all of them, and the next call scans again.
+pub struct Shared<T> {
+    scan: Scan<T>,
+    holds: Duration,
+    state: Mutex<State<T>>,
+    ended: Condvar,
+}
+
+struct State<T> {
+    running: bool,
+    /// Scans ended so far: one who waits sees by it that its scan is over.
+    ended: u64,
+    last: Option<(Instant, Outcome<T>)>,
+}
+
+impl<T> Shared<T> {
+    /// A scan whose success answers for `holds` after it ended.
+    pub fn new(
+        holds: Duration,
+        scan: impl Fn() -> Result<T, String> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            scan: Box::new(scan),
+            holds,
+            state: Mutex::new(State {
+                running: false,
+                ended: 0,
+                last: None,
+            }),
+            ended: Condvar::new(),
+        }
+    }
+
+    /// The outcome at hand, or of the scan that runs, or of a new one.
+    ///
+    /// # Errors
+    /// The scan's own message, or that it panicked.
+    pub fn get(&self) -> Result<Arc<T>, String> {
+        let mut state = self.lock();
+        loop {
+            if let Some((at, outcome)) = &state.last
+                && at.elapsed() < self.lifetime(outcome)
+            {
+                return outcome.clone();
+            }
+            if !state.running {
+                break;
+            }
+            let seen = state.ended;
+            while state.running && state.ended == seen {
+                state = self
+                    .ended
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            if let Some((_, outcome)) = &state.last {
+                return outcome.clone();
+            }
+        }
+        state.running = true;
+        // What the last scan held goes before the next one fills memory.
+        state.last = None;
+        drop(state);
+
+        let outcome = match catch_unwind(AssertUnwindSafe(&self.scan)) {
+            Ok(outcome) => outcome.map(Arc::new),
+            Err(panic) => Err(format!("the scan failed inside: {}", message(&*panic))),
+        };
+        let mut state = self.lock();
+        state.running = false;
+        state.ended = state.ended.wrapping_add(1);
+        state.last = Some((Instant::now(), outcome.clone()));
+        drop(state);
+        self.ended.notify_all();
+        outcome
+    }
+
+    /// Lets go of an outcome that has answered long enough.
+    pub fn tick(&self) {
+        let mut state = self.lock();
+        if let Some((at, outcome)) = &state.last
+            && at.elapsed() >= self.lifetime(outcome)
+        {
+            state.last = None;
+        }
+    }
+
+    fn lifetime(&self, outcome: &Outcome<T>) -> Duration {
+        match outcome {
+            Ok(_) => self.holds,
+            Err(_) => self.holds.min(FAILURE_HOLDS),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a panic said.
+pub(super) fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Barrier, mpsc};
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn calls_within_the_window_share_one_scan() {
+        let scans = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&scans);
+        let shared = Shared::new(LONG, move || Ok(counted.fetch_add(1, Ordering::SeqCst)));
+        for _ in 0..100 {
+            assert_eq!(shared.get().map(|scan| *scan), Ok(0));
+        }
+        shared.tick();
+        assert_eq!(shared.get().map(|scan| *scan), Ok(0));
+        assert_eq!(scans.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn after_the_window_a_call_scans_again_and_a_tick_frees_memory() {
+        let scans = AtomicU32::new(0);
+        let shared = Shared::new(Duration::ZERO, move || {
+            Ok(scans.fetch_add(1, Ordering::SeqCst))
+        });
+        let first = shared.get().unwrap();
+        shared.tick();
+        assert_eq!(Arc::strong_count(&first), 1);
+        assert_eq!(shared.get().map(|scan| *scan), Ok(1));
+    }
+
+    #[test]
+    fn callers_wait_for_the_scan_that_runs() {
+        let scans = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&scans);
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let begun = Arc::new(Barrier::new(2));
+        let inside = Arc::clone(&begun);
+        let shared = Arc::new(Shared::new(LONG, move || {
+            let number = counted.fetch_add(1, Ordering::SeqCst);
+            if number == 0 {
+                inside.wait();
+                gate.lock().unwrap().recv().unwrap();
+            }
+            Ok(number)
+        }));
+        let first = {
+            let shared = Arc::clone(&shared);
+            std::thread::spawn(move || shared.get())
+        };
+        begun.wait();
+        let waiters: Vec<_> = (0..8)
+            .map(|_| {
+                let shared = Arc::clone(&shared);
+                std::thread::spawn(move || shared.get())
+            })
+            .collect();
+        go.send(()).unwrap();
+        assert_eq!(first.join().unwrap().map(|scan| *scan), Ok(0));
+        for waiter in waiters {
+            assert_eq!(waiter.join().unwrap().map(|scan| *scan), Ok(0));
+        }
+        assert_eq!(scans.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_panic_is_a_failure_and_the_next_scan_is_new() {
+        let scans = AtomicU32::new(0);
+        let shared = Shared::new(Duration::ZERO, move || {
+            assert_ne!(
+                scans.fetch_add(1, Ordering::SeqCst),
+                0,
+                "the first one breaks"
+            );
+            Ok(())
+        });
+        let error = shared.get().unwrap_err();
+        assert!(error.contains("the first one breaks"), "{error}");
+        assert!(shared.get().is_ok());
+    }
+}

@@ -1,0 +1,37 @@
+//! What the extension asks of the rest of the program: tables and their rows.
+
+use std::collections::BTreeMap;
+
+use crate::table::Type;
+
+/// One table as osquery sees it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TableSpec {
+    /// The name that a query uses.
+    pub name: &'static str,
+    /// Each column's name and type, in their order. `BIGINT` is the only number:
+    /// osquery cuts its `INTEGER` to 32 bits.
+    pub columns: Vec<(&'static str, Type)>,
+}
+
+/// One row: the values by column. A number that is absent has no key.
+pub type Row = BTreeMap<String, String>;
+
+/// Where the rows come from.
+pub trait Source: Send + Sync + 'static {
+    /// The tables to register, asked for once at the start.
+    fn tables(&self) -> Vec<TableSpec>;
+
+    /// Every row of one table.
+    ///
+    /// osquery may call from several threads at once, and once for each row of
+    /// a table it is joined with: see [`Shared`](super::Shared).
+    ///
+    /// # Errors
+    /// The message with which the query fails. Rows that could not be read must
+    /// be an error: osquery logs an empty success as "everything was removed".
+    fn generate(&self, table: &str) -> Result<Vec<Row>, String>;
+
+    /// Called about once a second: the time to let go of what is held too long.
+    fn tick(&self) {}
+}

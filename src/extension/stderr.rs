@@ -1,0 +1,66 @@
+//! A standard error that cannot stop the program.
+//!
+//! osqueryd hands its own on, and it may be closed, or a pipe that nobody reads.
+
+use std::io::{self, Write};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+/// Lines that wait for a reader; more are dropped.
+const WAITING: usize = 256;
+
+/// How long the last line is given to be written.
+const LAST: Duration = Duration::from_millis(200);
+
+/// Writes to standard error from a thread of its own, never waiting for it: for
+/// a logger's target.
+#[derive(Debug)]
+pub struct Stderr {
+    lines: Option<SyncSender<Vec<u8>>>,
+}
+
+impl Stderr {
+    /// Starts the thread. Without one, what is written goes nowhere.
+    #[must_use]
+    pub fn start() -> Self {
+        let (lines, waiting) = sync_channel::<Vec<u8>>(WAITING);
+        let spawned = thread::Builder::new()
+            .name("stderr".to_owned())
+            .spawn(move || {
+                for line in waiting {
+                    // Closed: there is nowhere to say so.
+                    let _ = io::stderr().write_all(&line);
+                }
+            });
+        Self {
+            lines: spawned.is_ok().then_some(lines),
+        }
+    }
+}
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(lines) = &self.lines {
+            // Full: the reader is slow or gone, and a lost line is the lesser harm.
+            let _ = lines.try_send(bytes.to_vec());
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Writes a last line, and waits for it no longer than a moment.
+pub(super) fn last_line(line: String) {
+    let (written, wait) = sync_channel::<()>(1);
+    let spawned = thread::Builder::new().spawn(move || {
+        let _ = writeln!(io::stderr(), "{line}");
+        let _ = written.send(());
+    });
+    if spawned.is_ok() {
+        let _ = wait.recv_timeout(LAST);
+    }
+}
