@@ -109,7 +109,7 @@ mod tests {
     fn quarantine_is_decoded() {
         assert_eq!(
             quarantine(b"0083;5f3d2a1b;Safari;7E2C0F6E-1111-2222-3333-444455556666"),
-            "flags=0083;time=1597844001;agent=Safari;uuid=7E2C0F6E-1111-2222-3333-444455556666"
+            "flags=0083;time=1597843995;agent=Safari;uuid=7E2C0F6E-1111-2222-3333-444455556666"
         );
         assert_eq!(
             quarantine(b"0081;00000000;;"),

@@ -87,8 +87,27 @@ fn resolve(root: &Root, bundle: &[u8], name: &[u8]) -> Option<Found> {
     PLACES
         .iter()
         .map(|place| [bundle, b"/", place, b"/", name].concat())
-        .find_map(|path| root.find(&path).ok())
+        .find_map(|path| {
+            // A URL drops `..` with the component before it, even one that does not exist.
+            let as_url = without_dots(&path);
+            root.find(&as_url).or_else(|_| root.find(&path)).ok()
+        })
         .filter(not_itself)
+}
+
+/// An absolute path with `.` and `..` resolved in the text alone (RFC 3986, section 5.2.4).
+fn without_dots(path: &[u8]) -> Vec<u8> {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    for component in path.split(|b| *b == b'/') {
+        match component {
+            b"" | b"." => {}
+            b".." => {
+                kept.pop();
+            }
+            other => kept.push(other),
+        }
+    }
+    [b"/", kept.join(b"/".as_slice()).as_slice()].concat()
 }
 
 /// The last component of a path without its extension.

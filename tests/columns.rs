@@ -1,0 +1,119 @@
+//! The contract's tables and columns, and the README that shows them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs,
+    reason = "a panic is a test's report"
+)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use dsplug::codesign::ProblemCode;
+use dsplug::load::Reason;
+use dsplug::report::schema;
+use dsplug::table::{TABLES, Type, by_name};
+
+/// Names and order as users rely on them.
+const CONTRACT: &[(&str, &str)] = &[
+    (
+        "dsplug_bundles",
+        "path mtime signer hash ctime btime bundle_mtime bundle_ctime newest_path kind \
+         symlink_target resolved_path discovered_via bundle_identifier bundle_name version \
+         plugin_name info_plist load_verdict load_reasons executable executable_hash \
+         executable_outside architectures signature_state signature_problems anchor \
+         claimed_signer authority team_identifier signing_identifier cdhash signing_time \
+         unsealed_files uid gid mode writable_by quarantine provenance files bytes exception error",
+    ),
+    (
+        "dsplug_files",
+        "bundle_path path kind size mtime ctime btime uid gid mode hash symlink_target sealed \
+         macho signature_state signer cdhash quarantine error",
+    ),
+    (
+        "dsplug_folders",
+        "path exists resolved_path mtime ctime btime uid gid mode writable_by entries candidates \
+         anomalies error",
+    ),
+];
+
+#[test]
+fn the_tables_have_the_columns_of_the_contract() {
+    for (table, columns) in CONTRACT {
+        let headings = by_name(table).unwrap().headings();
+        let names: Vec<&str> = headings.iter().map(|h| h.name).collect();
+        assert_eq!(
+            names,
+            columns.split_whitespace().collect::<Vec<_>>(),
+            "{table}"
+        );
+    }
+}
+
+#[test]
+fn every_column_says_what_it_means() {
+    for table in TABLES {
+        assert!(table.meaning().ends_with('.'), "{}", table.name());
+        let mut seen = BTreeSet::new();
+        for column in table.headings() {
+            assert!(seen.insert(column.name), "{} twice", column.name);
+            assert!(column.meaning.ends_with('.'), "{}", column.name);
+            assert!(!column.meaning.contains('|'), "{}", column.name);
+        }
+    }
+}
+
+#[test]
+fn numbers_are_big() {
+    // osquery cuts INTEGER to 32 bits.
+    for table in TABLES {
+        for column in table.headings() {
+            assert!(matches!(column.kind, Type::Text | Type::BigInt));
+            assert_ne!(column.kind.as_str(), "INTEGER");
+        }
+    }
+}
+
+/// The generated parts of the README: what stands between the markers is what the code says.
+/// `DSPLUG_BLESS=1` writes it.
+#[test]
+fn the_readme_shows_what_the_code_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let old = std::fs::read_to_string(&path).unwrap();
+    let words = |rows: Vec<(&str, &str)>| {
+        let rows = rows
+            .iter()
+            .map(|(word, meaning)| format!("| `{word}` | {meaning} |\n"));
+        format!(
+            "| word | meaning |\n|---|---|\n{}",
+            rows.collect::<String>()
+        )
+    };
+    let problems = ProblemCode::ALL.iter().map(|c| (c.as_str(), c.meaning()));
+    let reasons = Reason::ALL.iter().map(|r| (r.as_str(), r.meaning()));
+    let mut new = old.clone();
+    for (part, text) in [
+        ("columns", schema::render(schema::Format::Markdown)),
+        ("problems", words(problems.collect())),
+        ("reasons", words(reasons.collect())),
+    ] {
+        let (begin, end) = (
+            format!("<!-- {part}:begin -->\n"),
+            format!("<!-- {part}:end -->"),
+        );
+        let from = new.find(&begin).expect("the marker") + begin.len();
+        let to = new.find(&end).expect("the marker");
+        new.replace_range(from..to, &format!("\n{text}\n"));
+    }
+    if std::env::var_os("DSPLUG_BLESS").is_some() {
+        std::fs::write(&path, &new).unwrap();
+    } else {
+        assert!(
+            old == new,
+            "README.md has drifted; run DSPLUG_BLESS=1 cargo test --test columns"
+        );
+    }
+}

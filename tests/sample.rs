@@ -1,0 +1,83 @@
+//! The sample image in the repository is the one that the fixtures build.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs,
+    reason = "a panic is a test's report"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use walkdir::WalkDir;
+
+/// Every file and link below a directory, with its content.
+fn tree(top: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    WalkDir::new(top)
+        .into_iter()
+        .map(Result::unwrap)
+        .filter(|e| !e.file_type().is_dir())
+        .map(|e| {
+            let path = e.path().strip_prefix(top).unwrap().to_owned();
+            let content = if e.path_is_symlink() {
+                fs::read_link(e.path())
+                    .unwrap()
+                    .into_os_string()
+                    .into_encoded_bytes()
+            } else {
+                fs::read(e.path()).unwrap()
+            };
+            (path, content)
+        })
+        .collect()
+}
+
+fn sample() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/sample")
+}
+
+/// `DSPLUG_BLESS=1` lays it out anew.
+#[test]
+fn the_sample_is_what_the_fixtures_build() {
+    if std::env::var_os("DSPLUG_BLESS").is_some() {
+        let _ = fs::remove_dir_all(sample());
+        dsplug_fixtures::sample::lay_out(&sample());
+    }
+    let built = dsplug_fixtures::Disk::empty();
+    dsplug_fixtures::sample::lay_out(built.path());
+    let (built, kept) = (tree(built.path()), tree(&sample()));
+    assert!(!built.is_empty());
+    assert_eq!(
+        built.keys().collect::<Vec<_>>(),
+        kept.keys().collect::<Vec<_>>()
+    );
+    for (path, content) in built {
+        assert_eq!(kept[&path], content, "{}", path.display());
+    }
+}
+
+#[test]
+fn the_readme_s_command_shows_it() {
+    let out = Command::new(env!("CARGO_BIN_EXE_dsplug"))
+        .args(["list", "--root"])
+        .arg(sample())
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{out:?}");
+    let out = String::from_utf8(out.stdout).unwrap();
+    for expected in [
+        "/Library/DirectoryServices/PlugIns/LWEDSPlugIn.dsplug",
+        "outside the bundle",
+        "name_shadowed",
+        "broken_symlink",
+        "malformed_info_plist",
+        "/Library/DirectoryServices/PlugIns/Base.lproj/Localized.dsplug",
+    ] {
+        assert!(out.contains(expected), "no {expected} in\n{out}");
+    }
+}
