@@ -12,7 +12,6 @@
     missing_docs,
     reason = "a panic is a test's report"
 )]
-
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::collections::BTreeMap;
