@@ -1,7 +1,9 @@
 //! The judgement of a whole bundle: its main executable's signature, its layout, and its seal.
 
-use super::facts::{Anchor, Note, Problem, SignatureState};
-use super::view::BundleView;
+use super::facts::{Anchor, CodeFacts, Note, Problem, SignatureState, SliceFacts};
+use super::judge::Judge;
+use super::layout::Layout;
+use super::view::{BundleView, EntryKind};
 
 /// Bounds on the work that one bundle's seals may cost.
 #[derive(Clone, Copy, Debug)]
@@ -106,21 +108,57 @@ pub struct BundleSignature {
 
 /// Judges a bundle.
 pub fn judge(view: &BundleView<'_>, limits: &SealLimits) -> BundleSignature {
-    let _ = limits;
+    let mut judge = Judge::new(view, limits);
+    let outcome = judge.bundle(&Layout::of_view(view), 0);
+    judge.remaining_code();
+    let state = outcome.state;
+    let code = outcome.code.unwrap_or_default();
+    let claimed_signer = code.claimed_signer().to_owned();
+    let holds = if state.holds() {
+        code
+    } else {
+        CodeFacts::default()
+    };
+    let anchor = match state {
+        SignatureState::Signed => holds.anchor(),
+        SignatureState::Adhoc | SignatureState::Unsigned => Anchor::None,
+        _ if claimed_signer.is_empty() => Anchor::None,
+        _ => Anchor::Untrusted,
+    };
+    let unsealed = view
+        .entries
+        .iter()
+        .zip(&judge.words)
+        .filter(|(entry, word)| {
+            matches!(entry.kind, EntryKind::File | EntryKind::Symlink) && **word == Sealed::Unsealed
+        })
+        .count();
     BundleSignature {
-        state: SignatureState::Unsigned,
-        problems: Vec::new(),
-        notes: Vec::new(),
-        signer: String::new(),
-        claimed_signer: String::new(),
-        authority: Vec::new(),
-        anchor: Anchor::None,
-        team_identifier: String::new(),
-        signing_identifier: String::new(),
-        cdhash: None,
-        signing_time: None,
-        sealed: vec![Sealed::Unsealed; view.entries.len()],
-        code: vec![None; view.entries.len()],
-        unsealed_files: 0,
+        state,
+        problems: outcome.findings.problems,
+        notes: outcome.findings.notes,
+        signer: holds.signer().to_owned(),
+        claimed_signer,
+        authority: holds.authority().to_vec(),
+        anchor,
+        team_identifier: holds.team_identifier().to_owned(),
+        signing_identifier: holds.identifier().to_owned(),
+        cdhash: holds.deciding_slice().and_then(SliceFacts::cdhash),
+        signing_time: holds.signing_time(),
+        sealed: judge.words,
+        code: judge.code.iter().map(|c| c.as_ref().map(verdict)).collect(),
+        unsealed_files: u64::try_from(unsealed).unwrap_or(u64::MAX),
+    }
+}
+
+fn verdict(code: &CodeFacts) -> CodeVerdict {
+    let state = code.state();
+    CodeVerdict {
+        state,
+        signer: code.signer().to_owned(),
+        cdhash: Some(code)
+            .filter(|_| state.holds())
+            .and_then(CodeFacts::deciding_slice)
+            .and_then(SliceFacts::cdhash),
     }
 }

@@ -149,3 +149,11 @@ pub(super) fn split_name(path: &[u8]) -> (&[u8], &[u8]) {
         None => (b"", path),
     }
 }
+
+/// `directory` and `name` joined by a slash; `name` alone when `directory` is `b""`.
+pub(super) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    if directory.is_empty() {
+        return name.to_vec();
+    }
+    [directory, name].join(&b'/')
+}

@@ -1,0 +1,370 @@
+//! POSIX extended regular expressions, which a seal's rules are written in, for a linear-time engine.
+//!
+//! Apple compiles a rule by `regcomp(…, REG_EXTENDED | REG_NOSUB)` and searches the path for it
+//! (`ResourceBuilder::Rule`, `resources.cpp`): not anchored, and letter case counts. The crate
+//! `regex` has another syntax, in which an expression can mean something else (`[\.]`, `[a&&b]`,
+//! `(?i)`); so that an expression is parsed here by POSIX' grammar (IEEE Std 1003.1, section 9.4)
+//! and written anew. What that grammar leaves undefined is refused.
+//!
+//! Paths are matched as bytes, as in the C locale: `.` is any byte.
+
+use std::fmt;
+use std::fmt::Write as _;
+use std::iter::Peekable;
+use std::str::Chars;
+
+use regex::bytes::{Regex, RegexBuilder};
+
+/// Longest expression, in bytes. Apple's own longest has 110.
+const MAX_LENGTH: usize = 1024;
+
+/// Most repetitions that an interval may ask for (POSIX: `RE_DUP_MAX`, at least 255).
+const MAX_REPETITIONS: u32 = 255;
+
+/// Most bytes of a compiled expression, and of the cache of one that is being matched.
+const MAX_COMPILED: usize = 64 << 10;
+
+/// Groups within groups.
+const MAX_DEPTH: u32 = 16;
+
+/// Why an expression cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EreError {
+    /// It is longer than any real one.
+    TooLong,
+    /// Its compiled form would be too large.
+    TooComplex,
+    /// It is not well-formed, or POSIX does not say what it means.
+    Undefined(&'static str),
+}
+
+impl fmt::Display for EreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong => f.write_str("too long"),
+            Self::TooComplex => f.write_str("too complex"),
+            Self::Undefined(what) => f.write_str(what),
+        }
+    }
+}
+
+/// Compiles a POSIX extended regular expression.
+///
+/// # Errors
+/// When it is not well-formed, undefined, or too large.
+pub fn compile(expression: &str) -> Result<Regex, EreError> {
+    RegexBuilder::new(&translate(expression)?)
+        .unicode(false)
+        .dot_matches_new_line(true)
+        .size_limit(MAX_COMPILED)
+        .dfa_size_limit(MAX_COMPILED)
+        .build()
+        .map_err(|_| EreError::TooComplex)
+}
+
+/// The expression in the syntax of the crate `regex`.
+fn translate(expression: &str) -> Result<String, EreError> {
+    if expression.len() > MAX_LENGTH {
+        return Err(EreError::TooLong);
+    }
+    let mut chars = expression.chars().peekable();
+    let mut out = String::new();
+    let mut depth = 0_u32;
+    // Whether something that can be repeated stands before.
+    let mut atom = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '.' => {
+                out.push('.');
+                atom = true;
+            }
+            '^' => {
+                out.push('^');
+                atom = false;
+            }
+            '$' => {
+                out.push('$');
+                atom = false;
+            }
+            '|' => {
+                out.push('|');
+                atom = false;
+            }
+            '(' => {
+                depth = depth.saturating_add(1);
+                if depth > MAX_DEPTH {
+                    return Err(EreError::TooComplex);
+                }
+                out.push_str("(?:");
+                atom = false;
+            }
+            ')' => {
+                depth = depth
+                    .checked_sub(1)
+                    .ok_or(EreError::Undefined("a ')' without a '('"))?;
+                out.push(')');
+                atom = true;
+            }
+            '*' | '+' | '?' if atom => {
+                out.push(c);
+                atom = false;
+            }
+            '{' if atom => {
+                out.push_str(&interval(&mut chars)?);
+                atom = false;
+            }
+            '*' | '+' | '?' | '{' => {
+                return Err(EreError::Undefined("a repetition of nothing"));
+            }
+            '[' => {
+                out.push_str(&bracket(&mut chars)?);
+                atom = true;
+            }
+            '\\' => {
+                let escaped = chars
+                    .next()
+                    .filter(char::is_ascii_punctuation)
+                    .ok_or(EreError::Undefined("a '\\' before an ordinary character"))?;
+                literal(&mut out, escaped);
+                atom = true;
+            }
+            '\0' => return Err(EreError::Undefined("a NUL")),
+            _ => {
+                literal(&mut out, c);
+                atom = true;
+            }
+        }
+    }
+    if depth > 0 {
+        return Err(EreError::Undefined("a '(' without a ')'"));
+    }
+    Ok(out)
+}
+
+/// Writes one character that stands for itself; several bytes are one atom.
+fn literal(out: &mut String, c: char) {
+    let mut buffer = [0; 4];
+    let bytes = c.encode_utf8(&mut buffer).bytes();
+    if c.is_ascii() {
+        bytes.for_each(|b| byte(out, b));
+        return;
+    }
+    out.push_str("(?:");
+    bytes.for_each(|b| byte(out, b));
+    out.push(')');
+}
+
+fn byte(out: &mut String, value: u8) {
+    // Writing to a String cannot fail.
+    let _ = write!(out, "\\x{value:02x}");
+}
+
+/// What follows a `{`: `m}`, `m,}` or `m,n}`.
+fn interval(chars: &mut Peekable<Chars<'_>>) -> Result<String, EreError> {
+    const BAD: EreError = EreError::Undefined("a damaged interval");
+    let mut text = String::new();
+    loop {
+        match chars.next() {
+            Some('}') => break,
+            Some(c) if c.is_ascii_digit() || c == ',' => text.push(c),
+            _ => return Err(BAD),
+        }
+    }
+    let number = |digits: &str| match digits.parse::<u32>() {
+        Ok(n) if n <= MAX_REPETITIONS => Ok(n),
+        _ => Err(BAD),
+    };
+    Ok(match text.split_once(',') {
+        None => format!("{{{}}}", number(&text)?),
+        Some((least, "")) => format!("{{{},}}", number(least)?),
+        Some((least, most)) => {
+            let (least, most) = (number(least)?, number(most)?);
+            if least > most {
+                return Err(BAD);
+            }
+            format!("{{{least},{most}}}")
+        }
+    })
+}
+
+/// What follows a `[`: in POSIX a backslash is nothing special there, and a `]` that comes first
+/// stands for itself.
+fn bracket(chars: &mut Peekable<Chars<'_>>) -> Result<String, EreError> {
+    const OPEN: EreError = EreError::Undefined("a '[' without a ']'");
+    let mut out = String::from("[");
+    if chars.next_if_eq(&'^').is_some() {
+        out.push('^');
+    }
+    let mut first = true;
+    loop {
+        let c = chars.next().ok_or(OPEN)?;
+        if c == ']' && !first {
+            break;
+        }
+        first = false;
+        if c == '[' && matches!(chars.peek(), Some(':' | '.' | '=')) {
+            class(&mut out, chars)?;
+            continue;
+        }
+        let from = ascii(c)?;
+        // A '-' is a range only between two characters.
+        let mut ahead = chars.clone();
+        let to = match (ahead.next(), ahead.next()) {
+            (Some('-'), Some(to)) if to != ']' => {
+                if to == '[' && matches!(ahead.peek(), Some(':' | '.' | '=')) {
+                    return Err(EreError::Undefined("a range to a class"));
+                }
+                *chars = ahead;
+                ascii(to)?
+            }
+            _ => from,
+        };
+        if to < from {
+            return Err(EreError::Undefined("a range that runs backwards"));
+        }
+        byte(&mut out, from);
+        if to != from {
+            out.push('-');
+            byte(&mut out, to);
+        }
+    }
+    out.push(']');
+    Ok(out)
+}
+
+/// What follows a `[` within brackets, when it is `[:name:]`.
+fn class(out: &mut String, chars: &mut Peekable<Chars<'_>>) -> Result<(), EreError> {
+    if chars.next() != Some(':') {
+        return Err(EreError::Undefined("a collating element"));
+    }
+    let mut name = String::new();
+    loop {
+        match chars.next() {
+            Some(':') => break,
+            Some(c) if c.is_ascii_lowercase() => name.push(c),
+            _ => return Err(EreError::Undefined("a damaged class")),
+        }
+    }
+    let known = [
+        "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+        "upper", "xdigit",
+    ];
+    if chars.next() != Some(']') || !known.contains(&name.as_str()) {
+        return Err(EreError::Undefined("an unknown class"));
+    }
+    let _ = write!(out, "[:{name}:]");
+    Ok(())
+}
+
+/// A member of a bracket expression. One of several bytes has no meaning in the C locale.
+fn ascii(c: char) -> Result<u8, EreError> {
+    u8::try_from(c)
+        .ok()
+        .filter(|b| b.is_ascii() && *b != 0)
+        .ok_or(EreError::Undefined("a set with a character beyond ASCII"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn check(expression: &str, matches: &[&str], others: &[&str]) {
+        let regex = compile(expression).unwrap();
+        for path in matches {
+            assert!(regex.is_match(path.as_bytes()), "{expression} on {path:?}");
+        }
+        for path in others {
+            assert!(!regex.is_match(path.as_bytes()), "{expression} on {path:?}");
+        }
+    }
+
+    #[test]
+    fn apples_rules_match_as_posix_says() {
+        check("^.*", &["", "a", "a\nb", "\u{e9}"], &[]);
+        check("^[^/]+$", &["a", "a.b", "a\n"], &["a/b", ""]);
+        check(
+            "^(.*/)?\\.DS_Store$",
+            &[".DS_Store", "a/.DS_Store", "a\nb/.DS_Store"],
+            &[
+                "a.DS_Store",
+                "xDS_Store",
+                ".DS_Store/a",
+                ".ds_store",
+                ".DS_Store\n",
+            ],
+        );
+        check(
+            ".*\\.dSYM($|/)",
+            &["a.dSYM", "x/a.dSYM/b"],
+            &["a.dSYMs", "adSYM"],
+        );
+        check(
+            "^Resources/",
+            &["Resources/a"],
+            &["a/Resources/b", "Resources"],
+        );
+        check(
+            "^Resources/.*\\.lproj/locversion.plist$",
+            &[
+                "Resources/en.lproj/locversion.plist",
+                "Resources/a/b.lproj/locversionXplist",
+            ],
+            &["Resources/en.lproj/locversion.plists"],
+        );
+    }
+
+    #[test]
+    fn brackets_are_posix_ones() {
+        check("^[\\.]$", &["\\", "."], &["a"]);
+        check("^[]a]$", &["]", "a"], &["b"]);
+        check("^[^]a]$", &["b"], &["]", "a"]);
+        check("^[a-]$", &["a", "-"], &["b"]);
+        check("^[a&&b]$", &["a", "&", "b"], &["c"]);
+        check("^[[:digit:]x]$", &["5", "x"], &[":", "d"]);
+        check("^[a-c]{2,3}$", &["ab", "abc"], &["a", "abca", "ad"]);
+    }
+
+    #[test]
+    fn what_posix_does_not_define_is_refused() {
+        for expression in [
+            "(?i)a",
+            "a**",
+            "*a",
+            "a{",
+            "a{2",
+            "a{3,2}",
+            "a{256}",
+            "\\d",
+            "\\",
+            "(",
+            "a)",
+            "[",
+            "[a",
+            "[z-a]",
+            "[[.a.]]",
+            "[[=a=]]",
+            "[[:nope:]]",
+            "[\u{e9}]",
+            "^*",
+            "a\0b",
+        ] {
+            assert!(compile(expression).is_err(), "{expression:?}");
+        }
+        assert_eq!(compile(&"a".repeat(1025)).unwrap_err(), EreError::TooLong);
+        assert_eq!(
+            compile("((((.{255}){255}){255}){255})").unwrap_err(),
+            EreError::TooComplex
+        );
+        assert_eq!(compile(&"(".repeat(100)).unwrap_err(), EreError::TooComplex);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(expression in "\\PC{0,40}", other in "[]\\[(){}*+?|^$.,:a-c0-9\\\\-]{0,30}") {
+            let _ = compile(&expression);
+            let _ = compile(&other);
+        }
+    }
+}

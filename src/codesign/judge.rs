@@ -1,0 +1,561 @@
+//! The judgement of one bundle after the other: code, layout, signature folder, and what is nested.
+
+use super::bundle::{SealLimits, Sealed};
+use super::facts::{CodeFacts, Place, Problem, ProblemCode, SignatureState, slot, weakest};
+use super::findings::Findings;
+use super::layout::{Layout, executable_name, info_dictionary};
+use super::rules::Compiled;
+use super::seal::Seal;
+use super::view::{
+    BundleEntry, BundleView, EntryKind, MAX_INFO_PLIST_BYTES, MAX_SEAL_BYTES, MainExecutable, join,
+    split_name,
+};
+
+/// The judgement of a view as it goes on.
+pub(super) struct Judge<'j, 'v> {
+    pub view: &'j BundleView<'v>,
+    pub limits: &'j SealLimits,
+    /// What the seals say of each entry.
+    pub words: Vec<Sealed>,
+    /// The facts of each Mach-O file, once its place is judged.
+    pub code: Vec<Option<CodeFacts>>,
+    pub compiled: Compiled,
+    /// Bytes of paths that may still be matched against rules.
+    pub matching_left: u64,
+    seal_bytes_left: u64,
+}
+
+/// What was found about one bundle or one file.
+pub(super) struct Outcome {
+    pub state: SignatureState,
+    /// The facts of its code.
+    pub code: Option<CodeFacts>,
+    pub findings: Findings,
+}
+
+impl<'j, 'v> Judge<'j, 'v> {
+    pub fn new(view: &'j BundleView<'v>, limits: &'j SealLimits) -> Self {
+        Self {
+            view,
+            limits,
+            words: view
+                .entries
+                .iter()
+                .map(|entry| match entry.kind {
+                    EntryKind::Directory => Sealed::Excluded,
+                    _ => Sealed::Unknown,
+                })
+                .collect(),
+            code: vec![None; view.entries.len()],
+            compiled: Compiled::new(),
+            matching_left: limits.matched_bytes,
+            seal_bytes_left: limits.seal_bytes,
+        }
+    }
+
+    /// Judges one bundle and everything in it.
+    pub fn bundle(&mut self, layout: &Layout<'v>, depth: u32) -> Outcome {
+        let mut findings = Findings::default();
+        let Some((index, code)) = self.main_code(layout) else {
+            return self.without_code(layout);
+        };
+        code.all_problems()
+            .for_each(|p| findings.problem(p.clone()));
+        findings.notes.extend(
+            code.notes
+                .iter()
+                .chain(code.slices.iter().flat_map(|s| &s.notes))
+                .cloned(),
+        );
+        if code.slices.iter().all(|s| s.directories.is_empty()) {
+            let state = code.state();
+            if state == SignatureState::Unsigned {
+                self.mark_below(&layout.root, Sealed::Unsealed);
+                self.note_loose_seal(layout, &mut findings);
+            }
+            self.keep_code(index, &code);
+            return Outcome {
+                state,
+                code: Some(code),
+                findings,
+            };
+        }
+        let code_state = code.state();
+        self.mark(
+            index,
+            if code_state.holds() {
+                Sealed::Sealed
+            } else {
+                Sealed::Altered
+            },
+        );
+        self.layout(layout, &mut findings);
+        self.info_plist(layout, &code, &mut findings);
+        self.signature_folder(layout, &code, &mut findings);
+        if !self.view.complete {
+            findings.problem(Problem::unreadable(
+                ProblemCode::Unreadable,
+                Place::Whole,
+                "not all of the bundle could be listed",
+            ));
+        }
+        if let Some((seal, bound)) = self.seal(layout, &code, &mut findings) {
+            self.resources(layout, seal, bound, depth, &mut findings);
+        }
+        for version in layout.other_versions(self.view) {
+            self.other_version(&version, &code, depth, &mut findings);
+        }
+        let state = weakest(code_state, &findings.problems);
+        self.keep_code(index, &code);
+        Outcome {
+            state,
+            code: Some(code),
+            findings,
+        }
+    }
+
+    /// The facts of the main executable, with the Info.plist and the seal compared with what its
+    /// code directories bind.
+    fn main_code(&self, layout: &Layout<'v>) -> Option<(usize, CodeFacts)> {
+        let MainExecutable::Inside(path) = layout.executable else {
+            return None;
+        };
+        let (index, entry) = self.view.find(path)?;
+        let mut code = entry.code?.clone();
+        for slot in [slot::INFO_PLIST, slot::RESOURCE_DIRECTORY] {
+            self.compare_slot(layout, slot, &mut code);
+        }
+        Some((index, code))
+    }
+
+    /// Compares a file with what the slices bind for it.
+    fn compare_slot(&self, layout: &Layout<'v>, slot: u32, code: &mut CodeFacts) {
+        let (path, problem_code, name, cap) = if slot == slot::INFO_PLIST {
+            let path = layout.info_plist.clone();
+            (
+                path,
+                ProblemCode::InfoPlist,
+                "Info.plist",
+                MAX_INFO_PLIST_BYTES,
+            )
+        } else {
+            let path = Some(seal_path(layout));
+            (
+                path,
+                ProblemCode::ResourceDirectory,
+                "list of sealed resources",
+                MAX_SEAL_BYTES,
+            )
+        };
+        let entry = path
+            .as_deref()
+            .and_then(|p| self.view.find(p))
+            .map(|(_, e)| e);
+        let place = Place::Path(path.unwrap_or_else(|| layout.root.clone()));
+        for slice in &mut code.slices {
+            if slice.directories.is_empty() {
+                continue;
+            }
+            let bound = slice.binds(slot);
+            let broken = |why: &str| {
+                Problem::broken(problem_code, place.clone(), format!("the {name} {why}"))
+            };
+            let problem = match entry {
+                None if bound => Some(broken("was signed, and it is missing")),
+                // Apple: "code has no resources but signature indicates they must be present".
+                None if slot == slot::RESOURCE_DIRECTORY => {
+                    Some(broken("is missing, and a signed bundle must have one"))
+                }
+                None => None,
+                Some(entry) if entry.kind != EntryKind::File => Some(broken("is no regular file")),
+                // Apple passes over an Info.plist that is not bound. Nothing guards it then, and it
+                // names the executable: it is a problem here.
+                Some(_) if !bound => Some(broken("is not bound by the signature")),
+                Some(entry) => match entry.bytes {
+                    None => Some(not_read(entry, cap, &place, name)),
+                    Some(bytes) if !slice.matches(slot, bytes) => {
+                        Some(broken("is not the one that was signed"))
+                    }
+                    Some(_) => None,
+                },
+            };
+            let architecture = slice.architecture.clone();
+            slice
+                .problems
+                .extend(problem.map(|p| p.in_slice(architecture)));
+        }
+    }
+
+    /// A bundle whose main executable is no Mach-O file that could be read.
+    fn without_code(&mut self, layout: &Layout<'v>) -> Outcome {
+        let mut findings = Findings::default();
+        // Code that is no Mach-O file may have a signature in files of its own, or in extended
+        // attributes (`FileDiskRep` and `BundleDiskRep::component` of Apple).
+        let folder = join(&layout.base, b"_CodeSignature");
+        let detached = self
+            .view
+            .entries
+            .get(self.view.below(&folder))
+            .unwrap_or_default()
+            .iter()
+            .find(|e| {
+                let name = split_name(e.path).1;
+                e.kind != EntryKind::Directory
+                    && name.starts_with(b"Code")
+                    && name != b"CodeResources"
+            });
+        let sealed = self.view.find(&seal_path(layout)).is_some();
+        let state = match (detached, layout.executable) {
+            (Some(entry), _) => {
+                findings.broken(
+                    ProblemCode::MainExecutable,
+                    entry.path,
+                    "the signature stands in files of its own, beside code that is no Mach-O file: \
+                     such a signature is not accepted",
+                );
+                SignatureState::Broken
+            }
+            (None, MainExecutable::Irregular) if sealed => {
+                findings.broken(
+                    ProblemCode::MainExecutable,
+                    &layout.root,
+                    "there is a seal, and the main executable is no regular file inside the bundle",
+                );
+                SignatureState::Broken
+            }
+            (None, MainExecutable::Missing) if sealed => {
+                findings.broken(
+                    ProblemCode::MainExecutable,
+                    &layout.root,
+                    "there is a seal, and the main executable is missing",
+                );
+                SignatureState::Broken
+            }
+            (None, _) => {
+                self.note_loose_seal(layout, &mut findings);
+                SignatureState::Unsigned
+            }
+        };
+        if state == SignatureState::Unsigned {
+            self.mark_below(&layout.root, Sealed::Unsealed);
+        }
+        Outcome {
+            state,
+            code: None,
+            findings,
+        }
+    }
+
+    fn note_loose_seal(&self, layout: &Layout<'v>, findings: &mut Findings) {
+        let path = seal_path(layout);
+        if self.view.find(&path).is_some() {
+            findings.note(
+                &path,
+                "a list of sealed resources, and the main executable is unsigned",
+            );
+        }
+    }
+
+    /// What stands around the sealed folder, and the bundle's own attributes.
+    fn layout(&mut self, layout: &Layout<'v>, findings: &mut Findings) {
+        for stray in layout.check(self.view) {
+            let below = self.view.below(&stray.path);
+            self.mark(stray.index, Sealed::Unsealed);
+            self.mark_range(below, Sealed::Unsealed);
+            findings.broken(stray.code, &stray.path, stray.why);
+        }
+        if layout.base != layout.root {
+            self.exclude_unknown_around(layout);
+        }
+        if layout.resource_fork || layout.finder_info {
+            findings.broken(
+                ProblemCode::ExtendedAttribute,
+                &layout.root,
+                "the bundle carries a resource fork or Finder information",
+            );
+        }
+        if let MainExecutable::Inside(path) = layout.executable
+            && let Some((_, entry)) = self.view.find(path)
+        {
+            self.attributes(entry, findings);
+        }
+    }
+
+    /// What is allowed to stand beside the sealed folder is left out by the seal.
+    fn exclude_unknown_around(&mut self, layout: &Layout<'v>) {
+        let inside = self.view.below(&layout.base);
+        for index in self.view.below(&layout.root) {
+            if inside.contains(&index) {
+                continue;
+            }
+            if let Some(word @ Sealed::Unknown) = self.words.get_mut(index) {
+                *word = Sealed::Excluded;
+            }
+        }
+    }
+
+    /// The attributes that signed code must not carry.
+    pub fn attributes(&self, entry: &BundleEntry<'_>, findings: &mut Findings) {
+        let which = match (entry.resource_fork, entry.finder_info) {
+            (false, false) => return,
+            (true, _) => "carries a resource fork",
+            (false, true) => "carries Finder information",
+        };
+        findings.broken(ProblemCode::ExtendedAttribute, entry.path, which);
+    }
+
+    /// The word for the Info.plist, and the executable's name in it.
+    fn info_plist(&mut self, layout: &Layout<'v>, code: &CodeFacts, findings: &mut Findings) {
+        let Some((path, (index, entry))) = layout
+            .info_plist
+            .as_deref()
+            .and_then(|path| Some((path, self.view.find(path)?)))
+        else {
+            return;
+        };
+        let word = slot_word(code, ProblemCode::InfoPlist, slot::INFO_PLIST);
+        self.mark(index, word);
+        let info = entry.bytes.and_then(info_dictionary);
+        if let Some(name) = info.as_ref().and_then(executable_name)
+            && name.contains('/')
+        {
+            findings.broken(
+                ProblemCode::MainExecutable,
+                path,
+                "CFBundleExecutable is not a plain name",
+            );
+        }
+    }
+
+    /// The folder `_CodeSignature`, which holds only what is in use.
+    ///
+    /// Source: `BundleDiskRep::validateMetaDirectory`, `bundlediskrep.cpp` of Apple.
+    fn signature_folder(&mut self, layout: &Layout<'v>, code: &CodeFacts, findings: &mut Findings) {
+        let folder = join(&layout.base, b"_CodeSignature");
+        if let Some((index, entry)) = self.view.find(&folder)
+            && entry.kind != EntryKind::Directory
+        {
+            self.mark(index, Sealed::Unsealed);
+            findings.broken(ProblemCode::BundleLayout, &folder, "is no directory");
+        }
+        let range = self.view.below(&folder);
+        for (index, entry) in range
+            .clone()
+            .zip(self.view.entries.get(range).unwrap_or_default())
+        {
+            let name = entry
+                .path
+                .get(folder.len().saturating_add(1)..)
+                .unwrap_or_default();
+            let word = match (entry.kind, name) {
+                (EntryKind::File, b"CodeResources") => slot_word(
+                    code,
+                    ProblemCode::ResourceDirectory,
+                    slot::RESOURCE_DIRECTORY,
+                ),
+                // Signing ad hoc leaves it behind, empty.
+                (EntryKind::File, b"CodeSignature") if entry.size == 0 => Sealed::Excluded,
+                _ => {
+                    let code = if split_name(name).1.starts_with(b"._") {
+                        ProblemCode::AppleDouble
+                    } else {
+                        ProblemCode::BundleLayout
+                    };
+                    findings.broken(code, entry.path, "is no part of the signature");
+                    Sealed::Unsealed
+                }
+            };
+            self.mark(index, word);
+        }
+    }
+
+    /// The seal, and whether the signature binds it.
+    fn seal(
+        &mut self,
+        layout: &Layout<'v>,
+        code: &CodeFacts,
+        findings: &mut Findings,
+    ) -> Option<(Seal, bool)> {
+        let path = seal_path(layout);
+        let (_, entry) = self.view.find(&path)?;
+        let bytes = entry.bytes.filter(|_| entry.kind == EntryKind::File)?;
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        match self.seal_bytes_left.checked_sub(length) {
+            Some(left) if length <= MAX_SEAL_BYTES => self.seal_bytes_left = left,
+            _ => {
+                findings.unreadable(
+                    ProblemCode::Limit,
+                    &path,
+                    "the seals are too large to judge",
+                );
+                return None;
+            }
+        }
+        let (seal, faults) = Seal::parse(
+            bytes,
+            layout.resources,
+            self.limits.rules,
+            &mut self.compiled,
+        );
+        for fault in faults {
+            let mut problem = Problem::broken(fault.code, Place::Path(path.clone()), fault.detail);
+            problem.weakens_to = fault.weakens_to;
+            findings.problem(problem);
+        }
+        let bound = code
+            .all_problems()
+            .all(|p| p.code != ProblemCode::ResourceDirectory);
+        Some((seal?, bound))
+    }
+
+    /// A version of a framework beside the current one: Apple has it verified too, and held to the
+    /// same requirement (`SecStaticCode::validateOtherVersions`). Here: by the same signer.
+    fn other_version(
+        &mut self,
+        path: &[u8],
+        current: &CodeFacts,
+        depth: u32,
+        findings: &mut Findings,
+    ) {
+        let outcome = self.nested_bundle(path, depth);
+        let same = outcome.state == SignatureState::Signed
+            && current.state() == SignatureState::Signed
+            && outcome.code.as_ref().is_some_and(|other| {
+                other.authority() == current.authority()
+                    && other.team_identifier() == current.team_identifier()
+            });
+        findings.nested(path, outcome.findings);
+        if !same {
+            findings.broken(
+                ProblemCode::NestedCode,
+                path,
+                format!(
+                    "is another version, is {}, and is not by the same signer",
+                    outcome.state
+                ),
+            );
+        }
+    }
+
+    /// Judges the bundle in a directory of this one.
+    pub fn nested_bundle(&mut self, path: &[u8], depth: u32) -> Outcome {
+        let depth = depth.saturating_add(1);
+        if depth > self.limits.depth {
+            let mut findings = Findings::default();
+            findings.unreadable(ProblemCode::Limit, path, "bundles are nested too deep");
+            return Outcome {
+                state: SignatureState::Unreadable,
+                code: None,
+                findings,
+            };
+        }
+        let layout = Layout::of_directory(self.view, path);
+        self.bundle(&layout, depth)
+    }
+
+    /// Judges the Mach-O files that no seal led to: as the main executable of a bundle around
+    /// them, or on their own.
+    pub fn remaining_code(&mut self) {
+        for (index, entry) in self.view.entries.iter().enumerate() {
+            let (Some(facts), Some(None)) = (entry.code, self.code.get(index)) else {
+                continue;
+            };
+            let for_a_bundle = facts
+                .slices
+                .iter()
+                .any(|s| s.binds(slot::RESOURCE_DIRECTORY) || s.binds(slot::INFO_PLIST));
+            let code = for_a_bundle
+                .then(|| self.as_main_executable(entry.path))
+                .flatten()
+                .unwrap_or_else(|| standalone(facts));
+            self.keep_code(index, &code);
+        }
+    }
+
+    /// The facts of a file that is the main executable of a bundle at most three folders up.
+    fn as_main_executable(&self, path: &[u8]) -> Option<CodeFacts> {
+        let mut directory = path;
+        for _ in 0..3 {
+            directory = split_name(directory).0;
+            let layout = if directory.is_empty() {
+                Layout::of_view(self.view)
+            } else {
+                Layout::of_directory(self.view, directory)
+            };
+            if layout.executable == MainExecutable::Inside(path) {
+                return self.main_code(&layout).map(|(_, code)| code);
+            }
+            if directory.is_empty() {
+                return None;
+            }
+        }
+        None
+    }
+
+    pub fn keep_code(&mut self, index: usize, code: &CodeFacts) {
+        if let Some(kept) = self.code.get_mut(index) {
+            *kept = Some(code.clone());
+        }
+    }
+
+    pub fn mark(&mut self, index: usize, word: Sealed) {
+        if let Some(kept) = self.words.get_mut(index) {
+            *kept = word;
+        }
+    }
+
+    /// Marks all that is no directory below `directory`.
+    pub fn mark_below(&mut self, directory: &[u8], word: Sealed) {
+        self.mark_range(self.view.below(directory), word);
+    }
+
+    fn mark_range(&mut self, range: std::ops::Range<usize>, word: Sealed) {
+        for index in range {
+            if self
+                .view
+                .entries
+                .get(index)
+                .is_some_and(|e| e.kind != EntryKind::Directory)
+            {
+                self.mark(index, word);
+            }
+        }
+    }
+}
+
+/// The facts of a file that is no main executable.
+pub(super) fn standalone(facts: &CodeFacts) -> CodeFacts {
+    let mut code = facts.clone();
+    code.judge_standalone();
+    code
+}
+
+/// Where a bundle's seal stands.
+fn seal_path(layout: &Layout<'_>) -> Vec<u8> {
+    join(&layout.base, b"_CodeSignature/CodeResources")
+}
+
+/// The word for a file that a slot binds, after [`Judge::compare_slot`].
+fn slot_word(code: &CodeFacts, problem: ProblemCode, slot: u32) -> Sealed {
+    if !code.slices.iter().any(|s| s.binds(slot)) {
+        return Sealed::Unsealed;
+    }
+    match code
+        .all_problems()
+        .find(|p| p.code == problem || p.code == ProblemCode::Limit)
+    {
+        None => Sealed::Sealed,
+        Some(p) if p.weakens_to == SignatureState::Unreadable => Sealed::Unknown,
+        Some(_) => Sealed::Altered,
+    }
+}
+
+fn not_read(entry: &BundleEntry<'_>, cap: u64, place: &Place, name: &str) -> Problem {
+    if entry.size > cap {
+        let detail = format!("the {name} is too large to judge");
+        Problem::unreadable(ProblemCode::Limit, place.clone(), detail)
+    } else {
+        let detail = format!("the {name} could not be read");
+        Problem::unreadable(ProblemCode::Unreadable, place.clone(), detail)
+    }
+}

@@ -1,0 +1,499 @@
+//! A bundle's files against its seal.
+//!
+//! Source: `SecStaticCode::validateResources` and `validateResource`, `StaticCode.cpp`, and
+//! `ResourceBuilder::scan`, `resources.cpp` of Apple.
+
+use super::bundle::Sealed;
+use super::facts::{CodeFacts, ProblemCode, SignatureState};
+use super::findings::Findings;
+use super::judge::{Judge, standalone};
+use super::layout::Layout;
+use super::rules::{Verdict, Version};
+use super::seal::{Resource, Seal, SealedResource};
+use super::view::{BundleEntry, EntryKind, MainExecutable, join, split_name};
+
+impl<'v> Judge<'_, 'v> {
+    /// Compares everything below the sealed folder with the seal. A seal that the signature does
+    /// not bind seals nothing: what agrees with it is unknown then.
+    pub fn resources(
+        &mut self,
+        layout: &Layout<'v>,
+        mut seal: Seal,
+        bound: bool,
+        depth: u32,
+        findings: &mut Findings,
+    ) {
+        let range = self.view.below(&layout.base);
+        let start = range.start;
+        let entries = self.view.entries.get(range).unwrap_or_default();
+        let skip_prefix = match layout.base.len() {
+            0 => 0,
+            length => length.saturating_add(1),
+        };
+        // Entries of nested bundles, which their own seals cover.
+        let mut handled = vec![false; entries.len()];
+        for (offset, entry) in entries.iter().enumerate() {
+            let index = start.saturating_add(offset);
+            let path = entry.path.get(skip_prefix..).unwrap_or_default();
+            if handled.get(offset) == Some(&true) || self.stands_apart(layout, index, entry, path) {
+                continue;
+            }
+            if self.excluded(index, entry, path, findings) {
+                continue;
+            }
+            let Some(verdict) = self.verdict(&seal, index, entry, path, findings) else {
+                continue;
+            };
+            match entry.kind {
+                EntryKind::Directory => {
+                    if !(verdict.nested && split_name(path).1.contains(&b'.')) {
+                        continue;
+                    }
+                    let below = self.view.below(entry.path);
+                    for index in below {
+                        if let Some(done) = handled.get_mut(index.saturating_sub(start)) {
+                            *done = true;
+                        }
+                    }
+                    let sealed = seal.resources.remove(path);
+                    self.nested_directory(entry, sealed, depth, findings);
+                }
+                EntryKind::File | EntryKind::Symlink => {
+                    if verdict.omit {
+                        self.omitted(layout, index, entry, findings);
+                        continue;
+                    }
+                    let sealed = seal.resources.remove(path);
+                    let word = self.resource(index, entry, sealed, seal.version, findings);
+                    let word = match word {
+                        Sealed::Sealed if !bound => Sealed::Unknown,
+                        word => word,
+                    };
+                    self.mark(index, word);
+                    self.attributes(entry, findings);
+                }
+                EntryKind::Other => {
+                    findings.broken(
+                        ProblemCode::ResourceAdded,
+                        entry.path,
+                        "is neither a file nor a directory nor a symlink",
+                    );
+                    self.mark(index, Sealed::Unsealed);
+                }
+            }
+        }
+        self.leftovers(layout, &seal, findings);
+    }
+
+    /// The main executable and the signature's own folder, which are judged elsewhere.
+    fn stands_apart(
+        &self,
+        layout: &Layout<'v>,
+        index: usize,
+        entry: &BundleEntry<'_>,
+        path: &[u8],
+    ) -> bool {
+        let _ = index;
+        layout.executable == MainExecutable::Inside(entry.path)
+            || path == b"_CodeSignature"
+            || path.starts_with(b"_CodeSignature/")
+    }
+
+    /// What no seal covers by Apple's choice: the link `CodeResources` of old, and the App Store's
+    /// receipt. Apple passes over anything of these names; here it must be just that.
+    ///
+    /// Source: `BundleDiskRep::adjustResources`, `bundlediskrep.cpp` of Apple.
+    fn excluded(
+        &mut self,
+        index: usize,
+        entry: &BundleEntry<'_>,
+        path: &[u8],
+        findings: &mut Findings,
+    ) -> bool {
+        let top = path.split(|&b| b == b'/').next().unwrap_or_default();
+        let fine = match top {
+            b"CodeResources" => {
+                entry.kind == EntryKind::Symlink
+                    && entry.target == Some(b"_CodeSignature/CodeResources")
+            }
+            b"_MASReceipt" => match path {
+                b"_MASReceipt" => entry.kind == EntryKind::Directory,
+                b"_MASReceipt/receipt" => entry.kind == EntryKind::File,
+                _ => false,
+            },
+            _ => return false,
+        };
+        if fine {
+            self.mark(index, Sealed::Excluded);
+            return true;
+        }
+        findings.broken(
+            ProblemCode::ResourceAdded,
+            entry.path,
+            "stands in a place that no seal covers",
+        );
+        if entry.kind != EntryKind::Directory {
+            self.mark(index, Sealed::Unsealed);
+        }
+        true
+    }
+
+    /// What the rules say of an entry; `None` when they say nothing, or when it cannot be told.
+    fn verdict(
+        &mut self,
+        seal: &Seal,
+        index: usize,
+        entry: &BundleEntry<'_>,
+        path: &[u8],
+        findings: &mut Findings,
+    ) -> Option<Verdict> {
+        let length = path.len().saturating_add(1);
+        let cost = u64::try_from(length.saturating_mul(seal.rules.count())).unwrap_or(u64::MAX);
+        let Some(left) = self.matching_left.checked_sub(cost) else {
+            findings.unreadable(
+                ProblemCode::Limit,
+                entry.path,
+                "too many files and rules to compare",
+            );
+            return None;
+        };
+        self.matching_left = left;
+        let verdict = seal.rules.find(path);
+        if verdict.is_none() && entry.kind != EntryKind::Directory {
+            self.mark(index, Sealed::Unsealed);
+        }
+        verdict
+    }
+
+    /// A file that a rule leaves out.
+    fn omitted(
+        &mut self,
+        layout: &Layout<'v>,
+        index: usize,
+        entry: &BundleEntry<'_>,
+        findings: &mut Findings,
+    ) {
+        let name = split_name(entry.path).1;
+        if entry.kind == EntryKind::Symlink && name.eq_ignore_ascii_case(b".DS_Store") {
+            findings.broken(
+                ProblemCode::ResourceAdded,
+                entry.path,
+                "a .DS_Store that is a symlink",
+            );
+            self.mark(index, Sealed::Unsealed);
+            return;
+        }
+        if entry.code.is_some() {
+            findings.note(entry.path, "is code, and the seal's rules leave it out");
+        }
+        // The Info.plist has its word from the slot that binds it.
+        if layout.info_plist.as_deref() != Some(entry.path) {
+            self.mark(index, Sealed::Excluded);
+        }
+    }
+
+    /// A file or symlink that the rules take in.
+    fn resource(
+        &mut self,
+        index: usize,
+        entry: &BundleEntry<'v>,
+        sealed: Option<SealedResource>,
+        version: Version,
+        findings: &mut Findings,
+    ) -> Sealed {
+        let is_link = entry.kind == EntryKind::Symlink;
+        let Some(sealed) = sealed else {
+            // Version 1 does not look at symlinks.
+            if !(is_link && version == Version::One) {
+                self.added(entry, findings);
+            }
+            return Sealed::Unsealed;
+        };
+        match sealed.resource {
+            Resource::File { .. } if is_link => {
+                findings.broken(
+                    ProblemCode::ResourceModified,
+                    entry.path,
+                    "a symlink stands where a file was sealed",
+                );
+                Sealed::Altered
+            }
+            Resource::Symlink(_) if !is_link => {
+                findings.broken(
+                    ProblemCode::SymlinkAltered,
+                    entry.path,
+                    "a file stands where a symlink was sealed",
+                );
+                Sealed::Altered
+            }
+            Resource::Code(_) if is_link => {
+                findings.broken(
+                    ProblemCode::NestedCode,
+                    entry.path,
+                    "a symlink stands where code was sealed",
+                );
+                Sealed::Altered
+            }
+            Resource::File { sha256, sha1 } => file(entry, sha256, sha1, findings),
+            Resource::Symlink(target) => symlink(entry, &target, findings),
+            Resource::Code(cdhashes) => self.nested_file(index, entry, &cdhashes, findings),
+        }
+    }
+
+    /// A file that the seal does not list.
+    fn added(&self, entry: &BundleEntry<'_>, findings: &mut Findings) {
+        findings.broken(ProblemCode::ResourceAdded, entry.path, "is not in the seal");
+        let (directory, name) = split_name(entry.path);
+        let other = name.strip_prefix(b"._").map(|other| join(directory, other));
+        if other.is_some_and(|other| self.view.find(&other).is_some()) {
+            findings.broken(
+                ProblemCode::AppleDouble,
+                entry.path,
+                "holds another file's extended attributes",
+            );
+        }
+        if entry.code.is_some() {
+            findings.broken(
+                ProblemCode::UnsealedCode,
+                entry.path,
+                "is code, and not in the seal",
+            );
+        }
+    }
+
+    /// A Mach-O file with a signature of its own.
+    fn nested_file(
+        &mut self,
+        index: usize,
+        entry: &BundleEntry<'_>,
+        cdhashes: &[[u8; 20]],
+        findings: &mut Findings,
+    ) -> Sealed {
+        let Some(facts) = entry.code else {
+            findings.broken(
+                ProblemCode::NestedCode,
+                entry.path,
+                "was sealed as code, and carries no signature",
+            );
+            return Sealed::Altered;
+        };
+        let code = standalone(facts);
+        self.keep_code(index, &code);
+        let mut own = Findings::default();
+        code.all_problems().for_each(|p| own.problem(p.clone()));
+        findings.nested(entry.path, own);
+        compare_code(entry.path, code.state(), Some(&code), cdhashes, findings)
+    }
+
+    /// A directory that the rules take for a nested bundle.
+    fn nested_directory(
+        &mut self,
+        entry: &BundleEntry<'v>,
+        sealed: Option<SealedResource>,
+        depth: u32,
+        findings: &mut Findings,
+    ) {
+        match sealed.map(|s| s.resource) {
+            None => {
+                findings.broken(ProblemCode::ResourceAdded, entry.path, "is not in the seal");
+                self.mark_below(entry.path, Sealed::Unsealed);
+            }
+            Some(Resource::File { .. }) => {
+                findings.broken(
+                    ProblemCode::ResourceModified,
+                    entry.path,
+                    "a directory stands where a file was sealed",
+                );
+                self.mark_below(entry.path, Sealed::Unsealed);
+            }
+            Some(Resource::Symlink(_)) => {
+                findings.broken(
+                    ProblemCode::SymlinkAltered,
+                    entry.path,
+                    "a directory stands where a symlink was sealed",
+                );
+                self.mark_below(entry.path, Sealed::Unsealed);
+            }
+            Some(Resource::Code(cdhashes)) => {
+                let outcome = self.nested_bundle(entry.path, depth);
+                findings.nested(entry.path, outcome.findings);
+                let code = outcome.code.as_ref();
+                compare_code(entry.path, outcome.state, code, &cdhashes, findings);
+            }
+        }
+    }
+
+    /// What the seal lists and the scan did not meet: it must be optional.
+    fn leftovers(&self, layout: &Layout<'v>, seal: &Seal, findings: &mut Findings) {
+        for (path, sealed) in &seal.resources {
+            let path = join(&layout.base, path);
+            let entry = self.view.find(&path).map(|(_, entry)| entry);
+            match (entry.map(|e| e.kind), &sealed.resource) {
+                (None, _) if sealed.optional => {}
+                (None, _) if !self.view.complete => findings.unreadable(
+                    ProblemCode::ResourceMissing,
+                    &path,
+                    "was sealed, and was not found in what could be listed",
+                ),
+                (None, _) => {
+                    findings.broken(
+                        ProblemCode::ResourceMissing,
+                        &path,
+                        "was sealed, and is missing",
+                    );
+                }
+                (Some(EntryKind::Directory), Resource::Symlink(_)) => findings.broken(
+                    ProblemCode::SymlinkAltered,
+                    &path,
+                    "a directory stands where a symlink was sealed",
+                ),
+                (Some(EntryKind::Directory), Resource::File { .. }) => findings.broken(
+                    ProblemCode::ResourceModified,
+                    &path,
+                    "a directory stands where a file was sealed",
+                ),
+                (Some(EntryKind::Directory), Resource::Code(_)) => findings.broken(
+                    ProblemCode::NestedCode,
+                    &path,
+                    "was sealed as nested code, and the rules do not take it for that",
+                ),
+                (Some(_), _) if sealed.optional => {}
+                (Some(_), _) => findings.broken(
+                    ProblemCode::ResourceMissing,
+                    &path,
+                    "is listed in the seal, and the seal's own rules leave it out",
+                ),
+            }
+        }
+    }
+}
+
+fn file(
+    entry: &BundleEntry<'_>,
+    sha256: Option<[u8; 32]>,
+    sha1: Option<[u8; 20]>,
+    findings: &mut Findings,
+) -> Sealed {
+    let same = match sha256 {
+        Some(sha256) => entry.sha256.map(|found| found == sha256),
+        None => entry.sha1.map(|found| Some(found) == sha1),
+    };
+    match same {
+        Some(true) => Sealed::Sealed,
+        Some(false) => {
+            findings.broken(
+                ProblemCode::ResourceModified,
+                entry.path,
+                "has other content",
+            );
+            Sealed::Altered
+        }
+        None => {
+            findings.unreadable(ProblemCode::Unreadable, entry.path, "could not be read");
+            Sealed::Unknown
+        }
+    }
+}
+
+/// Symlinks are compared as text, and never followed: what they lead to may stand outside.
+fn symlink(entry: &BundleEntry<'_>, target: &[u8], findings: &mut Findings) -> Sealed {
+    match entry.target {
+        Some(found) if found == target => {
+            if leaves(entry.path, target) {
+                findings.note(entry.path, "a sealed symlink that leads out of the bundle");
+            }
+            Sealed::Sealed
+        }
+        Some(_) => {
+            findings.broken(ProblemCode::SymlinkAltered, entry.path, "points elsewhere");
+            Sealed::Altered
+        }
+        None => {
+            findings.unreadable(ProblemCode::Unreadable, entry.path, "could not be read");
+            Sealed::Unknown
+        }
+    }
+}
+
+/// Whether a symlink's text, taken literally, leads out of the view.
+fn leaves(path: &[u8], target: &[u8]) -> bool {
+    if target.starts_with(b"/") {
+        return true;
+    }
+    let mut depth = path.iter().filter(|&&b| b == b'/').count();
+    for part in target.split(|&b| b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => match depth.checked_sub(1) {
+                Some(up) => depth = up,
+                None => return true,
+            },
+            _ => depth = depth.saturating_add(1),
+        }
+    }
+    false
+}
+
+/// Compares nested code with what the seal pins.
+///
+/// Apple evaluates the requirement in the seal, for which code by the same signer may take the
+/// sealed code's place. Here the cdhash decides: of one slice at least, and every other slice is
+/// pinned too or is signed, which makes it the same signer's (`slices_differ`).
+fn compare_code(
+    path: &[u8],
+    state: SignatureState,
+    code: Option<&CodeFacts>,
+    cdhashes: &[[u8; 20]],
+    findings: &mut Findings,
+) -> Sealed {
+    if state == SignatureState::Unreadable {
+        findings.unreadable(
+            ProblemCode::NestedCode,
+            path,
+            "nested code that could not be read whole",
+        );
+        return Sealed::Unknown;
+    }
+    let Some(code) = code.filter(|_| state.holds()) else {
+        findings.broken(
+            ProblemCode::NestedCode,
+            path,
+            format!("nested code that is {state}"),
+        );
+        return Sealed::Altered;
+    };
+    let pinned = |slice: &super::facts::SliceFacts| {
+        slice
+            .directories
+            .iter()
+            .any(|d| cdhashes.contains(&d.cdhash))
+    };
+    let why = if !code.slices.iter().any(pinned) {
+        "is not the code that was sealed"
+    } else if !code
+        .slices
+        .iter()
+        .all(|s| pinned(s) || s.state() == SignatureState::Signed)
+    {
+        "has a slice that the seal does not pin"
+    } else {
+        return Sealed::Sealed;
+    };
+    findings.broken(ProblemCode::NestedCode, path, why);
+    Sealed::Altered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::leaves;
+
+    #[test]
+    fn a_symlink_that_leaves_is_told_from_one_that_stays() {
+        assert!(leaves(b"a", b"/etc"));
+        assert!(leaves(b"a", b".."));
+        assert!(leaves(b"a/b", b"../../c"));
+        assert!(leaves(b"a/b", b"x/../../../a"));
+        assert!(!leaves(b"a/b", b"../c"));
+        assert!(!leaves(b"a", b"./b//c"));
+    }
+}
