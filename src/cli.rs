@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::doctor::{self, Agent};
 use crate::engine::Engine;
+use crate::launch;
 use crate::limits::Limits;
 use crate::report::{answer, list, schema};
 use crate::root::Root;
@@ -112,6 +113,10 @@ fn open_root(path: &Path) -> Result<Root, Failure> {
 /// Runs the command that `arguments` name, the program's own name first. Gives 0 when it was done, 1 when it could
 /// not be, 2 when the call was wrong.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.collect();
+    if let Some(code) = launch::run(arguments.get(1..).unwrap_or_default()) {
+        return code;
+    }
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -12,7 +12,7 @@
 //! - [`scan`] does all of it and gives a snapshot;
 //! - [`table`] declares the columns that show a snapshot;
 //! - [`engine`] queries the tables with SQLite, for those who have no osquery;
-//! - [`extension`] serves them to osquery;
+//! - [`extension`] serves them to osquery, [`service`] gives it the rows, and [`launch`] starts it;
 //! - [`doctor`] says what is wrong with this host's installation;
 //! - [`report`] is what people read, and [`cli`] is the command line.
 
@@ -25,6 +25,7 @@ pub mod engine;
 pub mod evidence;
 pub mod extension;
 pub mod folders;
+pub mod launch;
 pub mod limits;
 pub mod load;
 pub mod meta;
@@ -33,5 +34,6 @@ pub mod property_list;
 pub mod report;
 pub mod root;
 pub mod scan;
+pub mod service;
 pub mod table;
 pub mod text;

@@ -36,7 +36,7 @@ impl Limits {
         candidate_entries: 120_000,
         scan_entries: 150_000,
         folder_entries: 50_000,
-        candidates: 10_000,
+        candidates: 5_000,
         depth: 96,
         plist_bytes: 2 << 20,
     };

@@ -1,23 +1,58 @@
 //! One scan: the folders, the candidates in them, and the judgement of each, in one snapshot.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use crate::bundle::Bundle;
 use crate::codesign::Roots;
-use crate::evidence::{self, Reader};
+use crate::evidence::{self, Entry, Evidence, Reader, Trouble};
 use crate::folders::{self, FOLDERS, Folder, FolderError};
 use crate::limits::{Budget, Limits};
 use crate::load;
 use crate::root::Root;
 
-/// What is scanned, and how far.
-#[derive(Clone, Debug)]
+/// What is scanned, how far, and what is remembered from scan to scan.
+#[derive(Debug)]
 pub struct Scanner {
     root: Root,
     roots: Roots,
     limits: Limits,
+    started: i64,
+    scans: u64,
+    error: String,
 }
+
+/// What is told of the program itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// When it started, in seconds of Unix time.
+    pub started: i64,
+    /// Scans since then.
+    pub scans: u64,
+    /// When the last scan began, in seconds of Unix time.
+    pub last_scan: i64,
+    /// How long it took, in milliseconds.
+    pub last_scan_ms: u64,
+    /// Files read to their end.
+    pub files_read: u64,
+    /// Files known from before.
+    pub files_reused: u64,
+    /// Files that could not be read.
+    pub files_skipped: u64,
+    /// Where exceptions were read.
+    pub exceptions_path: String,
+    /// What became of them, in a word.
+    pub exceptions_state: &'static str,
+    /// How many of them are active.
+    pub exceptions: u64,
+    /// Paths of candidates that met a limit, the first few.
+    pub limits: Vec<String>,
+    /// The last error of a scan since the start.
+    pub error: String,
+}
+
+/// How many paths of candidates that met a limit are told.
+const MOST_LIMITS_TOLD: usize = 8;
 
 /// Everything that one scan found.
 #[derive(Clone, Debug, Default)]
@@ -26,10 +61,8 @@ pub struct Snapshot {
     pub folders: Vec<Folder>,
     /// The candidates, in order of path.
     pub bundles: Vec<Arc<Bundle>>,
-    /// Files read to their end.
-    pub files_read: u64,
-    /// How long it took.
-    pub milliseconds: u64,
+    /// What is told of the program itself.
+    pub status: Status,
 }
 
 impl Snapshot {
@@ -52,6 +85,9 @@ impl Scanner {
             root,
             roots: Roots::apple(),
             limits,
+            started: now(),
+            scans: 0,
+            error: String::new(),
         }
     }
 
@@ -67,8 +103,8 @@ impl Scanner {
     }
 
     /// Scans once.
-    pub fn scan(&self) -> Snapshot {
-        let began = Instant::now();
+    pub fn scan(&mut self) -> Snapshot {
+        let (began, last_scan) = (Instant::now(), now());
         let mut budget = Budget::new(self.limits);
         let mut all_folders = Vec::new();
         let mut found = Vec::new();
@@ -88,14 +124,65 @@ impl Scanner {
             evidence::read_contents(evidence, &mut reader, &mut budget);
         }
         let verdicts = load::judge(&found);
+        let (files_read, files_skipped) = (reader.files, skipped(&found));
         let bundles = found.into_iter().zip(verdicts);
-        Snapshot {
+        let bundles: Vec<_> = bundles
+            .map(|(evidence, load)| Arc::new(Bundle::judge(evidence, load)))
+            .collect();
+        let mut snapshot = Snapshot {
             folders: all_folders,
-            bundles: bundles
-                .map(|(e, load)| Arc::new(Bundle::judge(e, load)))
-                .collect(),
-            files_read: reader.files,
-            milliseconds: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            bundles,
+            status: Status::default(),
+        };
+        self.scans = self.scans.saturating_add(1);
+        if let Some(error) = snapshot.unreadable() {
+            log::error!("{error}");
+            self.error = error;
         }
+        snapshot.status = Status {
+            started: self.started,
+            scans: self.scans,
+            last_scan,
+            last_scan_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            files_read,
+            files_reused: 0,
+            files_skipped,
+            exceptions_path: String::new(),
+            exceptions_state: "none",
+            exceptions: 0,
+            limits: limits_met(&snapshot),
+            error: self.error.clone(),
+        };
+        snapshot
     }
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
+}
+
+/// Files that could not be read, or not within the limits.
+fn skipped(found: &[Evidence]) -> u64 {
+    let unread = |e: &&Entry| e.content.sha256().is_none();
+    let count = found
+        .iter()
+        .flat_map(Evidence::files)
+        .filter(unread)
+        .count();
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+fn limits_met(snapshot: &Snapshot) -> Vec<String> {
+    let cut = |t: &Trouble| matches!(t, Trouble::Limit(_));
+    let folders = snapshot.folders.iter().filter_map(|f| match f.error {
+        Some(FolderError::Limit(_)) => Some(f.path.to_owned()),
+        _ => None,
+    });
+    let bundles = snapshot.bundles.iter().map(|b| &b.evidence);
+    let bundles = bundles.filter(|e| e.troubles.iter().any(cut));
+    folders
+        .chain(bundles.map(|e| crate::text::escape(&e.candidate.path)))
+        .take(MOST_LIMITS_TOLD)
+        .collect()
 }

@@ -5,10 +5,12 @@
 mod bundles;
 mod files;
 mod folders;
+mod status;
 
 pub use bundles::BUNDLES;
 pub use files::FILES;
 pub use folders::FOLDERS;
+pub use status::STATUS;
 
 use crate::scan::Snapshot;
 
@@ -198,7 +200,7 @@ impl<R: ?Sized> Table for TableOf<R> {
 }
 
 /// Every table.
-pub const TABLES: &[&dyn Table] = &[&BUNDLES, &FILES, &FOLDERS];
+pub const TABLES: &[&dyn Table] = &[&BUNDLES, &FILES, &FOLDERS, &STATUS];
 
 /// The table of that name.
 pub fn by_name(name: &str) -> Option<&'static dyn Table> {
