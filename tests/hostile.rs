@@ -1,0 +1,303 @@
+//! Disks that were laid out to hang, blind, crash or mislead: always a row and an error.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs,
+    reason = "a panic is a test's report"
+)]
+
+mod common;
+
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use common::{bundle, only_bundle, query, scan, scan_with};
+use dsplug::engine::{Engine, EngineError};
+use dsplug::limits::Limits;
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo};
+
+#[test]
+fn fifos_devices_and_sockets_are_never_opened() {
+    let disk = Disk::new();
+    fifo(disk.plugin("F.dsplug"));
+    let path = Plugin::new("A")
+        .without_plist()
+        .without_executable()
+        .write(disk.at(PLUGINS));
+    fs::create_dir_all(path.join("Contents/MacOS")).unwrap();
+    fifo(path.join("Contents/Info.plist"));
+    fifo(path.join("Contents/MacOS/A"));
+    let row = bundle(disk.path(), "F.dsplug");
+    assert_eq!((row["kind"].as_str(), row["hash"].as_str()), ("other", ""));
+    assert!(
+        row["error"].starts_with("not_regular: "),
+        "{}",
+        row["error"]
+    );
+    let row = bundle(disk.path(), "A.dsplug");
+    assert_eq!(row["load_verdict"], "not_loadable");
+    assert_eq!(row["hash"].len(), 64);
+}
+
+#[test]
+fn a_plug_in_folder_that_is_a_fifo_or_a_file_fails_the_query() {
+    for make in [
+        |d: &Disk| fifo(d.at(PLUGINS)),
+        |d: &Disk| {
+            d.file(PLUGINS, "");
+        },
+    ] {
+        let disk = Disk::empty();
+        disk.dir("Library/DirectoryServices");
+        make(&disk);
+        let snapshot = scan(disk.path());
+        for table in ["dsplug_bundles", "dsplug_files"] {
+            let answer = Engine::new()
+                .unwrap()
+                .query(&format!("SELECT * FROM {table}"), &snapshot);
+            assert!(
+                matches!(answer, Err(EngineError::Unreadable(_))),
+                "{answer:?}"
+            );
+        }
+        let folder = &query(disk.path(), "SELECT * FROM dsplug_folders")[0];
+        assert!(folder["error"].starts_with("unreadable: "), "{folder:?}");
+    }
+}
+
+#[test]
+fn loops_of_links_end() {
+    let disk = Disk::new();
+    disk.link(format!("{PLUGINS}/a.dsplug"), "b.dsplug");
+    disk.link(format!("{PLUGINS}/b.dsplug"), "a.dsplug");
+    disk.link(format!("{PLUGINS}/self.dsplug"), "self.dsplug");
+    disk.link(format!("{PLUGINS}/up.dsplug"), ".");
+    disk.link(format!("{PLUGINS}/Contents"), "Contents");
+    let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
+    assert_eq!(rows.len(), 4);
+    for row in rows.iter().filter(|r| !r["path"].ends_with("up.dsplug")) {
+        assert!(row["error"].starts_with("broken_symlink: "), "{row:#?}");
+    }
+}
+
+#[test]
+fn a_huge_sparse_file_starves_only_itself() {
+    let disk = Disk::new();
+    let path = Plugin::new("Big").write(disk.at(PLUGINS));
+    File::create(path.join("Contents/hole"))
+        .unwrap()
+        .set_len(10 << 30)
+        .unwrap();
+    File::create(disk.plugin("File.dsplug"))
+        .unwrap()
+        .set_len(10 << 30)
+        .unwrap();
+    Plugin::new("Small").write(disk.at(PLUGINS));
+    for name in ["Big.dsplug", "File.dsplug"] {
+        let row = bundle(disk.path(), name);
+        assert_eq!(row["hash"], "");
+        assert!(row["error"].starts_with("limit: "), "{}", row["error"]);
+        assert!(row["bytes"].parse::<u64>().unwrap() >= 10 << 30);
+    }
+    let row = bundle(disk.path(), "Small.dsplug");
+    assert_eq!((row["hash"].len(), row["error"].as_str()), (64, ""));
+}
+
+#[test]
+fn too_many_entries_are_cut_and_said() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    for i in 0..50 {
+        fs::write(path.join(format!("Contents/{i}")), "").unwrap();
+    }
+    let limits = Limits {
+        candidate_entries: 20,
+        ..Limits::STANDARD
+    };
+    let rows = common::query_in(
+        &scan_with(disk.path(), limits),
+        "SELECT * FROM dsplug_bundles",
+    );
+    assert_eq!(rows[0]["hash"], "");
+    assert!(
+        rows[0]["error"].starts_with("limit: more than 20 entries"),
+        "{}",
+        rows[0]["error"]
+    );
+}
+
+#[test]
+fn depth_is_cut_and_said() {
+    let disk = Disk::new();
+    let mut path = Plugin::new("A").write(disk.at(PLUGINS));
+    for _ in 0..150 {
+        path.push("d");
+    }
+    fs::create_dir_all(&path).unwrap();
+    let row = only_bundle(disk.path());
+    assert_eq!(row["hash"], "");
+    assert!(
+        row["error"].starts_with("limit: deeper than 96"),
+        "{}",
+        row["error"]
+    );
+}
+
+#[test]
+fn hostile_names_are_escaped_everywhere() {
+    let disk = Disk::new();
+    let name = std::ffi::OsStr::from_bytes(b"a\n\xff\x1b[31m.dsplug");
+    Plugin::new("A")
+        .key("CFBundleIdentifier", "x\u{202e}\ty")
+        .write_as(disk.plugin(name));
+    let row = only_bundle(disk.path());
+    assert!(
+        row["path"].ends_with("/a\\x0a\\xff\\x1b[31m.dsplug"),
+        "{}",
+        row["path"]
+    );
+    assert_eq!(row["bundle_identifier"], "x\\u{202e}\\x09y");
+    assert!(
+        row.values()
+            .all(|v| !v.contains(['\n', '\x1b', '\u{202e}']))
+    );
+}
+
+#[test]
+fn damaged_property_lists_give_a_row() {
+    let deep = format!("<plist>{}", "<array>".repeat(200_000));
+    for content in [
+        &b""[..],
+        b"\0\0\0",
+        b"bplist00",
+        b"<plist><string>x</string></plist>",
+        deep.as_bytes(),
+    ] {
+        let disk = Disk::new();
+        Plugin::new("A")
+            .without_plist()
+            .file("Contents/Info.plist", content)
+            .write(disk.at(PLUGINS));
+        let row = only_bundle(disk.path());
+        assert_eq!(row["load_reasons"], "malformed_info_plist");
+        assert!(row["error"].starts_with("malformed: "), "{}", row["error"]);
+        assert_eq!(row["hash"].len(), 64);
+    }
+}
+
+#[test]
+fn an_info_plist_of_gigabytes_is_not_read() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").without_plist().write(disk.at(PLUGINS));
+    File::create(path.join("Contents/Info.plist"))
+        .unwrap()
+        .set_len(1 << 30)
+        .unwrap();
+    let row = only_bundle(disk.path());
+    assert!(row["error"].starts_with("limit: "), "{}", row["error"]);
+    assert_eq!(row["load_verdict"], "unknown");
+}
+
+/// While files grow, vanish, and turn into links to a FIFO, every scan ends, and every row stands.
+#[test]
+fn a_disk_in_motion() {
+    let disk = Disk::new();
+    let path = Plugin::new("A")
+        .file("Contents/Resources/x", vec![0; 1 << 20])
+        .write(disk.at(PLUGINS));
+    let outside = disk.dir("outside");
+    fifo(outside.join("x"));
+    let stop = Arc::new(AtomicBool::new(false));
+    let (seen, inner) = (Arc::clone(&stop), path.join("Contents/Resources"));
+    let mover = std::thread::spawn(move || {
+        let aside = inner.with_extension("aside");
+        let mut round = 0_u32;
+        while !seen.load(Ordering::SeqCst) {
+            round += 1;
+            let _ = fs::write(inner.join("x"), vec![1; 4096 * (round as usize % 64)]);
+            let _ = fs::write(inner.join(format!("y{}", round % 7)), "y");
+            let _ = fs::remove_file(inner.join(format!("y{}", (round + 3) % 7)));
+            if fs::rename(&inner, &aside).is_ok() {
+                let _ = symlink(&outside, &inner);
+                std::thread::sleep(Duration::from_micros(200));
+                let _ = fs::remove_file(&inner);
+                fs::rename(&aside, &inner).unwrap();
+            }
+        }
+    });
+    for _ in 0..200 {
+        let row = only_bundle(disk.path());
+        assert_eq!(row["hash"].is_empty(), !row["error"].is_empty(), "{row:#?}");
+    }
+    stop.store(true, Ordering::SeqCst);
+    mover.join().unwrap();
+    assert_eq!(only_bundle(disk.path())["error"], "");
+}
+
+/// Runs as someone who is not root: root reads everything.
+#[test]
+fn what_may_not_be_read_is_an_error_and_a_row() {
+    if !rustix::process::geteuid().is_root() {
+        println!(
+            "skipped: what_may_not_be_read_is_an_error_and_a_row: only root can become another user"
+        );
+        return;
+    }
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    Plugin::new("B").write(disk.at(PLUGINS));
+    chmod(disk.path(), 0o755);
+    let ask = |sql: &str| {
+        let out = Command::new("setpriv")
+            .args([
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+                env!("CARGO_BIN_EXE_dsplug"),
+            ])
+            .args(["query", "--format", "json", "--root"])
+            .arg(disk.path())
+            .arg(sql)
+            .output();
+        out.unwrap()
+    };
+    // The binary itself may stand where nobody else may go.
+    if !ask("SELECT 1").status.success() {
+        println!(
+            "skipped: what_may_not_be_read_is_an_error_and_a_row: another user cannot run the binary here"
+        );
+        return;
+    }
+    chmod(path.join("Contents/MacOS/A"), 0o000);
+    chmod(disk.plugin("B.dsplug"), 0o000);
+    let out = ask("SELECT path, hash, error, load_verdict, signature_state FROM dsplug_bundles");
+    let rows: Vec<common::Row> = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(rows.len(), 2);
+    for row in &rows {
+        assert!(row["error"].starts_with("unreadable: "), "{row:#?}");
+        assert_eq!(
+            (row["hash"].as_str(), row["load_verdict"].as_str()),
+            ("", "unknown"),
+            "{row:#?}"
+        );
+        assert_eq!(row["signature_state"], "unreadable", "{row:#?}");
+    }
+    // The folder itself: the query fails.
+    chmod(disk.at(PLUGINS), 0o000);
+    let out = ask("SELECT * FROM dsplug_bundles");
+    assert_eq!(out.status.code(), Some(1));
+    assert!(
+        String::from_utf8(out.stderr)
+            .unwrap()
+            .contains("Permission denied")
+    );
+    chmod(disk.at(PLUGINS), 0o755);
+}
