@@ -2,7 +2,7 @@
 
 use crate::codesign::{
     Anchor, BundleEntry, BundleSignature, BundleView, CodeVerdict, EntryKind, MainExecutable,
-    SealLimits, Sealed, SignatureState,
+    Place, Problem, ProblemCode, SealLimits, Sealed, SignatureState,
 };
 use crate::digest::digest;
 use crate::evidence::{Entry, Evidence, Executable};
@@ -73,7 +73,23 @@ fn judge_bundle(evidence: &Evidence) -> BundleSignature {
         resource_fork: evidence.attributes.resource_fork,
         finder_info: evidence.attributes.finder_info,
     };
-    crate::codesign::judge(&view, &SealLimits::default())
+    let mut signature = crate::codesign::judge(&view, &SealLimits::default());
+    // Code that was not read may bear any signature, or none.
+    let unread = match &evidence.executable {
+        Some(executable) => {
+            executable.meta.kind == Kind::File && executable.content(evidence).sha256().is_none()
+        }
+        None => !evidence.is_whole,
+    };
+    if unread && signature.state == SignatureState::Unsigned {
+        signature.state = SignatureState::Unreadable;
+        signature.problems.push(Problem::unreadable(
+            ProblemCode::Unreadable,
+            Place::Whole,
+            "the main executable could not be read",
+        ));
+    }
+    signature
 }
 
 fn view<'a>(evidence: &'a Evidence, entry: &'a Entry) -> BundleEntry<'a> {
