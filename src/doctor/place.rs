@@ -58,11 +58,11 @@ pub fn check(host: &Host<'_>, path: &str, findings: &mut Vec<Finding>) {
         let Ok(found) = host.root.find(ancestor.as_bytes()) else {
             continue;
         };
-        // osquery's safePermissions refuses a sticky parent: what stands there can be anyone's.
         if found.path() != ancestor.as_bytes() {
             continue; // a link: where it leads is an ancestor of the real path
         }
         check_writable(host, ancestor, &found.meta, findings);
+        // osquery's safePermissions refuses a sticky parent: what stands there can be anyone's.
         if index == 0 && found.meta.mode & 0o1000 != 0 {
             findings.push(Finding::wrong(
                 format!(
