@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -155,6 +156,9 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
+/// How long osqueryd may take to answer a person who waits for the doctor.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// Examines this host's installation; a failure when something is wrong.
 fn examine(path: &Path, agent: Option<Agent>, socket: Option<PathBuf>) -> Result<(), Failure> {
     let root = open_root(path)?;
@@ -164,7 +168,7 @@ fn examine(path: &Path, agent: Option<Agent>, socket: Option<PathBuf>) -> Result
         owner: 0,
         agent,
         socket,
-        registry: None,
+        registry: &doctor::Osqueryd { timeout: ANSWER },
     };
     let mut findings: Vec<_> = doctor::rights().into_iter().collect();
     findings.extend(doctor::examine(&host));

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 pub use finding::{Finding, Severity};
 pub use host::Agent;
-pub use registration::Registry;
+pub use registration::{Osqueryd, Registry};
 
 use crate::root::Root;
 
@@ -32,8 +32,8 @@ pub struct Host<'a> {
     pub agent: Option<Agent>,
     /// The extension socket of osqueryd; that of the agent when absent.
     pub socket: Option<PathBuf>,
-    /// Who knows which extensions are registered; they are not asked for when absent.
-    pub registry: Option<&'a dyn Registry>,
+    /// Who knows which extensions are registered.
+    pub registry: &'a dyn Registry,
 }
 
 /// Everything that is wrong with a host, and what else its admin should know.

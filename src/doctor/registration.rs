@@ -1,16 +1,16 @@
 //! Whether osqueryd runs, and whether dsplug is registered with it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::Host;
 use super::finding::Finding;
 use super::flags::Flags;
 use super::host::Agent;
+use crate::extension::NAME;
+use crate::extension::manager::Manager;
 use crate::meta::Kind;
 use crate::text::escape;
-
-/// The name that the extension registers under.
-const NAME: &str = "dsplug";
 
 /// Who knows which extensions are registered.
 pub trait Registry {
@@ -19,6 +19,27 @@ pub trait Registry {
     /// # Errors
     /// Why it does not answer: one line.
     fn extensions(&self, socket: &Path) -> Result<Vec<String>, String>;
+}
+
+/// osqueryd itself, asked over its extension socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Osqueryd {
+    /// How long it may take to answer.
+    pub timeout: Duration,
+}
+
+impl Registry for Osqueryd {
+    fn extensions(&self, socket: &Path) -> Result<Vec<String>, String> {
+        Manager::connect(socket, self.timeout)
+            .and_then(|mut manager| manager.extensions())
+            .map(|extensions| {
+                extensions
+                    .into_values()
+                    .map(|extension| extension.name)
+                    .collect()
+            })
+            .map_err(|error| error.to_string())
+    }
 }
 
 /// Checks the socket, and asks behind it.
@@ -62,10 +83,7 @@ pub fn check(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut Vec<Fi
         }
     }
     let path = host.mount.join(text.trim_start_matches('/'));
-    let Some(registry) = host.registry else {
-        return;
-    };
-    match registry.extensions(&path) {
+    match host.registry.extensions(&path) {
         Ok(names) if names.iter().any(|name| name == NAME) => {}
         Ok(_) => findings.push(Finding::wrong(
             format!("{shown}: osqueryd answers, and dsplug is not registered with it"),
