@@ -92,7 +92,7 @@ impl<'j, 'v> Judge<'j, 'v> {
         self.layout(layout, &mut findings);
         self.info_plist(layout, &code, &mut findings);
         self.signature_folder(layout, &code, &mut findings);
-        if !self.view.complete {
+        if depth == 0 && !self.view.complete {
             findings.problem(Problem::unreadable(
                 ProblemCode::Unreadable,
                 Place::Whole,
@@ -313,7 +313,7 @@ impl<'j, 'v> Judge<'j, 'v> {
         else {
             return;
         };
-        let word = slot_word(code, ProblemCode::InfoPlist, slot::INFO_PLIST);
+        let word = slot_word(code, path, slot::INFO_PLIST);
         self.mark(index, word);
         let info = entry.bytes.and_then(info_dictionary);
         if let Some(name) = info.as_ref().and_then(executable_name)
@@ -348,11 +348,9 @@ impl<'j, 'v> Judge<'j, 'v> {
                 .get(folder.len().saturating_add(1)..)
                 .unwrap_or_default();
             let word = match (entry.kind, name) {
-                (EntryKind::File, b"CodeResources") => slot_word(
-                    code,
-                    ProblemCode::ResourceDirectory,
-                    slot::RESOURCE_DIRECTORY,
-                ),
+                (EntryKind::File, b"CodeResources") => {
+                    slot_word(code, entry.path, slot::RESOURCE_DIRECTORY)
+                }
                 // Signing ad hoc leaves it behind, empty.
                 (EntryKind::File, b"CodeSignature") if entry.size == 0 => Sealed::Excluded,
                 _ => {
@@ -535,15 +533,13 @@ fn seal_path(layout: &Layout<'_>) -> Vec<u8> {
     join(&layout.base, b"_CodeSignature/CodeResources")
 }
 
-/// The word for a file that a slot binds, after [`Judge::compare_slot`].
-fn slot_word(code: &CodeFacts, problem: ProblemCode, slot: u32) -> Sealed {
+/// The word for the file at `path` that a slot binds, after [`Judge::compare_slot`].
+fn slot_word(code: &CodeFacts, path: &[u8], slot: u32) -> Sealed {
     if !code.slices.iter().any(|s| s.binds(slot)) {
         return Sealed::Unsealed;
     }
-    match code
-        .all_problems()
-        .find(|p| p.code == problem || p.code == ProblemCode::Limit)
-    {
+    let place = Place::Path(path.to_vec());
+    match code.all_problems().find(|p| p.place == place) {
         None => Sealed::Sealed,
         Some(p) if p.weakens_to == SignatureState::Unreadable => Sealed::Unknown,
         Some(_) => Sealed::Altered,

@@ -8,7 +8,7 @@ use super::facts::{CodeFacts, ProblemCode, SignatureState};
 use super::findings::Findings;
 use super::judge::{Judge, standalone};
 use super::layout::Layout;
-use super::rules::{Verdict, Version};
+use super::rules::Version;
 use super::seal::{Resource, Seal, SealedResource};
 use super::view::{BundleEntry, EntryKind, MainExecutable, join, split_name};
 
@@ -35,13 +35,24 @@ impl<'v> Judge<'_, 'v> {
         for (offset, entry) in entries.iter().enumerate() {
             let index = start.saturating_add(offset);
             let path = entry.path.get(skip_prefix..).unwrap_or_default();
-            if handled.get(offset) == Some(&true) || self.stands_apart(layout, index, entry, path) {
+            if handled.get(offset) == Some(&true) || stands_apart(layout, entry, path) {
                 continue;
             }
             if self.excluded(index, entry, path, findings) {
                 continue;
             }
-            let Some(verdict) = self.verdict(&seal, index, entry, path, findings) else {
+            if !self.may_match(&seal, path) {
+                findings.unreadable(
+                    ProblemCode::Limit,
+                    &layout.base,
+                    "too many files and rules to compare",
+                );
+                return;
+            }
+            let Some(verdict) = seal.rules.find(path) else {
+                if entry.kind != EntryKind::Directory {
+                    self.mark(index, Sealed::Unsealed);
+                }
                 continue;
             };
             match entry.kind {
@@ -85,20 +96,6 @@ impl<'v> Judge<'_, 'v> {
         self.leftovers(layout, &seal, findings);
     }
 
-    /// The main executable and the signature's own folder, which are judged elsewhere.
-    fn stands_apart(
-        &self,
-        layout: &Layout<'v>,
-        index: usize,
-        entry: &BundleEntry<'_>,
-        path: &[u8],
-    ) -> bool {
-        let _ = index;
-        layout.executable == MainExecutable::Inside(entry.path)
-            || path == b"_CodeSignature"
-            || path.starts_with(b"_CodeSignature/")
-    }
-
     /// What no seal covers by Apple's choice: the link `CodeResources` of old, and the App Store's
     /// receipt. Apple passes over anything of these names; here it must be just that.
     ///
@@ -138,31 +135,15 @@ impl<'v> Judge<'_, 'v> {
         true
     }
 
-    /// What the rules say of an entry; `None` when they say nothing, or when it cannot be told.
-    fn verdict(
-        &mut self,
-        seal: &Seal,
-        index: usize,
-        entry: &BundleEntry<'_>,
-        path: &[u8],
-        findings: &mut Findings,
-    ) -> Option<Verdict> {
+    /// Whether the work of matching one more path is within the limits.
+    fn may_match(&mut self, seal: &Seal, path: &[u8]) -> bool {
         let length = path.len().saturating_add(1);
-        let cost = u64::try_from(length.saturating_mul(seal.rules.count())).unwrap_or(u64::MAX);
-        let Some(left) = self.matching_left.checked_sub(cost) else {
-            findings.unreadable(
-                ProblemCode::Limit,
-                entry.path,
-                "too many files and rules to compare",
-            );
-            return None;
-        };
-        self.matching_left = left;
-        let verdict = seal.rules.find(path);
-        if verdict.is_none() && entry.kind != EntryKind::Directory {
-            self.mark(index, Sealed::Unsealed);
-        }
-        verdict
+        let cost = length.saturating_mul(seal.rules.count());
+        let left = u64::try_from(cost)
+            .ok()
+            .and_then(|cost| self.matching_left.checked_sub(cost));
+        self.matching_left = left.unwrap_or(0);
+        left.is_some()
     }
 
     /// A file that a rule leaves out.
@@ -366,6 +347,13 @@ impl<'v> Judge<'_, 'v> {
             }
         }
     }
+}
+
+/// The main executable and the signature's own folder, which are judged elsewhere.
+fn stands_apart(layout: &Layout<'_>, entry: &BundleEntry<'_>, path: &[u8]) -> bool {
+    layout.executable == MainExecutable::Inside(entry.path)
+        || path == b"_CodeSignature"
+        || path.starts_with(b"_CodeSignature/")
 }
 
 fn file(
