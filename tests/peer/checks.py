@@ -1,0 +1,606 @@
+"""The extension against a manager that osquery's own bindings make.
+
+    checks.py BINARY NAME     runs one check
+    checks.py --names         prints the names of all
+
+A check that fails says so with a traceback and the extension's own log.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+from manager import Extension, Manager, dead_entry, hostile_requests
+
+CHECKS = {}
+
+
+def check(function):
+    CHECKS[function.__name__] = function
+    return function
+
+
+def within(seconds, condition, what):
+    """Waits for a condition, and fails when it does not come about in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+class Host:
+    """A folder with osquery's socket, a Mac's disk, and what runs there."""
+
+    def __init__(self, binary):
+        self.binary = binary
+        # A short path: that of a socket has 103 bytes on macOS.
+        self.folder = tempfile.TemporaryDirectory(prefix="ds", dir="/tmp")
+        self.socket = os.path.join(self.folder.name, "em")
+        self.root = os.path.join(self.folder.name, "mac")
+        self.plugins = os.path.join(self.root, "Library/DirectoryServices/PlugIns")
+        os.makedirs(os.path.join(self.plugins, "Example.dsplug/Contents"))
+        self.log = os.path.join(self.folder.name, "log")
+        self.started = []
+
+    def command(self, interval=1, timeout=3):
+        # Separate words, as osqueryd gives them.
+        return [
+            self.binary,
+            "--socket", self.socket,
+            "--timeout", str(timeout),
+            "--interval", str(interval),
+            "--root", self.root,
+        ]  # fmt: skip
+
+    def start(self, interval=1, timeout=3, flags=(), **options):
+        options.setdefault("stderr", open(self.log, "ab"))
+        process = subprocess.Popen([*self.command(interval, timeout), *flags], **options)
+        self.started.append(process)
+        return process
+
+    def registered(self, manager, **options):
+        """An extension that is started, registered and answering; its process and uuid."""
+        process = self.start(**options)
+        uuid = within(3, manager.uuid, "registered")
+        within(3, lambda: answers(manager, uuid), "answering")
+        return process, uuid
+
+    def slow(self):
+        """A disk that takes seconds to scan: much to read, and nothing to store."""
+        for number in range(12):
+            os.makedirs(os.path.join(self.plugins, f"{number}.dsplug"))
+            with open(os.path.join(self.plugins, f"{number}.dsplug", "data"), "wb") as file:
+                file.truncate(1 << 30)
+
+    def clean(self):
+        for process in self.started:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        self.folder.cleanup()
+
+
+def answers(manager, uuid):
+    try:
+        with Extension(manager, uuid) as extension:
+            return extension.ping().code == 0
+    except (ConnectionError, OSError):
+        return False
+
+
+def call(manager, uuid, table="dsplug_bundles", **request):
+    with Extension(manager, uuid) as extension:
+        return extension.call("table", table, {"action": "generate", **request})
+
+
+def ends(process, seconds):
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        raise AssertionError(f"still there after {seconds} s") from None
+
+
+def proc(process, field):
+    """A number of /proc/<pid>/status; none where there is no such file."""
+    try:
+        with open(f"/proc/{process.pid}/status") as status:
+            for line in status:
+                if line.startswith(field + ":"):
+                    return int(line.split()[1])
+    except FileNotFoundError:
+        pass
+    return None
+
+
+@check
+def registers_every_table_with_its_columns(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    version = subprocess.run([host.binary, "--version"], capture_output=True, text=True)
+    assert version.stdout.split() == ["dsplug", manager.infos[uuid].version]
+    # The routes are what `schema` says, column by column, in its order. `op` 8 is
+    # OPTIMIZED: osquery then pushes nothing down (osquery/core/tables.h).
+    schema = subprocess.run(
+        [host.binary, "schema", "--format", "json"], capture_output=True, text=True
+    )
+    wanted = {
+        table["name"]: [
+            {"id": "column", "name": column["name"], "type": column["type"], "op": "8"}
+            for column in table["columns"]
+        ]
+        for table in json.loads(schema.stdout)
+    }
+    assert "dsplug_bundles" in wanted
+    assert manager.registries[uuid]["table"] == wanted
+    with Extension(manager, uuid) as extension:
+        for table, columns in wanted.items():
+            answer = extension.call("table", table, {"action": "columns"})
+            assert (answer.status.code, answer.response) == (0, columns)
+
+
+@check
+def generates_rows(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    answer = call(manager, uuid)
+    assert answer.status.code == 0
+    assert [row["path"] for row in answer.response] == [
+        "/Library/DirectoryServices/PlugIns/Example.dsplug"
+    ]
+
+
+@check
+def accepts_any_context(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    columns = ["path", "mtime", "signer", "hash"]
+
+    def context(*constraints):
+        # As osquery writes it: every column, most without a constraint.
+        first = {"name": "path", "affinity": "TEXT", "list": list(constraints)}
+        rest = [{"name": name, "affinity": "TEXT", "list": []} for name in columns[1:]]
+        return json.dumps(
+            {"constraints": [first, *rest], "colsUsed": columns, "colsUsedBitset": 15}
+        )
+
+    whole = call(manager, uuid).response
+    assert whole
+    for given in [
+        context(),
+        context({"op": 2, "expr": "/elsewhere"}),
+        context({"op": 65, "expr": "/%"}, {"op": 32, "expr": "5"}),
+        context({"op": 73, "expr": "0"}, {"op": 74, "expr": "7"}),
+        context({"op": 255, "expr": ""}),
+        '{"constraints":{}}',
+        "null",
+        "{",
+        "",
+        "\x00",
+    ]:
+        answer = call(manager, uuid, context=given)
+        assert (answer.status.code, answer.response) == (0, whole), given
+
+
+@check
+def unknown_actions_and_tables_fail(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    assert call(manager, uuid, action="explode").status.code == 1
+    with Extension(manager, uuid) as extension:
+        assert extension.call("table", "dsplug_bundles", {}).status.code == 1
+    # Thrift's own exception, or a status: not silence, and not success.
+    try:
+        assert call(manager, uuid, table="no_such_table").status.code == 1
+    except Exception as error:
+        assert "no_such_table" in str(error), error
+    assert answers(manager, uuid)
+
+
+@check
+def a_folder_that_cannot_be_listed_fails_the_query(host):
+    manager = Manager(host.socket)
+    # ENOTDIR, which stops even root.
+    aside = host.plugins + ".aside"
+    os.rename(host.plugins, aside)
+    open(host.plugins, "w").close()
+    process, uuid = host.registered(manager)
+    answer = call(manager, uuid)
+    assert answer.status.code == 1 and not answer.response, answer
+    assert "/Library/DirectoryServices/PlugIns" in answer.status.message
+    os.unlink(host.plugins)
+    os.rename(aside, host.plugins)
+    # A failure does not stay for long.
+    within(10, lambda: call(manager, uuid).status.code == 0, "readable again")
+
+
+@check
+def waits_for_the_socket(host):
+    process = host.start(timeout=10)
+    time.sleep(1)
+    assert process.poll() is None
+    manager = Manager(host.socket)
+    within(1, manager.uuid, "registered after the socket appeared")
+
+
+@check
+def gives_up_when_nobody_listens(host):
+    begun = time.monotonic()
+    process = host.start(timeout=1, stderr=subprocess.PIPE)
+    assert ends(process, 5) == 1
+    assert time.monotonic() - begun >= 1
+    lines = process.stderr.read().decode().splitlines()
+    assert len(lines) == 1 and host.socket in lines[0], lines
+
+
+@check
+def gives_up_on_a_manager_that_is_silent_from_the_start(host):
+    manager = Manager(host.socket)
+    manager.silent.set()
+    assert ends(host.start(timeout=1), 8) == 1
+
+
+@check
+def clears_a_dead_entry_of_its_name(host):
+    manager = Manager(host.socket)
+    dead = dead_entry(manager)
+    other = dead_entry(manager, "somebody_else")
+    process = host.start()
+    uuid = within(3, lambda: manager.uuid() not in (dead, None) and manager.uuid(), "registered")
+    within(3, lambda: answers(manager, uuid), "answering")
+    assert dead not in manager.infos and other in manager.infos
+    assert not os.path.exists(f"{manager.path}.{dead}")
+
+
+@check
+def leaves_to_a_living_one_of_its_name(host):
+    manager = Manager(host.socket)
+    first, uuid = host.registered(manager)
+    second = host.start(stderr=subprocess.PIPE)
+    assert ends(second, 3) == 1
+    lines = second.stderr.read().decode().splitlines()
+    assert len(lines) == 1 and str(uuid) in lines[0], lines
+    assert manager.uuid() == uuid and answers(manager, uuid)
+    assert first.poll() is None
+
+
+@check
+def comes_back_after_each_kill(host):
+    manager = Manager(host.socket)
+    for _ in range(5):
+        process = host.start()
+        within(3, lambda: manager.uuid() and answers(manager, manager.uuid()), "answering")
+        assert call(manager, manager.uuid()).response
+        process.kill()
+        process.wait()
+    # What the killed ones left behind is cleared by the next.
+    process = host.start()
+    within(3, lambda: manager.uuid() and answers(manager, manager.uuid()), "answering")
+    sockets = [name for name in os.listdir(host.folder.name) if "." in name]
+    assert len(sockets) == 2, sockets
+
+
+@check
+def ends_when_the_manager_restarts_and_returns(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    manager.stop()
+    manager.listen()
+    assert ends(process, 8) == 1
+    process, again = host.registered(manager)
+    assert call(manager, again).response
+
+
+@check
+def ends_when_the_manager_is_gone(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    manager.stop()
+    assert ends(process, 8) == 1
+    assert not os.path.exists(f"{host.socket}.{uuid}")
+
+
+@check
+def ends_when_it_was_deregistered(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    manager.deregisterExtension(uuid)
+    assert ends(process, 8) == 1
+
+
+@check
+def ends_when_its_socket_is_gone(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    os.unlink(f"{host.socket}.{uuid}")
+    assert ends(process, 8) == 1
+    assert manager.uuid() is None
+
+
+@check
+def ends_when_the_manager_falls_silent(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    manager.silent.set()
+    assert ends(process, 15) == 1
+
+
+@check
+def one_miss_is_forgiven(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    info = manager.infos.pop(uuid)
+    # Longer than an interval, so one look misses; the next comes a second later.
+    time.sleep(1.1)
+    manager.infos[uuid] = info
+    time.sleep(3)
+    assert process.poll() is None and answers(manager, uuid)
+
+
+@check
+def ends_with_its_parent(host):
+    manager = Manager(host.socket)
+    # A parent of its own, which prints the extension's identifier.
+    parent = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import subprocess, sys\n"
+            "child = subprocess.Popen(sys.argv[1:])\n"
+            "print(child.pid, flush=True)\n"
+            "child.wait()",
+            # An interval that alone would keep it for a minute.
+            *host.command(interval=60),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=open(host.log, "ab"),
+    )
+    host.started.append(parent)
+    child = int(parent.stdout.readline())
+    uuid = within(3, manager.uuid, "registered")
+    parent.kill()
+    parent.wait()
+
+    def alive():
+        # An orphan that nobody reaps stays as a zombie.
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(child)], capture_output=True)
+        return state.stdout.strip()[:1] not in (b"", b"Z")
+
+    within(5, lambda: not alive(), "gone with its parent")
+    assert manager.uuid() is None
+
+
+def ends_in_a_scan(host, number):
+    host.slow()
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    outcome = []
+
+    def generate():
+        try:
+            outcome.append(call(manager, uuid))
+        except Exception as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=generate, daemon=True)
+    thread.start()
+    time.sleep(0.5)
+    assert not outcome, f"the scan was over too soon: {outcome}"
+    process.send_signal(number)
+    assert ends(process, 2) == 0
+    thread.join(2)
+    assert isinstance(outcome[0], Exception), outcome
+    assert manager.uuid() is None
+    assert not [name for name in os.listdir(host.folder.name) if "." in name]
+
+
+@check
+def ends_on_sigterm_in_the_middle_of_a_scan(host):
+    ends_in_a_scan(host, signal.SIGTERM)
+
+
+@check
+def ends_on_sigint_in_the_middle_of_a_scan(host):
+    ends_in_a_scan(host, signal.SIGINT)
+
+
+@check
+def ends_on_sigterm_while_the_manager_is_silent(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    manager.silent.set()
+    process.terminate()
+    assert ends(process, 2) == 0
+
+
+@check
+def ends_on_sigterm_while_it_waits_for_the_socket(host):
+    process = host.start(timeout=30)
+    time.sleep(0.3)
+    process.terminate()
+    assert ends(process, 2) == 0
+
+
+@check
+def ends_when_osquery_asks(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    with Extension(manager, uuid) as extension:
+        extension.shutdown()
+    assert ends(process, 2) == 0
+    assert not [name for name in os.listdir(host.folder.name) if "." in name]
+
+
+@check
+def answers_pings_while_it_scans(host):
+    host.slow()
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    outcomes = []
+    # More calls than the library has threads, all on one scan.
+    threads = [
+        threading.Thread(target=lambda: outcomes.append(call(manager, uuid).status.code))
+        for _ in range(12)
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    assert not outcomes, "the scan was over too soon"
+    begun = time.monotonic()
+    assert answers(manager, uuid)
+    assert time.monotonic() - begun < 2
+    for thread in threads:
+        thread.join(12)
+    assert outcomes == [0] * 12
+
+
+@check
+def idle_connections_hold_nothing_up(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    for many in (10, 100):
+        idle = []
+        for _ in range(many):
+            connection = socket.socket(socket.AF_UNIX)
+            connection.connect(f"{host.socket}.{uuid}")
+            idle.append(connection)
+        assert answers(manager, uuid), many
+        assert call(manager, uuid).status.code == 0, many
+    # The half of a request on each is no better.
+    for connection in idle[-50:]:
+        connection.sendall(b"\x80\x01\x00\x01\x00\x00")
+    assert answers(manager, uuid)
+    assert call(manager, uuid).status.code == 0
+    time.sleep(3)
+    assert process.poll() is None, "its own look was held up"
+
+
+@check
+def hostile_lengths_are_survived(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    before = proc(process, "VmRSS")
+    for name, request in hostile_requests():
+        for close in (False, True):
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(10)
+            connection.connect(f"{host.socket}.{uuid}")
+            try:
+                connection.sendall(request)
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+            if close:
+                connection.close()
+        assert answers(manager, uuid), name
+    assert call(manager, uuid).status.code == 0
+    assert process.poll() is None
+    if before:
+        growth = proc(process, "VmHWM") - before
+        assert growth < 32 << 10, f"{growth} kB more at the height"
+
+
+@check
+def stderr_may_be_closed(host):
+    manager = Manager(host.socket)
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", 'exec "$@" 2>&-', "sh", *host.command(), "--verbose"]
+    )
+    host.started.append(process)
+    uuid = within(3, manager.uuid, "registered")
+    within(3, lambda: answers(manager, uuid), "answering")
+    assert call(manager, uuid).status.code == 0
+    manager.deregisterExtension(uuid)
+    assert ends(process, 8) == 1
+
+
+@check
+def stderr_may_be_a_pipe_whose_reader_has_gone(host):
+    manager = Manager(host.socket)
+    reader, writer = os.pipe()
+    os.close(reader)
+    process, uuid = host.registered(manager, flags=["--verbose"], stderr=writer)
+    assert call(manager, uuid).status.code == 0
+    manager.deregisterExtension(uuid)
+    assert ends(process, 8) == 1
+
+
+@check
+def stderr_may_be_a_pipe_that_nobody_reads(host):
+    manager = Manager(host.socket)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    try:
+        while True:
+            os.write(writer, b"x" * 4096)
+    except BlockingIOError:
+        pass
+    os.set_blocking(writer, True)
+    environment = dict(os.environ, RUST_LOG="trace")
+    process, uuid = host.registered(
+        manager, flags=["--verbose"], stderr=writer, env=environment
+    )
+    for _ in range(50):
+        assert call(manager, uuid).status.code == 0
+    manager.deregisterExtension(uuid)
+    assert ends(process, 8) == 1
+
+
+@check
+def unknown_flags_are_ignored(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(
+        manager, flags=["--verbose", "--no-such-flag", "--another=value", "--third", "value"]
+    )
+    assert call(manager, uuid).status.code == 0
+
+
+@check
+def many_queries_leave_nothing_behind(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+
+    def held():
+        files = f"/proc/{process.pid}/fd"
+        count = len(os.listdir(files)) if os.path.isdir(files) else 0
+        return proc(process, "Threads"), count
+
+    def queries(count):
+        for _ in range(count):
+            assert call(manager, uuid).status.code == 0
+
+    queries(100)
+    memory, first = proc(process, "VmRSS"), held()
+    queries(1000)
+    if memory is not None:
+        within(3, lambda: held() <= first, f"as few threads and descriptors as {first}")
+        growth = proc(process, "VmRSS") - memory
+        assert growth < 4 << 10, f"{growth} kB more"
+
+
+def main():
+    if sys.argv[1:] == ["--names"]:
+        print("\n".join(CHECKS))
+        return
+    binary, name = sys.argv[1:]
+    host = Host(binary)
+    try:
+        CHECKS[name](host)
+    except BaseException:
+        if os.path.exists(host.log):
+            with open(host.log, errors="replace") as log:
+                sys.stderr.write("the extension's log:\n" + log.read()[-8000:])
+        raise
+    finally:
+        host.clean()
+
+
+if __name__ == "__main__":
+    main()
