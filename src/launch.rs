@@ -88,7 +88,8 @@ impl Launch {
         let root = match Root::open(&path) {
             Ok(root) => root,
             Err(error) => {
-                log::error!("cannot open the root {}: {error}", path.display());
+                let path = path.display();
+                extension::last_line(format!("dsplug: cannot open the root {path}: {error}"));
                 return ExitCode::FAILURE;
             }
         };

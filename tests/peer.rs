@@ -4,8 +4,9 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::explicit_write,
     missing_docs,
-    reason = "a panic is a test's report"
+    reason = "a panic is a test's report, and what is printed with a macro is hidden"
 )]
 
 use std::io::Write;

@@ -43,7 +43,7 @@ use signal_hook::iterator::Signals;
 use session::{Session, Traces};
 pub use shared::Shared;
 pub use source::{Row, Source, TableSpec};
-pub use stderr::Stderr;
+pub use stderr::{Stderr, last_line};
 
 /// The name under which the extension registers.
 pub const NAME: &str = "dsplug";

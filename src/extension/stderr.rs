@@ -54,7 +54,7 @@ impl Write for Stderr {
 }
 
 /// Writes a last line, and waits for it no longer than a moment.
-pub(super) fn last_line(line: String) {
+pub fn last_line(line: String) {
     let (written, wait) = sync_channel::<()>(1);
     let spawned = thread::Builder::new().spawn(move || {
         let _ = writeln!(io::stderr(), "{line}");
