@@ -428,6 +428,21 @@ read_or_nothing() { [ ! -f "$DESTDIR$1" ] || cat "$DESTDIR$1"; }
 
 # --- osqueryd -----------------------------------------------------------------
 
+# Who runs osqueryd on this host, by what stands on it.
+detect() {
+    if [ -e "$DESTDIR/opt/osquery/lib/osquery.app" ]; then
+        echo osquery
+    elif [ -e "$DESTDIR/opt/orbit/bin/orbit" ]; then
+        echo fleet
+    elif [ -e "$DESTDIR/etc/kolide-k2" ]; then
+        echo kolide
+    elif [ -e "$DESTDIR/Library/Elastic/Agent" ]; then
+        echo elastic
+    else
+        echo osquery
+    fi
+}
+
 # The launchd label of what runs osqueryd on such a host.
 label() {
     case $1 in

@@ -10,9 +10,10 @@ usage() {
 usage: install.sh [--for osquery|fleet|kolide|elastic] [--binary FILE] [--pack FILE]
                   [--dry-run] [--restart]
 
-  --for      who runs osqueryd here. osquery (the default): binary, extensions.load,
-             flags and pack. fleet, kolide: binary and extensions.load; flags and
-             queries come from their server. elastic: the binary alone.
+  --for      who runs osqueryd here; found out when left out. osquery: binary,
+             extensions.load, flags and pack. fleet, kolide: binary and
+             extensions.load; flags and queries come from their server. elastic:
+             the binary alone.
   --binary   the extension to install; without it, the dsplug.ext of this package
   --pack     the pack to install; without it, the packs/dsplug.conf of this package
   --dry-run  print what would change, and change whole
@@ -21,7 +22,7 @@ DESTDIR in the environment stands before every path.
 USAGE
 }
 
-host=osquery
+host=
 binary=
 pack=
 restart=
@@ -38,6 +39,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 case $host in
+'') host=$(detect) ;;
 osquery | fleet | kolide | elastic) ;;
 *) printf 'dsplug: --for %s: not one of osquery, fleet, kolide, elastic\n' "$host" >&2; exit 2 ;;
 esac
@@ -94,7 +96,7 @@ check() {
     fi
     if [ "$host" != osquery ]; then return 0; fi
     if [ -e "$DESTDIR/opt/orbit/bin/orbit" ]; then
-        note "Fleet's orbit runs on this host; for its osqueryd use --for fleet"
+        note "osquery and Fleet's orbit are both on this host: this is for osquery; for the other use --for fleet"
     fi
     refuse_unsafe_ancestors "$OSQUERY/packs/dsplug.conf"
     refuse_unsafe_ancestors "$config.d/dsplug.conf"

@@ -42,7 +42,7 @@ impl Mac {
             disk: tempfile::tempdir().unwrap(),
             aside: tempfile::tempdir().unwrap(),
         };
-        for folder in ["opt/osquery", "var/osquery", "var/db"] {
+        for folder in ["opt/osquery/lib/osquery.app", "var/osquery", "var/db"] {
             fs::create_dir_all(mac.path(folder)).unwrap();
         }
         fs::create_dir(mac.aside.path().join("bin")).unwrap();
@@ -69,7 +69,7 @@ impl Mac {
         );
         mac.write(
             "var/osquery/osquery.conf",
-            "{ // a comment\n  \"options\": {}\n}",
+            "// a comment\n{\"options\": {}}",
         );
         mac.write("var/osquery/packs/dsplug.conf", "an older pack");
         mac.write("var/osquery/osquery.conf.d/site.conf", "{}");
@@ -339,7 +339,7 @@ fn what_the_admin_wrote_stays_and_comes_back() {
     );
     assert_eq!(
         mac.read("var/osquery/osquery.conf"),
-        "{ // a comment\n  \"options\": {}\n}"
+        "// a comment\n{\"options\": {}}"
     );
     assert_eq!(
         mac.path("var/osquery/osquery.flags")
@@ -755,6 +755,23 @@ fn fleets_own_list_of_extensions_is_a_conflict() {
     );
     mac.uninstall();
     assert_same(&mac.tree(), &before);
+}
+
+#[test]
+fn who_runs_osqueryd_is_found_out() {
+    for (stands, host) in [
+        ("opt/orbit/bin/orbit/macos/stable/orbit", "fleet"),
+        ("etc/kolide-k2/launcher.flags", "kolide"),
+        ("Library/Elastic/Agent/elastic-agent", "elastic"),
+    ] {
+        let mac = Mac::new();
+        fs::remove_dir_all(mac.path("opt/osquery")).unwrap();
+        mac.write(stands, "");
+        mac.install();
+        assert_eq!(mac.read("var/db/dsplug/receipts/host"), format!("{host}\n"));
+        assert!(!mac.path("var/osquery/osquery.flags").exists(), "{host}");
+        assert_eq!(mac.path("var/osquery/extensions.load").exists(), host != "elastic", "{host}");
+    }
 }
 
 #[test]
