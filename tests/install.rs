@@ -770,7 +770,11 @@ fn who_runs_osqueryd_is_found_out() {
         mac.install();
         assert_eq!(mac.read("var/db/dsplug/receipts/host"), format!("{host}\n"));
         assert!(!mac.path("var/osquery/osquery.flags").exists(), "{host}");
-        assert_eq!(mac.path("var/osquery/extensions.load").exists(), host != "elastic", "{host}");
+        assert_eq!(
+            mac.path("var/osquery/extensions.load").exists(),
+            host != "elastic",
+            "{host}"
+        );
     }
 }
 

@@ -25,9 +25,11 @@ const MOST_PAGE_BITS: u8 = 30;
 
 /// A parsed code directory.
 #[derive(Debug)]
-pub(crate) struct CodeDirectory {
+pub(crate) struct CodeDirectory<'a> {
     /// What is told of it.
     pub(crate) facts: DirectoryFacts,
+    /// All of it.
+    pub(crate) bytes: &'a [u8],
     /// Where its page hashes stand, relative to its beginning.
     pub(crate) page_hashes: Range<u64>,
     /// What must be the same in every code directory of a slice besides identifier, team, flags
@@ -35,9 +37,9 @@ pub(crate) struct CodeDirectory {
     pub(crate) agreed: (u8, Option<[u64; 3]>),
 }
 
-impl CodeDirectory {
+impl<'a> CodeDirectory<'a> {
     /// Parses the part in a code directory's slot.
-    pub(crate) fn parse(blob: Blob<'_>) -> Result<Self, Problem> {
+    pub(crate) fn parse(blob: Blob<'a>) -> Result<Self, Problem> {
         let reader = Reader { bytes: blob.bytes };
         let version = reader.u32(8)?;
         if !(EARLIEST_VERSION..=COMPATIBILITY_LIMIT).contains(&version) {
@@ -89,6 +91,7 @@ impl CodeDirectory {
                 code_limit,
                 special_slots,
             },
+            bytes: blob.bytes.all(),
             page_hashes,
             agreed: (reader.u8(38)?, exec_segment),
         })

@@ -1,10 +1,14 @@
 //! Code signatures: from bytes to facts and problems, without any I/O.
 
 mod architecture;
+mod ber;
 pub mod bundle;
 mod bytes;
+mod chain;
 pub mod check;
+mod cms;
 mod code_directory;
+mod crypto;
 mod ere;
 pub mod facts;
 mod fat;
@@ -13,14 +17,19 @@ pub mod hash;
 mod judge;
 mod layout;
 mod mach_o;
+mod oid;
 mod pages;
 mod resources;
 pub mod roots;
 mod rules;
 mod seal;
 mod signature;
+mod signer;
 mod superblob;
+mod timestamp;
+pub mod view;
 mod view;
+mod x509;
 
 pub use bundle::{BundleSignature, CodeVerdict, SealLimits, Sealed, judge};
 pub use check::{FileCheck, Limits, is_macho};

@@ -11,6 +11,7 @@ use super::facts::{
 use super::hash::HashType;
 use super::pages::Pages;
 use super::roots::Roots;
+use super::signer;
 use super::superblob::{self, SuperBlob};
 
 /// Bytes kept of the entitlements.
@@ -47,11 +48,11 @@ pub(crate) fn judge(
     judge_special_slots(slice, &superblob);
     keep_embedded(slice, &superblob);
     let adhoc = |d: &CodeDirectory| d.facts.flags.contains(CodeFlags::ADHOC);
-    let cms = superblob.blob(superblob::CMS).map(|blob| blob.bytes);
+    let cms = superblob.blob(superblob::CMS);
     if directories.first().is_some_and(adhoc) {
         slice.claim = SignatureState::Adhoc;
     }
-    judge_signer(slice, &directories, cms, roots);
+    signer::judge(slice, &directories, cms, roots);
     if slice.flags().contains(CodeFlags::LINKER_SIGNED) {
         note(slice, at, "the linker made the signature");
     }
@@ -61,12 +62,15 @@ pub(crate) fn judge(
         .collect()
 }
 
-fn read_directories(slice: &mut SliceFacts, superblob: &SuperBlob<'_>) -> Vec<CodeDirectory> {
+fn read_directories<'a>(
+    slice: &mut SliceFacts,
+    superblob: &SuperBlob<'a>,
+) -> Vec<CodeDirectory<'a>> {
     let blobs = superblob.directories().unwrap_or_else(|problem| {
         slice.problems.push(problem);
         Vec::new()
     });
-    let mut directories: Vec<CodeDirectory> = Vec::new();
+    let mut directories: Vec<CodeDirectory<'_>> = Vec::new();
     for blob in blobs {
         match CodeDirectory::parse(blob) {
             Ok(directory) => directories.push(directory),
@@ -90,7 +94,7 @@ fn read_directories(slice: &mut SliceFacts, superblob: &SuperBlob<'_>) -> Vec<Co
 }
 
 /// All code directories of a slice speak of the same code, each with a hash of its own.
-fn judge_agreement(slice: &mut SliceFacts, directories: &[CodeDirectory]) {
+fn judge_agreement(slice: &mut SliceFacts, directories: &[CodeDirectory<'_>]) {
     let Some((primary, others)) = directories.split_first() else {
         return;
     };
@@ -224,28 +228,4 @@ fn note(slice: &mut SliceFacts, at: u64, text: &'static str) {
         place: Place::Offset(at),
         text: text.into(),
     });
-}
-
-fn judge_signer(
-    slice: &mut SliceFacts,
-    directories: &[CodeDirectory],
-    cms: Option<Bytes<'_>>,
-    roots: &Roots,
-) {
-    let _ = (directories, roots);
-    if slice.claim == SignatureState::Adhoc {
-        if cms.is_some_and(|blob| blob.len() > 8) {
-            note(
-                slice,
-                slice.offset,
-                "the code is ad hoc, and a signer's CMS stands there: it counts for nothing",
-            );
-        }
-        return;
-    }
-    slice.problems.push(Problem::broken(
-        ProblemCode::Cms,
-        Place::Offset(slice.offset),
-        "there is no cryptographic signature that was verified",
-    ));
 }
