@@ -55,7 +55,10 @@ impl<'v> Layout<'v> {
             form,
             root: Vec::new(),
             base,
-            info_plist: view.info_plist.map(<[u8]>::to_vec),
+            // In a versioned bundle the loader comes to it by the links at the root.
+            info_plist: view
+                .info_plist
+                .map(|path| view.resolve(path).unwrap_or_else(|| path.to_vec())),
             executable: view.main_executable,
             resource_fork: view.resource_fork,
             finder_info: view.finder_info,

@@ -267,14 +267,20 @@ fn digest<const N: usize>(entry: &Dictionary, key: &str) -> Option<Option<[u8; N
     }
 }
 
-/// The cdhashes of a requirement that names nothing else, as codesign writes it for ad-hoc code:
-/// `cdhash H"…" or cdhash H"…"`, one for each slice. Empty for any other requirement.
+/// The cdhashes of a requirement that names nothing else, as it is written for ad-hoc code:
+/// `cdhash H"…" or cdhash H"…"`, one for each slice, or the same with a pair of parentheses around
+/// each. Empty for any other requirement.
 fn cdhashes(requirement: &str) -> Vec<[u8; 20]> {
     requirement
         .split(" or ")
         .take(MAX_CDHASHES)
         .map(|term| {
-            let hex = term.trim().strip_prefix("cdhash ")?.trim();
+            let term = term.trim();
+            let term = match term.strip_prefix('(') {
+                Some(inner) => inner.strip_suffix(')')?.trim(),
+                None => term,
+            };
+            let hex = term.strip_prefix("cdhash ")?.trim();
             let hex = hex.strip_prefix("H\"")?.strip_suffix('"')?;
             unhex(hex)
         })
@@ -366,10 +372,15 @@ mod tests {
     fn a_requirement_that_names_more_pins_nothing_by_itself() {
         let hash = "cdhash H\"0101010101010101010101010101010101010101\"";
         assert_eq!(cdhashes(hash), [[1; 20]]);
+        assert_eq!(cdhashes(&format!("({hash}) or ({hash})")), [[1; 20]; 2]);
         for other in [
             format!("{hash} or anchor apple"),
             format!("! {hash}"),
             format!("{hash} or"),
+            format!("({hash}"),
+            format!("{hash})"),
+            format!("!({hash})"),
+            format!("({hash} or {hash})"),
             "cdhash H\"01\"".into(),
             "cdhash H\"+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1\"".into(),
             String::new(),

@@ -110,6 +110,41 @@ impl<'a> BundleView<'a> {
         Some((index, self.entries.get(index)?))
     }
 
+    /// The path at which what `path` names really stands, symlinks on the way to it followed, and
+    /// not the last component; `None` when they lead out of the bundle or nowhere.
+    pub fn resolve(&self, path: &[u8]) -> Option<Vec<u8>> {
+        const MOST_LINKS: usize = 16;
+        let mut links = 0_usize;
+        let mut rest: Vec<&[u8]> = path.split(|&b| b == b'/').rev().collect();
+        let mut real: Vec<u8> = Vec::new();
+        while let Some(part) = rest.pop() {
+            match part {
+                b"" | b"." => continue,
+                b".." => {
+                    if real.is_empty() {
+                        return None;
+                    }
+                    real = split_name(&real).0.to_vec();
+                    continue;
+                }
+                _ => {}
+            }
+            let next = join(&real, part);
+            let (_, entry) = self.find(&next)?;
+            if entry.kind != EntryKind::Symlink || rest.is_empty() {
+                real = next;
+                continue;
+            }
+            links = links.saturating_add(1);
+            let target = entry.target?;
+            if links > MOST_LINKS || target.starts_with(b"/") {
+                return None;
+            }
+            rest.extend(target.split(|&b| b == b'/').rev());
+        }
+        Some(real)
+    }
+
     /// The range of the entries below `directory`; all of them for `b""`.
     pub fn below(&self, directory: &[u8]) -> std::ops::Range<usize> {
         if directory.is_empty() {
@@ -156,4 +191,77 @@ pub(super) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
         return name.to_vec();
     }
     [directory, name].join(&b'/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_followed_within_the_view_alone() {
+        let link = |path: &'static str, target: &'static str| BundleEntry {
+            target: Some(target.as_bytes()),
+            ..BundleEntry::new(path.as_bytes(), EntryKind::Symlink)
+        };
+        let plain = |path: &'static str, kind| BundleEntry::new(path.as_bytes(), kind);
+        let mut entries = [
+            link("Resources", "Versions/Current/Resources"),
+            plain("Versions", EntryKind::Directory),
+            link("Versions/Current", "A"),
+            plain("Versions/A", EntryKind::Directory),
+            plain("Versions/A/Resources", EntryKind::Directory),
+            plain("Versions/A/Resources/Info.plist", EntryKind::File),
+            link("Versions/A/Resources/last", "Info.plist"),
+            link("loop", "loop/x"),
+            link("out", "../x"),
+            link("root", "/etc"),
+        ];
+        entries.sort_by(|a, b| a.path.cmp(b.path));
+        let view = BundleView {
+            entries: &entries,
+            complete: true,
+            main_executable: MainExecutable::Missing,
+            info_plist: None,
+            resource_fork: false,
+            finder_info: false,
+        };
+        let resolve = |path: &str| view.resolve(path.as_bytes());
+        let info = b"Versions/A/Resources/Info.plist".to_vec();
+        assert_eq!(resolve("Resources/Info.plist"), Some(info.clone()));
+        assert_eq!(
+            resolve("./Versions/Current/../A//Resources/Info.plist"),
+            Some(info)
+        );
+        assert_eq!(
+            resolve("Resources/last"),
+            Some(b"Versions/A/Resources/last".to_vec())
+        );
+        for path in ["loop/x", "out/x", "root/passwd", "Resources/none", "../x"] {
+            assert_eq!(resolve(path), None, "{path}");
+        }
+        assert_eq!(view.below(b"Versions").len(), 5);
+        assert_eq!(view.below(b"").len(), entries.len());
+        assert_eq!(view.below(b"Version").len(), 0);
+    }
+
+    #[test]
+    fn parts_of_a_signature_and_info_plists_are_wanted() {
+        for path in [
+            "Contents/Info.plist",
+            "Info.plist",
+            "x/INFO-macos.plist",
+            "Contents/_CodeSignature/CodeResources",
+            "_CodeSignature/CodeDirectory",
+        ] {
+            assert!(wants_bytes(path.as_bytes(), 100), "{path}");
+            assert!(!wants_bytes(path.as_bytes(), MAX_SEAL_BYTES + 1), "{path}");
+        }
+        for path in [
+            "Contents/x_CodeSignature/CodeResources",
+            "a/b.plist",
+            "CodeResources",
+        ] {
+            assert!(!wants_bytes(path.as_bytes(), 100), "{path}");
+        }
+    }
 }
