@@ -27,7 +27,6 @@ mod signature;
 mod signer;
 mod superblob;
 mod timestamp;
-pub mod view;
 mod view;
 mod x509;
 
