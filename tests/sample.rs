@@ -61,15 +61,55 @@ fn the_sample_is_what_the_fixtures_build() {
     }
 }
 
-#[test]
-fn the_readme_s_command_shows_it() {
+/// What the README's first command prints.
+fn listed() -> String {
     let out = Command::new(env!("CARGO_BIN_EXE_dsplug"))
         .args(["list", "--root"])
         .arg(sample())
         .output()
         .unwrap();
     assert!(out.status.success(), "{out:?}");
-    let out = String::from_utf8(out.stdout).unwrap();
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// The README quotes it, without the times and owners of a clone. `DSPLUG_BLESS=1` writes it.
+#[test]
+fn the_readme_quotes_what_is_printed() {
+    const SHOWN: &[&str] = &[
+        "Helper.dsplug",
+        "Kanaka.dsplug",
+        "LWEDSPlugIn.dsplug",
+        "Zeta.dsplug",
+    ];
+    let listed = listed();
+    let (bundles, folders) = listed.rsplit_once("\n\n").unwrap();
+    let shown = bundles
+        .split("\n\n")
+        .filter(|b| SHOWN.iter().any(|s| b.lines().next().unwrap().ends_with(s)))
+        .chain([folders.trim_end()]);
+    let quiet = |line: &&str| !line.starts_with("  changed ") && !line.starts_with("  owner ");
+    let shown: Vec<String> = shown
+        .map(|b| b.lines().filter(quiet).collect::<Vec<_>>().join("\n"))
+        .collect();
+    let text = format!("\n```text\n{}\n```\n\n", shown.join("\n\n"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let old = fs::read_to_string(&path).unwrap();
+    let (before, rest) = old.split_once("<!-- sample:begin -->\n").unwrap();
+    let (_, after) = rest.split_once("<!-- sample:end -->").unwrap();
+    let new = format!("{before}<!-- sample:begin -->\n{text}<!-- sample:end -->{after}");
+    if std::env::var_os("DSPLUG_BLESS").is_some() {
+        fs::write(&path, new).unwrap();
+    } else {
+        assert!(
+            old == new,
+            "README.md has drifted; run DSPLUG_BLESS=1 cargo test --test sample"
+        );
+    }
+}
+
+#[test]
+fn the_readme_s_command_shows_it() {
+    let out = listed();
     for expected in [
         "/Library/DirectoryServices/PlugIns/LWEDSPlugIn.dsplug",
         "outside the bundle",
