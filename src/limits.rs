@@ -33,8 +33,8 @@ impl Limits {
         time: Duration::from_millis(5500),
         candidate_bytes: 2 << 30,
         scan_bytes: 6 << 30,
-        candidate_entries: 120_000,
-        scan_entries: 150_000,
+        candidate_entries: 105_000,
+        scan_entries: 110_000,
         folder_entries: 50_000,
         candidates: 5_000,
         depth: 96,
@@ -90,12 +90,13 @@ impl Budget {
         true
     }
 
-    /// Takes one entry; false when none is left.
-    pub fn take_entry(&mut self) -> bool {
-        match self.entries.checked_sub(1) {
-            Some(left) => self.entries = left,
-            None => return false,
-        }
-        true
+    /// Entries that are left.
+    pub fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// Takes entries, as many as are left.
+    pub fn take_entries(&mut self, entries: usize) {
+        self.entries = self.entries.saturating_sub(entries);
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 use crate::bundle::Bundle;
 use crate::codesign::Roots;
 use crate::evidence::{self, Entry, Evidence, Reader, Trouble};
-use crate::folders::{self, FOLDERS, Folder, FolderError};
+use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError};
 use crate::limits::{Budget, Limits};
 use crate::load;
 use crate::root::Root;
@@ -21,6 +21,9 @@ pub struct Scanner {
     scans: u64,
     error: String,
 }
+
+/// How many entries of a candidate are taken before the next one has its turn.
+const ROUNDS: [usize; 3] = [512, 8_192, usize::MAX];
 
 /// What is told of the program itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,6 +105,27 @@ impl Scanner {
         &self.root
     }
 
+    /// Surveys all candidates, those with few entries before those with many: whoever plants a
+    /// huge one cannot take the entries that the others need.
+    fn survey(&self, candidates: Vec<Candidate>, budget: &mut Budget) -> Vec<Evidence> {
+        let mut surveyed = Vec::new();
+        let mut waiting = candidates;
+        for round in ROUNDS {
+            let most = round.min(self.limits.candidate_entries);
+            for candidate in std::mem::take(&mut waiting) {
+                let most = most.min(budget.entries());
+                let evidence = evidence::survey(&self.root, candidate, most, budget);
+                if evidence.is_cut && round < self.limits.candidate_entries && !budget.is_late() {
+                    waiting.push(evidence.candidate);
+                } else {
+                    budget.take_entries(evidence.entries.len());
+                    surveyed.push(evidence);
+                }
+            }
+        }
+        surveyed
+    }
+
     /// Scans once.
     pub fn scan(&mut self) -> Snapshot {
         let (began, last_scan) = (Instant::now(), now());
@@ -111,10 +135,9 @@ impl Scanner {
         for index in 0..FOLDERS.len() {
             let (folder, candidates) = folders::list(&self.root, index, &self.limits);
             all_folders.push(folder);
-            for candidate in candidates {
-                found.push(evidence::survey(&self.root, candidate, &mut budget));
-            }
+            found.extend(candidates);
         }
+        let mut found = self.survey(found, &mut budget);
         found.sort_by_cached_key(|e| crate::text::escape(&e.candidate.path));
         let mut reader = Reader::new(&self.roots);
         // The smallest first: a huge bundle can only starve itself.

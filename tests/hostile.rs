@@ -135,6 +135,31 @@ fn too_many_entries_are_cut_and_said() {
 }
 
 #[test]
+fn a_bundle_of_many_entries_starves_only_itself() {
+    let disk = Disk::new();
+    let path = Plugin::new("AAA").write(disk.at(PLUGINS));
+    for i in 0..600 {
+        fs::write(path.join(format!("Contents/{i}")), "").unwrap();
+    }
+    Plugin::new("Small").write(disk.at(PLUGINS));
+    let limits = Limits {
+        candidate_entries: 700,
+        scan_entries: 600,
+        ..Limits::STANDARD
+    };
+    let rows = common::query_in(
+        &scan_with(disk.path(), limits),
+        "SELECT * FROM dsplug_bundles",
+    );
+    assert!(
+        rows[0]["error"].starts_with("limit: more than "),
+        "{}",
+        rows[0]["error"]
+    );
+    assert_eq!((rows[1]["hash"].len(), rows[1]["error"].as_str()), (64, ""));
+}
+
+#[test]
 fn depth_is_cut_and_said() {
     let disk = Disk::new();
     let mut path = Plugin::new("A").write(disk.at(PLUGINS));

@@ -1,7 +1,7 @@
 //! What is on disk of one candidate, read once: plain data, judged elsewhere.
 //!
 //! First the status of every entry of every candidate is taken ([`survey`]), then contents are read
-//! ([`read_contents`]), the smallest candidates first: so a huge one starves only itself.
+//! ([`read_contents`]), both the smallest candidates first: so a huge one starves only itself.
 
 mod attributes;
 mod content;
@@ -121,6 +121,8 @@ pub struct Evidence {
     pub executable: Option<Executable>,
     /// The weakest of the candidate and the directories above it, up to the plug-in folder.
     pub writable_by: WritableBy,
+    /// True when there were more entries than could be taken.
+    pub is_cut: bool,
     /// True when every entry is among [`entries`](Self::entries).
     pub is_whole: bool,
     /// What could not be read.
@@ -200,9 +202,9 @@ impl Evidence {
     }
 }
 
-/// Takes the status of a candidate and of everything in it, and finds its Info.plist and its
-/// main executable. Reads no content but the Info.plist's.
-pub fn survey(root: &Root, candidate: Candidate, budget: &mut Budget) -> Evidence {
+/// Takes the status of a candidate and of everything in it, at most `most` entries, and finds its
+/// Info.plist and its main executable. Reads no content but the Info.plist's.
+pub fn survey(root: &Root, candidate: Candidate, most: usize, budget: &Budget) -> Evidence {
     let mut evidence = Evidence {
         writable_by: candidate.ancestors_writable_by,
         candidate,
@@ -214,6 +216,7 @@ pub fn survey(root: &Root, candidate: Candidate, budget: &mut Budget) -> Evidenc
         attributes: Attributes::default(),
         info_plist: None,
         executable: None,
+        is_cut: false,
         is_whole: true,
         troubles: Vec::new(),
         kept: BTreeMap::new(),
@@ -233,7 +236,7 @@ pub fn survey(root: &Root, candidate: Candidate, budget: &mut Budget) -> Evidenc
     }
     match evidence.resolved_meta.map(|m| m.kind) {
         Some(Kind::Directory) => {
-            walk::walk(&mut evidence, budget);
+            walk::walk(&mut evidence, most, budget);
             info_plist::find(root, &mut evidence, budget);
             executable::find(root, &mut evidence);
         }

@@ -6,8 +6,8 @@ use crate::meta::Kind;
 use crate::root::{Dir, OpenFile, ReadError};
 use crate::text::escape;
 
-/// Fills in the entries of a candidate that is a directory.
-pub fn walk(evidence: &mut Evidence, budget: &mut Budget) {
+/// Fills in the entries of a candidate that is a directory, at most `most` of them.
+pub fn walk(evidence: &mut Evidence, most: usize, budget: &Budget) {
     let Some(dir) = evidence.dir.clone() else {
         return;
     };
@@ -15,14 +15,17 @@ pub fn walk(evidence: &mut Evidence, budget: &mut Budget) {
         entries: Vec::new(),
         troubles: Vec::new(),
         budget,
+        most,
         full: false,
     };
     walk.directory(&dir, b"", 0);
     let Walk {
         mut entries,
         troubles,
+        full,
         ..
     } = walk;
+    evidence.is_cut = full;
     entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     entries.shrink_to_fit();
     evidence.entries = entries;
@@ -33,14 +36,17 @@ pub fn walk(evidence: &mut Evidence, budget: &mut Budget) {
 struct Walk<'a> {
     entries: Vec<Entry>,
     troubles: Vec<Trouble>,
-    budget: &'a mut Budget,
+    budget: &'a Budget,
+    most: usize,
     full: bool,
 }
 
 impl Walk<'_> {
     fn directory(&mut self, dir: &Dir, path: &[u8], depth: usize) {
         let limits = self.budget.limits;
-        let names = match dir.names(limits.candidate_entries) {
+        // One more than fits, so that what is cut is seen to be.
+        let left = self.most.saturating_sub(self.entries.len());
+        let names = match dir.names(left.saturating_add(1)) {
             Ok((names, _)) => names,
             Err(error) => return self.troubles.push(Trouble::of_entry(&error)),
         };
@@ -48,7 +54,7 @@ impl Walk<'_> {
             if self.full {
                 return;
             }
-            if self.entries.len() >= limits.candidate_entries || !self.budget.take_entry() {
+            if self.entries.len() >= self.most {
                 self.full = true;
                 return self.troubles.push(Trouble::Limit(format!(
                     "more than {} entries; those after {} are left out",
