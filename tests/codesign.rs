@@ -11,4 +11,5 @@
 mod codesign {
     mod adhoc;
     mod check;
+    mod signed;
 }

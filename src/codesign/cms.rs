@@ -277,7 +277,8 @@ fn read_content(element: Element<'_>) -> Option<Content<'_>> {
 
 /// The object identifier of an AlgorithmIdentifier.
 pub(crate) fn algorithm(element: Element<'_>) -> Option<&[u8]> {
-    Some(element.reader().expect(ber::OID)?.content)
+    let sequence = Some(element).filter(|e| e.tag == ber::SEQUENCE)?;
+    Some(sequence.reader().expect(ber::OID)?.content)
 }
 
 fn names_digest(set: Element<'_>, digest: &[u8]) -> bool {
