@@ -30,6 +30,7 @@ pub mod limits;
 pub mod load;
 pub mod meta;
 pub mod name;
+pub mod pack;
 pub mod property_list;
 pub mod report;
 pub mod root;

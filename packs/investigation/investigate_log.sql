@@ -1,0 +1,18 @@
+-- investigate_log: what the loader and opendirectoryd logged in the last day
+--
+-- detects: Traces of a plug-in that was loaded, refused or crashed.
+-- interval: 0
+-- platform: darwin
+-- snapshot: yes
+-- removed: no
+-- severity: low
+-- risk_score: 1
+-- mitre: TA0003 T1547
+-- references: https://attack.mitre.org/techniques/T1547/
+-- false_positives: None: an analyst asks.
+-- tables: unified_log
+-- flags: none
+SELECT timestamp, process, pid, sender, level, message
+FROM unified_log
+WHERE process = 'dspluginhelperd' AND max_rows = 1000
+  AND timestamp > CAST(strftime('%s', 'now') AS INTEGER) - 86400;

@@ -1,0 +1,20 @@
+-- exceptions_changed: the list of accepted bundles changed, or does not hold
+--
+-- detects: An exception that came, went, expired or was altered, and a file of exceptions that is
+--   refused because it is damaged or others than root could write it. Who can write exceptions can
+--   silence every other query of this pack.
+-- interval: 300
+-- platform: darwin
+-- snapshot: no
+-- removed: yes
+-- severity: medium
+-- risk_score: 47
+-- mitre: TA0003 T1547
+-- references: https://attack.mitre.org/techniques/T1547/
+-- false_positives: A change of the list by those who keep it; an entry that expires as planned.
+-- tables: none
+-- flags: none
+-- ecs: file.path=path
+SELECT id, path, bundle_identifier, team_identifier, cdhash, hash, signer, expires, reason, source,
+  active, error
+FROM dsplug_exceptions;

@@ -1,0 +1,23 @@
+-- folder_changed: a plug-in folder itself was written, whatever stands in it now
+--
+-- detects: Something that came and went between two runs, and a bundle that was renamed in and
+--   kept its times: the folder's status-change time cannot be set by touch. A folder that is
+--   replaced, leads elsewhere, changes its owner or mode, or gains an anomaly gives a line too. It
+--   asks for the bundles as well, so that a folder that cannot be listed makes it fail, not fall silent.
+-- interval: 300
+-- platform: darwin
+-- snapshot: no
+-- removed: no
+-- severity: low
+-- risk_score: 21
+-- mitre: TA0003 T1547
+-- references: https://blog.chichou.me/2019/11/21/two-macos-persistence-tricks-abusing-plugins/
+-- false_positives: Finder that writes .DS_Store into the folder, a backup that restores it, or a
+--   change of its permissions that is undone.
+-- tables: none
+-- flags: none
+-- ecs: file.path=path file.uid=uid file.gid=gid file.mode=mode
+SELECT path, "exists", resolved_path, mtime, ctime, uid, gid, mode, writable_by, anomalies
+FROM dsplug_folders
+WHERE ("exists" = 1 OR anomalies <> '')
+  AND (SELECT count(*) FROM dsplug_bundles) >= 0;

@@ -1,0 +1,27 @@
+-- loadable_unverified: a bundle that the system may load, and that nobody known has signed
+--
+-- detects: A bundle that meets the loader's conditions, or may meet them, and whose signature
+--   names no one: none at all, ad hoc, or one that does not hold. The loader runs as root and
+--   checks no signature. Neither the identifier nor the name is taken for a proof of anything.
+-- interval: 300
+-- platform: darwin
+-- snapshot: no
+-- removed: no
+-- severity: high
+-- risk_score: 73
+-- mitre: TA0003 T1547
+-- references: https://blog.chichou.me/2019/11/21/two-macos-persistence-tricks-abusing-plugins/
+--   https://attack.mitre.org/techniques/T1547/
+-- false_positives: A plug-in of your own that was never signed, or that was signed ad hoc.
+-- tables: none
+-- flags: none
+-- ecs: file.path=path file.code_signature.status=signature_state
+-- policy: No DirectoryService plug-in would load that nobody known has signed.
+-- resolution: Look at the bundle with dsplug explain; remove it, have it signed, or add an
+--   exception for its digest.
+SELECT path, plugin_name, bundle_identifier, load_verdict, load_reasons, signature_state,
+  claimed_signer, executable, executable_hash
+FROM dsplug_bundles
+WHERE exception = ''
+  AND load_verdict <> 'not_loadable'
+  AND signature_state <> 'signed';

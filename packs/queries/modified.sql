@@ -1,0 +1,28 @@
+-- modified: content, main executable, signer or signature of a bundle changed
+--
+-- detects: Any change inside a bundle, by its digest; a main executable that was replaced,
+--   wherever it stands and whatever its times say; another signer or another state of the
+--   signature; a symlink that leads elsewhere. A bundle that appears gives a line as well. One
+--   that can no longer be read gives a line without a digest, and another when it can be read
+--   again: that is news of its own, and times, owner and mode have no part in it.
+-- interval: 300
+-- platform: darwin
+-- snapshot: no
+-- removed: no
+-- severity: medium
+-- risk_score: 47
+-- mitre: TA0003 T1547 T1574
+-- references: https://blog.chichou.me/2019/11/21/two-macos-persistence-tricks-abusing-plugins/
+--   https://attack.mitre.org/techniques/T1574/
+-- false_positives: An update of directory software. A bundle that another program writes while it
+--   is read, or that passes a limit on one run and not on the next, gives a line each way.
+-- tables: none
+-- flags: none
+-- ecs: file.path=path file.code_signature.subject_name=signer
+--   file.code_signature.team_id=team_identifier file.code_signature.signing_id=signing_identifier
+--   file.code_signature.status=signature_state
+SELECT path, kind, symlink_target, resolved_path, hash, info_plist, bundle_identifier, version,
+  plugin_name, executable, executable_hash, executable_outside, signature_state,
+  signature_problems, anchor, signer, claimed_signer, team_identifier, signing_identifier, cdhash
+FROM dsplug_bundles
+WHERE exception = '';

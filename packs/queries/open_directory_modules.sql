@@ -1,0 +1,19 @@
+-- open_directory_modules: an OpenDirectory module, the modern sibling of a plug-in, came or went
+--
+-- detects: What stands in /Library/OpenDirectory/Modules, where opendirectoryd finds XPC modules
+--   from third parties. An attacker who is watched in the old folder may move here.
+-- interval: 300
+-- platform: darwin
+-- snapshot: no
+-- removed: yes
+-- severity: medium
+-- risk_score: 47
+-- mitre: TA0003 T1547
+-- references: https://attack.mitre.org/techniques/T1547/
+-- false_positives: Directory software such as that of identity providers.
+-- tables: file
+-- flags: none
+-- ecs: file.path=path file.uid=uid file.gid=gid file.mode=mode
+SELECT path, type, uid, gid, mode, symlink_target_path
+FROM file
+WHERE directory = '/Library/OpenDirectory/Modules';

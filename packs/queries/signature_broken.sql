@@ -1,0 +1,24 @@
+-- signature_broken: a bundle bears a signature that does not hold
+--
+-- detects: A signed bundle that was altered, a slice of a universal file that does not match the
+--   others, a chain that does not end in Apple's roots, a signature that cannot be parsed or read. One
+--   line for each state and set of problems.
+-- interval: 300
+-- platform: darwin
+-- snapshot: no
+-- removed: no
+-- severity: high
+-- risk_score: 73
+-- mitre: TA0003 T1547 T1574
+-- references: https://attack.mitre.org/techniques/T1574/
+-- false_positives: A vendor's installer that writes into its own signed bundle; a volume that
+--   gives read errors.
+-- tables: none
+-- flags: none
+-- ecs: file.path=path file.code_signature.status=signature_state
+-- policy: Every DirectoryService plug-in that bears a signature bears one that holds.
+-- resolution: Compare the bundle with the vendor's own and install that again.
+SELECT path, signature_state, signature_problems, claimed_signer, load_verdict, executable
+FROM dsplug_bundles
+WHERE exception = ''
+  AND signature_state IN ('broken', 'malformed', 'unreadable');

@@ -1,0 +1,22 @@
+-- signature_changed: a bundle is signed by another than before, or in another state
+--
+-- detects: A bundle that was signed again: its state, what its chain ends in, its signer, team or
+--   identifier is not what it was. Content alone, signed by the same, gives no line here. A
+--   bundle that appears gives one.
+-- interval: 300
+-- platform: darwin
+-- snapshot: no
+-- removed: no
+-- severity: high
+-- risk_score: 73
+-- mitre: TA0003 T1547 T1574
+-- references: https://attack.mitre.org/techniques/T1574/
+-- false_positives: A vendor who renews a certificate under another name, or is bought.
+-- tables: none
+-- flags: none
+-- ecs: file.path=path file.code_signature.subject_name=signer
+--   file.code_signature.team_id=team_identifier file.code_signature.signing_id=signing_identifier
+--   file.code_signature.status=signature_state
+SELECT path, signature_state, anchor, signer, team_identifier, signing_identifier
+FROM dsplug_bundles
+WHERE exception = '';

@@ -1,0 +1,139 @@
+//! osquery's own format of a pack: strict JSON. Written from the queries, and read by `detect`.
+
+use serde_json::{Map, Value, json};
+
+use super::{PackError, Query};
+
+/// The pack that the binary holds.
+pub const EMBEDDED: &str = include_str!("../../packs/dsplug.conf");
+/// Its name: osqueryd calls its queries `pack_dsplug_…`.
+pub const NAME: &str = "dsplug";
+/// The key of the files that `file_events` watches.
+const WATCHED: &str = "dsplug";
+/// What osquery watches for `file_events`; `%%` is any depth.
+const WATCHED_PATHS: &[&str] = &[
+    "/Library/DirectoryServices",
+    "/Library/DirectoryServices/PlugIns/%%",
+    "/Library/OpenDirectory/Modules/%%",
+];
+/// osquery's default of `interval`, in seconds.
+const DEFAULT_INTERVAL: u64 = 3600;
+/// Ends of names that osquery keeps for itself in its database.
+const RESERVED_ENDS: &[&str] = &["counter", "epoch"];
+
+/// A query as it is scheduled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scheduled {
+    /// The name that result lines bear: `pack_PACK_QUERY`.
+    pub name: String,
+    /// The query.
+    pub sql: String,
+    /// Seconds between two runs.
+    pub interval: u64,
+    /// True when each run is logged whole.
+    pub snapshot: bool,
+    /// True when rows that go are logged.
+    pub removed: bool,
+}
+
+/// The pack in osquery's format.
+pub fn write(queries: &[Query]) -> String {
+    let entries: Map<String, Value> = queries
+        .iter()
+        .map(|q| (q.name.clone(), entry(q)))
+        .collect();
+    let pack = json!({
+        "platform": "darwin",
+        "queries": entries,
+        "file_paths": { WATCHED: WATCHED_PATHS },
+    });
+    pretty(&pack)
+}
+
+/// One query. `snapshot` and `removed` always stand there: Elastic's defaults are not osquery's.
+pub(super) fn entry(query: &Query) -> Value {
+    json!({
+        "query": query.sql,
+        "interval": query.interval,
+        "platform": query.platform,
+        "snapshot": query.snapshot,
+        "removed": query.removed,
+        "denylist": false,
+        "description": query.detects,
+        "value": value(query),
+    })
+}
+
+fn value(query: &Query) -> String {
+    let mut value = format!("{} ({})", query.severity.as_str(), query.mitre.join(", "));
+    if !query.flags.is_empty() {
+        value.push_str("; needs ");
+        value.push_str(&query.flags.join(" "));
+    }
+    value
+}
+
+/// JSON over several lines, with a newline at the end.
+pub(super) fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// Reads a pack of that name: strict JSON, as osquery wants it. Platform, version, shard and
+/// discovery are left aside: here a person has chosen to run it.
+///
+/// # Errors
+/// When it is not one, or a query of it is not valid.
+pub fn read(name: &str, text: &str) -> Result<Vec<Scheduled>, PackError> {
+    let fail = |why: String| PackError::new(format!("pack {name}"), why);
+    let pack: Value = serde_json::from_str(text).map_err(|e| fail(format!("no JSON: {e}")))?;
+    let queries = pack
+        .get("queries")
+        .and_then(Value::as_object)
+        .ok_or_else(|| fail("it has no object `queries`".into()))?;
+    // As osquery orders them when none has a startup priority.
+    let mut queries: Vec<_> = queries.iter().collect();
+    queries.sort_by_key(|(name, _)| name.as_str());
+    let queries = queries.into_iter();
+    queries
+        .map(|(query, entry)| {
+            scheduled(name, query, entry).map_err(|why| fail(format!("query {query}: {why}")))
+        })
+        .collect()
+}
+
+fn scheduled(pack: &str, name: &str, entry: &Value) -> Result<Scheduled, String> {
+    if RESERVED_ENDS.iter().any(|end| name.ends_with(end)) {
+        return Err("osquery keeps names that end in counter or epoch for itself".into());
+    }
+    let sql = entry.get("query").and_then(Value::as_str);
+    let sql = sql.filter(|s| !s.trim().is_empty()).ok_or("no `query`")?;
+    let interval = match entry.get("interval") {
+        None => DEFAULT_INTERVAL,
+        Some(value) => whole(value).ok_or("`interval` is no number of seconds")?,
+    };
+    if interval == 0 || interval > 604_800 {
+        return Err("`interval` is not from 1 to 604800 seconds".into());
+    }
+    Ok(Scheduled {
+        name: format!("pack_{pack}_{name}"),
+        sql: sql.to_owned(),
+        interval,
+        snapshot: flag(entry, "snapshot", false)?,
+        removed: flag(entry, "removed", true)?,
+    })
+}
+
+/// A number, which osquery takes as text too.
+fn whole(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// A flag, which osquery takes as text too.
+fn flag(entry: &Value, key: &str, default: bool) -> Result<bool, String> {
+    match entry.get(key) {
+        None => Ok(default),
+        Some(Value::Bool(b)) => Ok(*b),
+        Some(Value::String(s)) if s == "true" || s == "false" => Ok(s == "true"),
+        Some(_) => Err(format!("`{key}` is neither true nor false")),
+    }
+}

@@ -1,0 +1,111 @@
+//! What Fleet imports: reports and policies, as bare lists in YAML.
+//!
+//! Every value is written as JSON, which YAML takes as it stands.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::Query;
+
+/// The name that Fleet shows for a query.
+fn title(query: &Query) -> String {
+    format!("dsplug {}", query.name.replace('_', " "))
+}
+
+/// Reports: `packs/fleet/*.reports.yml`. One whose interval is 0 is only run by hand.
+pub fn reports(queries: &[Query]) -> String {
+    let mut out = String::from("# Generated from the .sql files beside it; edit those.\n");
+    for query in queries {
+        let scheduled = query.interval > 0;
+        item(
+            &mut out,
+            &[
+                ("name", json!(title(query))),
+                ("description", json!(description(query))),
+                ("query", json!(query.sql)),
+                ("interval", json!(query.interval)),
+                ("platform", json!(query.platform)),
+                ("min_osquery_version", json!("")),
+                ("observer_can_run", json!(true)),
+                ("automations_enabled", json!(scheduled)),
+                ("logging", json!(logging(query))),
+                ("discard_data", json!(false)),
+            ],
+        );
+    }
+    out
+}
+
+/// Policies: `packs/fleet/*.policies.yml`. The first asks for the tables: without them the others
+/// stay unanswered.
+pub fn policies(queries: &[Query]) -> String {
+    let mut out = String::from("# Generated from the .sql files beside it; edit those.\n");
+    policy(
+        &mut out,
+        "dsplug is registered",
+        "The tables of dsplug are there; without them the other policies give no answer.",
+        "Run dsplug doctor on the Mac: it names what is wrong and its cure.",
+        "SELECT 1 FROM osquery_registry WHERE registry = 'table' AND name = 'dsplug_bundles' AND active = 1;",
+        false,
+    );
+    for query in queries.iter().filter(|q| !q.policy.is_empty()) {
+        let sql = query.sql.trim_end_matches(';');
+        policy(
+            &mut out,
+            &title(query),
+            &query.policy,
+            &query.resolution,
+            &format!("SELECT 1 WHERE NOT EXISTS ({sql});"),
+            query.severity == super::Severity::High,
+        );
+    }
+    out
+}
+
+fn policy(
+    out: &mut String,
+    name: &str,
+    description: &str,
+    resolution: &str,
+    sql: &str,
+    critical: bool,
+) {
+    item(
+        out,
+        &[
+            ("name", json!(name)),
+            ("description", json!(description)),
+            ("resolution", json!(resolution)),
+            ("query", json!(sql)),
+            ("platform", json!("darwin")),
+            ("critical", json!(critical)),
+        ],
+    );
+}
+
+fn item(out: &mut String, keys: &[(&str, Value)]) {
+    for (index, (key, value)) in keys.iter().enumerate() {
+        let lead = if index == 0 { "- " } else { "  " };
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{lead}{key}: {value}");
+    }
+}
+
+fn description(query: &Query) -> String {
+    let mut text = query.detects.clone();
+    if !query.flags.is_empty() {
+        text.push_str(" Needs ");
+        text.push_str(&query.flags.join(" "));
+        text.push('.');
+    }
+    text
+}
+
+fn logging(query: &Query) -> &'static str {
+    match (query.snapshot, query.removed) {
+        (true, _) => "snapshot",
+        (false, true) => "differential",
+        (false, false) => "differential_ignore_removals",
+    }
+}

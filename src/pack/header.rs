@@ -1,0 +1,184 @@
+//! One query's file: a header of comment lines, `-- key: value`, then the query.
+//!
+//! The first line is `-- name: summary`. A line indented by two more blanks continues the one above.
+
+use super::{MITRE, PackError, Query, Severity};
+
+/// The longest interval that osquery takes, in seconds.
+const MAX_INTERVAL: u32 = 604_800;
+
+/// Reads the file of the query of that name.
+///
+/// # Errors
+/// When a key is missing, unknown, given twice or has no valid value, or the query itself has a
+/// comment or a `$`, which Elastic and Fleet would not take.
+pub fn parse(name: &str, text: &str) -> Result<Query, PackError> {
+    let fail = |why: String| PackError::new(format!("{name}.sql"), why);
+    let (mut fields, sql) = split(text).map_err(fail)?;
+    if sql.contains("--") || sql.contains("/*") {
+        return Err(fail("the query has a comment outside of the header".into()));
+    }
+    if sql.contains('$') {
+        return Err(fail("the query has a $, which Fleet would expand".into()));
+    }
+    if !sql.ends_with(';') {
+        return Err(fail("the query does not end in ;".into()));
+    }
+    let mut take = |key: &str| {
+        let at = fields.iter().position(|(k, _)| k == key);
+        at.map(|at| fields.remove(at).1)
+    };
+    let summary = take(name).ok_or_else(|| {
+        fail(format!(
+            "it does not begin with `-- {name}: ` and a summary"
+        ))
+    })?;
+    let mut need = |key: &str| take(key).ok_or_else(|| fail(format!("the header has no `{key}`")));
+    let (interval, severity, score) = (need("interval")?, need("severity")?, need("risk_score")?);
+    let (snapshot, removed) = (need("snapshot")?, need("removed")?);
+    let mut query = Query {
+        name: name.to_owned(),
+        summary,
+        detects: need("detects")?,
+        interval: number(&interval).map_err(fail)?,
+        platform: need("platform")?,
+        snapshot: yes(&snapshot).map_err(fail)?,
+        removed: yes(&removed).map_err(fail)?,
+        severity: Severity::of(&severity).ok_or_else(|| fail(bad("severity", &severity)))?,
+        risk_score: score
+            .parse()
+            .ok()
+            .filter(|s| *s <= 100)
+            .ok_or_else(|| fail(bad("risk_score", &score)))?,
+        mitre: words(&need("mitre")?),
+        references: words(&need("references")?),
+        false_positives: need("false_positives")?,
+        tables: words(&need("tables")?),
+        flags: words(&need("flags")?),
+        sql,
+        ..Query::default()
+    };
+    query.policy = take("policy").unwrap_or_default();
+    query.resolution = take("resolution").unwrap_or_default();
+    for word in words(&take("ecs").unwrap_or_default()) {
+        let (field, column) = word
+            .split_once('=')
+            .ok_or_else(|| fail(bad("ecs", &word)))?;
+        query.ecs.push((field.to_owned(), column.to_owned()));
+    }
+    if let Some((key, _)) = fields.first() {
+        return Err(fail(format!("the header's `{key}` is not known")));
+    }
+    if query.policy.is_empty() != query.resolution.is_empty() {
+        return Err(fail("a policy needs a resolution, and the other way round".into()));
+    }
+    if query.snapshot && query.removed {
+        return Err(fail("a snapshot has no removed rows".into()));
+    }
+    if let Some(number) = query.mitre.iter().find(|m| !MITRE.iter().any(|(n, _)| n == *m)) {
+        return Err(fail(bad("mitre", number)));
+    }
+    Ok(query)
+}
+
+/// The header's keys with their values, and the query in one line.
+fn split(text: &str) -> Result<(Vec<(String, String)>, String), String> {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    let mut sql = Vec::new();
+    for line in text.lines() {
+        match line.strip_prefix("--") {
+            Some(_) if !sql.is_empty() => sql.push(line),
+            None => sql.extend(line.split_whitespace()),
+            Some("") => {}
+            Some(rest) if rest.starts_with("   ") => {
+                let (_, value) = fields
+                    .last_mut()
+                    .ok_or("the header begins with a continuation")?;
+                value.push(' ');
+                value.push_str(rest.trim());
+            }
+            Some(rest) => {
+                let (key, value) = rest
+                    .trim()
+                    .split_once(": ")
+                    .ok_or_else(|| format!("`{rest}` is no `key: value`"))?;
+                if fields.iter().any(|(k, _)| k == key) {
+                    return Err(format!("the header's `{key}` is given twice"));
+                }
+                fields.push((key.to_owned(), value.trim().to_owned()));
+            }
+        }
+    }
+    Ok((fields, sql.join(" ")))
+}
+
+/// The words of a list; `none` is the empty one.
+fn words(list: &str) -> Vec<String> {
+    let words = list.split_whitespace().filter(|w| *w != "none");
+    words.map(str::to_owned).collect()
+}
+
+fn yes(word: &str) -> Result<bool, String> {
+    match word {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err(format!("`{word}` is neither yes nor no")),
+    }
+}
+
+fn number(word: &str) -> Result<u32, String> {
+    let number = word.parse().ok().filter(|n| *n <= MAX_INTERVAL);
+    number.ok_or_else(|| bad("interval", word))
+}
+
+fn bad(key: &str, value: &str) -> String {
+    format!("`{value}` is no valid {key}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "-- one: what it shows\n--\n-- detects: this\n--   and that\n\
+        -- interval: 300\n-- platform: darwin\n-- snapshot: no\n-- removed: yes\n-- severity: high\n\
+        -- risk_score: 73\n-- mitre: TA0003 T1547\n-- references: none\n-- false_positives: few\n\
+        -- tables: none\n-- flags: none\n-- ecs: file.path=path\nSELECT  path\n  FROM t;\n";
+
+    #[test]
+    fn a_whole_header_is_read() {
+        let query = parse("one", GOOD).unwrap();
+        assert_eq!(query.summary, "what it shows");
+        assert_eq!(query.detects, "this and that");
+        assert_eq!(query.sql, "SELECT path FROM t;");
+        assert_eq!((query.interval, query.risk_score), (300, 73));
+        assert_eq!(query.mitre, ["TA0003", "T1547"]);
+        assert!(query.tables.is_empty() && query.removed && !query.snapshot);
+        assert_eq!(query.ecs, [("file.path".to_owned(), "path".to_owned())]);
+    }
+
+    #[test]
+    fn each_fault_is_named() {
+        for (old, new, why) in [
+            ("-- one:", "-- two:", "does not begin"),
+            ("-- interval: 300\n", "", "no `interval`"),
+            ("300", "604801", "valid interval"),
+            ("high", "grave", "valid severity"),
+            ("73", "101", "valid risk_score"),
+            ("T1547", "T9999", "valid mitre"),
+            ("snapshot: no", "snapshot: maybe", "neither yes nor no"),
+            ("snapshot: no", "snapshot: yes", "no removed rows"),
+            ("-- tables: none", "-- tables: none\n-- tables: none", "given twice"),
+            ("-- tables: none", "-- tables: none\n-- tabels: none", "not known"),
+            ("-- flags: none", "-- flags: none\n-- policy: p", "needs a resolution"),
+            ("FROM t;", "FROM t; -- x", "comment"),
+            ("FROM t;", "FROM t\n-- x\n;", "comment"),
+            ("FROM t;", "FROM $t;", "a $"),
+            ("FROM t;", "FROM t", "end in ;"),
+        ] {
+            let text = GOOD.replace(old, new);
+            assert_ne!(text, GOOD);
+            let error = parse("one", &text).unwrap_err().to_string();
+            assert!(error.starts_with("one.sql: ") && error.contains(why), "{error}");
+        }
+    }
+}

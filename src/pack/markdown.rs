@@ -1,0 +1,56 @@
+//! The README's table of queries, and what puts it between its markers.
+
+use std::fmt::Write;
+
+use super::Query;
+
+/// A table with a line for each query.
+pub fn queries(queries: &[Query]) -> String {
+    let mut out = String::from("| query | shows | every | lines | severity | needs |\n|---|---|---|---|---|---|\n");
+    for query in queries {
+        let lines = match (query.snapshot, query.removed) {
+            (true, _) => "snapshot",
+            (false, true) => "added, removed",
+            (false, false) => "added",
+        };
+        let needs: Vec<String> = query
+            .tables
+            .iter()
+            .chain(&query.flags)
+            .map(|n| format!("`{n}`"))
+            .collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            out,
+            "| `{}` | {} | {} | {lines} | {} {} | {} |",
+            query.name,
+            query.summary,
+            every(query.interval),
+            query.severity.as_str(),
+            query.risk_score,
+            needs.join(" "),
+        );
+    }
+    out
+}
+
+fn every(seconds: u32) -> String {
+    match seconds {
+        0 => "by hand".into(),
+        86_400 => "day".into(),
+        3600 => "hour".into(),
+        _ => format!("{seconds} s"),
+    }
+}
+
+/// `text` with `body` between the markers `<!-- NAME:begin -->` and `<!-- NAME:end -->`; `None`
+/// when they are not there.
+pub fn fill(text: &str, name: &str, body: &str) -> Option<String> {
+    let (begin, end) = (
+        format!("<!-- {name}:begin -->"),
+        format!("<!-- {name}:end -->"),
+    );
+    let (before, rest) = text.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}\n{body}{end}{after}"))
+}

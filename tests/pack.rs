@@ -1,0 +1,364 @@
+//! The pack: every generated file is what the `.sql` files give, and is valid where it is imported.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a test's panic is its report"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dsplug::engine::Engine;
+use dsplug::pack::{Query, conf, elastic, fleet, header, markdown};
+use dsplug::table::TABLES;
+use rusqlite::Connection;
+use serde_json::Value;
+
+fn top() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn queries_in(directory: &str) -> Vec<Query> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(top().join(directory))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| {
+            assert_eq!(path.extension().unwrap(), "sql", "{path:?}");
+            let name = path.file_stem().unwrap().to_str().unwrap();
+            header::parse(name, &fs::read_to_string(path).unwrap()).unwrap()
+        })
+        .collect()
+}
+
+/// Scheduled queries.
+fn queries() -> Vec<Query> {
+    queries_in("packs/queries")
+}
+
+/// Queries of the investigation, run by hand.
+fn investigation() -> Vec<Query> {
+    queries_in("packs/investigation")
+}
+
+/// Compares a generated file, or renews it when `DSPLUG_BLESS` is set.
+#[track_caller]
+fn check(path: &str, expected: &str) {
+    let file = top().join(path);
+    if std::env::var_os("DSPLUG_BLESS").is_some() {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, expected).unwrap();
+        return;
+    }
+    let found = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        found == expected,
+        "{path} is not what its sources give; renew it: DSPLUG_BLESS=1 cargo test --test pack"
+    );
+}
+
+#[test]
+fn generated_files_are_current() {
+    let queries = queries();
+    check("packs/dsplug.conf", &conf::write(&queries));
+    check("packs/fleet/dsplug.reports.yml", &fleet::reports(&queries));
+    check("packs/fleet/dsplug.policies.yml", &fleet::policies(&queries));
+    check(
+        "packs/fleet/dsplug-investigation.reports.yml",
+        &fleet::reports(&investigation()),
+    );
+    check("packs/elastic/dsplug.pack.conf", &elastic::pack(&queries));
+    check("packs/elastic/dsplug.api.json", &elastic::api_pack(&queries));
+    check("packs/elastic/dsplug.rules.ndjson", &elastic::rules(&queries));
+}
+
+#[test]
+fn readme_is_current() {
+    let Ok(readme) = fs::read_to_string(top().join("README.md")) else {
+        println!("skipped: readme_is_current: there is no README.md");
+        return;
+    };
+    let filled = [("queries", queries()), ("investigation", investigation())]
+        .into_iter()
+        .fold(readme, |text, (name, queries)| {
+            markdown::fill(&text, name, &markdown::queries(&queries)).unwrap_or(text)
+        });
+    check("README.md", &filled);
+}
+
+/// Column names of tables of osquery, from the committed list.
+fn core_tables() -> BTreeMap<String, Vec<String>> {
+    let list = fs::read_to_string(top().join("tests/data/osquery-tables.txt")).unwrap();
+    list.lines()
+        .filter(|l| !l.starts_with('#'))
+        .map(|line| {
+            let (table, columns) = line.split_once(": ").unwrap();
+            let columns = columns.split(' ').map(str::to_owned).collect();
+            (table.to_owned(), columns)
+        })
+        .collect()
+}
+
+/// A database with our tables and those of osquery's that a query says it needs.
+fn database(needed: &[String]) -> Connection {
+    let core = core_tables();
+    let database = Connection::open_in_memory().unwrap();
+    let create = |name: &str, columns: Vec<String>| {
+        let columns: Vec<String> = columns.iter().map(|c| format!("\"{c}\"")).collect();
+        let sql = format!("CREATE TABLE \"{name}\" ({})", columns.join(", "));
+        database.execute_batch(&sql).unwrap();
+    };
+    for table in TABLES {
+        let headings = table.headings();
+        create(
+            table.name(),
+            headings.iter().map(|h| h.name.to_owned()).collect(),
+        );
+    }
+    for table in needed {
+        let columns = core.get(table).unwrap_or_else(|| {
+            panic!("{table} is not in tests/data/osquery-tables.txt; add its columns")
+        });
+        create(table, columns.clone());
+    }
+    database
+}
+
+#[test]
+fn every_query_is_valid_against_the_tables_that_it_names() {
+    for query in queries().iter().chain(&investigation()) {
+        let database = database(&query.tables);
+        let statement = database
+            .prepare(&query.sql)
+            .unwrap_or_else(|e| panic!("{}: {e}", query.name));
+        assert!(statement.readonly(), "{}", query.name);
+        let columns: BTreeSet<&str> = statement.column_names().into_iter().collect();
+        assert_eq!(columns.len(), statement.column_count(), "{}: a column twice", query.name);
+        for (field, column) in &query.ecs {
+            assert!(columns.contains(column.as_str()), "{}: {field}={column}", query.name);
+        }
+        for table in &query.tables {
+            assert!(query.sql.contains(table.as_str()), "{}: {table} is not used", query.name);
+        }
+        // Explicit columns: a new column of a table must not change what is logged.
+        assert!(!query.sql.contains('*') || query.sql.contains("count(*)"), "{}", query.name);
+        assert!(!query.sql.contains("SELECT *"), "{}", query.name);
+    }
+}
+
+#[test]
+fn a_misspelt_column_would_be_found() {
+    let database = database(&["file_events".to_owned()]);
+    assert!(database.prepare("SELECT target_paht FROM file_events").is_err());
+}
+
+#[test]
+fn queries_over_our_tables_alone_run_on_the_embedded_engine() {
+    let engine = Engine::new().unwrap();
+    for query in queries().iter().chain(&investigation()) {
+        let foreign = engine.names_foreign_table(&query.sql);
+        if query.tables.is_empty() {
+            engine.check(&query.sql).unwrap_or_else(|e| panic!("{}: {e}", query.name));
+            assert_eq!(foreign, None);
+        } else {
+            let foreign = foreign.unwrap_or_else(|| panic!("{}", query.name));
+            assert!(query.tables.contains(&foreign), "{}: {foreign}", query.name);
+        }
+    }
+}
+
+#[test]
+fn names_and_logging_are_those_that_users_rely_on() {
+    let queries = queries();
+    let shape = |name: &str| {
+        let query = queries.iter().find(|q| q.name == name).unwrap();
+        (query.interval, query.snapshot, query.removed)
+    };
+    assert_eq!(shape("presence"), (300, false, true));
+    assert_eq!(shape("modified"), (300, false, false));
+    assert_eq!(shape("folder_changed"), (300, false, false));
+    assert_eq!(shape("inventory"), (86_400, true, false));
+}
+
+#[test]
+fn detections_leave_accepted_bundles_out_and_the_inventory_keeps_them() {
+    for query in queries() {
+        let reads_bundles = query.sql.contains("FROM dsplug_bundles");
+        let asks_only_whether = query.sql.contains("count(*) FROM dsplug_bundles");
+        if query.name == "inventory" {
+            assert!(!query.sql.contains("WHERE"));
+        } else if reads_bundles && !asks_only_whether {
+            assert!(query.sql.contains("exception = ''"), "{}", query.name);
+        }
+    }
+}
+
+/// Numbers that change while a Mac is quiet.
+#[test]
+fn no_differential_has_a_volatile_column() {
+    for query in queries().iter().filter(|q| !q.snapshot) {
+        if query.tables.iter().any(|t| t.ends_with("_events")) {
+            // Lines of events are never compared with one another.
+            continue;
+        }
+        let database = database(&query.tables);
+        for column in database.prepare(&query.sql).unwrap().column_names() {
+            let volatile = ["pid", "atime", "start_time", "bytes", "files", "last_scan", "error"];
+            let excused = (query.name.as_str(), column) == ("exceptions_changed", "error");
+            assert!(!volatile.contains(&column) || excused, "{}: {column}", query.name);
+        }
+    }
+}
+
+#[test]
+fn the_pack_is_what_osquery_takes() {
+    let text = fs::read_to_string(top().join("packs/dsplug.conf")).unwrap();
+    let pack: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(pack["platform"], "darwin");
+    assert!(pack["file_paths"]["dsplug"].as_array().unwrap().len() > 1);
+    let known = [
+        "query", "interval", "platform", "snapshot", "removed", "denylist", "description", "value",
+    ];
+    for (name, query) in pack["queries"].as_object().unwrap() {
+        let keys: Vec<&str> = query.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(keys, known, "{name}");
+        assert_eq!(query["platform"], "darwin");
+        assert_eq!(query["denylist"], false);
+        let sql = query["query"].as_str().unwrap();
+        assert!(!sql.contains("--") && !sql.contains('\n') && !sql.contains("  "), "{name}");
+        let interval = query["interval"].as_u64().unwrap();
+        assert!((1..=604_800).contains(&interval), "{name}");
+    }
+    let scheduled = conf::read("dsplug", &text).unwrap();
+    assert_eq!(scheduled.len(), queries().len());
+    for query in queries() {
+        let name = format!("pack_dsplug_{}", query.name);
+        let read = scheduled.iter().find(|s| s.name == name).unwrap();
+        assert_eq!(
+            (&read.sql, read.interval, read.snapshot, read.removed),
+            (&query.sql, u64::from(query.interval), query.snapshot, query.removed)
+        );
+    }
+}
+
+#[test]
+fn a_pack_that_osquery_would_not_take_is_refused() {
+    for (text, why) in [
+        ("{", "no JSON"),
+        ("// x\n{\"queries\": {}}", "no JSON"),
+        ("[]", "no object `queries`"),
+        (r#"{"queries": {"a": {"interval": 1}}}"#, "no `query`"),
+        (r#"{"queries": {"a": {"query": "SELECT 1", "interval": 0}}}"#, "from 1 to 604800"),
+        (r#"{"queries": {"a": {"query": "SELECT 1", "interval": "x"}}}"#, "no number"),
+        (r#"{"queries": {"a": {"query": "SELECT 1", "removed": 7}}}"#, "neither true nor false"),
+        (r#"{"queries": {"aepoch": {"query": "SELECT 1"}}}"#, "for itself"),
+    ] {
+        let error = conf::read("p", text).unwrap_err().to_string();
+        assert!(error.contains(why), "{text}: {error}");
+    }
+    let defaults = conf::read("p", r#"{"queries": {"a": {"query": "SELECT 1"}}}"#).unwrap();
+    let one = &defaults[0];
+    assert_eq!((one.interval, one.snapshot, one.removed), (3600, false, true));
+}
+
+/// A list in YAML whose values are JSON: each item's keys with their values.
+fn items(path: &Path) -> Vec<Vec<(String, Value)>> {
+    let mut items: Vec<Vec<(String, Value)>> = Vec::new();
+    for line in fs::read_to_string(path).unwrap().lines() {
+        if line.starts_with('#') {
+            continue;
+        }
+        let rest = match line.strip_prefix("- ") {
+            Some(rest) => {
+                items.push(Vec::new());
+                rest
+            }
+            None => line.strip_prefix("  ").unwrap(),
+        };
+        let (key, value) = rest.split_once(": ").unwrap();
+        let value = serde_json::from_str(value).unwrap();
+        items.last_mut().unwrap().push((key.to_owned(), value));
+    }
+    items
+}
+
+/// Fleet's rules, from its documentation of YAML files.
+#[test]
+fn fleet_takes_the_reports_and_policies() {
+    let mut names = BTreeSet::new();
+    for (file, known) in [
+        (
+            "dsplug.reports.yml",
+            "name description query interval platform min_osquery_version observer_can_run automations_enabled logging discard_data",
+        ),
+        (
+            "dsplug-investigation.reports.yml",
+            "name description query interval platform min_osquery_version observer_can_run automations_enabled logging discard_data",
+        ),
+        (
+            "dsplug.policies.yml",
+            "name description resolution query platform critical",
+        ),
+    ] {
+        let known: Vec<&str> = known.split(' ').collect();
+        let path = top().join("packs/fleet").join(file);
+        assert!(!fs::read_to_string(&path).unwrap().contains('$'), "{file}");
+        for item in items(&path) {
+            let keys: Vec<&str> = item.iter().map(|(k, _)| k.as_str()).collect();
+            assert_eq!(keys, known, "{file}");
+            let item: BTreeMap<String, Value> = item.into_iter().collect();
+            let name = item["name"].as_str().unwrap();
+            assert!(name.is_ascii() && !name.is_empty());
+            assert!(names.insert((file.contains("policies"), name.to_owned())), "{name} twice");
+            assert_eq!(item["platform"], "darwin");
+            assert!(!item["query"].as_str().unwrap().is_empty());
+            if let Some(logging) = item.get("logging") {
+                let words = ["snapshot", "differential", "differential_ignore_removals"];
+                assert!(words.contains(&logging.as_str().unwrap()));
+            }
+        }
+    }
+}
+
+#[test]
+fn policies_are_valid_queries() {
+    for item in items(&top().join("packs/fleet/dsplug.policies.yml")) {
+        let item: BTreeMap<String, Value> = item.into_iter().collect();
+        let sql = item["query"].as_str().unwrap();
+        let database = database(&["osquery_registry".to_owned()]);
+        let mut statement = database.prepare(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
+        // Nothing stands in these tables: all policies but the registration hold.
+        let passes = statement.exists([]).unwrap();
+        assert_eq!(passes, !sql.contains("osquery_registry"), "{sql}");
+    }
+}
+
+#[test]
+fn elastic_takes_the_pack_and_the_rules() {
+    let read = |name: &str| fs::read_to_string(top().join("packs/elastic").join(name)).unwrap();
+    let pack: Value = serde_json::from_str(&read("dsplug.pack.conf")).unwrap();
+    let api: Value = serde_json::from_str(&read("dsplug.api.json")).unwrap();
+    for (name, query) in pack["queries"].as_object().unwrap() {
+        assert!(query["snapshot"].is_boolean(), "{name}");
+        assert_eq!(api["queries"][name]["query"], query["query"]);
+    }
+    let mut ids = BTreeSet::new();
+    let rules = read("dsplug.rules.ndjson");
+    for line in rules.lines() {
+        let rule: Value = serde_json::from_str(line).unwrap();
+        assert!(ids.insert(rule["rule_id"].as_str().unwrap().to_owned()));
+        assert_eq!(rule["index"][0], "logs-osquery_manager.result*");
+        assert_eq!((&rule["interval"], &rule["from"]), (&"5m".into(), &"now-9m".into()));
+        assert_eq!(rule["max_signals"], 100);
+        assert_eq!(rule["threat"][0]["tactic"]["id"], "TA0003");
+        assert_eq!(rule["threat"][0]["technique"][0]["id"], "T1547");
+    }
+    assert_eq!(ids.len(), queries().iter().filter(|q| !q.snapshot).count());
+}
