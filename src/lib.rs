@@ -23,6 +23,7 @@ pub mod digest;
 pub mod doctor;
 pub mod engine;
 pub mod evidence;
+pub mod exceptions;
 pub mod extension;
 pub mod folders;
 pub mod launch;

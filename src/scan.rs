@@ -6,6 +6,7 @@ use std::time::{Instant, SystemTime};
 use crate::bundle::Bundle;
 use crate::codesign::Roots;
 use crate::evidence::{self, Entry, Evidence, Reader, Trouble};
+use crate::exceptions::Exceptions;
 use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError};
 use crate::limits::{Budget, Limits};
 use crate::load;
@@ -64,6 +65,8 @@ pub struct Snapshot {
     pub folders: Vec<Folder>,
     /// The candidates, in order of path.
     pub bundles: Vec<Arc<Bundle>>,
+    /// The exceptions, as they were at the time.
+    pub exceptions: Exceptions,
     /// What is told of the program itself.
     pub status: Status,
 }
@@ -148,13 +151,19 @@ impl Scanner {
         }
         let verdicts = load::judge(&found);
         let (files_read, files_skipped) = (reader.files, skipped(&found));
+        let exceptions = Exceptions::read(&self.root, last_scan);
         let bundles = found.into_iter().zip(verdicts);
         let bundles: Vec<_> = bundles
-            .map(|(evidence, load)| Arc::new(Bundle::judge(evidence, load)))
+            .map(|(evidence, load)| {
+                let mut bundle = Bundle::judge(evidence, load);
+                bundle.exception = exceptions.accept(&bundle);
+                Arc::new(bundle)
+            })
             .collect();
         let mut snapshot = Snapshot {
             folders: all_folders,
             bundles,
+            exceptions,
             status: Status::default(),
         };
         self.scans = self.scans.saturating_add(1);
@@ -170,9 +179,9 @@ impl Scanner {
             files_read,
             files_reused: 0,
             files_skipped,
-            exceptions_path: String::new(),
-            exceptions_state: "none",
-            exceptions: 0,
+            exceptions_path: snapshot.exceptions.path(),
+            exceptions_state: snapshot.exceptions.state(),
+            exceptions: u64::try_from(snapshot.exceptions.active()).unwrap_or(u64::MAX),
             limits: limits_met(&snapshot),
             error: self.error.clone(),
         };

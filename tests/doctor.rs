@@ -21,7 +21,7 @@ const FLAGS: &str = "var/osquery/osquery.flags";
 const LOAD: &str = "var/osquery/extensions.load";
 const SOCKET: &str = "var/osquery/osquery.em";
 const FOLDER: &str = "Library/DirectoryServices/PlugIns";
-const EXCEPTIONS: &str = "Library/Preferences/com.dsplug.plist";
+const EXCEPTIONS: &str = "Library/Application Support/dsplug/exceptions.plist";
 
 /// An osqueryd with these extensions, or one that gives no answer.
 struct Answers(Result<Vec<&'static str>, &'static str>);
@@ -52,7 +52,7 @@ impl Mac {
             "var/osquery/packs",
             "var/osquery/osquery.conf.d",
             FOLDER,
-            "Library/Preferences",
+            "Library/Application Support/dsplug",
         ] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
@@ -207,7 +207,7 @@ fn owners_and_groups() {
     finds_wrong("dsplug.ext: belongs to uid 501", give(BINARY, 501, 0));
     finds_wrong("/opt: belongs to uid 501", give("opt", 501, 80));
     finds_wrong(
-        "com.dsplug.plist: belongs to uid 501",
+        "exceptions.plist: belongs to uid 501",
         give(EXCEPTIONS, 501, 20),
     );
     finds_wrong("/opt/dsplug/bin: writable by group 80 (mode 0775)", |mac| {
@@ -352,10 +352,10 @@ fn not_registered_or_no_answer() {
 
 #[test]
 fn exceptions_malformed_or_writable() {
-    finds_wrong("com.dsplug.plist: not a property list", |mac| {
+    finds_wrong("exceptions.plist: not a property list", |mac| {
         mac.write(EXCEPTIONS, "<plist><dict>")
     });
-    finds_wrong("com.dsplug.plist: writable by everyone", |mac| {
+    finds_wrong("exceptions.plist: writable by everyone", |mac| {
         mac.mode(EXCEPTIONS, 0o646)
     });
 }

@@ -69,14 +69,23 @@ fn generated_files_are_current() {
     let queries = queries();
     check("packs/dsplug.conf", &conf::write(&queries));
     check("packs/fleet/dsplug.reports.yml", &fleet::reports(&queries));
-    check("packs/fleet/dsplug.policies.yml", &fleet::policies(&queries));
+    check(
+        "packs/fleet/dsplug.policies.yml",
+        &fleet::policies(&queries),
+    );
     check(
         "packs/fleet/dsplug-investigation.reports.yml",
         &fleet::reports(&investigation()),
     );
     check("packs/elastic/dsplug.pack.conf", &elastic::pack(&queries));
-    check("packs/elastic/dsplug.api.json", &elastic::api_pack(&queries));
-    check("packs/elastic/dsplug.rules.ndjson", &elastic::rules(&queries));
+    check(
+        "packs/elastic/dsplug.api.json",
+        &elastic::api_pack(&queries),
+    );
+    check(
+        "packs/elastic/dsplug.rules.ndjson",
+        &elastic::rules(&queries),
+    );
 }
 
 #[test]
@@ -139,16 +148,33 @@ fn every_query_is_valid_against_the_tables_that_it_names() {
             .prepare(&query.sql)
             .unwrap_or_else(|e| panic!("{}: {e}", query.name));
         assert!(statement.readonly(), "{}", query.name);
-        let columns: BTreeSet<&str> = statement.column_names().into_iter().collect();
-        assert_eq!(columns.len(), statement.column_count(), "{}: a column twice", query.name);
+        let columns: BTreeSet<&str> = statement.column_names().collect();
+        assert_eq!(
+            columns.len(),
+            statement.column_count(),
+            "{}: a column twice",
+            query.name
+        );
         for (field, column) in &query.ecs {
-            assert!(columns.contains(column.as_str()), "{}: {field}={column}", query.name);
+            assert!(
+                columns.contains(column.as_str()),
+                "{}: {field}={column}",
+                query.name
+            );
         }
         for table in &query.tables {
-            assert!(query.sql.contains(table.as_str()), "{}: {table} is not used", query.name);
+            assert!(
+                query.sql.contains(table.as_str()),
+                "{}: {table} is not used",
+                query.name
+            );
         }
         // Explicit columns: a new column of a table must not change what is logged.
-        assert!(!query.sql.contains('*') || query.sql.contains("count(*)"), "{}", query.name);
+        assert!(
+            !query.sql.contains('*') || query.sql.contains("count(*)"),
+            "{}",
+            query.name
+        );
         assert!(!query.sql.contains("SELECT *"), "{}", query.name);
     }
 }
@@ -156,7 +182,11 @@ fn every_query_is_valid_against_the_tables_that_it_names() {
 #[test]
 fn a_misspelt_column_would_be_found() {
     let database = database(&["file_events".to_owned()]);
-    assert!(database.prepare("SELECT target_paht FROM file_events").is_err());
+    assert!(
+        database
+            .prepare("SELECT target_paht FROM file_events")
+            .is_err()
+    );
 }
 
 #[test]
@@ -165,7 +195,9 @@ fn queries_over_our_tables_alone_run_on_the_embedded_engine() {
     for query in queries().iter().chain(&investigation()) {
         let foreign = engine.names_foreign_table(&query.sql);
         if query.tables.is_empty() {
-            engine.check(&query.sql).unwrap_or_else(|e| panic!("{}: {e}", query.name));
+            engine
+                .check(&query.sql)
+                .unwrap_or_else(|e| panic!("{}: {e}", query.name));
             assert_eq!(foreign, None);
         } else {
             let foreign = foreign.unwrap_or_else(|| panic!("{}", query.name));
@@ -210,9 +242,21 @@ fn no_differential_has_a_volatile_column() {
         }
         let database = database(&query.tables);
         for column in database.prepare(&query.sql).unwrap().column_names() {
-            let volatile = ["pid", "atime", "start_time", "bytes", "files", "last_scan", "error"];
+            let volatile = [
+                "pid",
+                "atime",
+                "start_time",
+                "bytes",
+                "files",
+                "last_scan",
+                "error",
+            ];
             let excused = (query.name.as_str(), column) == ("exceptions_changed", "error");
-            assert!(!volatile.contains(&column) || excused, "{}: {column}", query.name);
+            assert!(
+                !volatile.contains(&column) || excused,
+                "{}: {column}",
+                query.name
+            );
         }
     }
 }
@@ -224,15 +268,30 @@ fn the_pack_is_what_osquery_takes() {
     assert_eq!(pack["platform"], "darwin");
     assert!(pack["file_paths"]["dsplug"].as_array().unwrap().len() > 1);
     let known = [
-        "query", "interval", "platform", "snapshot", "removed", "denylist", "description", "value",
+        "query",
+        "interval",
+        "platform",
+        "snapshot",
+        "removed",
+        "denylist",
+        "description",
+        "value",
     ];
     for (name, query) in pack["queries"].as_object().unwrap() {
-        let keys: Vec<&str> = query.as_object().unwrap().keys().map(String::as_str).collect();
+        let keys: Vec<&str> = query
+            .as_object()
+            .unwrap()
+            .keys()
+            .map(String::as_str)
+            .collect();
         assert_eq!(keys, known, "{name}");
         assert_eq!(query["platform"], "darwin");
         assert_eq!(query["denylist"], false);
         let sql = query["query"].as_str().unwrap();
-        assert!(!sql.contains("--") && !sql.contains('\n') && !sql.contains("  "), "{name}");
+        assert!(
+            !sql.contains("--") && !sql.contains('\n') && !sql.contains("  "),
+            "{name}"
+        );
         let interval = query["interval"].as_u64().unwrap();
         assert!((1..=604_800).contains(&interval), "{name}");
     }
@@ -243,7 +302,12 @@ fn the_pack_is_what_osquery_takes() {
         let read = scheduled.iter().find(|s| s.name == name).unwrap();
         assert_eq!(
             (&read.sql, read.interval, read.snapshot, read.removed),
-            (&query.sql, u64::from(query.interval), query.snapshot, query.removed)
+            (
+                &query.sql,
+                u64::from(query.interval),
+                query.snapshot,
+                query.removed
+            )
         );
     }
 }
@@ -255,17 +319,32 @@ fn a_pack_that_osquery_would_not_take_is_refused() {
         ("// x\n{\"queries\": {}}", "no JSON"),
         ("[]", "no object `queries`"),
         (r#"{"queries": {"a": {"interval": 1}}}"#, "no `query`"),
-        (r#"{"queries": {"a": {"query": "SELECT 1", "interval": 0}}}"#, "from 1 to 604800"),
-        (r#"{"queries": {"a": {"query": "SELECT 1", "interval": "x"}}}"#, "no number"),
-        (r#"{"queries": {"a": {"query": "SELECT 1", "removed": 7}}}"#, "neither true nor false"),
-        (r#"{"queries": {"aepoch": {"query": "SELECT 1"}}}"#, "for itself"),
+        (
+            r#"{"queries": {"a": {"query": "SELECT 1", "interval": 0}}}"#,
+            "from 1 to 604800",
+        ),
+        (
+            r#"{"queries": {"a": {"query": "SELECT 1", "interval": "x"}}}"#,
+            "no number",
+        ),
+        (
+            r#"{"queries": {"a": {"query": "SELECT 1", "removed": 7}}}"#,
+            "neither true nor false",
+        ),
+        (
+            r#"{"queries": {"aepoch": {"query": "SELECT 1"}}}"#,
+            "for itself",
+        ),
     ] {
         let error = conf::read("p", text).unwrap_err().to_string();
         assert!(error.contains(why), "{text}: {error}");
     }
     let defaults = conf::read("p", r#"{"queries": {"a": {"query": "SELECT 1"}}}"#).unwrap();
     let one = &defaults[0];
-    assert_eq!((one.interval, one.snapshot, one.removed), (3600, false, true));
+    assert_eq!(
+        (one.interval, one.snapshot, one.removed),
+        (3600, false, true)
+    );
 }
 
 /// A list in YAML whose values are JSON: each item's keys with their values.
@@ -316,7 +395,10 @@ fn fleet_takes_the_reports_and_policies() {
             let item: BTreeMap<String, Value> = item.into_iter().collect();
             let name = item["name"].as_str().unwrap();
             assert!(name.is_ascii() && !name.is_empty());
-            assert!(names.insert((file.contains("policies"), name.to_owned())), "{name} twice");
+            assert!(
+                names.insert((file.contains("policies"), name.to_owned())),
+                "{name} twice"
+            );
             assert_eq!(item["platform"], "darwin");
             assert!(!item["query"].as_str().unwrap().is_empty());
             if let Some(logging) = item.get("logging") {
@@ -333,7 +415,9 @@ fn policies_are_valid_queries() {
         let item: BTreeMap<String, Value> = item.into_iter().collect();
         let sql = item["query"].as_str().unwrap();
         let database = database(&["osquery_registry".to_owned()]);
-        let mut statement = database.prepare(sql).unwrap_or_else(|e| panic!("{sql}: {e}"));
+        let mut statement = database
+            .prepare(sql)
+            .unwrap_or_else(|e| panic!("{sql}: {e}"));
         // Nothing stands in these tables: all policies but the registration hold.
         let passes = statement.exists([]).unwrap();
         assert_eq!(passes, !sql.contains("osquery_registry"), "{sql}");
@@ -355,7 +439,10 @@ fn elastic_takes_the_pack_and_the_rules() {
         let rule: Value = serde_json::from_str(line).unwrap();
         assert!(ids.insert(rule["rule_id"].as_str().unwrap().to_owned()));
         assert_eq!(rule["index"][0], "logs-osquery_manager.result*");
-        assert_eq!((&rule["interval"], &rule["from"]), (&"5m".into(), &"now-9m".into()));
+        assert_eq!(
+            (&rule["interval"], &rule["from"]),
+            (&"5m".into(), &"now-9m".into())
+        );
         assert_eq!(rule["max_signals"], 100);
         assert_eq!(rule["threat"][0]["tactic"]["id"], "TA0003");
         assert_eq!(rule["threat"][0]["technique"][0]["id"], "T1547");

@@ -2,15 +2,10 @@
 
 use super::finding::Finding;
 use super::{Host, disk, place};
+use crate::exceptions::SOURCES;
 use crate::folders::{self, FOLDERS, FolderError};
 use crate::limits::Limits;
 use crate::property_list::{self, Bounds};
-
-/// The exceptions that MDM delivers, which come first, and the host's own.
-const EXCEPTIONS: [&str; 2] = [
-    "/Library/Managed Preferences/com.dsplug.plist",
-    "/Library/Preferences/com.dsplug.plist",
-];
 
 /// A folder that is there and cannot be listed makes every query on bundles fail.
 pub fn check_folders(host: &Host<'_>, findings: &mut Vec<Finding>) {
@@ -32,7 +27,7 @@ pub fn check_folders(host: &Host<'_>, findings: &mut Vec<Finding>) {
 
 /// A file of exceptions that others can write, or that cannot be read, excepts nothing.
 pub fn check_exceptions(host: &Host<'_>, findings: &mut Vec<Finding>) {
-    for path in EXCEPTIONS {
+    for path in SOURCES {
         let bytes = match disk::read(host.root, path) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => continue,

@@ -38,10 +38,7 @@ pub struct Scheduled {
 
 /// The pack in osquery's format.
 pub fn write(queries: &[Query]) -> String {
-    let entries: Map<String, Value> = queries
-        .iter()
-        .map(|q| (q.name.clone(), entry(q)))
-        .collect();
+    let entries: Map<String, Value> = queries.iter().map(|q| (q.name.clone(), entry(q))).collect();
     let pack = json!({
         "platform": "darwin",
         "queries": entries,

@@ -60,7 +60,7 @@ fn rule(query: &Query) -> Value {
         "index": [INDEX],
         // Older versions name the query in action_id, newer ones in pack_id and schedule_id.
         "query": format!(
-            "event.module : \"osquery_manager\" and (action_id : {scheduled}* or (pack_id : *{}* and schedule_id : *{name}))",
+            "(action_id : {scheduled}* or (pack_id : *{}* and schedule_id : *{name}))",
             conf::NAME
         ),
         "severity": query.severity.as_str(),

@@ -70,12 +70,18 @@ pub fn parse(name: &str, text: &str) -> Result<Query, PackError> {
         return Err(fail(format!("the header's `{key}` is not known")));
     }
     if query.policy.is_empty() != query.resolution.is_empty() {
-        return Err(fail("a policy needs a resolution, and the other way round".into()));
+        return Err(fail(
+            "a policy needs a resolution, and the other way round".into(),
+        ));
     }
     if query.snapshot && query.removed {
         return Err(fail("a snapshot has no removed rows".into()));
     }
-    if let Some(number) = query.mitre.iter().find(|m| !MITRE.iter().any(|(n, _)| n == *m)) {
+    if let Some(number) = query
+        .mitre
+        .iter()
+        .find(|m| !MITRE.iter().any(|(n, _)| n == *m))
+    {
         return Err(fail(bad("mitre", number)));
     }
     Ok(query)
@@ -167,9 +173,21 @@ mod tests {
             ("T1547", "T9999", "valid mitre"),
             ("snapshot: no", "snapshot: maybe", "neither yes nor no"),
             ("snapshot: no", "snapshot: yes", "no removed rows"),
-            ("-- tables: none", "-- tables: none\n-- tables: none", "given twice"),
-            ("-- tables: none", "-- tables: none\n-- tabels: none", "not known"),
-            ("-- flags: none", "-- flags: none\n-- policy: p", "needs a resolution"),
+            (
+                "-- tables: none",
+                "-- tables: none\n-- tables: none",
+                "given twice",
+            ),
+            (
+                "-- tables: none",
+                "-- tables: none\n-- tabels: none",
+                "not known",
+            ),
+            (
+                "-- flags: none",
+                "-- flags: none\n-- policy: p",
+                "needs a resolution",
+            ),
             ("FROM t;", "FROM t; -- x", "comment"),
             ("FROM t;", "FROM t\n-- x\n;", "comment"),
             ("FROM t;", "FROM $t;", "a $"),
@@ -178,7 +196,10 @@ mod tests {
             let text = GOOD.replace(old, new);
             assert_ne!(text, GOOD);
             let error = parse("one", &text).unwrap_err().to_string();
-            assert!(error.starts_with("one.sql: ") && error.contains(why), "{error}");
+            assert!(
+                error.starts_with("one.sql: ") && error.contains(why),
+                "{error}"
+            );
         }
     }
 }

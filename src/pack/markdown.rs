@@ -6,7 +6,9 @@ use super::Query;
 
 /// A table with a line for each query.
 pub fn queries(queries: &[Query]) -> String {
-    let mut out = String::from("| query | shows | every | lines | severity | needs |\n|---|---|---|---|---|---|\n");
+    let mut out = String::from(
+        "| query | shows | every | lines | severity | needs |\n|---|---|---|---|---|---|\n",
+    );
     for query in queries {
         let lines = match (query.snapshot, query.removed) {
             (true, _) => "snapshot",

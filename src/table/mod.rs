@@ -3,11 +3,13 @@
 //! osquery's routes, the SQLite tables, `schema`, JSON and the README's table all iterate these.
 
 mod bundles;
+mod exceptions;
 mod files;
 mod folders;
 mod status;
 
 pub use bundles::BUNDLES;
+pub use exceptions::EXCEPTIONS;
 pub use files::FILES;
 pub use folders::FOLDERS;
 pub use status::STATUS;
@@ -200,7 +202,7 @@ impl<R: ?Sized> Table for TableOf<R> {
 }
 
 /// Every table.
-pub const TABLES: &[&dyn Table] = &[&BUNDLES, &FILES, &FOLDERS, &STATUS];
+pub const TABLES: &[&dyn Table] = &[&BUNDLES, &FILES, &FOLDERS, &STATUS, &EXCEPTIONS];
 
 /// The table of that name.
 pub fn by_name(name: &str) -> Option<&'static dyn Table> {

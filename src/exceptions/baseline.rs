@@ -1,0 +1,74 @@
+//! A baseline: exceptions that pin what is there now.
+
+use plist::{Dictionary, Value};
+
+use super::KEY;
+use crate::bundle::Bundle;
+use crate::codesign::SignatureState;
+use crate::scan::Snapshot;
+use crate::text::{escape, hex};
+
+/// A list of exceptions, and what could not be pinned.
+#[derive(Clone, Debug)]
+pub struct Baseline {
+    /// The property list, in XML.
+    pub plist: Vec<u8>,
+    /// One line for each bundle that is left out, and why.
+    pub left_out: Vec<String>,
+}
+
+/// Pins every bundle of a snapshot by path and digest, and by its cdhash, signer and team where
+/// the signature lends them.
+///
+/// # Errors
+/// When the property list cannot be written.
+pub fn write(snapshot: &Snapshot) -> Result<Baseline, plist::Error> {
+    let mut entries = Vec::new();
+    let mut left_out = Vec::new();
+    for bundle in &snapshot.bundles {
+        let path = escape(&bundle.evidence.candidate.path);
+        match pin(bundle, &path, entries.len().saturating_add(1)) {
+            Ok(entry) => entries.push(Value::Dictionary(entry)),
+            Err(why) => left_out.push(format!("{path} is not in the baseline: {why}")),
+        }
+    }
+    let list = Dictionary::from_iter([(KEY, Value::Array(entries))]);
+    let mut plist = Vec::new();
+    Value::Dictionary(list).to_writer_xml(&mut plist)?;
+    plist.push(b'\n');
+    Ok(Baseline { plist, left_out })
+}
+
+fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'static str> {
+    let outside = bundle.evidence.executable.as_ref();
+    if outside.is_some_and(|e| e.is_outside()) {
+        return Err("its main executable stands outside of it, where nothing would pin it");
+    }
+    let digest = bundle.digest.ok_or("it could not be read whole")?;
+    let signature = &bundle.signature;
+    let mut entry = Dictionary::new();
+    let mut put = |key: &str, text: String| {
+        if !text.is_empty() {
+            entry.insert(key.to_owned(), Value::String(text));
+        }
+    };
+    let name = path.rsplit('/').next().unwrap_or(path);
+    put("id", format!("baseline-{position} {name}"));
+    put("path", path.to_owned());
+    put("hash", hex(&digest));
+    if signature.state.holds() {
+        put(
+            "cdhash",
+            signature.cdhash.map_or_else(String::new, |c| hex(&c)),
+        );
+    }
+    if signature.state == SignatureState::Signed {
+        put("signer", signature.signer.clone());
+        put("team_identifier", signature.team_identifier.clone());
+    }
+    put(
+        "reason",
+        "stood here when the baseline was written".to_owned(),
+    );
+    Ok(entry)
+}

@@ -1,0 +1,181 @@
+//! One exception: what it asks of a bundle, and whether it asks for anything at all.
+
+use std::time::SystemTime;
+
+use plist::{Dictionary, Value};
+
+use crate::bundle::Bundle;
+use crate::codesign::SignatureState;
+use crate::text::{escape, hex};
+
+/// An entry of a list of exceptions. Empty text stands for what it does not ask for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exception {
+    /// Its name, which `dsplug_bundles` shows for what it accepts.
+    pub id: String,
+    /// The path of the bundle.
+    pub path: String,
+    /// `CFBundleIdentifier`, of a bundle whose signature verifies.
+    pub bundle_identifier: String,
+    /// The team identifier, of a bundle whose signature verifies.
+    pub team_identifier: String,
+    /// The cdhash, of a bundle whose signature verifies or is ad hoc.
+    pub cdhash: String,
+    /// The bundle digest.
+    pub hash: String,
+    /// The leaf certificate's common name, of a bundle whose signature verifies.
+    pub signer: String,
+    /// When it ends, in seconds of Unix time.
+    pub expires: Option<i64>,
+    /// Why it was made.
+    pub reason: String,
+    /// The file that it stands in.
+    pub source: String,
+    /// True when it can accept something: it is without error and not expired.
+    pub active: bool,
+    /// Why it excepts nothing.
+    pub error: String,
+}
+
+impl Exception {
+    /// Stands for a file that excepts nothing.
+    pub(super) fn refused(source: &str, error: String) -> Self {
+        Self {
+            source: source.to_owned(),
+            error,
+            ..Self::default()
+        }
+    }
+
+    /// Reads the entry at a position, counted from 1.
+    pub(super) fn read(source: &str, position: usize, value: &Value, now: i64) -> Self {
+        let mut entry = Self {
+            source: source.to_owned(),
+            ..Self::default()
+        };
+        let Value::Dictionary(keys) = value else {
+            entry.refuse(&format!("entry {position} is no dictionary"));
+            return entry;
+        };
+        if let Err(why) = entry.fill(keys) {
+            entry.refuse(&format!("entry {position}: {why}"));
+            return entry;
+        }
+        entry.active = entry.expires.is_none_or(|end| now < end);
+        entry
+    }
+
+    pub(super) fn refuse(&mut self, why: &str) {
+        self.error = why.to_owned();
+        self.active = false;
+    }
+
+    /// What it is called in a log: its file, and its identifier when it has one.
+    pub(super) fn name(&self) -> String {
+        match self.id.as_str() {
+            "" => self.source.clone(),
+            id => format!("{} [{}]", self.source, escape(id.as_bytes())),
+        }
+    }
+
+    /// A key that is not known may be one that would have narrowed the entry, so it ends it.
+    fn fill(&mut self, keys: &Dictionary) -> Result<(), String> {
+        for (key, value) in keys {
+            let place = match key.as_str() {
+                "id" => &mut self.id,
+                "path" => &mut self.path,
+                "bundle_identifier" => &mut self.bundle_identifier,
+                "team_identifier" => &mut self.team_identifier,
+                "cdhash" => &mut self.cdhash,
+                "hash" => &mut self.hash,
+                "signer" => &mut self.signer,
+                "reason" => &mut self.reason,
+                "expires" => {
+                    let Value::Date(date) = value else {
+                        return Err("its expires is no date".into());
+                    };
+                    self.expires = Some(seconds((*date).into()));
+                    continue;
+                }
+                _ => return Err(format!("its key {} is not known", escape(key.as_bytes()))),
+            };
+            let Value::String(text) = value else {
+                return Err(format!("its {key} is no text"));
+            };
+            // An empty text would ask for nothing where something was meant.
+            if text.is_empty() && key != "reason" {
+                return Err(format!("its {key} is empty"));
+            }
+            place.clone_from(text);
+        }
+        if self.id.is_empty() {
+            return Err("it has no id".into());
+        }
+        for (key, digits, length) in [
+            ("hash", &mut self.hash, 64),
+            ("cdhash", &mut self.cdhash, 40),
+        ] {
+            digits.make_ascii_lowercase();
+            let is_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
+            if !digits.is_empty() && (digits.len() != length || !is_hex) {
+                return Err(format!("its {key} is not {length} hexadecimal digits"));
+            }
+        }
+        if self.asked().iter().all(|asked| asked.is_empty()) {
+            return Err("it names no path, hash, cdhash, signer, team or bundle identifier".into());
+        }
+        Ok(())
+    }
+
+    fn asked(&self) -> [&str; 6] {
+        [
+            &self.path,
+            &self.bundle_identifier,
+            &self.team_identifier,
+            &self.cdhash,
+            &self.hash,
+            &self.signer,
+        ]
+    }
+
+    /// True when all that it asks for holds of a bundle.
+    ///
+    /// A bundle whose main executable stands outside of it is never accepted: nothing here pins
+    /// that file.
+    pub fn accepts(&self, bundle: &Bundle) -> bool {
+        let outside = bundle.evidence.executable.as_ref();
+        if !self.active || outside.is_some_and(|e| e.is_outside()) {
+            return false;
+        }
+        self.asked()
+            .into_iter()
+            .zip(found(bundle))
+            .all(|(asked, found)| asked.is_empty() || found.is_some_and(|found| found == asked))
+    }
+}
+
+/// What a bundle has to offer for each thing that can be asked; `None` where nothing vouches for it.
+fn found(bundle: &Bundle) -> [Option<String>; 6] {
+    let signature = &bundle.signature;
+    let verified = signature.state == SignatureState::Signed;
+    let info = bundle.evidence.info_plist.as_ref();
+    let info = info.and_then(|p| p.info.as_ref().ok());
+    let vouched = |text: &str| (verified && !text.is_empty()).then(|| text.to_owned());
+    let cdhash = signature.cdhash.filter(|_| signature.state.holds());
+    [
+        Some(escape(&bundle.evidence.candidate.path)),
+        info.and_then(|i| vouched(&i.identifier)),
+        vouched(&signature.team_identifier),
+        cdhash.map(|digits| hex(&digits)),
+        bundle.digest.map(|digits| hex(&digits)),
+        vouched(&signature.signer),
+    ]
+}
+
+fn seconds(time: SystemTime) -> i64 {
+    let whole = |d: std::time::Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => whole(after),
+        Err(before) => whole(before.duration()).saturating_neg(),
+    }
+}

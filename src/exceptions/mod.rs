@@ -1,0 +1,158 @@
+//! The exceptions: bundles that are known to be good, as those who run the Mac have written down.
+//!
+//! Whoever can write them can silence every detection. So a file counts only when root owns it
+//! and nobody else can write it, an entry only when it is understood to the last key, and an
+//! identity only when the signature that lends it verifies.
+
+pub mod baseline;
+mod entry;
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+
+use plist::Value;
+
+pub use entry::Exception;
+
+use crate::bundle::Bundle;
+use crate::meta::Kind;
+use crate::property_list::{self, Bounds};
+use crate::root::{ReadError, Root};
+
+/// Where MDM's managed preferences of the domain `com.dsplug` stand.
+pub const MANAGED: &str = "/Library/Managed Preferences/com.dsplug.plist";
+/// Where a host's own exceptions stand.
+pub const LOCAL: &str = "/Library/Application Support/dsplug/exceptions.plist";
+/// The key of the list of entries, in both.
+pub const KEY: &str = "Exceptions";
+/// Where exceptions are read; the first entry that accepts a bundle is named.
+pub const SOURCES: [&str; 2] = [MANAGED, LOCAL];
+
+/// The most that is read of one file, in bytes.
+const MOST_BYTES: u64 = 4 << 20;
+/// The owner that a file must have.
+const OWNER: u32 = 0;
+/// Permission bits that it must not have: writable by the group, writable by others.
+const WRITABLE: u32 = 0o022;
+
+/// What was read at all sources.
+#[derive(Clone, Debug, Default)]
+pub struct Exceptions {
+    /// The entries, in order; a file that excepts nothing stands here as one entry with an error.
+    pub entries: Vec<Exception>,
+    /// The sources that are there.
+    pub sources: Vec<&'static str>,
+}
+
+impl Exceptions {
+    /// Reads the exceptions of a disk. `now` is in seconds of Unix time: it decides what is expired.
+    pub fn read(root: &Root, now: i64) -> Self {
+        let mut exceptions = Self::default();
+        for source in SOURCES {
+            match read_source(root, source) {
+                Ok(None) => continue,
+                Ok(Some(entries)) => exceptions.take(source, &entries, now),
+                Err(error) => exceptions.entries.push(Exception::refused(source, error)),
+            }
+            exceptions.sources.push(source);
+        }
+        exceptions.refuse_repeated();
+        for entry in exceptions.entries.iter().filter(|e| !e.error.is_empty()) {
+            log::warn!("{}: it excepts nothing: {}", entry.name(), entry.error);
+        }
+        exceptions
+    }
+
+    /// The identifier of the first exception that accepts a bundle.
+    pub fn accept(&self, bundle: &Bundle) -> Option<String> {
+        let entry = self.entries.iter().find(|e| e.accepts(bundle))?;
+        Some(entry.id.clone())
+    }
+
+    /// Where they were read, for people; empty when there are none.
+    pub fn path(&self) -> String {
+        self.sources.join(";")
+    }
+
+    /// What became of them, in a word: `none`, `active`, `error`.
+    pub fn state(&self) -> &'static str {
+        if self.entries.iter().any(|e| !e.error.is_empty()) {
+            "error"
+        } else if self.sources.is_empty() {
+            "none"
+        } else {
+            "active"
+        }
+    }
+
+    /// How many entries are active.
+    pub fn active(&self) -> usize {
+        self.entries.iter().filter(|e| e.active).count()
+    }
+
+    fn take(&mut self, source: &'static str, entries: &[Value], now: i64) {
+        for (index, value) in entries.iter().enumerate() {
+            let position = index.saturating_add(1);
+            self.entries
+                .push(Exception::read(source, position, value, now));
+        }
+    }
+
+    /// Two entries of one identifier could not be told apart where it is logged.
+    fn refuse_repeated(&mut self) {
+        let mut seen = BTreeSet::new();
+        for entry in self.entries.iter_mut().filter(|e| e.error.is_empty()) {
+            if !seen.insert(entry.id.clone()) {
+                entry.refuse("its id is that of an entry before it");
+            }
+        }
+    }
+}
+
+/// The entries of one file; `None` when there is no file, or managed preferences without the key.
+fn read_source(root: &Root, source: &str) -> Result<Option<Vec<Value>>, String> {
+    let Some(bytes) = read_file(root, source)? else {
+        return Ok(None);
+    };
+    let value = property_list::parse(&bytes, &Bounds::STANDARD).map_err(|e| e.to_string())?;
+    let Value::Dictionary(mut keys) = value else {
+        return Err("its top is no dictionary".into());
+    };
+    match keys.remove(KEY) {
+        Some(Value::Array(entries)) => Ok(Some(entries)),
+        Some(_) => Err(format!("its {KEY} is no array")),
+        // A managed domain may hold other preferences.
+        None if source == MANAGED => Ok(None),
+        None => Err(format!("it has no array {KEY}")),
+    }
+}
+
+fn read_file(root: &Root, path: &str) -> Result<Option<Vec<u8>>, String> {
+    let say = |error: ReadError| error.to_string();
+    let found = match root.find_entry(path.as_bytes()) {
+        Ok(found) => found,
+        Err(error) if error.is_absent() => return Ok(None),
+        Err(error) => return Err(say(error)),
+    };
+    if found.meta.kind != Kind::File {
+        return Err("it is no regular file".into());
+    }
+    let file = found.open_file().map_err(say)?;
+    // Asked of the open file: what stands under the name may be swapped meanwhile.
+    if file.meta.uid != OWNER {
+        return Err(format!("it belongs to uid {}, not to root", file.meta.uid));
+    }
+    if file.meta.mode & WRITABLE != 0 {
+        let mode = file.meta.octal_mode();
+        return Err(format!("others than root can write it (mode {mode})"));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::from(file.fd)
+        .take(MOST_BYTES.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(|error| format!("it cannot be read: {error}"))?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > MOST_BYTES {
+        return Err(format!("it is larger than {MOST_BYTES} bytes"));
+    }
+    Ok(Some(bytes))
+}

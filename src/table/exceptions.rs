@@ -1,0 +1,64 @@
+//! `dsplug_exceptions`: one row per exception entry.
+
+use super::{TableOf, Value, number, text};
+use crate::exceptions::Exception;
+use crate::text::escape;
+
+/// The table `dsplug_exceptions`.
+pub const EXCEPTIONS: TableOf<Exception> = TableOf {
+    name: "dsplug_exceptions",
+    meaning: "One row per exception entry; a file of exceptions that is refused has a row with its error alone.",
+    columns: &[
+        text(
+            "id",
+            "Its name, which the column exception of dsplug_bundles shows.",
+            |e| shown(&e.id),
+        ),
+        text("path", "The path that it asks for; empty for any.", |e| {
+            shown(&e.path)
+        }),
+        text(
+            "bundle_identifier",
+            "The CFBundleIdentifier that it asks for, of a bundle whose signature verifies.",
+            |e| shown(&e.bundle_identifier),
+        ),
+        text(
+            "team_identifier",
+            "The team that it asks for, of a bundle whose signature verifies.",
+            |e| shown(&e.team_identifier),
+        ),
+        text(
+            "cdhash",
+            "The cdhash that it asks for, of a bundle whose signature verifies or is ad hoc.",
+            |e| shown(&e.cdhash),
+        ),
+        text("hash", "The bundle digest that it asks for.", |e| {
+            shown(&e.hash)
+        }),
+        text(
+            "signer",
+            "The leaf certificate's common name that it asks for, of a bundle whose signature verifies.",
+            |e| shown(&e.signer),
+        ),
+        number(
+            "expires",
+            "When it ends, in seconds; NULL when it does not.",
+            |e| e.expires.into(),
+        ),
+        text("reason", "Why it was made.", |e| shown(&e.reason)),
+        text("source", "The file that it stands in.", |e| {
+            shown(&e.source)
+        }),
+        number(
+            "active",
+            "1 when it is without error and not expired.",
+            |e| e.active.into(),
+        ),
+        text("error", "Why it excepts nothing.", |e| shown(&e.error)),
+    ],
+    each: |snapshot, sink| snapshot.exceptions.entries.iter().try_for_each(sink),
+};
+
+fn shown(text: &str) -> Value {
+    escape(text.as_bytes()).into()
+}
