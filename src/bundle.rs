@@ -42,6 +42,18 @@ impl Bundle {
         }
     }
 
+    /// The same bundle when nothing of it has changed: the judgement stands, but that of loading, which
+    /// depends on the other bundles.
+    pub fn still(&self, evidence: Evidence, load: LoadVerdict) -> Self {
+        Self {
+            evidence,
+            digest: self.digest,
+            signature: self.signature.clone(),
+            load,
+            exception: None,
+        }
+    }
+
     /// The entries, each with what the seal says of it and its verdict as code.
     pub fn entries(&self) -> impl Iterator<Item = (&Entry, Option<Sealed>, Option<&CodeVerdict>)> {
         let signature = &self.signature;

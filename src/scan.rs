@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime};
 
 use crate::bundle::Bundle;
 use crate::codesign::Roots;
-use crate::evidence::{self, Entry, Evidence, Reader, Trouble};
+use crate::evidence::{self, Entry, Evidence, Memory, ReadAt, Reader, Trouble};
 use crate::exceptions::Exceptions;
 use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError};
 use crate::limits::{Budget, Limits};
@@ -18,6 +18,7 @@ pub struct Scanner {
     root: Root,
     roots: Roots,
     limits: Limits,
+    memory: Option<Memory>,
     started: i64,
     scans: u64,
     error: String,
@@ -91,6 +92,7 @@ impl Scanner {
             root,
             roots: Roots::apple(),
             limits,
+            memory: None,
             started: now(),
             scans: 0,
             error: String::new(),
@@ -101,6 +103,13 @@ impl Scanner {
     #[must_use]
     pub fn with_roots(self, roots: Roots) -> Self {
         Self { roots, ..self }
+    }
+
+    /// The same, and what one scan read the next does not read again unless it changed.
+    #[must_use]
+    pub fn remembering(self) -> Self {
+        let memory = Some(Memory::default());
+        Self { memory, ..self }
     }
 
     /// The disk that is scanned.
@@ -117,7 +126,8 @@ impl Scanner {
             let most = round.min(self.limits.candidate_entries);
             for candidate in std::mem::take(&mut waiting) {
                 let most = most.min(budget.entries());
-                let evidence = evidence::survey(&self.root, candidate, most, budget);
+                let before = self.before(&candidate.path).map(|b| &b.evidence);
+                let evidence = evidence::survey(&self.root, candidate, most, before, budget);
                 if evidence.is_cut && round < self.limits.candidate_entries && !budget.is_late() {
                     waiting.push(evidence.candidate);
                 } else {
@@ -127,6 +137,11 @@ impl Scanner {
             }
         }
         surveyed
+    }
+
+    /// What an earlier scan found of a candidate.
+    fn before(&self, path: &[u8]) -> Option<&Arc<Bundle>> {
+        self.memory.as_ref()?.of(path, &ReadAt::now())
     }
 
     /// Scans once.
@@ -146,7 +161,12 @@ impl Scanner {
         // The smallest first: a huge bundle can only starve itself.
         let mut order: Vec<_> = found.iter_mut().collect();
         order.sort_by_key(|e| e.bytes());
+        let mut files_reused = 0_u64;
         for evidence in order {
+            if let Some(before) = self.before(&evidence.candidate.path) {
+                let reused = evidence::recall(evidence, &before.evidence);
+                files_reused = files_reused.saturating_add(reused);
+            }
             evidence::read_contents(evidence, &mut reader, &mut budget);
         }
         let verdicts = load::judge(&found);
@@ -155,11 +175,19 @@ impl Scanner {
         let bundles = found.into_iter().zip(verdicts);
         let bundles: Vec<_> = bundles
             .map(|(evidence, load)| {
-                let mut bundle = Bundle::judge(evidence, load);
+                let before = self.before(&evidence.candidate.path);
+                let before = before.filter(|_| evidence.is_unchanged);
+                let mut bundle = match before {
+                    Some(before) => before.still(evidence, load),
+                    None => Bundle::judge(evidence, load),
+                };
                 bundle.exception = exceptions.accept(&bundle);
                 Arc::new(bundle)
             })
             .collect();
+        if let Some(memory) = &mut self.memory {
+            memory.keep(&bundles);
+        }
         let mut snapshot = Snapshot {
             folders: all_folders,
             bundles,
@@ -177,7 +205,7 @@ impl Scanner {
             last_scan,
             last_scan_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             files_read,
-            files_reused: 0,
+            files_reused,
             files_skipped,
             exceptions_path: snapshot.exceptions.path(),
             exceptions_state: snapshot.exceptions.state(),

@@ -23,7 +23,7 @@ pub struct Service {
 impl Service {
     /// A service over a scanner.
     pub fn new(scanner: Scanner) -> Self {
-        let scanner = Mutex::new(scanner);
+        let scanner = Mutex::new(scanner.remembering());
         Self {
             scans: Shared::new(HOLDS, move || {
                 let mut scanner = scanner.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use sha1::Sha1;
@@ -33,7 +34,7 @@ pub enum Content {
         /// SHA-1 of it, for resource seals that know no better; only where the seal may need it.
         sha1: Option<Box<[u8; 20]>>,
         /// The Mach-O file's slices and signatures, when it is one.
-        code: Option<Box<CodeFacts>>,
+        code: Option<Arc<CodeFacts>>,
     },
 }
 
@@ -171,7 +172,7 @@ impl<'r> Reader<'r> {
             content: Content::Read {
                 sha256: sha256.finalize().into(),
                 sha1: sha1.map(|s| Box::new(s.finalize().into())),
-                code: code.map(|c| Box::new(c.finish())),
+                code: code.map(|c| Arc::new(c.finish())),
             },
             attributes: (!attributes.is_empty()).then_some(attributes),
             kept,

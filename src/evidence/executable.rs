@@ -124,7 +124,8 @@ pub fn read(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &mut Budge
     let Some(executable) = evidence.executable.as_mut().filter(|e| e.is_outside()) else {
         return;
     };
-    if executable.meta.kind != Kind::File {
+    // It may be known from an earlier scan.
+    if executable.meta.kind != Kind::File || executable.outside != Content::Unread {
         return;
     }
     let shown = escape(&executable.path);

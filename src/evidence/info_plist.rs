@@ -8,11 +8,12 @@
 use plist::{Dictionary, Value};
 
 use super::content::read_small;
+use super::memory::recall_plist;
 use super::{Evidence, Trouble};
 use crate::limits::Budget;
-use crate::meta::Kind;
+use crate::meta::{Kind, Meta};
 use crate::property_list::{self, Bounds};
-use crate::root::Root;
+use crate::root::{Found, ReadError, Root};
 
 /// The UUID of the module type that a DirectoryService plug-in registers a factory for.
 pub const MODULE_TYPE: &str = "697B5D6C-87A1-1226-89CA-000502C1C736";
@@ -26,6 +27,8 @@ pub struct InfoPlist {
     pub relative: Vec<u8>,
     /// True when an `Info-macos.plist` hides an `Info.plist`.
     pub hides_another: bool,
+    /// What the file system says of it, links followed.
+    pub meta: Option<Meta>,
     /// What it says, or why it says nothing.
     pub info: Result<Info, Trouble>,
 }
@@ -58,12 +61,18 @@ pub struct Info {
 }
 
 /// Finds and reads the Info.plist.
-pub fn find(root: &Root, evidence: &mut Evidence, budget: &Budget) {
+pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, budget: &Budget) {
     let Some((relative, hides_another)) = locate(root, evidence) else {
         return;
     };
     let path = [&evidence.candidate.path, b"/".as_slice(), &relative].concat();
-    let info = read(root, &path, budget.limits.plist_bytes);
+    let found = root.find(&path);
+    let meta = found.as_ref().ok().map(|f| f.meta);
+    if let Some(known) = meta.and_then(|meta| recall_plist(before, &path, &meta)) {
+        evidence.info_plist = Some(known);
+        return;
+    }
+    let info = read(found, &path, budget.limits.plist_bytes);
     if let Err(trouble) = &info {
         evidence.trouble(trouble.clone());
     }
@@ -71,6 +80,7 @@ pub fn find(root: &Root, evidence: &mut Evidence, budget: &Budget) {
         path,
         relative,
         hides_another,
+        meta,
         info,
     });
 }
@@ -114,6 +124,22 @@ fn subdirectory(root: &Root, evidence: &Evidence, wanted: &[u8]) -> Option<Vec<u
 
 /// The names in a directory of the bundle, which may be a link.
 fn names_in(root: &Root, evidence: &Evidence, directory: &[u8]) -> Vec<Vec<u8>> {
+    let link = evidence
+        .entry(directory)
+        .is_some_and(|e| e.meta.kind == Kind::Symlink);
+    if !link {
+        let prefix = if directory.is_empty() {
+            Vec::new()
+        } else {
+            [directory, b"/"].concat()
+        };
+        let below = evidence.entries.iter().map(|e| e.path.as_ref());
+        let names = below.filter_map(|path| path.strip_prefix(prefix.as_slice()));
+        return names
+            .filter(|name| !name.contains(&b'/'))
+            .map(<[u8]>::to_vec)
+            .collect();
+    }
     let path = [&evidence.candidate.path, b"/".as_slice(), directory].concat();
     root.find_dir(&path)
         .and_then(|dir| dir.names(100_000))
@@ -121,9 +147,8 @@ fn names_in(root: &Root, evidence: &Evidence, directory: &[u8]) -> Vec<Vec<u8>> 
         .unwrap_or_default()
 }
 
-fn read(root: &Root, path: &[u8], most: u64) -> Result<Info, Trouble> {
-    let file = root
-        .find(path)
+fn read(found: Result<Found, ReadError>, path: &[u8], most: u64) -> Result<Info, Trouble> {
+    let file = found
         .and_then(|found| found.open_file())
         .map_err(|e| Trouble::of_entry(&e))?;
     let bytes = read_small(file, most, path)?;

@@ -7,6 +7,7 @@ mod attributes;
 mod content;
 mod executable;
 mod info_plist;
+mod memory;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ pub use attributes::Attributes;
 pub use content::{Content, Reader, Wants};
 pub use executable::Executable;
 pub use info_plist::{Info, InfoPlist};
+pub use memory::{Memory, ReadAt};
 
 use crate::codesign::{sha1_paths, wants_bytes};
 use crate::folders::Candidate;
@@ -129,6 +131,12 @@ pub struct Evidence {
     pub troubles: Vec<Trouble>,
     /// Bytes of files that the signature's check needs whole, by path in the bundle.
     pub kept: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// When the oldest part of it was read.
+    pub read_at: ReadAt,
+    /// When it was looked at, before anything of it was read.
+    pub scanned_at: ReadAt,
+    /// True when nothing of it has changed since an earlier scan, so that its judgement stands.
+    pub is_unchanged: bool,
     dir: Option<Dir>,
     file: Option<crate::root::Found>,
 }
@@ -203,8 +211,16 @@ impl Evidence {
 }
 
 /// Takes the status of a candidate and of everything in it, at most `most` entries, and finds its
-/// Info.plist and its main executable. Reads no content but the Info.plist's.
-pub fn survey(root: &Root, candidate: Candidate, most: usize, budget: &Budget) -> Evidence {
+/// Info.plist and its main executable. Reads no content but the Info.plist's, and that only when it is not the one
+/// that was read `before`.
+pub fn survey(
+    root: &Root,
+    candidate: Candidate,
+    most: usize,
+    before: Option<&Evidence>,
+    budget: &Budget,
+) -> Evidence {
+    let now = ReadAt::now();
     let mut evidence = Evidence {
         writable_by: candidate.ancestors_writable_by,
         candidate,
@@ -220,10 +236,13 @@ pub fn survey(root: &Root, candidate: Candidate, most: usize, budget: &Budget) -
         is_whole: true,
         troubles: Vec::new(),
         kept: BTreeMap::new(),
+        read_at: now,
+        scanned_at: now,
+        is_unchanged: false,
         dir: None,
         file: None,
     };
-    if let Err(error) = survey_itself(root, &mut evidence) {
+    if let Err(error) = survey_itself(root, before, &mut evidence) {
         evidence.is_whole = false;
         let link = evidence.kind() == Kind::Symlink;
         let trouble = if link && leads_nowhere(&error) {
@@ -237,7 +256,7 @@ pub fn survey(root: &Root, candidate: Candidate, most: usize, budget: &Budget) -
     match evidence.resolved_meta.map(|m| m.kind) {
         Some(Kind::Directory) => {
             walk::walk(&mut evidence, most, budget);
-            info_plist::find(root, &mut evidence, budget);
+            info_plist::find(root, &mut evidence, before, budget);
             executable::find(root, &mut evidence);
         }
         Some(Kind::File) => {
@@ -262,7 +281,11 @@ pub fn survey(root: &Root, candidate: Candidate, most: usize, budget: &Budget) -
     evidence
 }
 
-fn survey_itself(root: &Root, evidence: &mut Evidence) -> Result<(), ReadError> {
+fn survey_itself(
+    root: &Root,
+    before: Option<&Evidence>,
+    evidence: &mut Evidence,
+) -> Result<(), ReadError> {
     let path = evidence.candidate.path.clone();
     let itself = root.find_entry(&path)?;
     evidence.meta = Some(itself.meta);
@@ -277,7 +300,10 @@ fn survey_itself(root: &Root, evidence: &mut Evidence) -> Result<(), ReadError> 
     if found.meta.kind == Kind::Directory {
         evidence.dir = Some(found.open_dir()?);
     }
-    if matches!(found.meta.kind, Kind::Directory | Kind::File) {
+    // Writing an attribute changes the ctime.
+    if let Some(before) = before.filter(|b| b.resolved_meta == evidence.resolved_meta) {
+        evidence.attributes = before.attributes.clone();
+    } else if matches!(found.meta.kind, Kind::Directory | Kind::File) {
         evidence.attributes = found
             .open_for_attributes()
             .map(|fd| attributes::read(&fd))
@@ -297,15 +323,24 @@ fn leads_nowhere(error: &ReadError) -> bool {
     )
 }
 
-/// Reads the contents of a candidate's files, one streaming pass each, and of its main executable
+/// Takes over what was learned `before` and still holds; gives the number of files that need
+/// not be read.
+pub fn recall(evidence: &mut Evidence, before: &Evidence) -> u64 {
+    memory::recall(evidence, before)
+}
+
+/// Reads the contents of a candidate's files that are not known yet, one streaming pass each, and of its main executable
 /// where that stands outside.
 pub fn read_contents(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &mut Budget) {
     let limit = budget.limits.candidate_bytes;
     let bytes = evidence.bytes();
+    let unread = |e: &&Entry| matches!(e.content, Content::Unread);
+    let left = evidence.files().filter(unread).map(|e| e.meta.size);
+    let left = left.fold(0, u64::saturating_add);
     let path = escape(&evidence.candidate.path);
     let refused = if bytes > limit {
         Some(format!("{path} holds {bytes} bytes, and {limit} are read"))
-    } else if !budget.take_bytes(bytes) {
+    } else if !budget.take_bytes(left) {
         Some(format!(
             "{path} was not read: the bytes of the scan are spent"
         ))
@@ -349,7 +384,8 @@ fn read_entries(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &Budge
     let with_sha1 = sealed_by_sha1(evidence);
     let mut entries = std::mem::take(&mut evidence.entries);
     let mut cursor = evidence.dir.clone().map(walk::Cursor::new);
-    for entry in entries.iter_mut().filter(|e| e.meta.kind == Kind::File) {
+    let unread = |e: &&mut Entry| e.meta.kind == Kind::File && e.content == Content::Unread;
+    for entry in entries.iter_mut().filter(unread) {
         if budget.is_late() {
             evidence.troubles.push(Trouble::Limit(format!(
                 "{} was not read to the end: the time of the scan is spent",

@@ -1,0 +1,174 @@
+//! What has not changed is not read again, and what has changed is, whatever its times say.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    missing_docs,
+    reason = "a panic is a test's report"
+)]
+
+mod common;
+
+use std::fs;
+use std::time::Duration;
+
+use common::{Row, query_in};
+use dsplug::limits::Limits;
+use dsplug::root::Root;
+use dsplug::scan::{Scanner, Snapshot};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, set_mtime};
+
+/// A disk of two plug-ins whose last change is long enough ago to be trusted.
+fn settled() -> (Disk, Scanner) {
+    let disk = Disk::new();
+    let twenty = "x".repeat(20);
+    Plugin::new("A")
+        .file("Contents/Resources/x", twenty)
+        .write(disk.at(PLUGINS));
+    Plugin::new("B").write(disk.at(PLUGINS));
+    settle();
+    let scanner = Scanner::new(Root::open(disk.path()).unwrap(), Limits::STANDARD);
+    (disk, scanner.remembering())
+}
+
+/// A change within the last two seconds is not trusted.
+fn settle() {
+    std::thread::sleep(Duration::from_millis(2100));
+}
+
+fn counts(snapshot: &Snapshot) -> (u64, u64) {
+    (snapshot.status.files_read, snapshot.status.files_reused)
+}
+
+fn rows(snapshot: &Snapshot) -> Vec<Row> {
+    query_in(snapshot, "SELECT * FROM dsplug_bundles")
+}
+
+#[test]
+fn an_unchanged_disk_is_not_read_again() {
+    let (_disk, mut scanner) = settled();
+    let first = scanner.scan();
+    assert_eq!(counts(&first), (5, 0));
+    let second = scanner.scan();
+    assert_eq!(counts(&second), (0, 5));
+    assert_eq!(rows(&first), rows(&second));
+    assert!(second.bundles.iter().all(|b| b.evidence.is_unchanged));
+    let files = |s| query_in(s, "SELECT * FROM dsplug_files");
+    assert_eq!(files(&first), files(&second));
+}
+
+#[test]
+fn a_recent_change_is_read_again_until_it_has_settled() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.at(PLUGINS));
+    let mut scanner =
+        Scanner::new(Root::open(disk.path()).unwrap(), Limits::STANDARD).remembering();
+    assert_eq!(counts(&scanner.scan()), (2, 0));
+    assert_eq!(counts(&scanner.scan()), (2, 0));
+    settle();
+    assert_eq!(counts(&scanner.scan()), (2, 0));
+    assert_eq!(counts(&scanner.scan()), (0, 2));
+}
+
+#[test]
+fn the_same_size_and_a_forged_time_hide_no_change() {
+    let (disk, mut scanner) = settled();
+    let x = disk.plugin("A.dsplug/Contents/Resources/x");
+    set_mtime(&x, 1_000_000_000);
+    settle();
+    let before = rows(&scanner.scan());
+    fs::write(&x, "y".repeat(20)).unwrap();
+    set_mtime(&x, 1_000_000_000);
+    let after = rows(&scanner.scan());
+    assert_ne!(before[0]["hash"], after[0]["hash"]);
+    assert_eq!(before[1], after[1]);
+}
+
+#[test]
+fn only_what_changed_is_read_again() {
+    let (disk, mut scanner) = settled();
+    scanner.scan();
+    fs::write(disk.plugin("A.dsplug/Contents/Resources/new"), "n").unwrap();
+    let snapshot = scanner.scan();
+    // The new file, and the Info.plist, whose bytes the judgement needs.
+    assert_eq!(counts(&snapshot), (2, 4));
+    settle();
+    scanner.scan();
+    assert_eq!(counts(&scanner.scan()), (0, 6));
+}
+
+#[test]
+fn a_change_of_mode_or_owner_alone_shows() {
+    let (disk, mut scanner) = settled();
+    assert_ne!(rows(&scanner.scan())[1]["writable_by"], "others");
+    chmod(disk.plugin("B.dsplug"), 0o777);
+    assert_eq!(rows(&scanner.scan())[1]["writable_by"], "others");
+}
+
+#[test]
+fn a_name_shadowed_by_a_newcomer_shows_on_an_unchanged_bundle() {
+    let (disk, mut scanner) = settled();
+    assert_eq!(rows(&scanner.scan())[0]["load_verdict"], "loadable");
+    Plugin::new("C")
+        .key("CFPluginNameString", "A")
+        .write(disk.at(PLUGINS));
+    let snapshot = scanner.scan();
+    assert!(snapshot.bundles[0].evidence.is_unchanged);
+    assert_eq!(rows(&snapshot)[0]["load_reasons"], "name_shadowed");
+}
+
+#[test]
+fn a_bundle_replaced_by_another_of_the_same_name_is_read() {
+    let (disk, mut scanner) = settled();
+    let before = rows(&scanner.scan());
+    fs::rename(disk.plugin("A.dsplug"), disk.at("away")).unwrap();
+    fs::rename(disk.plugin("B.dsplug"), disk.plugin("A.dsplug")).unwrap();
+    let after = rows(&scanner.scan());
+    assert_eq!(after.len(), 1);
+    assert_eq!(after[0]["hash"], before[1]["hash"]);
+    assert_eq!(after[0]["bundle_identifier"], "com.example.B");
+}
+
+#[test]
+fn an_executable_outside_that_changes_shows() {
+    let disk = Disk::new();
+    Plugin::new("A")
+        .key("CFBundleExecutable", "/opt/x")
+        .without_executable()
+        .write(disk.at(PLUGINS));
+    disk.file("opt/x", "one");
+    settle();
+    let mut scanner =
+        Scanner::new(Root::open(disk.path()).unwrap(), Limits::STANDARD).remembering();
+    let first = rows(&scanner.scan());
+    let second = scanner.scan();
+    assert_eq!(second.status.files_read, 0);
+    assert_eq!(rows(&second), first);
+    disk.file("opt/x", "two");
+    let third = rows(&scanner.scan());
+    assert_eq!(third[0]["hash"], first[0]["hash"]);
+    assert_ne!(third[0]["executable_hash"], first[0]["executable_hash"]);
+}
+
+#[test]
+fn a_cut_scan_goes_on_where_it_stopped() {
+    let disk = Disk::new();
+    for name in ["A", "B", "C"] {
+        Plugin::new(name)
+            .file("Contents/big", vec![0; 1 << 20])
+            .write(disk.at(PLUGINS));
+    }
+    settle();
+    let limits = Limits {
+        scan_bytes: 3 << 19,
+        ..Limits::STANDARD
+    };
+    let mut scanner = Scanner::new(Root::open(disk.path()).unwrap(), limits).remembering();
+    for known in 1..=3 {
+        let rows = rows(&scanner.scan());
+        let whole = rows.iter().filter(|r| !r["hash"].is_empty()).count();
+        assert_eq!(whole, known, "{rows:#?}");
+    }
+}
