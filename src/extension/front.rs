@@ -13,7 +13,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,9 +24,6 @@ use super::wire::{Kind, Message, Output, Type};
 
 /// Connections open at once. One more ends the one that has been idle longest.
 const MAX_CONNECTIONS: usize = 64;
-
-/// Calls in the server at once: two of its ten threads stay free for pings.
-const MAX_CALLS: usize = 8;
 
 /// The largest request. A query's constraints are the largest part of one.
 const MAX_REQUEST: u64 = 4 << 20;
@@ -41,7 +38,7 @@ const ARRIVAL: Duration = Duration::from_secs(5);
 const CALL: Duration = Duration::from_secs(300);
 
 /// How long an answer may take to be read, once there is one.
-const DEPARTURE: Duration = Duration::from_secs(60);
+const DEPARTURE: Duration = Duration::from_secs(20);
 
 /// How long the server behind may take to begin listening, and to answer a ping.
 const BEHIND: Duration = Duration::from_secs(2);
@@ -52,8 +49,9 @@ pub(super) struct Front {
     behind: PathBuf,
     ends: Sender<End>,
     connections: Mutex<BTreeMap<u64, Arc<Connection>>>,
-    calls: Mutex<usize>,
-    call_ended: Condvar,
+    /// Held by the one call that is answered. A second would hold as many rows
+    /// in memory again; the server's other threads stay free for pings.
+    call: Mutex<()>,
     number: AtomicU64,
 }
 
@@ -79,8 +77,7 @@ impl Front {
             behind: behind.to_owned(),
             ends,
             connections: Mutex::default(),
-            calls: Mutex::default(),
-            call_ended: Condvar::new(),
+            call: Mutex::default(),
             number: AtomicU64::default(),
         });
         thread::Builder::new()
@@ -182,7 +179,7 @@ impl Front {
 
     /// Hands a request to the server behind, and its answer back.
     fn pass(&self, request: &Message, stream: &UnixStream) -> io::Result<()> {
-        let _slot = self.slot();
+        let _one = lock(&self.call);
         let behind = self.reach()?;
         Until::new(&behind, BEHIND).write_all(request.bytes())?;
         behind.shutdown(Shutdown::Write)?;
@@ -206,18 +203,6 @@ impl Front {
             }
         }
     }
-
-    fn slot(&self) -> Slot<'_> {
-        let mut calls = lock(&self.calls);
-        while *calls >= MAX_CALLS {
-            calls = self
-                .call_ended
-                .wait(calls)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-        *calls = calls.saturating_add(1);
-        Slot(self)
-    }
 }
 
 /// Whether nobody listens at a socket's path.
@@ -226,17 +211,6 @@ pub(super) fn not_there(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
     )
-}
-
-/// The right to one call.
-struct Slot<'a>(&'a Front);
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        let mut calls = lock(&self.0.calls);
-        *calls = calls.saturating_sub(1);
-        self.0.call_ended.notify_one();
-    }
 }
 
 fn answer(

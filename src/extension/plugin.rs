@@ -1,7 +1,10 @@
 //! One table as a plug-in of osquery-rust-ng.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
 
 use osquery_rust_ng::plugin::{ColumnOptions, OsqueryPlugin, Registry};
 use osquery_rust_ng::{
@@ -21,26 +24,42 @@ const OPTION: ColumnOptions = ColumnOptions::OPTIMIZED;
 #[derive(Clone)]
 pub(super) struct Table {
     spec: TableSpec,
-    source: Arc<dyn Source>,
+    orders: Sender<Order>,
 }
+
+/// A table whose rows are wanted, and where they go.
+struct Order(&'static str, Sender<Result<Vec<Row>, String>>);
 
 impl Table {
     /// One plug-in for each table of the source.
-    pub(super) fn all(source: &Arc<dyn Source>) -> Vec<Self> {
-        let tables = source.tables().into_iter();
-        tables
-            .map(|spec| Self {
-                spec,
-                source: Arc::clone(source),
-            })
-            .collect()
+    ///
+    /// One thread makes the rows of all: were it each of the server's ten, an
+    /// allocator that keeps memory for each thread would keep ten times as much.
+    ///
+    /// # Errors
+    /// When that thread cannot be started.
+    pub(super) fn all(source: Arc<dyn Source>) -> io::Result<Vec<Self>> {
+        let (orders, inbox) = channel();
+        let specs = source.tables();
+        thread::Builder::new()
+            .name("rows".to_owned())
+            .spawn(move || serve(&*source, &inbox))?;
+        let table = |spec| Self {
+            spec,
+            orders: orders.clone(),
+        };
+        Ok(specs.into_iter().map(table).collect())
     }
 
     /// All rows, whatever the request's `context` says: SQLite filters.
     fn generate(&self) -> ExtensionResponse {
         let name = self.spec.name;
-        let rows = catch_unwind(AssertUnwindSafe(|| self.source.generate(name)))
-            .unwrap_or_else(|panic| Err(format!("failed inside: {}", shared::message(&*panic))));
+        let (answer, rows) = channel();
+        // An order that nobody takes has no answer either.
+        let _ = self.orders.send(Order(name, answer));
+        let rows = rows
+            .recv()
+            .unwrap_or_else(|_| Err("the thread that makes rows has ended".to_owned()));
         match rows {
             Ok(rows) => success(rows),
             Err(message) => {
@@ -48,6 +67,16 @@ impl Table {
                 failure(&format!("{name}: {message}"))
             }
         }
+    }
+}
+
+/// Takes orders until no table is left that could send one.
+fn serve(source: &dyn Source, inbox: &Receiver<Order>) {
+    for Order(name, answer) in inbox {
+        let rows = catch_unwind(AssertUnwindSafe(|| source.generate(name)))
+            .unwrap_or_else(|panic| Err(format!("failed inside: {}", shared::message(&*panic))));
+        // Whoever ordered waits, unless the process is ending.
+        let _ = answer.send(rows);
     }
 }
 
@@ -147,8 +176,7 @@ mod tests {
     }
 
     fn call(table: &str, request: &[(&str, &str)]) -> (i32, String, Vec<Row>) {
-        let source: Arc<dyn Source> = Arc::new(Three);
-        let tables = Table::all(&source);
+        let tables = Table::all(Arc::new(Three)).unwrap();
         let table = tables.iter().find(|other| other.name() == table).unwrap();
         let cells = request.iter().map(|(k, v)| (k.to_string(), v.to_string()));
         let answer = table.handle_call(cells.collect());

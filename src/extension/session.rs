@@ -113,7 +113,7 @@ impl Session {
         let mut server = Server::<Table>::new(Some(NAME), path).map_err(of_socket)?;
         let (server_side, _) = listener.accept().map_err(of_socket)?;
         let _ = std::fs::remove_file(&private);
-        for table in Table::all(&self.source) {
+        for table in Table::all(Arc::clone(&self.source)).map_err(Error::Thread)? {
             server.register_plugin(table);
         }
         let ends = self.ends.clone();

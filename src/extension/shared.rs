@@ -4,10 +4,10 @@
 //! row of the other table, and a query over two of our tables calls it twice.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-/// For how long a failure answers further calls.
+/// For how long a failure answers further calls, at most.
 const FAILURE_HOLDS: Duration = Duration::from_secs(1);
 
 /// The outcome of a scan, shared by all who asked for it.
@@ -18,19 +18,12 @@ type Scan<T> = Box<dyn Fn() -> Result<T, String> + Send + Sync>;
 /// A scan whose outcome serves every call for a while after it.
 ///
 /// Callers that come while a scan runs wait for that one. A panic in the scan
-/// is a failure for all of them, and the next call scans again.
+/// is a failure, and a call after it scans again.
 pub struct Shared<T> {
     scan: Scan<T>,
     holds: Duration,
-    state: Mutex<State<T>>,
-    ended: Condvar,
-}
-
-struct State<T> {
-    running: bool,
-    /// Scans ended so far: one who waits sees by it that its scan is over.
-    ended: u64,
-    last: Option<(Instant, Outcome<T>)>,
+    /// When the last scan ended, and with what. Locked for as long as one runs.
+    last: Mutex<Option<(Instant, Outcome<T>)>>,
 }
 
 impl<T> Shared<T> {
@@ -42,78 +35,52 @@ impl<T> Shared<T> {
         Self {
             scan: Box::new(scan),
             holds,
-            state: Mutex::new(State {
-                running: false,
-                ended: 0,
-                last: None,
-            }),
-            ended: Condvar::new(),
+            last: Mutex::default(),
         }
     }
 
-    /// The outcome at hand, or of the scan that runs, or of a new one.
+    /// The outcome at hand, or that of the scan that runs, or of a new one.
     ///
     /// # Errors
     /// The scan's own message, or that it panicked.
     pub fn get(&self) -> Result<Arc<T>, String> {
-        let mut state = self.lock();
-        loop {
-            if let Some((at, outcome)) = &state.last
-                && at.elapsed() < self.lifetime(outcome)
-            {
-                return outcome.clone();
-            }
-            if !state.running {
-                break;
-            }
-            let seen = state.ended;
-            while state.running && state.ended == seen {
-                state = self
-                    .ended
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
-            }
-            if let Some((_, outcome)) = &state.last {
-                return outcome.clone();
-            }
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, outcome)) = &*last
+            && self.answers(*at, outcome)
+        {
+            return outcome.clone();
         }
-        state.running = true;
         // What the last scan held goes before the next one fills memory.
-        state.last = None;
-        drop(state);
-
+        *last = None;
         let outcome = match catch_unwind(AssertUnwindSafe(&self.scan)) {
             Ok(outcome) => outcome.map(Arc::new),
             Err(panic) => Err(format!("the scan failed inside: {}", message(&*panic))),
         };
-        let mut state = self.lock();
-        state.running = false;
-        state.ended = state.ended.wrapping_add(1);
-        state.last = Some((Instant::now(), outcome.clone()));
-        drop(state);
-        self.ended.notify_all();
+        *last = Some((Instant::now(), outcome.clone()));
         outcome
     }
 
-    /// Lets go of an outcome that has answered long enough.
+    /// Lets go of an outcome that has answered long enough. Does not wait for a
+    /// scan that runs.
     pub fn tick(&self) {
-        let mut state = self.lock();
-        if let Some((at, outcome)) = &state.last
-            && at.elapsed() >= self.lifetime(outcome)
+        let mut last = match self.last.try_lock() {
+            Ok(last) => last,
+            Err(TryLockError::Poisoned(last)) => last.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        if let Some((at, outcome)) = &*last
+            && !self.answers(*at, outcome)
         {
-            state.last = None;
+            *last = None;
         }
     }
 
-    fn lifetime(&self, outcome: &Outcome<T>) -> Duration {
-        match outcome {
+    fn answers(&self, at: Instant, outcome: &Outcome<T>) -> bool {
+        let holds = match outcome {
             Ok(_) => self.holds,
             Err(_) => self.holds.min(FAILURE_HOLDS),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        };
+        at.elapsed() < holds
     }
 }
 

@@ -24,8 +24,8 @@ pub trait Source: Send + Sync + 'static {
 
     /// Every row of one table.
     ///
-    /// osquery may call from several threads at once, and once for each row of
-    /// a table it is joined with: see [`Shared`](super::Shared).
+    /// osquery calls once for each row of a table it is joined with: see
+    /// [`Shared`](super::Shared). The calls come one after the other.
     ///
     /// # Errors
     /// The message with which the query fails. Rows that could not be read must
