@@ -23,12 +23,14 @@ RECEIPTS=$STATE/receipts
 JOURNAL=$STATE/journal
 PACKAGE_ID=com.dsplug.pkg
 
+ME=$(id -u)
 DRY_RUN=
 STEPS=0
 OPERATIONS=0
 STAGE=
 IN_TRANSACTION=
 LOCKED=
+SAFE=
 
 say() { printf '%s\n' "$*"; }
 note() { printf 'dsplug: note: %s\n' "$*" >&2; }
@@ -46,10 +48,11 @@ die() {
 attributes() { LC_ALL=C ls -ldn -- "$1" | awk 'NR == 1 { print $1, $3, $4 }'; }
 
 # True when this uid may own what root will run: root, or under DESTDIR whoever stages.
-trusted_uid() { [ "$1" = 0 ] || { [ -n "$DESTDIR" ] && [ "$1" = "$(id -u)" ]; }; }
+trusted_uid() { [ "$1" = 0 ] || { [ -n "$DESTDIR" ] && [ "$1" = "$ME" ]; }; }
 
-# Refuses a path that anyone but root could change.
+# Refuses a path that anyone but root could change. One that passed is not asked again.
 refuse_unsafe() {
+    case $SAFE in *"|$1|"*) return 0 ;; esac
     attributes "$1" > "$STAGE/attributes" || die "$1: cannot be read"
     read -r mode uid gid < "$STAGE/attributes"
     trusted_uid "$uid" ||
@@ -70,6 +73,7 @@ refuse_unsafe() {
             die "$1 has an access control list that lets others write" "cure: chmod -N '$1'"
         fi ;;
     esac
+    SAFE="$SAFE|$1|"
 }
 
 # Refuses unsafe ancestors of a path, from the root down to its parent, as far as they exist.
@@ -110,9 +114,12 @@ step() {
     "$@"
 }
 
-# Gives a new file or directory to root:wheel where that is possible; a user who
-# stages a tree under DESTDIR cannot.
-own() { [ "$(id -u)" != 0 ] || chown 0:0 "$1"; }
+# Gives a new file or directory its mode and, where that is possible, to root:wheel: a
+# user who stages a tree under DESTDIR cannot.
+settle() {
+    chmod "$1" "$2"
+    [ "$ME" != 0 ] || chown 0:0 "$2"
+}
 
 # Starts a run: strict shell, private files, a place for drafts, a way out.
 begin() {
@@ -122,7 +129,7 @@ begin() {
     trap 'leave $?' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
-    [ -n "$DESTDIR" ] || [ "$(id -u)" = 0 ] || die "this needs root" "cure: run it with sudo"
+    [ -n "$DESTDIR" ] || [ "$ME" = 0 ] || die "this needs root" "cure: run it with sudo"
     [ -z "$DESTDIR" ] || [ -d "$DESTDIR" ] || die "DESTDIR $DESTDIR is not a directory" "cure: make it"
     refuse_unsafe_ancestors "$STATE/journal"
 }
@@ -147,10 +154,13 @@ make_state() {
     [ ! -d "$DESTDIR$1" ] || return 0
     make_state "${1%/*}"
     step mkdir "$DESTDIR$1"
-    [ "$1" = "$STATE" ] || step chmod 0755 "$DESTDIR$1"
-    [ "$1" = "$STATE" ] || printf '%s\n' "$1" >> "$STAGE/made_state"
-    step own "$DESTDIR$1"
-    if [ "$1" = "$STATE" ] && [ -e "$STAGE/made_state" ]; then
+    if [ "$1" != "$STATE" ]; then
+        step settle 0755 "$DESTDIR$1"
+        printf '%s\n' "$1" >> "$STAGE/made_state"
+        return 0
+    fi
+    step settle 0700 "$DESTDIR$1"
+    if [ -e "$STAGE/made_state" ]; then
         step cp "$STAGE/made_state" "$DESTDIR$STATE/made"
     fi
 }
@@ -211,18 +221,18 @@ close_journal() {
 }
 
 # Writes down an operation before it is done: `record put|remove|mkdir PATH [NEW]`.
+# It counts from the rename on.
 record() {
     OPERATIONS=$((OPERATIONS + 1))
     entry=$DESTDIR$JOURNAL/$(printf '%04d' "$OPERATIONS")
-    if [ "$1" != mkdir ] && [ -f "$DESTDIR$2" ]; then
-        step cp -p "$DESTDIR$2" "$entry.before"
-    fi
-    if [ "$1" = put ]; then
-        step cp "$3" "$entry.after"
-    fi
-    printf '%s\n%s\n' "$1" "$2" > "$STAGE/entry"
-    step cp "$STAGE/entry" "$entry.new"
+    step note_down "$@"
     step mv "$entry.new" "$entry.operation"
+}
+
+note_down() {
+    if [ "$1" != mkdir ] && [ -f "$DESTDIR$2" ]; then cp -p "$DESTDIR$2" "$entry.before"; fi
+    if [ "$1" = put ]; then cp "$3" "$entry.after"; fi
+    printf '%s\n%s\n' "$1" "$2" > "$entry.new"
 }
 
 # Undoes the journal, last operation first. It may itself be killed: undoing twice
@@ -273,8 +283,7 @@ make_directory() {
     [ -z "$DRY_RUN" ] || return 0
     record mkdir "$1"
     step mkdir "$DESTDIR$1"
-    step chmod 0755 "$DESTDIR$1"
-    step own "$DESTDIR$1"
+    step settle 0755 "$DESTDIR$1"
 }
 
 # Puts a file in its place by a rename: `put NEW PATH MODE`. A file that exists
@@ -287,7 +296,7 @@ put() {
         read -r mode uid gid < "$STAGE/attributes"
         case $put_mode:$mode in
         0755:-rwxr-xr-x* | 0644:-rw-r--r--* | 0600:-rw-------*)
-            if [ "$uid" = "$(id -u)" ]; then return 0; fi ;;
+            if [ "$uid" = "$ME" ]; then return 0; fi ;;
         esac
     fi
     if [ -e "$DESTDIR$2" ]; then tell replace "$2"; else tell write "$2"; fi
@@ -300,8 +309,7 @@ put() {
     else
         [ "$put_mode" != keep ] || put_mode=0644
         step cp "$1" "$new"
-        step chmod "$put_mode" "$new"
-        step own "$new"
+        step settle "$put_mode" "$new"
     fi
     step mv -f "$new" "$DESTDIR$2"
 }
