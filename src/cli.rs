@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::detect;
 use crate::doctor::{self, Agent};
 use crate::engine::Engine;
+use crate::exceptions::baseline;
 use crate::launch;
 use crate::limits::Limits;
 use crate::report::{answer, list, schema};
 use crate::root::Root;
-use crate::scan::Scanner;
+use crate::scan::{Scanner, Snapshot};
 
 /// Shows DirectoryService plug-in bundles: who signed them, what they hold, whether they would load.
 ///
@@ -51,6 +53,10 @@ enum Command {
         /// The query, such as: SELECT path, signer FROM dsplug_bundles
         sql: String,
     },
+    /// Run the pack's queries and print what osqueryd would log
+    Detect(detect::Options),
+    /// Write an exceptions plist that pins what is there now
+    Baseline,
     /// Say what is wrong with this host's installation, and how to mend it
     Doctor {
         /// Who runs osqueryd here: osquery, fleet, kolide, elastic; found out when left out
@@ -151,6 +157,8 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             let snapshot = disk.scanner()?.scan();
             print(&answer::render(&engine.query(&sql, &snapshot)?, format))
         }
+        Command::Detect(options) => detect::run(&disk, &options),
+        Command::Baseline => pin(&disk.scanner()?.scan()),
         Command::Doctor { agent, socket } => examine(&disk.root, agent, socket),
         Command::Schema { format } => print(&schema::render(format)),
     }
@@ -158,6 +166,18 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
 
 /// How long osqueryd may take to answer a person who waits for the doctor.
 const ANSWER: Duration = Duration::from_secs(5);
+
+/// Prints a baseline, and says what is not in it.
+fn pin(snapshot: &Snapshot) -> Result<(), Failure> {
+    if let Some(why) = snapshot.unreadable() {
+        return Err(Failure(why));
+    }
+    let baseline = baseline::write(snapshot)?;
+    for line in &baseline.left_out {
+        let _ = writeln!(io::stderr(), "dsplug: {line}");
+    }
+    print(&String::from_utf8_lossy(&baseline.plist))
+}
 
 /// Examines this host's installation; a failure when something is wrong.
 fn examine(path: &Path, agent: Option<Agent>, socket: Option<PathBuf>) -> Result<(), Failure> {

@@ -10,6 +10,8 @@ use rusqlite::fallible_iterator::FallibleIterator;
 use rusqlite::types::ValueRef;
 use rusqlite::{Batch, Connection, limits::Limit, params_from_iter};
 
+use serde::{Deserialize, Serialize};
+
 use crate::scan::Snapshot;
 use crate::table::{TABLES, Table, Value};
 
@@ -51,6 +53,25 @@ pub struct Answer {
     pub rows: Vec<Vec<String>>,
 }
 
+/// One value of an answer, as SQLite types it: what osquery compares when it looks for differences.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Cell {
+    /// A whole number.
+    Int(i64),
+    /// Anything else; NULL is the empty text.
+    Text(String),
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Int(number) => write!(f, "{number}"),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
 /// A database with our tables, empty until a query names them.
 pub struct Engine {
     connection: Connection,
@@ -78,16 +99,31 @@ impl Engine {
     /// # Errors
     /// When it is not valid, is not a single query, or a table that it names could not be read.
     pub fn query(&mut self, sql: &str, snapshot: &Snapshot) -> Result<Answer, EngineError> {
+        let (columns, cells) = self.cells(sql, snapshot)?;
+        let show = |row: Vec<Cell>| row.iter().map(Cell::to_string).collect();
+        let rows = cells.into_iter().map(show).collect();
+        Ok(Answer { columns, rows })
+    }
+
+    /// The same with typed values: the columns' names and the rows.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query).
+    pub fn cells(
+        &mut self,
+        sql: &str,
+        snapshot: &Snapshot,
+    ) -> Result<(Vec<String>, Vec<Vec<Cell>>), EngineError> {
         let (columns, mut rows) = (self.check(sql)?, Vec::new());
         self.fill(sql, snapshot)?;
         let mut statement = self.connection.prepare(sql)?;
         let count = statement.column_count();
         let mut answer = statement.query([])?;
         while let Some(row) = answer.next()? {
-            let values = (0..count).map(|i| row.get_ref(i).map(shown));
-            rows.push(values.collect::<Result<Vec<String>, _>>()?);
+            let values = (0..count).map(|i| row.get_ref(i).map(cell));
+            rows.push(values.collect::<Result<Vec<Cell>, _>>()?);
         }
-        Ok(Answer { columns, rows })
+        Ok((columns, rows))
     }
 
     /// Checks that `sql` is one valid query that only reads, and gives the names of its columns.
@@ -165,14 +201,13 @@ fn stored(value: Value) -> rusqlite::types::Value {
     }
 }
 
-/// A value as osquery prints it.
-fn shown(value: ValueRef<'_>) -> String {
+fn cell(value: ValueRef<'_>) -> Cell {
     match value {
-        ValueRef::Null => String::new(),
-        ValueRef::Integer(number) => number.to_string(),
-        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Null => Cell::Text(String::new()),
+        ValueRef::Integer(number) => Cell::Int(number),
+        ValueRef::Real(number) => Cell::Text(number.to_string()),
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-            String::from_utf8_lossy(bytes).into_owned()
+            Cell::Text(String::from_utf8_lossy(bytes).into_owned())
         }
     }
 }

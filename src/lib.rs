@@ -19,6 +19,8 @@
 pub mod bundle;
 pub mod cli;
 pub mod codesign;
+pub mod detect;
+pub mod differential;
 pub mod digest;
 pub mod doctor;
 pub mod engine;

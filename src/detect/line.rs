@@ -1,0 +1,135 @@
+//! Result lines as osqueryd logs them: `serializeQueryLogItem` of osquery's `core/query.cpp`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+
+use crate::differential::{Difference, Row};
+
+/// When and where a run was made.
+#[derive(Clone, Debug)]
+pub struct Stamp {
+    /// The host's name.
+    pub host: String,
+    /// Seconds of Unix time.
+    pub seconds: u64,
+}
+
+impl Stamp {
+    /// Here and now.
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        Self {
+            host: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+            seconds: since.map_or(0, |d| d.as_secs()),
+        }
+    }
+
+    fn fields(&self, line: &mut Map<String, Value>, name: &str, counter: u64) {
+        line.insert("name".into(), name.into());
+        line.insert("hostIdentifier".into(), self.host.as_str().into());
+        line.insert("calendarTime".into(), calendar(self.seconds).into());
+        line.insert("unixTime".into(), self.seconds.into());
+        line.insert("epoch".into(), 0.into());
+        line.insert("counter".into(), counter.into());
+        line.insert("numerics".into(), false.into());
+    }
+}
+
+/// One line for each row that went or came. osqueryd leaves `decorations` out where its
+/// configuration asks for none, and so does this.
+pub fn difference(name: &str, difference: &Difference, stamp: &Stamp) -> Vec<String> {
+    let line = |row: &Row, action: &str| {
+        let mut line = Map::new();
+        stamp.fields(&mut line, name, difference.counter);
+        line.insert("columns".into(), columns(row));
+        line.insert("action".into(), action.into());
+        Value::Object(line).to_string()
+    };
+    let removed = difference.removed.iter().map(|row| line(row, "removed"));
+    let added = difference.added.iter().map(|row| line(row, "added"));
+    removed.chain(added).collect()
+}
+
+/// One line for all rows of a snapshot.
+pub fn snapshot(name: &str, rows: &[Row], stamp: &Stamp) -> String {
+    let mut line = Map::new();
+    line.insert("snapshot".into(), rows.iter().map(columns).collect());
+    line.insert("action".into(), "snapshot".into());
+    stamp.fields(&mut line, name, 0);
+    Value::Object(line).to_string()
+}
+
+fn columns(row: &Row) -> Value {
+    let texts = row.iter().map(|(k, v)| (k.clone(), json!(v.to_string())));
+    Value::Object(texts.collect())
+}
+
+/// `Tue Nov  3 09:04:05 2026 UTC`, as `asctime` and osquery write it.
+fn calendar(seconds: u64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let weekday = DAYS
+        .iter()
+        .cycle()
+        .nth(usize::try_from(days % 7).unwrap_or(0));
+    let mut year = 1970_u64;
+    let mut left = days;
+    while left >= year_length(year) {
+        left = left.saturating_sub(year_length(year));
+        year = year.saturating_add(1);
+    }
+    let mut month = "";
+    for (name, length) in MONTHS.into_iter().zip(month_lengths(year)) {
+        month = name;
+        if left < length {
+            break;
+        }
+        left = left.saturating_sub(length);
+    }
+    format!(
+        "{} {month} {:2} {:02}:{:02}:{:02} {year} UTC",
+        weekday.copied().unwrap_or_default(),
+        left.saturating_add(1),
+        rest / 3600,
+        rest % 3600 / 60,
+        rest % 60,
+    )
+}
+
+fn year_length(year: u64) -> u64 {
+    month_lengths(year).iter().sum()
+}
+
+/// Days of the months, by the Gregorian calendar.
+fn month_lengths(year: u64) -> [u64; 12] {
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let february = if leap { 29 } else { 28 };
+    [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::calendar;
+
+    /// Expected values from `LC_ALL=C date -u -d @SECONDS '+%a %b %e %T %Y UTC'` of coreutils.
+    #[test]
+    fn calendar_time_is_that_of_asctime() {
+        for (seconds, text) in [
+            (0, "Thu Jan  1 00:00:00 1970 UTC"),
+            (951_782_400, "Tue Feb 29 00:00:00 2000 UTC"),
+            (1_583_020_799, "Sat Feb 29 23:59:59 2020 UTC"),
+            (1_735_689_599, "Tue Dec 31 23:59:59 2024 UTC"),
+            (1_793_696_645, "Tue Nov  3 09:04:05 2026 UTC"),
+            (4_107_542_400, "Mon Mar  1 00:00:00 2100 UTC"),
+        ] {
+            assert_eq!(calendar(seconds), text);
+        }
+    }
+}

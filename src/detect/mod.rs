@@ -1,0 +1,221 @@
+//! The pack on the embedded engine: what osqueryd would log, without osqueryd.
+//!
+//! Every run scans once, and every query sees that scan. Differential queries are asked on each
+//! run, whatever their interval; a snapshot when its interval has passed since the last one. Lines
+//! are written before the state is: a crash between the two repeats lines, and loses none.
+
+pub mod line;
+pub mod state;
+mod wait;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+
+use crate::cli::{Disk, Failure};
+use crate::differential::{self, Row};
+use crate::engine::{Cell, Engine};
+use crate::pack::conf::{self, Scheduled};
+use crate::scan::Snapshot;
+use line::Stamp;
+use state::State;
+use wait::Stop;
+
+/// What `detect` is told.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Options {
+    /// Run the queries of FILE, a pack in osquery's format, instead of the pack of this program
+    #[arg(long, value_name = "FILE")]
+    pub pack: Option<PathBuf>,
+    /// Remember in FILE what was seen, so that the next call shows what changed since
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// Go on, with a run every S seconds, until stopped
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    pub every: Option<u64>,
+    /// Stop after N runs
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub runs: Option<u64>,
+}
+
+/// Runs the pack, and prints what osqueryd would log.
+///
+/// # Errors
+/// When the pack or the state cannot be used, a line cannot be written, or a query of the last
+/// run failed.
+pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
+    let mut queries = schedule(options)?;
+    let mut engine = Engine::new()?;
+    queries.retain(|query| match engine.names_foreign_table(&query.sql) {
+        None => true,
+        Some(table) => {
+            say(&format!(
+                "skipped {}: it needs osquery's table {table}",
+                query.name
+            ));
+            false
+        }
+    });
+    let mut state = match &options.state {
+        Some(path) => State::load(path)?,
+        None => State::default(),
+    };
+    let mut scanner = disk.scanner()?;
+    // Without --every or --runs one run is made.
+    let runs = match (options.runs, options.every) {
+        (Some(runs), _) => Some(runs),
+        (None, Some(_)) => None,
+        (None, None) => Some(1),
+    };
+    let stop = Stop::watch(options.every)?;
+    let progress = ProgressBar::new_spinner();
+    progress.enable_steady_tick(Duration::from_millis(120));
+    let mut failed;
+    let mut done = 0_u64;
+    loop {
+        done = done.saturating_add(1);
+        progress.set_message(format!("run {done}: scanning"));
+        let snapshot = scanner.scan();
+        let stamp = Stamp::now();
+        let outcome = ask(&mut engine, &queries, &snapshot, &mut state, &stamp);
+        progress.suspend(|| write(&outcome.lines))?;
+        if let Some(path) = &options.state {
+            state.save(path)?;
+        }
+        progress.suspend(|| report(done, &snapshot, &outcome));
+        failed = outcome.failed.values().map(Vec::len).sum::<usize>();
+        if runs.is_some_and(|runs| done >= runs) {
+            break;
+        }
+        progress.set_message(format!("run {done} done; waiting for the next"));
+        if stop.waits_for(options.every.unwrap_or_default()) {
+            break;
+        }
+    }
+    progress.finish_and_clear();
+    match failed {
+        0 => Ok(()),
+        1 => Err(Failure::new("a query of the last run failed")),
+        many => Err(Failure::new(format!(
+            "{many} queries of the last run failed"
+        ))),
+    }
+}
+
+/// The queries that were asked for.
+fn schedule(options: &Options) -> Result<Vec<Scheduled>, Failure> {
+    let Some(path) = &options.pack else {
+        return Ok(conf::read(conf::NAME, conf::EMBEDDED)?);
+    };
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Failure::new(format!("cannot read the pack {}: {e}", path.display())))?;
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    Ok(conf::read(&name, &text)?)
+}
+
+/// What came of one run.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Result lines.
+    pub lines: Vec<String>,
+    /// Names of the queries that failed, by the reason.
+    pub failed: BTreeMap<String, Vec<String>>,
+}
+
+/// Asks each query of one snapshot, and remembers the answers.
+pub fn ask(
+    engine: &mut Engine,
+    queries: &[Scheduled],
+    snapshot: &Snapshot,
+    state: &mut State,
+    stamp: &Stamp,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    for query in queries {
+        let last = state.snapshots.get(&query.name);
+        // A clock that was set back must not silence a snapshot.
+        let is_fresh = |last: u64| {
+            stamp
+                .seconds
+                .checked_sub(last)
+                .is_some_and(|age| age < query.interval)
+        };
+        if query.snapshot && last.is_some_and(|last| is_fresh(*last)) {
+            continue;
+        }
+        let (columns, cells) = match engine.cells(&query.sql, snapshot) {
+            Ok(answer) => answer,
+            Err(error) => {
+                let names = outcome.failed.entry(error.to_string()).or_default();
+                names.push(query.name.clone());
+                continue;
+            }
+        };
+        let rows: Vec<Row> = cells
+            .into_iter()
+            .map(|cells| columns.iter().cloned().zip(cells).collect())
+            .collect();
+        if query.snapshot {
+            state.snapshots.insert(query.name.clone(), stamp.seconds);
+            outcome
+                .lines
+                .push(line::snapshot(&query.name, &rows, stamp));
+            continue;
+        }
+        let rows = rows.into_iter().map(escaped).collect();
+        let mut memory = state.queries.remove(&query.name);
+        let difference = differential::advance(&mut memory, rows, query.removed);
+        if let Some(memory) = memory {
+            state.queries.insert(query.name.clone(), memory);
+        }
+        outcome
+            .lines
+            .extend(line::difference(&query.name, &difference, stamp));
+    }
+    outcome
+}
+
+/// Control bytes as osquery escapes them before it compares: `\xHH`. Those of our own tables are
+/// escaped already; a query can make others.
+fn escaped(mut row: Row) -> Row {
+    for cell in row.values_mut() {
+        if let Cell::Text(text) = cell
+            && text.bytes().any(|b| b < 0x20)
+        {
+            *text = text
+                .chars()
+                .map(|c| match c {
+                    '\0'..='\x1f' => format!("\\x{:02X}", u32::from(c)),
+                    _ => c.to_string(),
+                })
+                .collect();
+        }
+    }
+    row
+}
+
+fn write(lines: &[String]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    let written = lines
+        .iter()
+        .try_for_each(|line| writeln!(out, "{line}"))
+        .and_then(|()| out.flush());
+    // A line that nobody took must come again: the state is not saved.
+    written.map_err(|e| Failure::new(format!("cannot write to standard output: {e}")))
+}
+
+fn report(run: u64, snapshot: &Snapshot, outcome: &Outcome) {
+    for (why, names) in &outcome.failed {
+        say(&format!("error in {}: {why}", names.join(", ")));
+    }
+    let (bundles, lines) = (snapshot.bundles.len(), outcome.lines.len());
+    say(&format!("run {run}: {bundles} bundles, {lines} lines"));
+}
+
+fn say(line: &str) {
+    // Nothing is left to do where even this cannot be written.
+    let _ = writeln!(io::stderr(), "dsplug: {line}");
+}

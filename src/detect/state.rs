@@ -1,0 +1,117 @@
+//! What `detect` remembers between two calls, in a file that is whole or absent whenever it is looked at.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::differential::Memory;
+
+/// The format of the file, so that a later one is not misread.
+const VERSION: u32 = 1;
+
+/// The memory of every query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct State {
+    version: u32,
+    /// What is remembered of each differential query, by its scheduled name.
+    pub queries: BTreeMap<String, Memory>,
+    /// When each snapshot was logged last, in seconds of Unix time.
+    pub snapshots: BTreeMap<String, u64>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            queries: BTreeMap::new(),
+            snapshots: BTreeMap::new(),
+        }
+    }
+}
+
+/// Why there is no state.
+#[derive(Debug)]
+pub enum StateError {
+    /// The file cannot be read or written.
+    Io(PathBuf, io::Error),
+    /// It is not a state.
+    Damaged(PathBuf, String),
+}
+
+impl fmt::Display for StateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(path, error) => {
+                write!(f, "the state {}: {error}", path.display())
+            }
+            Self::Damaged(path, why) => write!(
+                f,
+                "the state {} is damaged: {why}; put back a copy, or move it away to begin with a new base line",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for StateError {}
+
+impl State {
+    /// Reads a state; one that has never been written is empty.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read, or is not a state.
+    pub fn load(path: &Path) -> Result<Self, StateError> {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(StateError::Io(path.to_owned(), error)),
+        };
+        let damaged = |why: String| StateError::Damaged(path.to_owned(), why);
+        let state: Self = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
+        if state.version != VERSION {
+            return Err(damaged(format!(
+                "its version is {}, and this program knows {VERSION}",
+                state.version
+            )));
+        }
+        Ok(state)
+    }
+
+    /// Writes a state: beside its place, to the disk, and then into its place at once.
+    ///
+    /// # Errors
+    /// When it cannot be written; what was there before stands.
+    pub fn save(&self, path: &Path) -> Result<(), StateError> {
+        self.write(path)
+            .map_err(|error| StateError::Io(path.to_owned(), error))
+    }
+
+    fn write(&self, path: &Path) -> io::Result<()> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let directory = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let mut beside = name.to_owned();
+        beside.push(".new");
+        let beside = directory.join(beside);
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)?;
+        serde_json::to_writer(io::BufWriter::new(&file), self)?;
+        file.write_all(b"\n")?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        // The new name itself must reach the disk too.
+        File::open(directory)?.sync_all()
+    }
+}
