@@ -13,7 +13,11 @@
 
 #[path = "bundle_signature/check.rs"]
 mod check;
+#[path = "bundle_signature/hostile.rs"]
+mod hostile;
 #[path = "bundle_signature/load.rs"]
 mod load;
+#[path = "bundle_signature/rcodesign.rs"]
+mod rcodesign;
 #[path = "bundle_signature/tampered.rs"]
 mod tampered;

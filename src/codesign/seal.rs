@@ -13,7 +13,7 @@ use crate::property_list::{self, Bounds, PropertyListError};
 /// [`MAX_SEAL_BYTES`](super::view::MAX_SEAL_BYTES) can hold.
 const BOUNDS: Bounds = Bounds {
     depth: 8,
-    events: 400_000,
+    events: 250_000,
     text: 4 << 20,
 };
 
