@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Once;
 
 use walkdir::WalkDir;
 
@@ -37,17 +38,21 @@ fn tree(top: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         .collect()
 }
 
+/// Where the sample stands; with `DSPLUG_BLESS=1` it is first laid out anew.
 fn sample() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/sample")
+    static BLESSED: Once = Once::new();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/sample");
+    BLESSED.call_once(|| {
+        if std::env::var_os("DSPLUG_BLESS").is_some() {
+            let _ = fs::remove_dir_all(&path);
+            dsplug_fixtures::sample::lay_out(&path);
+        }
+    });
+    path
 }
 
-/// `DSPLUG_BLESS=1` lays it out anew.
 #[test]
 fn the_sample_is_what_the_fixtures_build() {
-    if std::env::var_os("DSPLUG_BLESS").is_some() {
-        let _ = fs::remove_dir_all(sample());
-        dsplug_fixtures::sample::lay_out(&sample());
-    }
     let built = dsplug_fixtures::Disk::empty();
     dsplug_fixtures::sample::lay_out(built.path());
     let (built, kept) = (tree(built.path()), tree(&sample()));
@@ -76,6 +81,7 @@ fn listed() -> String {
 #[test]
 fn the_readme_quotes_what_is_printed() {
     const SHOWN: &[&str] = &[
+        "Directory.dsplug",
         "Helper.dsplug",
         "Kanaka.dsplug",
         "LWEDSPlugIn.dsplug",
@@ -113,6 +119,7 @@ fn the_readme_s_command_shows_it() {
     for expected in [
         "/Library/DirectoryServices/PlugIns/LWEDSPlugIn.dsplug",
         "outside the bundle",
+        "resource_modified",
         "name_shadowed",
         "broken_symlink",
         "malformed_info_plist",
