@@ -96,4 +96,5 @@ checks! {
     stderr_may_be_a_pipe_that_nobody_reads
     unknown_flags_are_ignored
     many_queries_leave_nothing_behind
+    many_rows_stay_within_64_megabytes
 }

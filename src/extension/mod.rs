@@ -5,15 +5,17 @@
 //! that server stands what it lacks for years of unattended work, so that it
 //! deals with nobody but us:
 //!
-//! * [`session`] in the manager's place: it waits for osquery's socket, clears
+//! * `session` in the manager's place: it waits for osquery's socket, clears
 //!   a dead entry of our name or leaves to a living one, registers with our own
 //!   version, and afterwards looks every interval whether osquery still knows
 //!   us. The server ignores a registration that was refused, does not retry,
 //!   waits without limit for a silent manager, and never learns that it was
 //!   forgotten.
-//! * [`front`] at the socket that osquery calls: it lets only whole, checked
+//! * `front` at the socket that osquery calls: it lets only whole, checked
 //!   requests through. The server's ten threads would each serve one open
 //!   connection, and lengths are taken as they come.
+//! * `plugin` in its tables: a panic, or a scan that failed, is a status that
+//!   fails the query, and one thread makes all rows.
 //! * [`run`] ends the process: on a signal, with the parent, when asked to, and
 //!   on two misses, so that osqueryd starts it anew. Nothing that hangs can
 //!   keep it alive, for the main thread does nothing but wait for the end.

@@ -98,7 +98,7 @@ def answers(manager, uuid):
 
 
 def call(manager, uuid, table="dsplug_bundles", **request):
-    with Extension(manager, uuid) as extension:
+    with Extension(manager, uuid, timeout=60) as extension:
         return extension.call("table", table, {"action": "generate", **request})
 
 
@@ -583,6 +583,29 @@ def many_queries_leave_nothing_behind(host):
         within(3, lambda: held() <= first, f"as few threads and descriptors as {first}")
         growth = proc(process, "VmRSS") - memory
         assert growth < 4 << 10, f"{growth} kB more"
+
+
+@check
+def many_rows_stay_within_64_megabytes(host):
+    for number in range(3000):
+        open(os.path.join(host.plugins, f"{number}.dsplug"), "w").close()
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    codes = []
+
+    def calls():
+        for _ in range(2):
+            codes.append(call(manager, uuid).status.code)
+
+    # From several callers, so that no thread's leavings add up.
+    threads = [threading.Thread(target=calls) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codes == [0] * 12
+    height = proc(process, "VmHWM")
+    assert height is None or height < 64 << 10, f"{height} kB at the height"
 
 
 def main():
