@@ -79,11 +79,12 @@ impl Mac {
             "{\"queries\": {}}",
         )
         .unwrap();
-        fs::write(
-            root.join(EXCEPTIONS),
-            "<?xml version=\"1.0\"?><plist version=\"1.0\"><dict/></plist>",
-        )
-        .unwrap();
+        // Only root can make a file of exceptions that counts.
+        if disk.path().metadata().unwrap().uid() == 0 {
+            let none = "<dict><key>Exceptions</key><array/></dict>";
+            let plist = format!("<?xml version=\"1.0\"?><plist version=\"1.0\">{none}</plist>");
+            fs::write(root.join(EXCEPTIONS), plist).unwrap();
+        }
         let listener = UnixListener::bind(root.join(SOCKET)).unwrap();
         Self {
             disk,
@@ -198,7 +199,7 @@ fn ancestor_behind_a_link_writable() {
 #[test]
 fn owners_and_groups() {
     if Mac::sound().disk.path().metadata().unwrap().uid() != 0 {
-        println!("skipped: owners_and_groups: giving a file away needs root");
+        eprintln!("skipped: doctor::owners_and_groups: giving a file away needs root");
         return;
     }
     let give = |path: &'static str, uid, gid| {
@@ -352,11 +353,43 @@ fn not_registered_or_no_answer() {
 
 #[test]
 fn exceptions_malformed_or_writable() {
-    finds_wrong("exceptions.plist: not a property list", |mac| {
-        mac.write(EXCEPTIONS, "<plist><dict>")
-    });
+    if Mac::sound().disk.path().metadata().unwrap().uid() != 0 {
+        eprintln!("skipped: doctor::exceptions_malformed_or_writable: the file must be root's");
+        return;
+    }
+    finds_wrong(
+        "exceptions.plist: it excepts nothing: not a property list",
+        |mac| mac.write(EXCEPTIONS, "<plist><dict>"),
+    );
     finds_wrong("exceptions.plist: writable by everyone", |mac| {
         mac.mode(EXCEPTIONS, 0o646)
+    });
+}
+
+#[test]
+fn exceptions_not_understood_or_expired() {
+    if Mac::sound().disk.path().metadata().unwrap().uid() != 0 {
+        eprintln!("skipped: doctor::exceptions_not_understood_or_expired: the file must be root's");
+        return;
+    }
+    let list = |entry: &str| {
+        let head =
+            "<?xml version=\"1.0\"?><plist version=\"1.0\"><dict><key>Exceptions</key><array>";
+        format!("{head}<dict>{entry}</dict></array></dict></plist>")
+    };
+    let path = "<key>id</key><string>a</string><key>path</key><string>/x.dsplug</string>";
+    finds_wrong(
+        "[a]: it excepts nothing: entry 1: its key pth is not known",
+        |mac| {
+            mac.write(
+                EXCEPTIONS,
+                &list(&format!("{path}<key>pth</key><string>/x</string>")),
+            );
+        },
+    );
+    finds(Severity::Note, "[a]: it has expired", |mac| {
+        let expires = "<key>expires</key><date>2020-01-01T00:00:00Z</date>";
+        mac.write(EXCEPTIONS, &list(&format!("{path}{expires}")));
     });
 }
 

@@ -1,11 +1,12 @@
 //! What the extension reads on the host: the plug-in folders, and the exceptions.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use super::finding::Finding;
-use super::{Host, disk, place};
-use crate::exceptions::SOURCES;
+use super::{Host, place};
+use crate::exceptions::{Exceptions, SOURCES};
 use crate::folders::{self, FOLDERS, FolderError};
 use crate::limits::Limits;
-use crate::property_list::{self, Bounds};
 
 /// A folder that is there and cannot be listed makes every query on bundles fail.
 pub fn check_folders(host: &Host<'_>, findings: &mut Vec<Finding>) {
@@ -25,25 +26,42 @@ pub fn check_folders(host: &Host<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// A file of exceptions that others can write, or that cannot be read, excepts nothing.
+/// A file of exceptions that others can write, or an entry that is not understood, excepts nothing.
 pub fn check_exceptions(host: &Host<'_>, findings: &mut Vec<Finding>) {
     for path in SOURCES {
-        let bytes = match disk::read(host.root, path) {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => continue,
-            Err(error) => {
-                findings.push(Finding::wrong(error.to_string(), "run as root"));
-                continue;
-            }
-        };
+        let before = findings.len();
         if let Ok(found) = host.root.find(path.as_bytes()) {
             place::check_writable(host, path, &found.meta, findings);
         }
-        if let Err(error) = property_list::parse(&bytes, &Bounds::STANDARD) {
-            findings.push(Finding::wrong(
-                format!("{path}: {error}; it excepts nothing"),
-                format!("plutil -lint '{path}', and mend what it says"),
-            ));
+        if findings.len() > before {
+            continue; // the cure is said, and what the file holds does not count before it
+        }
+        let exceptions = Exceptions::read(host.root, now());
+        for entry in exceptions
+            .entries
+            .iter()
+            .filter(|entry| entry.source == path)
+        {
+            if !entry.error.is_empty() {
+                findings.push(Finding::wrong(
+                    format!("{}: it excepts nothing: {}", entry.name(), entry.error),
+                    format!("mend it, then: chown root:wheel '{path}'; chmod 0644 '{path}'; plutil -lint '{path}'"),
+                ));
+            } else if !entry.active {
+                findings.push(Finding::note(
+                    format!("{}: it has expired", entry.name()),
+                    "take the entry out, or give it a later date",
+                ));
+            }
         }
     }
+}
+
+/// The time in seconds of Unix time.
+fn now() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .ok()
+        .and_then(|since| i64::try_from(since.as_secs()).ok())
+        .unwrap_or_default()
 }

@@ -71,7 +71,7 @@ impl Exception {
     }
 
     /// What it is called in a log: its file, and its identifier when it has one.
-    pub(super) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         match self.id.as_str() {
             "" => self.source.clone(),
             id => format!("{} [{}]", self.source, escape(id.as_bytes())),
