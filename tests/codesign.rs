@@ -11,5 +11,7 @@
 mod codesign {
     mod adhoc;
     mod check;
+    mod container;
+    mod real;
     mod signed;
 }

@@ -9,6 +9,7 @@ pub mod check;
 mod cms;
 mod code_directory;
 mod crypto;
+mod entitlements;
 mod ere;
 pub mod facts;
 mod fat;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::bytes::{self, Bytes};
 use super::code_directory::CodeDirectory;
+use super::entitlements;
 use super::facts::{
     CodeFlags, Note, Place, Problem, ProblemCode, SignatureState, SliceFacts, slot,
 };
@@ -46,6 +47,7 @@ pub(crate) fn judge(
     judge_agreement(slice, &directories);
     judge_code_limit(slice, at);
     judge_special_slots(slice, &superblob);
+    judge_entitlements(slice, &superblob);
     keep_embedded(slice, &superblob);
     let adhoc = |d: &CodeDirectory| d.facts.flags.contains(CodeFlags::ADHOC);
     let cms = superblob.blob(superblob::CMS);
@@ -194,6 +196,20 @@ fn special_slot(number: u32) -> (ProblemCode, Cow<'static, str>) {
         }
     };
     (code, name.into())
+}
+
+fn judge_entitlements(slice: &mut SliceFacts, superblob: &SuperBlob<'_>) {
+    let xml = superblob.blob(slot::ENTITLEMENTS);
+    let der = superblob.blob(slot::ENTITLEMENTS_DER);
+    if let (Some(xml), Some(der)) = (xml, der)
+        && !entitlements::agree(xml.payload(), der.payload())
+    {
+        slice.problems.push(Problem::broken(
+            ProblemCode::Entitlements,
+            Place::Offset(der.bytes.place(0)),
+            "the entitlements in XML and in DER do not say the same",
+        ));
+    }
 }
 
 fn keep_embedded(slice: &mut SliceFacts, superblob: &SuperBlob<'_>) {

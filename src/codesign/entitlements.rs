@@ -1,0 +1,132 @@
+//! Entitlements, which a signature carries in XML and in DER: both must say the same.
+//!
+//! Readers that disagree on one form were bypasses before: the kernel reads the DER, other code
+//! the XML. Source of the DER form: the entitlements' format of Apple's `CoreEntitlements`, in
+//! which a dictionary is a list of pairs in the tag `[16]`.
+
+use plist::{Dictionary, Value};
+
+use super::ber::{self, Element, Reader};
+use crate::property_list::{self, Bounds};
+
+/// `UTF8String`.
+const UTF8_STRING: u8 = 0x0c;
+/// The tag that all of it stands in, `[APPLICATION 16]`.
+const WHOLE: u8 = 0x70;
+/// The tag of a dictionary.
+const DICTIONARY: u8 = 0xb0;
+/// Collections inside each other.
+const MOST_DEPTH: u32 = 16;
+
+/// True when the XML and the DER say the same.
+pub(crate) fn agree(xml: &[u8], der: &[u8]) -> bool {
+    let Ok(xml) = property_list::parse(xml, &Bounds::STANDARD) else {
+        return false;
+    };
+    parse(der).is_some_and(|der| der == xml)
+}
+
+fn parse(der: &[u8]) -> Option<Value> {
+    let mut outer = Reader::new(der);
+    let whole = outer.next()?;
+    if !outer.is_empty() {
+        return None;
+    }
+    if whole.tag == ber::SET {
+        // The form before macOS 12.
+        return value(whole, 0);
+    }
+    let mut reader = (whole.tag == WHOLE).then(|| whole.reader())?;
+    reader.expect(ber::INTEGER)?;
+    let all = reader.expect(DICTIONARY)?;
+    reader.is_empty().then(|| value(all, 0)).flatten()
+}
+
+fn value(element: Element<'_>, depth: u32) -> Option<Value> {
+    let deeper = depth.checked_add(1).filter(|&depth| depth < MOST_DEPTH)?;
+    let mut reader = element.reader();
+    match element.tag {
+        ber::BOOLEAN => match element.content {
+            [0] => Some(Value::Boolean(false)),
+            [0xff] => Some(Value::Boolean(true)),
+            _ => None,
+        },
+        ber::INTEGER => integer(element.content).map(|n| Value::Integer(n.into())),
+        UTF8_STRING => {
+            let text = std::str::from_utf8(element.content).ok()?;
+            Some(Value::String(text.to_owned()))
+        }
+        ber::OCTET_STRING => Some(Value::Data(element.content.to_vec())),
+        ber::SEQUENCE => {
+            let mut array = Vec::new();
+            while !reader.is_empty() {
+                array.push(value(reader.next()?, deeper)?);
+            }
+            Some(Value::Array(array))
+        }
+        DICTIONARY | ber::SET => {
+            let mut dictionary = Dictionary::new();
+            while !reader.is_empty() {
+                let mut pair = reader.expect(ber::SEQUENCE)?.reader();
+                let key = std::str::from_utf8(pair.expect(UTF8_STRING)?.content).ok()?;
+                let value = value(pair.next()?, deeper)?;
+                let twice = dictionary.insert(key.to_owned(), value).is_some();
+                if twice || !pair.is_empty() {
+                    return None;
+                }
+            }
+            Some(Value::Dictionary(dictionary))
+        }
+        _ => None,
+    }
+}
+
+fn integer(content: &[u8]) -> Option<i64> {
+    let first = i64::from(*content.first()?);
+    if content.len() > 8 {
+        return None;
+    }
+    let sign = if first >= 0x80 { -1 } else { 0 };
+    Some(
+        content
+            .iter()
+            .fold(sign, |n: i64, &byte| n << 8 | i64::from(byte)),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // com.example.a = true, com.example.b = [ "x" ], written by hand from the format.
+    const DER: &[u8] = b"\x70\x2e\x02\x01\x01\xb0\x29\
+        \x30\x12\x0c\x0dcom.example.a\x01\x01\xff\
+        \x30\x13\x0c\x0dcom.example.b\x30\x02\x0c\x00";
+
+    fn xml(b: &str) -> Vec<u8> {
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><plist version=\"1.0\"><dict>\
+             <key>com.example.a</key><true/><key>com.example.b</key>\
+             <array><string>{b}</string></array></dict></plist>"
+        )
+        .into_bytes()
+    }
+
+    #[test]
+    fn the_same_in_both_forms_agrees() {
+        assert!(agree(&xml(""), DER));
+        assert!(!agree(&xml("x"), DER));
+        assert!(!agree(b"", DER));
+        assert!(!agree(&xml(""), &DER[..DER.len() - 1]));
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let mut der = vec![ber::SEQUENCE, 0];
+        for _ in 0..30 {
+            let len = u8::try_from(der.len()).unwrap();
+            der.splice(0..0, [ber::SEQUENCE, len]);
+        }
+        assert_eq!(value(Reader::new(&der).next().unwrap(), 0), None);
+    }
+}
