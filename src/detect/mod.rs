@@ -73,7 +73,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     let stop = Stop::watch(options.every)?;
     let progress = ProgressBar::new_spinner();
     progress.enable_steady_tick(Duration::from_millis(120));
-    let mut failed;
+    let mut failed: Option<String>;
     let mut done = 0_u64;
     loop {
         done = done.saturating_add(1);
@@ -86,7 +86,10 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
             state.save(path)?;
         }
         progress.suspend(|| report(done, &snapshot, &outcome));
-        failed = outcome.failed.values().map(Vec::len).sum::<usize>();
+        failed = outcome.failed.into_iter().next().map(|(why, names)| {
+            let names = names.join(", ");
+            format!("the last run failed in {names}: {why}")
+        });
         if runs.is_some_and(|runs| done >= runs) {
             break;
         }
@@ -96,13 +99,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         }
     }
     progress.finish_and_clear();
-    match failed {
-        0 => Ok(()),
-        1 => Err(Failure::new("a query of the last run failed")),
-        many => Err(Failure::new(format!(
-            "{many} queries of the last run failed"
-        ))),
-    }
+    failed.map_or(Ok(()), |why| Err(Failure::new(why)))
 }
 
 /// The queries that were asked for.
