@@ -77,7 +77,7 @@ clean() {
             step pkgutil ${DESTDIR:+--volume "$DESTDIR"} --forget "$PACKAGE_ID"
         fi
     fi
-    step rm -rf "${DESTDIR:?}$PRODUCT"
+    step rm -rf "$DESTDIR${PRODUCT:?}"
     if [ -f "$DESTDIR$RECEIPTS/directories" ]; then
         LC_ALL=C sort -r "$DESTDIR$RECEIPTS/directories" > "$STAGE/directories"
         while read -r path; do

@@ -780,6 +780,57 @@ fn fleets_own_list_of_extensions_is_a_conflict() {
     assert_same(&mac.tree(), &before);
 }
 
+/// Without a DESTDIR, as on a Mac: in a mount namespace of its own, with empty /opt and /var.
+#[test]
+fn without_a_destdir_it_is_the_same() {
+    let script = r#"set -eu
+mount -t tmpfs -o mode=755 none /opt
+mount -t tmpfs -o mode=755 none /var
+umask 022
+mkdir -p /var/osquery /var/db /opt/osquery/lib/osquery.app
+printf -- '--utc=true' > /var/osquery/osquery.flags
+list() { find /opt /var -type f -exec sha256sum {} + | sort; find /opt /var | sort; }
+list > "$1/before"
+sh "$2" --binary "$1/dsplug.ext" --pack "$1/dsplug.conf"
+cat /var/osquery/extensions.load > "$1/load"
+sh /opt/dsplug/share/install/uninstall.sh
+list > "$1/after"
+"#;
+    let mac = Mac::new();
+    let unshare = |arguments: &[&std::ffi::OsStr]| {
+        let mut command = Command::new("unshare");
+        command
+            .arg("-m")
+            .args(arguments)
+            .env_remove("DESTDIR")
+            .env("TMPDIR", mac.aside.path().join("tmp"));
+        command.output()
+    };
+    let installer = source("install.sh");
+    let hidden = |path: &Path| path.starts_with("/opt") || path.starts_with("/var");
+    if !unshare(&["true".as_ref()]).is_ok_and(|output| output.status.success())
+        || hidden(&installer)
+        || hidden(mac.aside.path())
+    {
+        eprintln!(
+            "skipped: install::without_a_destdir_it_is_the_same: no mount namespace can be had"
+        );
+        return;
+    }
+    let arguments: [&std::ffi::OsStr; 6] = [
+        "sh".as_ref(),
+        "-c".as_ref(),
+        script.as_ref(),
+        "sh".as_ref(),
+        mac.aside.path().as_ref(),
+        installer.as_ref(),
+    ];
+    succeed(unshare(&arguments).unwrap());
+    let read = |name: &str| fs::read_to_string(mac.aside.path().join(name)).unwrap();
+    assert_eq!(read("load"), "/opt/dsplug/bin/dsplug.ext\n");
+    assert_eq!(read("after"), read("before"));
+}
+
 #[test]
 fn who_runs_osqueryd_is_found_out() {
     for (stands, host) in [
