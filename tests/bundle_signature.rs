@@ -19,5 +19,7 @@ mod hostile;
 mod load;
 #[path = "bundle_signature/rcodesign.rs"]
 mod rcodesign;
+#[path = "bundle_signature/signed.rs"]
+mod signed;
 #[path = "bundle_signature/tampered.rs"]
 mod tampered;

@@ -1,5 +1,7 @@
 //! The judgement of one bundle after the other: code, layout, signature folder, and what is nested.
 
+use std::collections::HashMap;
+
 use super::bundle::{SealLimits, Sealed};
 use super::facts::{CodeFacts, Place, Problem, ProblemCode, SignatureState, slot, weakest};
 use super::findings::Findings;
@@ -454,6 +456,8 @@ impl<'j, 'v> Judge<'j, 'v> {
     /// Judges the Mach-O files that no seal led to: as the main executable of a bundle around
     /// them, or on their own.
     pub fn remaining_code(&mut self) {
+        // Each directory's Info.plist is parsed once, whatever number of files ask for it.
+        let mut layouts = HashMap::new();
         for (index, entry) in self.view.entries.iter().enumerate() {
             let (Some(facts), Some(None)) = (entry.code, self.code.get(index)) else {
                 continue;
@@ -463,7 +467,7 @@ impl<'j, 'v> Judge<'j, 'v> {
                 .iter()
                 .any(|s| s.binds(slot::RESOURCE_DIRECTORY) || s.binds(slot::INFO_PLIST));
             let code = for_a_bundle
-                .then(|| self.as_main_executable(entry.path))
+                .then(|| self.as_main_executable(entry.path, &mut layouts))
                 .flatten()
                 .unwrap_or_else(|| standalone(facts));
             self.keep_code(index, &code);
@@ -471,17 +475,23 @@ impl<'j, 'v> Judge<'j, 'v> {
     }
 
     /// The facts of a file that is the main executable of a bundle at most three folders up.
-    fn as_main_executable(&self, path: &[u8]) -> Option<CodeFacts> {
+    fn as_main_executable<'p>(
+        &self,
+        path: &'p [u8],
+        layouts: &mut HashMap<&'p [u8], Layout<'v>>,
+    ) -> Option<CodeFacts> {
         let mut directory = path;
         for _ in 0..3 {
             directory = split_name(directory).0;
-            let layout = if directory.is_empty() {
-                Layout::of_view(self.view)
-            } else {
-                Layout::of_directory(self.view, directory)
-            };
+            let layout = layouts.entry(directory).or_insert_with(|| {
+                if directory.is_empty() {
+                    Layout::of_view(self.view)
+                } else {
+                    Layout::of_directory(self.view, directory)
+                }
+            });
             if layout.executable == MainExecutable::Inside(path) {
-                return self.main_code(&layout).map(|(_, code)| code);
+                return self.main_code(layout).map(|(_, code)| code);
             }
             if directory.is_empty() {
                 return None;

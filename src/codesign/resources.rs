@@ -4,7 +4,7 @@
 //! `ResourceBuilder::scan`, `resources.cpp` of Apple.
 
 use super::bundle::Sealed;
-use super::facts::{CodeFacts, ProblemCode, SignatureState};
+use super::facts::{CodeFacts, ProblemCode, SignatureState, SliceFacts};
 use super::findings::Findings;
 use super::judge::{Judge, standalone};
 use super::layout::Layout;
@@ -426,7 +426,7 @@ fn leaves(path: &[u8], target: &[u8]) -> bool {
 ///
 /// Apple evaluates the requirement in the seal, for which code by the same signer may take the
 /// sealed code's place. Here the cdhash decides: of one slice at least, and every other slice is
-/// pinned too or is signed, which makes it the same signer's (`slices_differ`).
+/// pinned too or is signed by the same signer.
 fn compare_code(
     path: &[u8],
     state: SignatureState,
@@ -450,19 +450,22 @@ fn compare_code(
         );
         return Sealed::Altered;
     };
-    let pinned = |slice: &super::facts::SliceFacts| {
+    let (pinned, others): (Vec<_>, Vec<_>) = code.slices.iter().partition(|slice| {
         slice
             .directories
             .iter()
             .any(|d| cdhashes.contains(&d.cdhash))
+    });
+    let same_signer = |other: &SliceFacts| {
+        pinned.iter().any(|slice| {
+            slice.signer().is_some()
+                && slice.signer() == other.signer()
+                && slice.team_identifier() == other.team_identifier()
+        })
     };
-    let why = if !code.slices.iter().any(pinned) {
+    let why = if pinned.is_empty() {
         "is not the code that was sealed"
-    } else if !code
-        .slices
-        .iter()
-        .all(|s| pinned(s) || s.state() == SignatureState::Signed)
-    {
+    } else if !others.into_iter().all(same_signer) {
         "has a slice that the seal does not pin"
     } else {
         return Sealed::Sealed;

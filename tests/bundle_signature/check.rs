@@ -20,6 +20,17 @@ pub fn judged_with(
     change: impl FnOnce(&mut Loaded),
     limits: &SealLimits,
 ) -> Verdict {
+    judged_by(bundle, &Roots::apple(), tamper, change, limits)
+}
+
+/// The same, with other roots too.
+pub fn judged_by(
+    bundle: &SignedBundle,
+    roots: &Roots,
+    tamper: impl FnOnce(&Path),
+    change: impl FnOnce(&mut Loaded),
+    limits: &SealLimits,
+) -> Verdict {
     let directory = tempfile::tempdir().unwrap();
     let root = bundle.write(directory.path());
     tamper(&root);
@@ -27,7 +38,7 @@ pub fn judged_with(
         &root,
         &bundle.executable_path(),
         &bundle.info_plist_path(),
-        &Roots::apple(),
+        roots,
     );
     change(&mut loaded);
     Verdict {
