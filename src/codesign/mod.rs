@@ -1,4 +1,11 @@
 //! Code signatures: from bytes to facts and problems, without any I/O.
+//!
+//! A Mach-O file is checked by [`FileCheck`], which gives [`CodeFacts`]; from the outside in:
+//! `fat`, `mach_o`, `superblob`, `code_directory` and `pages` hold the code to its hashes, `signer`
+//! with `cms`, `chain` and `timestamp` says who signed these. `bytes` alone computes offsets.
+//! A bundle is judged by [`judge`](fn@judge) from what its files say.
+//!
+//! Nothing here knows of revocation or notarization: both need Apple's servers, and are unknown.
 
 mod architecture;
 mod ber;
@@ -20,6 +27,7 @@ mod layout;
 mod mach_o;
 mod oid;
 mod pages;
+pub mod problem;
 mod resources;
 pub mod roots;
 mod rules;
