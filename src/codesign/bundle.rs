@@ -106,7 +106,20 @@ pub struct BundleSignature {
     pub unsealed_files: u64,
 }
 
-/// Judges a bundle.
+/// Judges a bundle as `codesign --verify --deep --strict --all-architectures` would, by Apple's
+/// published sources, and more strictly where they pass over something:
+///
+/// - an Info.plist that the signature does not bind is a problem (`info_plist`);
+/// - nested code must have the cdhash in the seal: that it satisfies the seal's requirement is not
+///   enough, so that a later version by the same signer counts as another (`nested_code`);
+/// - `CodeResources` and `_MASReceipt` beside the sealed folders may be nothing but the link of
+///   old and the App Store's receipt (`resource_added`);
+/// - a signature in files or attributes of its own, beside code that is no Mach-O file, is not
+///   accepted (`main_executable`).
+///
+/// Paths are compared as bytes, as Apple does: where a disk is read by something that changes the
+/// Unicode form of its names, such as an HFS+ volume on another system, names beyond ASCII are not
+/// found in the seal. Revocation and notarization are not looked at.
 pub fn judge(view: &BundleView<'_>, limits: &SealLimits) -> BundleSignature {
     let mut judge = Judge::new(view, limits);
     let outcome = judge.bundle(&Layout::of_view(view), 0);
