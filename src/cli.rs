@@ -14,7 +14,7 @@ use crate::engine::Engine;
 use crate::exceptions::baseline;
 use crate::launch;
 use crate::limits::Limits;
-use crate::report::{answer, list, schema};
+use crate::report::{answer, explain, list, schema};
 use crate::root::Root;
 use crate::scan::{Scanner, Snapshot};
 
@@ -55,6 +55,8 @@ enum Command {
     },
     /// Run the pack's queries and print what osqueryd would log
     Detect(detect::Options),
+    /// Say everything about one bundle, and what to do next
+    Explain(explain::Options),
     /// Write an exceptions plist that pins what is there now
     Baseline,
     /// Say what is wrong with this host's installation, and how to mend it
@@ -158,6 +160,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             print(&answer::render(&engine.query(&sql, &snapshot)?, format))
         }
         Command::Detect(options) => detect::run(&disk, &options),
+        Command::Explain(options) => explain::run(&disk, &options),
         Command::Baseline => pin(&disk.scanner()?.scan()),
         Command::Doctor { agent, socket } => examine(&disk.root, agent, socket),
         Command::Schema { format } => print(&schema::render(format)),

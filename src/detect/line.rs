@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value, json};
 
 use crate::differential::{Difference, Row};
+use crate::report::time;
 
 /// When and where a run was made.
 #[derive(Clone, Debug)]
@@ -79,39 +80,17 @@ fn calendar(seconds: u64) -> String {
         .iter()
         .cycle()
         .nth(usize::try_from(days % 7).unwrap_or(0));
-    let mut year = 1970_u64;
-    let mut left = days;
-    while left >= year_length(year) {
-        left = left.saturating_sub(year_length(year));
-        year = year.saturating_add(1);
-    }
-    let mut month = "";
-    for (name, length) in MONTHS.into_iter().zip(month_lengths(year)) {
-        month = name;
-        if left < length {
-            break;
-        }
-        left = left.saturating_sub(length);
-    }
+    let (year, month, day) = time::civil(i64::try_from(days).unwrap_or(i64::MAX));
+    let month = usize::try_from(month.saturating_sub(1)).unwrap_or(0);
+    let month = MONTHS.get(month).copied().unwrap_or_default();
     format!(
         "{} {month} {:2} {:02}:{:02}:{:02} {year} UTC",
         weekday.copied().unwrap_or_default(),
-        left.saturating_add(1),
+        day,
         rest / 3600,
         rest % 3600 / 60,
         rest % 60,
     )
-}
-
-fn year_length(year: u64) -> u64 {
-    month_lengths(year).iter().sum()
-}
-
-/// Days of the months, by the Gregorian calendar.
-fn month_lengths(year: u64) -> [u64; 12] {
-    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
-    let february = if leap { 29 } else { 28 };
-    [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 }
 
 #[cfg(test)]

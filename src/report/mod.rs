@@ -1,6 +1,8 @@
 //! What people read: answers, the list of plug-ins, the schema.
 
 pub mod answer;
+pub mod document;
+pub mod explain;
 pub mod list;
 pub mod schema;
 pub mod time;

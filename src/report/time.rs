@@ -11,7 +11,7 @@ pub fn rfc3339(seconds: i64) -> String {
 
 /// Year, month and day of a number of days since 1970-01-01 in the Gregorian calendar, counted
 /// in eras of 400 years that begin on the first of March.
-fn civil(days: i64) -> (i64, i64, i64) {
+pub fn civil(days: i64) -> (i64, i64, i64) {
     let days = days.saturating_add(719_468);
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);

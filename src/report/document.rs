@@ -1,0 +1,194 @@
+//! A report made of sections, printed for a terminal, as Markdown or as JSON.
+
+use std::fmt::Write;
+
+use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a terminal
+    #[default]
+    Text,
+    /// For a ticket
+    Markdown,
+    /// For another program
+    Json,
+}
+
+/// A report: its title and sections, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Document {
+    /// What it is about.
+    pub title: String,
+    /// The sections.
+    pub sections: Vec<Section>,
+}
+
+/// A part of a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Its key in JSON.
+    pub key: &'static str,
+    /// Its heading.
+    pub heading: &'static str,
+    /// What it says.
+    pub body: Body,
+}
+
+/// What a section says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Names with values; an empty value is shown as `-`.
+    Facts(Vec<(String, String)>),
+    /// Sentences of our own, in which names from disk are escaped.
+    Lines(Vec<String>),
+    /// Steps in an order.
+    Steps(Vec<String>),
+    /// Rows below the names of their columns.
+    Rows(Vec<&'static str>, Vec<Vec<String>>),
+}
+
+impl Document {
+    /// The report in a format.
+    pub fn render(&self, format: Format) -> String {
+        match format {
+            Format::Text => self.text(),
+            Format::Markdown => self.markdown(),
+            Format::Json => format!("{:#}\n", self.json()),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut out = format!("{}\n", self.title);
+        for section in &self.sections {
+            // Writing to a String cannot fail, here and below.
+            let _ = writeln!(out, "\n{}", section.heading.to_uppercase());
+            match &section.body {
+                Body::Facts(facts) => {
+                    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+                    for (name, value) in facts {
+                        let _ = writeln!(out, "  {name:width$}  {}", or_dash(value));
+                    }
+                }
+                Body::Lines(lines) => {
+                    for line in lines {
+                        let _ = writeln!(out, "  {line}");
+                    }
+                }
+                Body::Steps(steps) => {
+                    for (index, step) in steps.iter().enumerate() {
+                        let _ = writeln!(out, "  {}. {step}", index.saturating_add(1));
+                    }
+                }
+                Body::Rows(names, rows) => {
+                    for row in rows {
+                        let mut cells = row.iter();
+                        let _ = writeln!(out, "  {}", cells.next().map_or("", String::as_str));
+                        for (name, cell) in names.iter().skip(1).zip(cells) {
+                            if !cell.is_empty() {
+                                let _ = writeln!(out, "      {name}: {cell}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    fn markdown(&self) -> String {
+        let mut out = format!("# {}\n", code(&self.title));
+        for section in &self.sections {
+            let _ = writeln!(out, "\n## {}\n", section.heading);
+            match &section.body {
+                Body::Facts(facts) => {
+                    let _ = writeln!(out, "| what | value |\n|---|---|");
+                    for (name, value) in facts {
+                        let _ = writeln!(out, "| {name} | {} |", cell(value));
+                    }
+                }
+                Body::Lines(lines) => {
+                    for line in lines {
+                        let _ = writeln!(out, "- {}", prose(line));
+                    }
+                }
+                Body::Steps(steps) => {
+                    for (index, step) in steps.iter().enumerate() {
+                        let _ = writeln!(out, "{}. {}", index.saturating_add(1), prose(step));
+                    }
+                }
+                Body::Rows(names, rows) => {
+                    let _ = writeln!(out, "| {} |", names.join(" | "));
+                    let _ = writeln!(out, "|{}", "---|".repeat(names.len()));
+                    for row in rows {
+                        let cells: Vec<String> = row.iter().map(|c| cell(c)).collect();
+                        let _ = writeln!(out, "| {} |", cells.join(" | "));
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    fn json(&self) -> Value {
+        let mut all = Map::new();
+        all.insert("path".into(), json!(self.title));
+        for section in &self.sections {
+            let body = match &section.body {
+                Body::Facts(facts) => {
+                    let facts = facts.iter().map(|(k, v)| (k.clone(), json!(v)));
+                    Value::Object(facts.collect())
+                }
+                Body::Lines(lines) | Body::Steps(lines) => json!(lines),
+                Body::Rows(names, rows) => rows
+                    .iter()
+                    .map(|row| {
+                        let pairs = names.iter().zip(row);
+                        let pairs = pairs.map(|(k, v)| ((*k).to_owned(), json!(v)));
+                        Value::Object(pairs.collect())
+                    })
+                    .collect(),
+            };
+            all.insert(section.key.into(), body);
+        }
+        Value::Object(all)
+    }
+}
+
+fn or_dash(value: &str) -> &str {
+    if value.is_empty() { "-" } else { value }
+}
+
+/// Text from disk as Markdown's code: no mark in it means anything.
+fn code(text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.saturating_add(1));
+    // Without blanks a backtick at an end would join the fence.
+    let blank = if text.contains('`') { " " } else { "" };
+    format!("{fence}{blank}{text}{blank}{fence}")
+}
+
+/// The same in a table, where a bar ends the cell, in code too.
+fn cell(text: &str) -> String {
+    match text {
+        "" => String::new(),
+        text => code(&text.replace('|', "\\|")),
+    }
+}
+
+/// A sentence in which marks from disk mean nothing.
+fn prose(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(
+            c,
+            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '!'
+        ) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
