@@ -237,6 +237,16 @@ fn refused(mac: &Mac, mut command: Command, text: &str) {
     assert_same(&mac.tree(), &before);
 }
 
+fn is_root() -> bool {
+    tempfile::tempdir()
+        .unwrap()
+        .path()
+        .metadata()
+        .unwrap()
+        .uid()
+        == 0
+}
+
 /// Two trees are the same; the first difference is what a failure shows.
 #[track_caller]
 fn assert_same(left: &Tree, right: &Tree) {
@@ -708,7 +718,7 @@ fn unsafe_places_are_refused() {
 
 #[test]
 fn foreign_owners_and_groups_are_refused() {
-    if std::fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() != 0) {
+    if !is_root() {
         eprintln!(
             "skipped: install::foreign_owners_and_groups_are_refused: giving a file away needs root"
         );
@@ -850,6 +860,115 @@ fn who_runs_osqueryd_is_found_out() {
             "{host}"
         );
     }
+}
+
+#[test]
+fn fleets_script_leaves_orbit_running() {
+    let fleet = |mac: &Mac| mac.command(&source("fleet/install.sh"), &[]);
+    let mac = Mac::new();
+    mac.shim("installer", "exit 0");
+    mac.shim("sleep", "exit 0");
+    mac.write("opt/orbit/extensions.load", "/other.ext\n");
+    let command = fleet(&mac);
+    refused(&mac, command, "ships extensions already");
+    fs::remove_file(mac.path("opt/orbit/extensions.load")).unwrap();
+
+    if !is_root() {
+        eprintln!(
+            "skipped: install::fleets_script_leaves_orbit_running: Fleet's scripts run as root"
+        );
+        return;
+    }
+    let command = fleet(&mac);
+    refused(&mac, command, "fill in url and sha256");
+    succeed(
+        fleet(&mac)
+            .env("INSTALLER_PATH", "/tmp/dsplug-1.pkg")
+            .output()
+            .unwrap(),
+    );
+    let calls = mac.calls();
+    assert_eq!(calls[0], "installer -pkg /tmp/dsplug-1.pkg -target DESTDIR");
+    // What restarts orbit waits first, and is not waited for.
+    let wait = |call: &str| {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while !mac.calls().iter().any(|c| c == call) {
+            assert!(
+                std::time::Instant::now() < deadline,
+                "{call}: {:?}",
+                mac.calls()
+            );
+            std::thread::yield_now();
+        }
+    };
+    wait("sleep 10");
+    wait("launchctl kickstart -k system/com.fleetdm.orbit");
+
+    succeed(mac.installer(&["--for", "fleet"]).output().unwrap());
+    succeed(
+        mac.command(&source("fleet/uninstall.sh"), &[])
+            .output()
+            .unwrap(),
+    );
+    assert!(!mac.path("opt/dsplug").exists());
+    let output = mac
+        .command(&source("fleet/uninstall.sh"), &[])
+        .output()
+        .unwrap();
+    assert_eq!(succeed(output), "dsplug is not installed\n");
+}
+
+/// The scripts of the package, laid out as install/release lays them out.
+#[test]
+fn the_package_installs_as_the_installer_does() {
+    let mac = Mac::with_admin();
+    let scripts = mac.aside.path().join("scripts");
+    let dsplug = scripts.join("dsplug");
+    fs::create_dir_all(dsplug.join("install")).unwrap();
+    fs::create_dir(dsplug.join("packs")).unwrap();
+    fs::copy(source("pkg/preinstall"), scripts.join("preinstall")).unwrap();
+    fs::copy(source("pkg/postinstall"), scripts.join("postinstall")).unwrap();
+    for name in ["install.sh", "uninstall.sh", "common.sh"] {
+        fs::copy(source(name), dsplug.join("install").join(name)).unwrap();
+    }
+    fs::copy(
+        mac.aside.path().join("dsplug.ext"),
+        dsplug.join("dsplug.ext"),
+    )
+    .unwrap();
+    fs::copy(
+        mac.aside.path().join("dsplug.conf"),
+        dsplug.join("packs/dsplug.conf"),
+    )
+    .unwrap();
+    let sums = Command::new("sha256sum")
+        .arg("dsplug.ext")
+        .current_dir(&dsplug)
+        .output()
+        .unwrap();
+    fs::write(dsplug.join("SHA256SUMS"), succeed(sums)).unwrap();
+
+    let twin = mac.twin();
+    twin.install();
+    let disk = mac.disk.path().display().to_string();
+    let run = |script: &str| {
+        // As macOS Installer calls it, with another volume as the target.
+        let mut command = mac.command(&scripts.join(script), &["dsplug.pkg", &disk, &disk, "/"]);
+        command.env_remove("DESTDIR");
+        command
+    };
+    let before = mac.tree();
+    succeed(run("preinstall").output().unwrap());
+    assert_same(&mac.tree(), &before);
+    succeed(run("postinstall").output().unwrap());
+    assert_same(&mac.tree(), &twin.tree());
+    mac.uninstall();
+
+    fs::write(dsplug.join("dsplug.ext"), "another binary").unwrap();
+    refused(&mac, run("preinstall"), "does not match SHA256SUMS");
+    fs::set_permissions(mac.path("opt"), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::write(dsplug.join("dsplug.ext"), "the first binary").unwrap();
+    refused(&mac, run("preinstall"), "/opt/ is writable by everyone");
 }
 
 #[test]
