@@ -210,11 +210,8 @@ fn begin(session: Session, ends: &Sender<End>) -> io::Result<()> {
                 let _ = orphaned.send(End::Failed(Error::Orphaned));
             })?;
     }
-    let ended = ends.clone();
     thread::Builder::new()
         .name("session".to_owned())
-        .spawn(move || {
-            let _ = ended.send(End::Failed(session.run()));
-        })?;
+        .spawn(move || session.run())?;
     Ok(())
 }

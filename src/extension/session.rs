@@ -86,15 +86,22 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Registers, serves, and returns once osquery and we have lost each other.
-    pub(super) fn run(&self) -> Error {
-        match self.establish() {
+    /// Registers, serves, and sends the end once osquery and we have lost each
+    /// other.
+    pub(super) fn run(&self) {
+        // Held until the end is sent: without it the server ends as well, and
+        // its complaint would come before the reason.
+        let mut server_side = None;
+        let error = match self.establish(&mut server_side) {
             Ok(uuid) => self.watch(uuid),
             Err(error) => error,
-        }
+        };
+        // Nobody listens once the end has begun.
+        let _ = self.ends.send(End::Failed(error));
+        drop(server_side);
     }
 
-    fn establish(&self) -> Result<i64, Error> {
+    fn establish(&self, held: &mut Option<Arc<UnixStream>>) -> Result<i64, Error> {
         let mut manager = self.wait()?;
         let socket = &self.options.socket;
         let private = private_socket(socket);
@@ -111,7 +118,8 @@ impl Session {
         })?;
         let of_socket = |error| Error::Socket(private.clone(), error);
         let mut server = Server::<Table>::new(Some(NAME), path).map_err(of_socket)?;
-        let (server_side, _) = listener.accept().map_err(of_socket)?;
+        let server_side = Arc::new(listener.accept().map_err(of_socket)?.0);
+        *held = Some(Arc::clone(&server_side));
         let _ = std::fs::remove_file(&private);
         for table in Table::all(Arc::clone(&self.source)).map_err(Error::Thread)? {
             server.register_plugin(table);
@@ -139,7 +147,7 @@ impl Session {
             uuid: Some(0),
             ..Status::default()
         };
-        respond(&request, &server_side, &status).map_err(of_socket)?;
+        respond(&request, &*server_side, &status).map_err(of_socket)?;
         spawn("manager", move || {
             if let Err(error) = stand_in(&server_side) {
                 log::debug!("the server has gone: {error}");
