@@ -1,0 +1,269 @@
+//! The same scenarios under a real osqueryd and under `detect`: the two logs must agree.
+//!
+//! Runs where `OSQUERYD` names an osqueryd, or PATH holds one.
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a test's panic is its report"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use dsplug_fixtures::{Disk, Plugin, X86_64, chmod, mach_header};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use serde_json::{Value, json};
+
+const DSPLUG: &str = env!("CARGO_BIN_EXE_dsplug");
+/// A snapshot in the derived pack by which runs are counted.
+const TICK: &str = "zz_tick";
+
+fn osqueryd() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("OSQUERYD") {
+        return Some(named.into()).filter(|p: &PathBuf| p.is_file());
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|d| d.join("osqueryd"))
+        .find(|p| p.is_file())
+}
+
+/// The pack, for any platform, every query each second, and without those that need macOS.
+fn derived() -> Value {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("packs/dsplug.conf"));
+    let pack: Value = serde_json::from_str(&text.unwrap()).unwrap();
+    let engine = dsplug::engine::Engine::new().unwrap();
+    let mut queries = serde_json::Map::new();
+    for (name, query) in pack["queries"].as_object().unwrap() {
+        let sql = query["query"].as_str().unwrap();
+        if engine.names_foreign_table(sql).is_some() {
+            continue;
+        }
+        let mut query = query.as_object().unwrap().clone();
+        query.remove("platform");
+        query.insert("interval".into(), 1.into());
+        queries.insert(name.clone(), query.into());
+    }
+    // osqueryd asks queries in the order of their names: this one comes last.
+    queries.insert(
+        TICK.into(),
+        json!({"query": "SELECT 1 AS one", "interval": 1, "snapshot": true}),
+    );
+    json!({ "queries": queries })
+}
+
+struct Osqueryd {
+    child: Child,
+    home: tempfile::TempDir,
+}
+
+impl Drop for Osqueryd {
+    fn drop(&mut self) {
+        // osqueryd ends its worker and its extensions when it is asked to.
+        let _ = rustix::process::kill_process(
+            rustix::process::Pid::from_child(&self.child),
+            rustix::process::Signal::TERM,
+        );
+        let _ = self.child.wait();
+    }
+}
+
+impl Osqueryd {
+    fn start(program: &Path, disk: &Disk, pack: &Value) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        for directory in ["db", "log"] {
+            fs::create_dir(at(directory)).unwrap();
+        }
+        let extension = at("dsplug.ext");
+        let script = format!(
+            "#!/bin/sh\nexec '{DSPLUG}' --root '{}' \"$@\"\n",
+            disk.path().display()
+        );
+        fs::write(&extension, script).unwrap();
+        chmod(&extension, 0o755);
+        fs::write(at("load"), format!("{}\n", extension.display())).unwrap();
+        fs::write(at("flags"), "").unwrap();
+        fs::write(at("conf"), json!({"packs": {"dsplug": pack}}).to_string()).unwrap();
+        let child = Command::new(program)
+            .arg(format!("--flagfile={}", at("flags").display()))
+            .arg(format!("--pidfile={}", at("pid").display()))
+            .arg(format!("--database_path={}", at("db").display()))
+            .arg(format!("--logger_path={}", at("log").display()))
+            .arg(format!("--config_path={}", at("conf").display()))
+            .arg(format!("--extensions_socket={}", at("socket").display()))
+            .arg(format!("--extensions_autoload={}", at("load").display()))
+            .args([
+                "--logger_plugin=filesystem",
+                "--config_plugin=filesystem",
+                "--extensions_require=dsplug",
+                "--extensions_timeout=10",
+                "--extensions_interval=2",
+                "--schedule_splay_percent=0",
+                "--disable_watchdog=false",
+                "--verbose",
+            ])
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(at("errors")).unwrap())
+            .spawn()
+            .unwrap();
+        Self { child, home }
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.home.path().join(name)).unwrap_or_default()
+    }
+
+    fn ticks(&self) -> usize {
+        let name = format!("pack_dsplug_{TICK}");
+        let log = self.read("log/osqueryd.snapshots.log");
+        log.lines().filter(|l| l.contains(&name)).count()
+    }
+
+    /// Waits until every query was asked once more from its beginning.
+    fn runs_again(&self) {
+        let from = self.ticks();
+        let until = Instant::now() + Duration::from_secs(60);
+        while self.ticks() < from + 2 {
+            assert!(
+                Instant::now() < until,
+                "osqueryd stands still: {}",
+                self.read("errors")
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// Lines of differentials by query, without times and host.
+fn by_query(log: &str) -> BTreeMap<String, Vec<Value>> {
+    let mut queries: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for line in log.lines() {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        if line["action"] == "snapshot" {
+            continue;
+        }
+        let fields = line.as_object_mut().unwrap();
+        for volatile in ["hostIdentifier", "calendarTime", "unixTime"] {
+            assert!(fields.shift_remove(volatile).is_some(), "{volatile}");
+        }
+        let name = fields["name"].as_str().unwrap().to_owned();
+        queries.entry(name).or_default().push(line);
+    }
+    queries
+}
+
+#[test]
+fn detect_and_osqueryd_agree_line_by_line() {
+    let Some(program) = osqueryd() else {
+        println!("skipped: detect_and_osqueryd_agree_line_by_line: no osqueryd; set OSQUERYD");
+        return;
+    };
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: detect_and_osqueryd_agree_line_by_line: osqueryd wants to be root");
+        return;
+    }
+    let disk = Disk::new();
+    Plugin::new("Old")
+        .file("Contents/Resources/data", "1")
+        .write(disk.plugin(""));
+    let stage = disk.dir("stage");
+    let pack = derived();
+    let pack_file = disk.file("dsplug.conf", pack.to_string());
+    let state = disk.at("state.json");
+    let osqueryd = Osqueryd::start(&program, &disk, &pack);
+    let mut ours = String::new();
+    let mut failures = 0;
+    let mut both = || {
+        osqueryd.runs_again();
+        let output = Command::new(DSPLUG)
+            .args(["detect", "--root"])
+            .arg(disk.path())
+            .arg("--pack")
+            .arg(&pack_file)
+            .arg("--state")
+            .arg(&state)
+            .output()
+            .unwrap();
+        failures += usize::from(!output.status.success());
+        ours.push_str(std::str::from_utf8(&output.stdout).unwrap());
+    };
+    // Each step is one rename: no query sees half of it.
+    let replace = |path: &str, content: &[u8], mtime: Option<std::time::SystemTime>| {
+        let new = stage.join("new");
+        fs::write(&new, content).unwrap();
+        chmod(&new, 0o755);
+        if let Some(time) = mtime {
+            fs::File::open(&new).unwrap().set_modified(time).unwrap();
+        }
+        fs::rename(new, disk.plugin(path)).unwrap();
+    };
+    both();
+    // A bundle is created: staged, and renamed in.
+    let new = Plugin::new("New").write(&stage);
+    fs::rename(new, disk.plugin("New.dsplug")).unwrap();
+    both();
+    // An inner file is modified.
+    replace("Old.dsplug/Contents/Resources/data", b"2", None);
+    both();
+    // The executable is replaced, and its time kept.
+    let executable = disk.plugin("Old.dsplug/Contents/MacOS/Old");
+    let time = fs::metadata(executable).unwrap().modified().unwrap();
+    replace(
+        "Old.dsplug/Contents/MacOS/Old",
+        &mach_header(X86_64),
+        Some(time),
+    );
+    both();
+    // A symlink appears, and is swapped.
+    for target in ["/stage/a.dsplug", "/stage/b.dsplug"] {
+        Plugin::new("Link")
+            .file("Contents/which", target)
+            .write_as(disk.at(&target[1..]));
+        symlink(target, stage.join("link")).unwrap();
+        fs::rename(stage.join("link"), disk.plugin("Link.dsplug")).unwrap();
+        both();
+    }
+    // A bundle comes and goes between two runs.
+    fs::rename(disk.plugin("New.dsplug"), stage.join("gone")).unwrap();
+    both();
+    fs::rename(stage.join("gone"), disk.plugin("New.dsplug")).unwrap();
+    fs::rename(disk.plugin("New.dsplug"), stage.join("gone")).unwrap();
+    both();
+    // The folder cannot be listed, and can again. (Root is refused nothing by a mode.)
+    let file = disk.file("stage/file", "no directory");
+    let exchange = || {
+        renameat_with(CWD, &file, CWD, disk.plugin(""), RenameFlags::EXCHANGE).unwrap();
+    };
+    exchange();
+    both();
+    exchange();
+    both();
+    let theirs = osqueryd.read("log/osqueryd.results.log");
+    assert_eq!(failures, 1);
+    let refused = "Error executing scheduled query pack_dsplug_presence";
+    assert!(
+        osqueryd.read("errors").contains(refused)
+            || osqueryd.read("log/osqueryd.INFO").contains(refused)
+    );
+    let (ours, theirs) = (by_query(&ours), by_query(&theirs));
+    assert_eq!(
+        ours.keys().collect::<Vec<_>>(),
+        theirs.keys().collect::<Vec<_>>()
+    );
+    for (name, lines) in &ours {
+        assert_eq!(lines, &theirs[name], "{name}");
+        println!("{name}: {} lines agree", lines.len());
+    }
+    // The comparison compares something.
+    assert!(ours["pack_dsplug_modified"].len() >= 6);
+    assert_eq!(ours["pack_dsplug_presence"].len(), 4);
+}
