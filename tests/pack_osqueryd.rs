@@ -18,11 +18,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dsplug_fixtures::{Disk, Plugin, X86_64, chmod, mach_header};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, X86_64, chmod, mach_header};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::{Value, json};
 
 const DSPLUG: &str = env!("CARGO_BIN_EXE_dsplug");
+/// For how long a scan of the extension answers, and somewhat more.
+const SCAN_HOLDS: Duration = Duration::from_millis(4500);
 /// A snapshot in the derived pack by which runs are counted.
 const TICK: &str = "zz_tick";
 
@@ -130,6 +132,7 @@ impl Osqueryd {
 
     /// Waits until every query was asked once more from its beginning.
     fn runs_again(&self) {
+        std::thread::sleep(SCAN_HOLDS);
         let from = self.ticks();
         let until = Instant::now() + Duration::from_secs(60);
         while self.ticks() < from + 2 {
@@ -241,7 +244,7 @@ fn detect_and_osqueryd_agree_line_by_line() {
     // The folder cannot be listed, and can again. (Root is refused nothing by a mode.)
     let file = disk.file("stage/file", "no directory");
     let exchange = || {
-        renameat_with(CWD, &file, CWD, disk.plugin(""), RenameFlags::EXCHANGE).unwrap();
+        renameat_with(CWD, &file, CWD, disk.at(PLUGINS), RenameFlags::EXCHANGE).unwrap();
     };
     exchange();
     both();
@@ -260,7 +263,16 @@ fn detect_and_osqueryd_agree_line_by_line() {
         theirs.keys().collect::<Vec<_>>()
     );
     for (name, lines) in &ours {
-        assert_eq!(lines, &theirs[name], "{name}");
+        let short = |lines: &[Value]| {
+            let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+            lines.join("\n")
+        };
+        assert!(
+            lines == &theirs[name],
+            "{name}\ndetect:\n{}\nosqueryd:\n{}",
+            short(lines),
+            short(&theirs[name])
+        );
         println!("{name}: {} lines agree", lines.len());
     }
     // The comparison compares something.
