@@ -58,12 +58,12 @@ refuse_unsafe() {
     trusted_uid "$uid" ||
         die "$1 belongs to uid $uid: its owner could replace what root runs" "cure: chown root:wheel '$1'"
     case $mode in
+    ????????w*) die "$1 is writable by everyone ($mode)" "cure: chmod go-w '$1'" ;;
+    esac
+    case $mode in
     ?????w*)
         # On a Mac, group 0 is wheel, whose one member is root.
         [ "$gid" = 0 ] || die "$1 is writable by group $gid ($mode)" "cure: chmod go-w '$1'" ;;
-    esac
-    case $mode in
-    ????????w*) die "$1 is writable by everyone ($mode)" "cure: chmod go-w '$1'" ;;
     esac
     case $mode in
     *+) # An access control list; only macOS shows its entries with -e.

@@ -44,6 +44,8 @@ struct Mac {
 impl Mac {
     /// A Mac on which dsplug was installed as install.sh does it, and runs.
     fn sound() -> Self {
+        // What a test makes is safe to begin with, whoever runs it.
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
         let disk = tempfile::tempdir().unwrap();
         let root = disk.path();
         for folder in [
