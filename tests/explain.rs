@@ -1,0 +1,176 @@
+//! `dsplug explain`: one bundle, everything that an analyst is asked to look at, in three formats.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "a test's panic is its report"
+)]
+
+use std::fs;
+use std::process::{Command, Output};
+
+use dsplug_fixtures::{Disk, Plugin, Watch, X86_64, mach_header};
+use serde_json::Value;
+
+const DSPLUG: &str = env!("CARGO_BIN_EXE_dsplug");
+const A: &str = "/Library/DirectoryServices/PlugIns/A.dsplug";
+
+fn explain(disk: &Disk, path: &str, more: &[&str]) -> Output {
+    let call = Command::new(DSPLUG)
+        .args(["explain", "--root"])
+        .arg(disk.path())
+        .args(more)
+        .arg(path)
+        .output();
+    call.unwrap()
+}
+
+fn json(disk: &Disk, path: &str, more: &[&str]) -> Value {
+    let output = explain(disk, path, &[&["--format", "json"], more].concat());
+    assert!(output.status.success(), "{output:?}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn text(value: &Value) -> String {
+    value.to_string()
+}
+
+#[test]
+fn every_question_has_its_answer() {
+    let disk = Disk::new();
+    disk.file("Users/Shared/x", mach_header(X86_64));
+    Plugin::new("A")
+        .key("CFBundleExecutable", "../../../../../../Users/Shared/x")
+        .key("CFBundleIdentifier", "com.apple.A")
+        .without_executable()
+        .write(disk.plugin(""));
+    let report = json(&disk, A, &[]);
+    let keys: Vec<&str> = report
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "path",
+            "pack",
+            "evasions",
+            "where",
+            "when",
+            "owner",
+            "origin",
+            "package",
+            "signature",
+            "problems",
+            "load",
+            "reasons",
+            "content",
+            "files",
+            "folder",
+            "exception",
+            "changes",
+            "response",
+        ]
+    );
+    assert_eq!(report["where"]["path"], A);
+    assert!(report["when"]["mtime"].as_str().unwrap().ends_with('Z'));
+    assert_eq!(report["load"]["executable"], "/Users/Shared/x");
+    assert_eq!(report["load"]["load_verdict"], "loadable");
+    assert_eq!(report["signature"]["signature_state"], "unsigned");
+    let evasions = text(&report["evasions"]);
+    assert!(evasions.contains("executable_outside (/Users/Shared/x)"));
+    assert!(evasions.contains("identifier (com.apple.A)"));
+    let files = report["files"].as_array().unwrap();
+    assert!(
+        files
+            .iter()
+            .any(|f| f["path"] == format!("{A}/Contents/Info.plist"))
+    );
+    // The label of the loader since macOS 10.7, and where its code really stands.
+    let response = text(&report["response"]);
+    assert!(response.contains("system/com.apple.dspluginhelperd"));
+    assert!(response.contains("/Users/Shared/x"));
+    assert!(text(&report["pack"]).contains("loadable_unverified"));
+    assert!(text(&report["exception"]).contains("No exception accepts it."));
+}
+
+#[test]
+fn a_path_is_found_as_the_mac_names_it_and_as_it_stands_here() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let here = disk.plugin("A.dsplug");
+    for path in [A, &format!("{A}/"), here.to_str().unwrap()] {
+        assert_eq!(json(&disk, path, &[])["path"], A);
+    }
+    let missing = explain(&disk, "/Library/DirectoryServices/PlugIns/B.dsplug", &[]);
+    assert_eq!(missing.status.code(), Some(1));
+    let error = String::from_utf8(missing.stderr).unwrap();
+    assert!(error.contains("no candidate stands at /Library/DirectoryServices/PlugIns/B.dsplug"));
+}
+
+#[test]
+fn it_says_what_changed_since_detect_ran() {
+    let disk = Disk::new();
+    let bundle = Plugin::new("A").write(disk.plugin(""));
+    let watch = Watch::new(DSPLUG, disk);
+    watch.told();
+    let state = watch.state();
+    let state = ["--state", state.to_str().unwrap()];
+    let changes = || text(&json(&watch.disk, A, &state)["changes"]);
+    assert!(changes().contains("Nothing since detect ran last."));
+    fs::write(bundle.join("Contents/MacOS/A"), mach_header(X86_64)).unwrap();
+    assert!(changes().contains("executable_hash: was '") && changes().contains("\"hash: was '"));
+    Plugin::new("B").write(watch.disk.plugin(""));
+    let new = json(
+        &watch.disk,
+        "/Library/DirectoryServices/PlugIns/B.dsplug",
+        &state,
+    );
+    assert!(text(&new["changes"]).contains("It was not there"));
+}
+
+/// Names from disk stay text: neither a terminal nor Markdown takes them for anything else.
+#[test]
+fn a_hostile_name_stays_a_name() {
+    let disk = Disk::new();
+    let name = "`x` | <b> [l](http:x) \u{1b}[31m\u{202e}'.dsplug";
+    Plugin::new("A").write_as(disk.plugin(name));
+    let shown = format!(
+        "{}/{}",
+        "/Library/DirectoryServices/PlugIns", "`x` | <b> [l](http:x) \\x1b[31m\\u{202e}'.dsplug"
+    );
+    for format in ["text", "markdown", "json"] {
+        let output = explain(&disk, &shown, &["--format", format]);
+        assert!(output.status.success(), "{output:?}");
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            !out.contains('\u{1b}') && !out.contains('\u{202e}'),
+            "{format}"
+        );
+        if format == "markdown" {
+            assert!(out.starts_with("# `` /Library"), "{}", &out[..200]);
+            assert!(out.contains(r"`` /Library/DirectoryServices/PlugIns/`x` \| <b>"));
+        }
+        if format == "text" {
+            // The shell's own quoting holds the name together.
+            assert!(out.contains(r"'\''.dsplug' /private/var/root/"), "{out}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_listed_is_an_error() {
+    let disk = Disk::empty();
+    disk.file("Library/DirectoryServices/PlugIns", "no directory");
+    let output = explain(&disk, A, &[]);
+    assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("/Library/DirectoryServices/PlugIns")
+    );
+}
