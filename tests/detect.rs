@@ -13,6 +13,8 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
+use dsplug_fixtures::signature::Signature;
+use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
 use dsplug_fixtures::watch::{lines_of, told};
 use dsplug_fixtures::{ARM64E, Disk, Plugin, Watch, X86_64, chmod, mach_header, set_mtime};
 use serde_json::Value;
@@ -106,6 +108,23 @@ fn the_executable_is_replaced_and_keeps_its_mtime() {
             ("modified", "added", A),
             ("loadable_unverified", "added", A),
         ],
+    );
+}
+
+#[test]
+fn a_bundle_is_signed_again() {
+    let disk = Disk::new();
+    let signed = SignedBundle::new("A", Form::Deep).file("Resources/data", b"x");
+    signed.write(disk.plugin(""));
+    let watch = watch(disk);
+    let again = signed.edit_signature(|signature| Signature {
+        identifier: "com.apple.another".into(),
+        ..signature
+    });
+    again.write(watch.disk.plugin(""));
+    tells(
+        &watch,
+        &[("modified", "added", A), ("signature_changed", "added", A)],
     );
 }
 

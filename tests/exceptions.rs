@@ -163,6 +163,28 @@ fn an_identifier_of_apples_on_a_bundle_that_apple_has_not_signed_does_not_match(
     );
 }
 
+#[test]
+fn an_executable_outside_is_accepted_only_where_it_is_pinned() {
+    if !is_root("an_executable_outside_is_accepted_only_where_it_is_pinned") {
+        return;
+    }
+    let disk = Disk::new();
+    Plugin::new("A")
+        .key("CFBundleExecutable", "../../../../../../opt/out")
+        .without_executable()
+        .write(disk.plugin(""));
+    disk.file("opt/out", "");
+    // SHA-256 of nothing.
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    let digest = hex(&scan(&disk).bundles[0].digest.unwrap());
+    let bundle = [("path", A), ("hash", digest.as_str())];
+    assert_eq!(accepts(&disk, vec![entry(bundle)]), None);
+    let pinned = [bundle[0], bundle[1], ("executable_hash", empty)];
+    assert_eq!(accepts(&disk, vec![entry(pinned)]).as_deref(), Some("one"));
+    disk.file("opt/out", "other");
+    assert_eq!(accepts(&disk, vec![entry(pinned)]), None);
+}
+
 /// The fields of a verified signature, one at a time and together.
 #[test]
 fn the_fields_of_a_verified_signature_are_matched() {
@@ -416,7 +438,7 @@ fn a_baseline_accepts_what_it_saw_and_nothing_else() {
     Plugin::new("Odd 'name' \u{202e}").write(disk.plugin("Resources"));
     SignedBundle::new("S", Form::Deep).write(disk.plugin(""));
     disk.file("Library/DirectoryServices/PlugIns/file.dsplug", "x");
-    // What cannot be pinned is left out.
+    // There is nothing to pin, so it is left out.
     disk.link(
         "Library/DirectoryServices/PlugIns/broken.dsplug",
         "/nowhere",
@@ -428,7 +450,7 @@ fn a_baseline_accepts_what_it_saw_and_nothing_else() {
     disk.file("opt/out", "code");
     let snapshot = scan(&disk);
     let baseline = baseline::write(&snapshot).unwrap();
-    assert_eq!(baseline.left_out.len(), 2, "{:?}", baseline.left_out);
+    assert_eq!(baseline.left_out.len(), 1, "{:?}", baseline.left_out);
     let output = Command::new(env!("CARGO_BIN_EXE_dsplug"))
         .args(["baseline", "--root"])
         .arg(disk.path())
@@ -436,7 +458,7 @@ fn a_baseline_accepts_what_it_saw_and_nothing_else() {
         .unwrap();
     assert_eq!(output.stdout, baseline.plist);
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("Out.dsplug is not in the baseline: its main executable stands outside"));
+    assert!(told.contains("broken.dsplug is not in the baseline: it could not be read whole"));
     if !is_root("a_baseline_accepts_what_it_saw_and_nothing_else") {
         return;
     }
@@ -447,10 +469,13 @@ fn a_baseline_accepts_what_it_saw_and_nothing_else() {
     };
     let snapshot = scan(&disk);
     assert_eq!(snapshot.exceptions.state(), "active");
-    assert_eq!((snapshot.bundles.len(), accepted(&snapshot)), (6, 4));
+    assert_eq!((snapshot.bundles.len(), accepted(&snapshot)), (6, 5));
     disk.file(
         "Library/DirectoryServices/PlugIns/A.dsplug/Contents/more",
         "x",
     );
+    assert_eq!(accepted(&scan(&disk)), 4);
+    // The executable outside is pinned by itself: the bundle's digest does not reach it.
+    disk.file("opt/out", "other code");
     assert_eq!(accepted(&scan(&disk)), 3);
 }

@@ -3,6 +3,7 @@
 use plist::{Dictionary, Value};
 
 use super::KEY;
+use super::entry::executable_digest;
 use crate::bundle::Bundle;
 use crate::codesign::SignatureState;
 use crate::scan::Snapshot;
@@ -40,10 +41,6 @@ pub fn write(snapshot: &Snapshot) -> Result<Baseline, plist::Error> {
 }
 
 fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'static str> {
-    let outside = bundle.evidence.executable.as_ref();
-    if outside.is_some_and(|e| e.is_outside()) {
-        return Err("its main executable stands outside of it, where nothing would pin it");
-    }
     let digest = bundle.digest.ok_or("it could not be read whole")?;
     let signature = &bundle.signature;
     let mut entry = Dictionary::new();
@@ -56,6 +53,13 @@ fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'sta
     put("id", format!("baseline-{position} {name}"));
     put("path", path.to_owned());
     put("hash", hex(&digest));
+    let executable = bundle.evidence.executable.as_ref();
+    if executable.is_some_and(|e| e.is_outside()) {
+        let digest = executable_digest(bundle);
+        let digest =
+            digest.ok_or("its main executable stands outside of it and could not be read")?;
+        put("executable_hash", hex(digest));
+    }
     if signature.state.holds() {
         put(
             "cdhash",

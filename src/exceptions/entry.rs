@@ -25,6 +25,8 @@ pub struct Exception {
     pub hash: String,
     /// The leaf certificate's common name, of a bundle whose signature verifies.
     pub signer: String,
+    /// The main executable's SHA-256: for a bundle whose main executable stands outside of it.
+    pub executable_hash: String,
     /// When it ends, in seconds of Unix time.
     pub expires: Option<i64>,
     /// Why it was made.
@@ -89,6 +91,7 @@ impl Exception {
                 "cdhash" => &mut self.cdhash,
                 "hash" => &mut self.hash,
                 "signer" => &mut self.signer,
+                "executable_hash" => &mut self.executable_hash,
                 "reason" => &mut self.reason,
                 "expires" => {
                     let Value::Date(date) = value else {
@@ -114,6 +117,7 @@ impl Exception {
         for (key, digits, length) in [
             ("hash", &mut self.hash, 64),
             ("cdhash", &mut self.cdhash, 40),
+            ("executable_hash", &mut self.executable_hash, 64),
         ] {
             digits.make_ascii_lowercase();
             let is_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
@@ -122,12 +126,12 @@ impl Exception {
             }
         }
         if self.asked().iter().all(|asked| asked.is_empty()) {
-            return Err("it names no path, hash, cdhash, signer, team or bundle identifier".into());
+            return Err("it names no path, hash, cdhash, signer, team or bundle identifier, executable_hash".into());
         }
         Ok(())
     }
 
-    fn asked(&self) -> [&str; 6] {
+    fn asked(&self) -> [&str; 7] {
         [
             &self.path,
             &self.bundle_identifier,
@@ -135,16 +139,18 @@ impl Exception {
             &self.cdhash,
             &self.hash,
             &self.signer,
+            &self.executable_hash,
         ]
     }
 
     /// True when all that it asks for holds of a bundle.
     ///
-    /// A bundle whose main executable stands outside of it is never accepted: nothing here pins
-    /// that file.
+    /// A bundle whose main executable stands outside of it is accepted only by an entry that pins
+    /// that file: no other field does.
     pub fn accepts(&self, bundle: &Bundle) -> bool {
-        let outside = bundle.evidence.executable.as_ref();
-        if !self.active || outside.is_some_and(|e| e.is_outside()) {
+        let executable = bundle.evidence.executable.as_ref();
+        let is_outside = executable.is_some_and(|e| e.is_outside());
+        if !self.active || (is_outside && self.executable_hash.is_empty()) {
             return false;
         }
         self.asked()
@@ -155,7 +161,7 @@ impl Exception {
 }
 
 /// What a bundle has to offer for each thing that can be asked; `None` where nothing vouches for it.
-fn found(bundle: &Bundle) -> [Option<String>; 6] {
+fn found(bundle: &Bundle) -> [Option<String>; 7] {
     let signature = &bundle.signature;
     let verified = signature.state == SignatureState::Signed;
     let info = bundle.evidence.info_plist.as_ref();
@@ -169,7 +175,14 @@ fn found(bundle: &Bundle) -> [Option<String>; 6] {
         cdhash.map(|digits| hex(&digits)),
         bundle.digest.map(|digits| hex(&digits)),
         vouched(&signature.signer),
+        executable_digest(bundle).map(|digits| hex(digits)),
     ]
+}
+
+/// SHA-256 of the main executable, wherever it stands.
+pub(super) fn executable_digest(bundle: &Bundle) -> Option<&[u8; 32]> {
+    let executable = bundle.evidence.executable.as_ref()?;
+    executable.content(&bundle.evidence).sha256()
 }
 
 fn seconds(time: SystemTime) -> i64 {

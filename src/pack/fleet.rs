@@ -47,7 +47,6 @@ pub fn policies(queries: &[Query]) -> String {
         "The tables of dsplug are there; without them the other policies give no answer.",
         "Run dsplug doctor on the Mac: it names what is wrong and its cure.",
         "SELECT 1 FROM osquery_registry WHERE registry = 'table' AND name = 'dsplug_bundles' AND active = 1;",
-        false,
     );
     for query in queries.iter().filter(|q| !q.policy.is_empty()) {
         let sql = query.sql.trim_end_matches(';');
@@ -57,20 +56,12 @@ pub fn policies(queries: &[Query]) -> String {
             &query.policy,
             &query.resolution,
             &format!("SELECT 1 WHERE NOT EXISTS ({sql});"),
-            query.severity == super::Severity::High,
         );
     }
     out
 }
 
-fn policy(
-    out: &mut String,
-    name: &str,
-    description: &str,
-    resolution: &str,
-    sql: &str,
-    critical: bool,
-) {
+fn policy(out: &mut String, name: &str, description: &str, resolution: &str, sql: &str) {
     item(
         out,
         &[
@@ -79,7 +70,8 @@ fn policy(
             ("resolution", json!(resolution)),
             ("query", json!(sql)),
             ("platform", json!("darwin")),
-            ("critical", json!(critical)),
+            // Only paid versions of Fleet take a critical one.
+            ("critical", json!(false)),
         ],
     );
 }

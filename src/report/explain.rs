@@ -369,12 +369,22 @@ fn problems(bundle: &Bundle) -> Vec<String> {
 }
 
 fn reasons(bundle: &Bundle) -> Vec<String> {
+    let info = bundle.evidence.info_plist.as_ref();
+    let nodes = info
+        .and_then(|p| p.info.as_ref().ok())
+        .map_or(&[][..], |i| &i.nodes);
+    let nodes = nodes.iter().map(|node| {
+        let node = escape(node.as_bytes());
+        format!("It registers the node {node} before its code is mapped: look for it in the search policy.")
+    });
     let reasons = bundle.load.reasons.iter();
     let say = |r: &Reason| format!("{}: {}", r.as_str(), r.meaning());
-    or_say(
+    let mut lines = or_say(
         reasons.map(say).collect(),
         "Nothing keeps it from loading. The loader runs as root and checks no signature.",
-    )
+    );
+    lines.extend(nodes);
+    lines
 }
 
 fn or_say(lines: Vec<String>, otherwise: &str) -> Vec<String> {

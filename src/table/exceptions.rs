@@ -55,6 +55,11 @@ pub const EXCEPTIONS: TableOf<Exception> = TableOf {
             |e| e.active.into(),
         ),
         text("error", "Why it excepts nothing.", |e| shown(&e.error)),
+        text(
+            "executable_hash",
+            "The main executable's SHA-256 that it asks for; without it no bundle is accepted whose main executable stands outside.",
+            |e| shown(&e.executable_hash),
+        ),
     ],
     each: |snapshot, sink| snapshot.exceptions.entries.iter().try_for_each(sink),
 };
