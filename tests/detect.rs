@@ -513,6 +513,7 @@ fn a_flood_loses_nothing() {
         fs::create_dir(watch.disk.plugin(format!("{number:04}.dsplug"))).unwrap();
     }
     let output = watch.call(&[]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("that is a flood"));
     let told = told(&lines_of(&output));
     for query in ["presence", "modified"] {
         assert_eq!(told.iter().filter(|t| t.0 == query).count(), 1000);

@@ -13,6 +13,8 @@
 -- references: https://blog.chichou.me/2019/11/21/two-macos-persistence-tricks-abusing-plugins/
 --   https://attack.mitre.org/techniques/T1547/
 -- false_positives: A plug-in of your own that was never signed, or that was signed ad hoc.
+-- cap: A flood gives a line for each bundle, once. To log fewer, schedule a copy that ends in
+--   ORDER BY path LIMIT 100; the others stay in dsplug_bundles and in inventory.
 -- tables: none
 -- flags: none
 -- ecs: file.path=path file.code_signature.status=signature_state

@@ -16,6 +16,8 @@
 --   https://attack.mitre.org/techniques/T1574/
 -- false_positives: An update of directory software. A bundle that another program writes while it
 --   is read, or that passes a limit on one run and not on the next, gives a line each way.
+-- cap: A flood gives a line for each bundle, once. To log fewer, schedule a copy that ends in
+--   ORDER BY path LIMIT 100; the others stay in dsplug_bundles and in inventory.
 -- tables: none
 -- flags: none
 -- ecs: file.path=path file.code_signature.subject_name=signer

@@ -20,6 +20,8 @@
 --   https://attack.mitre.org/techniques/T1574/
 -- false_positives: Plug-ins of the 32-bit age may lack a Contents directory; whatever a package
 --   installed is backdated once.
+-- cap: A flood gives a line for each bundle, once. To log fewer, schedule a copy that ends in
+--   ORDER BY path LIMIT 100; the others stay in dsplug_bundles and in inventory.
 -- tables: none
 -- flags: none
 -- ecs: file.path=path

@@ -15,6 +15,8 @@
 --   https://attack.mitre.org/techniques/T1547/
 -- false_positives: The installation, update or removal of directory software. No current product
 --   is known to ship such a plug-in; accept what you know with an exception.
+-- cap: A flood gives a line for each bundle, once. To log fewer, schedule a copy that ends in
+--   ORDER BY path LIMIT 100; the others stay in dsplug_bundles and in inventory.
 -- tables: none
 -- flags: none
 -- ecs: file.path=path

@@ -12,6 +12,8 @@
 -- mitre: TA0003 T1547 T1574
 -- references: https://attack.mitre.org/techniques/T1574/
 -- false_positives: A vendor who renews a certificate under another name, or is bought.
+-- cap: A flood gives a line for each bundle, once. To log fewer, schedule a copy that ends in
+--   ORDER BY path LIMIT 100; the others stay in dsplug_bundles and in inventory.
 -- tables: none
 -- flags: none
 -- ecs: file.path=path file.code_signature.subject_name=signer

@@ -24,6 +24,9 @@ use line::Stamp;
 use state::State;
 use wait::Stop;
 
+/// As many lines of one run are more than a person reads.
+const FLOOD: usize = 1000;
+
 /// What `detect` is told.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
@@ -210,6 +213,11 @@ fn report(run: u64, snapshot: &Snapshot, outcome: &Outcome) {
     }
     let (bundles, lines) = (snapshot.bundles.len(), outcome.lines.len());
     say(&format!("run {run}: {bundles} bundles, {lines} lines"));
+    if lines >= FLOOD {
+        say(
+            "that is a flood; --pack with a copy whose queries end in ORDER BY path LIMIT 100 caps it, and nothing is lost: the inventory and dsplug query have every bundle",
+        );
+    }
 }
 
 fn say(line: &str) {

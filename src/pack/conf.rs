@@ -56,9 +56,16 @@ pub(super) fn entry(query: &Query) -> Value {
         "snapshot": query.snapshot,
         "removed": query.removed,
         "denylist": false,
-        "description": query.detects,
+        "description": description(query),
         "value": value(query),
     })
+}
+
+/// What it detects, and how its lines are capped.
+pub(super) fn description(query: &Query) -> String {
+    format!("{} {}", query.detects, query.cap)
+        .trim_end()
+        .to_owned()
 }
 
 fn value(query: &Query) -> String {

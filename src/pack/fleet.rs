@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::Query;
+use super::{Query, conf};
 
 /// The name that Fleet shows for a query.
 fn title(query: &Query) -> String {
@@ -85,7 +85,7 @@ fn item(out: &mut String, keys: &[(&str, Value)]) {
 }
 
 fn description(query: &Query) -> String {
-    let mut text = query.detects.clone();
+    let mut text = conf::description(query);
     if !query.flags.is_empty() {
         text.push_str(" Needs ");
         text.push_str(&query.flags.join(" "));

@@ -58,6 +58,7 @@ pub fn parse(name: &str, text: &str) -> Result<Query, PackError> {
         sql,
         ..Query::default()
     };
+    query.cap = take("cap").unwrap_or_default();
     query.policy = take("policy").unwrap_or_default();
     query.resolution = take("resolution").unwrap_or_default();
     for word in words(&take("ecs").unwrap_or_default()) {

@@ -50,6 +50,8 @@ pub struct Query {
     pub policy: String,
     /// What to do where it does not hold.
     pub resolution: String,
+    /// How to cap its lines in a flood; empty where there can be none.
+    pub cap: String,
     /// The query, in one line, without comments.
     pub sql: String,
 }

@@ -4,5 +4,6 @@ pub mod answer;
 pub mod document;
 pub mod explain;
 pub mod list;
+pub mod response;
 pub mod schema;
 pub mod time;
