@@ -11,6 +11,7 @@
 use std::fs;
 use std::process::{Command, Output};
 
+use dsplug_fixtures::signed_bundle::SignedBundle;
 use dsplug_fixtures::{Disk, Plugin, Watch, X86_64, mach_header};
 use serde_json::Value;
 
@@ -96,6 +97,40 @@ fn every_question_has_its_answer() {
     assert!(response.contains("/Users/Shared/x"));
     assert!(text(&report["pack"]).contains("loadable_unverified"));
     assert!(text(&report["exception"]).contains("No exception accepts it."));
+}
+
+/// Every word of the query `oddities` has its sentence in the report.
+#[test]
+fn every_oddity_is_explained() {
+    let pack: Value = serde_json::from_str(include_str!("../packs/dsplug.conf")).unwrap();
+    let sql = pack["queries"]["oddities"]["query"].as_str().unwrap();
+    let source = include_str!("../src/report/explain.rs");
+    let words: Vec<&str> = sql
+        .split("SELECT path, '")
+        .skip(1)
+        .map(|rest| rest.split('\'').next().unwrap())
+        .collect();
+    assert_eq!(words.len(), 13, "{words:?}");
+    for word in words {
+        assert!(source.contains(&format!("\"{word}\",")), "{word}");
+    }
+}
+
+#[test]
+fn a_signature_that_does_not_hold_is_among_the_evasions() {
+    let disk = Disk::new();
+    let bundle = SignedBundle::full("A").write(disk.plugin(""));
+    fs::write(
+        bundle.join("Contents/Resources/x.dylib"),
+        mach_header(X86_64),
+    )
+    .unwrap();
+    let evasions = text(&json(&disk, A, &[])["evasions"]);
+    assert!(
+        evasions.contains("signature_broken (resource_added"),
+        "{evasions}"
+    );
+    assert!(evasions.contains("unsealed_code (/Library"), "{evasions}");
 }
 
 #[test]

@@ -282,17 +282,36 @@ const EVASIONS: &[(&str, &str)] = &[
     ("incomplete", "It could not be read whole."),
 ];
 
+/// What a line of other queries is evidence of.
+const SIGNS: &[(&str, &str, &str)] = &[
+    (
+        "signature_broken",
+        "signature_problems",
+        "Its signature does not hold: it was altered, or is made to look signed.",
+    ),
+    (
+        "unsealed_code",
+        "path",
+        "Code in it stands outside of its seal: signed code may be made to load it.",
+    ),
+];
+
 fn evasions(told: &[Told]) -> Vec<String> {
-    let seen = told.iter().filter_map(|line| {
-        let (word, detail) = (
-            line.value("oddity")?,
-            line.value("detail").unwrap_or_default(),
-        );
-        let meaning = EVASIONS.iter().find(|(w, _)| *w == word);
-        let meaning = meaning.map_or("", |(_, meaning)| meaning);
+    let seen = told.iter().filter_map(evasion).collect();
+    or_say(seen, "Nothing that the pack knows of.")
+}
+
+fn evasion(line: &Told) -> Option<String> {
+    let say = |word: &str, column: &str, meaning: &str| {
+        let detail = line.value(column).unwrap_or_default();
         Some(format!("{word} ({detail}): {meaning}"))
-    });
-    or_say(seen.collect(), "Nothing that the pack knows of.")
+    };
+    if let Some(word) = line.value("oddity") {
+        let (_, meaning) = EVASIONS.iter().find(|(w, _)| *w == word)?;
+        return say(word, "detail", meaning);
+    }
+    let (query, column, meaning) = SIGNS.iter().find(|(q, ..)| *q == line.query)?;
+    say(query, column, meaning)
 }
 
 /// A line of the pack that names the bundle: the query, and the columns that say something.
