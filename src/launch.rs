@@ -14,6 +14,7 @@ use crate::limits::Limits;
 use crate::root::Root;
 use crate::scan::Scanner;
 use crate::service::Service;
+use crate::system_log::SystemLog;
 
 /// What the command line asks for; what it does not know is kept to be logged.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -41,11 +42,14 @@ pub fn run(arguments: &[OsString]) -> Option<ExitCode> {
     } else {
         LevelFilter::Info
     };
-    env_logger::Builder::new()
+    let stderr = env_logger::Builder::new()
         .filter_level(level)
         .parse_default_env()
         .target(env_logger::Target::Pipe(Box::new(Stderr::start())))
-        .init();
+        .build();
+    log::set_max_level(stderr.filter());
+    // Another logger can only be there already in a test.
+    let _ = log::set_boxed_logger(Box::new(SystemLog::start(stderr)));
     Some(launch.start())
 }
 

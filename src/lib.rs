@@ -12,7 +12,8 @@
 //! - [`scan`] does all of it and gives a snapshot;
 //! - [`table`] declares the columns that show a snapshot;
 //! - [`engine`] queries the tables with SQLite, for those who have no osquery;
-//! - [`extension`] serves them to osquery, [`service`] gives it the rows, and [`launch`] starts it;
+//! - [`extension`] serves them to osquery, [`service`] gives it the rows, [`launch`] starts it
+//!   and [`system_log`] tells an admin of its troubles;
 //! - [`doctor`] says what is wrong with this host's installation;
 //! - [`report`] is what people read, and [`cli`] is the command line.
 
@@ -39,5 +40,6 @@ pub mod report;
 pub mod root;
 pub mod scan;
 pub mod service;
+pub mod system_log;
 pub mod table;
 pub mod text;

@@ -54,7 +54,10 @@ impl Write for Stderr {
 }
 
 /// Writes a last line, and waits for it no longer than a moment.
+///
+/// The system log gets it by the logger.
 pub fn last_line(line: String) {
+    log::error!(target: crate::system_log::SYSTEM_ONLY, "{line}");
     let (written, wait) = sync_channel::<()>(1);
     let spawned = thread::Builder::new().spawn(move || {
         let _ = writeln!(io::stderr(), "{line}");

@@ -2,7 +2,7 @@
 
 use super::{TableOf, Value, number, text};
 use crate::bundle::Bundle;
-use crate::codesign::ProblemCode;
+use crate::codesign::{CodeFacts, ProblemCode};
 use crate::evidence::{Content, Info};
 use crate::meta::Meta;
 use crate::text::{escape, hex};
@@ -138,10 +138,11 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
         ),
         text(
             "architectures",
-            "Architectures of the main executable, in file order.",
+            "Architectures of the main executable, or of a candidate that is a Mach-O file, in file order.",
             |b| {
-                let code = main_content(b).and_then(Content::code);
-                code.map_or_else(String::new, |c| c.architectures()).into()
+                code(b)
+                    .map_or_else(String::new, |c| c.architectures())
+                    .into()
             },
         ),
         text(
@@ -256,6 +257,13 @@ fn info(bundle: &Bundle, get: fn(&Info) -> &String) -> Value {
         .and_then(|p| p.info.as_ref().ok());
     info.map_or_else(String::new, |i| escape(get(i).as_bytes()))
         .into()
+}
+
+/// The code that the architectures are those of: the main executable, or a candidate that is a file.
+fn code(bundle: &Bundle) -> Option<&CodeFacts> {
+    let alone = || bundle.evidence.entries.first().map(|e| &e.content);
+    let alone = || alone().filter(|_| !bundle.evidence.is_bundle());
+    main_content(bundle).or_else(alone).and_then(Content::code)
 }
 
 fn main_content(bundle: &Bundle) -> Option<&Content> {

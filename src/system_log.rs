@@ -1,0 +1,173 @@
+//! Warnings and errors to the system log as well: osqueryd's standard error often leads nowhere.
+//!
+//! By the crate `syslog` over the system's local socket (`/var/run/syslog` on macOS, whose daemon hands
+//! the lines to the unified log: read in its documentation, not seen on a Mac). A thread of its own
+//! writes, so that a log that is full or gone holds up nothing; a flood is cut to a line a minute.
+
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use log::{Level, Log, Metadata, Record};
+use syslog::{Facility, Formatter3164};
+
+/// The target of records for the system log alone, which standard error gets in another way.
+pub const SYSTEM_ONLY: &str = "dsplug::system_only";
+
+/// Lines that are written at once before the rate holds.
+const BURST: u32 = 10;
+/// After this long one more line is written.
+const REFILL: Duration = Duration::from_secs(60);
+/// Lines that wait to be written; more are dropped.
+const WAITING: usize = 32;
+
+/// A logger that hands everything to another one, and warnings and errors to the system log too.
+pub struct SystemLog {
+    stderr: env_logger::Logger,
+    rate: Mutex<Rate>,
+    lines: Option<SyncSender<(Level, String)>>,
+}
+
+impl SystemLog {
+    /// Starts the thread that writes. Where there is no system log, the other logger is left.
+    pub fn start(stderr: env_logger::Logger) -> Self {
+        let (lines, waiting) = sync_channel::<(Level, String)>(WAITING);
+        let spawned = thread::Builder::new()
+            .name("system log".to_owned())
+            .spawn(move || {
+                for (level, line) in waiting {
+                    write(level, &line);
+                }
+            });
+        Self {
+            stderr,
+            rate: Mutex::new(Rate::new(Instant::now())),
+            lines: spawned.is_ok().then_some(lines),
+        }
+    }
+}
+
+impl Log for SystemLog {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.stderr.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.stderr.matches(record) {
+            return;
+        }
+        if record.target() != SYSTEM_ONLY {
+            self.stderr.log(record);
+        }
+        let Some(lines) = self
+            .lines
+            .as_ref()
+            .filter(|_| record.level() <= Level::Warn)
+        else {
+            return;
+        };
+        let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(left_out) = rate.take(Instant::now()) else {
+            return;
+        };
+        let mut line = record.args().to_string();
+        if left_out > 0 {
+            line.push_str(&format!(" ({left_out} lines before it were left out)"));
+        }
+        // Full: the log is slow or gone, and a lost line is the lesser harm.
+        let _ = lines.try_send((record.level(), line));
+    }
+
+    fn flush(&self) {
+        self.stderr.flush();
+    }
+}
+
+/// Connects for each line: lines are rare, and the daemon may be started anew at any time.
+fn write(level: Level, line: &str) {
+    let formatter = Formatter3164 {
+        facility: Facility::LOG_DAEMON,
+        hostname: None,
+        process: "dsplug".to_owned(),
+        pid: std::process::id(),
+    };
+    // Without a system log there is nowhere to say so.
+    if let Ok(mut log) = syslog::unix(formatter) {
+        let _ = match level {
+            Level::Error => log.err(line),
+            _ => log.warning(line),
+        };
+    }
+}
+
+/// How many lines may still be written.
+#[derive(Debug)]
+struct Rate {
+    left: u32,
+    since: Instant,
+    left_out: u64,
+}
+
+impl Rate {
+    fn new(now: Instant) -> Self {
+        Self {
+            left: BURST,
+            since: now,
+            left_out: 0,
+        }
+    }
+
+    /// Takes one line, and gives how many were left out before it; `None` when it is left out itself.
+    fn take(&mut self, now: Instant) -> Option<u64> {
+        while self.left < BURST && now.saturating_duration_since(self.since) >= REFILL {
+            self.left = self.left.saturating_add(1);
+            self.since = self.since.checked_add(REFILL).unwrap_or(now);
+        }
+        if self.left == BURST {
+            self.since = now;
+        }
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                Some(std::mem::take(&mut self.left_out))
+            }
+            None => {
+                self.left_out = self.left_out.saturating_add(1);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_cut_to_a_line_a_minute_and_counted() {
+        let start = Instant::now();
+        let mut rate = Rate::new(start);
+        for _ in 0..BURST {
+            assert_eq!(rate.take(start), Some(0));
+        }
+        for _ in 0..500 {
+            assert_eq!(rate.take(start + Duration::from_secs(59)), None);
+        }
+        assert_eq!(rate.take(start + Duration::from_secs(60)), Some(500));
+        assert_eq!(rate.take(start + Duration::from_secs(61)), None);
+        assert_eq!(rate.take(start + Duration::from_secs(120)), Some(1));
+    }
+
+    #[test]
+    fn quiet_hours_give_the_burst_back_and_no_more() {
+        let start = Instant::now();
+        let mut rate = Rate::new(start);
+        for _ in 0..BURST {
+            rate.take(start);
+        }
+        let later = start + Duration::from_secs(24 * 3600);
+        let written = (0..100).filter(|_| rate.take(later).is_some()).count();
+        assert_eq!(written, 10);
+    }
+}
