@@ -5,9 +5,10 @@ use crate::codesign::{
     Place, Problem, ProblemCode, SealLimits, Sealed, SignatureState,
 };
 use crate::digest::digest;
-use crate::evidence::{Entry, Evidence, Executable};
+use crate::evidence::{Entry, Evidence, Executable, Trouble};
 use crate::load::LoadVerdict;
 use crate::meta::Kind;
+use crate::text::escape;
 
 /// A candidate, its evidence judged.
 #[derive(Clone, Debug)]
@@ -25,30 +26,12 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Judges the evidence on one candidate, its load verdict given.
-    pub fn judge(mut evidence: Evidence, load: LoadVerdict) -> Self {
-        let signature = if evidence.is_bundle() {
-            judge_bundle(&evidence)
-        } else {
-            judge_file(&evidence)
-        };
-        evidence.kept.clear();
+    /// A candidate of which everything but the digest has been judged.
+    pub fn new(evidence: Evidence, signature: BundleSignature, load: LoadVerdict) -> Self {
         Self {
             digest: digest(&evidence),
             signature,
             evidence,
-            load,
-            exception: None,
-        }
-    }
-
-    /// The same bundle when nothing of it has changed: the judgement stands, but that of loading, which
-    /// depends on the other bundles.
-    pub fn still(&self, evidence: Evidence, load: LoadVerdict) -> Self {
-        Self {
-            evidence,
-            digest: self.digest,
-            signature: self.signature.clone(),
             load,
             exception: None,
         }
@@ -62,6 +45,56 @@ impl Bundle {
             let code = signature.code.get(i).and_then(Option::as_ref);
             (entry, sealed, code)
         })
+    }
+}
+
+/// Judges the signature of a candidate whose contents were read, and lets go of the bytes that were
+/// kept for that.
+pub fn judge_signature(evidence: &mut Evidence) -> BundleSignature {
+    let signature = if evidence.is_bundle() {
+        judge_bundle(evidence)
+    } else {
+        judge_file(evidence)
+    };
+    evidence.kept.clear();
+    signature
+}
+
+/// What is said of a signature for which the scan had no time left.
+pub fn unjudged_signature(evidence: &mut Evidence) -> BundleSignature {
+    evidence.kept.clear();
+    // Said in the row as well; and what has a trouble is judged again by the next scan.
+    let path = escape(&evidence.candidate.path);
+    evidence.troubles.push(Trouble::Limit(format!(
+        "the signature of {path} was not judged: the time of the scan is spent"
+    )));
+    let mut signature = nothing_known(evidence, Sealed::Unknown);
+    signature.state = SignatureState::Unreadable;
+    signature.problems.push(Problem::unreadable(
+        ProblemCode::Limit,
+        Place::Whole,
+        "the time of the scan was spent before its turn",
+    ));
+    signature
+}
+
+/// The signature of a candidate that has none, each of its entries with that word.
+fn nothing_known(evidence: &Evidence, word: Sealed) -> BundleSignature {
+    BundleSignature {
+        state: SignatureState::Unsigned,
+        problems: Vec::new(),
+        notes: Vec::new(),
+        signer: String::new(),
+        claimed_signer: String::new(),
+        authority: Vec::new(),
+        anchor: Anchor::None,
+        team_identifier: String::new(),
+        signing_identifier: String::new(),
+        cdhash: None,
+        signing_time: None,
+        sealed: vec![word; evidence.entries.len()],
+        code: vec![None; evidence.entries.len()],
+        unsealed_files: 0,
     }
 }
 
@@ -128,22 +161,7 @@ fn view<'a>(evidence: &'a Evidence, entry: &'a Entry) -> BundleEntry<'a> {
 
 /// What the signature of a candidate that is no bundle is worth: that of a Mach-O file on its own.
 fn judge_file(evidence: &Evidence) -> BundleSignature {
-    let mut signature = BundleSignature {
-        state: SignatureState::Unsigned,
-        problems: Vec::new(),
-        notes: Vec::new(),
-        signer: String::new(),
-        claimed_signer: String::new(),
-        authority: Vec::new(),
-        anchor: Anchor::None,
-        team_identifier: String::new(),
-        signing_identifier: String::new(),
-        cdhash: None,
-        signing_time: None,
-        sealed: vec![Sealed::Unsealed; evidence.entries.len()],
-        code: vec![None; evidence.entries.len()],
-        unsealed_files: 0,
-    };
+    let mut signature = nothing_known(evidence, Sealed::Unsealed);
     let Some(entry) = evidence.entries.first() else {
         // A broken link or a device bears no signature; what could not be read may.
         if evidence.resolved_meta.is_none() && evidence.symlink_target.is_none() {

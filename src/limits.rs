@@ -30,7 +30,7 @@ pub struct Limits {
 impl Limits {
     /// For a scan that osqueryd waits for: under 8 s and 64 MB.
     pub const STANDARD: Self = Self {
-        time: Duration::from_millis(5500),
+        time: Duration::from_millis(6500),
         candidate_bytes: 2 << 30,
         scan_bytes: 6 << 30,
         candidate_entries: 105_000,

@@ -1,9 +1,10 @@
 //! One scan: the folders, the candidates in them, and the judgement of each, in one snapshot.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use crate::bundle::Bundle;
+use crate::bundle::{self, Bundle};
 use crate::codesign::Roots;
 use crate::evidence::{self, Entry, Evidence, Memory, ReadAt, Reader, Trouble};
 use crate::exceptions::Exceptions;
@@ -158,29 +159,36 @@ impl Scanner {
         let mut found = self.survey(found, &mut budget);
         found.sort_by_cached_key(|e| crate::text::escape(&e.candidate.path));
         let mut reader = Reader::new(&self.roots);
-        // The smallest first: a huge bundle can only starve itself.
-        let mut order: Vec<_> = found.iter_mut().collect();
-        order.sort_by_key(|e| e.bytes());
+        // Each is read and judged before the next, the smallest first: whoever plants a huge one, or
+        // one that is hard to judge, takes the time of none but those that are larger.
+        let mut order: Vec<_> = found.iter_mut().enumerate().collect();
+        order.sort_by_key(|(_, e)| e.bytes());
         let mut files_reused = 0_u64;
-        for evidence in order {
-            if let Some(before) = self.before(&evidence.candidate.path) {
+        let mut signatures = BTreeMap::new();
+        for (index, evidence) in order {
+            let before = self.before(&evidence.candidate.path);
+            if let Some(before) = before {
                 let reused = evidence::recall(evidence, &before.evidence);
                 files_reused = files_reused.saturating_add(reused);
             }
             evidence::read_contents(evidence, &mut reader, &mut budget);
+            let signature = match before.filter(|_| evidence.is_unchanged) {
+                Some(before) => before.signature.clone(),
+                None if budget.is_late() => bundle::unjudged_signature(evidence),
+                None => bundle::judge_signature(evidence),
+            };
+            signatures.insert(index, signature);
         }
         let verdicts = load::judge(&found);
         let (files_read, files_skipped) = (reader.files, skipped(&found));
         let exceptions = Exceptions::read(&self.root, last_scan);
-        let bundles = found.into_iter().zip(verdicts);
-        let bundles: Vec<_> = bundles
-            .map(|(evidence, load)| {
-                let before = self.before(&evidence.candidate.path);
-                let before = before.filter(|_| evidence.is_unchanged);
-                let mut bundle = match before {
-                    Some(before) => before.still(evidence, load),
-                    None => Bundle::judge(evidence, load),
-                };
+        let judged = found
+            .into_iter()
+            .zip(signatures.into_values())
+            .zip(verdicts);
+        let bundles: Vec<_> = judged
+            .map(|((evidence, signature), load)| {
+                let mut bundle = Bundle::new(evidence, signature, load);
                 bundle.exception = exceptions.accept(&bundle);
                 Arc::new(bundle)
             })

@@ -218,6 +218,53 @@ fn damaged_property_lists_give_a_row() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn of_many_files_that_the_judgement_wants_few_are_kept() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    for i in 0..60 {
+        let directory = path.join(format!("Contents/{i}/_CodeSignature"));
+        fs::create_dir_all(&directory).unwrap();
+        File::create(directory.join("CodeResources"))
+            .unwrap()
+            .set_len(4 << 20)
+            .unwrap();
+    }
+    // What is not resident counts too here: stacks, and the allocator's arenas of each thread.
+    let out = Command::new("sh")
+        .args(["-c", "ulimit -v 327680 && exec \"$0\" query --root \"$1\" --format json 'SELECT hash, error FROM dsplug_bundles'"])
+        .arg(env!("CARGO_BIN_EXE_dsplug"))
+        .arg(disk.path())
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{out:?}");
+    let rows: Vec<common::Row> = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((rows[0]["hash"].len(), rows[0]["error"].as_str()), (64, ""));
+}
+
+#[test]
+fn without_time_nothing_is_said_to_be_unsigned() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.at(PLUGINS));
+    let limits = Limits {
+        time: Duration::ZERO,
+        ..Limits::STANDARD
+    };
+    let rows = common::query_in(
+        &scan_with(disk.path(), limits),
+        "SELECT * FROM dsplug_bundles",
+    );
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["signature_state"], "unreadable");
+    assert_eq!(rows[0]["hash"], "");
+    assert!(
+        rows[0]["error"].starts_with("limit: "),
+        "{}",
+        rows[0]["error"]
+    );
+}
+
 #[test]
 fn an_info_plist_of_gigabytes_is_not_read() {
     let disk = Disk::new();

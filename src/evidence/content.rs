@@ -104,6 +104,17 @@ impl<'r> Reader<'r> {
         }
     }
 
+    /// Another reader for another thread, its counts at nought.
+    pub fn another(&self) -> Self {
+        Self::new(self.roots)
+    }
+
+    /// Adds what another reader read.
+    pub fn count(&mut self, other: &Self) {
+        self.files = self.files.saturating_add(other.files);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+
     /// Reads a file that the survey has seen as `entry`.
     ///
     /// # Errors

@@ -8,9 +8,10 @@ mod content;
 mod executable;
 mod info_plist;
 mod memory;
+mod reading;
 mod walk;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 pub use attributes::Attributes;
@@ -19,7 +20,6 @@ pub use executable::Executable;
 pub use info_plist::{Info, InfoPlist};
 pub use memory::{Memory, ReadAt};
 
-use crate::codesign::{sha1_paths, wants_bytes};
 use crate::folders::Candidate;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta, Timestamp, WritableBy};
@@ -351,73 +351,7 @@ pub fn read_contents(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &
         let why = format!("{why}; dsplug --thorough reads all");
         evidence.trouble(Trouble::Limit(why));
     } else {
-        read_entries(evidence, reader, budget);
+        reading::read_entries(evidence, reader, budget);
     }
     executable::read(evidence, reader, budget);
-}
-
-/// The files for which some seal in the bundle knows no digest but SHA-1.
-fn sealed_by_sha1(evidence: &Evidence) -> BTreeSet<Vec<u8>> {
-    let Some(dir) = &evidence.dir else {
-        return BTreeSet::new();
-    };
-    let mut paths = BTreeSet::new();
-    for seal in evidence.files() {
-        if !seal.path.ends_with(b"_CodeSignature/CodeResources")
-            || !wants_bytes(&seal.path, seal.meta.size)
-        {
-            continue;
-        }
-        // What cannot be read now is reported by the pass over all files.
-        let bytes = walk::Cursor::new(dir.clone())
-            .open_file(&seal.path)
-            .ok()
-            .and_then(|file| content::read_small(file, seal.meta.size, &seal.path).ok());
-        if let Some(bytes) = bytes {
-            paths.append(&mut sha1_paths(&seal.path, &bytes));
-        }
-    }
-    paths
-}
-
-fn read_entries(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &Budget) {
-    let with_sha1 = sealed_by_sha1(evidence);
-    let mut entries = std::mem::take(&mut evidence.entries);
-    let mut cursor = evidence.dir.clone().map(walk::Cursor::new);
-    let unread = |e: &&mut Entry| e.meta.kind == Kind::File && e.content == Content::Unread;
-    for entry in entries.iter_mut().filter(unread) {
-        if budget.is_late() {
-            evidence.troubles.push(Trouble::Limit(format!(
-                "{} was not read to the end: the time of the scan is spent",
-                escape(&evidence.candidate.path)
-            )));
-            break;
-        }
-        let opened = match (&mut cursor, &evidence.file) {
-            (Some(cursor), _) => cursor.open_file(&entry.path),
-            (None, Some(found)) => found.open_file(),
-            (None, None) => continue,
-        };
-        let wants = Wants {
-            bytes: wants_bytes(&entry.path, entry.meta.size),
-            sha1: with_sha1.contains(entry.path.as_ref()),
-        };
-        let read = opened
-            .map_err(|e| Trouble::of_entry(&e))
-            .and_then(|file| reader.read(&file, entry, wants, budget));
-        match read {
-            Ok(read) => {
-                entry.content = read.content;
-                entry.attributes = read.attributes.map(Box::new);
-                if let Some(bytes) = read.kept {
-                    evidence.kept.insert(entry.path.to_vec(), bytes);
-                }
-            }
-            Err(trouble) => {
-                entry.content = Content::Failed(Box::new(trouble.clone()));
-                evidence.troubles.push(trouble);
-            }
-        }
-    }
-    evidence.entries = entries;
 }

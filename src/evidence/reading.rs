@@ -1,0 +1,195 @@
+//! The reading of a candidate's files, by a few threads where there are many.
+
+use std::collections::BTreeSet;
+use std::num::NonZero;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use super::content::{self, Content, Reader, Wants};
+use super::walk::Cursor;
+use super::{Entry, Evidence, Trouble};
+use crate::codesign::{sha1_paths, wants_bytes};
+use crate::limits::Budget;
+use crate::meta::Kind;
+use crate::root::{Dir, Found};
+use crate::text::escape;
+
+/// Bytes of files that are kept whole for the judgement of one candidate.
+const MOST_KEPT: u64 = 16 << 20;
+/// Threads that read at once, at most: the disk's answer is what takes the time.
+const MOST_THREADS: usize = 4;
+/// Files for which another thread is worth its while.
+const FILES_A_THREAD: usize = 32;
+/// Files that a thread takes at once, so that neighbours in a directory stay together.
+const BATCH: usize = 16;
+
+/// A file to be read, with what is wanted of it and where what is kept goes.
+struct Task<'a> {
+    entry: &'a mut Entry,
+    wants: Wants,
+    kept: Option<Vec<u8>>,
+}
+
+/// Where the files of a candidate are opened.
+struct Place<'a> {
+    dir: Option<&'a Dir>,
+    file: Option<&'a Found>,
+}
+
+/// Reads the files of a candidate that are not known yet.
+pub fn read_entries(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &Budget) {
+    let with_sha1 = sealed_by_sha1(evidence, budget);
+    let mut entries = std::mem::take(&mut evidence.entries);
+    let mut tasks = tasks(&mut entries, &with_sha1);
+    let place = Place {
+        dir: evidence.dir.as_ref(),
+        file: evidence.file.as_ref(),
+    };
+    let mut batches: Vec<&mut [Task<'_>]> = tasks.chunks_mut(BATCH).rev().collect();
+    let threads = threads_for(batches.len().saturating_mul(BATCH));
+    let queue = Mutex::new(std::mem::take(&mut batches));
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads)
+            .filter_map(|_| {
+                let mut reader = reader.another();
+                let (queue, place) = (&queue, &place);
+                // Without another thread this one reads all.
+                thread::Builder::new()
+                    .spawn_scoped(scope, move || {
+                        work(queue, place, &mut reader, budget);
+                        reader
+                    })
+                    .ok()
+            })
+            .collect();
+        work(&queue, &place, reader, budget);
+        for other in others {
+            match other.join() {
+                Ok(other) => reader.count(&other),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+    });
+    drop(queue);
+    let mut is_late = false;
+    for task in tasks {
+        if let Some(bytes) = task.kept {
+            evidence.kept.insert(task.entry.path.to_vec(), bytes);
+        }
+        match &task.entry.content {
+            Content::Failed(trouble) => evidence.troubles.push(Trouble::clone(trouble)),
+            Content::Unread => is_late = true,
+            Content::Read { .. } => {}
+        }
+    }
+    if is_late {
+        evidence.troubles.push(Trouble::Limit(format!(
+            "{} was not read to the end: the time of the scan is spent",
+            escape(&evidence.candidate.path)
+        )));
+    }
+    evidence.entries = entries;
+}
+
+/// The unread files in order of path. Which of them are kept is decided here, so that it does
+/// not depend on which thread comes first.
+fn tasks<'a>(entries: &'a mut [Entry], with_sha1: &BTreeSet<Vec<u8>>) -> Vec<Task<'a>> {
+    let mut left = MOST_KEPT;
+    let unread = |e: &&mut Entry| e.meta.kind == Kind::File && e.content == Content::Unread;
+    let files = entries.iter_mut().filter(unread);
+    files
+        .map(|entry| {
+            let wanted = wants_bytes(&entry.path, entry.meta.size);
+            let fits = left.checked_sub(entry.meta.size).filter(|_| wanted);
+            left = fits.unwrap_or(left);
+            let wants = Wants {
+                bytes: fits.is_some(),
+                sha1: with_sha1.contains(entry.path.as_ref()),
+            };
+            Task {
+                entry,
+                wants,
+                kept: None,
+            }
+        })
+        .collect()
+}
+
+fn threads_for(files: usize) -> usize {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let most = MOST_THREADS.min(cores.saturating_mul(2));
+    files.div_ceil(FILES_A_THREAD).clamp(1, most)
+}
+
+fn work(
+    queue: &Mutex<Vec<&mut [Task<'_>]>>,
+    place: &Place<'_>,
+    reader: &mut Reader<'_>,
+    budget: &Budget,
+) {
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let mut cursor = place.dir.cloned().map(Cursor::new);
+    while let Some(batch) = next() {
+        for task in batch {
+            if budget.is_late() {
+                return;
+            }
+            read_one(task, place, cursor.as_mut(), reader, budget);
+        }
+    }
+}
+
+fn read_one(
+    task: &mut Task<'_>,
+    place: &Place<'_>,
+    cursor: Option<&mut Cursor>,
+    reader: &mut Reader<'_>,
+    budget: &Budget,
+) {
+    let opened = match (cursor, place.file) {
+        (Some(cursor), _) => cursor.open_file(&task.entry.path),
+        (None, Some(found)) => found.open_file(),
+        (None, None) => return,
+    };
+    let read = opened
+        .map_err(|e| Trouble::of_entry(&e))
+        .and_then(|file| reader.read(&file, task.entry, task.wants, budget));
+    match read {
+        Ok(read) => {
+            task.entry.content = read.content;
+            task.entry.attributes = read.attributes.map(Box::new);
+            task.kept = read.kept;
+        }
+        Err(trouble) => task.entry.content = Content::Failed(Box::new(trouble)),
+    }
+}
+
+/// The files for which some seal in the bundle knows no digest but SHA-1.
+fn sealed_by_sha1(evidence: &Evidence, budget: &Budget) -> BTreeSet<Vec<u8>> {
+    let Some(dir) = &evidence.dir else {
+        return BTreeSet::new();
+    };
+    let mut paths = BTreeSet::new();
+    let mut left = MOST_KEPT;
+    for seal in evidence.files() {
+        if !seal.path.ends_with(b"_CodeSignature/CodeResources")
+            || !wants_bytes(&seal.path, seal.meta.size)
+        {
+            continue;
+        }
+        // An attacker may plant any number of them; what is not kept is not judged either.
+        match left.checked_sub(seal.meta.size) {
+            Some(rest) if !budget.is_late() => left = rest,
+            _ => break,
+        }
+        // What cannot be read now is reported by the pass over all files.
+        let bytes = Cursor::new(dir.clone())
+            .open_file(&seal.path)
+            .ok()
+            .and_then(|file| content::read_small(file, seal.meta.size, &seal.path).ok());
+        if let Some(bytes) = bytes {
+            paths.append(&mut sha1_paths(&seal.path, &bytes));
+        }
+    }
+    paths
+}
