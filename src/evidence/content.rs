@@ -137,24 +137,26 @@ impl<'r> Reader<'r> {
             return Err(changed());
         }
         let len = file.meta.size;
-        let mut code = self.begin_code(file, len).map_err(refused)?;
+        let mut code = None;
         let mut sha256 = Sha256::new();
         let mut sha1 = wants.sha1.then(Sha1::new);
         let mut kept = (wants.bytes && len <= MAX_KEPT).then(Vec::new);
         let mut seen = 0_u64;
-        loop {
-            let count = match read_some(&file.fd, &mut self.buffer) {
-                Ok(count) => count,
-                Err(e) => return Err(refused(e)),
-            };
-            let chunk = self.buffer.get(..count).unwrap_or_default();
-            if chunk.is_empty() {
-                break;
-            }
-            seen = seen.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
-            if seen > len {
+        // What is behind `len` by now is told by the status that is taken at the end.
+        while seen < len {
+            let left = usize::try_from(len.saturating_sub(seen)).unwrap_or(usize::MAX);
+            let room = left.min(self.buffer.len());
+            let buffer = self.buffer.get_mut(..room).unwrap_or_default();
+            let count =
+                fill(buffer, |rest, _| rustix::io::read(&file.fd, rest)).map_err(refused)?;
+            if count < room {
                 return Err(changed());
             }
+            let chunk = self.buffer.get(..count).unwrap_or_default();
+            if seen == 0 {
+                code = self.begin_code(file, len, chunk).map_err(refused)?;
+            }
+            seen = seen.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
             sha256.update(chunk);
             if let Some(sha1) = &mut sha1 {
                 sha1.update(chunk);
@@ -191,9 +193,13 @@ impl<'r> Reader<'r> {
     }
 
     /// Supplies what the check of a Mach-O file asks for before the pass.
-    fn begin_code(&self, file: &OpenFile, len: u64) -> Result<Option<FileCheck<'r>>, Errno> {
-        let head = read_range(&file.fd, 0, 8.min(len))?;
-        if !is_macho(&head) {
+    fn begin_code(
+        &self,
+        file: &OpenFile,
+        len: u64,
+        chunk: &[u8],
+    ) -> Result<Option<FileCheck<'r>>, Errno> {
+        if !is_macho(chunk.get(..8).unwrap_or(chunk)) {
             return Ok(None);
         }
         let mut check = FileCheck::new(len, self.roots, CodeLimits::default());
@@ -205,29 +211,31 @@ impl<'r> Reader<'r> {
     }
 }
 
-fn read_some(fd: impl AsFd, buffer: &mut [u8]) -> Result<usize, Errno> {
-    loop {
-        match rustix::io::read(fd.as_fd(), &mut *buffer) {
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
-    }
-}
-
-/// Reads a range of a file; fewer bytes when it ends before.
-fn read_range(fd: impl AsFd, start: u64, len: u64) -> Result<Vec<u8>, Errno> {
-    let len = usize::try_from(len).map_err(|_| Errno::FBIG)?;
-    let mut bytes = vec![0; len];
+/// Fills a buffer by as many reads as it takes, each told how far it is; gives how much there was.
+fn fill(
+    buffer: &mut [u8],
+    mut read: impl FnMut(&mut [u8], usize) -> Result<usize, Errno>,
+) -> Result<usize, Errno> {
     let mut filled = 0_usize;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|r| !r.is_empty()) {
-        let at = start.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
-        match rustix::io::pread(fd.as_fd(), rest, at) {
+    while let Some(rest) = buffer.get_mut(filled..).filter(|r| !r.is_empty()) {
+        match read(rest, filled) {
             Ok(0) => break,
             Ok(count) => filled = filled.saturating_add(count),
             Err(Errno::INTR) => {}
             Err(e) => return Err(e),
         }
     }
+    Ok(filled)
+}
+
+/// Reads a range of a file; fewer bytes when it ends before.
+fn read_range(fd: impl AsFd, start: u64, len: u64) -> Result<Vec<u8>, Errno> {
+    let len = usize::try_from(len).map_err(|_| Errno::FBIG)?;
+    let mut bytes = vec![0; len];
+    let filled = fill(&mut bytes, |rest, filled| {
+        let at = start.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
+        rustix::io::pread(fd.as_fd(), rest, at)
+    })?;
     bytes.truncate(filled);
     Ok(bytes)
 }

@@ -38,6 +38,9 @@ struct Place<'a> {
 
 /// Reads the files of a candidate that are not known yet.
 pub fn read_entries(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &Budget) {
+    if !evidence.entries.iter().any(is_unread) {
+        return;
+    }
     let with_sha1 = sealed_by_sha1(evidence, budget);
     let mut entries = std::mem::take(&mut evidence.entries);
     let mut tasks = tasks(&mut entries, &with_sha1);
@@ -91,12 +94,15 @@ pub fn read_entries(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &B
     evidence.entries = entries;
 }
 
+fn is_unread(entry: &Entry) -> bool {
+    entry.meta.kind == Kind::File && entry.content == Content::Unread
+}
+
 /// The unread files in order of path. Which of them are kept is decided here, so that it does
 /// not depend on which thread comes first.
 fn tasks<'a>(entries: &'a mut [Entry], with_sha1: &BTreeSet<Vec<u8>>) -> Vec<Task<'a>> {
     let mut left = MOST_KEPT;
-    let unread = |e: &&mut Entry| e.meta.kind == Kind::File && e.content == Content::Unread;
-    let files = entries.iter_mut().filter(unread);
+    let files = entries.iter_mut().filter(|e| is_unread(e));
     files
         .map(|entry| {
             let wanted = wants_bytes(&entry.path, entry.meta.size);
