@@ -19,9 +19,9 @@ const MOST_KEPT: u64 = 16 << 20;
 /// Threads that read at once, at most: the disk's answer is what takes the time.
 const MOST_THREADS: usize = 4;
 /// Files for which another thread is worth its while.
-const FILES_A_THREAD: usize = 32;
+const FILES_A_THREAD: usize = 8;
 /// Files that a thread takes at once, so that neighbours in a directory stay together.
-const BATCH: usize = 16;
+const BATCH: usize = 4;
 
 /// A file to be read, with what is wanted of it and where what is kept goes.
 struct Task<'a> {
@@ -123,7 +123,7 @@ fn tasks<'a>(entries: &'a mut [Entry], with_sha1: &BTreeSet<Vec<u8>>) -> Vec<Tas
 
 fn threads_for(files: usize) -> usize {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let most = MOST_THREADS.min(cores.saturating_mul(2));
+    let most = MOST_THREADS.min(cores);
     files.div_ceil(FILES_A_THREAD).clamp(1, most)
 }
 
