@@ -171,7 +171,7 @@ impl Scanner {
                 let reused = evidence::recall(evidence, &before.evidence);
                 files_reused = files_reused.saturating_add(reused);
             }
-            evidence::read_contents(evidence, &mut reader, &mut budget);
+            evidence::read_contents(&self.root, evidence, &mut reader, &mut budget);
             let signature = match before.filter(|_| evidence.is_unchanged) {
                 Some(before) => before.signature.clone(),
                 None if budget.is_late() => bundle::unjudged_signature(evidence),

@@ -373,3 +373,22 @@ fn what_may_not_be_read_is_an_error_and_a_row() {
     );
     chmod(disk.at(PLUGINS), 0o755);
 }
+
+#[test]
+fn many_bundles_do_not_use_up_the_descriptors() {
+    let disk = Disk::new();
+    for number in 0..100 {
+        Plugin::new(&format!("Many{number}")).write(disk.at(PLUGINS));
+    }
+    // A launchd job has 256 of them; fewer show the same.
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 64 && exec \"$@\"", "sh"])
+        .arg(env!("CARGO_BIN_EXE_dsplug"))
+        .args(["query", "--format", "csv", "--root"])
+        .arg(disk.path())
+        .arg("SELECT count(*) FROM dsplug_bundles WHERE hash != '' AND error = ''")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("100"), "{text}");
+}

@@ -25,7 +25,6 @@ pub struct Executable {
     pub meta: Meta,
     /// What it holds, when it stands outside: an inner one is among the entries.
     pub outside: Content,
-    found: Found,
 }
 
 impl Executable {
@@ -75,7 +74,6 @@ pub fn find(root: &Root, evidence: &mut Evidence) {
         relative,
         meta: found.meta,
         outside: Content::Unread,
-        found,
     });
 }
 
@@ -120,7 +118,7 @@ fn base_name(path: &[u8]) -> Vec<u8> {
 }
 
 /// Reads a main executable that stands outside of the bundle.
-pub fn read(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &mut Budget) {
+pub fn read(root: &Root, evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &mut Budget) {
     let Some(executable) = evidence.executable.as_mut().filter(|e| e.is_outside()) else {
         return;
     };
@@ -142,9 +140,8 @@ pub fn read(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &mut Budge
             content: Content::Unread,
             attributes: None,
         };
-        executable
-            .found
-            .open_file()
+        root.find_entry(&executable.path)
+            .and_then(|found| found.open_file())
             .map_err(|e| Trouble::of_entry(&e))
             .and_then(|file| reader.read(&file, &entry, Wants::default(), budget))
     };

@@ -205,6 +205,24 @@ impl Evidence {
         self.meta.iter().chain(self.resolved_meta.iter())
     }
 
+    /// Opens what was surveyed. When something else stands there by now, its files' own status tells.
+    fn open(&mut self, root: &Root) -> Result<(), ReadError> {
+        let found = root.find(&self.candidate.path)?;
+        if self.is_bundle() {
+            self.dir = Some(found.open_dir()?);
+        } else {
+            self.file = Some(found);
+        }
+        Ok(())
+    }
+
+    /// Between survey and reading nothing stays open: whoever plants many candidates could use
+    /// up the descriptors, of which launchd gives a job 256.
+    fn close(&mut self) {
+        self.dir = None;
+        self.file = None;
+    }
+
     fn trouble(&mut self, trouble: Trouble) {
         self.troubles.push(trouble);
     }
@@ -278,6 +296,7 @@ pub fn survey(
             )));
         }
     }
+    evidence.close();
     evidence
 }
 
@@ -331,7 +350,12 @@ pub fn recall(evidence: &mut Evidence, before: &Evidence) -> u64 {
 
 /// Reads the contents of a candidate's files that are not known yet, one streaming pass each, and of its main executable
 /// where that stands outside.
-pub fn read_contents(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &mut Budget) {
+pub fn read_contents(
+    root: &Root,
+    evidence: &mut Evidence,
+    reader: &mut Reader<'_>,
+    budget: &mut Budget,
+) {
     let limit = budget.limits.candidate_bytes;
     let bytes = evidence.bytes();
     let unread = |e: &&Entry| matches!(e.content, Content::Unread);
@@ -350,8 +374,12 @@ pub fn read_contents(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &
     if let Some(why) = refused {
         let why = format!("{why}; dsplug --thorough reads all");
         evidence.trouble(Trouble::Limit(why));
-    } else {
-        reading::read_entries(evidence, reader, budget);
+    } else if evidence.files().any(|e| e.content == Content::Unread) {
+        match evidence.open(root) {
+            Ok(()) => reading::read_entries(evidence, reader, budget),
+            Err(error) => evidence.trouble(Trouble::of_entry(&error)),
+        }
+        evidence.close();
     }
-    executable::read(evidence, reader, budget);
+    executable::read(root, evidence, reader, budget);
 }

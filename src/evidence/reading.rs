@@ -38,9 +38,6 @@ struct Place<'a> {
 
 /// Reads the files of a candidate that are not known yet.
 pub fn read_entries(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &Budget) {
-    if !evidence.entries.iter().any(is_unread) {
-        return;
-    }
     let with_sha1 = sealed_by_sha1(evidence, budget);
     let mut entries = std::mem::take(&mut evidence.entries);
     let mut tasks = tasks(&mut entries, &with_sha1);
