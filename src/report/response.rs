@@ -18,7 +18,7 @@ pub fn steps(bundle: &Bundle, path: &str) -> Vec<String> {
         "See whether its code is in use: sudo vmmap of dspluginhelperd, or the pack's queries helper_running and helper_images; and whether its node is in the search policy: dscl /Search -read / CSPSearchPath".to_owned(),
         "Compare it with the vendor's own: by its digest, cdhash and version, not by its names.".to_owned(),
         "If it is not wanted, take the Mac off the network, or isolate it by its MDM or EDR.".to_owned(),
-        format!("Move it out of the folder, to a place from which nothing loads: sudo mv {quoted} /private/var/root/"),
+        format!("Move it out of the folder, to a place from which nothing loads: sudo mv {quoted} ~root/"),
     ]);
     if let Some(outside) = bundle
         .evidence
