@@ -1,7 +1,8 @@
 //! One scan for all calls within a few seconds.
 //!
 //! osquery keeps no rows of an extension: a join calls `generate` once for each
-//! row of the other table, and a query over two of our tables calls it twice.
+//! row of the other table, and a query over two of our tables calls it twice. All these calls
+//! are to see one scan, or a query would compare what never stood side by side.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
@@ -9,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// For how long a failure answers further calls, at most.
 const FAILURE_HOLDS: Duration = Duration::from_secs(1);
+/// A call so soon after another may belong to the same query.
+const SAME_QUERY: Duration = Duration::from_millis(250);
 
 /// The outcome of a scan, shared by all who asked for it.
 type Outcome<T> = Result<Arc<T>, String>;
@@ -22,12 +25,23 @@ type Scan<T> = Box<dyn Fn() -> Result<T, String> + Send + Sync>;
 pub struct Shared<T> {
     scan: Scan<T>,
     holds: Duration,
-    /// When the last scan ended, and with what. Locked for as long as one runs.
-    last: Mutex<Option<(Instant, Outcome<T>)>>,
+    /// How soon a call follows another of the same query.
+    same_query: Duration,
+    /// Locked for as long as a scan runs.
+    last: Mutex<Option<Last<T>>>,
+}
+
+/// The last scan.
+struct Last<T> {
+    ended: Instant,
+    /// When a call last had its outcome.
+    called: Instant,
+    outcome: Outcome<T>,
 }
 
 impl<T> Shared<T> {
-    /// A scan whose success answers for `holds` after it ended.
+    /// A scan whose success answers for `holds` after it ended, and for as long again to calls
+    /// that follow each other closely.
     pub fn new(
         holds: Duration,
         scan: impl Fn() -> Result<T, String> + Send + Sync + 'static,
@@ -35,6 +49,7 @@ impl<T> Shared<T> {
         Self {
             scan: Box::new(scan),
             holds,
+            same_query: SAME_QUERY,
             last: Mutex::default(),
         }
     }
@@ -45,10 +60,11 @@ impl<T> Shared<T> {
     /// The scan's own message, or that it panicked.
     pub fn get(&self) -> Result<Arc<T>, String> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, outcome)) = &*last
-            && self.answers(*at, outcome)
+        if let Some(last) = &mut *last
+            && self.answers(last)
         {
-            return outcome.clone();
+            last.called = Instant::now();
+            return last.outcome.clone();
         }
         // What the last scan held goes before the next one fills memory.
         *last = None;
@@ -56,7 +72,12 @@ impl<T> Shared<T> {
             Ok(outcome) => outcome.map(Arc::new),
             Err(panic) => Err(format!("the scan failed inside: {}", message(&*panic))),
         };
-        *last = Some((Instant::now(), outcome.clone()));
+        let ended = Instant::now();
+        *last = Some(Last {
+            ended,
+            called: ended,
+            outcome: outcome.clone(),
+        });
         outcome
     }
 
@@ -68,19 +89,16 @@ impl<T> Shared<T> {
             Err(TryLockError::Poisoned(last)) => last.into_inner(),
             Err(TryLockError::WouldBlock) => return,
         };
-        if let Some((at, outcome)) = &*last
-            && !self.answers(*at, outcome)
-        {
-            *last = None;
-        }
+        last.take_if(|last| !self.answers(last));
     }
 
-    fn answers(&self, at: Instant, outcome: &Outcome<T>) -> bool {
-        let holds = match outcome {
+    fn answers(&self, last: &Last<T>) -> bool {
+        let holds = match last.outcome {
+            Ok(_) if last.called.elapsed() < self.same_query => self.holds.saturating_mul(2),
             Ok(_) => self.holds,
             Err(_) => self.holds.min(FAILURE_HOLDS),
         };
-        at.elapsed() < holds
+        last.ended.elapsed() < holds
     }
 }
 
@@ -124,6 +142,30 @@ mod tests {
         shared.tick();
         assert_eq!(Arc::strong_count(&first), 1);
         assert_eq!(shared.get().map(|scan| *scan), Ok(1));
+    }
+
+    /// A scan as if it had ended `ended` ago, and was asked for `called` ago: is it served again?
+    fn is_served(ended: Duration, called: Duration) -> bool {
+        let scans = AtomicU32::new(0);
+        let shared = Shared::new(Duration::from_secs(40), move || {
+            Ok(scans.fetch_add(1, Ordering::SeqCst))
+        });
+        let _ = shared.get();
+        if let Some(last) = &mut *shared.last.lock().unwrap() {
+            last.ended -= ended;
+            last.called -= called;
+        }
+        shared.get().map(|scan| *scan) == Ok(0)
+    }
+
+    #[test]
+    fn the_calls_of_one_query_are_not_parted_by_the_end_of_the_window() {
+        let seconds = Duration::from_secs;
+        assert!(is_served(seconds(41), Duration::ZERO));
+        // Another query, later, has a scan of its own; and so has one that never ends.
+        assert!(!is_served(seconds(41), seconds(1)));
+        assert!(!is_served(seconds(81), Duration::ZERO));
+        assert!(is_served(seconds(39), seconds(39)));
     }
 
     #[test]
