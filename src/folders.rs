@@ -199,7 +199,7 @@ struct Place {
 impl Finder<'_> {
     fn run(&mut self, path: &str, folder: &mut Folder) -> Result<(), ReadError> {
         let found = self.root.find(path.as_bytes())?;
-        folder.exists = true;
+        folder.exists = found.meta.kind == Kind::Directory;
         folder.resolved_path = found.path();
         folder.meta = Some(found.meta);
         folder.writable_by = WritableBy::of(&found.meta);

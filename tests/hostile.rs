@@ -59,10 +59,13 @@ fn a_plug_in_folder_that_is_a_fifo_or_a_file_fails_the_query() {
         disk.dir("Library/DirectoryServices");
         make(&disk);
         let snapshot = scan(disk.path());
-        for table in ["dsplug_bundles", "dsplug_files"] {
-            let answer = Engine::new()
-                .unwrap()
-                .query(&format!("SELECT * FROM {table}"), &snapshot);
+        let of_the_pack = include_str!("../packs/queries/folder_changed.sql");
+        for sql in [
+            "SELECT * FROM dsplug_bundles",
+            "SELECT * FROM dsplug_files",
+            of_the_pack,
+        ] {
+            let answer = Engine::new().unwrap().query(sql, &snapshot);
             assert!(
                 matches!(answer, Err(EngineError::Unreadable(_))),
                 "{answer:?}"
@@ -70,6 +73,7 @@ fn a_plug_in_folder_that_is_a_fifo_or_a_file_fails_the_query() {
         }
         let folder = &query(disk.path(), "SELECT * FROM dsplug_folders")[0];
         assert!(folder["error"].starts_with("unreadable: "), "{folder:?}");
+        assert_eq!(folder["exists"], "0");
     }
 }
 

@@ -16,16 +16,14 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, X86_64, chmod, mach_header};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::{Value, json};
 
 const DSPLUG: &str = env!("CARGO_BIN_EXE_dsplug");
-/// For how long a scan of the extension answers, and somewhat more.
-const SCAN_HOLDS: Duration = Duration::from_millis(4500);
-/// A snapshot in the derived pack by which runs are counted.
+/// A snapshot in the derived pack by which runs are counted, and scans told from each other.
 const TICK: &str = "zz_tick";
 
 fn osqueryd() -> Option<PathBuf> {
@@ -57,7 +55,7 @@ fn derived() -> Value {
     // osqueryd asks queries in the order of their names: this one comes last.
     queries.insert(
         TICK.into(),
-        json!({"query": "SELECT 1 AS one", "interval": 1, "snapshot": true}),
+        json!({"query": "SELECT last_scan FROM dsplug_status", "interval": 1, "snapshot": true}),
     );
     json!({ "queries": queries })
 }
@@ -124,18 +122,27 @@ impl Osqueryd {
         fs::read_to_string(self.home.path().join(name)).unwrap_or_default()
     }
 
-    fn ticks(&self) -> usize {
+    /// When the scan that each run ended with had begun.
+    fn ticks(&self) -> Vec<u64> {
         let name = format!("pack_dsplug_{TICK}");
         let log = self.read("log/osqueryd.snapshots.log");
-        log.lines().filter(|l| l.contains(&name)).count()
+        let lines = log.lines().filter(|l| l.contains(&name));
+        lines
+            .map(|line| {
+                let line: Value = serde_json::from_str(line).unwrap();
+                let last_scan = line["snapshot"][0]["last_scan"].as_str().unwrap();
+                last_scan.parse().unwrap()
+            })
+            .collect()
     }
 
-    /// Waits until every query was asked once more from its beginning.
+    /// Waits until every query was asked of a scan that began after now.
     fn runs_again(&self) {
-        std::thread::sleep(SCAN_HOLDS);
-        let from = self.ticks();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap().as_secs();
         let until = Instant::now() + Duration::from_secs(60);
-        while self.ticks() < from + 2 {
+        // The run that such a scan came up in may have begun with the one before.
+        while self.ticks().iter().filter(|scan| **scan > now).count() < 2 {
             assert!(
                 Instant::now() < until,
                 "osqueryd stands still: {}",
@@ -200,7 +207,7 @@ fn detect_and_osqueryd_agree_line_by_line() {
         ours.push_str(std::str::from_utf8(&output.stdout).unwrap());
     };
     // Each step is one rename: no query sees half of it.
-    let replace = |path: &str, content: &[u8], mtime: Option<std::time::SystemTime>| {
+    let replace = |path: &str, content: &[u8], mtime: Option<SystemTime>| {
         let new = stage.join("new");
         fs::write(&new, content).unwrap();
         chmod(&new, 0o755);
