@@ -119,8 +119,8 @@ fn open_root(path: &Path) -> Result<Root, Failure> {
     })
 }
 
-/// Runs the command that `arguments` name, the program's own name first. Gives 0 when it was done, 1 when it could
-/// not be, 2 when the call was wrong.
+/// Runs the command that `arguments` name, the program's own name first. Gives 0 when it was done,
+/// 1 when it could not be, 2 when the call was wrong.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.collect();
     if let Some(code) = launch::run(arguments.get(1..).unwrap_or_default()) {

@@ -26,7 +26,8 @@ fn watch(disk: Disk) -> Watch {
     watch
 }
 
-/// Asserts that one of the lines is of that query, of that path below the folder, and has these columns.
+/// Asserts that one of the lines is of that query, of that path below the folder, and has these
+/// columns.
 #[track_caller]
 fn names(lines: &[Value], query: &str, path: &str, columns: &[(&str, &str)]) {
     let path = match path {

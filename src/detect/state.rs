@@ -1,4 +1,5 @@
-//! What `detect` remembers between two calls, in a file that is whole or absent whenever it is looked at.
+//! What `detect` remembers between two calls, in a file that is whole or absent whenever it is
+//! looked at.
 
 use std::collections::BTreeMap;
 use std::fmt;

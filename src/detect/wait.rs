@@ -14,8 +14,8 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Watches the signals that ask a program to stop, where there is more than one run to make: the run
-    /// that is under way is then finished. A single run ends as any program does.
+    /// Watches the signals that ask a program to stop, where there is more than one run to make:
+    /// the run that is under way is then finished. A single run ends as any program does.
     ///
     /// # Errors
     /// When the system refuses.

@@ -1,4 +1,5 @@
-//! The one streaming pass over a file's bytes: its digests, its code signature's page hashes, and what is kept.
+//! The one streaming pass over a file's bytes: its digests, its code signature's page hashes, and
+//! what is kept.
 
 use std::io::Read;
 use std::os::fd::AsFd;

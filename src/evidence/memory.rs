@@ -45,8 +45,8 @@ impl ReadAt {
             && now.steady.saturating_duration_since(self.steady) < DAY
     }
 
-    /// True when what `meta` says had settled by then: its status changed neither just before nor in the future,
-    /// and the file system keeps a time for that at all.
+    /// True when what `meta` says had settled by then: its status changed neither just before nor
+    /// in the future, and the file system keeps a time for that at all.
     fn settled(&self, meta: &Meta) -> bool {
         let Timestamp {
             seconds,
@@ -88,8 +88,8 @@ impl Memory {
 /// Fills in what is known from before; gives the number of files that need not be read.
 ///
 /// When nothing at all has changed, the evidence is marked
-/// [`is_unchanged`](Evidence::is_unchanged), so that its judgement can be used again as well. Else the files whose bytes
-/// the judgement needs are left to be read.
+/// [`is_unchanged`](Evidence::is_unchanged), so that its judgement can be used again as well. Else
+/// the files whose bytes the judgement needs are left to be read.
 pub fn recall(evidence: &mut Evidence, before: &Evidence) -> u64 {
     // What was not settled then was read again, so the last scan's time holds for all of it.
     let at = before.scanned_at;

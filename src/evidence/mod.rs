@@ -229,8 +229,8 @@ impl Evidence {
 }
 
 /// Takes the status of a candidate and of everything in it, at most `most` entries, and finds its
-/// Info.plist and its main executable. Reads no content but the Info.plist's, and that only when it is not the one
-/// that was read `before`.
+/// Info.plist and its main executable. Reads no content but the Info.plist's, and that only when it
+/// is not the one that was read `before`.
 pub fn survey(
     root: &Root,
     candidate: Candidate,
@@ -348,8 +348,8 @@ pub fn recall(evidence: &mut Evidence, before: &Evidence) -> u64 {
     memory::recall(evidence, before)
 }
 
-/// Reads the contents of a candidate's files that are not known yet, one streaming pass each, and of its main executable
-/// where that stands outside.
+/// Reads the contents of a candidate's files that are not known yet, one streaming pass each, and
+/// of its main executable where that stands outside.
 pub fn read_contents(
     root: &Root,
     evidence: &mut Evidence,

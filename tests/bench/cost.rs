@@ -1,4 +1,5 @@
-//! What a scan costs, beside what a user would have without dsplug: one table of ratios, measured in turn in one run.
+//! What a scan costs, beside what a user would have without dsplug: one table of ratios, measured
+//! in turn in one run.
 //!
 //! `cargo bench` prints it; `cargo bench -- NAME` only the parts whose name holds NAME.
 #![allow(
