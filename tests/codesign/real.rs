@@ -2,14 +2,15 @@
 //!
 //! Where the values come from: identifiers, teams, flags, names of certificates, the hashes
 //! in attribute 9.2 and the timestamp's time as `rcodesign print-signature-info` (apple-codesign 0.29.0)
-//! prints them; cdhashes as `sha256sum` gives them of the code directory cut out of the file; and
+//! prints them; cdhashes as it prints them of the code directories, and as `sha256sum` or, where SHA-1 is
+//! alone, `sha1sum` gives them of the code directory cut out of the file; and
 //! `openssl cms -verify -binary -purpose any -no_check_time -ignore_critical` with the Apple root
 //! accepts the CMS of each signed one over that code directory.
 
 use std::fs;
 use std::path::Path;
 
-use dsplug::codesign::{Anchor, CodeFacts, CodeFlags, HashType, SignatureState};
+use dsplug::codesign::{Anchor, CodeFacts, CodeFlags, HashType, ProblemCode, SignatureState};
 
 use super::check::{expect, facts};
 
@@ -32,42 +33,186 @@ fn hash_types(facts: &CodeFacts, slice: usize) -> Vec<HashType> {
     directories.iter().map(|d| d.hash_type).collect()
 }
 
+/// The cdhash of each slice, in file order.
+fn cdhashes(facts: &CodeFacts) -> Vec<String> {
+    let slices = facts.slices.iter();
+    slices
+        .map(|slice| dsplug::codesign::facts::hex(&slice.cdhash().unwrap()))
+        .collect()
+}
+
+/// Expects that the file is broken, and nobody its signer, once a byte in the last page of the
+/// slice is another.
+#[track_caller]
+fn expect_no_signer_when_altered(mut bytes: Vec<u8>, slice: usize) {
+    let intact = facts(&bytes);
+    let slice = &intact.slices[slice];
+    let end = slice.offset + slice.directories[0].code_limit;
+    bytes[usize::try_from(end).unwrap() - 1] ^= 1;
+    let facts = facts(&bytes);
+    expect(&facts, SignatureState::Broken, &[ProblemCode::PageHash]);
+    assert_eq!(facts.anchor(), Anchor::Untrusted);
+}
+
 #[test]
-fn developer_id_with_sha1_sha256_and_timestamp() {
-    let Some(mut bytes) = real("ngrok-arm64") else {
+fn developer_id_in_each_of_three_slices_with_sha1_sha256_and_timestamp() {
+    let Some(bytes) = real("steam-api") else {
         return;
     };
     let facts = facts(&bytes);
     expect(&facts, SignatureState::Signed, &[]);
-    assert_eq!(
-        facts.signer(),
-        "Developer ID Application: ngrok LLC (TEX8MHRDQ9)"
-    );
+    assert_eq!(facts.architectures(), "i386,x86_64,arm64");
     assert_eq!(
         facts.authority(),
         [
-            "Developer ID Application: ngrok LLC (TEX8MHRDQ9)",
+            "Developer ID Application: Valve Corporation (MXGJJ98X76)",
+            "Developer ID Certification Authority",
+            "Apple Root CA",
+        ]
+    );
+    assert_eq!(facts.signer(), facts.authority()[0]);
+    assert_eq!(facts.anchor(), Anchor::DeveloperId);
+    assert_eq!(facts.team_identifier(), "MXGJJ98X76");
+    assert_eq!(facts.identifier(), "com.valvesoftware.steam");
+    assert_eq!(
+        cdhashes(&facts),
+        [
+            "8cea7694a7e8cb807ce33a7086230e16e2aaa6c4",
+            "e1cfaf604319d807e9de700096414540a3cd1f29",
+            "f6de02fd0a27b1656e9ab6a9a1bf6335bf75d840",
+        ]
+    );
+    // 2022-06-07T03:18:02Z
+    assert_eq!(facts.signing_time(), Some(1_654_571_882));
+    for slice in 0..3 {
+        assert_eq!(
+            hash_types(&facts, slice),
+            [HashType::Sha1, HashType::Sha256]
+        );
+        assert_eq!(facts.slices[slice].flags(), CodeFlags::RUNTIME);
+        expect_no_signer_when_altered(bytes.clone(), slice);
+    }
+}
+
+#[test]
+fn developer_id_with_sha1_alone() {
+    let Some(bytes) = real("crashlytics-run") else {
+        return;
+    };
+    let facts = facts(&bytes);
+    expect(&facts, SignatureState::Signed, &[]);
+    assert_eq!(facts.architectures(), "x86_64,i386");
+    assert_eq!(
+        facts.authority(),
+        [
+            "Developer ID Application: Crashlytics, Inc.",
             "Developer ID Certification Authority",
             "Apple Root CA",
         ]
     );
     assert_eq!(facts.anchor(), Anchor::DeveloperId);
-    assert_eq!(facts.team_identifier(), "TEX8MHRDQ9");
-    assert_eq!(facts.identifier(), "darwin_arm64");
-    assert_eq!(facts.cdhash(), "c06d0b06676e52f6797f978db32ed2867b033c87");
-    // 2023-02-10T17:03:37Z
-    assert_eq!(facts.signing_time(), Some(1_676_048_617));
-    assert_eq!(hash_types(&facts, 0), [HashType::Sha1, HashType::Sha256]);
-    assert_eq!(facts.slices[0].flags(), CodeFlags::RUNTIME);
-    let last_page = usize::try_from(facts.slices[0].directories[0].code_limit).unwrap() - 1;
-    bytes[last_page] ^= 1;
-    let facts = super::check::facts(&bytes);
-    expect(
-        &facts,
-        SignatureState::Broken,
-        &[dsplug::codesign::ProblemCode::PageHash],
+    assert_eq!(facts.team_identifier(), "L8VKXC2S77");
+    assert_eq!(facts.identifier(), "com.crashlytics.run");
+    assert_eq!(
+        cdhashes(&facts),
+        [
+            "3d3d2f36acd1f91f0c406f188fa1dc7bd8e970ff",
+            "a2874f7bceb1376ae1230fc41afa0175e7a76662",
+        ]
     );
+    // 2015-05-26T17:30:30Z; the certificate expired in 2017
+    assert_eq!(facts.signing_time(), Some(1_432_661_430));
+    for slice in 0..2 {
+        assert_eq!(hash_types(&facts, slice), [HashType::Sha1]);
+        let notes = &facts.slices[slice].notes;
+        assert!(notes.iter().any(|note| note.text.contains("SHA-1")));
+        expect_no_signer_when_altered(bytes.clone(), slice);
+    }
+}
+
+#[test]
+fn developer_id_of_the_second_authority() {
+    let Some(bytes) = real("dart-arm64") else {
+        return;
+    };
+    let facts = facts(&bytes);
+    expect(&facts, SignatureState::Signed, &[]);
+    assert_eq!(
+        facts.authority(),
+        [
+            "Developer ID Application: FLUTTER.IO LLC (S8QB4VV633)",
+            "Developer ID Certification Authority",
+            "Apple Root CA",
+        ]
+    );
+    assert_eq!(facts.anchor(), Anchor::DeveloperId);
+    assert_eq!(facts.team_identifier(), "S8QB4VV633");
+    assert_eq!(facts.identifier(), "dartaotruntime");
+    assert_eq!(facts.cdhash(), "823d9e268c7ae56f3c515fa063fa7a0241a99c5f");
+    // 2025-03-11T12:56:40Z
+    assert_eq!(facts.signing_time(), Some(1_741_697_800));
+    assert_eq!(hash_types(&facts, 0), [HashType::Sha256]);
+    expect_no_signer_when_altered(bytes, 0);
+}
+
+#[test]
+fn signed_by_apple() {
+    let Some(bytes) = real("xcunit") else {
+        return;
+    };
+    let facts = facts(&bytes);
+    expect(&facts, SignatureState::Signed, &[]);
+    assert_eq!(facts.architectures(), "x86_64,arm64");
+    assert_eq!(
+        facts.authority(),
+        [
+            "Software Signing",
+            "Apple Code Signing Certification Authority",
+            "Apple Root CA",
+        ]
+    );
+    assert_eq!(facts.anchor(), Anchor::Apple);
+    // The certificate's unit is "Apple Software": only a developer's names the team.
+    assert_eq!(facts.team_identifier(), "59GAB85EFG");
+    assert_eq!(facts.identifier(), "com.apple.dt.XCUnit");
+    assert_eq!(
+        cdhashes(&facts),
+        [
+            "499003b2a3bc6cc12b99093fdcc95cee1a11f071",
+            "d7c14fc128fc99c756923c15a5c2b0b47ce7e36d",
+        ]
+    );
+    // Without a timestamp; leaf and intermediate expired on 2026-10-24.
+    assert_eq!(facts.signing_time(), None);
+    for slice in 0..2 {
+        assert_eq!(hash_types(&facts, slice), [HashType::Sha256]);
+        expect_no_signer_when_altered(bytes.clone(), slice);
+    }
+}
+
+#[test]
+fn signed_for_submission_to_the_store() {
+    let Some(bytes) = real("msal-python") else {
+        return;
+    };
+    let facts = facts(&bytes);
+    expect(&facts, SignatureState::Signed, &[]);
+    assert_eq!(
+        facts.authority(),
+        [
+            "3rd Party Mac Developer Application: Microsoft Corporation (UBF8T346G9)",
+            "Apple Worldwide Developer Relations Certification Authority",
+            "Apple Root CA",
+        ]
+    );
+    // The store signs anew what it distributes: this certificate is not its own.
     assert_eq!(facts.anchor(), Anchor::Untrusted);
+    assert_eq!(facts.team_identifier(), "UBF8T346G9");
+    assert_eq!(facts.identifier(), "pymsalruntime.cpython-311-darwin");
+    assert_eq!(facts.cdhash(), "eff7fb1e6f9152746b4fbb4c54b0e6774525e42d");
+    // 2026-10-23T09:29:07Z
+    assert_eq!(facts.signing_time(), Some(1_792_747_747));
+    expect_no_signer_when_altered(bytes, 0);
 }
 
 #[test]

