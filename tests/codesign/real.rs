@@ -216,6 +216,45 @@ fn signed_for_submission_to_the_store() {
 }
 
 #[test]
+fn unsigned_slices_beside_slices_signed_for_development() {
+    let Some(bytes) = real("tns-widgets") else {
+        return;
+    };
+    let facts = facts(&bytes);
+    expect(&facts, SignatureState::Unsigned, &[]);
+    assert_eq!(facts.architectures(), "i386,x86_64,armv7,arm64");
+    assert_eq!(facts.anchor(), Anchor::None);
+    let cdhashes = [
+        "632b250ed4f51c4d70b140082c4576c8837946e3",
+        "6f8ad6ea5aa87fc8ea60391f71f3b691bf2c9c9b",
+    ];
+    for (slice, cdhash) in [2, 3].into_iter().zip(cdhashes) {
+        assert_eq!(
+            hash_types(&facts, slice),
+            [HashType::Sha1, HashType::Sha256]
+        );
+        let slice = &facts.slices[slice];
+        assert_eq!(slice.state(), SignatureState::Signed);
+        assert_eq!(
+            slice.authority,
+            [
+                "iPhone Developer: BuildUser NativeScript (6KCN5XZBJW)",
+                "Apple Worldwide Developer Relations Certification Authority",
+                "Apple Root CA",
+            ]
+        );
+        assert_eq!(slice.anchor, Anchor::Untrusted);
+        // The unit of the certificate, not what stands in its name.
+        assert_eq!(slice.team_identifier(), "W7TGC3P93K");
+        assert_eq!(
+            dsplug::codesign::facts::hex(&slice.cdhash().unwrap()),
+            cdhash
+        );
+        assert_eq!(slice.signing_time, None);
+    }
+}
+
+#[test]
 fn signed_by_the_linker() {
     let Some(bytes) = real("rollup-arm64") else {
         return;

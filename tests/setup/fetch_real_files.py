@@ -68,6 +68,15 @@ FILES = [
         "pymsalruntime/pymsalruntime.cpython-311-darwin.so",
         "6cf052d901dccd25f5c8267140959ebb5c9eefe3b6e50b34e9f5522bc002c6af",
     ),
+    # Two unsigned slices beside two signed with a certificate for development.
+    (
+        "tns-widgets",
+        "npm",
+        "tns-core-modules-widgets",
+        "2.1.4",
+        "package/platforms/ios/TNSWidgets.framework/TNSWidgets",
+        "764f6b79ef5a81a16399053822d6c165015683fa38310391296ce6fe1ea92670",
+    ),
     # Signed by the linker.
     (
         "rollup-arm64",
