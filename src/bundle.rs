@@ -102,39 +102,25 @@ fn judge_bundle(evidence: &Evidence) -> BundleSignature {
     let entries: Vec<BundleEntry<'_>> =
         evidence.entries.iter().map(|e| view(evidence, e)).collect();
     let main_executable = match &evidence.executable {
+        _ if evidence.is_doubtful => MainExecutable::Unread,
         None => MainExecutable::Missing,
         Some(Executable {
             relative: Some(relative),
             meta,
             ..
         }) if meta.kind == Kind::File => MainExecutable::Inside(relative),
+        Some(executable) if executable.is_unread(evidence) => MainExecutable::Unread,
         Some(_) => MainExecutable::Irregular,
     };
     let view = BundleView {
         entries: &entries,
-        complete: evidence.is_whole,
+        complete: evidence.is_whole && !evidence.is_doubtful,
         main_executable,
         info_plist: evidence.info_plist.as_ref().map(|p| p.relative.as_slice()),
         resource_fork: evidence.attributes.resource_fork,
         finder_info: evidence.attributes.finder_info,
     };
-    let mut signature = crate::codesign::judge(&view, &SealLimits::default());
-    // Code that was not read may bear any signature, or none.
-    let unread = match &evidence.executable {
-        Some(executable) => {
-            executable.meta.kind == Kind::File && executable.content(evidence).sha256().is_none()
-        }
-        None => !evidence.is_whole,
-    };
-    if unread && signature.state == SignatureState::Unsigned {
-        signature.state = SignatureState::Unreadable;
-        signature.problems.push(Problem::unreadable(
-            ProblemCode::Unreadable,
-            Place::Whole,
-            "the main executable could not be read",
-        ));
-    }
-    signature
+    crate::codesign::judge(&view, &SealLimits::default())
 }
 
 fn view<'a>(evidence: &'a Evidence, entry: &'a Entry) -> BundleEntry<'a> {

@@ -215,7 +215,7 @@ impl Finder<'_> {
         if more {
             self.cut = Some("the folder has more entries than are read");
         }
-        let special = self.special(&dir, &names, path.as_bytes());
+        let special = self.special(&dir, &names, path.as_bytes())?;
         let layout = if special.contents.is_some() {
             Layout::Contents
         } else if special.resources.is_some() {
@@ -412,25 +412,36 @@ impl Finder<'_> {
     }
 
     /// The directories whose presence changes how the folder is read.
-    fn special(&mut self, dir: &Dir, names: &[Vec<u8>], folder: &[u8]) -> Special {
+    fn special(
+        &mut self,
+        dir: &Dir,
+        names: &[Vec<u8>],
+        folder: &[u8],
+    ) -> Result<Special, ReadError> {
         let mut find = |wanted: &[u8], word, link_word| {
-            let name = names.iter().find(|n| n.eq_ignore_ascii_case(wanted))?;
+            let Some(name) = names.iter().find(|n| n.eq_ignore_ascii_case(wanted)) else {
+                return Ok(None);
+            };
             let path = join(folder, name);
-            if dir.meta(name).is_ok_and(|m| m.kind == Kind::Symlink) {
+            let found = match self.root.find(&path) {
+                Ok(found) => found,
+                Err(error) if is_nothing(&error) => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            if dir.meta(name)?.kind == Kind::Symlink {
                 self.anomalies.push(link_word);
             }
-            let found = self.root.find(&path).ok()?;
             if found.meta.kind != Kind::Directory {
-                return None;
+                return Ok(None);
             }
             self.anomalies.push(word);
-            Some(path)
+            Ok(Some(path))
         };
-        Special {
-            contents: find(b"Contents", "contents", "symlinked_contents"),
-            resources: find(b"Resources", "resources", "symlinked_resources"),
-            support_files: find(b"Support Files", "support_files", "symlinked_support_files"),
-        }
+        Ok(Special {
+            contents: find(b"Contents", "contents", "symlinked_contents")?,
+            resources: find(b"Resources", "resources", "symlinked_resources")?,
+            support_files: find(b"Support Files", "support_files", "symlinked_support_files")?,
+        })
     }
 
     /// True when a link on the way to the folder is not one of a framework's own

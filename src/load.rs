@@ -164,7 +164,7 @@ fn judge_alone(evidence: &Evidence) -> LoadVerdict {
 fn judge_bundle(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
     let Some(plist) = &evidence.info_plist else {
         // A bundle that could not be listed whole may have one.
-        return say(if evidence.is_whole {
+        return say(if evidence.is_whole && !evidence.is_doubtful {
             Reason::NoInfoPlist
         } else {
             Reason::Unreadable
@@ -200,7 +200,11 @@ fn judge_bundle(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
 
 fn judge_executable(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
     let Some(executable) = &evidence.executable else {
-        return say(Reason::NoExecutable);
+        return say(if evidence.is_doubtful {
+            Reason::Unreadable
+        } else {
+            Reason::NoExecutable
+        });
     };
     if executable.meta.kind != Kind::File {
         return say(Reason::NoExecutable);

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use crate::meta::{Kind, Meta, Timestamp};
 use crate::text::escape;
@@ -62,7 +62,8 @@ impl Root {
     /// # Errors
     /// When it is no directory or cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let fd = rustix::fs::open(path, directory_flags() - OFlags::NOFOLLOW, Mode::empty())?;
+        let flags = directory_flags() - OFlags::NOFOLLOW;
+        let fd = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?;
         Ok(Self {
             top: Dir {
                 fd: Arc::new(fd),
@@ -194,7 +195,7 @@ impl Found {
         self.dir.read_link(&self.name)
     }
 
-    /// Opens it, a file or directory, for its extended attributes.
+    /// Opens it, a file or a directory, to be asked for its extended attributes.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -297,7 +298,7 @@ impl Dir {
     /// # Errors
     /// When it is none, or cannot be read.
     pub fn read_link(&self, name: &[u8]) -> Result<Vec<u8>, ReadError> {
-        rustix::fs::readlinkat(self.fd.as_fd(), name, Vec::new())
+        retry_on_intr(|| rustix::fs::readlinkat(self.fd.as_fd(), name, Vec::new()))
             .map(std::ffi::CString::into_bytes)
             .map_err(|e| self.fail("read the link", name, e))
     }
@@ -307,8 +308,8 @@ impl Dir {
     /// # Errors
     /// When it is no directory or cannot be opened.
     pub fn open_dir(&self, name: &[u8]) -> Result<Self, ReadError> {
-        let fd = rustix::fs::openat(self.fd.as_fd(), name, directory_flags(), Mode::empty())
-            .map_err(|e| self.fail("open", name, e))?;
+        let fd =
+            open_at(&self.fd, name, directory_flags()).map_err(|e| self.fail("open", name, e))?;
         Ok(Self {
             fd: Arc::new(fd),
             path: self.join(name),
@@ -327,7 +328,7 @@ impl Dir {
         if meta_of(self.fd.as_fd(), name).map_err(fail)?.kind != Kind::File {
             return Err(fail(Errno::NOTSUP));
         }
-        let fd = rustix::fs::openat(self.fd.as_fd(), name, flags, Mode::empty()).map_err(fail)?;
+        let fd = open_at(&self.fd, name, flags).map_err(fail)?;
         let meta = meta_of(&fd, b"").map_err(fail)?;
         if meta.kind != Kind::File {
             return Err(fail(Errno::NOTSUP));
@@ -342,7 +343,7 @@ impl Dir {
     pub fn names(&self, most: usize) -> Result<(Vec<Vec<u8>>, bool), ReadError> {
         let fail = |e| self.fail("list", b"", e);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let fd = rustix::fs::openat(self.fd.as_fd(), c".", flags, Mode::empty()).map_err(fail)?;
+        let fd = open_at(&self.fd, b".", flags).map_err(fail)?;
         let mut names = Vec::new();
         let mut more = false;
         for entry in rustix::fs::Dir::new(fd).map_err(fail)? {
@@ -361,12 +362,17 @@ impl Dir {
         Ok((names, more))
     }
 
-    /// A descriptor for the extended attributes of a file or a directory.
+    /// Opens a file or a directory, to be asked for its extended attributes.
     fn open_for_attributes(&self, name: &[u8]) -> Result<OwnedFd, ReadError> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(self.fd.as_fd(), name, flags, Mode::empty())
-            .map_err(|e| self.fail("open", name, e))
+        open_at(&self.fd, name, flags).map_err(|e| self.fail("open", name, e))
     }
+}
+
+/// Opens a name in a directory. A call that a signal broke off, as one on a file system of the network can
+/// be, is made again, here as everywhere.
+fn open_at(dir: &OwnedFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    retry_on_intr(|| rustix::fs::openat(dir, name, flags, Mode::empty()))
 }
 
 /// How a directory is opened to be walked through.
@@ -385,7 +391,7 @@ fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
     use rustix::fs::StatxFlags;
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
     let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-    let stat = rustix::fs::statx(fd, name, flags, mask)?;
+    let stat = retry_on_intr(|| rustix::fs::statx(&fd, name, flags, mask))?;
     let mode = u32::from(stat.stx_mode);
     let has_btime = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
     let time = |t: rustix::fs::StatxTimestamp| Timestamp {
@@ -410,9 +416,9 @@ fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
     let stat = if name.is_empty() {
-        rustix::fs::fstat(fd)?
+        retry_on_intr(|| rustix::fs::fstat(&fd))?
     } else {
-        rustix::fs::statat(fd, name, AtFlags::SYMLINK_NOFOLLOW)?
+        retry_on_intr(|| rustix::fs::statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW))?
     };
     let mode = u32::from(stat.st_mode);
     let time = |seconds: i64, nanoseconds: i64| Timestamp {

@@ -172,3 +172,28 @@ fn a_cut_scan_goes_on_where_it_stopped() {
         assert_eq!(whole, known, "{rows:#?}");
     }
 }
+
+/// What could not be read is as unknown to the next scan, which says so too.
+#[test]
+fn a_trouble_is_told_by_every_scan() {
+    let disk = Disk::new();
+    let malformed = Plugin::new("A").write(disk.at(PLUGINS));
+    fs::write(malformed.join("Contents/Info.plist"), "<plist><dict>").unwrap();
+    Plugin::new("B")
+        .key("CFBundleExecutable", "/opt/large")
+        .without_executable()
+        .write(disk.at(PLUGINS));
+    // A hole in a file takes no space on the disk.
+    let large = disk.file("opt/large", "");
+    let large = fs::File::options().write(true).open(large).unwrap();
+    large.set_len(Limits::STANDARD.candidate_bytes + 1).unwrap();
+    settle();
+    let mut scanner =
+        Scanner::new(Root::open(disk.path()).unwrap(), Limits::STANDARD).remembering();
+    let first = rows(&scanner.scan());
+    assert!(first[0]["error"].starts_with("malformed: "), "{first:#?}");
+    assert!(first[1]["error"].starts_with("limit: "), "{first:#?}");
+    for _ in 0..2 {
+        assert_eq!(rows(&scanner.scan()), first);
+    }
+}

@@ -85,10 +85,10 @@ impl<'j, 'v> Judge<'j, 'v> {
         let code_state = code.state();
         self.mark(
             index,
-            if code_state.holds() {
-                Sealed::Sealed
-            } else {
-                Sealed::Altered
+            match code_state {
+                SignatureState::Unreadable => Sealed::Unknown,
+                state if state.holds() => Sealed::Sealed,
+                _ => Sealed::Altered,
             },
         );
         self.layout(layout, &mut findings);
@@ -163,6 +163,11 @@ impl<'j, 'v> Judge<'j, 'v> {
                 Problem::broken(problem_code, place.clone(), format!("the {name} {why}"))
             };
             let problem = match entry {
+                None if !self.view.complete => Some(Problem::unreadable(
+                    ProblemCode::Unreadable,
+                    place.clone(),
+                    format!("the {name} was not found in what could be listed"),
+                )),
                 None if bound => Some(broken("was signed, and it is missing")),
                 // Apple: "code has no resources but signature indicates they must be present".
                 None if slot == slot::RESOURCE_DIRECTORY => {
@@ -191,6 +196,28 @@ impl<'j, 'v> Judge<'j, 'v> {
     /// A bundle whose main executable is no Mach-O file that could be read.
     fn without_code(&mut self, layout: &Layout<'v>) -> Outcome {
         let mut findings = Findings::default();
+        // Code that was not read may bear any signature, or none.
+        let is_unread = match layout.executable {
+            MainExecutable::Unread => true,
+            MainExecutable::Missing => !self.view.complete,
+            MainExecutable::Inside(path) => {
+                let entry = self.view.find(path);
+                entry.is_none_or(|(_, entry)| entry.sha256.is_none())
+            }
+            MainExecutable::Irregular => false,
+        };
+        if is_unread {
+            findings.problem(Problem::unreadable(
+                ProblemCode::Unreadable,
+                Place::Whole,
+                "the main executable could not be read",
+            ));
+            return Outcome {
+                state: SignatureState::Unreadable,
+                code: None,
+                findings,
+            };
+        }
         // Code that is no Mach-O file may have a signature in files of its own, or in extended
         // attributes (`FileDiskRep` and `BundleDiskRep::component` of Apple).
         let folder = join(&layout.base, b"_CodeSignature");
@@ -261,6 +288,12 @@ impl<'j, 'v> Judge<'j, 'v> {
     /// What stands around the sealed folder, and the bundle's own attributes.
     fn layout(&mut self, layout: &Layout<'v>, findings: &mut Findings) {
         for stray in layout.check(self.view) {
+            let entry = self.view.entries.get(stray.index);
+            if entry.is_some_and(|e| e.kind == EntryKind::Symlink && e.target.is_none()) {
+                let why = "a symlink that could not be read";
+                findings.unreadable(ProblemCode::Unreadable, &stray.path, why);
+                continue;
+            }
             let below = self.view.below(&stray.path);
             self.mark(stray.index, Sealed::Unsealed);
             self.mark_range(below, Sealed::Unsealed);
@@ -450,7 +483,23 @@ impl<'j, 'v> Judge<'j, 'v> {
             };
         }
         let layout = Layout::of_directory(self.view, path);
-        self.bundle(&layout, depth)
+        let outcome = self.bundle(&layout, depth);
+        if self.view.complete || outcome.state.holds() {
+            return outcome;
+        }
+        // What is missing here may be what could not be listed.
+        self.mark_below(path, Sealed::Unknown);
+        let mut findings = Findings::default();
+        findings.unreadable(
+            ProblemCode::Unreadable,
+            path,
+            "a nested bundle that does not hold, as far as it could be listed",
+        );
+        Outcome {
+            state: SignatureState::Unreadable,
+            code: outcome.code,
+            findings,
+        }
     }
 
     /// Judges the Mach-O files that no seal led to: as the main executable of a bundle around

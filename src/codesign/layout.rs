@@ -274,8 +274,12 @@ fn executable<'v>(
     base: &[u8],
     info_plist: Option<&[u8]>,
 ) -> MainExecutable<'v> {
-    let info = info_plist
-        .and_then(|path| view.find(path))
+    let entry = info_plist.and_then(|path| view.find(path));
+    let is_unread = |e: &BundleEntry<'_>| e.kind == EntryKind::File && e.sha256.is_none();
+    if entry.is_some_and(|(_, entry)| is_unread(entry)) {
+        return MainExecutable::Unread;
+    }
+    let info = entry
         .and_then(|(_, entry)| entry.bytes)
         .and_then(info_dictionary);
     let name = info

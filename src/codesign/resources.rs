@@ -251,6 +251,10 @@ impl<'v> Judge<'_, 'v> {
         findings: &mut Findings,
     ) -> Sealed {
         let Some(facts) = entry.code else {
+            if entry.sha256.is_none() {
+                findings.unreadable(ProblemCode::Unreadable, entry.path, "could not be read");
+                return Sealed::Unknown;
+            }
             findings.broken(
                 ProblemCode::NestedCode,
                 entry.path,

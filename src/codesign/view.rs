@@ -80,6 +80,8 @@ pub enum MainExecutable<'a> {
     Irregular,
     /// There is none.
     Missing,
+    /// Which it is could not be read.
+    Unread,
 }
 
 /// A bundle as it was read.

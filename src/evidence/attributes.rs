@@ -2,12 +2,22 @@
 
 use std::os::fd::AsFd;
 
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, retry_on_intr};
+
 use crate::text::{escape, hex};
 
 /// Bytes of an attribute that are read: more than any that macOS writes here.
 const MAX_VALUE: usize = 1024;
 /// Bytes of names that are read.
 const MAX_NAMES: usize = 64 << 10;
+
+/// The system's word for an attribute that is not there.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const ABSENT: Errno = Errno::NODATA;
+/// The system's word for an attribute that is not there.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+const ABSENT: Errno = Errno::NOATTR;
 
 /// The extended attributes that matter here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,21 +39,26 @@ impl Attributes {
     }
 }
 
-/// Reads the attributes of an open file or directory; what cannot be read is absent.
+/// Reads the attributes of an open file or directory.
 ///
 /// On Linux a Mac's attributes have a prefix: `user.` on most file systems and in archives,
 /// `osx.` on mounted HFS+.
-pub fn read(fd: &impl AsFd) -> Attributes {
+///
+/// # Errors
+/// When the system cannot say which there are, or what one of them holds. A file system without
+/// attributes has none.
+pub fn read(fd: &impl AsFd) -> Result<Attributes, Errno> {
     let mut attributes = Attributes::default();
     let mut names = Vec::with_capacity(256);
     loop {
-        match rustix::fs::flistxattr(fd, rustix::buffer::spare_capacity(&mut names)) {
+        match retry_on_intr(|| rustix::fs::flistxattr(fd, spare_capacity(&mut names))) {
             Ok(_) => break,
-            Err(rustix::io::Errno::RANGE) if names.capacity() < MAX_NAMES => {
+            Err(Errno::RANGE) if names.capacity() < MAX_NAMES => {
                 names.clear();
                 names.reserve(MAX_NAMES);
             }
-            Err(_) => return attributes,
+            Err(Errno::NOTSUP) => return Ok(attributes),
+            Err(error) => return Err(error),
         }
     }
     for name in names.split(|b| *b == 0) {
@@ -52,24 +67,25 @@ pub fn read(fd: &impl AsFd) -> Attributes {
             .or_else(|| name.strip_prefix(b"osx."))
             .unwrap_or(name);
         match plain {
-            b"com.apple.quarantine" => attributes.quarantine = quarantine(&value(fd, name)),
-            b"com.apple.provenance" => attributes.provenance = provenance(&value(fd, name)),
+            b"com.apple.quarantine" => attributes.quarantine = quarantine(&value(fd, name)?),
+            b"com.apple.provenance" => attributes.provenance = provenance(&value(fd, name)?),
             b"com.apple.ResourceFork" => attributes.resource_fork = true,
             b"com.apple.FinderInfo" => {
                 // macOS does not tell all zeros from none.
-                attributes.finder_info = value(fd, name).iter().any(|b| *b != 0);
+                attributes.finder_info = value(fd, name)?.iter().any(|b| *b != 0);
             }
             _ => {}
         }
     }
-    attributes
+    Ok(attributes)
 }
 
-fn value(fd: &impl AsFd, name: &[u8]) -> Vec<u8> {
+/// What an attribute holds; nothing when it went meanwhile.
+fn value(fd: &impl AsFd, name: &[u8]) -> Result<Vec<u8>, Errno> {
     let mut bytes = Vec::with_capacity(MAX_VALUE);
-    match rustix::fs::fgetxattr(fd, name, rustix::buffer::spare_capacity(&mut bytes)) {
-        Ok(_) => bytes,
-        Err(_) => Vec::new(),
+    match retry_on_intr(|| rustix::fs::fgetxattr(fd, name, spare_capacity(&mut bytes))) {
+        Ok(_) | Err(ABSENT) => Ok(bytes),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,7 +1,6 @@
 //! The one streaming pass over a file's bytes: its digests, its code signature's page hashes, and
 //! what is kept.
 
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use super::attributes::{self, Attributes};
 use super::{Entry, Trouble};
 use crate::codesign::{CodeFacts, FileCheck, Limits as CodeLimits, Roots, is_macho};
 use crate::limits::Budget;
-use crate::root::OpenFile;
+use crate::root::{OpenFile, ReadError};
 use crate::text::escape;
 
 /// Bytes read at once.
@@ -129,11 +128,7 @@ impl<'r> Reader<'r> {
     ) -> Result<Passed, Trouble> {
         let changed =
             || Trouble::Changed(format!("{} changed while it was read", escape(&entry.path)));
-        let refused = |e: Errno| {
-            let why = std::io::Error::from(e).to_string();
-            let why = why.split(" (os error").next().unwrap_or_default();
-            Trouble::Unreadable(format!("cannot read {}: {why}", escape(&entry.path)))
-        };
+        let refused = |e: Errno| Trouble::Unreadable(cannot_read(&entry.path, e));
         if !file.meta.is_unchanged(&entry.meta) {
             return Err(changed());
         }
@@ -181,7 +176,8 @@ impl<'r> Reader<'r> {
         }
         self.files = self.files.saturating_add(1);
         self.bytes = self.bytes.saturating_add(len);
-        let attributes = attributes::read(&file.fd);
+        // A signature that holds without a fork may not hold with it.
+        let attributes = attributes::read(&file.fd).map_err(refused)?;
         Ok(Passed {
             content: Content::Read {
                 sha256: sha256.finalize().into(),
@@ -244,24 +240,30 @@ fn read_range(fd: impl AsFd, start: u64, len: u64) -> Result<Vec<u8>, Errno> {
 /// Reads a small file whole.
 ///
 /// # Errors
-/// When it cannot be read, or is larger than `most`.
-pub fn read_small(file: OpenFile, most: u64, path: &[u8]) -> Result<Vec<u8>, Trouble> {
+/// When it cannot be read, is larger than `most`, or shrinks while it is read.
+pub fn read_small(file: &OpenFile, most: u64, path: &[u8]) -> Result<Vec<u8>, Trouble> {
     if file.meta.size > most {
         return Err(Trouble::Limit(format!(
             "{} is larger than {most} bytes",
             escape(path)
         )));
     }
-    let mut bytes = Vec::new();
-    std::fs::File::from(file.fd)
-        .take(most.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(|e| Trouble::Unreadable(format!("cannot read {}: {e}", escape(path))))?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
+    let bytes = read_range(&file.fd, 0, file.meta.size)
+        .map_err(|e| Trouble::Unreadable(cannot_read(path, e)))?;
+    if u64::try_from(bytes.len()) != Ok(file.meta.size) {
         return Err(Trouble::Changed(format!(
-            "{} grew while it was read",
+            "{} shrank while it was read",
             escape(path)
         )));
     }
     Ok(bytes)
+}
+
+fn cannot_read(path: &[u8], errno: Errno) -> String {
+    let error = ReadError {
+        operation: "read",
+        path: path.to_vec(),
+        errno,
+    };
+    error.to_string()
 }

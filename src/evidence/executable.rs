@@ -4,11 +4,13 @@
 //! (`_CFBundleCopyExecutableURLInDirectory2` of CFBundle_Executable.c, as read there): `../../x`
 //! or an absolute path leads anywhere.
 
+use rustix::io::Errno;
+
 use super::content::{Content, Reader, Wants};
 use super::{Entry, Evidence, Trouble};
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
-use crate::root::{Found, Root};
+use crate::root::{Found, ReadError, Root};
 use crate::text::escape;
 
 /// Where executables are looked for in a bundle, in this order.
@@ -31,6 +33,11 @@ impl Executable {
     /// True when it stands outside of the bundle.
     pub fn is_outside(&self) -> bool {
         self.relative.is_none()
+    }
+
+    /// True when it is a regular file that could not be read.
+    pub fn is_unread(&self, evidence: &Evidence) -> bool {
+        self.meta.kind == Kind::File && self.content(evidence).sha256().is_none()
     }
 
     /// What it holds.
@@ -57,8 +64,10 @@ pub fn find(root: &Root, evidence: &mut Evidence) {
             || base_name(&evidence.candidate.path),
             |n| n.as_bytes().to_vec(),
         );
-    let Some(found) = resolve(root, &evidence.candidate.path, &name) else {
-        return;
+    let found = match resolve(root, &evidence.candidate.path, &name) {
+        Ok(Some(found)) => found,
+        Ok(None) => return,
+        Err(error) => return evidence.doubt(Trouble::of_entry(&error)),
     };
     let real = found.path();
     let relative = real
@@ -77,20 +86,41 @@ pub fn find(root: &Root, evidence: &mut Evidence) {
     });
 }
 
-fn resolve(root: &Root, bundle: &[u8], name: &[u8]) -> Option<Found> {
-    let not_itself = |found: &Found| found.meta.kind != Kind::Directory || !name.is_empty();
+fn resolve(root: &Root, bundle: &[u8], name: &[u8]) -> Result<Option<Found>, ReadError> {
+    let mut paths = Vec::new();
     if name.starts_with(b"/") {
-        return root.find(name).ok().filter(not_itself);
-    }
-    PLACES
-        .iter()
-        .map(|place| [bundle, b"/", place, b"/", name].concat())
-        .find_map(|path| {
+        paths.push(name.to_vec());
+    } else {
+        for place in PLACES {
+            let path = [bundle, b"/", place, b"/", name].concat();
             // A URL drops `..` with the component before it, even one that does not exist.
-            let as_url = without_dots(&path);
-            root.find(&as_url).or_else(|_| root.find(&path)).ok()
-        })
-        .filter(not_itself)
+            paths.extend([without_dots(&path), path]);
+        }
+    }
+    for path in paths {
+        match root.find(&path) {
+            Ok(found) => {
+                let itself = found.meta.kind == Kind::Directory && name.is_empty();
+                return Ok(Some(found).filter(|_| !itself));
+            }
+            Err(error) if is_nothing(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
+}
+
+/// True when there can be no file of that path.
+fn is_nothing(error: &ReadError) -> bool {
+    matches!(
+        error.errno,
+        Errno::NOENT
+            | Errno::NOTDIR
+            | Errno::LOOP
+            | Errno::NAMETOOLONG
+            | Errno::INVAL
+            | Errno::ILSEQ
+    )
 }
 
 /// An absolute path with `.` and `..` resolved in the text alone (RFC 3986, section 5.2.4).

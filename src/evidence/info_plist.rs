@@ -9,7 +9,7 @@ use plist::{Dictionary, Value};
 
 use super::content::read_small;
 use super::memory::recall_plist;
-use super::{Evidence, Trouble};
+use super::{Evidence, Trouble, leads_nowhere};
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
 use crate::property_list::{self, Bounds};
@@ -62,8 +62,10 @@ pub struct Info {
 
 /// Finds and reads the Info.plist.
 pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, budget: &Budget) {
-    let Some((relative, hides_another)) = locate(root, evidence) else {
-        return;
+    let (relative, hides_another) = match locate(root, evidence) {
+        Ok(Some(located)) => located,
+        Ok(None) => return,
+        Err(error) => return evidence.doubt(Trouble::of_entry(&error)),
     };
     let path = [&evidence.candidate.path, b"/".as_slice(), &relative].concat();
     let found = root.find(&path);
@@ -73,8 +75,11 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
         return;
     }
     let info = read(found, &path, budget.limits.plist_bytes);
-    if let Err(trouble) = &info {
-        evidence.trouble(trouble.clone());
+    match &info {
+        // It may name another executable than the one that is found without it.
+        Err(trouble @ Trouble::Unreadable(_)) => evidence.doubt(trouble.clone()),
+        Err(trouble) => evidence.trouble(trouble.clone()),
+        Ok(_) => {}
     }
     evidence.info_plist = Some(InfoPlist {
         path,
@@ -86,44 +91,56 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
 }
 
 /// The path in the bundle of the Info.plist that wins.
-fn locate(root: &Root, evidence: &Evidence) -> Option<(Vec<u8>, bool)> {
-    let directory = [b"Contents".as_slice(), b"Resources", b"Support Files"]
-        .into_iter()
-        .find_map(|wanted| subdirectory(root, evidence, wanted))
-        .unwrap_or_default();
-    let names = names_in(root, evidence, &directory);
+fn locate(root: &Root, evidence: &Evidence) -> Result<Option<(Vec<u8>, bool)>, ReadError> {
+    let mut directory = Vec::new();
+    for wanted in [b"Contents".as_slice(), b"Resources", b"Support Files"] {
+        if let Some(found) = subdirectory(root, evidence, wanted)? {
+            directory = found;
+            break;
+        }
+    }
+    let names = names_in(root, evidence, &directory)?;
     let find = |wanted: &[u8]| {
         let exact = names.iter().find(|n| n.as_slice() == wanted);
         exact.or_else(|| names.iter().find(|n| n.eq_ignore_ascii_case(wanted)))
     };
     let (special, plain) = (find(b"Info-macos.plist"), find(b"Info.plist"));
-    let name = special.or(plain)?;
+    let Some(name) = special.or(plain) else {
+        return Ok(None);
+    };
     let relative = if directory.is_empty() {
         name.clone()
     } else {
         [&directory, b"/".as_slice(), name].concat()
     };
-    Some((relative, special.is_some() && plain.is_some()))
+    Ok(Some((relative, special.is_some() && plain.is_some())))
 }
 
 /// The name of an entry of the bundle that matches in any case and is a directory, or leads to one.
-fn subdirectory(root: &Root, evidence: &Evidence, wanted: &[u8]) -> Option<Vec<u8>> {
-    evidence
-        .entries
-        .iter()
-        .filter(|e| e.path.eq_ignore_ascii_case(wanted))
-        .find(|e| match e.meta.kind {
-            Kind::Directory => true,
-            Kind::Symlink => root
-                .find(&evidence.path_of(e))
-                .is_ok_and(|f| f.meta.kind == Kind::Directory),
-            _ => false,
-        })
-        .map(|e| e.path.to_vec())
+fn subdirectory(
+    root: &Root,
+    evidence: &Evidence,
+    wanted: &[u8],
+) -> Result<Option<Vec<u8>>, ReadError> {
+    let entries = evidence.entries.iter();
+    for entry in entries.filter(|e| e.path.eq_ignore_ascii_case(wanted)) {
+        let kind = match entry.meta.kind {
+            Kind::Symlink => match root.find(&evidence.path_of(entry)) {
+                Ok(found) => found.meta.kind,
+                Err(error) if leads_nowhere(&error) => continue,
+                Err(error) => return Err(error),
+            },
+            kind => kind,
+        };
+        if kind == Kind::Directory {
+            return Ok(Some(entry.path.to_vec()));
+        }
+    }
+    Ok(None)
 }
 
 /// The names in a directory of the bundle, which may be a link.
-fn names_in(root: &Root, evidence: &Evidence, directory: &[u8]) -> Vec<Vec<u8>> {
+fn names_in(root: &Root, evidence: &Evidence, directory: &[u8]) -> Result<Vec<Vec<u8>>, ReadError> {
     let link = evidence
         .entry(directory)
         .is_some_and(|e| e.meta.kind == Kind::Symlink);
@@ -135,23 +152,19 @@ fn names_in(root: &Root, evidence: &Evidence, directory: &[u8]) -> Vec<Vec<u8>> 
         };
         let below = evidence.entries.iter().map(|e| e.path.as_ref());
         let names = below.filter_map(|path| path.strip_prefix(prefix.as_slice()));
-        return names
-            .filter(|name| !name.contains(&b'/'))
-            .map(<[u8]>::to_vec)
-            .collect();
+        let names = names.filter(|name| !name.contains(&b'/'));
+        return Ok(names.map(<[u8]>::to_vec).collect());
     }
     let path = [&evidence.candidate.path, b"/".as_slice(), directory].concat();
-    root.find_dir(&path)
-        .and_then(|dir| dir.names(100_000))
-        .map(|(names, _)| names)
-        .unwrap_or_default()
+    let (names, _) = root.find_dir(&path)?.names(100_000)?;
+    Ok(names)
 }
 
 fn read(found: Result<Found, ReadError>, path: &[u8], most: u64) -> Result<Info, Trouble> {
     let file = found
         .and_then(|found| found.open_file())
         .map_err(|e| Trouble::of_entry(&e))?;
-    let bytes = read_small(file, most, path)?;
+    let bytes = read_small(&file, most, path)?;
     let value = property_list::parse(&bytes, &Bounds::STANDARD)
         .map_err(|e| Trouble::Malformed(format!("{}: {e}", crate::text::escape(path))))?;
     match value.into_dictionary() {

@@ -120,6 +120,7 @@ pub fn recall(evidence: &mut Evidence, before: &Evidence) -> u64 {
     }
     if let (Some(executable), Some(old)) = (&mut evidence.executable, &before.executable)
         && executable.path == old.path
+        && matches!(old.outside, Content::Read { .. })
         && known(&executable.meta, &old.meta)
     {
         executable.outside.clone_from(&old.outside);
@@ -169,11 +170,13 @@ fn same_plist(a: Option<&InfoPlist>, b: Option<&InfoPlist>) -> bool {
     }
 }
 
-/// The Info.plist as it was read before, if it is the same file.
+/// The Info.plist as it was read before, if it is the same file. One that could not be read is read again,
+/// and its trouble told again.
 pub fn recall_plist(before: Option<&Evidence>, path: &[u8], meta: &Meta) -> Option<InfoPlist> {
     let before = before?;
     let plist = before.info_plist.as_ref()?;
-    let same = plist.path == path
+    let same = plist.info.is_ok()
+        && plist.path == path
         && plist.meta.is_some_and(|old| old.is_unchanged(meta))
         && before.scanned_at.settled(meta);
     same.then(|| plist.clone())

@@ -127,6 +127,9 @@ pub struct Evidence {
     pub is_cut: bool,
     /// True when every entry is among [`entries`](Self::entries).
     pub is_whole: bool,
+    /// True when its attributes, its Info.plist or its main executable may be other than they
+    /// seem, because something on the way to them could not be read.
+    pub is_doubtful: bool,
     /// What could not be read.
     pub troubles: Vec<Trouble>,
     /// Bytes of files that the signature's check needs whole, by path in the bundle.
@@ -226,6 +229,12 @@ impl Evidence {
     fn trouble(&mut self, trouble: Trouble) {
         self.troubles.push(trouble);
     }
+
+    /// A trouble with what the whole is judged by.
+    fn doubt(&mut self, trouble: Trouble) {
+        self.is_doubtful = true;
+        self.trouble(trouble);
+    }
 }
 
 /// Takes the status of a candidate and of everything in it, at most `most` entries, and finds its
@@ -252,6 +261,7 @@ pub fn survey(
         executable: None,
         is_cut: false,
         is_whole: true,
+        is_doubtful: false,
         troubles: Vec::new(),
         kept: BTreeMap::new(),
         read_at: now,
@@ -320,13 +330,21 @@ fn survey_itself(
         evidence.dir = Some(found.open_dir()?);
     }
     // Writing an attribute changes the ctime.
-    if let Some(before) = before.filter(|b| b.resolved_meta == evidence.resolved_meta) {
+    let is_same = |b: &&Evidence| b.resolved_meta == evidence.resolved_meta && !b.is_doubtful;
+    if let Some(before) = before.filter(is_same) {
         evidence.attributes = before.attributes.clone();
     } else if matches!(found.meta.kind, Kind::Directory | Kind::File) {
-        evidence.attributes = found
-            .open_for_attributes()
-            .map(|fd| attributes::read(&fd))
-            .unwrap_or_default();
+        let attributes = found.open_for_attributes().and_then(|fd| {
+            attributes::read(&fd).map_err(|errno| ReadError {
+                operation: "read the attributes of",
+                path: evidence.resolved_path.clone(),
+                errno,
+            })
+        });
+        match attributes {
+            Ok(attributes) => evidence.attributes = attributes,
+            Err(error) => evidence.doubt(Trouble::of_entry(&error)),
+        }
     }
     if found.meta.kind == Kind::File {
         evidence.file = Some(found);

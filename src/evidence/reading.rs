@@ -38,7 +38,7 @@ struct Place<'a> {
 
 /// Reads the files of a candidate that are not known yet.
 pub fn read_entries(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &Budget) {
-    let with_sha1 = sealed_by_sha1(evidence, budget);
+    let (with_sha1, troubles) = sealed_by_sha1(evidence, budget);
     let mut entries = std::mem::take(&mut evidence.entries);
     let mut tasks = tasks(&mut entries, &with_sha1);
     let place = Place {
@@ -71,13 +71,18 @@ pub fn read_entries(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &B
         }
     });
     drop(queue);
+    evidence.troubles.extend(troubles);
     let mut is_late = false;
     for task in tasks {
         if let Some(bytes) = task.kept {
             evidence.kept.insert(task.entry.path.to_vec(), bytes);
         }
         match &task.entry.content {
-            Content::Failed(trouble) => evidence.troubles.push(Trouble::clone(trouble)),
+            // A seal that cannot be read either time is told once.
+            Content::Failed(trouble) if !evidence.troubles.contains(trouble) => {
+                evidence.troubles.push(Trouble::clone(trouble));
+            }
+            Content::Failed(_) => {}
             Content::Unread => is_late = true,
             Content::Read { .. } => {}
         }
@@ -167,12 +172,12 @@ fn read_one(
     }
 }
 
-/// The files for which some seal in the bundle knows no digest but SHA-1.
-fn sealed_by_sha1(evidence: &Evidence, budget: &Budget) -> BTreeSet<Vec<u8>> {
+/// The files for which some seal in the bundle knows no digest but SHA-1, and why more may be.
+fn sealed_by_sha1(evidence: &Evidence, budget: &Budget) -> (BTreeSet<Vec<u8>>, Vec<Trouble>) {
+    let (mut paths, mut troubles) = (BTreeSet::new(), Vec::new());
     let Some(dir) = &evidence.dir else {
-        return BTreeSet::new();
+        return (paths, troubles);
     };
-    let mut paths = BTreeSet::new();
     let mut left = MOST_KEPT;
     for seal in evidence.files() {
         if !seal.path.ends_with(b"_CodeSignature/CodeResources")
@@ -185,14 +190,14 @@ fn sealed_by_sha1(evidence: &Evidence, budget: &Budget) -> BTreeSet<Vec<u8>> {
             Some(rest) if !budget.is_late() => left = rest,
             _ => break,
         }
-        // What cannot be read now is reported by the pass over all files.
-        let bytes = Cursor::new(dir.clone())
+        let read = Cursor::new(dir.clone())
             .open_file(&seal.path)
-            .ok()
-            .and_then(|file| content::read_small(file, seal.meta.size, &seal.path).ok());
-        if let Some(bytes) = bytes {
-            paths.append(&mut sha1_paths(&seal.path, &bytes));
+            .map_err(|e| Trouble::of_entry(&e))
+            .and_then(|file| content::read_small(&file, seal.meta.size, &seal.path));
+        match read {
+            Ok(bytes) => paths.append(&mut sha1_paths(&seal.path, &bytes)),
+            Err(trouble) => troubles.push(trouble),
         }
     }
-    paths
+    (paths, troubles)
 }
