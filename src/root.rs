@@ -80,6 +80,15 @@ impl Root {
         self.resolve(path, true)
     }
 
+    /// Resolves an absolute path as [`find`](Self::find) does, and sooner where it leads straight
+    /// down from a directory that is open.
+    ///
+    /// # Errors
+    /// When something on the way is not there or cannot be read.
+    pub fn find_below(&self, dir: &Dir, path: &[u8]) -> Result<Found, ReadError> {
+        straight_down(dir, path).map_or_else(|| self.find(path), Ok)
+    }
+
     /// Resolves an absolute path; a link in its last component is not followed.
     ///
     /// # Errors
@@ -156,6 +165,27 @@ impl Root {
             links,
         })
     }
+}
+
+/// What stands at a path below a directory, when no link and no `..` is on the way: those may lead
+/// anywhere.
+fn straight_down(dir: &Dir, path: &[u8]) -> Option<Found> {
+    let below = path.strip_prefix(dir.path.as_slice())?.strip_prefix(b"/")?;
+    let mut names = below.split(|b| *b == b'/').peekable();
+    let mut dir = dir.clone();
+    while let Some(name) = names.next().filter(|n| !matches!(*n, b"" | b"." | b"..")) {
+        let meta = dir.meta(name).ok().filter(|m| m.kind != Kind::Symlink)?;
+        if names.peek().is_none() {
+            return Some(Found {
+                dir,
+                name: name.to_vec(),
+                meta,
+                links: 0,
+            });
+        }
+        dir = dir.open_dir(name).ok()?;
+    }
+    None
 }
 
 /// The components of a path, last first, without empty ones and dots.

@@ -18,6 +18,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
 use common::{bundle, only_bundle, query};
+use dsplug::root::{Found, ReadError, Root};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, SYSTEM_PLUGINS, chmod, fifo, set_mtime};
 use plist::Value;
 
@@ -350,6 +351,43 @@ fn an_executable_outside_is_resolved_as_corefoundation_does() {
             );
         }
     }
+}
+
+#[test]
+fn the_way_down_from_an_open_directory_leads_where_the_whole_way_does() {
+    let disk = Disk::new();
+    disk.file("opt/x", "");
+    disk.file("bundle/Contents/MacOS/X", "");
+    disk.link("bundle/up", "../opt");
+    disk.link("bundle/Contents/far", "/bundle/Contents/MacOS/X");
+    disk.link("bundle/loop", "loop");
+    let root = Root::open(disk.path()).unwrap();
+    let bundle = root.find_dir(b"/bundle").unwrap();
+    let mut found_some = 0;
+    for path in [
+        "/bundle",
+        "/bundle/",
+        "/bundle/Contents/MacOS/X",
+        "/bundle//Contents/./MacOS/X",
+        "/bundle/Contents/MacOS/X/",
+        "/bundle/Contents/MacOS/X/below",
+        "/bundle/Contents/../../opt/x",
+        "/bundle/../../../opt/x",
+        "/bundle/up/x",
+        "/bundle/up/../bundle/Contents",
+        "/bundle/Contents/far",
+        "/bundle/loop",
+        "/bundle/none",
+        "/bundles",
+        "/opt/x",
+    ] {
+        let told = |found: Result<Found, ReadError>| found.map(|f| (f.path(), f.meta, f.links));
+        let below = told(root.find_below(&bundle, path.as_bytes()));
+        let whole = told(root.find(path.as_bytes()));
+        found_some += usize::from(whole.is_ok());
+        assert_eq!(below.ok(), whole.ok(), "{path}");
+    }
+    assert_eq!(found_some, 11);
 }
 
 #[test]

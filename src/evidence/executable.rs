@@ -64,7 +64,7 @@ pub fn find(root: &Root, evidence: &mut Evidence) {
             || base_name(&evidence.candidate.path),
             |n| n.as_bytes().to_vec(),
         );
-    let found = match resolve(root, &evidence.candidate.path, &name) {
+    let found = match resolve(root, evidence, &name) {
         Ok(Some(found)) => found,
         Ok(None) => return,
         Err(error) => return evidence.doubt(Trouble::of_entry(&error)),
@@ -86,19 +86,19 @@ pub fn find(root: &Root, evidence: &mut Evidence) {
     });
 }
 
-fn resolve(root: &Root, bundle: &[u8], name: &[u8]) -> Result<Option<Found>, ReadError> {
+fn resolve(root: &Root, evidence: &Evidence, name: &[u8]) -> Result<Option<Found>, ReadError> {
     let mut paths = Vec::new();
     if name.starts_with(b"/") {
         paths.push(name.to_vec());
     } else {
         for place in PLACES {
-            let path = [bundle, b"/", place, b"/", name].concat();
+            let path = [&evidence.candidate.path, b"/".as_slice(), place, b"/", name].concat();
             // A URL drops `..` with the component before it, even one that does not exist.
             paths.extend([without_dots(&path), path]);
         }
     }
     for path in paths {
-        match root.find(&path) {
+        match evidence.find(root, &path) {
             Ok(found) => {
                 let itself = found.meta.kind == Kind::Directory && name.is_empty();
                 return Ok(Some(found).filter(|_| !itself));

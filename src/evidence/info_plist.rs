@@ -68,7 +68,7 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
         Err(error) => return evidence.doubt(Trouble::of_entry(&error)),
     };
     let path = [&evidence.candidate.path, b"/".as_slice(), &relative].concat();
-    let found = root.find(&path);
+    let found = evidence.find(root, &path);
     let meta = found.as_ref().ok().map(|f| f.meta);
     if let Some(known) = meta.and_then(|meta| recall_plist(before, &path, &meta)) {
         evidence.info_plist = Some(known);

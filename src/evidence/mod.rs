@@ -23,7 +23,7 @@ pub use memory::{Memory, ReadAt};
 use crate::folders::Candidate;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta, Timestamp, WritableBy};
-use crate::root::{Dir, ReadError, Root};
+use crate::root::{Dir, Found, ReadError, Root};
 use crate::text::escape;
 
 /// One entry of a candidate.
@@ -141,7 +141,7 @@ pub struct Evidence {
     /// True when nothing of it has changed since an earlier scan, so that its judgement stands.
     pub is_unchanged: bool,
     dir: Option<Dir>,
-    file: Option<crate::root::Found>,
+    file: Option<Found>,
 }
 
 impl Evidence {
@@ -217,6 +217,14 @@ impl Evidence {
             self.file = Some(found);
         }
         Ok(())
+    }
+
+    /// Resolves an absolute path, in the bundle or not.
+    fn find(&self, root: &Root, path: &[u8]) -> Result<Found, ReadError> {
+        match &self.dir {
+            Some(dir) => root.find_below(dir, path),
+            None => root.find(path),
+        }
     }
 
     /// Between survey and reading nothing stays open: whoever plants many candidates could use
@@ -319,10 +327,12 @@ fn survey_itself(
     let itself = root.find_entry(&path)?;
     evidence.meta = Some(itself.meta);
     evidence.writable_by = evidence.writable_by.max(WritableBy::of(&itself.meta));
-    if itself.meta.kind == Kind::Symlink {
+    let found = if itself.meta.kind == Kind::Symlink {
         evidence.symlink_target = Some(itself.read_link()?);
-    }
-    let found = root.find(&path)?;
+        root.find(&path)?
+    } else {
+        itself
+    };
     evidence.resolved_path = found.path();
     evidence.resolved_meta = Some(found.meta);
     evidence.writable_by = evidence.writable_by.max(WritableBy::of(&found.meta));
