@@ -97,6 +97,7 @@ fn many_bundles() {
         let printf = ["-printf", "%p %y %s %T@ %C@ %U %G %m %i\n"];
         run(Command::new("find").arg(disk.at(PLUGINS)).args(printf));
     });
+    over_the_socket(root);
     traced(root);
     peak(root, "peak memory, cold scan by dsplug query");
 }
@@ -214,6 +215,19 @@ fn compare(name: &str, mut ours: impl FnMut(), mut theirs: impl FnMut()) {
     };
     let (a, b) = (median(&mut a), median(&mut b));
     println!("  {name:<42} {a:>7.1} ms {b:>7.1} ms {:>7.2}", a / b);
+}
+
+/// Registration and `generate`, from the manager's side.
+fn over_the_socket(disk: &Path) {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let python = tests.join(".venv/bin/python");
+    if !python.exists() {
+        return println!("  skipped: over the socket: tests/setup/python.sh makes what it needs");
+    }
+    let mut command = Command::new(python);
+    command.arg(tests.join("bench/generate.py"));
+    command.arg(env!("CARGO_BIN_EXE_dsplug")).arg(disk);
+    assert!(command.status().unwrap().success(), "{command:?}");
 }
 
 fn osqueryi() -> Option<PathBuf> {

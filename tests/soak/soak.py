@@ -23,8 +23,10 @@ from checks import Host, call, proc, within  # noqa: E402
 from manager import Manager  # noqa: E402
 
 NAMES = [f"Bundle{number}.dsplug" for number in range(24)]
-# How old an answer may be, in seconds: calls of one query share a scan.
-AGE = 6.0
+# How old an answer may be, in seconds: calls that follow closely share a scan for eight.
+AGE = 10.0
+# Between two queries, in seconds: a day's worth of queries in minutes.
+PAUSE = 0.02
 # Queries before memory is measured the first time.
 WARM = 500
 
@@ -104,6 +106,7 @@ def main():
             ended = time.monotonic()
             assert answer.status.code == 0, answer.status.message
             rows = {os.path.basename(r["path"]): r for r in answer.response}
+            time.sleep(PAUSE)
             answers.append((begun, ended, {n: (r["hash"], r["error"]) for n, r in rows.items()}))
             if number == WARM:
                 memory, first = proc(process, "VmRSS"), held()
