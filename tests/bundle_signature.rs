@@ -11,6 +11,8 @@
     reason = "a test fails by a panic"
 )]
 
+#[path = "bundle_signature/apple.rs"]
+mod apple;
 #[path = "bundle_signature/check.rs"]
 mod check;
 #[path = "bundle_signature/hostile.rs"]

@@ -157,7 +157,7 @@ fn developer_id_of_the_second_authority() {
 
 #[test]
 fn signed_by_apple() {
-    let Some(bytes) = real("xcunit") else {
+    let Some(bytes) = real("XCUnit.framework/XCUnit") else {
         return;
     };
     let facts = facts(&bytes);

