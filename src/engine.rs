@@ -20,6 +20,8 @@ use crate::table::{TABLES, Table, Value};
 pub enum EngineError {
     /// SQLite refused the query.
     Sql(String),
+    /// SQLite could not run it.
+    Failed(String),
     /// The call holds no query, or more than one, or one that would write.
     NotOneQuery(&'static str),
     /// What the query asks for could not be read.
@@ -30,6 +32,10 @@ impl fmt::Display for EngineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sql(why) => write!(f, "the query is not valid: {why}"),
+            Self::Failed(why) => write!(
+                f,
+                "the query could not be run: {why}; SQLite needs room for a temporary file, in TMPDIR or /var/tmp"
+            ),
             Self::NotOneQuery(why) => f.write_str(why),
             Self::Unreadable(why) => f.write_str(why),
         }
@@ -40,7 +46,13 @@ impl std::error::Error for EngineError {}
 
 impl From<rusqlite::Error> for EngineError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Sql(error.to_string())
+        use rusqlite::ErrorCode as Code;
+        match error.sqlite_error_code() {
+            Some(Code::DiskFull | Code::SystemIoFailure | Code::CannotOpen | Code::OutOfMemory) => {
+                Self::Failed(error.to_string())
+            }
+            _ => Self::Sql(error.to_string()),
+        }
     }
 }
 
@@ -172,7 +184,8 @@ impl Engine {
             let mut insert = transaction.prepare(&insert)?;
             let mut sink = |row: Vec<Value>| {
                 let done = insert.execute(params_from_iter(row.into_iter().map(stored)));
-                done.map(|_| ()).map_err(|e| e.to_string())
+                done.map(|_| ())
+                    .map_err(|e| EngineError::from(e).to_string())
             };
             table
                 .rows(snapshot, &mut sink)

@@ -15,3 +15,9 @@ mod strace;
 
 #[path = "faults/scan.rs"]
 mod scan;
+
+#[path = "faults/state.rs"]
+mod state;
+
+#[path = "faults/room.rs"]
+mod room;

@@ -75,7 +75,9 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     };
     let stop = Stop::watch(options.every)?;
     let progress = ProgressBar::new_spinner();
-    progress.enable_steady_tick(Duration::from_millis(120));
+    if !progress.is_hidden() {
+        progress.enable_steady_tick(Duration::from_millis(120));
+    }
     let mut failed: Option<String>;
     let mut done = 0_u64;
     loop {

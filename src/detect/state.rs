@@ -39,8 +39,10 @@ impl Default for State {
 /// Why there is no state.
 #[derive(Debug)]
 pub enum StateError {
-    /// The file cannot be read or written.
-    Io(PathBuf, io::Error),
+    /// The file cannot be read.
+    Unreadable(PathBuf, io::Error),
+    /// The file cannot be written; the one before it stands.
+    Unwritable(PathBuf, io::Error),
     /// It is not a state.
     Damaged(PathBuf, String),
 }
@@ -48,9 +50,14 @@ pub enum StateError {
 impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(path, error) => {
-                write!(f, "the state {}: {error}", path.display())
+            Self::Unreadable(path, error) => {
+                write!(f, "cannot read the state {}: {error}", path.display())
             }
+            Self::Unwritable(path, error) => write!(
+                f,
+                "cannot write the state {}: {error}; what was told comes again with the next run",
+                path.display()
+            ),
             Self::Damaged(path, why) => write!(
                 f,
                 "the state {} is damaged: {why}; put back a copy, or move it away to begin with a new base line",
@@ -71,7 +78,7 @@ impl State {
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(StateError::Io(path.to_owned(), error)),
+            Err(error) => return Err(StateError::Unreadable(path.to_owned(), error)),
         };
         let damaged = |why: String| StateError::Damaged(path.to_owned(), why);
         let state: Self = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
@@ -90,7 +97,7 @@ impl State {
     /// When it cannot be written; what was there before stands.
     pub fn save(&self, path: &Path) -> Result<(), StateError> {
         self.write(path)
-            .map_err(|error| StateError::Io(path.to_owned(), error))
+            .map_err(|error| StateError::Unwritable(path.to_owned(), error))
     }
 
     fn write(&self, path: &Path) -> io::Result<()> {
@@ -102,17 +109,27 @@ impl State {
         let mut beside = name.to_owned();
         beside.push(".new");
         let beside = directory.join(beside);
-        let mut file = OpenOptions::new()
+        if let Err(error) = self.write_file(&beside) {
+            // Half a state is of no use, and where the disk is full it takes the room.
+            let _ = fs::remove_file(&beside);
+            return Err(error);
+        }
+        fs::rename(&beside, path)?;
+        // The new name itself must reach the disk too.
+        File::open(directory)?.sync_all()
+    }
+    fn write_file(&self, path: &Path) -> io::Result<()> {
+        let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
-            .open(&beside)?;
-        serde_json::to_writer(io::BufWriter::new(&file), self)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        // The new name itself must reach the disk too.
-        File::open(directory)?.sync_all()
+            .open(path)?;
+        let mut out = io::BufWriter::new(&file);
+        serde_json::to_writer(&mut out, self)?;
+        out.write_all(b"\n")?;
+        // Dropping it would write as well, and tell nobody that it could not.
+        out.flush()?;
+        file.sync_all()
     }
 }
