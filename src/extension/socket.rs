@@ -53,15 +53,19 @@ impl<'a> Until<'a> {
 
 impl Read for Until<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(self.left()?))?;
-        timed(self.stream.read(buffer))
+        timed(|| {
+            self.stream.set_read_timeout(Some(self.left()?))?;
+            self.stream.read(buffer)
+        })
     }
 }
 
 impl Write for Until<'_> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(self.left()?))?;
-        timed(self.stream.write(buffer))
+        timed(|| {
+            self.stream.set_write_timeout(Some(self.left()?))?;
+            self.stream.write(buffer)
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -69,12 +73,18 @@ impl Write for Until<'_> {
     }
 }
 
-/// A socket whose time is over says "try again", which reads like a fault.
-fn timed<T>(result: io::Result<T>) -> io::Result<T> {
-    result.map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
-        _ => error,
-    })
+/// A socket whose time is over says "try again", which reads like a fault. One that has a time is never
+/// taken up again by the system after a signal, whatever the handler asks for (signal(7) of Linux).
+fn timed<T>(mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            other => return other,
+        }
+    }
 }
 
 #[cfg(test)]

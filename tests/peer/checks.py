@@ -513,6 +513,66 @@ def hostile_lengths_are_survived(host):
         assert growth < 32 << 10, f"{growth} kB more at the height"
 
 
+class Faults:
+    """While it lasts, a call of one name fails in each thread of a process, the `number`th there."""
+
+    def __init__(self, process, name, error, number):
+        fault = f"inject={name}:error={error}:when={number}"
+        options = ["-f", "-qq", "-o", "/dev/null", "-e", f"trace={name}", "-e", fault]
+        self.strace = subprocess.Popen(["strace", *options, "-p", str(process.pid)])
+        within(5, lambda: proc(process, "TracerPid") or process.poll() is not None, "traced")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.strace.terminate()
+        self.strace.wait()
+
+
+def can_trace():
+    child = subprocess.Popen(["sleep", "5"])
+    try:
+        with Faults(child, "read", "EIO", 100):
+            return True
+    except (AssertionError, OSError):
+        return False
+    finally:
+        child.kill()
+        child.wait()
+
+
+@check
+def a_socket_that_fails_gives_no_half_answer(host):
+    if not can_trace():
+        print("skipped: peer::a_socket_that_fails_gives_no_half_answer: no strace", file=sys.stderr)
+        return
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    right = call(manager, uuid).response
+    cases = [("accept4", "EMFILE", 1), ("setsockopt", "ENOMEM", 1), ("connect", "EAGAIN", 1)]
+    for error in ("ECONNRESET", "EIO", "EINTR"):
+        cases += [("recvfrom", error, number) for number in (1, 2, 5, 12, 24, 40)]
+        cases += [("sendto", error, number) for number in (1, 2, 3, 5)]
+    for case in cases:
+        # One that ended is started anew, as osqueryd does.
+        if process.poll() is not None:
+            manager.infos.clear()
+            process, uuid = host.registered(manager)
+        with Faults(process, *case):
+            try:
+                answer = call(manager, uuid)
+            except Exception:  # whatever the bindings make of a connection that was cut
+                answer = None
+        if answer is None:
+            assert case[1] != "EINTR", f"{case}: an interrupted call lost the answer"
+        elif answer.status.code == 0:
+            assert answer.response == right, f"{case}: {answer.response}"
+        # It goes on, or has ended by itself; it neither hangs nor crashes.
+        within(10, lambda: process.poll() is not None or answers(manager, uuid), f"{case}: over")
+        assert process.poll() in (None, 0, 1), f"{case}: {process.poll()}"
+
+
 @check
 def stderr_may_be_closed(host):
     manager = Manager(host.socket)
