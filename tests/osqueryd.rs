@@ -14,26 +14,16 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use dsplug::extension::{Row, manager::Manager};
+use dsplug_fixtures::osqueryd::{self, Osqueryd};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-
-fn osqueryd() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("OSQUERYD") {
-        return Some(PathBuf::from(named));
-    }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder| folder.join("osqueryd"))
-        .find(|file| file.is_file())
-}
 
 /// Waits for something to come about, and fails when it does not in time.
 #[track_caller]
@@ -53,16 +43,14 @@ fn within<T>(seconds: u64, what: &str, mut condition: impl FnMut() -> Option<T>)
 
 /// A daemon with a folder of its own, and a Mac's disk that its extension reads.
 struct Daemon {
-    folder: tempfile::TempDir,
-    program: PathBuf,
+    osqueryd: Osqueryd,
     disk: Disk,
-    child: Child,
 }
 
 impl Daemon {
     /// Starts it with a schedule, or says that the test of that name is skipped.
     fn start(test: &str, schedule: &Value) -> Option<Self> {
-        let Some(program) = osqueryd() else {
+        let Some(program) = osqueryd::program() else {
             writeln!(
                 std::io::stderr(),
                 "skipped: osqueryd::{test}: no osqueryd on PATH or in OSQUERYD"
@@ -70,73 +58,16 @@ impl Daemon {
             .unwrap();
             return None;
         };
-        // osqueryd refuses an extension in a folder with the sticky bit, such as /tmp.
-        let folder = tempfile::Builder::new()
-            .prefix("ds")
-            .tempdir_in("/tmp")
-            .unwrap();
-        let at = |name: &str| folder.path().join(name);
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        for name in ["db", "logs"] {
-            fs::create_dir(at(name)).unwrap();
-        }
         let disk = Disk::new();
         Plugin::new("Example").write(disk.at(PLUGINS));
-
-        // osqueryd passes no flags of ours, so the extension is started with its root by a shell.
-        fs::copy(env!("CARGO_BIN_EXE_dsplug"), at("dsplug.real")).unwrap();
-        fs::write(
-            at("dsplug.ext"),
-            format!(
-                "#!/bin/sh\nexec '{}' --root '{}' \"$@\"\n",
-                at("dsplug.real").display(),
-                disk.path().display()
-            ),
-        )
-        .unwrap();
-        fs::set_permissions(at("dsplug.ext"), fs::Permissions::from_mode(0o755)).unwrap();
-        fs::write(at("load"), format!("{}\n", at("dsplug.ext").display())).unwrap();
-        fs::write(at("flags"), "").unwrap();
-        let config = json!({"packs": {"test": {"queries": schedule}}});
-        fs::write(at("conf"), config.to_string()).unwrap();
-
-        let log = fs::File::create(at("out")).unwrap();
-        let flag = |name: &str, value: &Path| format!("--{name}={}", value.display());
-        let child = Command::new(&program)
-            .args([
-                flag("flagfile", &at("flags")),
-                flag("pidfile", &at("pid")),
-                flag("database_path", &at("db")),
-                flag("logger_path", &at("logs")),
-                flag("config_path", &at("conf")),
-                flag("extensions_socket", &at("em")),
-                flag("extensions_autoload", &at("load")),
-            ])
-            .args([
-                "--logger_plugin=filesystem",
-                "--config_plugin=filesystem",
-                "--extensions_require=dsplug",
-                "--extensions_timeout=10",
-                "--extensions_interval=2",
-                "--schedule_splay_percent=0",
-                "--disable_watchdog=false",
-                "--verbose",
-            ])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        Some(Self {
-            folder,
-            program,
-            disk,
-            child,
-        })
+        let binary = Path::new(env!("CARGO_BIN_EXE_dsplug"));
+        let packs = json!({"test": {"queries": schedule}});
+        let osqueryd = Osqueryd::start(&program, binary, disk.path(), &packs);
+        Some(Self { osqueryd, disk })
     }
 
     fn at(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.osqueryd.at(name)
     }
 
     /// One query over osquery's socket, by our own client: it takes a millisecond.
@@ -148,7 +79,7 @@ impl Daemon {
 
     /// One query by osquery's own shell.
     fn shell(&self, sql: &str) -> Vec<Row> {
-        let output = Command::new(&self.program)
+        let output = Command::new(&self.osqueryd.program)
             .args(["-S", "--json", "--connect"])
             .arg(self.at("em"))
             .arg(sql)
@@ -210,7 +141,7 @@ impl Daemon {
 
     /// The result lines so far: query, action and path of each.
     fn results(&self) -> Vec<(String, String, String)> {
-        let text = fs::read_to_string(self.at("logs/osqueryd.results.log")).unwrap_or_default();
+        let text = self.osqueryd.read("logs/osqueryd.results.log");
         text.lines()
             .map(|line| {
                 let line: Value = serde_json::from_str(line).unwrap();
@@ -225,28 +156,13 @@ impl Daemon {
     }
 
     fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.at("out")).unwrap_or_default()).into_owned()
+        self.osqueryd.read("out")
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let log = self.log();
-            let lines: Vec<_> = log.lines().collect();
-            let last = lines.len().saturating_sub(60);
-            eprintln!("the last of osqueryd's log:\n{}", lines[last..].join("\n"));
-        }
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(5) {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                break;
-            }
-            sleep(Duration::from_millis(20));
-        }
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.osqueryd.stop();
         for pid in self.extensions() {
             let _ = kill_process(pid, Signal::KILL);
         }
@@ -410,7 +326,7 @@ fn comes_back_after_the_worker_is_killed() {
         return;
     };
     daemon.answering(10);
-    let watcher = Pid::from_child(&daemon.child);
+    let watcher = Pid::from_child(&daemon.osqueryd.child);
     let extension = daemon.extension();
     let children = Daemon::processes(|parent, _| parent == watcher);
     let worker = *children.iter().find(|pid| **pid != extension).unwrap();
@@ -428,8 +344,8 @@ fn does_not_outlive_a_killed_osqueryd() {
         return;
     };
     daemon.answering(10);
-    daemon.child.kill().unwrap();
-    daemon.child.wait().unwrap();
+    daemon.osqueryd.child.kill().unwrap();
+    daemon.osqueryd.child.wait().unwrap();
     within(5, "no extension runs", || {
         daemon.extensions().is_empty().then_some(())
     });
@@ -441,8 +357,10 @@ fn ends_with_osqueryd() {
         return;
     };
     daemon.answering(10);
-    kill_process(Pid::from_child(&daemon.child), Signal::TERM).unwrap();
-    within(10, "osqueryd's end", || daemon.child.try_wait().unwrap());
+    kill_process(Pid::from_child(&daemon.osqueryd.child), Signal::TERM).unwrap();
+    within(10, "osqueryd's end", || {
+        daemon.osqueryd.child.try_wait().unwrap()
+    });
     within(5, "no extension runs", || {
         daemon.extensions().is_empty().then_some(())
     });

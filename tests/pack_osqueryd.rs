@@ -14,10 +14,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use dsplug_fixtures::osqueryd::{self, Osqueryd};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, X86_64, chmod, mach_header};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::{Value, json};
@@ -25,16 +26,6 @@ use serde_json::{Value, json};
 const DSPLUG: &str = env!("CARGO_BIN_EXE_dsplug");
 /// A snapshot in the derived pack by which runs are counted, and scans told from each other.
 const TICK: &str = "zz_tick";
-
-fn osqueryd() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os("OSQUERYD") {
-        return Some(named.into()).filter(|p: &PathBuf| p.is_file());
-    }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|d| d.join("osqueryd"))
-        .find(|p| p.is_file())
-}
 
 /// The pack, for any platform, every query each second, and without those that need macOS.
 fn derived() -> Value {
@@ -60,96 +51,33 @@ fn derived() -> Value {
     json!({ "queries": queries })
 }
 
-struct Osqueryd {
-    child: Child,
-    home: tempfile::TempDir,
+/// When the scan that each run ended with had begun.
+fn ticks(osqueryd: &Osqueryd) -> Vec<u64> {
+    let name = format!("pack_dsplug_{TICK}");
+    let log = osqueryd.read("logs/osqueryd.snapshots.log");
+    let lines = log.lines().filter(|l| l.contains(&name));
+    lines
+        .map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            let last_scan = line["snapshot"][0]["last_scan"].as_str().unwrap();
+            last_scan.parse().unwrap()
+        })
+        .collect()
 }
 
-impl Drop for Osqueryd {
-    fn drop(&mut self) {
-        // osqueryd ends its worker and its extensions when it is asked to.
-        let _ = rustix::process::kill_process(
-            rustix::process::Pid::from_child(&self.child),
-            rustix::process::Signal::TERM,
+/// Waits until every query was asked of a scan that began after now.
+fn runs_again(osqueryd: &Osqueryd) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap().as_secs();
+    let until = Instant::now() + Duration::from_secs(60);
+    // The run that such a scan came up in may have begun with the one before.
+    while ticks(osqueryd).iter().filter(|scan| **scan > now).count() < 2 {
+        assert!(
+            Instant::now() < until,
+            "osqueryd stands still: {}",
+            osqueryd.read("out")
         );
-        let _ = self.child.wait();
-    }
-}
-
-impl Osqueryd {
-    fn start(program: &Path, disk: &Disk, pack: &Value) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let at = |name: &str| home.path().join(name);
-        for directory in ["db", "log"] {
-            fs::create_dir(at(directory)).unwrap();
-        }
-        let extension = at("dsplug.ext");
-        let script = format!(
-            "#!/bin/sh\nexec '{DSPLUG}' --root '{}' \"$@\"\n",
-            disk.path().display()
-        );
-        fs::write(&extension, script).unwrap();
-        chmod(&extension, 0o755);
-        fs::write(at("load"), format!("{}\n", extension.display())).unwrap();
-        fs::write(at("flags"), "").unwrap();
-        fs::write(at("conf"), json!({"packs": {"dsplug": pack}}).to_string()).unwrap();
-        let child = Command::new(program)
-            .arg(format!("--flagfile={}", at("flags").display()))
-            .arg(format!("--pidfile={}", at("pid").display()))
-            .arg(format!("--database_path={}", at("db").display()))
-            .arg(format!("--logger_path={}", at("log").display()))
-            .arg(format!("--config_path={}", at("conf").display()))
-            .arg(format!("--extensions_socket={}", at("socket").display()))
-            .arg(format!("--extensions_autoload={}", at("load").display()))
-            .args([
-                "--logger_plugin=filesystem",
-                "--config_plugin=filesystem",
-                "--extensions_require=dsplug",
-                "--extensions_timeout=10",
-                "--extensions_interval=2",
-                "--schedule_splay_percent=0",
-                "--disable_watchdog=false",
-                "--verbose",
-            ])
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(at("errors")).unwrap())
-            .spawn()
-            .unwrap();
-        Self { child, home }
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.home.path().join(name)).unwrap_or_default()
-    }
-
-    /// When the scan that each run ended with had begun.
-    fn ticks(&self) -> Vec<u64> {
-        let name = format!("pack_dsplug_{TICK}");
-        let log = self.read("log/osqueryd.snapshots.log");
-        let lines = log.lines().filter(|l| l.contains(&name));
-        lines
-            .map(|line| {
-                let line: Value = serde_json::from_str(line).unwrap();
-                let last_scan = line["snapshot"][0]["last_scan"].as_str().unwrap();
-                last_scan.parse().unwrap()
-            })
-            .collect()
-    }
-
-    /// Waits until every query was asked of a scan that began after now.
-    fn runs_again(&self) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.unwrap().as_secs();
-        let until = Instant::now() + Duration::from_secs(60);
-        // The run that such a scan came up in may have begun with the one before.
-        while self.ticks().iter().filter(|scan| **scan > now).count() < 2 {
-            assert!(
-                Instant::now() < until,
-                "osqueryd stands still: {}",
-                self.read("errors")
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -173,7 +101,7 @@ fn by_query(log: &str) -> BTreeMap<String, Vec<Value>> {
 
 #[test]
 fn detect_and_osqueryd_agree_line_by_line() {
-    let Some(program) = osqueryd() else {
+    let Some(program) = osqueryd::program() else {
         println!("skipped: detect_and_osqueryd_agree_line_by_line: no osqueryd; set OSQUERYD");
         return;
     };
@@ -189,11 +117,16 @@ fn detect_and_osqueryd_agree_line_by_line() {
     let pack = derived();
     let pack_file = disk.file("dsplug.conf", pack.to_string());
     let state = disk.at("state.json");
-    let osqueryd = Osqueryd::start(&program, &disk, &pack);
+    let osqueryd = Osqueryd::start(
+        &program,
+        Path::new(DSPLUG),
+        disk.path(),
+        &json!({ "dsplug": pack }),
+    );
     let mut ours = String::new();
     let mut failures = 0;
     let mut both = || {
-        osqueryd.runs_again();
+        runs_again(&osqueryd);
         let output = Command::new(DSPLUG)
             .args(["detect", "--root"])
             .arg(disk.path())
@@ -257,12 +190,12 @@ fn detect_and_osqueryd_agree_line_by_line() {
     both();
     exchange();
     both();
-    let theirs = osqueryd.read("log/osqueryd.results.log");
+    let theirs = osqueryd.read("logs/osqueryd.results.log");
     assert_eq!(failures, 1);
     let refused = "Error executing scheduled query pack_dsplug_presence";
     assert!(
-        osqueryd.read("errors").contains(refused)
-            || osqueryd.read("log/osqueryd.INFO").contains(refused)
+        osqueryd.read("out").contains(refused)
+            || osqueryd.read("logs/osqueryd.INFO").contains(refused)
     );
     let (ours, theirs) = (by_query(&ours), by_query(&theirs));
     assert_eq!(
