@@ -160,7 +160,10 @@ impl Front {
                     let _ = self.ends.send(End::Asked);
                     stream.flush()?;
                 }
-                _ => self.pass(&request, stream)?,
+                _ => {
+                    check_call(&request)?;
+                    self.pass(&request, stream)?;
+                }
             }
         }
     }
@@ -205,6 +208,32 @@ impl Front {
     }
 }
 
+/// Refuses a call whose arguments are of other types than osquery's: registry, item, request.
+///
+/// The server behind reads those by their numbers and takes their types for granted, so that the
+/// bytes of a number would be taken for a length, which nobody has checked.
+fn check_call(request: &Message) -> io::Result<()> {
+    let mut fields = request.fields();
+    while let Some((of, number)) = fields.field()? {
+        match (number, of) {
+            (3, Type::Map) => {
+                let (types, count) = fields.map()?;
+                if !matches!(types, None | Some((Type::Text, Type::Text))) {
+                    return Err(io::Error::other("a request that is no map of texts"));
+                }
+                for _ in 0..count {
+                    fields.skip(Type::Text)?;
+                    fields.skip(Type::Text)?;
+                }
+            }
+            (1 | 2, Type::Text) => fields.skip(of)?,
+            (1..=3, _) => return Err(io::Error::other("an argument of another type")),
+            _ => fields.skip(of)?,
+        }
+    }
+    Ok(())
+}
+
 /// Whether nobody listens at a socket's path.
 pub(super) fn not_there(error: &io::Error) -> bool {
     matches!(
@@ -221,4 +250,55 @@ fn answer(
     let mut output = Output::message(Kind::Reply, &request.header.name, request.header.sequence);
     result(&mut output);
     Until::new(stream, ARRIVAL).write_all(output.bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a call with these arguments is told.
+    fn checked(arguments: &[u8]) -> io::Result<()> {
+        let mut output = Output::message(Kind::Call, "call", 1);
+        output.raw(arguments).stop();
+        check_call(&Message::read(&mut output.bytes(), MAX_REQUEST).unwrap())
+    }
+
+    // Field heads are type and number; types by `doc/specs/thrift-binary-protocol.md` of Apache
+    // Thrift; arguments by osquery's `osquery.thrift`: 1 string, 2 string, 3 map of strings.
+    const REGISTRY: &[u8] = b"\x0b\0\x01\0\0\0\x05table";
+    const ITEM: &[u8] = b"\x0b\0\x02\0\0\0\x01t";
+
+    #[test]
+    fn osquerys_own_calls_pass() {
+        let pair = b"\0\0\0\x06action\0\0\0\x08generate".as_slice();
+        let full = [b"\x0d\0\x03\x0b\x0b\0\0\0\x01", pair].concat();
+        let empty = b"\x0d\0\x03\0\0\0\0\0\0".as_slice();
+        for request in [full.as_slice(), empty] {
+            checked(&[REGISTRY, ITEM, request].concat()).unwrap();
+        }
+        let later = b"\x02\0\x04\x01".as_slice();
+        checked(&[REGISTRY, ITEM, empty, later].concat()).unwrap();
+    }
+
+    #[test]
+    fn a_number_where_a_text_belongs_is_refused() {
+        // Eight bytes that would be read as a text of 4294967295.
+        for number in [1, 2] {
+            let field = [10, 0, number, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+            assert!(checked(&field).is_err(), "{number}");
+        }
+        // A uuid, a text and an empty struct where the map belongs.
+        for field in [
+            [b"\x10\0\x03\x0b\x0b\x7f".as_slice(), &[0xff; 13]].concat(),
+            b"\x0b\0\x03\0\0\0\0".to_vec(),
+            b"\x0c\0\x03\0".to_vec(),
+        ] {
+            assert!(checked(&[REGISTRY, ITEM, &field].concat()).is_err());
+        }
+        // Maps from numbers and to numbers.
+        for types in [b"\x0a\x0b", b"\x0b\x0a"] {
+            let head = [b"\x0d\0\x03".as_slice(), types, &[0, 0, 0, 1]].concat();
+            assert!(checked(&[head.as_slice(), &[0; 12]].concat()).is_err());
+        }
+    }
 }

@@ -138,13 +138,15 @@ def dead_entry(manager, name="dsplug"):
 
 
 def hostile_requests():
-    """Messages whose lengths, counts, depth or kind are not to be believed."""
+    """Messages whose lengths, counts, depth, types or kind are not to be believed."""
     call = b"\x80\x01\x00\x01" + struct.pack(">i", 4) + b"call" + struct.pack(">i", 1)
     for length in (0x7FFFFFFF, -1, 0x40000000):
         size = struct.pack(">i", length)
         yield "name", b"\x80\x01\x00\x01" + size
         yield "text", call + b"\x0b\x00\x01" + size
         yield "map", call + b"\x0d\x00\x03\x0b\x0b" + size
+        yield "number for a text", call + b"\x0a\x00\x01" + size + b"\x00" * 5
+        yield "uuid for a map", call + b"\x10\x00\x03\x0b\x0b" + size + b"\x00" * 11
         yield "list of bytes", call + b"\x0f\x00\x03\x03" + size
         yield "list of structs", call + b"\x0f\x00\x03\x0c" + size
     yield "depth", call + b"\x0c\x00\x01" * 100_000
