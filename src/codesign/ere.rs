@@ -123,7 +123,8 @@ fn translate(expression: &str) -> Result<String, EreError> {
             '\\' => {
                 let escaped = chars
                     .next()
-                    .filter(char::is_ascii_punctuation)
+                    // In some libraries these are the bounds of words and of the text.
+                    .filter(|c| c.is_ascii_punctuation() && !matches!(c, '<' | '>' | '`' | '\''))
                     .ok_or(EreError::Undefined("a '\\' before an ordinary character"))?;
                 literal(&mut out, escaped);
                 atom = true;
@@ -141,17 +142,13 @@ fn translate(expression: &str) -> Result<String, EreError> {
     Ok(out)
 }
 
-/// Writes one character that stands for itself; several bytes are one atom.
+/// Writes one character that stands for itself. Each byte of it is an atom, as in the C locale: what
+/// repeats it repeats the last byte.
 fn literal(out: &mut String, c: char) {
     let mut buffer = [0; 4];
-    let bytes = c.encode_utf8(&mut buffer).bytes();
-    if c.is_ascii() {
-        bytes.for_each(|b| byte(out, b));
-        return;
-    }
-    out.push_str("(?:");
-    bytes.for_each(|b| byte(out, b));
-    out.push(')');
+    c.encode_utf8(&mut buffer)
+        .bytes()
+        .for_each(|b| byte(out, b));
 }
 
 fn byte(out: &mut String, value: u8) {
@@ -200,6 +197,10 @@ fn bracket(chars: &mut Peekable<Chars<'_>>) -> Result<String, EreError> {
         let c = chars.next().ok_or(OPEN)?;
         if c == ']' && !first {
             break;
+        }
+        // What ended a range, or a class, cannot begin one.
+        if c == '-' && !first && chars.peek() != Some(&']') {
+            return Err(EreError::Undefined("a '-' that is neither first nor last"));
         }
         first = false;
         if c == '[' && matches!(chars.peek(), Some(':' | '.' | '=')) {
@@ -315,12 +316,23 @@ mod tests {
         );
     }
 
+    /// In the C locale, in which regcomp runs where nobody calls setlocale.
+    #[test]
+    fn a_repetition_after_several_bytes_repeats_the_last() {
+        let regex = compile("^\u{e9}{2}$").unwrap();
+        assert!(regex.is_match(b"\xc3\xa9\xa9"));
+        assert!(!regex.is_match("\u{e9}\u{e9}".as_bytes()));
+    }
+
     #[test]
     fn brackets_are_posix_ones() {
         check("^[\\.]$", &["\\", "."], &["a"]);
         check("^[]a]$", &["]", "a"], &["b"]);
         check("^[^]a]$", &["b"], &["]", "a"]);
         check("^[a-]$", &["a", "-"], &["b"]);
+        check("^[-a]$", &["a", "-"], &["b"]);
+        check("^[[:digit:]-]$", &["5", "-"], &["a"]);
+        check("^[%--]$", &["%", "+", "-"], &[".", "$"]);
         check("^[a&&b]$", &["a", "&", "b"], &["c"]);
         check("^[[:digit:]x]$", &["5", "x"], &[":", "d"]);
         check("^[a-c]{2,3}$", &["ab", "abc"], &["a", "abca", "ad"]);
@@ -337,12 +349,18 @@ mod tests {
             "a{3,2}",
             "a{256}",
             "\\d",
+            "\\'",
+            "\\<a",
             "\\",
             "(",
             "a)",
             "[",
             "[a",
             "[z-a]",
+            // XBD 9.3.5 (7): a '-' is itself only first, last, or as a range's end.
+            "[a-z-9]",
+            "[a-z-$]",
+            "[[:digit:]-9]",
             "[[.a.]]",
             "[[=a=]]",
             "[[:nope:]]",

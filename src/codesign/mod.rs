@@ -17,7 +17,7 @@ mod cms;
 mod code_directory;
 mod crypto;
 mod entitlements;
-mod ere;
+pub mod ere;
 pub mod facts;
 mod fat;
 mod findings;
