@@ -1,5 +1,7 @@
 //! What the fuzz targets and the writer of their seeds share.
 
+pub mod signer;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -127,7 +129,10 @@ impl Sealed {
                 (EntryKind::Directory, Vec::new())
             } else if kind.is_symlink() {
                 let target = fs::read_link(found.path()).unwrap();
-                (EntryKind::Symlink, target.into_os_string().into_encoded_bytes())
+                (
+                    EntryKind::Symlink,
+                    target.into_os_string().into_encoded_bytes(),
+                )
             } else {
                 (EntryKind::File, fs::read(found.path()).unwrap())
             };
@@ -135,12 +140,18 @@ impl Sealed {
             entries.insert(path.as_os_str().as_encoded_bytes().to_vec(), entry);
         }
         let info_plist = entries[INFO_PLIST.as_bytes()].content.clone();
-        Self { entries, info_plist, roots }
+        Self {
+            entries,
+            info_plist,
+            roots,
+        }
     }
 
     /// Seals it with those bytes, signed as they are, and judges it.
     pub fn judge(&mut self, seal: &[u8]) -> dsplug::codesign::BundleSignature {
-        let signature = Signature::adhoc("test.Fuzz").info_plist(&self.info_plist).resources(seal);
+        let signature = Signature::adhoc("test.Fuzz")
+            .info_plist(&self.info_plist)
+            .resources(seal);
         let code = MachO::bundle(Cpu::Arm64e).signed(&signature);
         for (path, content) in [(EXECUTABLE, code), (SEAL, seal.to_vec())] {
             let entry = Entry::new(EntryKind::File, content, &self.roots);
@@ -173,7 +184,12 @@ impl Entry {
     fn new(kind: EntryKind, content: Vec<u8>, roots: &Roots) -> Self {
         let code = (kind == EntryKind::File && is_macho(&content))
             .then(|| check(&content, content.len().max(1), roots));
-        Self { kind, executable: code.is_some(), content, code }
+        Self {
+            kind,
+            executable: code.is_some(),
+            content,
+            code,
+        }
     }
 
     fn view<'a>(&'a self, path: &'a [u8]) -> BundleEntry<'a> {
@@ -239,7 +255,17 @@ pub enum Kind {
     Link,
     /// A directory.
     Directory,
+    /// An extended attribute: which of [`ATTRIBUTES`], and its value.
+    Attribute,
 }
+
+/// The names of extended attributes, as Linux has a Mac's.
+pub const ATTRIBUTES: [&str; 4] = [
+    "user.com.apple.quarantine",
+    "user.com.apple.provenance",
+    "user.com.apple.ResourceFork",
+    "user.com.apple.FinderInfo",
+];
 
 /// One entry as bytes: its place, what it is, its length, its content.
 pub fn encode(place: u8, kind: Kind, content: &[u8]) -> Vec<u8> {
@@ -247,6 +273,7 @@ pub fn encode(place: u8, kind: Kind, content: &[u8]) -> Vec<u8> {
         Kind::File => 0,
         Kind::Link => 1,
         Kind::Directory => 2,
+        Kind::Attribute => 3,
     };
     let len = u16::try_from(content.len()).unwrap().to_be_bytes();
     [&[place, kind], len.as_slice(), content].concat()
@@ -257,10 +284,11 @@ pub fn decode(mut bytes: &[u8]) -> Vec<(&'static str, Kind, &[u8])> {
     let mut entries = Vec::new();
     while let [place, kind, high, low, rest @ ..] = bytes {
         let place = PLACES[usize::from(*place) % PLACES.len()];
-        let kind = match kind % 3 {
+        let kind = match kind % 4 {
             0 => Kind::File,
             1 => Kind::Link,
-            _ => Kind::Directory,
+            2 => Kind::Directory,
+            _ => Kind::Attribute,
         };
         let len = usize::from(u16::from_be_bytes([*high, *low])).min(rest.len());
         let (content, rest) = rest.split_at(len);
@@ -273,4 +301,32 @@ pub fn decode(mut bytes: &[u8]) -> Vec<(&'static str, Kind, &[u8])> {
 /// The Info.plist of the bundle.
 pub fn info_plist() -> Vec<u8> {
     Plugin::new(NAME).info_plist()
+}
+
+/// A call of a table's plug-in, as osquery sends it.
+pub fn call(table: &str, action: &str, context: Option<&[u8]>) -> Vec<u8> {
+    let text = |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat();
+    let pairs: Vec<_> = [
+        Some(("action", action.as_bytes())),
+        context.map(|c| ("context", c)),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|(key, value)| [text(key.as_bytes()), text(value)].concat())
+    .collect();
+    [
+        b"\x80\x01\0\x01".to_vec(),
+        text(b"call"),
+        vec![0, 0, 0, 1],
+        [b"\x0b\0\x01", text(b"table").as_slice()].concat(),
+        [b"\x0b\0\x02", text(table.as_bytes()).as_slice()].concat(),
+        [
+            b"\x0d\0\x03\x0b\x0b\0\0\0",
+            [u8::try_from(pairs.len()).unwrap()].as_slice(),
+        ]
+        .concat(),
+        pairs.concat(),
+        vec![0],
+    ]
+    .concat()
 }

@@ -10,8 +10,9 @@ use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::Scanner;
 use dsplug_fixtures::Disk;
-use dsplug_fuzz::{Kind, decode, roots};
+use dsplug_fuzz::{ATTRIBUTES, Kind, decode, roots};
 use libfuzzer_sys::fuzz_target;
+use rustix::fs::{XattrFlags, lsetxattr};
 use std::cell::RefCell;
 use std::sync::LazyLock;
 
@@ -39,6 +40,10 @@ fuzz_target!(|bytes: &[u8]| {
                     Ok(target) if within(&bundle, &path) => symlink(target, &path),
                     _ => Ok(()),
                 },
+                Kind::Attribute => {
+                    attribute(&bundle, &path, content);
+                    Ok(())
+                }
             };
         }
         let root = Root::open(disk.path()).unwrap();
@@ -48,13 +53,27 @@ fuzz_target!(|bytes: &[u8]| {
         let [first, second] = [(); 2].map(|()| {
             let snapshot = scanner.scan();
             ["dsplug_bundles", "dsplug_files"].map(|table| {
-                engine.query(&format!("SELECT * FROM {table}"), &snapshot).unwrap().rows
+                engine
+                    .query(&format!("SELECT * FROM {table}"), &snapshot)
+                    .unwrap()
+                    .rows
             })
         });
         assert_eq!(first, second);
         assert!(!first[0].is_empty());
     });
 });
+
+/// Gives an attribute to what stands there, else to the bundle, where the disk takes attributes.
+fn attribute(bundle: &std::path::Path, path: &std::path::Path, content: &[u8]) {
+    let [name, value @ ..] = content else { return };
+    let name = ATTRIBUTES[usize::from(*name) % ATTRIBUTES.len()];
+    for path in [path, bundle] {
+        if lsetxattr(path, name, value, XattrFlags::empty()).is_ok() {
+            return;
+        }
+    }
+}
 
 /// True when nothing stands at the path yet, and its directory is no link's.
 fn within(bundle: &std::path::Path, path: &std::path::Path) -> bool {

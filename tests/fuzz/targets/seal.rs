@@ -4,8 +4,8 @@
 use std::cell::RefCell;
 
 use dsplug::codesign::sha1_paths;
-use dsplug_fixtures::signed_bundle::SignedBundle;
 use dsplug_fixtures::Disk;
+use dsplug_fixtures::signed_bundle::SignedBundle;
 use dsplug_fuzz::{NAME, Sealed, info_plist};
 use libfuzzer_sys::fuzz_target;
 

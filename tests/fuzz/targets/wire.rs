@@ -14,7 +14,11 @@ fuzz_target!(|bytes: &[u8]| {
     let mut rest = bytes;
     while let Ok(message) = wire::Message::read(&mut rest, LIMIT) {
         // What is passed on is what came, byte for byte.
-        assert!(bytes.windows(message.bytes().len()).any(|w| w == message.bytes()));
+        assert!(
+            bytes
+                .windows(message.bytes().len())
+                .any(|w| w == message.bytes())
+        );
         let mut fields = message.fields();
         while let Ok(Some((of, _))) = fields.field() {
             if fields.skip(of).is_err() {
