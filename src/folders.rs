@@ -6,8 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use rustix::io::Errno;
-
 use crate::limits::Limits;
 use crate::meta::{Kind, Meta, WritableBy};
 use crate::name::{self, Suffix};
@@ -160,7 +158,7 @@ pub fn list(root: &Root, index: usize, limits: &Limits) -> (Folder, Vec<Candidat
     };
     match finder.run(path, &mut folder) {
         // Absent, or a link to nothing: the loader finds nothing there either.
-        Err(error) if error.is_absent() && !folder.exists => {
+        Err(error) if error.leads_nowhere() && folder.meta.is_none() => {
             if root.find_entry(path.as_bytes()).is_ok() {
                 finder.anomalies.push("broken_symlink");
             }
@@ -272,7 +270,7 @@ impl Finder<'_> {
     fn resource_directory(&mut self, mut place: Place) -> Result<(), ReadError> {
         let found = match self.root.find(&place.path) {
             Ok(found) => found,
-            Err(error) if is_nothing(&error) => return Ok(()),
+            Err(error) if error.leads_nowhere() => return Ok(()),
             Err(error) => return Err(error),
         };
         if found.meta.kind != Kind::Directory {
@@ -281,7 +279,7 @@ impl Finder<'_> {
         place.writable_by = place.writable_by.max(WritableBy::of(&found.meta));
         let dir = match found.open_dir() {
             Ok(dir) => dir,
-            Err(error) if is_nothing(&error) => return Ok(()),
+            Err(error) if error.leads_nowhere() => return Ok(()),
             Err(error) => return Err(error),
         };
         let (names, more) = dir.names(self.limits.folder_entries)?;
@@ -305,7 +303,7 @@ impl Finder<'_> {
             let found = match self.root.find(&path) {
                 Ok(found) if found.meta.kind == Kind::Directory => found,
                 Ok(_) => continue,
-                Err(error) if is_nothing(&error) => continue,
+                Err(error) if error.leads_nowhere() => continue,
                 Err(error) => return Err(error),
             };
             self.anomalies.push("lproj");
@@ -349,7 +347,7 @@ impl Finder<'_> {
             }
             let kind = match dir.meta(name) {
                 Ok(meta) => meta,
-                Err(error) if is_nothing(&error) => continue,
+                Err(error) if error.leads_nowhere() => continue,
                 Err(error) => return Err(error),
             };
             if depth == 0 && !is_expected(name) {
@@ -364,7 +362,7 @@ impl Finder<'_> {
             }
             let below = match dir.open_dir(name) {
                 Ok(below) => below,
-                Err(error) if is_nothing(&error) => continue,
+                Err(error) if error.leads_nowhere() => continue,
                 Err(error) => return Err(error),
             };
             let (names, more) = below.names(self.limits.folder_entries)?;
@@ -425,7 +423,7 @@ impl Finder<'_> {
             let path = join(folder, name);
             let found = match self.root.find(&path) {
                 Ok(found) => found,
-                Err(error) if is_nothing(&error) => return Ok(None),
+                Err(error) if error.leads_nowhere() => return Ok(None),
                 Err(error) => return Err(error),
             };
             if dir.meta(name)?.kind == Kind::Symlink {
@@ -477,12 +475,6 @@ fn is_expected(name: &[u8]) -> bool {
         || [b"Contents".as_slice(), b"Resources", b"Support Files"]
             .iter()
             .any(|special| name.eq_ignore_ascii_case(special))
-}
-
-/// True when there is nothing to search: absent, no directory, or a loop of links. Between
-/// listing and opening an attacker may bring about any of these.
-fn is_nothing(error: &ReadError) -> bool {
-    matches!(error.errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
 }
 
 fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {

@@ -37,6 +37,22 @@ impl ReadError {
     pub fn is_absent(&self) -> bool {
         self.errno == Errno::NOENT
     }
+
+    /// True when nothing can stand where the path leads, for whoever follows it: it is absent or no
+    /// directory on the way, the links go in a circle, or a name is none that the file system
+    /// could hold. An attacker brings about any of these by a link, and between listing and
+    /// opening.
+    pub fn leads_nowhere(&self) -> bool {
+        matches!(
+            self.errno,
+            Errno::NOENT
+                | Errno::NOTDIR
+                | Errno::LOOP
+                | Errno::NAMETOOLONG
+                | Errno::INVAL
+                | Errno::ILSEQ
+        )
+    }
 }
 
 impl fmt::Display for ReadError {

@@ -92,6 +92,36 @@ fn loops_of_links_end() {
     }
 }
 
+/// Whoever could make every query fail by one link would have silenced the pack.
+#[test]
+fn a_link_that_leads_nowhere_blinds_nothing() {
+    let targets = ["none", "Contents", &"x".repeat(300), &"x/".repeat(200)];
+    for target in targets {
+        let disk = Disk::new();
+        Plugin::new("A").write(disk.plugin(""));
+        for name in [
+            "Contents",
+            "Resources",
+            "Support Files",
+            "en.lproj",
+            "other",
+        ] {
+            disk.link(format!("{PLUGINS}/{name}"), target);
+        }
+        let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
+        assert_eq!(rows.len(), 1, "{target}");
+        assert_eq!(rows[0]["load_verdict"], "loadable", "{target}");
+        // The folder itself: nothing loads from it.
+        let disk = Disk::empty();
+        let target = target.replace("Contents", "PlugIns");
+        disk.link(PLUGINS, target);
+        assert!(query(disk.path(), "SELECT * FROM dsplug_bundles").is_empty());
+        let folder = &query(disk.path(), "SELECT * FROM dsplug_folders")[0];
+        let told = ["exists", "anomalies", "error"].map(|column| folder[column].as_str());
+        assert_eq!(told, ["0", "broken_symlink", ""]);
+    }
+}
+
 #[test]
 fn a_huge_sparse_file_starves_only_itself() {
     let disk = Disk::new();

@@ -4,8 +4,6 @@
 //! (`_CFBundleCopyExecutableURLInDirectory2` of CFBundle_Executable.c, as read there): `../../x`
 //! or an absolute path leads anywhere.
 
-use rustix::io::Errno;
-
 use super::content::{Content, Reader, Wants};
 use super::{Entry, Evidence, Trouble};
 use crate::limits::Budget;
@@ -103,24 +101,11 @@ fn resolve(root: &Root, evidence: &Evidence, name: &[u8]) -> Result<Option<Found
                 let itself = found.meta.kind == Kind::Directory && name.is_empty();
                 return Ok(Some(found).filter(|_| !itself));
             }
-            Err(error) if is_nothing(&error) => {}
+            Err(error) if error.leads_nowhere() => {}
             Err(error) => return Err(error),
         }
     }
     Ok(None)
-}
-
-/// True when there can be no file of that path.
-fn is_nothing(error: &ReadError) -> bool {
-    matches!(
-        error.errno,
-        Errno::NOENT
-            | Errno::NOTDIR
-            | Errno::LOOP
-            | Errno::NAMETOOLONG
-            | Errno::INVAL
-            | Errno::ILSEQ
-    )
 }
 
 /// An absolute path with `.` and `..` resolved in the text alone (RFC 3986, section 5.2.4).

@@ -9,7 +9,7 @@ use plist::{Dictionary, Value};
 
 use super::content::read_small;
 use super::memory::recall_plist;
-use super::{Evidence, Trouble, leads_nowhere};
+use super::{Evidence, Trouble};
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
 use crate::property_list::{self, Bounds};
@@ -127,7 +127,7 @@ fn subdirectory(
         let kind = match entry.meta.kind {
             Kind::Symlink => match root.find(&evidence.path_of(entry)) {
                 Ok(found) => found.meta.kind,
-                Err(error) if leads_nowhere(&error) => continue,
+                Err(error) if error.leads_nowhere() => continue,
                 Err(error) => return Err(error),
             },
             kind => kind,

@@ -281,7 +281,7 @@ pub fn survey(
     if let Err(error) = survey_itself(root, before, &mut evidence) {
         evidence.is_whole = false;
         let link = evidence.kind() == Kind::Symlink;
-        let trouble = if link && leads_nowhere(&error) {
+        let trouble = if link && error.leads_nowhere() {
             Trouble::BrokenSymlink(error.to_string())
         } else {
             Trouble::of_entry(&error)
@@ -360,14 +360,6 @@ fn survey_itself(
         evidence.file = Some(found);
     }
     Ok(())
-}
-
-fn leads_nowhere(error: &ReadError) -> bool {
-    use rustix::io::Errno;
-    matches!(
-        error.errno,
-        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG
-    )
 }
 
 /// Takes over what was learned `before` and still holds; gives the number of files that need
