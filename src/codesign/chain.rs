@@ -72,7 +72,9 @@ impl<'a> Chain<'a> {
     /// What kind of signer it makes.
     ///
     /// * Apple's own code: the intermediate below the root is the one that Apple's requirement
-    ///   `anchor apple` names (`Requirement::Interpreter::appleSigned` of `reqinterp.cpp`).
+    ///   `anchor apple` names (`Requirement::Interpreter::appleSigned` of `reqinterp.cpp`). Its
+    ///   name is all that tells: the certificate has no extension of Apple's arc, unlike Apple's
+    ///   other authorities, and the leaf's, 1.2.840.113635.100.6.22, is not asked for.
     /// * Developer ID: the marks in leaf and intermediate of the requirement that `StaticCode.cpp`
     ///   calls `developerID`.
     /// * App Store: the mark of the store, or of TestFlight, in the leaf.
