@@ -150,7 +150,8 @@ fn judge_file(evidence: &Evidence) -> BundleSignature {
     let mut signature = nothing_known(evidence, Sealed::Unsealed);
     let Some(entry) = evidence.entries.first() else {
         // A broken link or a device bears no signature; what could not be read may.
-        if evidence.resolved_meta.is_none() && evidence.symlink_target.is_none() {
+        let is_broken = |t: &Trouble| matches!(t, Trouble::BrokenSymlink(_));
+        if evidence.resolved_meta.is_none() && !evidence.troubles.iter().any(is_broken) {
             signature.state = SignatureState::Unreadable;
         }
         return signature;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::limits::Limits;
 use crate::meta::{Kind, Meta, WritableBy};
 use crate::name::{self, Suffix};
-use crate::root::{Dir, ReadError, Root};
+use crate::root::{Dir, Found, ReadError, Root};
 
 /// The folders that are looked at: that of `dspluginhelperd` (macOS 10.7 and later), and the
 /// system's own of `DirectoryService` (macOS 10.6 and earlier, which read both).
@@ -266,12 +266,24 @@ impl Finder<'_> {
         self.search(&dir, &names, &top, 0)
     }
 
+    /// Where a path of the folder leads; `None` when that is nowhere, or further than is followed: one link
+    /// of an attacker's must not keep all else from being shown.
+    fn reach(&mut self, path: &[u8]) -> Result<Option<Found>, ReadError> {
+        match self.root.find(path) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.leads_nowhere() => Ok(None),
+            Err(error) if error.is_limit() => {
+                self.cut = Some("a link in the folder leads further than is followed");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Searches one of the directories in which the loader looks for resources.
     fn resource_directory(&mut self, mut place: Place) -> Result<(), ReadError> {
-        let found = match self.root.find(&place.path) {
-            Ok(found) => found,
-            Err(error) if error.leads_nowhere() => return Ok(()),
-            Err(error) => return Err(error),
+        let Some(found) = self.reach(&place.path)? else {
+            return Ok(());
         };
         if found.meta.kind != Kind::Directory {
             return Ok(());
@@ -300,12 +312,12 @@ impl Finder<'_> {
             };
             let path = join(&of.path, name);
             let is_link = dir.meta(name).is_ok_and(|m| m.kind == Kind::Symlink);
-            let found = match self.root.find(&path) {
-                Ok(found) if found.meta.kind == Kind::Directory => found,
-                Ok(_) => continue,
-                Err(error) if error.leads_nowhere() => continue,
-                Err(error) => return Err(error),
+            let Some(found) = self.reach(&path)? else {
+                continue;
             };
+            if found.meta.kind != Kind::Directory {
+                continue;
+            }
             self.anomalies.push("lproj");
             if is_link {
                 self.anomalies.push("symlinked_lproj");
@@ -421,10 +433,8 @@ impl Finder<'_> {
                 return Ok(None);
             };
             let path = join(folder, name);
-            let found = match self.root.find(&path) {
-                Ok(found) => found,
-                Err(error) if error.leads_nowhere() => return Ok(None),
-                Err(error) => return Err(error),
+            let Some(found) = self.reach(&path)? else {
+                return Ok(None);
             };
             if dir.meta(name)?.kind == Kind::Symlink {
                 self.anomalies.push(link_word);

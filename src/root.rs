@@ -21,6 +21,9 @@ const MAX_LINKS: u32 = 32;
 /// Components walked in one resolution. Each costs a descriptor while it lasts.
 const MAX_COMPONENTS: usize = 160;
 
+/// What was tried where a path has more components than are walked.
+const TOO_FAR: &str = "follow so far";
+
 /// Something on disk could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadError {
@@ -38,6 +41,11 @@ impl ReadError {
         self.errno == Errno::NOENT
     }
 
+    /// True when a path leads further than is followed here: a Mac may follow it.
+    pub fn is_limit(&self) -> bool {
+        self.operation == TOO_FAR
+    }
+
     /// True when nothing can stand where the path leads, for whoever follows it: it is absent or no
     /// directory on the way, the links go in a circle, or a name is none that the file system
     /// could hold. An attacker brings about any of these by a link, and between listing and
@@ -51,7 +59,7 @@ impl ReadError {
                 | Errno::NAMETOOLONG
                 | Errno::INVAL
                 | Errno::ILSEQ
-        )
+        ) && !self.is_limit()
     }
 }
 
@@ -135,7 +143,10 @@ impl Root {
         while let Some(name) = todo.pop() {
             steps = steps.saturating_add(1);
             if steps > MAX_COMPONENTS {
-                return Err(fail(Errno::NAMETOOLONG));
+                return Err(ReadError {
+                    operation: TOO_FAR,
+                    ..fail(Errno::NAMETOOLONG)
+                });
             }
             if name == b".." {
                 stack.pop();

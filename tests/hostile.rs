@@ -426,3 +426,32 @@ fn many_bundles_do_not_use_up_the_descriptors() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("100"), "{text}");
 }
+
+/// A link of more components than are followed hides nothing but itself, and is said.
+#[test]
+fn a_link_too_long_to_follow_blinds_nothing() {
+    for name in ["Contents", "Resources", "Support Files", "en.lproj"] {
+        let disk = Disk::new();
+        Plugin::new("A").write(disk.at(PLUGINS));
+        disk.dir(format!("{PLUGINS}/sub"));
+        let far = "sub/../".repeat(100);
+        disk.link(format!("{PLUGINS}/{name}"), format!("{far}sub"));
+        assert_eq!(only_bundle(disk.path())["hash"].len(), 64);
+        let folders = query(disk.path(), "SELECT error FROM dsplug_folders");
+        let error = &folders[0]["error"];
+        assert!(error.starts_with("limit: a link in the folder"), "{error}");
+    }
+}
+
+/// A Mac may follow it, and load what is there.
+#[test]
+fn a_candidate_that_is_a_link_too_long_to_follow_is_not_called_broken() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.dir("opt"));
+    let far = "opt/../".repeat(100);
+    disk.link(format!("{PLUGINS}/L.dsplug"), format!("/{far}opt/A.dsplug"));
+    let row = only_bundle(disk.path());
+    assert!(row["error"].starts_with("limit: "), "{}", row["error"]);
+    assert_eq!(row["load_verdict"], "unknown");
+    assert_eq!(row["signature_state"], "unreadable");
+}

@@ -78,6 +78,10 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
     match &info {
         // It may name another executable than the one that is found without it.
         Err(trouble @ Trouble::Unreadable(_)) => evidence.doubt(trouble.clone()),
+        // A link to nothing is as good as none; a file that was there a moment ago is not.
+        Err(trouble @ Trouble::Changed(_)) if !is_link(evidence, &relative) => {
+            evidence.doubt(trouble.clone());
+        }
         Err(trouble) => evidence.trouble(trouble.clone()),
         Ok(_) => {}
     }
@@ -88,6 +92,16 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
         meta,
         info,
     });
+}
+
+/// True when the entry at a path, or a directory on the way to it, is a link.
+fn is_link(evidence: &Evidence, relative: &[u8]) -> bool {
+    let mut entries = evidence.entries.iter();
+    let is_on_the_way = |path: &[u8]| {
+        let rest = relative.strip_prefix(path);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    };
+    entries.any(|e| e.meta.kind == Kind::Symlink && is_on_the_way(&e.path))
 }
 
 /// The path in the bundle of the Info.plist that wins.

@@ -86,6 +86,7 @@ impl Trouble {
     fn of_entry(error: &ReadError) -> Self {
         use rustix::io::Errno;
         match error.errno {
+            _ if error.is_limit() => Self::Limit(error.to_string()),
             Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NOTSUP => {
                 Self::Changed(error.to_string())
             }

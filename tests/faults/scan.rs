@@ -55,7 +55,7 @@ fn disk() -> Disk {
         "opt/out",
         dsplug_fixtures::mach_header(dsplug_fixtures::ARM64E),
     );
-    Plugin::new("Target").write(disk.at("opt"));
+    SignedBundle::new("Target", Form::Deep).write(disk.dir("opt"));
     disk.link(format!("{PLUGINS}/Link.dsplug"), "/opt/Target.dsplug");
     disk.file(format!("{SYSTEM_PLUGINS}/File.dsplug"), "a file");
     let exceptions = disk.file(
@@ -190,6 +190,10 @@ fn check(usual: &Rows, run: &Run, gone: Option<&Path>) -> Result<(), String> {
                 // What a person trusts is as it was, or it is not there.
                 "hash" | "executable_hash" | "cdhash" | "signer" | "team_identifier"
                 | "exception" => !word.is_empty(),
+                // A link that leads nowhere bears none.
+                "signature_state" if gone.is_some() && word == "unsigned" => {
+                    !text(now, "error").starts_with("broken_symlink: ")
+                }
                 "signature_state" => !matches!(word, "unreadable" | ""),
                 "sealed" => word != "unknown",
                 "load_verdict" => word != "unknown" && !(word == "not_loadable" && gone.is_some()),
