@@ -37,8 +37,8 @@ pub fn reports(queries: &[Query]) -> String {
     out
 }
 
-/// Policies: `packs/fleet/*.policies.yml`. The first asks for the tables: without them the others
-/// stay unanswered.
+/// Policies: `packs/fleet/*.policies.yml`. The first two ask for what the others need: without the
+/// tables, and where a folder cannot be listed, those stay unanswered.
 pub fn policies(queries: &[Query]) -> String {
     let mut out = String::from("# Generated from the .sql files beside it; edit those.\n");
     policy(
@@ -47,6 +47,13 @@ pub fn policies(queries: &[Query]) -> String {
         "The tables of dsplug are there; without them the other policies give no answer.",
         "Run dsplug doctor on the Mac: it names what is wrong and its cure.",
         "SELECT 1 FROM osquery_registry WHERE registry = 'table' AND name = 'dsplug_bundles' AND active = 1;",
+    );
+    policy(
+        &mut out,
+        "dsplug reads every folder",
+        "Every plug-in folder that exists can be listed. Where one cannot, the queries on bundles fail and tell nothing: somebody may want that.",
+        "Run dsplug query 'SELECT path, error FROM dsplug_folders' on the Mac. Give osqueryd Full Disk Access, or look at what stands in the folder's place.",
+        "SELECT 1 WHERE NOT EXISTS (SELECT path FROM dsplug_folders WHERE error <> '');",
     );
     for query in queries.iter().filter(|q| !q.policy.is_empty()) {
         let sql = query.sql.trim_end_matches(';');
