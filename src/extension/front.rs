@@ -2,7 +2,7 @@
 //!
 //! That server gives each open connection one of its ten threads for as long as
 //! it stays open, and reserves whatever length a message claims. So nothing
-//! reaches it but whole, checked requests, each on a connection of its own that
+//! reaches it but whole requests, checked and written anew, each on a connection of its own that
 //! ends with the answer. Whoever may open the socket can at worst keep it busy
 //! until the limits below.
 
@@ -160,10 +160,7 @@ impl Front {
                     let _ = self.ends.send(End::Asked);
                     stream.flush()?;
                 }
-                _ => {
-                    check_call(&request)?;
-                    self.pass(&request, stream)?;
-                }
+                _ => self.pass(&rewritten(&request)?, stream)?,
             }
         }
     }
@@ -181,7 +178,7 @@ impl Front {
     }
 
     /// Hands a request to the server behind, and its answer back.
-    fn pass(&self, request: &Message, stream: &UnixStream) -> io::Result<()> {
+    fn pass(&self, request: &Output, stream: &UnixStream) -> io::Result<()> {
         let _one = lock(&self.call);
         let behind = self.reach()?;
         Until::new(&behind, BEHIND).write_all(request.bytes())?;
@@ -208,30 +205,51 @@ impl Front {
     }
 }
 
-/// Refuses a call whose arguments are of other types than osquery's: registry, item, request.
+/// The call in a message of our own making: registry, item, request, and nothing else.
 ///
-/// The server behind reads those by their numbers and takes their types for granted, so that the
-/// bytes of a number would be taken for a length, which nobody has checked.
-fn check_call(request: &Message) -> io::Result<()> {
+/// The server behind reads arguments by their numbers and takes their types for granted, so that a
+/// number's bytes become a length that nobody has checked; and where it cannot read on (a text that
+/// is not UTF-8, a flag that is neither true nor false, a method that it does not have), it takes what
+/// is left for the next message. So it is never given bytes that somebody else arranged.
+fn rewritten(request: &Message) -> io::Result<Output> {
+    let invalid = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    if request.header.name != "call" {
+        return invalid("a method that no extension has");
+    }
+    let (mut registry, mut item) = (None, None);
+    let mut pairs = BTreeMap::new();
     let mut fields = request.fields();
-    while let Some((of, number)) = fields.field()? {
-        match (number, of) {
-            (3, Type::Map) => {
-                let (types, count) = fields.map()?;
-                if !matches!(types, None | Some((Type::Text, Type::Text))) {
-                    return Err(io::Error::other("a request that is no map of texts"));
+    while let Some(field) = fields.field()? {
+        match field {
+            (Type::Text, 1) => registry = Some(fields.text()?),
+            (Type::Text, 2) => item = Some(fields.text()?),
+            (Type::Map, 3) => match fields.map()? {
+                (None, _) => {}
+                (Some((Type::Text, Type::Text)), count) => {
+                    for _ in 0..count {
+                        pairs.insert(fields.text()?, fields.text()?);
+                    }
                 }
-                for _ in 0..count {
-                    fields.skip(Type::Text)?;
-                    fields.skip(Type::Text)?;
-                }
-            }
-            (1 | 2, Type::Text) => fields.skip(of)?,
-            (1..=3, _) => return Err(io::Error::other("an argument of another type")),
-            _ => fields.skip(of)?,
+                _ => return invalid("a request that is no map of texts"),
+            },
+            (_, 1..=3) => return invalid("an argument of another type"),
+            (of, _) => fields.skip(of)?,
         }
     }
-    Ok(())
+    let (Some(registry), Some(item)) = (registry, item) else {
+        return invalid("a call of nothing");
+    };
+    let mut output = Output::message(Kind::Call, "call", request.header.sequence);
+    output.field(Type::Text, 1).text(&registry);
+    output.field(Type::Text, 2).text(&item);
+    output
+        .field(Type::Map, 3)
+        .map(Type::Text, Type::Text, pairs.len());
+    for (key, value) in &pairs {
+        output.text(key).text(value);
+    }
+    output.stop();
+    Ok(output)
 }
 
 /// Whether nobody listens at a socket's path.
@@ -256,49 +274,72 @@ fn answer(
 mod tests {
     use super::*;
 
-    /// What a call with these arguments is told.
-    fn checked(arguments: &[u8]) -> io::Result<()> {
-        let mut output = Output::message(Kind::Call, "call", 1);
-        output.raw(arguments).stop();
-        check_call(&Message::read(&mut output.bytes(), MAX_REQUEST).unwrap())
+    /// What the server behind is given for a message with these arguments.
+    fn passed(name: &str, arguments: &[&[u8]]) -> io::Result<Vec<u8>> {
+        let mut output = Output::message(Kind::Call, name, 1);
+        output.raw(&arguments.concat()).stop();
+        let mut rest = output.bytes();
+        let message = Message::read(&mut rest, MAX_REQUEST).unwrap();
+        assert!(rest.is_empty(), "not one whole message");
+        Ok(rewritten(&message)?.bytes().to_vec())
     }
 
     // Field heads are type and number; types by `doc/specs/thrift-binary-protocol.md` of Apache
     // Thrift; arguments by osquery's `osquery.thrift`: 1 string, 2 string, 3 map of strings.
+    const HEAD: &[u8] = b"\x80\x01\0\x01\0\0\0\x04call\0\0\0\x01";
     const REGISTRY: &[u8] = b"\x0b\0\x01\0\0\0\x05table";
     const ITEM: &[u8] = b"\x0b\0\x02\0\0\0\x01t";
+    const REQUEST: &[u8] = b"\x0d\0\x03\x0b\x0b\0\0\0\x01\0\0\0\x06action\0\0\0\x08generate";
 
     #[test]
-    fn osquerys_own_calls_pass() {
-        let pair = b"\0\0\0\x06action\0\0\0\x08generate".as_slice();
-        let full = [b"\x0d\0\x03\x0b\x0b\0\0\0\x01", pair].concat();
-        let empty = b"\x0d\0\x03\0\0\0\0\0\0".as_slice();
-        for request in [full.as_slice(), empty] {
-            checked(&[REGISTRY, ITEM, request].concat()).unwrap();
-        }
-        let later = b"\x02\0\x04\x01".as_slice();
-        checked(&[REGISTRY, ITEM, empty, later].concat()).unwrap();
+    fn osquerys_own_calls_pass_as_they_are() {
+        let whole = [HEAD, REGISTRY, ITEM, REQUEST, b"\0"].concat();
+        assert_eq!(passed("call", &[REGISTRY, ITEM, REQUEST]).unwrap(), whole);
+        // In another order, and with a field that a later osquery may add.
+        let later = b"\x02\0\x04\x01";
+        assert_eq!(
+            passed("call", &[REQUEST, later, ITEM, REGISTRY]).unwrap(),
+            whole
+        );
     }
 
     #[test]
-    fn a_number_where_a_text_belongs_is_refused() {
+    fn arguments_of_other_types_are_refused() {
         // Eight bytes that would be read as a text of 4294967295.
         for number in [1, 2] {
             let field = [10, 0, number, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
-            assert!(checked(&field).is_err(), "{number}");
+            assert!(
+                passed("call", &[REGISTRY, ITEM, &field]).is_err(),
+                "{number}"
+            );
         }
         // A uuid, a text and an empty struct where the map belongs.
-        for field in [
-            [b"\x10\0\x03\x0b\x0b\x7f".as_slice(), &[0xff; 13]].concat(),
-            b"\x0b\0\x03\0\0\0\0".to_vec(),
-            b"\x0c\0\x03\0".to_vec(),
-        ] {
-            assert!(checked(&[REGISTRY, ITEM, &field].concat()).is_err());
+        let uuid = [b"\x10\0\x03\x0b\x0b\x7f".as_slice(), &[0xff; 13]].concat();
+        for field in [uuid.as_slice(), b"\x0b\0\x03\0\0\0\0", b"\x0c\0\x03\0"] {
+            assert!(passed("call", &[REGISTRY, ITEM, field]).is_err());
         }
         // Maps from numbers and to numbers.
         for types in [b"\x0a\x0b", b"\x0b\x0a"] {
             let head = [b"\x0d\0\x03".as_slice(), types, &[0, 0, 0, 1]].concat();
-            assert!(checked(&[head.as_slice(), &[0; 12]].concat()).is_err());
+            assert!(passed("call", &[REGISTRY, ITEM, &head, &[0; 12]]).is_err());
         }
+        assert!(passed("call", &[REGISTRY, REQUEST]).is_err());
+        assert!(passed("other", &[REGISTRY, ITEM, REQUEST]).is_err());
+    }
+
+    #[test]
+    fn no_message_hides_in_a_field_that_the_server_cannot_read() {
+        // The server stops at the uuid, or at the flag 7, and goes on with what follows.
+        let uuid = b"\x10\x10\x10\x80\x01\0\x01\xff\xff\xff\xff\0\0\0\0\0\0\0\0".as_slice();
+        let flags = b"\x0f\0\x09\x02\0\0\0\x09\x07\x80\x01\0\x01\xff\xff\xff\xff".as_slice();
+        let whole = [HEAD, REGISTRY, ITEM, REQUEST, b"\0"].concat();
+        for hidden in [uuid, flags] {
+            let given = passed("call", &[hidden, REGISTRY, ITEM, REQUEST]).unwrap();
+            assert_eq!(given, whole);
+        }
+        let not_utf8 = b"\x0b\0\x02\0\0\0\x01\xff";
+        let given = passed("call", &[REGISTRY, not_utf8, REQUEST]).unwrap();
+        let replaced = b"\x0b\0\x02\0\0\0\x03\xef\xbf\xbd".as_slice();
+        assert_eq!(given, [HEAD, REGISTRY, replaced, REQUEST, b"\0"].concat());
     }
 }

@@ -147,6 +147,7 @@ def hostile_requests():
         yield "map", call + b"\x0d\x00\x03\x0b\x0b" + size
         yield "number for a text", call + b"\x0a\x00\x01" + size + b"\x00" * 5
         yield "uuid for a map", call + b"\x10\x00\x03\x0b\x0b" + size + b"\x00" * 11
+        yield "message in a uuid", call + b"\x10\x10\x10\x80\x01\x00\x01" + size + b"\x00" * 9
         yield "list of bytes", call + b"\x0f\x00\x03\x03" + size
         yield "list of structs", call + b"\x0f\x00\x03\x0c" + size
     yield "depth", call + b"\x0c\x00\x01" * 100_000

@@ -96,7 +96,7 @@ fuzz_target!(|bytes: &[u8]| {
         [0, action, context @ ..] => {
             let action = ["generate", "columns", "insert", "delete"][usize::from(action % 4)];
             let answer = ask(front, &call("fuzzed", action, Some(context))).unwrap();
-            if action == "generate" && std::str::from_utf8(context).is_ok() {
+            if action == "generate" {
                 assert_eq!(answer, *rows);
             }
         }
