@@ -353,6 +353,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     /// Files, directories, links in and out and in loops, FIFOs, and names of every kind.
     #[test]
+    #[cfg_attr(
+        target_os = "macos",
+        ignore = "a Mac's volumes fold letter case and refuse names that are no UTF-8"
+    )]
     fn any_tree_is_shown_as_it_is(
         folder in directory(node().boxed()),
         opt in directory(node().boxed()),
@@ -360,10 +364,6 @@ proptest! {
         is_linked in prop::bool::weighted(0.2),
     ) {
         let Node::Directory(mut opt) = opt else { unreachable!() };
-        if cfg!(target_os = "macos") {
-            // Its volumes fold letter case, and refuse names that are no UTF-8.
-            return Ok(());
-        }
         // What links lead to is there.
         opt.insert(b"sub", sub);
         // The folder may itself be a link; what stands in it is then named through it.

@@ -1,14 +1,23 @@
 #!/bin/sh
-# Installs strace, by which the tests make system calls fail, where apt-get can do so unasked;
-# quick when it is there.
+# Installs strace, by which the tests make system calls fail, where apt-get may do so without a
+# question; quick when it is there.
 set -eu
 
 if command -v strace > /dev/null || [ "$(uname)" != Linux ]; then
     exit 0
 fi
-if [ "$(id -u)" != 0 ] || ! command -v apt-get > /dev/null; then
-    echo 'tests/setup/strace.sh: strace is not there; install it, or the tests of faults are skipped' >&2
+refuse() {
+    echo "tests/setup/strace.sh: $1; install strace, or the tests of faults are skipped" >&2
     exit 1
+}
+command -v apt-get > /dev/null || refuse 'there is no apt-get'
+if [ "$(id -u)" = 0 ]; then
+    as_root=
+elif sudo -n true 2> /dev/null; then
+    as_root='sudo -n'
+else
+    refuse 'only root can install it'
 fi
 echo 'Installing strace'
-DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq strace > /dev/null
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq strace > /dev/null ||
+    refuse 'apt-get could not install it'
