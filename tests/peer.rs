@@ -91,6 +91,7 @@ checks! {
     idle_connections_hold_nothing_up
     hostile_lengths_are_survived
     a_socket_that_fails_gives_no_half_answer
+    what_one_scan_could_not_read_the_next_one_reads
     stderr_may_be_closed
     stderr_may_be_a_pipe_whose_reader_has_gone
     stderr_may_be_a_pipe_that_nobody_reads

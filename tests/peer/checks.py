@@ -574,6 +574,40 @@ def a_socket_that_fails_gives_no_half_answer(host):
 
 
 @check
+def what_one_scan_could_not_read_the_next_one_reads(host):
+    if not can_trace():
+        name = "what_one_scan_could_not_read_the_next_one_reads"
+        print(f"skipped: peer::{name}: no strace", file=sys.stderr)
+        return
+    contents = os.path.join(host.plugins, "Example.dsplug/Contents")
+    for name in ("Info.plist", "one", "two"):
+        with open(os.path.join(contents, name), "w") as file:
+            file.write("<plist><dict/></plist>")
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    sql = "SELECT * FROM dsplug_bundles"
+    told = 0
+    # The calls of a scan of this disk are 40 or so; each time one file has changed.
+    for number in (14, 22, 30):
+        with open(os.path.join(contents, "one"), "w") as file:
+            file.write(str(number))
+        # An answer holds for four seconds, and a file is trusted when it has settled.
+        time.sleep(4.2)
+        with Faults(process, "openat", "EIO", number):
+            answer = call(manager, uuid)
+        for row in answer.response if answer.status.code == 0 else []:
+            assert row["hash"] or row["error"], f"{number}: {row}"
+            told += bool(row["error"])
+        time.sleep(4.2)
+        query = [host.binary, "query", "--root", host.root, "--format", "json", sql]
+        right = json.loads(subprocess.run(query, capture_output=True, check=True).stdout)
+        # A NULL is a column that is not there.
+        found = [{name: row.get(name, "") for name in right[0]} for row in call(manager, uuid).response]
+        assert found == right, f"{number}: {found}"
+    assert told, "no fault was met"
+
+
+@check
 def stderr_may_be_closed(host):
     manager = Manager(host.socket)
     process = subprocess.Popen(
