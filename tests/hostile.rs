@@ -194,6 +194,27 @@ fn a_bundle_of_many_entries_starves_only_itself() {
 }
 
 #[test]
+fn what_is_large_takes_the_bytes_of_nothing_smaller() {
+    let disk = Disk::new();
+    for (name, len) in [("A", 1 << 20), ("B", 1 << 10)] {
+        Plugin::new(name)
+            .file("Contents/data", vec![0; len])
+            .write(disk.plugin(""));
+    }
+    // As many as the larger one needs, which has the first name.
+    let bytes = &query(disk.path(), "SELECT bytes FROM dsplug_bundles")[0]["bytes"];
+    let limits = Limits {
+        scan_bytes: bytes.parse().unwrap(),
+        ..Limits::STANDARD
+    };
+    let rows = common::query_in(
+        &scan_with(disk.path(), limits),
+        "SELECT hash FROM dsplug_bundles",
+    );
+    assert_eq!((rows[0]["hash"].len(), rows[1]["hash"].len()), (0, 64));
+}
+
+#[test]
 fn depth_is_cut_and_said() {
     let disk = Disk::new();
     let mut path = Plugin::new("A").write(disk.at(PLUGINS));
