@@ -145,13 +145,12 @@ impl Run {
         }
     }
 
-    /// The line that says why it could not do it; `Err` when there is none, or an answer besides.
+    /// The line that says why it could not do it, with what and where; `Err` when there is none.
     pub fn refusal(&self) -> Result<String, String> {
         let text = String::from_utf8_lossy(&self.output.stderr);
         let line = text.lines().last().unwrap_or_default();
-        // What failed, and where: the words of an operation, and a path or a name.
         match line.strip_prefix("dsplug: ") {
-            Some(line) if line.contains(' ') => Ok(line.to_owned()),
+            Some(line) if line.contains(" /") || line.starts_with('/') => Ok(line.to_owned()),
             _ => Err(format!("it does not say what failed: {text}")),
         }
     }
