@@ -91,6 +91,8 @@ fn every_question_has_its_answer() {
             .iter()
             .any(|f| f["path"] == format!("{A}/Contents/Info.plist"))
     );
+    let time = |file: &Value| file["mtime"].as_str().unwrap().ends_with('Z');
+    assert!(files.iter().all(time), "{files:#?}");
     // The label of the loader since macOS 10.7, and where its code really stands.
     let response = text(&report["response"]);
     assert!(response.contains("system/com.apple.dspluginhelperd"));

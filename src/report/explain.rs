@@ -435,7 +435,15 @@ fn entries(engine: &mut Engine, snapshot: &Snapshot, path: &str) -> Result<Body,
         columns.join(", "),
         path.replace('\'', "''")
     );
-    Ok(Body::Rows(columns, engine.query(&sql, snapshot)?.rows))
+    let mut rows = engine.query(&sql, snapshot)?.rows;
+    for row in &mut rows {
+        for (column, cell) in columns.iter().zip(row) {
+            if let Some(seconds) = cell.parse().ok().filter(|_| TIMES.contains(column)) {
+                *cell = time::rfc3339(seconds);
+            }
+        }
+    }
+    Ok(Body::Rows(columns, rows))
 }
 
 fn folder(snapshot: &Snapshot, bundle: &Bundle) -> Vec<String> {
