@@ -266,8 +266,8 @@ impl Finder<'_> {
         self.search(&dir, &names, &top, 0)
     }
 
-    /// Where a path of the folder leads; `None` when that is nowhere, or further than is followed: one link
-    /// of an attacker's must not keep all else from being shown.
+    /// Where a path of the folder leads; `None` when that is nowhere, or further than is followed:
+    /// one link of an attacker's must not keep all else from being shown.
     fn reach(&mut self, path: &[u8]) -> Result<Option<Found>, ReadError> {
         match self.root.find(path) {
             Ok(found) => Ok(Some(found)),

@@ -426,8 +426,8 @@ impl Dir {
     }
 }
 
-/// Opens a name in a directory. A call that a signal broke off, as one on a file system of the network can
-/// be, is made again, here as everywhere.
+/// Opens a name in a directory. A call that a signal broke off, as one on a file system of the
+/// network can be, is made again, here as everywhere.
 fn open_at(dir: &OwnedFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     retry_on_intr(|| rustix::fs::openat(dir, name, flags, Mode::empty()))
 }

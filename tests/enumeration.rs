@@ -288,8 +288,8 @@ impl Model {
     }
 }
 
-/// Every candidate in a directory and in the directories below it; no link is followed, and nothing in a
-/// candidate is another.
+/// Every candidate in a directory and in the directories below it; no link is followed, and nothing
+/// in a candidate is another.
 fn search(
     inner: &BTreeMap<&'static [u8], Node>,
     path: &[&'static [u8]],

@@ -1,4 +1,5 @@
-//! Any lists of exceptions against bundles of each kind, compared with a plain model of the README's rules.
+//! Any lists of exceptions against bundles of each kind, compared with a plain model of the
+//! README's rules.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -170,8 +170,8 @@ fn same_plist(a: Option<&InfoPlist>, b: Option<&InfoPlist>) -> bool {
     }
 }
 
-/// The Info.plist as it was read before, if it is the same file. One that could not be read is read again,
-/// and its trouble told again.
+/// The Info.plist as it was read before, if it is the same file. One that could not be read is read
+/// again, and its trouble told again.
 pub fn recall_plist(before: Option<&Evidence>, path: &[u8], meta: &Meta) -> Option<InfoPlist> {
     let before = before?;
     let plist = before.info_plist.as_ref()?;

@@ -1,9 +1,9 @@
 //! Real files from package registries, which `tests/setup/fetch_real_files.py` fetches.
 //!
-//! Where the values come from: identifiers, teams, flags, names of certificates, the hashes
-//! in attribute 9.2 and the timestamp's time as `rcodesign print-signature-info` (apple-codesign 0.29.0)
-//! prints them; cdhashes as it prints them of the code directories, and as `sha256sum` or, where SHA-1 is
-//! alone, `sha1sum` gives them of the code directory cut out of the file; and
+//! Where the values come from: identifiers, teams, flags, names of certificates, the hashes in
+//! attribute 9.2 and the timestamp's time as `rcodesign print-signature-info` (apple-codesign
+//! 0.29.0) prints them; cdhashes as it prints them of the code directories, and as `sha256sum` or,
+//! where SHA-1 is alone, `sha1sum` gives them of the code directory cut out of the file; and
 //! `openssl cms -verify -binary -purpose any -no_check_time -ignore_critical` with the Apple root
 //! accepts the CMS of each signed one over that code directory.
 
