@@ -6,7 +6,7 @@ use std::path::Path;
 use dsplug_fixtures::certificate::{Identity, Subject};
 use dsplug_fixtures::cms::{CODE_SIGNING, Signer, tst_info};
 use dsplug_fixtures::macho::{Cpu, Fat, MachO};
-use dsplug_fixtures::signature::Signature;
+use dsplug_fixtures::signature::{SHA256, Signature, blob};
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
 use dsplug_fixtures::{Disk, Plugin};
 use dsplug_fuzz::signer::{IMPRINT_SHA1, Part, Resigned, part};
@@ -54,6 +54,12 @@ fn mach_o(signer: &Signer) {
         "entitled",
         signed(&Signature::adhoc(NAME).entitlements(b"<plist><dict/></plist>")),
     );
+    // The same in DER: {"a": true}.
+    let der = b"\x70\x0d\x02\x01\x01\xb0\x08\x30\x06\x0c\x01\x61\x01\x01\xff";
+    let mut both =
+        Signature::adhoc(NAME).entitlements(b"<plist><dict><key>a</key><true/></dict></plist>");
+    both.parts.push((7, blob(0xfade_7172, der)));
+    seed("mach_o", "entitled-twice", signed(&both));
     seed("mach_o", "signed", signed(&Signature::by(signer, NAME)));
     for version in [0x2_0001, 0x2_0100, 0x2_0200, 0x2_0300] {
         let mut signature = Signature::adhoc(NAME);
@@ -117,6 +123,43 @@ fn parts() {
     for of in all {
         seed("signer", &format!("{of:?}"), part(of, good.part(of)));
     }
+    let signer = Signer::developer_id("Developer ID Application: Fuzz", TEAM);
+    let attributes = |over: &Vec<u8>| signer.attributes(&[(SHA256, over)]);
+    let frame = Frame::new();
+    let ([kind, digest, cdhashes, hashes], other) = (
+        <[_; 4]>::try_from(attributes(frame.directory())).unwrap(),
+        attributes(&b"else".to_vec()),
+    );
+    for (name, attributes) in [
+        ("other-cdhashes", vec![&kind, &digest, &other[2], &hashes]),
+        ("other-hashes", vec![&kind, &digest, &cdhashes, &other[3]]),
+        ("other-digest", vec![&kind, &other[1]]),
+        ("no-type", vec![&digest, &cdhashes]),
+        ("no-digest", vec![&kind, &hashes]),
+        ("no-hashes", vec![&digest, &kind]),
+        ("digest-twice", vec![&kind, &digest, &digest]),
+    ] {
+        let bytes: Vec<u8> = attributes.into_iter().flatten().copied().collect();
+        seed("signer", name, part(Part::Attributes, &bytes));
+    }
+    for (name, unit, from, to) in [
+        (
+            "other-team",
+            "OTHER67890",
+            "20200101000000",
+            "20250101000000",
+        ),
+        ("valid-later", TEAM, "20250101000000", "20300101000000"),
+        ("never-valid", TEAM, "20500101000000", "20510101000000"),
+    ] {
+        let mut leaf = signer.leaf.subject.clone();
+        leaf.unit = Some(unit.into());
+        leaf.validity = (from.into(), to.into());
+        let head = signer.intermediate.issues(leaf).head;
+        seed("signer", name, part(Part::LeafHead, &head));
+    }
+    let later = tst_info("1.3.14.3.2.26", &IMPRINT_SHA1, "20600101000000");
+    seed("signer", "later", part(Part::Info, &later));
     let sha1 = tst_info("1.3.14.3.2.26", &IMPRINT_SHA1, "20240229123456");
     seed("signer", "sha1", part(Part::Info, &sha1));
     for (name, mark) in [
