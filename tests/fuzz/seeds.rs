@@ -56,9 +56,10 @@ fn mach_o(signer: &Signer) {
     );
     // The same in DER: {"a": true}.
     let der = b"\x70\x0d\x02\x01\x01\xb0\x08\x30\x06\x0c\x01\x61\x01\x01\xff";
-    let mut both =
-        Signature::adhoc(NAME).entitlements(b"<plist><dict><key>a</key><true/></dict></plist>");
-    both.parts.push((7, blob(0xfade_7172, der)));
+    let xml = b"<plist><dict><key>a</key><true/></dict></plist>";
+    let both = Signature::adhoc(NAME)
+        .entitlements(xml)
+        .part(7, blob(0xfade_7172, der));
     seed("mach_o", "entitled-twice", signed(&both));
     seed("mach_o", "signed", signed(&Signature::by(signer, NAME)));
     for version in [0x2_0001, 0x2_0100, 0x2_0200, 0x2_0300] {
