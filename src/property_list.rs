@@ -55,6 +55,73 @@ impl std::error::Error for PropertyListError {}
 /// # Errors
 /// When it is damaged or passes a bound.
 pub fn parse(bytes: &[u8], bounds: &Bounds) -> Result<Value, PropertyListError> {
+    read(bytes, bounds, Reading::Lenient)
+}
+
+/// Parses a property list that a signature is judged by: the same, and what readers take in
+/// different ways is refused. That is a key that stands twice, a second value behind the first, a CDATA
+/// section, a comment within text or of an odd form, and declarations of one's own; `codesign`
+/// writes none of them. NULs behind the text are passed over.
+///
+/// # Errors
+/// When it is damaged, passes a bound, or could be read in another way.
+pub fn parse_exact(bytes: &[u8], bounds: &Bounds) -> Result<Value, PropertyListError> {
+    if bytes.starts_with(b"bplist") {
+        return read(bytes, bounds, Reading::Exact);
+    }
+    let decoded = utf16(bytes);
+    let mut text = decoded.as_deref().unwrap_or(bytes);
+    while let [rest @ .., 0] = text {
+        text = rest;
+    }
+    match ambiguity(text) {
+        Some(why) => Err(PropertyListError::Malformed(why.into())),
+        None => read(text, bounds, Reading::Exact),
+    }
+}
+
+/// What is to be done about that which readers take in different ways.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// The last of equal keys stays, and what follows the first value is not looked at.
+    Lenient,
+    /// It is refused.
+    Exact,
+}
+
+/// What CoreFoundation's XML reader takes in another way than the crate's.
+fn ambiguity(xml: &[u8]) -> Option<&'static str> {
+    let mut rest = xml;
+    while let Some(at) = rest.windows(2).position(|two| two == b"<!") {
+        let (before, markup) = rest.split_at_checked(at)?;
+        if markup.starts_with(b"<![") {
+            return Some("a CDATA section");
+        }
+        let Some(comment) = markup.strip_prefix(b"<!--") else {
+            let end = markup.iter().position(|byte| matches!(byte, b'>' | b'['))?;
+            if markup.get(end) == Some(&b'[') {
+                return Some("declarations of its own");
+            }
+            rest = markup.get(end..)?;
+            continue;
+        };
+        let in_text = |near: Option<&u8>, tag| near.is_some_and(|byte| *byte != tag);
+        let odd = comment.starts_with(b">") || comment.starts_with(b"->");
+        let end = comment.windows(3).position(|three| three == b"-->");
+        let after = comment.get(end?.saturating_add(3)..)?;
+        if odd
+            || in_text(before.trim_ascii_end().last(), b'>')
+            || in_text(after.trim_ascii_start().first(), b'<')
+        {
+            return Some("a comment within text or of an odd form");
+        }
+        // What comes next stands behind a tag's end, like what stood before.
+        rest = after;
+    }
+    None
+}
+
+fn read(bytes: &[u8], bounds: &Bounds, reading: Reading) -> Result<Value, PropertyListError> {
     use PropertyListError::{Malformed, TooLarge};
     let decoded = utf16(bytes);
     let bytes = decoded.as_deref().unwrap_or(bytes);
@@ -107,7 +174,10 @@ pub fn parse(bytes: &[u8], bounds: &Bounds) -> Result<Value, PropertyListError> 
             _ => return Err(Malformed("an unknown kind of value".into())),
         };
         match (open.last_mut(), value) {
-            (None, value) => return Ok(value),
+            (None, value) if reading == Reading::Lenient || reader.next().is_none() => {
+                return Ok(value);
+            }
+            (None, _) => return Err(Malformed("something stands behind its value".into())),
             (Some(Open::Array(values)), value) => values.push(value),
             (Some(Open::Dictionary(_, key @ None)), Value::String(name)) => *key = Some(name),
             (Some(Open::Dictionary(_, None)), _) => {
@@ -115,7 +185,10 @@ pub fn parse(bytes: &[u8], bounds: &Bounds) -> Result<Value, PropertyListError> 
             }
             (Some(Open::Dictionary(values, key)), value) => {
                 if let Some(key) = key.take() {
-                    values.insert(key, value);
+                    let before = values.insert(key, value);
+                    if before.is_some() && reading == Reading::Exact {
+                        return Err(Malformed("a key stands there twice".into()));
+                    }
                 }
             }
         }
@@ -227,6 +300,39 @@ mod tests {
             parse(&bytes, &Bounds::STANDARD),
             Err(PropertyListError::TooLarge("many values"))
         );
+    }
+
+    #[test]
+    fn what_readers_take_in_different_ways_is_refused_where_it_counts() {
+        let exact = |bytes: &[u8]| parse_exact(bytes, &Bounds::STANDARD).is_ok();
+        let good = "<dict><key>a</key> <!-- - x --> <true/><!--y--></dict>";
+        assert!(exact(&xml(good)));
+        let doctype = "<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"x\">";
+        assert!(exact(
+            format!("{doctype}<plist>{good}</plist>\n\0\0").as_bytes()
+        ));
+        let mut binary = Vec::new();
+        let value = parse(&xml(good), &Bounds::STANDARD).unwrap();
+        value.to_writer_binary(&mut binary).unwrap();
+        assert!(exact(&binary));
+        for body in [
+            "<dict><key>a</key><true/><key>a</key><true/></dict>",
+            "<dict/><dict/>",
+            "<dict/></plist><plist><dict/>",
+            "<dict/>x",
+            "<dict/></plist>x",
+            "<dict><key>a<!-- --></key><true/></dict>",
+            "<dict><key><!-- -->a</key><true/></dict>",
+            "<dict><key>a</key><!--><true/><!-- --><false/></dict>",
+            "<dict><key>a</key><!---><true/><!-- --><false/></dict>",
+            "<dict><key>a</key><!-- --><![CDATA[x]]><true/></dict>",
+            "<string><![CDATA[x]]></string>",
+        ] {
+            assert!(parse(&xml(body), &Bounds::STANDARD).is_ok(), "{body}");
+            assert!(!exact(&xml(body)), "{body}");
+        }
+        let entity = "<!DOCTYPE plist [<!ENTITY a \"b\">]><plist><dict/></plist>";
+        assert!(!exact(entity.as_bytes()));
     }
 
     #[test]

@@ -114,6 +114,10 @@ pub struct BundleSignature {
 ///   enough, so that a later version by the same signer counts as another (`nested_code`);
 /// - `CodeResources` and `_MASReceipt` beside the sealed folders may be nothing but the link of
 ///   old and the App Store's receipt (`resource_added`);
+/// - what Apple's rules leave out, such as `PkgInfo` or a `.DS_Store`, may not be code
+///   (`unsealed_code`, `bundle_layout`);
+/// - a property list that readers take in different ways, such as one with a key twice, is
+///   damaged (`seal`, `entitlements`);
 /// - a signature in files or attributes of its own, beside code that is no Mach-O file, is not
 ///   accepted (`main_executable`).
 ///

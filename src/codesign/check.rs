@@ -295,6 +295,8 @@ impl<'r> FileCheck<'r> {
     }
 
     fn read_slice_head(&mut self, i: usize, head: Bytes<'_>) {
+        let file_types = self.facts.slices.iter().map(|s| s.file_type);
+        let file_type = file_types.max().unwrap_or_default();
         let Some(slice) = self.facts.slices.get_mut(i) else {
             return;
         };
@@ -307,6 +309,21 @@ impl<'r> FileCheck<'r> {
             return;
         };
         slice.file_type = header.file_type;
+        // Source: `Universal::make`, `macho++.cpp` of Apple.
+        if file_type != 0 && file_type != header.file_type {
+            slice.problems.push(Problem::malformed(
+                ProblemCode::MachHeader,
+                Place::Offset(slice.offset.saturating_add(12)),
+                "the slice is of another file type than the first",
+            ));
+        }
+        if !header.architecture.is_known() {
+            slice.problems.push(Problem::malformed(
+                ProblemCode::MachHeader,
+                Place::Offset(slice.offset.saturating_add(4)),
+                format!("unknown CPU type {}", header.architecture.name()),
+            ));
+        }
         if header.architecture.name() != slice.architecture {
             slice.problems.push(Problem::malformed(
                 ProblemCode::MachHeader,

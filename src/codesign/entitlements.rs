@@ -18,12 +18,16 @@ const DICTIONARY: u8 = 0xb0;
 /// Collections inside each other.
 const MOST_DEPTH: u32 = 16;
 
+/// The entitlements in XML; `None` when they are damaged, are no dictionary, or could be read in
+/// several ways.
+pub(crate) fn parse_xml(xml: &[u8]) -> Option<Value> {
+    let value = property_list::parse_exact(xml, &Bounds::STANDARD).ok()?;
+    value.as_dictionary().is_some().then_some(value)
+}
+
 /// True when the XML and the DER say the same.
 pub(crate) fn agree(xml: &[u8], der: &[u8]) -> bool {
-    let Ok(xml) = property_list::parse(xml, &Bounds::STANDARD) else {
-        return false;
-    };
-    parse(der).is_some_and(|der| der == xml)
+    parse_xml(xml).is_some_and(|xml| parse(der) == Some(xml))
 }
 
 fn parse(der: &[u8]) -> Option<Value> {

@@ -24,6 +24,8 @@ pub(crate) struct Slice {
     pub(crate) architecture: Architecture,
     /// Where, in bytes of the file.
     pub(crate) range: Range<u64>,
+    /// What its beginning is aligned to, in bytes.
+    align: u64,
 }
 
 /// A universal header.
@@ -93,6 +95,12 @@ impl Fat {
     fn place(&mut self, arch: RawArch, at: u64, header_end: u64, file_len: u64) {
         let architecture = arch.architecture;
         let name = architecture.name();
+        if arch.reserved != 0 {
+            self.say(
+                at,
+                format!("slice {name} has something in a reserved field"),
+            );
+        }
         if !architecture.is_known() {
             self.say(at, format!("unknown CPU type of slice {name}"));
         }
@@ -123,16 +131,27 @@ impl Fat {
         self.slices.push(Slice {
             architecture,
             range,
+            align: aligned.unwrap_or(0),
         });
     }
 
+    /// What stands between the slices: padding, and between one and the next no more than
+    /// aligns that (`Universal::Universal`, `macho++.cpp` of Apple).
     fn find_gaps(&mut self, header_end: u64, file_len: u64) {
-        let mut ranges: Vec<_> = self.slices.iter().map(|s| s.range.clone()).collect();
-        ranges.sort_by_key(|range| range.start);
+        let mut slices: Vec<_> = self
+            .slices
+            .iter()
+            .map(|s| (s.range.clone(), s.align))
+            .collect();
+        slices.sort_by_key(|(range, _)| range.start);
         let mut end = header_end;
-        for range in ranges {
-            if end < range.start {
+        for (range, align) in slices {
+            let gap = range.start.saturating_sub(end);
+            if gap > 0 {
                 self.gaps.push(end..range.start);
+            }
+            if end != header_end && gap >= align {
+                self.say(end, "more padding than aligns the next slice");
             }
             end = range.end;
         }
@@ -155,20 +174,22 @@ struct RawArch {
     offset: u64,
     size: u64,
     align: u32,
+    reserved: u32,
 }
 
 fn read_arch(head: Bytes<'_>, at: u64, wide: bool) -> Option<RawArch> {
     let field = |offset: u64| head.u32(at.checked_add(offset)?, Order::Big);
     let long = |offset: u64| head.u64(at.checked_add(offset)?, Order::Big);
-    let (offset, size, align) = if wide {
-        (long(8)?, long(16)?, field(24)?)
+    let (offset, size, align, reserved) = if wide {
+        (long(8)?, long(16)?, field(24)?, field(28)?)
     } else {
-        (u64::from(field(8)?), u64::from(field(12)?), field(16)?)
+        (field(8)?.into(), field(12)?.into(), field(16)?, 0)
     };
     Some(RawArch {
         architecture: Architecture::new(field(0)?, field(4)?),
         offset,
         size,
         align,
+        reserved,
     })
 }

@@ -104,7 +104,7 @@ impl<'v> Layout<'v> {
                     b".LSOverride" | b".DS_Store" | b"Icon\r" | b".SoftwareDepot.tracking"
                 );
                 match entry.kind {
-                    EntryKind::File if allowed && !entry.executable => None,
+                    EntryKind::File if allowed && is_harmless(entry) => None,
                     EntryKind::File if allowed => Some("is executable"),
                     _ => Some("stands beside what is sealed"),
                 }
@@ -129,7 +129,7 @@ impl<'v> Layout<'v> {
                         || target == join(&join(b"Versions", current), name)
                 }),
                 EntryKind::File => {
-                    matches!(name, b".DS_Store" | b"module.map") && !entry.executable
+                    matches!(name, b".DS_Store" | b"module.map") && is_harmless(entry)
                 }
                 EntryKind::Other => false,
             };
@@ -146,7 +146,7 @@ impl<'v> Layout<'v> {
             let fine = match entry.kind {
                 EntryKind::Directory => name != b"Current",
                 EntryKind::Symlink => name == b"Current",
-                EntryKind::File => name == b".DS_Store" && !entry.executable,
+                EntryKind::File => name == b".DS_Store" && is_harmless(entry),
                 EntryKind::Other => false,
             };
             if !fine {
@@ -191,6 +191,11 @@ impl Stray {
             why,
         }
     }
+}
+
+/// Neither executable, as Apple asks, nor code that something could load.
+fn is_harmless(entry: &BundleEntry<'_>) -> bool {
+    !entry.executable && entry.code.is_none()
 }
 
 /// The entries that stand directly in `directory`.

@@ -76,6 +76,9 @@ impl<'v> Judge<'_, 'v> {
                     }
                     let sealed = seal.resources.remove(path);
                     let word = self.resource(index, entry, sealed, seal.version, findings);
+                    if word == Sealed::Sealed && entry.kind == EntryKind::Symlink {
+                        self.link_target(layout, &seal, entry, depth, findings);
+                    }
                     let word = match word {
                         Sealed::Sealed if !bound => Sealed::Unknown,
                         word => word,
@@ -120,7 +123,7 @@ impl<'v> Judge<'_, 'v> {
             },
             _ => return false,
         };
-        if fine {
+        if fine && entry.code.is_none() {
             self.mark(index, Sealed::Excluded);
             return true;
         }
@@ -165,7 +168,11 @@ impl<'v> Judge<'_, 'v> {
             return;
         }
         if entry.code.is_some() {
-            findings.note(entry.path, "is code, and the seal's rules leave it out");
+            findings.broken(
+                ProblemCode::UnsealedCode,
+                entry.path,
+                "is code, and the seal's rules leave it out",
+            );
         }
         // The Info.plist has its word from the slot that binds it.
         if layout.info_plist.as_deref() != Some(entry.path) {
@@ -219,6 +226,49 @@ impl<'v> Judge<'_, 'v> {
             Resource::Symlink(target) => symlink(entry, &target, findings),
             Resource::Code(cdhashes) => self.nested_file(index, entry, &cdhashes, findings),
         }
+    }
+
+    /// Where a sealed symlink leads: to what the bundle seals, or into the system's own folders.
+    ///
+    /// Source: `SecStaticCode::validateSymlinkResource`, `StaticCode.cpp` of Apple, which strict
+    /// validation and Gatekeeper ask for. What is absolute stands on a Mac that may not be this
+    /// one: its text alone is judged.
+    fn link_target(
+        &self,
+        layout: &Layout<'v>,
+        seal: &Seal,
+        entry: &BundleEntry<'_>,
+        depth: u32,
+        findings: &mut Findings,
+    ) {
+        let target = entry.target.unwrap_or_default();
+        let why = if target.starts_with(b"/") {
+            let is_system = [b"/System/".as_slice(), b"/Library/"]
+                .iter()
+                .any(|folder| target.starts_with(folder));
+            let climbs = target.split(|&b| b == b'/').any(|part| part == b"..");
+            if is_system && !climbs {
+                findings.note(entry.path, "a sealed symlink that leads out of the bundle");
+                return;
+            }
+            "is a symlink that leads out of the bundle"
+        } else {
+            match self.view.follow(entry.path) {
+                None if !self.view.complete || names_missing(layout, seal, entry.path, target) => {
+                    return;
+                }
+                None => "is a symlink that leads out of the bundle, or nowhere",
+                Some(real) => match below(&layout.base, &real) {
+                    Some(path) if leaves_out(layout, seal, &real, path) => {
+                        "is a symlink to what the seal leaves out"
+                    }
+                    None if depth == 0 => "is a symlink that leads out of what is sealed",
+                    // What stands around a nested bundle is another seal's.
+                    _ => return,
+                },
+            }
+        };
+        findings.broken(ProblemCode::SymlinkAltered, entry.path, why);
     }
 
     /// A file that the seal does not list.
@@ -390,12 +440,7 @@ fn file(
 /// Symlinks are compared as text, and never followed: what they lead to may stand outside.
 fn symlink(entry: &BundleEntry<'_>, target: &[u8], findings: &mut Findings) -> Sealed {
     match entry.target {
-        Some(found) if found == target => {
-            if leaves(entry.path, target) {
-                findings.note(entry.path, "a sealed symlink that leads out of the bundle");
-            }
-            Sealed::Sealed
-        }
+        Some(found) if found == target => Sealed::Sealed,
         Some(_) => {
             findings.broken(ProblemCode::SymlinkAltered, entry.path, "points elsewhere");
             Sealed::Altered
@@ -407,23 +452,36 @@ fn symlink(entry: &BundleEntry<'_>, target: &[u8], findings: &mut Findings) -> S
     }
 }
 
-/// Whether a symlink's text, taken literally, leads out of the view.
-fn leaves(path: &[u8], target: &[u8]) -> bool {
-    if target.starts_with(b"/") {
-        return true;
+/// A path relative to a directory that it stands in, `b""` for the directory itself.
+fn below<'p>(directory: &[u8], path: &'p [u8]) -> Option<&'p [u8]> {
+    match path.strip_prefix(directory)? {
+        rest if directory.is_empty() || rest.is_empty() => Some(rest),
+        rest => rest.strip_prefix(b"/"),
     }
-    let mut depth = path.iter().filter(|&&b| b == b'/').count();
+}
+
+/// Whether the text of a symlink at `link` names what the seal asks for: that it is missing is a
+/// problem of its own.
+fn names_missing(layout: &Layout<'_>, seal: &Seal, link: &[u8], target: &[u8]) -> bool {
+    let mut path = split_name(link).0.to_vec();
     for part in target.split(|&b| b == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => match depth.checked_sub(1) {
-                Some(up) => depth = up,
-                None => return true,
-            },
-            _ => depth = depth.saturating_add(1),
-        }
+        path = match part {
+            b"" | b"." => path,
+            b".." => split_name(&path).0.to_vec(),
+            name => join(&path, name),
+        };
     }
-    false
+    below(&layout.base, &path)
+        .and_then(|path| seal.resources.get(path))
+        .is_some_and(|sealed| !sealed.optional)
+}
+
+/// Whether the seal does not look at what stands there; the main executable is looked at otherwise.
+fn leaves_out(layout: &Layout<'_>, seal: &Seal, real: &[u8], path: &[u8]) -> bool {
+    let top = path.split(|&b| b == b'/').next().unwrap_or_default();
+    layout.executable != MainExecutable::Inside(real)
+        && (matches!(top, b"_CodeSignature" | b"CodeResources" | b"_MASReceipt")
+            || !path.is_empty() && seal.rules.find(path).is_none_or(|verdict| verdict.omit))
 }
 
 /// Compares nested code with what the seal pins.
@@ -476,19 +534,4 @@ fn compare_code(
     };
     findings.broken(ProblemCode::NestedCode, path, why);
     Sealed::Altered
-}
-
-#[cfg(test)]
-mod tests {
-    use super::leaves;
-
-    #[test]
-    fn a_symlink_that_leaves_is_told_from_one_that_stays() {
-        assert!(leaves(b"a", b"/etc"));
-        assert!(leaves(b"a", b".."));
-        assert!(leaves(b"a/b", b"../../c"));
-        assert!(leaves(b"a/b", b"x/../../../a"));
-        assert!(!leaves(b"a/b", b"../c"));
-        assert!(!leaves(b"a", b"./b//c"));
-    }
 }

@@ -168,11 +168,7 @@ fn needs_sha1(value: &Value) -> bool {
 ///
 /// Source: `SecStaticCode::loadResources`, `StaticCode.cpp` of Apple.
 fn parts(bytes: &[u8]) -> Result<(Version, Dictionary, Dictionary), SealFault> {
-    // The parser passes over such a section, and CoreFoundation does not.
-    if bytes.windows(9).any(|w| w == b"<![CDATA[") {
-        return Err(malformed("it holds a CDATA section".into()));
-    }
-    let value = property_list::parse(bytes, &BOUNDS).map_err(|why| match why {
+    let value = property_list::parse_exact(bytes, &BOUNDS).map_err(|why| match why {
         PropertyListError::Malformed(_) => malformed(format!("it is {why}")),
         PropertyListError::TooLarge(_) => SealFault {
             code: ProblemCode::Limit,

@@ -201,15 +201,24 @@ fn special_slot(number: u32) -> (ProblemCode, Cow<'static, str>) {
 fn judge_entitlements(slice: &mut SliceFacts, superblob: &SuperBlob<'_>) {
     let xml = superblob.blob(slot::ENTITLEMENTS);
     let der = superblob.blob(slot::ENTITLEMENTS_DER);
-    if let (Some(xml), Some(der)) = (xml, der)
-        && !entitlements::agree(xml.payload(), der.payload())
-    {
-        slice.problems.push(Problem::broken(
-            ProblemCode::Entitlements,
-            Place::Offset(der.bytes.place(0)),
+    let (blob, why) = match (xml, der) {
+        (Some(xml), Some(der)) if !entitlements::agree(xml.payload(), der.payload()) => (
+            der,
             "the entitlements in XML and in DER do not say the same",
-        ));
-    }
+        ),
+        (Some(xml), None)
+            if !xml.payload().is_empty() && entitlements::parse_xml(xml.payload()).is_none() =>
+        {
+            (
+                xml,
+                "the entitlements are no dictionary, or could be read in several ways",
+            )
+        }
+        _ => return,
+    };
+    let place = Place::Offset(blob.bytes.place(0));
+    let problem = Problem::broken(ProblemCode::Entitlements, place, why);
+    slice.problems.push(problem);
 }
 
 fn keep_embedded(slice: &mut SliceFacts, superblob: &SuperBlob<'_>) {

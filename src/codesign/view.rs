@@ -115,6 +115,15 @@ impl<'a> BundleView<'a> {
     /// The path at which what `path` names really stands, symlinks on the way to it followed, and
     /// not the last component; `None` when they lead out of the bundle or nowhere.
     pub fn resolve(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.walk(path, false)
+    }
+
+    /// The same, with the last component followed too: where a symlink leads in the end.
+    pub fn follow(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.walk(path, true)
+    }
+
+    fn walk(&self, path: &[u8], last_too: bool) -> Option<Vec<u8>> {
         const MOST_LINKS: usize = 16;
         let mut links = 0_usize;
         let mut rest: Vec<&[u8]> = path.split(|&b| b == b'/').rev().collect();
@@ -133,7 +142,7 @@ impl<'a> BundleView<'a> {
             }
             let next = join(&real, part);
             let (_, entry) = self.find(&next)?;
-            if entry.kind != EntryKind::Symlink || rest.is_empty() {
+            if entry.kind != EntryKind::Symlink || rest.is_empty() && !last_too {
                 real = next;
                 continue;
             }

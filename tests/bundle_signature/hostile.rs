@@ -46,6 +46,41 @@ fn no_property_list() {
     }
 }
 
+/// What readers take in different ways, each time with a way in which `Resources/a` is sealed.
+#[test]
+fn seals_that_could_be_read_in_several_ways() {
+    let good = String::from_utf8(good_seal()).unwrap();
+    sealed_by(good.clone().into_bytes()).holds();
+    let edits = [
+        (
+            "<key>Resources/a</key>",
+            "<key>Resources/a</key><true/><key>Resources/a</key>",
+        ),
+        (
+            "<key>files2</key>",
+            "<key>files2</key><dict/><key>files2</key>",
+        ),
+        (
+            "<key>rules2</key>",
+            "<key>rules2</key><dict/><key>rules2</key>",
+        ),
+        ("</plist>", "<dict/></plist>"),
+        ("</plist>", "</plist><plist><dict/></plist>"),
+        ("</plist>", "</plist>x"),
+        ("<key>Resources/a</key>", "<key>Resources/<!-- x -->a</key>"),
+        (
+            "<key>files2</key>",
+            "<!--><key>x</key><true/><!-- --><key>files2</key>",
+        ),
+        ("<plist", "<!DOCTYPE plist [<!ENTITY a \"b\">]><plist"),
+    ];
+    for (from, to) in edits {
+        let bad = good.replacen(from, to, 1);
+        assert_ne!(bad, good, "{to}");
+        sealed_by(bad.into_bytes()).expect(SignatureState::Malformed, &[P::Seal]);
+    }
+}
+
 #[test]
 fn wrong_types() {
     for value in [

@@ -512,7 +512,7 @@ fn one_kind_in_the_place_of_another_is_named() {
         fs::rename(&path, root.join("Contents/Resources/.DS_Store")).unwrap();
         relink(path, "../Resources/.DS_Store");
     })
-    .broken(&[P::NestedCode]);
+    .broken(&[P::NestedCode, P::UnsealedCode]);
     judged(&full(), |root| {
         let path = root.join("Contents/PlugIns/Inner.bundle");
         fs::rename(&path, root.join("Contents/Resources/de.lproj/x")).unwrap();
@@ -522,11 +522,41 @@ fn one_kind_in_the_place_of_another_is_named() {
 }
 
 #[test]
-fn a_symlink_that_leads_out_is_said() {
-    let bundle = SignedBundle::new("Out", Form::Deep).link("Resources/out", "../../../etc");
-    let verdict = judged(&bundle, |_| {});
+fn a_sealed_symlink_leads_to_what_is_sealed() {
+    // Source: `SecStaticCode::validateSymlinkResource` of Apple.
+    let bundle = |target| full().link("Resources/new", target);
+    for target in [
+        "schema.txt",
+        "./sub/../schema.txt",
+        "sub",
+        "latest.txt",
+        "../MacOS/Acme",
+        "../Frameworks/Kit.framework/Kit",
+    ] {
+        judged(&bundle(target), |_| {}).holds();
+    }
+    for target in [
+        "nothing",
+        "new",
+        "../..",
+        "../../../etc",
+        "../../../../../../etc/passwd",
+        "/etc/passwd",
+        "/Library/../etc/passwd",
+        "/Library",
+        ".DS_Store",
+        "../PkgInfo",
+        "../_CodeSignature/CodeResources",
+    ] {
+        judged(&bundle(target), |_| {}).broken(&[P::SymlinkAltered]);
+    }
+    let verdict = judged(&bundle("/Library/Frameworks"), |_| {});
     verdict.holds();
     assert_eq!(verdict.signature.notes.len(), 1);
+    judged(&bundle("schema.txt"), |root| {
+        fs::remove_file(root.join("Contents/Resources/schema.txt")).unwrap();
+    })
+    .broken(&[P::ResourceMissing]);
 }
 
 #[test]
@@ -847,13 +877,23 @@ fn an_entry_that_the_rules_leave_out_is_named() {
 }
 
 #[test]
-fn code_that_the_rules_leave_out_is_said() {
-    let code = MachO::dylib(Cpu::Arm64e).unsigned();
-    let verdict = judged(&full(), |root| put(root.join("Contents/PkgInfo"), &code));
-    verdict
-        .holds()
-        .words(Sealed::Excluded, &["Contents/PkgInfo"]);
-    assert_eq!(verdict.signature.notes.len(), 1);
+fn code_that_the_rules_leave_out_is_named() {
+    let code = MachO::dylib(Cpu::Arm64e).signed(&Signature::adhoc("a"));
+    for (path, problem) in [
+        ("Contents/PkgInfo", P::UnsealedCode),
+        ("Contents/Resources/.DS_Store", P::UnsealedCode),
+        (
+            "Contents/Resources/de.lproj/locversion.plist",
+            P::UnsealedCode,
+        ),
+        ("Contents/_MASReceipt/receipt", P::ResourceAdded),
+        (".DS_Store", P::BundleLayout),
+    ] {
+        judged(&full(), |root| put(root.join(path), &code)).broken(&[problem]);
+    }
+    let map = "Contents/Frameworks/Kit.framework/module.map";
+    judged(&full(), |root| put(root.join(map), b"x")).holds();
+    judged(&full(), |root| put(root.join(map), &code)).broken(&[P::BundleLayout, P::NestedCode]);
 }
 
 #[test]

@@ -133,7 +133,8 @@ fn parts_are_bound_both_ways() {
         } else {
             0xfade_7171
         };
-        let signature = signature.clone().part(slot, blob(magic, b"part"));
+        let part = if slot == 5 { PLIST } else { b"part" };
+        let signature = signature.clone().part(slot, blob(magic, part));
         expect(&sign(&signature), SignatureState::Adhoc, &[]);
         let gone = signature
             .clone()
@@ -149,10 +150,37 @@ fn parts_are_bound_both_ways() {
         expect(&sign(&other), SignatureState::Broken, &[code]);
         let mut unbound = signature.clone();
         unbound.parts.retain(|(s, _)| *s != slot);
-        let unbound = unbound.edit_parts(move |parts| parts.push((slot, blob(magic, b"part"))));
+        let unbound = unbound.edit_parts(move |parts| parts.push((slot, blob(magic, part))));
         let mut unbound = unbound;
         unbound.slack_len = 64;
         expect(&sign(&unbound), SignatureState::Broken, &[code]);
+    }
+}
+
+#[test]
+fn entitlements_are_read_in_one_way() {
+    let sign = |xml: &str| {
+        let signature = Signature::adhoc("a").entitlements(xml.as_bytes());
+        facts(&MachO::bundle(Cpu::Arm64).signed(&signature))
+    };
+    let list = |body: &str| format!("<plist version=\"1.0\">{body}</plist>");
+    let good = "<dict><!-- why --><key>a</key><true/></dict>";
+    for xml in [list(good), list(good) + "\n\0", String::new()] {
+        expect(&sign(&xml), SignatureState::Adhoc, &[]);
+    }
+    for xml in [
+        list("<dict><key>a</key><true/><key>a</key><false/></dict>"),
+        list("<dict/><dict><key>a</key><true/></dict>"),
+        list("<dict/>") + &list("<dict/>"),
+        list("<dict><!--><key>a</key><true/><!-- --></dict>"),
+        list("<array/>"),
+        "x".into(),
+    ] {
+        expect(
+            &sign(&xml),
+            SignatureState::Broken,
+            &[ProblemCode::Entitlements],
+        );
     }
 }
 

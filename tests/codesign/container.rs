@@ -77,6 +77,16 @@ fn each_field_of_the_universal_header_counts() {
     malformed(&facts(&tail.build()), ProblemCode::FatHeader);
     let twice = Fat::of(&[slice(Cpu::Arm64), slice(Cpu::Arm64)]);
     malformed(&facts(&twice.build()), ProblemCode::FatHeader);
+    let mut wide = fat();
+    wide.wide = true;
+    let mut reserved = wide.build();
+    reserved[8 + 31] = 1;
+    malformed(&facts(&reserved), ProblemCode::FatHeader);
+    // The padding before the second slice is more than its alignment, now of 1, asks for.
+    let mut padded = file.clone();
+    let align = 8 + 20 + 16;
+    padded[align..align + 4].fill(0);
+    malformed(&facts(&padded), ProblemCode::FatHeader);
 }
 
 #[test]
@@ -87,6 +97,21 @@ fn a_slice_is_what_the_universal_header_says() {
     let mut text = fat();
     text.slices[0].2 = b"no Mach-O file, but a text".to_vec();
     malformed(&facts(&text.build()), ProblemCode::MachHeader);
+    let mut mixed = fat();
+    mixed.slices[1].2 = MachO::dylib(Cpu::Arm64).signed(&Signature::adhoc("a"));
+    malformed(&facts(&mixed.build()), ProblemCode::MachHeader);
+}
+
+#[test]
+fn a_cpu_that_macos_never_knew_is_named() {
+    let mut file = slice(Cpu::Arm64).1;
+    file[4] = 99;
+    let facts = facts(&file);
+    assert_eq!(
+        codes(&facts),
+        [ProblemCode::MachHeader, ProblemCode::PageHash]
+    );
+    assert_eq!(facts.state(), SignatureState::Malformed);
 }
 
 #[test]
