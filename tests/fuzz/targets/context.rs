@@ -50,9 +50,9 @@ impl Source for Two {
     }
 }
 
-/// Where the extension listens, and what it answers to a call without a context.
-static EXTENSION: LazyLock<(PathBuf, Vec<u8>)> = LazyLock::new(|| {
-    let disk = Box::leak(Box::new(Disk::empty()));
+/// The disk of the sockets, where the extension listens, and what it answers to a call without a context.
+static EXTENSION: LazyLock<(Disk, PathBuf, Vec<u8>)> = LazyLock::new(|| {
+    let disk = Disk::empty();
     let (socket, front) = (disk.at("m"), disk.at("m.7"));
     let listener = UnixListener::bind(&socket).unwrap();
     thread::spawn(move || {
@@ -83,11 +83,11 @@ static EXTENSION: LazyLock<(PathBuf, Vec<u8>)> = LazyLock::new(|| {
         eprintln!("{panic}");
         std::process::abort();
     }));
-    (front, rows)
+    (disk, front, rows)
 });
 
 fuzz_target!(|bytes: &[u8]| {
-    let (front, rows) = &*EXTENSION;
+    let (_, front, rows) = &*EXTENSION;
     // To that it obeys.
     if bytes.windows(8).any(|window| window == b"shutdown") {
         return;
