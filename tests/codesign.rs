@@ -12,6 +12,7 @@ mod codesign {
     mod adhoc;
     mod check;
     mod container;
+    mod flips;
     mod real;
     mod signed;
 }

@@ -15,7 +15,7 @@ use dsplug::codesign::{Anchor, CodeFacts, CodeFlags, HashType, ProblemCode, Sign
 use super::check::{expect, facts};
 
 /// The file's bytes; `None`, and said so, when it was not fetched.
-fn real(name: &str) -> Option<Vec<u8>> {
+pub fn real(name: &str) -> Option<Vec<u8>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/cache")
         .join(name);
