@@ -124,7 +124,8 @@ impl<'a> BundleView<'a> {
     }
 
     fn walk(&self, path: &[u8], last_too: bool) -> Option<Vec<u8>> {
-        const MOST_LINKS: usize = 16;
+        // `MAXSYMLINKS` of macOS.
+        const MOST_LINKS: usize = 32;
         let mut links = 0_usize;
         let mut rest: Vec<&[u8]> = path.split(|&b| b == b'/').rev().collect();
         let mut real: Vec<u8> = Vec::new();

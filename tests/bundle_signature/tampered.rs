@@ -550,6 +550,19 @@ fn a_sealed_symlink_leads_to_what_is_sealed() {
     ] {
         judged(&bundle(target), |_| {}).broken(&[P::SymlinkAltered]);
     }
+    // macOS follows 32 links, one to the other.
+    let chain = |links: u32| {
+        (1..links).fold(bundle("schema.txt"), |bundle, i| {
+            let target = if i == 1 {
+                "new".into()
+            } else {
+                format!("link{}", i - 1)
+            };
+            bundle.link(&format!("Resources/link{i}"), &target)
+        })
+    };
+    judged(&chain(32), |_| {}).holds();
+    judged(&chain(33), |_| {}).broken(&[P::SymlinkAltered]);
     let verdict = judged(&bundle("/Library/Frameworks"), |_| {});
     verdict.holds();
     assert_eq!(verdict.signature.notes.len(), 1);
