@@ -1,8 +1,9 @@
 //! What a scan costs, beside what a user would have without dsplug: one table of ratios, measured
 //! in turn in one run.
 //!
-//! No harness of single functions: what counts is a whole run beside another program's, each pair in
-//! turn, so that a busy machine slows both. `cargo bench` prints it; `cargo bench -- NAME` only the parts whose name holds NAME.
+//! No harness of single functions: what counts is a whole run beside another program's, each pair
+//! in turn, so that a busy machine slows both. `cargo bench` prints it; `cargo bench -- NAME` only
+//! the parts whose name holds NAME.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
