@@ -103,7 +103,7 @@ problem_codes! {
     ResourceModified "resource_modified" "A sealed file has other content."
     ResourceAdded "resource_added" "A file stands in the sealed part of the bundle that the seal does not list."
     ResourceMissing "resource_missing" "A sealed file or symlink is missing."
-    SymlinkAltered "symlink_altered" "A sealed symlink points elsewhere, leads to what the bundle does not seal, or something else stands in its place."
+    SymlinkAltered "symlink_altered" "A sealed symlink points elsewhere, or something else stands in its place."
     NestedCode "nested_code" "Code inside the bundle is not signed, does not hold, or is not the code that was sealed."
     UnsealedCode "unsealed_code" "Code stands where no seal covers it."
     ExtendedAttribute "xattr" "A resource fork or Finder information, which a signed bundle must not carry."

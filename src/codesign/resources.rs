@@ -77,7 +77,7 @@ impl<'v> Judge<'_, 'v> {
                     let sealed = seal.resources.remove(path);
                     let word = self.resource(index, entry, sealed, seal.version, findings);
                     if word == Sealed::Sealed && entry.kind == EntryKind::Symlink {
-                        self.link_target(layout, &seal, entry, depth, findings);
+                        self.link_target(layout, entry, findings);
                     }
                     let word = match word {
                         Sealed::Sealed if !bound => Sealed::Unknown,
@@ -228,47 +228,20 @@ impl<'v> Judge<'_, 'v> {
         }
     }
 
-    /// Where a sealed symlink leads: to what the bundle seals, or into the system's own folders.
+    /// Says of a sealed symlink that it leads to what this bundle does not seal.
     ///
-    /// Source: `SecStaticCode::validateSymlinkResource`, `StaticCode.cpp` of Apple, which strict
-    /// validation and Gatekeeper ask for. What is absolute stands on a Mac that may not be this
-    /// one: its text alone is judged.
-    fn link_target(
-        &self,
-        layout: &Layout<'v>,
-        seal: &Seal,
-        entry: &BundleEntry<'_>,
-        depth: u32,
-        findings: &mut Findings,
-    ) {
+    /// The signer sealed its text, and that holds: only with `kSecCSRestrictSymlinks` does
+    /// `SecStaticCode::validateSymlinkResource` (`StaticCode.cpp` of Apple) ask for more.
+    fn link_target(&self, layout: &Layout<'v>, entry: &BundleEntry<'_>, findings: &mut Findings) {
         let target = entry.target.unwrap_or_default();
-        let why = if target.starts_with(b"/") {
-            let is_system = [b"/System/".as_slice(), b"/Library/"]
-                .iter()
-                .any(|folder| target.starts_with(folder));
-            let climbs = target.split(|&b| b == b'/').any(|part| part == b"..");
-            if is_system && !climbs {
-                findings.note(entry.path, "a sealed symlink that leads out of the bundle");
-                return;
-            }
-            "is a symlink that leads out of the bundle"
-        } else {
-            match self.view.follow(entry.path) {
-                None if !self.view.complete || names_missing(layout, seal, entry.path, target) => {
-                    return;
-                }
-                None => "is a symlink that leads out of the bundle, or nowhere",
-                Some(real) => match below(&layout.base, &real) {
-                    Some(path) if leaves_out(layout, seal, &real, path) => {
-                        "is a symlink to what the seal leaves out"
-                    }
-                    None if depth == 0 => "is a symlink that leads out of what is sealed",
-                    // What stands around a nested bundle is another seal's.
-                    _ => return,
-                },
-            }
+        let real = match target.starts_with(b"/") {
+            true => None,
+            false => self.view.follow(entry.path),
         };
-        findings.broken(ProblemCode::SymlinkAltered, entry.path, why);
+        if real.is_none_or(|real| below(&layout.base, &real).is_none()) {
+            let text = "a sealed symlink that leads out of what is sealed, or nowhere";
+            findings.note(entry.path, text);
+        }
     }
 
     /// A file that the seal does not list.
@@ -458,30 +431,6 @@ fn below<'p>(directory: &[u8], path: &'p [u8]) -> Option<&'p [u8]> {
         rest if directory.is_empty() || rest.is_empty() => Some(rest),
         rest => rest.strip_prefix(b"/"),
     }
-}
-
-/// Whether the text of a symlink at `link` names what the seal asks for: that it is missing is a
-/// problem of its own.
-fn names_missing(layout: &Layout<'_>, seal: &Seal, link: &[u8], target: &[u8]) -> bool {
-    let mut path = split_name(link).0.to_vec();
-    for part in target.split(|&b| b == b'/') {
-        path = match part {
-            b"" | b"." => path,
-            b".." => split_name(&path).0.to_vec(),
-            name => join(&path, name),
-        };
-    }
-    below(&layout.base, &path)
-        .and_then(|path| seal.resources.get(path))
-        .is_some_and(|sealed| !sealed.optional)
-}
-
-/// Whether the seal does not look at what stands there; the main executable is looked at otherwise.
-fn leaves_out(layout: &Layout<'_>, seal: &Seal, real: &[u8], path: &[u8]) -> bool {
-    let top = path.split(|&b| b == b'/').next().unwrap_or_default();
-    layout.executable != MainExecutable::Inside(real)
-        && (matches!(top, b"_CodeSignature" | b"CodeResources" | b"_MASReceipt")
-            || !path.is_empty() && seal.rules.find(path).is_none_or(|verdict| verdict.omit))
 }
 
 /// Compares nested code with what the seal pins.
