@@ -47,10 +47,29 @@ impl Roots {
 
 #[cfg(test)]
 mod tests {
+    use super::super::x509::Certificate;
     use super::*;
 
     #[test]
     fn the_embedded_roots_are_the_pinned_ones() {
         assert_eq!(Roots::apple().certificates().len(), APPLE.len());
+    }
+
+    /// RSA with SHA-1, RSA with SHA-384, and ECDSA on P-384 with SHA-384: as Apple signed them.
+    #[test]
+    fn each_root_signed_itself_and_no_other() {
+        let roots = APPLE.map(|(der, _)| Certificate::parse(der).unwrap());
+        for (i, root) in roots.iter().enumerate() {
+            for (j, other) in roots.iter().enumerate() {
+                assert_eq!(root.is_signed_by(other), i == j, "{i} by {j}");
+            }
+        }
+        for (der, _) in APPLE {
+            let mut altered = der.to_vec();
+            let last = altered.len() - 1;
+            altered[last] ^= 1;
+            let altered = Certificate::parse(&altered).unwrap();
+            assert!(!altered.is_signed_by(&altered));
+        }
     }
 }
