@@ -18,6 +18,10 @@ elif sudo -n true 2> /dev/null; then
 else
     refuse 'only root can install it'
 fi
+install() {
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq strace > /dev/null
+}
 echo 'Installing strace'
-$as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq strace > /dev/null ||
+# A machine just made may have no list of packages, or an old one.
+install 2> /dev/null || { $as_root apt-get update -qq > /dev/null && install; } ||
     refuse 'apt-get could not install it'
