@@ -25,7 +25,10 @@ def metadata(targets):
     command = ["cargo", "metadata", "--locked", "--format-version", "1"]
     for target in targets:
         command += ["--filter-platform", target]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    answer = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    if answer.returncode:
+        sys.exit(f"sbom.py: {' '.join(command)} failed, for the reason above")
+    return json.loads(answer.stdout)
 
 
 def checksums(lock):
@@ -85,6 +88,8 @@ def main():
     parser.add_argument("--binary", required=True)
     parser.add_argument("--target", action="append", default=[])
     arguments = parser.parse_args()
+    if "SOURCE_DATE_EPOCH" not in os.environ:
+        parser.error("SOURCE_DATE_EPOCH is not set: the time of the source, in seconds since 1970")
     graph = metadata(arguments.target)
     with open(os.path.join(graph["workspace_root"], "Cargo.lock"), encoding="utf-8") as file:
         sums = checksums(file.read())
