@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::directory::{Dir, ReadError};
 use crate::limits::Limits;
 use crate::meta::{Kind, Meta, WritableBy};
 use crate::name::{self, Suffix};
-use crate::root::{Dir, Found, ReadError, Root};
+use crate::root::{Found, Root};
 
 /// The folders that are looked at: that of `dspluginhelperd` (macOS 10.7 and later), and the
 /// system's own of `DirectoryService` (macOS 10.6 and earlier, which read both).

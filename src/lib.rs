@@ -3,8 +3,9 @@
 //!
 //! Arrows point one way:
 //!
-//! - [`root`] resolves paths inside the directory that plays the Mac's `/`; [`meta`], [`name`],
-//!   [`text`], [`limits`] and [`property_list`] are its small tools;
+//! - [`root`] resolves paths inside the directory that plays the Mac's `/`, each [`directory`] on
+//!   the way opened by itself; [`meta`], [`name`], [`text`], [`limits`] and [`property_list`] are
+//!   its small tools;
 //! - [`folders`] lists the plug-in folders and finds candidates;
 //! - [`evidence`] reads what is on disk of each, once;
 //! - [`codesign`] judges signatures: bytes to facts and problems, without I/O;
@@ -23,6 +24,7 @@ pub mod codesign;
 pub mod detect;
 pub mod differential;
 pub mod digest;
+pub mod directory;
 pub mod doctor;
 pub mod engine;
 pub mod evidence;

@@ -4,75 +4,19 @@
 //! read and resolved here, an absolute one from the root. So neither a link nor `..`
 //! nor a directory that is swapped for a link in the middle of a scan leads out of the root.
 
-use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::Errno;
 
-use crate::meta::{Kind, Meta, Timestamp};
-use crate::text::escape;
+use crate::directory::{Dir, OpenFile, ReadError};
+use crate::meta::{Kind, Meta};
 
 /// Links followed in one resolution, as `MAXSYMLINKS` of macOS.
 const MAX_LINKS: u32 = 32;
 /// Components walked in one resolution. Each costs a descriptor while it lasts.
 const MAX_COMPONENTS: usize = 160;
-
-/// What was tried where a path has more components than are walked.
-const TOO_FAR: &str = "follow so far";
-
-/// Something on disk could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadError {
-    /// What was tried: `open`, `list`, `read`.
-    pub operation: &'static str,
-    /// Where, as the Mac would name it.
-    pub path: Vec<u8>,
-    /// The system's answer.
-    pub errno: Errno,
-}
-
-impl ReadError {
-    /// True when there is nothing at the path.
-    pub fn is_absent(&self) -> bool {
-        self.errno == Errno::NOENT
-    }
-
-    /// True when a path leads further than is followed here: a Mac may follow it.
-    pub fn is_limit(&self) -> bool {
-        self.operation == TOO_FAR
-    }
-
-    /// True when nothing can stand where the path leads, for whoever follows it: it is absent or no
-    /// directory on the way, the links go in a circle, or a name is none that the file system
-    /// could hold. An attacker brings about any of these by a link, and between listing and
-    /// opening.
-    pub fn leads_nowhere(&self) -> bool {
-        matches!(
-            self.errno,
-            Errno::NOENT
-                | Errno::NOTDIR
-                | Errno::LOOP
-                | Errno::NAMETOOLONG
-                | Errno::INVAL
-                | Errno::ILSEQ
-        ) && !self.is_limit()
-    }
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = io::Error::from_raw_os_error(self.errno.raw_os_error());
-        let why = why.to_string();
-        let why = why.split(" (os error").next().unwrap_or_default();
-        write!(f, "cannot {} {}: {why}", self.operation, escape(&self.path))
-    }
-}
-
-impl std::error::Error for ReadError {}
 
 /// A directory that plays the `/` of a Mac.
 #[derive(Clone, Debug)]
@@ -86,14 +30,7 @@ impl Root {
     /// # Errors
     /// When it is no directory or cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let flags = directory_flags() - OFlags::NOFOLLOW;
-        let fd = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))?;
-        Ok(Self {
-            top: Dir {
-                fd: Arc::new(fd),
-                path: Vec::new(),
-            },
-        })
+        Dir::open_top(path).map(|top| Self { top })
     }
 
     /// Resolves an absolute path, every link in it followed.
@@ -143,10 +80,7 @@ impl Root {
         while let Some(name) = todo.pop() {
             steps = steps.saturating_add(1);
             if steps > MAX_COMPONENTS {
-                return Err(ReadError {
-                    operation: TOO_FAR,
-                    ..fail(Errno::NAMETOOLONG)
-                });
+                return Err(ReadError::too_far(path));
             }
             if name == b".." {
                 stack.pop();
@@ -197,8 +131,7 @@ impl Root {
 /// What stands at a path below a directory, when no link and no `..` is on the way: those may lead
 /// anywhere.
 fn straight_down(dir: &Dir, path: &[u8]) -> Option<Found> {
-    let below = path.strip_prefix(dir.path.as_slice())?.strip_prefix(b"/")?;
-    let mut names = below.split(|b| *b == b'/').peekable();
+    let mut names = dir.strip(path)?.split(|b| *b == b'/').peekable();
     let mut dir = dir.clone();
     while let Some(name) = names.next().filter(|n| !matches!(*n, b"" | b"." | b"..")) {
         let meta = dir.meta(name).ok().filter(|m| m.kind != Kind::Symlink)?;
@@ -277,230 +210,5 @@ impl Found {
     /// When it is no regular file or cannot be opened.
     pub fn open_file(&self) -> Result<OpenFile, ReadError> {
         self.dir.open_file(&self.name)
-    }
-}
-
-/// An open directory inside the root.
-#[derive(Clone, Debug)]
-pub struct Dir {
-    fd: Arc<OwnedFd>,
-    /// Empty for the root itself.
-    path: Vec<u8>,
-}
-
-/// A regular file, open for reading, with what `fstat` says of it.
-#[derive(Debug)]
-pub struct OpenFile {
-    /// The descriptor.
-    pub fd: OwnedFd,
-    /// What stood there when it was opened.
-    pub meta: Meta,
-}
-
-impl OpenFile {
-    /// What stands there now.
-    ///
-    /// # Errors
-    /// When the system cannot say.
-    pub fn meta_now(&self) -> Result<Meta, Errno> {
-        meta_of(&self.fd, b"")
-    }
-}
-
-impl Dir {
-    /// Where it really stands, as the Mac would name it.
-    pub fn path(&self) -> &[u8] {
-        if self.path.is_empty() {
-            b"/"
-        } else {
-            &self.path
-        }
-    }
-
-    /// The path of an entry of it.
-    pub fn join(&self, name: &[u8]) -> Vec<u8> {
-        [self.path.as_slice(), b"/", name].concat()
-    }
-
-    fn fail(&self, operation: &'static str, name: &[u8], errno: Errno) -> ReadError {
-        let path = match name {
-            b"" => self.path().to_vec(),
-            _ => self.join(name),
-        };
-        ReadError {
-            operation,
-            path,
-            errno,
-        }
-    }
-
-    /// What stands under a name; a link is not followed.
-    ///
-    /// # Errors
-    /// When nothing does, or the system cannot say.
-    pub fn meta(&self, name: &[u8]) -> Result<Meta, ReadError> {
-        meta_of(self.fd.as_fd(), name).map_err(|e| self.fail("stat", name, e))
-    }
-
-    /// What is known of the directory itself.
-    ///
-    /// # Errors
-    /// When the system cannot say.
-    pub fn own_meta(&self) -> Result<Meta, ReadError> {
-        meta_of(self.fd.as_fd(), b".").map_err(|e| self.fail("stat", b"", e))
-    }
-
-    /// The text of a link.
-    ///
-    /// # Errors
-    /// When it is none, or cannot be read.
-    pub fn read_link(&self, name: &[u8]) -> Result<Vec<u8>, ReadError> {
-        retry_on_intr(|| rustix::fs::readlinkat(self.fd.as_fd(), name, Vec::new()))
-            .map(std::ffi::CString::into_bytes)
-            .map_err(|e| self.fail("read the link", name, e))
-    }
-
-    /// Opens a directory in it; a link is refused.
-    ///
-    /// # Errors
-    /// When it is no directory or cannot be opened.
-    pub fn open_dir(&self, name: &[u8]) -> Result<Self, ReadError> {
-        let fd =
-            open_at(&self.fd, name, directory_flags()).map_err(|e| self.fail("open", name, e))?;
-        Ok(Self {
-            fd: Arc::new(fd),
-            path: self.join(name),
-        })
-    }
-
-    /// Opens a regular file in it; a link is refused, and nothing that could block is waited for.
-    ///
-    /// # Errors
-    /// When it is no regular file or cannot be opened.
-    pub fn open_file(&self, name: &[u8]) -> Result<OpenFile, ReadError> {
-        let fail = |e| self.fail("open", name, e);
-        let flags =
-            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-        // Opening a device can have effects of its own, so the kind is asked before and after.
-        if meta_of(self.fd.as_fd(), name).map_err(fail)?.kind != Kind::File {
-            return Err(fail(Errno::NOTSUP));
-        }
-        let fd = open_at(&self.fd, name, flags).map_err(fail)?;
-        let meta = meta_of(&fd, b"").map_err(fail)?;
-        if meta.kind != Kind::File {
-            return Err(fail(Errno::NOTSUP));
-        }
-        Ok(OpenFile { fd, meta })
-    }
-
-    /// The names in it, sorted as bytes, at most `most` of them; true when there were more.
-    ///
-    /// # Errors
-    /// When it cannot be listed.
-    pub fn names(&self, most: usize) -> Result<(Vec<Vec<u8>>, bool), ReadError> {
-        let fail = |e| self.fail("list", b"", e);
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let fd = open_at(&self.fd, b".", flags).map_err(fail)?;
-        let mut names = Vec::new();
-        let mut more = false;
-        for entry in rustix::fs::Dir::new(fd).map_err(fail)? {
-            let entry = entry.map_err(fail)?;
-            let name = entry.file_name().to_bytes();
-            if name == b"." || name == b".." {
-                continue;
-            }
-            if names.len() >= most {
-                more = true;
-                break;
-            }
-            names.push(name.to_vec());
-        }
-        names.sort_unstable();
-        Ok((names, more))
-    }
-
-    /// Opens a file or a directory, to be asked for its extended attributes.
-    fn open_for_attributes(&self, name: &[u8]) -> Result<OwnedFd, ReadError> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        open_at(&self.fd, name, flags).map_err(|e| self.fail("open", name, e))
-    }
-}
-
-/// Opens a name in a directory. A call that a signal broke off, as one on a file system of the
-/// network can be, is made again, here as everywhere.
-fn open_at(dir: &OwnedFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
-    retry_on_intr(|| rustix::fs::openat(dir, name, flags, Mode::empty()))
-}
-
-/// How a directory is opened to be walked through.
-fn directory_flags() -> OFlags {
-    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    let flags = flags | OFlags::PATH;
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK;
-    flags
-}
-
-/// `lstat` of an entry, or of the descriptor itself when the name is empty.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
-    use rustix::fs::StatxFlags;
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
-    let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-    let stat = retry_on_intr(|| rustix::fs::statx(&fd, name, flags, mask))?;
-    let mode = u32::from(stat.stx_mode);
-    let has_btime = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
-    let time = |t: rustix::fs::StatxTimestamp| Timestamp {
-        seconds: t.tv_sec,
-        nanoseconds: t.tv_nsec,
-    };
-    Ok(Meta {
-        kind: kind_of(mode),
-        size: stat.stx_size,
-        mtime: time(stat.stx_mtime),
-        ctime: time(stat.stx_ctime),
-        btime: has_btime.then_some(stat.stx_btime.tv_sec),
-        uid: stat.stx_uid,
-        gid: stat.stx_gid,
-        mode: mode & 0o7777,
-        dev: (u64::from(stat.stx_dev_major) << 32) | u64::from(stat.stx_dev_minor),
-        ino: stat.stx_ino,
-    })
-}
-
-/// `lstat` of an entry, or of the descriptor itself when the name is empty.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
-    let stat = if name.is_empty() {
-        retry_on_intr(|| rustix::fs::fstat(&fd))?
-    } else {
-        retry_on_intr(|| rustix::fs::statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW))?
-    };
-    let mode = u32::from(stat.st_mode);
-    let time = |seconds: i64, nanoseconds: i64| Timestamp {
-        seconds,
-        nanoseconds: u32::try_from(nanoseconds).unwrap_or_default(),
-    };
-    Ok(Meta {
-        kind: kind_of(mode),
-        size: u64::try_from(stat.st_size).unwrap_or_default(),
-        mtime: time(stat.st_mtime, stat.st_mtime_nsec),
-        ctime: time(stat.st_ctime, stat.st_ctime_nsec),
-        btime: Some(stat.st_birthtime),
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-        mode: mode & 0o7777,
-        dev: u64::try_from(stat.st_dev).unwrap_or_default(),
-        ino: stat.st_ino,
-    })
-}
-
-fn kind_of(mode: u32) -> Kind {
-    match mode & 0o170_000 {
-        0o040_000 => Kind::Directory,
-        0o100_000 => Kind::File,
-        0o120_000 => Kind::Symlink,
-        _ => Kind::Other,
     }
 }

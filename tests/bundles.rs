@@ -18,7 +18,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
 use common::{bundle, only_bundle, query};
-use dsplug::root::{Found, ReadError, Root};
+use dsplug::directory::ReadError;
+use dsplug::root::{Found, Root};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, SYSTEM_PLUGINS, chmod, fifo, set_mtime};
 use plist::Value;
 

@@ -5,7 +5,8 @@ use std::io::Read as _;
 
 use rustix::io::Errno;
 
-use crate::root::{ReadError, Root};
+use crate::directory::ReadError;
+use crate::root::Root;
 
 /// The most that is read of one file. A configuration is far below it.
 const MOST: u64 = 8 << 20;

@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use super::attributes::{self, Attributes};
 use super::{Entry, Trouble};
 use crate::codesign::{CodeFacts, FileCheck, Limits as CodeLimits, Roots, is_macho};
+use crate::directory::{OpenFile, ReadError};
 use crate::limits::Budget;
-use crate::root::{OpenFile, ReadError};
 use crate::text::escape;
 
 /// Bytes read at once.

@@ -6,9 +6,10 @@
 
 use super::content::{Content, Reader, Wants};
 use super::{Entry, Evidence, Trouble};
+use crate::directory::ReadError;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
-use crate::root::{Found, ReadError, Root};
+use crate::root::{Found, Root};
 use crate::text::escape;
 
 /// Where executables are looked for in a bundle, in this order.

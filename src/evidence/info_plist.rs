@@ -10,10 +10,11 @@ use plist::{Dictionary, Value};
 use super::content::read_small;
 use super::memory::recall_plist;
 use super::{Evidence, Trouble};
+use crate::directory::ReadError;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
 use crate::property_list::{self, Bounds};
-use crate::root::{Found, ReadError, Root};
+use crate::root::{Found, Root};
 
 /// The UUID of the module type that a DirectoryService plug-in registers a factory for.
 pub const MODULE_TYPE: &str = "697B5D6C-87A1-1226-89CA-000502C1C736";

@@ -20,10 +20,11 @@ pub use executable::Executable;
 pub use info_plist::{Info, InfoPlist};
 pub use memory::{Memory, ReadAt};
 
+use crate::directory::{Dir, ReadError};
 use crate::folders::Candidate;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta, Timestamp, WritableBy};
-use crate::root::{Dir, Found, ReadError, Root};
+use crate::root::{Found, Root};
 use crate::text::escape;
 
 /// One entry of a candidate.

@@ -9,9 +9,10 @@ use super::content::{self, Content, Reader, Wants};
 use super::walk::Cursor;
 use super::{Entry, Evidence, Trouble};
 use crate::codesign::{sha1_paths, wants_bytes};
+use crate::directory::Dir;
 use crate::limits::Budget;
 use crate::meta::Kind;
-use crate::root::{Dir, Found};
+use crate::root::Found;
 use crate::text::escape;
 
 /// Bytes of files that are kept whole for the judgement of one candidate.

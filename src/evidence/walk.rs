@@ -1,9 +1,9 @@
 //! The walk through a bundle: every entry's status, no link followed, no file opened.
 
 use super::{Content, Entry, Evidence, Trouble};
+use crate::directory::{Dir, OpenFile, ReadError};
 use crate::limits::Budget;
 use crate::meta::Kind;
-use crate::root::{Dir, OpenFile, ReadError};
 use crate::text::escape;
 
 /// Fills in the entries of a candidate that is a directory, at most `most` of them.

@@ -15,9 +15,10 @@ use plist::Value;
 pub use entry::Exception;
 
 use crate::bundle::Bundle;
+use crate::directory::ReadError;
 use crate::meta::Kind;
 use crate::property_list::{self, Bounds};
-use crate::root::{ReadError, Root};
+use crate::root::Root;
 
 /// Where MDM's managed preferences of the domain `com.dsplug` stand.
 pub const MANAGED: &str = "/Library/Managed Preferences/com.dsplug.plist";
