@@ -7,3 +7,4 @@ pub mod list;
 pub mod response;
 pub mod schema;
 pub mod time;
+pub mod told;
