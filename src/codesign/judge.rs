@@ -8,9 +8,9 @@ use super::findings::Findings;
 use super::layout::{Layout, executable_name, info_dictionary};
 use super::rules::Compiled;
 use super::seal::Seal;
+use super::slots;
 use super::view::{
-    BundleEntry, BundleView, EntryKind, MAX_INFO_PLIST_BYTES, MAX_SEAL_BYTES, MainExecutable, join,
-    split_name,
+    BundleEntry, BundleView, EntryKind, MAX_SEAL_BYTES, MainExecutable, join, split_name,
 };
 
 /// The judgement of a view as it goes on.
@@ -125,72 +125,9 @@ impl<'j, 'v> Judge<'j, 'v> {
         let (index, entry) = self.view.find(path)?;
         let mut code = entry.code?.clone();
         for slot in [slot::INFO_PLIST, slot::RESOURCE_DIRECTORY] {
-            self.compare_slot(layout, slot, &mut code);
+            slots::compare(self.view, layout, slot, &mut code);
         }
         Some((index, code))
-    }
-
-    /// Compares a file with what the slices bind for it.
-    fn compare_slot(&self, layout: &Layout<'v>, slot: u32, code: &mut CodeFacts) {
-        let (path, problem_code, name, cap) = if slot == slot::INFO_PLIST {
-            let path = layout.info_plist.clone();
-            (
-                path,
-                ProblemCode::InfoPlist,
-                "Info.plist",
-                MAX_INFO_PLIST_BYTES,
-            )
-        } else {
-            let path = Some(seal_path(layout));
-            (
-                path,
-                ProblemCode::ResourceDirectory,
-                "list of sealed resources",
-                MAX_SEAL_BYTES,
-            )
-        };
-        let entry = path
-            .as_deref()
-            .and_then(|p| self.view.find(p))
-            .map(|(_, e)| e);
-        let place = Place::Path(path.unwrap_or_else(|| layout.root.clone()));
-        for slice in &mut code.slices {
-            if slice.directories.is_empty() {
-                continue;
-            }
-            let bound = slice.binds(slot);
-            let broken = |why: &str| {
-                Problem::broken(problem_code, place.clone(), format!("the {name} {why}"))
-            };
-            let problem = match entry {
-                None if !self.view.complete => Some(Problem::unreadable(
-                    ProblemCode::Unreadable,
-                    place.clone(),
-                    format!("the {name} was not found in what could be listed"),
-                )),
-                None if bound => Some(broken("was signed, and it is missing")),
-                // Apple: "code has no resources but signature indicates they must be present".
-                None if slot == slot::RESOURCE_DIRECTORY => {
-                    Some(broken("is missing, and a signed bundle must have one"))
-                }
-                None => None,
-                Some(entry) if entry.kind != EntryKind::File => Some(broken("is no regular file")),
-                // Apple passes over an Info.plist that is not bound. Nothing guards it then, and it
-                // names the executable: it is a problem here.
-                Some(_) if !bound => Some(broken("is not bound by the signature")),
-                Some(entry) => match entry.bytes {
-                    None => Some(not_read(entry, cap, &place, name)),
-                    Some(bytes) if !slice.matches(slot, bytes) => {
-                        Some(broken("is not the one that was signed"))
-                    }
-                    Some(_) => None,
-                },
-            };
-            let architecture = slice.architecture.clone();
-            slice
-                .problems
-                .extend(problem.map(|p| p.in_slice(architecture)));
-        }
     }
 
     /// A bundle whose main executable is no Mach-O file that could be read.
@@ -233,7 +170,7 @@ impl<'j, 'v> Judge<'j, 'v> {
                     && name.starts_with(b"Code")
                     && name != b"CodeResources"
             });
-        let sealed = self.view.find(&seal_path(layout)).is_some();
+        let sealed = self.view.find(&slots::seal_path(layout)).is_some();
         let state = match (detached, layout.executable) {
             (Some(entry), _) => {
                 findings.broken(
@@ -276,7 +213,7 @@ impl<'j, 'v> Judge<'j, 'v> {
     }
 
     fn note_loose_seal(&self, layout: &Layout<'v>, findings: &mut Findings) {
-        let path = seal_path(layout);
+        let path = slots::seal_path(layout);
         if self.view.find(&path).is_some() {
             findings.note(
                 &path,
@@ -348,7 +285,7 @@ impl<'j, 'v> Judge<'j, 'v> {
         else {
             return;
         };
-        let word = slot_word(code, path, slot::INFO_PLIST);
+        let word = slots::word(code, path, slot::INFO_PLIST);
         self.mark(index, word);
         let info = entry.bytes.and_then(info_dictionary);
         if let Some(name) = info.as_ref().and_then(executable_name)
@@ -384,7 +321,7 @@ impl<'j, 'v> Judge<'j, 'v> {
                 .unwrap_or_default();
             let word = match (entry.kind, name) {
                 (EntryKind::File, b"CodeResources") => {
-                    slot_word(code, entry.path, slot::RESOURCE_DIRECTORY)
+                    slots::word(code, entry.path, slot::RESOURCE_DIRECTORY)
                 }
                 // Signing ad hoc leaves it behind, empty.
                 (EntryKind::File, b"CodeSignature") if entry.size == 0 => Sealed::Excluded,
@@ -409,7 +346,7 @@ impl<'j, 'v> Judge<'j, 'v> {
         code: &CodeFacts,
         findings: &mut Findings,
     ) -> Option<(Seal, bool)> {
-        let path = seal_path(layout);
+        let path = slots::seal_path(layout);
         let (_, entry) = self.view.find(&path)?;
         let bytes = entry.bytes.filter(|_| entry.kind == EntryKind::File)?;
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -585,32 +522,4 @@ pub(super) fn standalone(facts: &CodeFacts) -> CodeFacts {
     let mut code = facts.clone();
     code.judge_standalone();
     code
-}
-
-/// Where a bundle's seal stands.
-fn seal_path(layout: &Layout<'_>) -> Vec<u8> {
-    join(&layout.base, b"_CodeSignature/CodeResources")
-}
-
-/// The word for the file at `path` that a slot binds, after [`Judge::compare_slot`].
-fn slot_word(code: &CodeFacts, path: &[u8], slot: u32) -> Sealed {
-    if !code.slices.iter().any(|s| s.binds(slot)) {
-        return Sealed::Unsealed;
-    }
-    let place = Place::Path(path.to_vec());
-    match code.all_problems().find(|p| p.place == place) {
-        None => Sealed::Sealed,
-        Some(p) if p.weakens_to == SignatureState::Unreadable => Sealed::Unknown,
-        Some(_) => Sealed::Altered,
-    }
-}
-
-fn not_read(entry: &BundleEntry<'_>, cap: u64, place: &Place, name: &str) -> Problem {
-    if entry.size > cap {
-        let detail = format!("the {name} is too large to judge");
-        Problem::unreadable(ProblemCode::Limit, place.clone(), detail)
-    } else {
-        let detail = format!("the {name} could not be read");
-        Problem::unreadable(ProblemCode::Unreadable, place.clone(), detail)
-    }
 }

@@ -34,6 +34,7 @@ mod rules;
 mod seal;
 mod signature;
 mod signer;
+mod slots;
 mod superblob;
 mod timestamp;
 mod view;
