@@ -281,6 +281,15 @@ mod tests {
         }
     }
 
+    /// Without `REG_NEWLINE` a line's end is a byte like any other (POSIX, `regcomp`).
+    #[test]
+    fn an_anchor_is_at_an_end_of_the_path_alone() {
+        check("^a", &["a"], &["\na"]);
+        check("a$", &["a"], &["a\n"]);
+        check(".^", &[], &["a", "\na", "\n"]);
+        check("$.", &[], &["a", "a\n", "\n"]);
+    }
+
     #[test]
     fn apples_rules_match_as_posix_says() {
         check("^.*", &["", "a", "a\nb", "\u{e9}"], &[]);
