@@ -27,6 +27,8 @@ def main():
         print(__doc__, file=sys.stderr)
         return 2
     folder, out = sys.argv[1].rstrip("/"), sys.argv[2]
+    if "SOURCE_DATE_EPOCH" not in os.environ:
+        sys.exit("archive.py: SOURCE_DATE_EPOCH is not set: the time of the source, in seconds since 1970")
     when = int(os.environ["SOURCE_DATE_EPOCH"])
     base = os.path.dirname(os.path.abspath(folder))
     with open(out, "wb") as file, \
