@@ -14,6 +14,7 @@ use std::process::Command;
 
 use dsplug::doctor::{self, Agent, Finding, Host, Registry, Severity};
 use dsplug::root::Root;
+use dsplug_fixtures::safe_umask;
 use tempfile::TempDir;
 
 const BINARY: &str = "opt/dsplug/bin/dsplug.ext";
@@ -44,8 +45,7 @@ struct Mac {
 impl Mac {
     /// A Mac on which dsplug was installed as install.sh does it, and runs.
     fn sound() -> Self {
-        // What a test makes is safe to begin with, whoever runs it.
-        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        safe_umask();
         let disk = tempfile::tempdir().unwrap();
         let root = disk.path();
         for folder in [

@@ -21,6 +21,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use dsplug_fixtures::safe_umask;
 use tempfile::TempDir;
 
 /// Commands of macOS that the scripts may call.
@@ -38,8 +39,7 @@ struct Mac {
 impl Mac {
     /// The directories that every Mac with osquery has.
     fn new() -> Self {
-        // What a test makes is safe to begin with, whoever runs it.
-        rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+        safe_umask();
         let mac = Self {
             disk: tempfile::tempdir().unwrap(),
             aside: tempfile::tempdir().unwrap(),
