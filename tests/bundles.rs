@@ -20,7 +20,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use common::{Row, bundle, only_bundle, query};
 use dsplug::directory::ReadError;
 use dsplug::root::{Found, Root};
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, SYSTEM_PLUGINS, chmod, fifo, set_mtime};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, SYSTEM_PLUGINS, chmod, fifo, set_mtime, skipped};
 use plist::Value;
 
 /// Where each candidate of a disk was found, by path below the plug-in folder.
@@ -541,7 +541,7 @@ fn quarantine_is_shown() {
         rustix::fs::XattrFlags::empty(),
     );
     if let Err(error) = set {
-        println!("skipped: quarantine_is_shown: the file system takes no attributes: {error}");
+        skipped(format_args!("the file system takes no attributes: {error}"));
         return;
     }
     let row = only_bundle(disk.path());

@@ -16,7 +16,9 @@ use std::process::{Command, Stdio};
 use dsplug_fixtures::signature::Signature;
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
 use dsplug_fixtures::watch::{lines_of, told};
-use dsplug_fixtures::{ARM64E, Disk, Plugin, Watch, X86_64, chmod, mach_header, set_mtime};
+use dsplug_fixtures::{
+    ARM64E, Disk, Plugin, Watch, X86_64, chmod, mach_header, set_mtime, skipped,
+};
 use serde_json::Value;
 
 const DSPLUG: &str = env!("CARGO_BIN_EXE_dsplug");
@@ -188,7 +190,7 @@ fn a_bundle_comes_and_goes_between_two_runs() {
 
 /// The command, run as a user who is not root: root can read everything.
 fn as_nobody() -> Option<Vec<&'static str>> {
-    if !rustix_is_root() {
+    if !rustix::process::geteuid().is_root() {
         return Some(vec![]);
     }
     let setpriv = [
@@ -205,14 +207,10 @@ fn as_nobody() -> Option<Vec<&'static str>> {
     works.is_ok_and(|s| s.success()).then(|| setpriv.to_vec())
 }
 
-fn rustix_is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
 #[test]
 fn permission_is_lost_and_regained() {
     let Some(prefix) = as_nobody() else {
-        println!("skipped: permission_is_lost_and_regained: nobody but root can run the program");
+        skipped("nobody but root can run the program");
         return;
     };
     let disk = Disk::new();

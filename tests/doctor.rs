@@ -14,7 +14,7 @@ use std::process::Command;
 
 use dsplug::doctor::{self, Agent, Finding, Host, Registry, Severity};
 use dsplug::root::Root;
-use dsplug_fixtures::safe_umask;
+use dsplug_fixtures::{needs_root, safe_umask};
 use tempfile::TempDir;
 
 const BINARY: &str = "opt/dsplug/bin/dsplug.ext";
@@ -200,8 +200,7 @@ fn ancestor_behind_a_link_writable() {
 
 #[test]
 fn owners_and_groups() {
-    if Mac::sound().disk.path().metadata().unwrap().uid() != 0 {
-        eprintln!("skipped: doctor::owners_and_groups: giving a file away needs root");
+    if !needs_root("giving a file away needs root") {
         return;
     }
     let give = |path: &'static str, uid, gid| {
@@ -355,8 +354,7 @@ fn not_registered_or_no_answer() {
 
 #[test]
 fn exceptions_malformed_or_writable() {
-    if Mac::sound().disk.path().metadata().unwrap().uid() != 0 {
-        eprintln!("skipped: doctor::exceptions_malformed_or_writable: the file must be root's");
+    if !needs_root("the file must be root's") {
         return;
     }
     finds_wrong(
@@ -370,8 +368,7 @@ fn exceptions_malformed_or_writable() {
 
 #[test]
 fn exceptions_not_understood_or_expired() {
-    if Mac::sound().disk.path().metadata().unwrap().uid() != 0 {
-        eprintln!("skipped: doctor::exceptions_not_understood_or_expired: the file must be root's");
+    if !needs_root("the file must be root's") {
         return;
     }
     let list = |entry: &str| {

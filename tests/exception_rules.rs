@@ -25,7 +25,7 @@ use dsplug::scan::Scanner;
 use dsplug::text::hex;
 use dsplug_fixtures::signature::{SHA256, digest};
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle, cdhash};
-use dsplug_fixtures::{ARM64E, Disk, PLUGINS, Plugin, chmod, mach_header};
+use dsplug_fixtures::{ARM64E, Disk, PLUGINS, Plugin, chmod, mach_header, needs_root};
 use plist::{Date, Dictionary, Value};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -356,10 +356,7 @@ fn clear(disk: &Disk, path: &str) {
 
 #[test]
 fn any_lists_accept_what_the_rules_say() {
-    if !rustix::process::geteuid().is_root() {
-        println!(
-            "skipped: any_lists_accept_what_the_rules_say: a file of exceptions must belong to root"
-        );
+    if !needs_root("a file of exceptions must belong to root") {
         return;
     }
     let disk = Disk::new();

@@ -20,7 +20,7 @@ use dsplug::root::Root;
 use dsplug::scan::{Scanner, Snapshot};
 use dsplug::text::hex;
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
-use dsplug_fixtures::{Disk, Plugin, chmod};
+use dsplug_fixtures::{Disk, Plugin, chmod, needs_root};
 use plist::{Date, Dictionary, Value};
 
 const A: &str = "/Library/DirectoryServices/PlugIns/A.dsplug";
@@ -31,12 +31,8 @@ fn scan(disk: &Disk) -> Snapshot {
 }
 
 /// Root's own files: these tests need them.
-fn is_root(test: &str) -> bool {
-    let root = rustix::process::geteuid().is_root();
-    if !root {
-        println!("skipped: {test}: a file of exceptions must belong to root");
-    }
-    root
+fn is_root() -> bool {
+    needs_root("a file of exceptions must belong to root")
 }
 
 fn put(disk: &Disk, source: &str, entries: Vec<Value>) {
@@ -67,7 +63,7 @@ fn accepts(disk: &Disk, entries: Vec<Value>) -> Option<String> {
 
 #[test]
 fn path_and_digest_are_matched_and_all_given_fields_must_hold() {
-    if !is_root("path_and_digest_are_matched_and_all_given_fields_must_hold") {
+    if !is_root() {
         return;
     }
     let disk = Disk::new();
@@ -110,7 +106,7 @@ fn path_and_digest_are_matched_and_all_given_fields_must_hold() {
 /// Identity counts only when the signature verifies: what is ad hoc or unsigned can claim anything.
 #[test]
 fn an_identifier_of_apples_on_a_bundle_that_apple_has_not_signed_does_not_match() {
-    if !is_root("an_identifier_of_apples_on_a_bundle_that_apple_has_not_signed_does_not_match") {
+    if !is_root() {
         return;
     }
     let identifier = "com.apple.DirectoryService.A";
@@ -165,7 +161,7 @@ fn an_identifier_of_apples_on_a_bundle_that_apple_has_not_signed_does_not_match(
 
 #[test]
 fn an_executable_outside_is_accepted_only_where_it_is_pinned() {
-    if !is_root("an_executable_outside_is_accepted_only_where_it_is_pinned") {
+    if !is_root() {
         return;
     }
     let disk = Disk::new();
@@ -198,7 +194,7 @@ fn the_fields_of_a_verified_signature_are_matched() {
     bundle.signature.signer = "Developer ID Application: Example (TEAM123456)".into();
     bundle.signature.team_identifier = "TEAM123456".into();
     let with = |keys: &[(&str, &str)]| {
-        if !is_root("the_fields_of_a_verified_signature_are_matched") {
+        if !is_root() {
             return None;
         }
         put(&disk, LOCAL, vec![entry(keys.iter().copied())]);
@@ -234,7 +230,7 @@ fn the_fields_of_a_verified_signature_are_matched() {
 
 #[test]
 fn an_expired_entry_accepts_nothing_and_is_no_error() {
-    if !is_root("an_expired_entry_accepts_nothing_and_is_no_error") {
+    if !is_root() {
         return;
     }
     let disk = Disk::new();
@@ -258,7 +254,7 @@ fn an_expired_entry_accepts_nothing_and_is_no_error() {
 
 #[test]
 fn a_file_that_others_could_have_written_excepts_nothing() {
-    if !is_root("a_file_that_others_could_have_written_excepts_nothing") {
+    if !is_root() {
         return;
     }
     let disk = Disk::new();
@@ -300,7 +296,7 @@ fn a_file_that_others_could_have_written_excepts_nothing() {
 
 #[test]
 fn a_malformed_file_is_an_error_that_is_seen() {
-    if !is_root("a_malformed_file_is_an_error_that_is_seen") {
+    if !is_root() {
         return;
     }
     let disk = Disk::new();
@@ -341,7 +337,7 @@ fn a_malformed_file_is_an_error_that_is_seen() {
 
 #[test]
 fn an_entry_that_is_not_understood_accepts_nothing_and_the_others_hold() {
-    if !is_root("an_entry_that_is_not_understood_accepts_nothing_and_the_others_hold") {
+    if !is_root() {
         return;
     }
     let disk = Disk::new();
@@ -388,7 +384,7 @@ fn an_entry_that_is_not_understood_accepts_nothing_and_the_others_hold() {
 
 #[test]
 fn managed_preferences_come_first_and_may_hold_other_keys() {
-    if !is_root("managed_preferences_come_first_and_may_hold_other_keys") {
+    if !is_root() {
         return;
     }
     let disk = Disk::new();
@@ -459,7 +455,7 @@ fn a_baseline_accepts_what_it_saw_and_nothing_else() {
     assert_eq!(output.stdout, baseline.plist);
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(told.contains("broken.dsplug is not in the baseline: it could not be read whole"));
-    if !is_root("a_baseline_accepts_what_it_saw_and_nothing_else") {
+    if !is_root() {
         return;
     }
     chmod(disk.file(&LOCAL[1..], &baseline.plist), 0o644);

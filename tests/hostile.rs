@@ -22,7 +22,7 @@ use std::time::Duration;
 use common::{bundle, only_bundle, query, scan, scan_with};
 use dsplug::engine::{Engine, EngineError};
 use dsplug::limits::Limits;
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo, needs_root, skipped};
 
 #[test]
 fn fifos_devices_and_sockets_are_never_opened() {
@@ -372,10 +372,7 @@ fn a_disk_in_motion() {
 /// Runs as someone who is not root: root reads everything.
 #[test]
 fn what_may_not_be_read_is_an_error_and_a_row() {
-    if !rustix::process::geteuid().is_root() {
-        println!(
-            "skipped: what_may_not_be_read_is_an_error_and_a_row: only root can become another user"
-        );
+    if !needs_root("only root can become another user") {
         return;
     }
     let disk = Disk::new();
@@ -398,9 +395,7 @@ fn what_may_not_be_read_is_an_error_and_a_row() {
     };
     // The binary itself may stand where nobody else may go.
     if !ask("SELECT 1").status.success() {
-        println!(
-            "skipped: what_may_not_be_read_is_an_error_and_a_row: another user cannot run the binary here"
-        );
+        skipped("another user cannot run the binary here");
         return;
     }
     chmod(path.join("Contents/MacOS/A"), 0o000);

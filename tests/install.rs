@@ -21,7 +21,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use dsplug_fixtures::safe_umask;
+use dsplug_fixtures::{needs_root, safe_umask, skipped};
 use tempfile::TempDir;
 
 /// Commands of macOS that the scripts may call.
@@ -237,16 +237,6 @@ fn refused(mac: &Mac, mut command: Command, text: &str) {
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.contains(text), "{errors}");
     assert_same(&mac.tree(), &before);
-}
-
-fn is_root() -> bool {
-    tempfile::tempdir()
-        .unwrap()
-        .path()
-        .metadata()
-        .unwrap()
-        .uid()
-        == 0
 }
 
 /// Two trees are the same; the first difference is what a failure shows.
@@ -720,10 +710,7 @@ fn unsafe_places_are_refused() {
 
 #[test]
 fn foreign_owners_and_groups_are_refused() {
-    if !is_root() {
-        eprintln!(
-            "skipped: install::foreign_owners_and_groups_are_refused: giving a file away needs root"
-        );
+    if !needs_root("giving a file away needs root") {
         return;
     }
     let mac = Mac::new();
@@ -824,9 +811,7 @@ list > "$1/after"
         || hidden(&installer)
         || hidden(mac.aside.path())
     {
-        eprintln!(
-            "skipped: install::without_a_destdir_it_is_the_same: no mount namespace can be had"
-        );
+        skipped("no mount namespace can be had");
         return;
     }
     let arguments: [&std::ffi::OsStr; 6] = [
@@ -866,10 +851,7 @@ fn who_runs_osqueryd_is_found_out() {
 
 #[test]
 fn fleets_script_leaves_orbit_running() {
-    if !is_root() {
-        eprintln!(
-            "skipped: install::fleets_script_leaves_orbit_running: Fleet's scripts run as root"
-        );
+    if !needs_root("Fleet's scripts run as root") {
         return;
     }
     let fleet = |mac: &Mac| mac.command(&source("fleet/install.sh"), &[]);

@@ -7,13 +7,11 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::explicit_write,
     missing_docs,
-    reason = "a panic is a test's report, and what is printed with a macro is hidden"
+    reason = "a panic is a test's report"
 )]
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
@@ -21,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use dsplug::extension::{Row, manager::Manager};
 use dsplug_fixtures::osqueryd::{self, Osqueryd};
-use dsplug_fixtures::{Disk, PLUGINS, Plugin};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, skipped};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -48,14 +46,10 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it with a schedule, or says that the test of that name is skipped.
-    fn start(test: &str, schedule: &Value) -> Option<Self> {
+    /// Starts it with a schedule, or says that the test is skipped.
+    fn start(schedule: &Value) -> Option<Self> {
         let Some(program) = osqueryd::program() else {
-            writeln!(
-                std::io::stderr(),
-                "skipped: osqueryd::{test}: no osqueryd on PATH or in OSQUERYD"
-            )
-            .unwrap();
+            skipped("no osqueryd on PATH or in OSQUERYD");
             return None;
         };
         let disk = Disk::new();
@@ -175,8 +169,7 @@ fn nothing() -> Value {
 
 #[test]
 fn registers_within_a_second_of_the_socket() {
-    let test = "registers_within_a_second_of_the_socket";
-    let Some(daemon) = Daemon::start(test, &nothing()) else {
+    let Some(daemon) = Daemon::start(&nothing()) else {
         return;
     };
     within(10, "osquery's socket", || {
@@ -189,8 +182,7 @@ fn registers_within_a_second_of_the_socket() {
 
 #[test]
 fn every_table_answers_whatever_the_constraints() {
-    let test = "every_table_answers_whatever_the_constraints";
-    let Some(daemon) = Daemon::start(test, &nothing()) else {
+    let Some(daemon) = Daemon::start(&nothing()) else {
         return;
     };
     Plugin::new("Second").write(daemon.disk.at(PLUGINS));
@@ -260,8 +252,7 @@ fn every_table_answers_whatever_the_constraints() {
 #[test]
 fn an_unreadable_folder_is_an_error_and_no_result_lines() {
     let query = json!({"present": {"query": "SELECT path FROM dsplug_bundles", "interval": 1}});
-    let test = "an_unreadable_folder_is_an_error_and_no_result_lines";
-    let Some(daemon) = Daemon::start(test, &query) else {
+    let Some(daemon) = Daemon::start(&query) else {
         return;
     };
     let line = |action: &str, name: &str| {
@@ -302,8 +293,7 @@ fn an_unreadable_folder_is_an_error_and_no_result_lines() {
 
 #[test]
 fn comes_back_after_each_of_twenty_kills() {
-    let test = "comes_back_after_each_of_twenty_kills";
-    let Some(daemon) = Daemon::start(test, &nothing()) else {
+    let Some(daemon) = Daemon::start(&nothing()) else {
         return;
     };
     daemon.answering(10);
@@ -321,8 +311,7 @@ fn comes_back_after_each_of_twenty_kills() {
 
 #[test]
 fn comes_back_after_the_worker_is_killed() {
-    let test = "comes_back_after_the_worker_is_killed";
-    let Some(daemon) = Daemon::start(test, &nothing()) else {
+    let Some(daemon) = Daemon::start(&nothing()) else {
         return;
     };
     daemon.answering(10);
@@ -339,8 +328,7 @@ fn comes_back_after_the_worker_is_killed() {
 
 #[test]
 fn does_not_outlive_a_killed_osqueryd() {
-    let test = "does_not_outlive_a_killed_osqueryd";
-    let Some(mut daemon) = Daemon::start(test, &nothing()) else {
+    let Some(mut daemon) = Daemon::start(&nothing()) else {
         return;
     };
     daemon.answering(10);
@@ -353,7 +341,7 @@ fn does_not_outlive_a_killed_osqueryd() {
 
 #[test]
 fn ends_with_osqueryd() {
-    let Some(mut daemon) = Daemon::start("ends_with_osqueryd", &nothing()) else {
+    let Some(mut daemon) = Daemon::start(&nothing()) else {
         return;
     };
     daemon.answering(10);
@@ -368,7 +356,7 @@ fn ends_with_osqueryd() {
 
 #[test]
 fn many_queries_do_not_make_it_grow() {
-    let Some(daemon) = Daemon::start("many_queries_do_not_make_it_grow", &nothing()) else {
+    let Some(daemon) = Daemon::start(&nothing()) else {
         return;
     };
     let many: u32 = std::env::var("DSPLUG_QUERIES").map_or(2000, |many| many.parse().unwrap());

@@ -19,7 +19,7 @@ use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use dsplug_fixtures::osqueryd::{self, Osqueryd};
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, X86_64, chmod, mach_header};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, X86_64, chmod, mach_header, needs_root, skipped};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde_json::{Value, json};
 
@@ -102,11 +102,10 @@ fn by_query(log: &str) -> BTreeMap<String, Vec<Value>> {
 #[test]
 fn detect_and_osqueryd_agree_line_by_line() {
     let Some(program) = osqueryd::program() else {
-        println!("skipped: detect_and_osqueryd_agree_line_by_line: no osqueryd; set OSQUERYD");
+        skipped("no osqueryd on PATH or in OSQUERYD");
         return;
     };
-    if !rustix::process::geteuid().is_root() {
-        println!("skipped: detect_and_osqueryd_agree_line_by_line: osqueryd wants to be root");
+    if !needs_root("osqueryd wants to be root") {
         return;
     }
     let disk = Disk::new();

@@ -13,6 +13,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use dsplug_fixtures::skipped;
+
 /// The interpreter that `tests/setup/python.sh` makes, and the checks.
 fn python() -> Option<Command> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
@@ -24,16 +26,12 @@ fn python() -> Option<Command> {
     })
 }
 
-/// Says past the harness, which hides what a passing test prints, that a test did nothing.
-fn skipped(name: &str) {
-    let why = "no tests/.venv; run tests/setup/python.sh";
-    writeln!(std::io::stderr(), "skipped: peer::{name}: {why}").unwrap();
-}
+const NO_PYTHON: &str = "no tests/.venv; run tests/setup/python.sh";
 
 #[track_caller]
 fn check(name: &str) {
     let Some(mut python) = python() else {
-        return skipped(name);
+        return skipped(NO_PYTHON);
     };
     let output = python
         .args([env!("CARGO_BIN_EXE_dsplug"), name])
@@ -54,7 +52,7 @@ macro_rules! checks {
         #[test]
         fn every_check_is_run() {
             let Some(mut python) = python() else {
-                return skipped("every_check_is_run");
+                return skipped(NO_PYTHON);
             };
             let output = python.arg("--names").output().unwrap();
             let names = String::from_utf8(output.stdout).unwrap();

@@ -7,13 +7,11 @@
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::explicit_write,
     missing_docs,
-    reason = "a test stops at the first surprise, and says what it skips past the harness"
+    reason = "a test stops at the first surprise"
 )]
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -21,6 +19,7 @@ use dsplug::codesign::facts::CodeFlags;
 use dsplug::codesign::{CodeFacts, FileCheck, Limits, Roots, SignatureState};
 use dsplug_fixtures::macho::{Cpu, Fat, MachO};
 use dsplug_fixtures::signature::Signature;
+use dsplug_fixtures::skipped;
 use plist::Value;
 use tempfile::TempDir;
 
@@ -31,9 +30,9 @@ fn repository() -> &'static Path {
 }
 
 /// A tool of the release, or nothing where there is no Python.
-fn tool(test: &str, name: &str) -> Option<Command> {
+fn tool(name: &str) -> Option<Command> {
     if Command::new("python3").arg("--version").output().is_err() {
-        writeln!(std::io::stderr(), "skipped: release::{test}: no python3").unwrap();
+        skipped("no python3");
         return None;
     }
     let mut command = Command::new("python3");
@@ -116,7 +115,7 @@ fn facts(path: &Path) -> CodeFacts {
 
 #[test]
 fn an_adhoc_signature_holds_in_both_slices() {
-    let Some(adhoc) = tool("an_adhoc_signature_holds_in_both_slices", "adhoc.py") else {
+    let Some(adhoc) = tool("adhoc.py") else {
         return;
     };
     let (_folder, path) = both(|program| program);
@@ -146,20 +145,19 @@ fn an_adhoc_signature_holds_in_both_slices() {
 
 #[test]
 fn signing_twice_gives_the_same_bytes() {
-    let Some(adhoc) = tool("signing_twice_gives_the_same_bytes", "adhoc.py") else {
+    let Some(adhoc) = tool("adhoc.py") else {
         return;
     };
     let (_folder, path) = both(|program| program);
     sign(adhoc, &path);
     let once = fs::read(&path).unwrap();
-    sign(tool("", "adhoc.py").unwrap(), &path);
+    sign(tool("adhoc.py").unwrap(), &path);
     assert_eq!(fs::read(&path).unwrap(), once);
 }
 
 #[test]
 fn a_slice_without_room_for_the_load_command_is_refused() {
-    let name = "a_slice_without_room_for_the_load_command_is_refused";
-    let Some(mut adhoc) = tool(name, "adhoc.py") else {
+    let Some(mut adhoc) = tool("adhoc.py") else {
         return;
     };
     let (_folder, path) = universal(&[(Cpu::Arm64, program(Cpu::Arm64, 0x000B_0000).unsigned())]);
@@ -176,7 +174,7 @@ fn a_slice_without_room_for_the_load_command_is_refused() {
 
 /// What `check.py` says of a file: its status, and its lines on standard error.
 fn check(path: &Path) -> (bool, String) {
-    let output = tool("", "check.py")
+    let output = tool("check.py")
         .unwrap()
         .args(["--identifier", IDENTIFIER])
         .arg(path)
@@ -190,10 +188,10 @@ fn check(path: &Path) -> (bool, String) {
 
 #[test]
 fn every_promise_of_the_binary_is_checked() {
-    if tool("every_promise_of_the_binary_is_checked", "check.py").is_none() {
+    if tool("check.py").is_none() {
         return;
     }
-    let adhoc = || tool("", "adhoc.py").unwrap();
+    let adhoc = || tool("adhoc.py").unwrap();
     let (_folder, path) = both(|program| program);
     sign(adhoc(), &path);
     assert_eq!(check(&path), (true, String::new()));
@@ -259,7 +257,7 @@ fn every_promise_of_the_binary_is_checked() {
 
 #[test]
 fn an_archive_depends_on_its_files_alone() {
-    let Some(_) = tool("an_archive_depends_on_its_files_alone", "archive.py") else {
+    let Some(_) = tool("archive.py") else {
         return;
     };
     let pack = |order: &[&str], mode: u32| {
@@ -276,7 +274,7 @@ fn an_archive_depends_on_its_files_alone() {
         }
         let out = work.path().join("out.tar.gz");
         succeed(
-            &tool("", "archive.py")
+            &tool("archive.py")
                 .unwrap()
                 .arg(&folder)
                 .arg(&out)
@@ -307,8 +305,7 @@ fn an_archive_depends_on_its_files_alone() {
 
 #[test]
 fn the_bill_of_materials_lists_what_is_shipped() {
-    let name = "the_bill_of_materials_lists_what_is_shipped";
-    let Some(_) = tool(name, "sbom.py") else {
+    let Some(_) = tool("sbom.py") else {
         return;
     };
     let work = tempfile::tempdir().unwrap();
@@ -322,7 +319,7 @@ fn the_bill_of_materials_lists_what_is_shipped() {
         .find_map(|line| line.strip_prefix("host: "))
         .unwrap();
     let run = || {
-        let output = tool("", "sbom.py")
+        let output = tool("sbom.py")
             .unwrap()
             .current_dir(repository())
             .env("CARGO_NET_OFFLINE", "true")
@@ -516,12 +513,7 @@ fn shellcheck_has_nothing_to_say() {
         PathBuf::from("shellcheck")
     };
     if Command::new(&program).arg("--version").output().is_err() {
-        let why = "no shellcheck; run tests/setup/python.sh";
-        writeln!(
-            std::io::stderr(),
-            "skipped: release::shellcheck_has_nothing_to_say: {why}"
-        )
-        .unwrap();
+        skipped("no shellcheck; run tests/setup/python.sh");
         return;
     }
     let scripts = scripts();

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dsplug::codesign::{Anchor, ProblemCode as P, Roots, SealLimits, Sealed, SignatureState};
+use dsplug_fixtures::skipped;
 
 use crate::check::{Verdict, put};
 use crate::load::load;
@@ -26,7 +27,9 @@ fn judged(tamper: impl FnOnce(&Path)) -> Option<Verdict> {
     fs::create_dir_all(root.join("_CodeSignature")).unwrap();
     for file in FILES {
         if let Err(error) = fs::copy(from.join(file), root.join(file)) {
-            println!("skipped: {file}: {error}; run tests/setup/fetch_real_files.py");
+            skipped(format_args!(
+                "{file}: {error}; run tests/setup/fetch_real_files.py"
+            ));
             return None;
         }
     }

@@ -11,6 +11,7 @@ use std::fs;
 use std::path::Path;
 
 use dsplug::codesign::{Anchor, CodeFacts, CodeFlags, HashType, ProblemCode, SignatureState};
+use dsplug_fixtures::skipped;
 
 use super::check::{expect, facts};
 
@@ -22,7 +23,9 @@ pub fn real(name: &str) -> Option<Vec<u8>> {
     match fs::read(&path) {
         Ok(bytes) => Some(bytes),
         Err(error) => {
-            println!("skipped: {name}: {error}; run tests/setup/fetch_real_files.py");
+            skipped(format_args!(
+                "{name}: {error}; run tests/setup/fetch_real_files.py"
+            ));
             None
         }
     }

@@ -5,9 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use dsplug_fixtures::watch::{lines_of, told};
-use dsplug_fixtures::{Disk, Plugin};
-
-use super::strace::skipped;
+use dsplug_fixtures::{Disk, Plugin, skipped};
 
 const DSPLUG: &str = env!("CARGO_BIN_EXE_dsplug");
 /// Small enough that neither the state of a hundred bundles nor a table of thousands of rows fits.
@@ -41,10 +39,9 @@ fn mount(options: &[&str], place: &Path) -> Result<(), String> {
 
 #[test]
 fn a_full_disk_keeps_the_state_of_before() {
-    let test = "a_full_disk_keeps_the_state_of_before";
     let place = match Mount::new(SMALL) {
         Ok(place) => place,
-        Err(why) => return skipped(test, &format!("cannot mount: {why}")),
+        Err(why) => return skipped(format_args!("cannot mount: {why}")),
     };
     let state = place.0.path().join("state.json");
     let disk = Disk::new();
@@ -79,10 +76,9 @@ fn a_full_disk_keeps_the_state_of_before() {
 
 #[test]
 fn a_query_that_finds_no_room_says_where_it_looks_for_some() {
-    let test = "a_query_that_finds_no_room_says_where_it_looks_for_some";
     let place = match Mount::new(SMALL) {
         Ok(place) => place,
-        Err(why) => return skipped(test, &format!("cannot mount: {why}")),
+        Err(why) => return skipped(format_args!("cannot mount: {why}")),
     };
     let disk = Disk::new();
     let bundle = disk.dir("Library/DirectoryServices/PlugIns/A.dsplug");

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use dsplug_fixtures::watch::{lines_of, told};
-use dsplug_fixtures::{Disk, Plugin, Told, Watch};
+use dsplug_fixtures::{Disk, Plugin, Told, Watch, skipped};
 
 use super::strace::{self, Call, Run};
 
@@ -107,7 +107,7 @@ impl Scene {
         Ok(())
     }
 
-    fn fail(&self, test: &str, name: &str, faults: &[&str], is_meant: impl Fn(&Path) -> bool) {
+    fn fail(&self, name: &str, faults: &[&str], is_meant: impl Fn(&Path) -> bool) {
         let program = self.program();
         self.reset();
         let calls = strace::calls(&program, &format!("{name},openat"));
@@ -120,7 +120,7 @@ impl Scene {
             .filter(|call| call.name == name && is_meant(&call.path))
             .collect();
         if calls.is_empty() {
-            return strace::skipped(test, &format!("detect makes no call of {name} here"));
+            return skipped(format_args!("detect makes no call of {name} here"));
         }
         let (mut runs, mut wrong) = (0, Vec::new());
         for call in calls.iter().step_by(calls.len().div_ceil(MOST)) {
@@ -137,7 +137,7 @@ impl Scene {
                 }
             }
         }
-        println!("{test}: {runs} runs, of {} calls of {name}", calls.len());
+        println!("{runs} runs, of {} calls of {name}", calls.len());
         assert!(
             wrong.is_empty(),
             "{} of {runs}:\n{}",
@@ -149,8 +149,7 @@ impl Scene {
 
 #[test]
 fn a_state_that_cannot_be_kept_loses_nothing() {
-    let test = "a_state_that_cannot_be_kept_loses_nothing";
-    if !strace::is_usable(test) {
+    if !strace::is_usable() {
         return;
     }
     let scene = Scene::new();
@@ -163,23 +162,16 @@ fn a_state_that_cannot_be_kept_loses_nothing() {
         "error=ENOSPC",
         "error=EINTR",
     ];
-    scene.fail(test, "openat", &opened, beside);
-    scene.fail(
-        test,
-        "read",
-        &["error=EIO", "error=EINTR", "retval=0"],
-        beside,
-    );
+    scene.fail("openat", &opened, beside);
+    scene.fail("read", &["error=EIO", "error=EINTR", "retval=0"], beside);
     let written = ["error=ENOSPC", "error=EIO", "error=EDQUOT", "error=EINTR"];
-    scene.fail(test, "write", &written, beside);
+    scene.fail("write", &written, beside);
     scene.fail(
-        test,
         "fsync",
         &["error=EIO", "error=ENOSPC", "error=EINTR"],
         beside,
     );
     scene.fail(
-        test,
         "rename",
         &["error=EIO", "error=EACCES", "error=ENOSPC"],
         beside,
@@ -188,14 +180,12 @@ fn a_state_that_cannot_be_kept_loses_nothing() {
 
 #[test]
 fn lines_that_nobody_took_come_again() {
-    let test = "lines_that_nobody_took_come_again";
-    if !strace::is_usable(test) {
+    if !strace::is_usable() {
         return;
     }
     let scene = Scene::new();
     let is_output = |path: &Path| path.to_string_lossy().contains("pipe:[");
     scene.fail(
-        test,
         "write",
         &["error=EIO", "error=ENOSPC", "error=EPIPE"],
         is_output,
@@ -204,14 +194,13 @@ fn lines_that_nobody_took_come_again() {
 
 #[test]
 fn a_disk_that_cannot_be_read_is_not_told_to_be_empty() {
-    let test = "a_disk_that_cannot_be_read_is_not_told_to_be_empty";
-    if !strace::is_usable(test) {
+    if !strace::is_usable() {
         return;
     }
     let scene = Scene::new();
     let disk = |path: &Path| path.starts_with(scene.watch.disk.path());
     for name in ["openat", "statx", "getdents64", "read"] {
-        scene.fail(test, name, &["error=EIO", "error=ENOMEM"], disk);
+        scene.fail(name, &["error=EIO", "error=ENOMEM"], disk);
     }
     // No thread can be had, for whatever it may be wanted.
     let run = strace::run(&scene.program(), "clone3", 1, "error=EAGAIN");

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+
+use dsplug_fixtures::skipped;
 
 /// A program that takes longer hangs.
 const SECONDS: &str = "20";
@@ -33,7 +34,7 @@ pub struct Run {
 }
 
 /// True when strace can be used here; else the test is skipped.
-pub fn is_usable(test: &str) -> bool {
+pub fn is_usable() -> bool {
     let probe = strace(Path::new("/dev/null"), &["-e", "trace=openat"])
         .arg("true")
         .output();
@@ -43,13 +44,8 @@ pub fn is_usable(test: &str) -> bool {
         Err(error) => error.to_string(),
     };
     let setup = "run tests/setup/strace.sh, where programs may be traced";
-    skipped(test, &format!("no strace ({why}); {setup}"));
+    skipped(format_args!("no strace ({why}); {setup}"));
     false
-}
-
-/// Says past the harness, which hides what a passing test prints, that a test is skipped.
-pub fn skipped(test: &str, why: &str) {
-    writeln!(std::io::stderr(), "skipped: faults::{test}: {why}").expect("a standard error");
 }
 
 fn strace(log: &Path, options: &[&str]) -> Command {
