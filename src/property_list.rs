@@ -59,9 +59,10 @@ pub fn parse(bytes: &[u8], bounds: &Bounds) -> Result<Value, PropertyListError> 
 }
 
 /// Parses a property list that a signature is judged by: the same, and what readers take in
-/// different ways is refused. That is a key that stands twice, a second value behind the first, a CDATA
-/// section, a comment within text or of an odd form, and declarations of one's own; `codesign`
-/// writes none of them. NULs behind the text are passed over.
+/// different ways is refused. That is a key that stands twice, a second value behind the first, a
+/// CDATA section, a comment within text or of an odd form, a tag with a `>` in quotes, a processing
+/// instruction, and declarations of one's own; `codesign` writes none of them. NULs behind the text
+/// are passed over.
 ///
 /// # Errors
 /// When it is damaged, passes a bound, or could be read in another way.
@@ -89,20 +90,32 @@ enum Reading {
     Exact,
 }
 
-/// What CoreFoundation's XML reader takes in another way than the crate's.
+/// The one declaration that is plain.
+const DOCTYPE: &[u8] = b"<!DOCTYPE";
+
+/// What CoreFoundation's XML reader takes in another way than the crate's. To it a DOCTYPE ends at
+/// the first `>`, whatever quotes are around that (`skipDTD`, `CFPropertyList.c` of Apple); every
+/// tag is held to the same.
 fn ambiguity(xml: &[u8]) -> Option<&'static str> {
     let mut rest = xml;
-    while let Some(at) = rest.windows(2).position(|two| two == b"<!") {
+    while let Some(at) = rest.iter().position(|byte| *byte == b'<') {
         let (before, markup) = rest.split_at_checked(at)?;
         if markup.starts_with(b"<![") {
             return Some("a CDATA section");
         }
         let Some(comment) = markup.strip_prefix(b"<!--") else {
             let end = markup.iter().position(|byte| matches!(byte, b'>' | b'['))?;
-            if markup.get(end) == Some(&b'[') {
+            let (tag, after) = markup.split_at_checked(end)?;
+            if tag.starts_with(b"<!") && (after.starts_with(b"[") || !tag.starts_with(DOCTYPE)) {
                 return Some("declarations of its own");
             }
-            rest = markup.get(end..)?;
+            if tag.starts_with(b"<?") && !(tag.starts_with(b"<?xml ") && tag.ends_with(b"?")) {
+                return Some("a processing instruction");
+            }
+            if after.starts_with(b"[") || ends_in_quotes(tag) {
+                return Some("a tag of an odd form");
+            }
+            rest = after;
             continue;
         };
         let in_text = |near: Option<&u8>, tag| near.is_some_and(|byte| *byte != tag);
@@ -119,6 +132,17 @@ fn ambiguity(xml: &[u8]) -> Option<&'static str> {
         rest = after;
     }
     None
+}
+
+/// Whether a quote in a tag is still open where it ends.
+fn ends_in_quotes(tag: &[u8]) -> bool {
+    let quotes = tag.iter().filter(|byte| matches!(byte, b'"' | b'\''));
+    let open = quotes.fold(None, |open, quote| match open {
+        None => Some(quote),
+        Some(open) if open == quote => None,
+        open => open,
+    });
+    open.is_some()
 }
 
 fn read(bytes: &[u8], bounds: &Bounds, reading: Reading) -> Result<Value, PropertyListError> {
@@ -315,6 +339,9 @@ mod tests {
         let value = parse(&xml(good), &Bounds::STANDARD).unwrap();
         value.to_writer_binary(&mut binary).unwrap();
         assert!(exact(&binary));
+        assert!(exact(
+            b"<?xml version='1.0' ?><plist version='1.0'><string a=\"'\">it's > [</string></plist>"
+        ));
         for body in [
             "<dict><key>a</key><true/><key>a</key><true/></dict>",
             "<dict/><dict/>",
@@ -327,9 +354,20 @@ mod tests {
             "<dict><key>a</key><!---><true/><!-- --><false/></dict>",
             "<dict><key>a</key><!-- --><![CDATA[x]]><true/></dict>",
             "<string><![CDATA[x]]></string>",
+            "<dict a=\"><key>a</key><true/></dict>\"/>",
+            "<dict a='><key>a</key><true/></dict>'/>",
+            "<?a?><dict/>",
         ] {
             assert!(parse(&xml(body), &Bounds::STANDARD).is_ok(), "{body}");
             assert!(!exact(&xml(body)), "{body}");
+        }
+        for doctype in [
+            "<!DOCTYPE plist \"><plist><dict><key>a</key><true/></dict></plist>\">",
+            "<!DOCTYPE plist '><plist><dict><key>a</key><true/></dict></plist>'>",
+            "<!DOCTYPE plist \">\" [<!ENTITY a \"b\">]>",
+        ] {
+            let text = format!("{doctype}<plist><dict/></plist>");
+            assert!(!exact(text.as_bytes()), "{doctype}");
         }
         let entity = "<!DOCTYPE plist [<!ENTITY a \"b\">]><plist><dict/></plist>";
         assert!(!exact(entity.as_bytes()));

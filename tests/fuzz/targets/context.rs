@@ -50,7 +50,8 @@ impl Source for Two {
     }
 }
 
-/// The disk of the sockets, where the extension listens, and what it answers to a call without a context.
+/// The disk of the sockets, where the extension listens, and what it answers to a call without a
+/// context.
 static EXTENSION: LazyLock<(Disk, PathBuf, Vec<u8>)> = LazyLock::new(|| {
     let disk = Disk::empty();
     let (socket, front) = (disk.at("m"), disk.at("m.7"));
