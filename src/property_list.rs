@@ -373,6 +373,25 @@ mod tests {
         assert!(!exact(entity.as_bytes()));
     }
 
+    /// CoreFoundation takes it, and so a list with one must not be called damaged. The crate panics
+    /// where it writes one as text, which nothing here does.
+    #[test]
+    fn a_date_before_the_year_0_is_a_date() {
+        // A marker of eight bytes of date, the table of one offset, and the trailer.
+        let seconds = -70_000_000_000_f64;
+        let mut bytes = [b"bplist00\x33".as_slice(), &seconds.to_be_bytes(), &[8]].concat();
+        bytes.extend([0, 0, 0, 0, 0, 0, 1, 1]);
+        for number in [1_u64, 0, 17] {
+            bytes.extend(number.to_be_bytes());
+        }
+        let Ok(Value::Date(date)) = parse(&bytes, &Bounds::STANDARD) else {
+            panic!("no date");
+        };
+        let before = std::time::UNIX_EPOCH.duration_since(date.into()).unwrap();
+        // From 1970 to 2001, CoreFoundation's reference date.
+        assert_eq!(before.as_secs(), 70_000_000_000 - 978_307_200);
+    }
+
     #[test]
     fn the_last_of_two_equal_keys_stays() {
         let bytes = xml("<dict><key>a</key><true/><key>a</key><false/></dict>");
