@@ -97,15 +97,49 @@ fn an_empty_bundle_a_file_and_links_to_both() {
 
     let disk = Disk::new();
     disk.file(format!("{PLUGINS}/F.dsplug"), "abc");
+    agree(&disk, "F.dsplug");
+    // printf 'f %s .\0' "$(printf abc | sha256sum | cut -d ' ' -f 1)" | sha256sum
+    let record = "adcaefed7e6f8751a5058d6c02406c5613e35bd6215b4b1f59d24941d8f08e84";
+    assert_eq!(only_bundle(disk.path())["hash"], record);
     // printf abc | sha256sum
     let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    assert_eq!(only_bundle(disk.path())["hash"], abc);
+    let files = common::query(disk.path(), "SELECT hash FROM dsplug_files");
+    assert_eq!(files[0]["hash"], abc);
 
     let disk = Disk::new();
     Plugin::new("T").write(disk.at("opt"));
     // Relative, so that the shell on this machine follows it as the Mac would.
     disk.link(format!("{PLUGINS}/L.dsplug"), "../../../opt/T.dsplug");
     agree(&disk, "L.dsplug");
+}
+
+/// The records of a bundle, written into a file, are no digest of that bundle.
+#[test]
+fn no_file_has_a_bundles_digest() {
+    let disk = Disk::new();
+    let zeros = "0".repeat(64);
+    disk.dir(format!("{PLUGINS}/A.dsplug/Contents"));
+    let bundle = only_bundle(disk.path())["hash"].clone();
+    let disk = Disk::new();
+    disk.file(
+        format!("{PLUGINS}/A.dsplug"),
+        format!("d {zeros} ./Contents\0"),
+    );
+    assert_ne!(only_bundle(disk.path())["hash"], bundle);
+}
+
+/// Whether a directory stands there decides how CoreFoundation reads a bundle.
+#[test]
+fn an_empty_directory_counts() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    let before = only_bundle(disk.path())["hash"].clone();
+    fs::create_dir(path.join("Resources")).unwrap();
+    agree(&disk, "A.dsplug");
+    let with = only_bundle(disk.path())["hash"].clone();
+    fs::rename(path.join("Resources"), path.join("Support Files")).unwrap();
+    let renamed = only_bundle(disk.path())["hash"].clone();
+    assert!(before != with && with != renamed && before != renamed);
 }
 
 #[test]
