@@ -445,7 +445,7 @@ fn e20_open_directory_modules() {
         .unwrap();
     let mut statement = database.prepare(sql).unwrap();
     let mut rows = statement.query([]).unwrap();
-    let path: String = rows.next().unwrap().unwrap().get(0).unwrap();
+    let path: String = rows.next().unwrap().unwrap().get("path").unwrap();
     assert_eq!(path, "/Library/OpenDirectory/Modules/evil.xpc");
     assert!(rows.next().unwrap().is_none());
 }

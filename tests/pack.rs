@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dsplug::engine::Engine;
-use dsplug::pack::{Query, conf, elastic, fleet, header, markdown};
+use dsplug::pack::{NAME_COLUMN, Query, conf, elastic, fleet, header, markdown};
 use dsplug::table::TABLES;
 use rusqlite::Connection;
 use serde_json::Value;
@@ -150,6 +150,13 @@ fn every_query_is_valid_against_the_tables_that_it_names() {
             columns.len(),
             statement.column_count(),
             "{}: a column twice",
+            query.name
+        );
+        // Which query a line is of: the header's reader holds the value to the name.
+        assert_eq!(
+            statement.column_names().next(),
+            Some(NAME_COLUMN),
+            "{}",
             query.name
         );
         for (field, column) in &query.ecs {

@@ -12,6 +12,7 @@
 -- false_positives: None: an analyst asks.
 -- tables: none
 -- flags: none
-SELECT path, kind, symlink_target, resolved_path, discovered_via, mtime, newest_path, ctime, btime,
-  bundle_mtime, bundle_ctime, uid, gid, mode, writable_by, load_verdict, load_reasons, exception, error
+SELECT 'investigate_bundle' AS dsplug_query, path, kind, symlink_target, resolved_path,
+  discovered_via, mtime, newest_path, ctime, btime, bundle_mtime, bundle_ctime, uid, gid, mode,
+  writable_by, load_verdict, load_reasons, exception, error
 FROM dsplug_bundles;

@@ -12,6 +12,6 @@
 -- false_positives: None: an analyst asks.
 -- tables: none
 -- flags: none
-SELECT bundle_path, path, kind, size, mtime, ctime, uid, gid, mode, hash, symlink_target, sealed,
-  macho, signature_state, signer, cdhash, quarantine, error
+SELECT 'investigate_contents' AS dsplug_query, bundle_path, path, kind, size, mtime, ctime, uid,
+  gid, mode, hash, symlink_target, sealed, macho, signature_state, signer, cdhash, quarantine, error
 FROM dsplug_files;

@@ -12,6 +12,6 @@
 -- false_positives: None: an analyst asks.
 -- tables: none
 -- flags: none
-SELECT id, path, bundle_identifier, team_identifier, cdhash, hash, signer, executable_hash,
-  expires, reason, source, active, error
+SELECT 'investigate_exceptions' AS dsplug_query, id, path, bundle_identifier, team_identifier,
+  cdhash, hash, signer, executable_hash, expires, reason, source, active, error
 FROM dsplug_exceptions;

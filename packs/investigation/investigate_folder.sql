@@ -12,6 +12,6 @@
 -- false_positives: None: an analyst asks.
 -- tables: none
 -- flags: none
-SELECT path, "exists", resolved_path, mtime, ctime, btime, uid, gid, mode, writable_by, entries,
-  candidates, anomalies, error
+SELECT 'investigate_folder' AS dsplug_query, path, "exists", resolved_path, mtime, ctime, btime,
+  uid, gid, mode, writable_by, entries, candidates, anomalies, error
 FROM dsplug_folders;

@@ -12,7 +12,8 @@
 -- false_positives: None: an analyst asks.
 -- tables: processes process_memory_map
 -- flags: none
-SELECT p.pid, p.start_time, p.euid, p.parent, m.path, m.permissions
+SELECT 'investigate_helper' AS dsplug_query, p.pid, p.start_time, p.euid, p.parent, m.path,
+  m.permissions
 FROM processes AS p
 LEFT JOIN process_memory_map AS m ON m.pid = p.pid
   AND m.path LIKE '/%' AND m.path NOT LIKE '/System/%' AND m.path NOT LIKE '/usr/%'

@@ -12,7 +12,7 @@
 -- false_positives: None: an analyst asks.
 -- tables: processes process_open_files
 -- flags: none
-SELECT p.pid, f.fd, f.path
+SELECT 'investigate_helper_files' AS dsplug_query, p.pid, f.fd, f.path
 FROM processes AS p
 JOIN process_open_files AS f ON f.pid = p.pid
 WHERE p.path = '/usr/libexec/dspluginhelperd';

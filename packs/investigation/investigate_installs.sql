@@ -12,7 +12,8 @@
 -- false_positives: None: an analyst asks.
 -- tables: package_install_history
 -- flags: none
-SELECT b.path, b.ctime, i.package_id, i.name, i.version, i.time, i.source
+SELECT 'investigate_installs' AS dsplug_query, b.path, b.ctime, i.package_id, i.name, i.version,
+  i.time, i.source
 FROM dsplug_bundles AS b
 CROSS JOIN package_install_history AS i
 WHERE i.time BETWEEN b.ctime - 86400 AND b.ctime + 86400;

@@ -12,7 +12,7 @@
 -- false_positives: None: an analyst asks.
 -- tables: unified_log
 -- flags: none
-SELECT timestamp, process, pid, sender, level, message
+SELECT 'investigate_log' AS dsplug_query, timestamp, process, pid, sender, level, message
 FROM unified_log
 WHERE process = 'dspluginhelperd' AND max_rows = 1000
   AND timestamp > CAST(strftime('%s', 'now') AS INTEGER) - 86400;

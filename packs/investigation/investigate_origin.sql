@@ -12,6 +12,7 @@
 -- false_positives: None: an analyst asks.
 -- tables: users
 -- flags: none
-SELECT b.path, b.quarantine, b.provenance, b.uid, u.username, b.btime, b.ctime
+SELECT 'investigate_origin' AS dsplug_query, b.path, b.quarantine, b.provenance, b.uid, u.username,
+  b.btime, b.ctime
 FROM dsplug_bundles AS b
 LEFT JOIN users AS u ON u.uid = b.uid;

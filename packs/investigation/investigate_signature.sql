@@ -12,7 +12,8 @@
 -- false_positives: None: an analyst asks.
 -- tables: none
 -- flags: none
-SELECT path, bundle_identifier, version, signature_state, signature_problems, anchor, signer,
-  claimed_signer, authority, team_identifier, signing_identifier, cdhash, signing_time,
-  executable, executable_hash, executable_outside, architectures
+SELECT 'investigate_signature' AS dsplug_query, path, bundle_identifier, version, signature_state,
+  signature_problems, anchor, signer, claimed_signer, authority, team_identifier,
+  signing_identifier, cdhash, signing_time, executable, executable_hash, executable_outside,
+  architectures
 FROM dsplug_bundles;

@@ -12,8 +12,8 @@
 -- false_positives: None: an analyst asks.
 -- tables: es_process_file_events es_process_events
 -- flags: --disable_events=false --disable_endpointsecurity=false --disable_endpointsecurity_fim=false
-SELECT w.time, w.event_type, w.filename, w.dest_filename, w.path, w.pid, e.cmdline, e.username,
-  e.signing_id, e.team_id, e.platform_binary
+SELECT 'investigate_writers' AS dsplug_query, w.time, w.event_type, w.filename, w.dest_filename,
+  w.path, w.pid, e.cmdline, e.username, e.signing_id, e.team_id, e.platform_binary
 FROM es_process_file_events AS w
 LEFT JOIN es_process_events AS e ON e.pid = w.pid AND e.event_type = 'exec'
 WHERE w.filename LIKE '/Library/DirectoryServices/PlugIns%'

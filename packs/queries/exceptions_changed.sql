@@ -15,6 +15,6 @@
 -- tables: none
 -- flags: none
 -- ecs: file.path=path
-SELECT id, path, bundle_identifier, team_identifier, cdhash, hash, signer, executable_hash,
-  expires, reason, source, active, error
+SELECT 'exceptions_changed' AS dsplug_query, id, path, bundle_identifier, team_identifier, cdhash,
+  hash, signer, executable_hash, expires, reason, source, active, error
 FROM dsplug_exceptions;

@@ -15,6 +15,7 @@
 -- tables: file_events
 -- flags: --disable_events=false --enable_file_events=true
 -- ecs: file.path=target_path file.hash.sha256=sha256
-SELECT target_path, action, category, uid, gid, mode, size, mtime, ctime, sha256, time
+SELECT 'files_written' AS dsplug_query, target_path, action, category, uid, gid, mode, size, mtime,
+  ctime, sha256, time
 FROM file_events
 WHERE category = 'dsplug';

@@ -14,7 +14,8 @@
 -- tables: es_process_file_events
 -- flags: --disable_events=false --disable_endpointsecurity=false --disable_endpointsecurity_fim=false
 -- ecs: file.path=filename process.executable=path process.pid=pid
-SELECT filename, dest_filename, event_type, path, pid, parent, time
+SELECT 'files_written_by' AS dsplug_query, filename, dest_filename, event_type, path, pid, parent,
+  time
 FROM es_process_file_events
 WHERE filename LIKE '/Library/DirectoryServices/PlugIns%'
   OR dest_filename LIKE '/Library/DirectoryServices/PlugIns%'

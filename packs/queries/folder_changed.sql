@@ -17,7 +17,8 @@
 -- tables: none
 -- flags: none
 -- ecs: file.path=path file.uid=uid file.gid=gid file.mode=mode
-SELECT path, "exists", resolved_path, mtime, ctime, uid, gid, mode, writable_by, anomalies
+SELECT 'folder_changed' AS dsplug_query, path, "exists", resolved_path, mtime, ctime, uid, gid,
+  mode, writable_by, anomalies
 FROM dsplug_folders
 WHERE ("exists" = 1 OR anomalies <> '' OR error <> '')
   AND (SELECT count(*) FROM dsplug_bundles) >= 0;

@@ -14,7 +14,7 @@
 -- tables: processes process_memory_map
 -- flags: none
 -- ecs: file.path=path
-SELECT DISTINCT m.path
+SELECT DISTINCT 'helper_images' AS dsplug_query, m.path
 FROM processes AS p
 CROSS JOIN process_memory_map AS m ON m.pid = p.pid
 WHERE p.path = '/usr/libexec/dspluginhelperd'

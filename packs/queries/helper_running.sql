@@ -15,7 +15,7 @@
 -- tables: processes
 -- flags: none
 -- ecs: process.executable=path
-SELECT DISTINCT p.path, p.euid,
+SELECT DISTINCT 'helper_running' AS dsplug_query, p.path, p.euid,
   CASE WHEN (SELECT count(*) FROM dsplug_bundles) > 0 THEN 'yes' ELSE 'no' END AS bundles
 FROM processes AS p
 WHERE p.path = '/usr/libexec/dspluginhelperd';

@@ -15,10 +15,11 @@
 -- ecs: file.path=path file.code_signature.subject_name=signer
 --   file.code_signature.team_id=team_identifier file.code_signature.signing_id=signing_identifier
 --   file.code_signature.status=signature_state
-SELECT path, mtime, signer, hash, ctime, btime, bundle_mtime, bundle_ctime, newest_path, kind,
-  symlink_target, resolved_path, discovered_via, bundle_identifier, bundle_name, version,
-  plugin_name, info_plist, load_verdict, load_reasons, executable, executable_hash,
-  executable_outside, architectures, signature_state, signature_problems, anchor, claimed_signer,
-  authority, team_identifier, signing_identifier, cdhash, signing_time, unsealed_files, uid, gid,
-  mode, writable_by, quarantine, provenance, files, bytes, exception, error
+SELECT 'inventory' AS dsplug_query, path, mtime, signer, hash, ctime, btime, bundle_mtime,
+  bundle_ctime, newest_path, kind, symlink_target, resolved_path, discovered_via, bundle_identifier,
+  bundle_name, version, plugin_name, info_plist, load_verdict, load_reasons, executable,
+  executable_hash, executable_outside, architectures, signature_state, signature_problems, anchor,
+  claimed_signer, authority, team_identifier, signing_identifier, cdhash, signing_time,
+  unsealed_files, uid, gid, mode, writable_by, quarantine, provenance, files, bytes, exception,
+  error
 FROM dsplug_bundles;

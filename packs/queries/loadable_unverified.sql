@@ -21,8 +21,8 @@
 -- policy: No DirectoryService plug-in would load that nobody known has signed.
 -- resolution: Look at the bundle with dsplug explain; remove it, have it signed, or add an
 --   exception for its digest.
-SELECT path, plugin_name, bundle_identifier, load_verdict, load_reasons, signature_state,
-  claimed_signer, executable, executable_hash
+SELECT 'loadable_unverified' AS dsplug_query, path, plugin_name, bundle_identifier, load_verdict,
+  load_reasons, signature_state, claimed_signer, executable, executable_hash
 FROM dsplug_bundles
 WHERE exception = ''
   AND load_verdict <> 'not_loadable'

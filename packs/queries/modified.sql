@@ -23,8 +23,9 @@
 -- ecs: file.path=path file.code_signature.subject_name=signer
 --   file.code_signature.team_id=team_identifier file.code_signature.signing_id=signing_identifier
 --   file.code_signature.status=signature_state
-SELECT path, kind, symlink_target, resolved_path, hash, info_plist, bundle_identifier, version,
-  plugin_name, executable, executable_hash, executable_outside, signature_state,
-  signature_problems, anchor, signer, claimed_signer, team_identifier, signing_identifier, cdhash
+SELECT 'modified' AS dsplug_query, path, kind, symlink_target, resolved_path, hash, info_plist,
+  bundle_identifier, version, plugin_name, executable, executable_hash, executable_outside,
+  signature_state, signature_problems, anchor, signer, claimed_signer, team_identifier,
+  signing_identifier, cdhash
 FROM dsplug_bundles
 WHERE exception = '';

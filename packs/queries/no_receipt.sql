@@ -15,7 +15,7 @@
 -- tables: package_receipts package_bom
 -- flags: none
 -- ecs: file.path=path
-SELECT b.path
+SELECT 'no_receipt' AS dsplug_query, b.path
 FROM dsplug_bundles AS b
 WHERE b.exception = ''
   AND +b.path NOT IN (

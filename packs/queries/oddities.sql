@@ -32,44 +32,46 @@ WITH bundles AS MATERIALIZED (
   FROM dsplug_bundles
   WHERE exception = ''
 )
-SELECT path, 'place' AS oddity, discovered_via AS detail
-FROM bundles WHERE discovered_via <> 'top_level'
-UNION ALL
-SELECT path, 'symlink', symlink_target
-FROM bundles WHERE kind = 'symlink'
-UNION ALL
-SELECT path, 'symlinked_ancestor', resolved_path
-FROM bundles WHERE kind <> 'symlink' AND resolved_path <> '' AND resolved_path <> path
-  AND resolved_path NOT LIKE '/System/Library/Frameworks/DirectoryService.framework/Versions/%'
-UNION ALL
-SELECT path, 'not_a_bundle', kind
-FROM bundles WHERE ';' || load_reasons || ';' LIKE '%;not_a_bundle;%'
-UNION ALL
-SELECT path, 'name', load_reasons
-FROM bundles WHERE ';' || load_reasons || ';' LIKE '%;name;%'
-UNION ALL
-SELECT path, 'executable_outside', executable
-FROM bundles WHERE executable_outside = 1
-UNION ALL
-SELECT path, 'info_plist', info_plist
-FROM bundles WHERE info_plist <> '' AND info_plist <> path || '/Contents/Info.plist'
-UNION ALL
-SELECT path, 'identifier', bundle_identifier
-FROM bundles
-WHERE (bundle_identifier LIKE 'com.apple.%' AND anchor <> 'apple')
-  OR (signature_state = 'signed' AND bundle_identifier <> signing_identifier)
-UNION ALL
-SELECT path, 'name_shadowed', plugin_name
-FROM bundles WHERE ';' || load_reasons || ';' LIKE '%;name_shadowed;%'
-UNION ALL
-SELECT path, 'unsealed_files', CAST(unsealed_files AS TEXT)
-FROM bundles WHERE unsealed_files > 0 AND signature_state IN ('signed', 'adhoc')
-UNION ALL
-SELECT path, 'writable_by', writable_by
-FROM bundles WHERE writable_by <> 'root'
-UNION ALL
-SELECT path, 'backdated', CAST(mtime AS TEXT)
-FROM bundles WHERE ctime - mtime > 86400
-UNION ALL
-SELECT path, 'incomplete', substr(error, 1, instr(error, ':') - 1)
-FROM bundles WHERE error <> '';
+SELECT 'oddities' AS dsplug_query, path, oddity, detail FROM (
+  SELECT path, 'place' AS oddity, discovered_via AS detail
+  FROM bundles WHERE discovered_via <> 'top_level'
+  UNION ALL
+  SELECT path, 'symlink', symlink_target
+  FROM bundles WHERE kind = 'symlink'
+  UNION ALL
+  SELECT path, 'symlinked_ancestor', resolved_path
+  FROM bundles WHERE kind <> 'symlink' AND resolved_path <> '' AND resolved_path <> path
+    AND resolved_path NOT LIKE '/System/Library/Frameworks/DirectoryService.framework/Versions/%'
+  UNION ALL
+  SELECT path, 'not_a_bundle', kind
+  FROM bundles WHERE ';' || load_reasons || ';' LIKE '%;not_a_bundle;%'
+  UNION ALL
+  SELECT path, 'name', load_reasons
+  FROM bundles WHERE ';' || load_reasons || ';' LIKE '%;name;%'
+  UNION ALL
+  SELECT path, 'executable_outside', executable
+  FROM bundles WHERE executable_outside = 1
+  UNION ALL
+  SELECT path, 'info_plist', info_plist
+  FROM bundles WHERE info_plist <> '' AND info_plist <> path || '/Contents/Info.plist'
+  UNION ALL
+  SELECT path, 'identifier', bundle_identifier
+  FROM bundles
+  WHERE (bundle_identifier LIKE 'com.apple.%' AND anchor <> 'apple')
+    OR (signature_state = 'signed' AND bundle_identifier <> signing_identifier)
+  UNION ALL
+  SELECT path, 'name_shadowed', plugin_name
+  FROM bundles WHERE ';' || load_reasons || ';' LIKE '%;name_shadowed;%'
+  UNION ALL
+  SELECT path, 'unsealed_files', CAST(unsealed_files AS TEXT)
+  FROM bundles WHERE unsealed_files > 0 AND signature_state IN ('signed', 'adhoc')
+  UNION ALL
+  SELECT path, 'writable_by', writable_by
+  FROM bundles WHERE writable_by <> 'root'
+  UNION ALL
+  SELECT path, 'backdated', CAST(mtime AS TEXT)
+  FROM bundles WHERE ctime - mtime > 86400
+  UNION ALL
+  SELECT path, 'incomplete', substr(error, 1, instr(error, ':') - 1)
+  FROM bundles WHERE error <> ''
+);

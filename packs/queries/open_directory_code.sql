@@ -14,7 +14,8 @@
 -- tables: file hash signature
 -- flags: none
 -- ecs: file.path=path file.hash.sha256=sha256
-SELECT f.path, h.sha256, s.signed, s.identifier, s.cdhash, s.team_identifier, s.authority
+SELECT 'open_directory_code' AS dsplug_query, f.path, h.sha256, s.signed, s.identifier, s.cdhash,
+  s.team_identifier, s.authority
 FROM file AS f
 LEFT JOIN hash AS h ON h.path = f.path
 LEFT JOIN signature AS s ON s.path = f.path

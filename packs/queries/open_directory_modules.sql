@@ -14,6 +14,6 @@
 -- tables: file
 -- flags: none
 -- ecs: file.path=path file.uid=uid file.gid=gid file.mode=mode
-SELECT path, type, uid, gid, mode, symlink_target_path
+SELECT 'open_directory_modules' AS dsplug_query, path, type, uid, gid, mode, symlink_target_path
 FROM file
 WHERE directory = '/Library/OpenDirectory/Modules';

@@ -24,6 +24,6 @@
 -- resolution: Look at the bundle with dsplug explain. If it is known and wanted, add an
 --   exception; if not, move it out of the folder and stop dspluginhelperd: sudo launchctl kill
 --   SIGKILL system/com.apple.dspluginhelperd
-SELECT path
+SELECT 'presence' AS dsplug_query, path
 FROM dsplug_bundles
 WHERE exception = '';

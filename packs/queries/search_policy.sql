@@ -13,7 +13,7 @@
 -- false_positives: Binding to a directory, or leaving it.
 -- tables: plist
 -- flags: none
-SELECT key, subkey, value
+SELECT 'search_policy' AS dsplug_query, key, subkey, value
 FROM plist
 WHERE path = '/Library/Preferences/OpenDirectory/Configurations/Search.plist'
   AND (key LIKE '%CSPSearchPath%' OR subkey LIKE '%CSPSearchPath%');

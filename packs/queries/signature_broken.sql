@@ -18,7 +18,8 @@
 -- ecs: file.path=path file.code_signature.status=signature_state
 -- policy: Every DirectoryService plug-in that bears a signature bears one that holds.
 -- resolution: Compare the bundle with the vendor's own and install that again.
-SELECT path, signature_state, signature_problems, claimed_signer, load_verdict, executable
+SELECT 'signature_broken' AS dsplug_query, path, signature_state, signature_problems,
+  claimed_signer, load_verdict, executable
 FROM dsplug_bundles
 WHERE exception = ''
   AND signature_state IN ('broken', 'malformed', 'unreadable');

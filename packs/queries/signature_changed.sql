@@ -19,6 +19,7 @@
 -- ecs: file.path=path file.code_signature.subject_name=signer
 --   file.code_signature.team_id=team_identifier file.code_signature.signing_id=signing_identifier
 --   file.code_signature.status=signature_state
-SELECT path, signature_state, anchor, signer, team_identifier, signing_identifier
+SELECT 'signature_changed' AS dsplug_query, path, signature_state, anchor, signer, team_identifier,
+  signing_identifier
 FROM dsplug_bundles
 WHERE exception = '';

@@ -15,7 +15,7 @@
 -- tables: none
 -- flags: none
 -- ecs: file.path=path file.hash.sha256=hash
-SELECT path, hash, macho, sealed, signature_state, signer, cdhash
+SELECT 'unsealed_code' AS dsplug_query, path, hash, macho, sealed, signature_state, signer, cdhash
 FROM dsplug_files
 WHERE macho <> ''
   AND sealed IN ('unsealed', 'altered')

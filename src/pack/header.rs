@@ -2,7 +2,7 @@
 //!
 //! The first line is `-- name: summary`. A line indented by two more blanks continues the one above.
 
-use super::{MITRE, PackError, Query, Severity};
+use super::{MITRE, NAME_COLUMN, PackError, Query, Severity};
 
 /// The longest interval that osquery takes, in seconds.
 const MAX_INTERVAL: u32 = 604_800;
@@ -23,6 +23,11 @@ pub fn parse(name: &str, text: &str) -> Result<Query, PackError> {
     }
     if !sql.ends_with(';') {
         return Err(fail("the query does not end in ;".into()));
+    }
+    if !says_its_name(name, &sql) {
+        return Err(fail(format!(
+            "the query does not give `'{name}' AS {NAME_COLUMN}` as its first column, once"
+        )));
     }
     let mut take = |key: &str| {
         let at = fields.iter().position(|(k, _)| k == key);
@@ -88,6 +93,19 @@ pub fn parse(name: &str, text: &str) -> Result<Query, PackError> {
     Ok(query)
 }
 
+/// True when a `SELECT` of the query begins with the constant that tells every reader of its lines
+/// which query they are of, and nothing else in it has that name. That the `SELECT` is the
+/// outermost one is for a test to see, which asks SQLite.
+fn says_its_name(name: &str, sql: &str) -> bool {
+    let constant = format!("'{name}' AS {NAME_COLUMN}, ");
+    let mut parts = sql.split(&constant);
+    let (before, after) = (parts.next().unwrap_or_default(), parts.next());
+    (before.ends_with("SELECT ") || before.ends_with("SELECT DISTINCT "))
+        && after.is_some_and(|after| !after.contains(NAME_COLUMN))
+        && !before.contains(NAME_COLUMN)
+        && parts.next().is_none()
+}
+
 /// The header's keys with their values, and the query in one line.
 fn split(text: &str) -> Result<(Vec<(String, String)>, String), String> {
     let mut fields: Vec<(String, String)> = Vec::new();
@@ -149,14 +167,15 @@ mod tests {
     const GOOD: &str = "-- one: what it shows\n--\n-- detects: this\n--   and that\n\
         -- interval: 300\n-- platform: darwin\n-- snapshot: no\n-- removed: yes\n-- severity: high\n\
         -- risk_score: 73\n-- mitre: TA0003 T1547\n-- references: none\n-- false_positives: few\n\
-        -- tables: none\n-- flags: none\n-- ecs: file.path=path\nSELECT  path\n  FROM t;\n";
+        -- tables: none\n-- flags: none\n-- ecs: file.path=path\n\
+        SELECT 'one' AS dsplug_query,  path\n  FROM t;\n";
 
     #[test]
     fn a_whole_header_is_read() {
         let query = parse("one", GOOD).unwrap();
         assert_eq!(query.summary, "what it shows");
         assert_eq!(query.detects, "this and that");
-        assert_eq!(query.sql, "SELECT path FROM t;");
+        assert_eq!(query.sql, "SELECT 'one' AS dsplug_query, path FROM t;");
         assert_eq!((query.interval, query.risk_score), (300, 73));
         assert_eq!(query.mitre, ["TA0003", "T1547"]);
         assert!(query.tables.is_empty() && query.removed && !query.snapshot);
@@ -193,6 +212,14 @@ mod tests {
             ("FROM t;", "FROM t\n-- x\n;", "comment"),
             ("FROM t;", "FROM $t;", "a $"),
             ("FROM t;", "FROM t", "end in ;"),
+            ("'one' AS dsplug_query, ", "", "first column"),
+            ("'one' AS", "'two' AS", "first column"),
+            (
+                "'one' AS dsplug_query,  path",
+                "path, 'one' AS dsplug_query",
+                "first column",
+            ),
+            ("FROM t;", "FROM (SELECT 'two' AS dsplug_query);", "once"),
         ] {
             let text = GOOD.replace(old, new);
             assert_ne!(text, GOOD);

@@ -13,6 +13,10 @@ pub mod markdown;
 
 use std::fmt;
 
+/// The first column of every query: the query's own name, which every log, index and version passes
+/// on. Rules and dashboards match on it.
+pub const NAME_COLUMN: &str = "dsplug_query";
+
 /// One query with its metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {

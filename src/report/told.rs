@@ -2,6 +2,7 @@
 
 use crate::cli::Failure;
 use crate::engine::Engine;
+use crate::pack::NAME_COLUMN;
 use crate::pack::conf::Scheduled;
 use crate::scan::Snapshot;
 
@@ -132,7 +133,7 @@ pub fn told(
             }
             let pairs = answer.columns.iter().cloned().zip(row);
             let says = |(name, value): &(String, String)| {
-                !value.is_empty() && (name != "path" || value != path)
+                !value.is_empty() && name != NAME_COLUMN && (name != "path" || value != path)
             };
             told.push(Told {
                 query: query.name.trim_start_matches("pack_dsplug_").to_owned(),
