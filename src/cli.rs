@@ -17,6 +17,7 @@ use crate::limits::Limits;
 use crate::report::{answer, explain, list, schema};
 use crate::root::Root;
 use crate::scan::{Scanner, Snapshot};
+use crate::state_dir::{self, StateDir};
 
 /// Shows DirectoryService plug-in bundles: who signed them, what they hold, whether they would load.
 ///
@@ -39,6 +40,10 @@ pub struct Disk {
     /// Lift the budgets of time and size
     #[arg(long, global = true)]
     pub thorough: bool,
+    /// Keep state (events, copies, what is quarantined) in DIR; without it, in /var/db/dsplug on a
+    /// Mac that reads its own disk, and nowhere with --root
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -105,6 +110,29 @@ impl Disk {
             Limits::STANDARD
         };
         Ok(Scanner::new(open_root(&self.root)?, limits))
+    }
+
+    /// Where state is kept, made when it is not there; `None` when nothing is.
+    ///
+    /// # Errors
+    /// When the place cannot hold state.
+    pub fn state(&self, root: &Root) -> Result<Option<StateDir>, Failure> {
+        let place = state_dir::place(self.state_dir.as_deref(), root);
+        Ok(place
+            .map(|place| StateDir::open(&place, root))
+            .transpose()?)
+    }
+
+    /// Where state has been kept; `None` when nothing is, or has been yet. Makes nothing.
+    ///
+    /// # Errors
+    /// When the place cannot hold state.
+    pub fn state_to_read(&self, root: &Root) -> Result<Option<StateDir>, Failure> {
+        let place = state_dir::place(self.state_dir.as_deref(), root);
+        let found = place
+            .map(|place| StateDir::find(&place, root))
+            .transpose()?;
+        Ok(found.flatten())
     }
 }
 

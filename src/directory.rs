@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -241,6 +241,12 @@ impl Dir {
     }
 }
 
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 /// Opens a name in a directory. A call that a signal broke off, as one on a file system of the
 /// network can be, is made again, here as everywhere.
 fn open_at(dir: &OwnedFd, name: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -259,7 +265,7 @@ fn directory_flags() -> OFlags {
 
 /// `lstat` of an entry, or of the descriptor itself when the name is empty.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
+pub(crate) fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
     use rustix::fs::StatxFlags;
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
     let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
@@ -286,7 +292,7 @@ fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
 
 /// `lstat` of an entry, or of the descriptor itself when the name is empty.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
+pub(crate) fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
     let stat = if name.is_empty() {
         retry_on_intr(|| rustix::fs::fstat(&fd))?
     } else {

@@ -11,6 +11,7 @@
 //! - [`codesign`] judges signatures: bytes to facts and problems, without I/O;
 //! - [`digest`] and [`load`] judge the rest, and [`bundle`] is one candidate with all of that;
 //! - [`scan`] does all of it and gives a snapshot;
+//! - [`state_dir`] is the one place where anything is kept from run to run;
 //! - [`table`] declares the columns that show a snapshot;
 //! - [`engine`] queries the tables with SQLite, for those who have no osquery;
 //! - [`extension`] serves them to osquery, [`service`] gives it the rows, [`launch`] starts it
@@ -42,6 +43,7 @@ pub mod report;
 pub mod root;
 pub mod scan;
 pub mod service;
+pub mod state_dir;
 pub mod system_log;
 pub mod table;
 pub mod text;

@@ -1,0 +1,558 @@
+//! Where state is kept from run to run: the journal of events, kept copies, the vault of
+//! quarantine and its ledger.
+//!
+//! Whoever can write there can make the program forget what it saw, or put an attacker's bundle in
+//! the place of evidence. So nothing of it is used unless the directory, every directory above it
+//! and every link on the way belong to root or to the caller, and nobody else can write them.
+//!
+//! For a command that keeps something:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use dsplug::root::Root;
+//! use dsplug::state_dir::{self, StateDir};
+//! # let (asked, path) = (None, std::path::Path::new("/"));
+//! let root = Root::open(path)?;
+//! // `None`: nothing is kept; a command that cannot do without says so.
+//! if let Some(place) = state_dir::place(asked, &root) {
+//!     let state = StateDir::open(&place, &root)?; // made when it is not there
+//!     let vault = state.folder("vault")?; // a directory in it, 0700, held to the same rules
+//!     let file = vault.create("1.tar.gz")?; // a new file, 0600; never what is there already
+//!     drop(file);
+//!     vault.sync()?; // the names themselves reach the disk
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A command that only reads uses [`StateDir::find`], which makes nothing. Everything is done
+//! relative to open directories ([`AsFd`] lends theirs); [`StateDir::path`] is for what must have a
+//! path, such as SQLite, and holds no link.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
+use rustix::io::{Errno, retry_on_intr};
+
+use crate::directory::Dir;
+use crate::meta::{Kind, Meta};
+use crate::root::Root;
+
+/// Where state is kept on a live Mac.
+pub const PLACE: &str = "/var/db/dsplug";
+
+/// Links followed on the way, as `MAXSYMLINKS` of macOS.
+const MOST_LINKS: u32 = 32;
+/// Directories on the way. Each costs a descriptor while it is looked for.
+const MOST_DIRECTORIES: usize = 64;
+/// The mode of a directory that is made.
+const DIRECTORY: Mode = Mode::RWXU;
+/// The mode of a file that is made.
+const FILE: Mode = Mode::RUSR.union(Mode::WUSR);
+/// Writable by the group, writable by others.
+const WRITABLE: u32 = 0o022;
+/// In a directory with this bit, an entry is renamed or removed by its owner alone.
+const STICKY: u32 = 0o1000;
+
+/// Why a place cannot hold state, in one line: what, where and what to do.
+#[derive(Debug)]
+pub enum StateDirError {
+    /// The system refused, at this path.
+    Io(&'static str, PathBuf, io::Error),
+    /// Something on the way could be changed by others, for this reason.
+    Unsafe(PathBuf, String),
+    /// The place stands below the root that is read.
+    BelowRoot(PathBuf),
+}
+
+impl fmt::Display for StateDirError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(what, path, error) => {
+                let error = error.to_string();
+                let why = error.split(" (os error").next().unwrap_or_default();
+                write!(f, "cannot {what} {}: {why}", path.display())
+            }
+            Self::Unsafe(path, why) => write!(
+                f,
+                "no state is kept where others could change it: {} {why}",
+                path.display()
+            ),
+            Self::BelowRoot(path) => write!(
+                f,
+                "{} stands below --root, where nothing is written; name another place with --state-dir",
+                path.display()
+            ),
+        }
+    }
+}
+
+impl std::error::Error for StateDirError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Io(_, _, error) => Some(error),
+            Self::Unsafe(..) | Self::BelowRoot(_) => None,
+        }
+    }
+}
+
+/// Where state is kept when `root` is read: where `--state-dir` asks for it, or in [`PLACE`] on a
+/// Mac that reads its own disk. `None` when nothing is kept.
+pub fn place(asked: Option<&Path>, root: &Root) -> Option<PathBuf> {
+    let live = || cfg!(target_os = "macos") && is_own_disk(root);
+    match asked {
+        Some(asked) => Some(asked.to_owned()),
+        None => live().then(|| PathBuf::from(PLACE)),
+    }
+}
+
+/// True when the root is the `/` of the machine that this runs on.
+fn is_own_disk(root: &Root) -> bool {
+    let own = Dir::open_top(Path::new("/")).ok();
+    let own = own.and_then(|own| own.own_meta().ok()).map(|m| id(&m));
+    own.is_some() && own == root_id(root)
+}
+
+fn root_id(root: &Root) -> Option<(u64, u64)> {
+    root.find(b"/").ok().map(|found| id(&found.meta))
+}
+
+fn id(meta: &Meta) -> (u64, u64) {
+    (meta.dev, meta.ino)
+}
+
+/// A directory in which state is kept; see the module.
+#[derive(Debug)]
+pub struct StateDir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+/// A lock that lasts until it is dropped, or its process ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl StateDir {
+    /// Opens the directory at a place, and makes it, 0700, when it is not there; the directory
+    /// above it must be.
+    ///
+    /// # Errors
+    /// When it cannot be made or opened, others could change it, or it stands below `root`.
+    pub fn open(place: &Path, root: &Root) -> Result<Self, StateDirError> {
+        let (parent, name) = Way::to(place, root)?;
+        parent.enter(&name, true)?.ok_or_else(|| {
+            let gone = io::ErrorKind::NotFound.into();
+            StateDirError::Io("open", place.to_owned(), gone)
+        })
+    }
+
+    /// Opens the directory at a place; `None` when it, or a directory above it, is not there.
+    ///
+    /// # Errors
+    /// When it cannot be opened, others could change it, or it stands below `root`.
+    pub fn find(place: &Path, root: &Root) -> Result<Option<Self>, StateDirError> {
+        match Way::to(place, root) {
+            Ok((parent, name)) => parent.enter(&name, false),
+            Err(StateDirError::Io(_, _, error)) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where it really stands; no link is on the way.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A directory in it, made 0700 when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made or opened, or others could change it.
+    pub fn folder(&self, name: &str) -> Result<Self, StateDirError> {
+        self.enter(name.as_bytes(), true)?.ok_or_else(|| {
+            StateDirError::Io("open", self.path.join(name), io::ErrorKind::NotFound.into())
+        })
+    }
+
+    /// A directory in it; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or others could change it.
+    pub fn find_folder(&self, name: &str) -> Result<Option<Self>, StateDirError> {
+        self.enter(name.as_bytes(), false)
+    }
+
+    fn enter(&self, name: &[u8], make: bool) -> Result<Option<Self>, StateDirError> {
+        let path = self.path.join(std::ffi::OsStr::from_bytes(name));
+        enter(self.fd.as_fd(), name, path, make)
+    }
+
+    /// Makes a file in it, 0600, open for reading and writing.
+    ///
+    /// # Errors
+    /// When it cannot be made, or something of that name is there already.
+    pub fn create(&self, name: &str) -> Result<File, StateDirError> {
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, FILE))
+            .map(File::from)
+            .map_err(|errno| self.fail("make", name, errno))
+    }
+
+    /// Opens a file in it for reading and writing; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When it is no regular file, cannot be opened, or others could have written it.
+    pub fn file(&self, name: &str) -> Result<Option<File>, StateDirError> {
+        self.open_file(name, OFlags::RDWR)
+    }
+
+    /// Opens a file in it for reading; `None` when it is not there.
+    ///
+    /// # Errors
+    /// As [`file`](Self::file).
+    pub fn file_to_read(&self, name: &str) -> Result<Option<File>, StateDirError> {
+        self.open_file(name, OFlags::RDONLY)
+    }
+
+    fn open_file(&self, name: &str, access: OFlags) -> Result<Option<File>, StateDirError> {
+        // A FIFO that was put there must not be waited for.
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let fd = match retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty())) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::MLINK) => {
+                return Err(StateDirError::Unsafe(
+                    self.path.join(name),
+                    "is a symlink".into(),
+                ));
+            }
+            Err(errno) => return Err(self.fail("open", name, errno)),
+        };
+        let meta = meta(fd.as_fd()).map_err(|errno| self.fail("open", name, errno))?;
+        let refused = if meta.kind == Kind::File {
+            foreign(&meta)
+        } else {
+            Some("is no regular file".to_owned())
+        };
+        match refused {
+            Some(why) => Err(StateDirError::Unsafe(self.path.join(name), why)),
+            None => Ok(Some(fd.into())),
+        }
+    }
+
+    /// Locks a file in it, which is made when it is not there; `None` when another process, or
+    /// another lock of this one, holds it.
+    ///
+    /// # Errors
+    /// When it cannot be made, opened or locked.
+    pub fn lock(&self, name: &str) -> Result<Option<Lock>, StateDirError> {
+        let file = match self.create(name) {
+            Ok(file) => file,
+            Err(StateDirError::Io(_, _, error)) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let gone = || self.fail("open", name, Errno::NOENT);
+                self.file(name)?.ok_or_else(gone)?
+            }
+            Err(error) => return Err(error),
+        };
+        let exclusive = FlockOperation::NonBlockingLockExclusive;
+        match retry_on_intr(|| rustix::fs::flock(&file, exclusive)) {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(errno) => Err(self.fail("lock", name, errno)),
+        }
+    }
+
+    /// The names in it, sorted as bytes, at most `most` of them; true when there were more.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn names(&self, most: usize) -> Result<(Vec<Vec<u8>>, bool), StateDirError> {
+        let fail = |errno| self.fail("list", "", errno);
+        let (mut names, mut more) = (Vec::new(), false);
+        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            if names.len() >= most {
+                more = true;
+                break;
+            }
+            names.push(name.to_vec());
+        }
+        names.sort_unstable();
+        Ok((names, more))
+    }
+
+    /// Renames an entry of it, in place of what has the new name.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn rename(&self, from: &str, to: &str) -> Result<(), StateDirError> {
+        retry_on_intr(|| rustix::fs::renameat(&self.fd, from, &self.fd, to))
+            .map_err(|errno| self.fail("rename", from, errno))
+    }
+
+    /// Removes a file in it; one that is not there is removed already.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn remove(&self, name: &str) -> Result<(), StateDirError> {
+        self.unlink(name, AtFlags::empty())
+    }
+
+    /// Removes an empty directory in it; one that is not there is removed already.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn remove_folder(&self, name: &str) -> Result<(), StateDirError> {
+        self.unlink(name, AtFlags::REMOVEDIR)
+    }
+
+    fn unlink(&self, name: &str, flags: AtFlags) -> Result<(), StateDirError> {
+        match retry_on_intr(|| rustix::fs::unlinkat(&self.fd, name, flags)) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(self.fail("remove", name, errno)),
+        }
+    }
+
+    /// Waits until the names in it have reached the disk.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn sync(&self) -> Result<(), StateDirError> {
+        retry_on_intr(|| rustix::fs::fsync(&self.fd)).map_err(|errno| self.fail("sync", "", errno))
+    }
+
+    fn fail(&self, what: &'static str, name: &str, errno: Errno) -> StateDirError {
+        let path = if name.is_empty() {
+            self.path.clone()
+        } else {
+            self.path.join(name)
+        };
+        StateDirError::Io(what, path, errno.into())
+    }
+}
+
+impl AsFd for StateDir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The directories from `/` down to that above a place, each open and found to be safe.
+struct Way {
+    stack: Vec<Dir>,
+    root: Option<(u64, u64)>,
+}
+
+impl Way {
+    /// The directory above a place, and the place's own name in it.
+    fn to(place: &Path, root: &Root) -> Result<(Above, Vec<u8>), StateDirError> {
+        let io = |what, error| StateDirError::Io(what, place.to_owned(), error);
+        let place = std::path::absolute(place).map_err(|error| io("find", error))?;
+        let top = Dir::open_top(Path::new("/")).map_err(|error| io("open", error))?;
+        let root = root_id(root).filter(|_| !is_own_disk(root));
+        let mut way = Self {
+            stack: Vec::new(),
+            root,
+        };
+        way.push(top)?;
+        let mut todo = components(place.as_os_str().as_bytes());
+        let mut links = 0_u32;
+        while let Some(name) = todo.pop() {
+            let dir = way.last(&place)?.clone();
+            if name == b".." {
+                if way.stack.len() > 1 {
+                    way.stack.pop();
+                }
+                continue;
+            }
+            if todo.is_empty() {
+                return way.end(dir, name);
+            }
+            let meta = dir
+                .meta(&name)
+                .map_err(|e| StateDirError::Io("find", path_of(&dir, &name), e.errno.into()))?;
+            if meta.kind != Kind::Symlink {
+                let below = dir
+                    .open_dir(&name)
+                    .map_err(|e| StateDirError::Io("open", path_of(&dir, &name), e.errno.into()))?;
+                way.push(below)?;
+                continue;
+            }
+            // The directory that holds the link is safe; in one with the sticky bit the link's own
+            // owner decides.
+            if let Some(why) = foreign_owner(&meta) {
+                return Err(StateDirError::Unsafe(path_of(&dir, &name), why));
+            }
+            links = links.saturating_add(1);
+            if links > MOST_LINKS {
+                return Err(io("find", Errno::LOOP.into()));
+            }
+            let target = dir
+                .read_link(&name)
+                .map_err(|e| StateDirError::Io("find", path_of(&dir, &name), e.errno.into()))?;
+            if target.starts_with(b"/") {
+                way.stack.truncate(1);
+            }
+            todo.extend(components(&target));
+        }
+        let what = "is no place of its own; name a directory";
+        Err(StateDirError::Unsafe(place, what.to_owned()))
+    }
+
+    fn last(&self, place: &Path) -> Result<&Dir, StateDirError> {
+        self.stack.last().ok_or_else(|| {
+            StateDirError::Io("find", place.to_owned(), io::ErrorKind::NotFound.into())
+        })
+    }
+
+    fn push(&mut self, dir: Dir) -> Result<(), StateDirError> {
+        let path = || path_of(&dir, b"");
+        if self.stack.len() >= MOST_DIRECTORIES {
+            return Err(StateDirError::Io("find", path(), Errno::NAMETOOLONG.into()));
+        }
+        let meta = dir
+            .own_meta()
+            .map_err(|e| StateDirError::Io("open", path(), e.errno.into()))?;
+        let why = match foreign(&meta) {
+            Some(_) if meta.mode & STICKY != 0 => foreign_owner(&meta),
+            other => other,
+        };
+        match why {
+            Some(why) => Err(StateDirError::Unsafe(path(), why)),
+            None => {
+                self.stack.push(dir);
+                Ok(())
+            }
+        }
+    }
+
+    fn end(self, dir: Dir, name: Vec<u8>) -> Result<(Above, Vec<u8>), StateDirError> {
+        let is_root = |d: &Dir| d.own_meta().is_ok_and(|m| Some(id(&m)) == self.root);
+        if self.stack.iter().any(is_root) {
+            return Err(StateDirError::BelowRoot(path_of(&dir, &name)));
+        }
+        let root = self.root;
+        Ok((Above { dir, root }, name))
+    }
+}
+
+/// The directory above a place.
+struct Above {
+    dir: Dir,
+    root: Option<(u64, u64)>,
+}
+
+impl Above {
+    fn enter(&self, name: &[u8], make: bool) -> Result<Option<StateDir>, StateDirError> {
+        let entered = enter(self.dir.as_fd(), name, path_of(&self.dir, name), make)?;
+        match entered {
+            Some(state) if meta(state.as_fd()).is_ok_and(|m| Some(id(&m)) == self.root) => {
+                Err(StateDirError::BelowRoot(state.path))
+            }
+            other => Ok(other),
+        }
+    }
+}
+
+/// Opens a directory in one that is safe, and makes it when that is asked for.
+fn enter(
+    above: BorrowedFd<'_>,
+    name: &[u8],
+    path: PathBuf,
+    make: bool,
+) -> Result<Option<StateDir>, StateDirError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let open = || retry_on_intr(|| rustix::fs::openat(above, name, flags, Mode::empty()));
+    let fail = |what, errno: Errno| StateDirError::Io(what, path.clone(), errno.into());
+    let mut made = false;
+    let fd = match open() {
+        Err(Errno::NOENT) if make => {
+            match retry_on_intr(|| rustix::fs::mkdirat(above, name, DIRECTORY)) {
+                Ok(()) => made = true,
+                // Another process was quicker.
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(fail("make", errno)),
+            }
+            open()
+        }
+        other => other,
+    };
+    let fd = match fd {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno @ (Errno::LOOP | Errno::MLINK | Errno::NOTDIR)) => {
+            let link = rustix::fs::readlinkat(above, name, Vec::new()).is_ok();
+            let what = if link {
+                "is a symlink"
+            } else if errno == Errno::NOTDIR {
+                "is no directory"
+            } else {
+                return Err(fail("open", errno));
+            };
+            return Err(StateDirError::Unsafe(path, what.to_owned()));
+        }
+        Err(errno) => return Err(fail("open", errno)),
+    };
+    if made {
+        // The caller's umask may have taken even the owner's own rights.
+        retry_on_intr(|| rustix::fs::fchmod(&fd, DIRECTORY)).map_err(|e| fail("make", e))?;
+    }
+    let meta = meta(fd.as_fd()).map_err(|errno| fail("open", errno))?;
+    match foreign(&meta) {
+        Some(why) => Err(StateDirError::Unsafe(path, why)),
+        None => Ok(Some(StateDir { fd, path })),
+    }
+}
+
+/// What an open directory or file is, asked of itself: its name may be given to another meanwhile.
+fn meta(fd: BorrowedFd<'_>) -> Result<Meta, Errno> {
+    crate::directory::meta_of(fd, b"")
+}
+
+/// Why others than root and the caller could change it.
+fn foreign(meta: &Meta) -> Option<String> {
+    let writable = || {
+        format!(
+            "can be written by others (mode {}); chmod go-w",
+            meta.octal_mode()
+        )
+    };
+    foreign_owner(meta).or_else(|| (meta.mode & WRITABLE != 0).then(writable))
+}
+
+fn foreign_owner(meta: &Meta) -> Option<String> {
+    let caller = rustix::process::geteuid().as_raw();
+    let ours = meta.uid == 0 || meta.uid == caller;
+    (!ours).then(|| format!("belongs to uid {}, not to root or the caller", meta.uid))
+}
+
+fn path_of(dir: &Dir, name: &[u8]) -> PathBuf {
+    let path = if name.is_empty() {
+        dir.path().to_vec()
+    } else {
+        dir.join(name)
+    };
+    PathBuf::from(std::ffi::OsString::from_vec(path))
+}
+
+/// The components of a path, last first, without empty ones and dots.
+fn components(path: &[u8]) -> Vec<Vec<u8>> {
+    path.split(|b| *b == b'/')
+        .filter(|c| !c.is_empty() && *c != b".")
+        .rev()
+        .map(<[u8]>::to_vec)
+        .collect()
+}
