@@ -37,6 +37,16 @@ pub enum Via {
 }
 
 impl Via {
+    /// Every place.
+    pub const ALL: [Self; 6] = [
+        Self::TopLevel,
+        Self::ContentsResources,
+        Self::Resources,
+        Self::SupportFiles,
+        Self::Lproj,
+        Self::Nested,
+    ];
+
     /// The word for it, as the tables show it.
     pub fn as_str(self) -> &'static str {
         match self {

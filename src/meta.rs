@@ -25,6 +25,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Directory, Self::File, Self::Symlink, Self::Other];
+
     /// The word for it, as the tables show it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -17,7 +17,7 @@ use std::os::unix::fs::chown;
 use std::time::{Duration, SystemTime};
 
 use dsplug::bundle::Bundle;
-use dsplug::codesign::SignatureState;
+use dsplug::codesign::{Anchor, SignatureState};
 use dsplug::exceptions::{Exceptions, LOCAL, MANAGED};
 use dsplug::limits::Limits;
 use dsplug::root::Root;
@@ -54,11 +54,11 @@ struct Known {
     is_outside: bool,
 }
 
-/// A bundle that is unsigned, ad hoc, signed, broken, a file, a link to nothing, and one whose
+/// A bundle that is unsigned, ad hoc, signed, signed with anybody's certificate, broken, a file, a link to nothing, and one whose
 /// executable stands outside.
 fn known(disk: &Disk) -> Vec<Known> {
     Plugin::new("Plain").write(disk.plugin(""));
-    for name in ["Adhoc", "Signed", "Broken"] {
+    for name in ["Adhoc", "Signed", "Anybody", "Broken"] {
         SignedBundle::new(name, Form::Deep).write(disk.plugin(""));
     }
     disk.file(format!("{PLUGINS}/File.dsplug"), "a file");
@@ -94,20 +94,25 @@ fn known(disk: &Disk) -> Vec<Known> {
             counts.insert("executable_hash", hex(&digest(SHA256, &bytes)));
             let cdhash = hex(&cdhash(&bytes));
             match name.as_str() {
-                "Adhoc" | "Signed" => counts.insert("cdhash", cdhash),
+                "Adhoc" | "Signed" | "Anybody" => counts.insert("cdhash", cdhash),
                 _ => claims.insert("cdhash", cdhash),
             };
         }
         // As a chain that ends in Apple's root would be judged; no test can hold Apple's key. What
         // claims the same and does not hold counts for nothing.
-        if matches!(name.as_str(), "Signed" | "Broken") {
+        if matches!(name.as_str(), "Signed" | "Anybody" | "Broken") {
             bundle.signature.signer = SIGNER.into();
             bundle.signature.team_identifier = TEAM.into();
             bundle.signature.state = SignatureState::Broken;
             claims.extend([("signer", SIGNER.into()), ("team_identifier", TEAM.into())]);
         }
+        if name == "Anybody" {
+            bundle.signature.state = SignatureState::Signed;
+            bundle.signature.anchor = Anchor::Untrusted;
+        }
         if name == "Signed" {
             bundle.signature.state = SignatureState::Signed;
+            bundle.signature.anchor = Anchor::AppStore;
             counts.append(&mut claims);
         }
         Known {
@@ -163,7 +168,7 @@ enum Damage {
     NoKey,
 }
 
-const BUNDLES: usize = 7;
+const BUNDLES: usize = 8;
 
 fn says(bundle: usize) -> impl Strategy<Value = Says> {
     prop_oneof![
@@ -267,12 +272,23 @@ impl Entry {
         Value::Dictionary(keys)
     }
 
+    fn asks(&self, name: &str) -> bool {
+        self.says.keys().any(|field| FIELDS[*field].0 == name)
+    }
+
     /// Whether it is understood to the last key.
     fn is_sound(&self, known: &[Known]) -> bool {
         self.id.is_some_and(|id| !id.is_empty())
             && self.key.is_none()
             && !matches!(self.expires, Expires::NoDate)
-            && !self.says.is_empty()
+            && self
+                .says
+                .keys()
+                .any(|field| FIELDS[*field].0 != "executable_hash")
+            && (!self.asks("bundle_identifier")
+                || ["team_identifier", "hash", "cdhash"]
+                    .iter()
+                    .any(|f| self.asks(f)))
             && self.says.iter().all(|(field, says)| {
                 let text = says.text(*field, known).unwrap_or_default();
                 match FIELDS[*field].1 {

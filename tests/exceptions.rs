@@ -13,14 +13,14 @@ use std::os::unix::fs::chown;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use dsplug::codesign::SignatureState;
+use dsplug::codesign::{Anchor, SignatureState};
 use dsplug::exceptions::{Exceptions, LOCAL, MANAGED, baseline};
 use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::{Scanner, Snapshot};
 use dsplug::text::hex;
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
-use dsplug_fixtures::{Disk, Plugin, chmod, needs_root};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, needs_root};
 use plist::{Date, Dictionary, Value};
 
 const A: &str = "/Library/DirectoryServices/PlugIns/A.dsplug";
@@ -191,6 +191,7 @@ fn the_fields_of_a_verified_signature_are_matched() {
     let mut bundle = (*snapshot.bundles[0]).clone();
     // As a chain that ends in Apple's root would be judged; no test can hold Apple's key.
     bundle.signature.state = SignatureState::Signed;
+    bundle.signature.anchor = Anchor::DeveloperId;
     bundle.signature.signer = "Developer ID Application: Example (TEAM123456)".into();
     bundle.signature.team_identifier = "TEAM123456".into();
     let with = |keys: &[(&str, &str)]| {
@@ -208,24 +209,40 @@ fn the_fields_of_a_verified_signature_are_matched() {
     if with(&[signer]).is_none() {
         return;
     }
-    for right in [signer, team, identifier] {
+    for right in [signer, team] {
         assert_eq!(with(&[right]), Some(true), "{right:?}");
         assert_eq!(with(&[(right.0, "another")]), Some(false), "{right:?}");
     }
+    // Any account can sign any identifier: it takes a team, or something that pins more.
+    assert_eq!(with(&[identifier]), Some(false));
+    assert_eq!(with(&[identifier, signer]), Some(false));
+    assert_eq!(with(&[identifier, team]), Some(true));
+    assert_eq!(with(&[(identifier.0, "another"), team]), Some(false));
+    let digest = hex(&bundle.digest.unwrap());
+    assert_eq!(with(&[identifier, ("hash", &digest)]), Some(true));
     assert_eq!(with(&[signer, team, identifier]), Some(true));
     assert_eq!(
         with(&[signer, ("team_identifier", "OTHER12345"), identifier]),
         Some(false)
     );
+    // As of a certificate that Apple gives to any account, under any name.
+    bundle.signature.anchor = Anchor::Untrusted;
+    for named in [&[signer][..], &[team], &[identifier, team]] {
+        put(&disk, LOCAL, vec![entry(named.iter().copied())]);
+        let exceptions = Exceptions::read(&Root::open(disk.path()).unwrap(), NOW);
+        assert_eq!(exceptions.accept(&bundle), None, "{named:?}");
+    }
+    bundle.signature.anchor = Anchor::DeveloperId;
     bundle.signature.state = SignatureState::Broken;
     let exceptions = |keys: &[(&str, &str)]| {
         put(&disk, LOCAL, vec![entry(keys.iter().copied())]);
         Exceptions::read(&Root::open(disk.path()).unwrap(), NOW).accept(&bundle)
     };
     // What a broken signature claims counts for nothing, even where a reader left it in place.
-    for claimed in [signer, team, identifier] {
+    for claimed in [signer, team] {
         assert_eq!(exceptions(&[claimed]), None, "{claimed:?}");
     }
+    assert_eq!(exceptions(&[identifier, team]), None);
 }
 
 #[test]
@@ -294,6 +311,85 @@ fn a_file_that_others_could_have_written_excepts_nothing() {
     refused("no regular file");
 }
 
+/// Whoever can write a folder on the way can put an old list back, or a whole folder that holds one.
+#[test]
+fn a_folder_on_the_way_that_others_could_have_written_excepts_nothing() {
+    if !is_root() {
+        return;
+    }
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let pinned = vec![entry([("path", A)])];
+    assert!(accepts(&disk, pinned.clone()).is_some());
+    let refused = |why: &str| {
+        let snapshot = scan(&disk);
+        assert_eq!(snapshot.bundles[0].exception, None);
+        let error = &snapshot.exceptions.entries[0].error;
+        assert!(error.contains(why), "{error}");
+    };
+    for folder in [
+        "Library",
+        "Library/Application Support",
+        "Library/Application Support/dsplug",
+    ] {
+        let at = disk.at(folder);
+        for mode in [0o775, 0o757, 0o1777] {
+            chmod(&at, mode);
+            refused(&format!("its folder /{folder} can be written by others"));
+        }
+        chmod(&at, 0o755);
+        chown(&at, Some(501), None).unwrap();
+        refused(&format!("its folder /{folder} belongs to uid 501"));
+        chown(&at, Some(0), None).unwrap();
+    }
+    assert!(scan(&disk).bundles[0].exception.is_some());
+    let folder = disk.at("Library/Application Support/dsplug");
+    fs::rename(&folder, disk.at("aside")).unwrap();
+    disk.link("Library/Application Support/dsplug", "/aside");
+    refused("is no directory of its own");
+}
+
+/// A bundle whose bytes stay as they were is made to load by what stands around it.
+#[test]
+fn an_exception_ends_when_the_folder_makes_something_else_of_the_bundle() {
+    if !is_root() {
+        return;
+    }
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin("Resources"));
+    // It keeps the top level out of what is listed.
+    Plugin::new("B").write(disk.plugin(""));
+    let snapshot = scan(&disk);
+    let baseline = baseline::write(&snapshot).unwrap();
+    chmod(disk.file(&LOCAL[1..], &baseline.plist), 0o644);
+    let excepted = || -> Vec<bool> {
+        let snapshot = scan(&disk);
+        assert_eq!(snapshot.exceptions.state(), "active");
+        snapshot
+            .bundles
+            .iter()
+            .map(|b| b.exception.is_some())
+            .collect()
+    };
+    assert_eq!(excepted(), [true, true]);
+    // Now the loader looks in Contents/Resources alone: B, the first, did not load before either.
+    disk.dir(format!("{PLUGINS}/Contents"));
+    assert_eq!(excepted(), [true, false]);
+    for (field, word) in [
+        ("load_verdict", "loads"),
+        ("kind", "folders"),
+        ("discovered_via", "top"),
+    ] {
+        let bad = vec![entry([("path", A), (field, word)])];
+        put(&disk, LOCAL, bad);
+        let error = scan(&disk).exceptions.entries[0].error.clone();
+        assert!(
+            error.contains(&format!("its {field} is none of")),
+            "{error}"
+        );
+    }
+}
+
 #[test]
 fn a_malformed_file_is_an_error_that_is_seen() {
     if !is_root() {
@@ -351,6 +447,15 @@ fn an_entry_that_is_not_understood_accepts_nothing_and_the_others_hold() {
     for (entry_value, why) in [
         (entry([]), "names no path"),
         (entry([("reason", "because")]), "names no path"),
+        (
+            entry([("executable_hash", "0".repeat(64).as_str())]),
+            "names no path",
+        ),
+        (entry([("kind", "directory")]), "names no path"),
+        (
+            entry([("bundle_identifier", "com.example.A")]),
+            "needs a team_identifier",
+        ),
         (bad("id", "".into()), "its id is empty"),
         (bad("pth", "x".into()), "key pth is not known"),
         (bad("hash", long.as_str().into()), "64 hexadecimal digits"),

@@ -183,6 +183,102 @@ fn every_query_is_valid_against_the_tables_that_it_names() {
     }
 }
 
+/// What a query of the pack answers, as text, over rows that are put in by hand.
+fn answer(name: &str, rows: &[(&str, &[(&str, &str)])]) -> Vec<String> {
+    let query = queries().into_iter().find(|q| q.name == name).unwrap();
+    let database = database(&query.tables);
+    for (table, cells) in rows {
+        let (names, values): (Vec<_>, Vec<_>) = cells.iter().copied().unzip();
+        let holes = vec!["?"; names.len()].join(", ");
+        let sql = format!(
+            "INSERT INTO {table} ({}) VALUES ({holes})",
+            names.join(", ")
+        );
+        database
+            .execute(&sql, rusqlite::params_from_iter(values))
+            .unwrap();
+    }
+    let mut statement = database.prepare(&query.sql).unwrap();
+    let count = statement.column_count();
+    let rows = statement.query_map([], |row| {
+        let cells: Vec<String> = (0..count)
+            .map(|i| {
+                row.get::<_, Option<String>>(i)
+                    .map(Option::unwrap_or_default)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(cells.join(" "))
+    });
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+/// Apple gives a certificate to any account, under any name: that is nobody known.
+#[test]
+fn a_certificate_that_any_account_gets_silences_nothing() {
+    for (state, anchor, told) in [
+        ("signed", "untrusted", true),
+        ("signed", "developer_id", false),
+        ("signed", "app_store", false),
+        ("signed", "apple", false),
+    ] {
+        let row: &[(&str, &str)] = &[
+            ("path", "/A.dsplug"),
+            ("kind", "directory"),
+            ("discovered_via", "top_level"),
+            ("resolved_path", "/A.dsplug"),
+            ("load_verdict", "loadable"),
+            ("signature_state", state),
+            ("anchor", anchor),
+            ("exception", ""),
+            ("error", ""),
+            ("writable_by", "root"),
+        ];
+        for query in ["loadable_unverified", "signature_broken", "oddities"] {
+            let lines = answer(query, &[("dsplug_bundles", row)]);
+            assert_eq!(!lines.is_empty(), told, "{query} {anchor}: {lines:?}");
+        }
+    }
+    // A policy asks what its query asks.
+    let policies = fleet::policies(&queries());
+    for policy in policies.split("- name: ").filter(|p| {
+        ["dsplug loadable unverified", "dsplug signature broken"]
+            .iter()
+            .any(|name| p.contains(name))
+    }) {
+        assert!(policy.contains("'developer_id'"), "{policy}");
+    }
+}
+
+#[test]
+fn images_on_the_writable_volumes_are_told() {
+    let mapped = |path: &str, permissions: &str| {
+        let process: &[(&str, &str)] = &[("pid", "7"), ("path", "/usr/libexec/dspluginhelperd")];
+        let image = [("pid", "7"), ("path", path), ("permissions", permissions)];
+        let rows = [("processes", process), ("process_memory_map", &image[..])];
+        !answer("helper_images", &rows).is_empty()
+    };
+    for path in [
+        "/System/Volumes/Data/Users/Shared/x.dylib",
+        "/System/Volumes/Preboot/x.dylib",
+        "/private/var/db/x.dylib",
+        "/Library/x.dylib",
+    ] {
+        assert!(mapped(path, "r-x"), "{path}");
+    }
+    for path in [
+        "/System/Library/Frameworks/x",
+        "/System/Volumes/Preboot/Cryptexes/OS/System/Library/dyld/dyld_shared_cache_arm64e",
+        "/private/var/db/dyld/dyld_shared_cache_x86_64h",
+        "/usr/lib/dyld",
+    ] {
+        assert!(!mapped(path, "r-x"), "{path}");
+    }
+    assert!(!mapped(
+        "/private/var/db/timezone/zoneinfo/Europe/Berlin",
+        "r--"
+    ));
+}
+
 #[test]
 fn a_misspelt_column_would_be_found() {
     let database = database(&["file_events".to_owned()]);

@@ -1,7 +1,8 @@
 -- helper_images: code from outside the system is mapped into the process that loads plug-ins
 --
 -- detects: What dspluginhelperd has really loaded: plug-ins, the libraries that they pull in, and
---   an image whose file is no longer there.
+--   an image whose file is no longer there. /System/Volumes is where the writable volumes are
+--   mounted; of what the system maps out of /private/var/db only what may be executed counts.
 -- interval: 300
 -- platform: darwin
 -- snapshot: no
@@ -19,8 +20,10 @@ FROM processes AS p
 CROSS JOIN process_memory_map AS m ON m.pid = p.pid
 WHERE p.path = '/usr/libexec/dspluginhelperd'
   AND m.path LIKE '/%'
-  AND m.path NOT LIKE '/System/%'
+  AND (m.path NOT LIKE '/System/%' OR m.path LIKE '/System/Volumes/%')
+  AND m.path NOT LIKE '/System/Volumes/Preboot/Cryptexes/OS/%'
   AND m.path NOT LIKE '/usr/lib/%'
   AND m.path NOT LIKE '/usr/share/%'
-  AND m.path NOT LIKE '/private/var/db/%'
+  AND m.path NOT LIKE '/private/var/db/dyld/%'
+  AND (m.path NOT LIKE '/private/var/db/%' OR m.permissions LIKE '%x%')
   AND m.path <> '/usr/libexec/dspluginhelperd';

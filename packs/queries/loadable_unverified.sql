@@ -1,8 +1,8 @@
 -- loadable_unverified: a bundle that the system may load, and that nobody known has signed
 --
 -- detects: A bundle that meets the loader's conditions, or may meet them, and whose signature
---   names no one: none at all, ad hoc, or one that does not hold. The loader runs as root and
---   checks no signature. Neither the identifier nor the name is taken for a proof of anything.
+--   names no one: none at all, ad hoc, one that does not hold, or one by a certificate that any
+--   account gets (anchor untrusted). The loader runs as root and checks no signature. Neither the identifier nor the name is taken for a proof of anything.
 -- interval: 300
 -- platform: darwin
 -- snapshot: no
@@ -22,8 +22,8 @@
 -- resolution: Look at the bundle with dsplug explain; remove it, have it signed, or add an
 --   exception for its digest.
 SELECT 'loadable_unverified' AS dsplug_query, path, plugin_name, bundle_identifier, load_verdict,
-  load_reasons, signature_state, claimed_signer, executable, executable_hash
+  load_reasons, signature_state, anchor, claimed_signer, executable, executable_hash
 FROM dsplug_bundles
 WHERE exception = ''
   AND load_verdict <> 'not_loadable'
-  AND signature_state <> 'signed';
+  AND NOT (signature_state = 'signed' AND anchor IN ('apple', 'developer_id', 'app_store'));

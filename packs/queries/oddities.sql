@@ -4,7 +4,8 @@
 --   nothing looks (place); is a symlink (symlink) or stands behind one (symlinked_ancestor); is
 --   no directory (not_a_bundle); its name only seems to end in .dsplug (name); its main executable
 --   stands outside (executable_outside); its Info.plist is not Contents/Info.plist (info_plist); it
---   claims an identifier of Apple's or one that its signature contradicts (identifier); its
+--   claims an identifier of Apple's or one that its signature contradicts (identifier); it is
+--   signed with a certificate that any account gets (untrusted_signer); its
 --   plug-in name is another's (name_shadowed); files in a bundle whose signature holds stand outside of the seal
 --   (unsealed_files); others than root can write it (writable_by); its newest modification is over
 --   a day older than its newest status change (backdated, a hint and no verdict: most installers
@@ -28,7 +29,7 @@
 WITH bundles AS MATERIALIZED (
   SELECT path, mtime, ctime, kind, symlink_target, resolved_path, discovered_via,
     bundle_identifier, plugin_name, info_plist, load_reasons, executable, executable_outside,
-    anchor, signature_state, signing_identifier, unsealed_files, writable_by, error
+    anchor, signature_state, signing_identifier, claimed_signer, unsealed_files, writable_by, error
   FROM dsplug_bundles
   WHERE exception = ''
 )
@@ -59,6 +60,10 @@ SELECT 'oddities' AS dsplug_query, path, oddity, detail FROM (
   FROM bundles
   WHERE (bundle_identifier LIKE 'com.apple.%' AND anchor <> 'apple')
     OR (signature_state = 'signed' AND bundle_identifier <> signing_identifier)
+  UNION ALL
+  SELECT path, 'untrusted_signer', claimed_signer
+  FROM bundles
+  WHERE signature_state = 'signed' AND anchor NOT IN ('apple', 'developer_id', 'app_store')
   UNION ALL
   SELECT path, 'name_shadowed', plugin_name
   FROM bundles WHERE ';' || load_reasons || ';' LIKE '%;name_shadowed;%'

@@ -1,8 +1,9 @@
 -- signature_broken: a bundle bears a signature that does not hold
 --
 -- detects: A signed bundle that was altered, a slice of a universal file that does not match the
---   others, a chain that does not end in Apple's roots, a signature that cannot be parsed or read. One
---   line for each state and set of problems.
+--   others, a chain that does not end in Apple's roots, one whose certificate Apple gives to any
+--   account (anchor untrusted), a signature that cannot be parsed or read. One line for each state
+--   and set of problems.
 -- interval: 300
 -- platform: darwin
 -- snapshot: no
@@ -19,7 +20,8 @@
 -- policy: Every DirectoryService plug-in that bears a signature bears one that holds.
 -- resolution: Compare the bundle with the vendor's own and install that again.
 SELECT 'signature_broken' AS dsplug_query, path, signature_state, signature_problems,
-  claimed_signer, load_verdict, executable
+  anchor, claimed_signer, load_verdict, executable
 FROM dsplug_bundles
 WHERE exception = ''
-  AND signature_state IN ('broken', 'malformed', 'unreadable');
+  AND (signature_state IN ('broken', 'malformed', 'unreadable')
+    OR (signature_state = 'signed' AND anchor NOT IN ('apple', 'developer_id', 'app_store')));

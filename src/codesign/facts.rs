@@ -25,6 +25,12 @@ pub enum Anchor {
 }
 
 impl Anchor {
+    /// True when Apple vouches for who signed: its own code, or a certificate that it gives for
+    /// distribution. Any account gets an Apple Development certificate, under any name.
+    pub fn names_somebody_known(self) -> bool {
+        matches!(self, Self::Apple | Self::DeveloperId | Self::AppStore)
+    }
+
     /// The word for it, as the tables show it.
     pub fn as_str(self) -> &'static str {
         match self {

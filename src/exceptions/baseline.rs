@@ -18,8 +18,8 @@ pub struct Baseline {
     pub left_out: Vec<String>,
 }
 
-/// Pins every bundle of a snapshot by path and digest, and by its cdhash, signer and team where
-/// the signature lends them.
+/// Pins every bundle of a snapshot by path, digest, kind, place and load verdict, and by its cdhash,
+/// signer and team where the signature lends them.
 ///
 /// # Errors
 /// When the property list cannot be written.
@@ -60,13 +60,20 @@ fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'sta
             digest.ok_or("its main executable stands outside of it and could not be read")?;
         put("executable_hash", hex(digest));
     }
+    // The folder's own layout decides what loads without a byte of the bundle being touched.
+    put("load_verdict", bundle.load.as_str().to_owned());
+    put("kind", bundle.evidence.kind().as_str().to_owned());
+    put(
+        "discovered_via",
+        bundle.evidence.candidate.via.as_str().to_owned(),
+    );
     if signature.state.holds() {
         put(
             "cdhash",
             signature.cdhash.map_or_else(String::new, |c| hex(&c)),
         );
     }
-    if signature.state == SignatureState::Signed {
+    if signature.state == SignatureState::Signed && signature.anchor.names_somebody_known() {
         put("signer", signature.signer.clone());
         put("team_identifier", signature.team_identifier.clone());
     }

@@ -6,6 +6,8 @@ use plist::{Dictionary, Value};
 
 use crate::bundle::Bundle;
 use crate::codesign::SignatureState;
+use crate::folders::Via;
+use crate::meta::Kind;
 use crate::text::{escape, hex};
 
 /// An entry of a list of exceptions. Empty text stands for what it does not ask for.
@@ -15,18 +17,24 @@ pub struct Exception {
     pub id: String,
     /// The path of the bundle.
     pub path: String,
-    /// `CFBundleIdentifier`, of a bundle whose signature verifies.
+    /// `CFBundleIdentifier`, of a bundle whose signature verifies to a known anchor.
     pub bundle_identifier: String,
-    /// The team identifier, of a bundle whose signature verifies.
+    /// The team identifier, of a bundle whose signature verifies to a known anchor.
     pub team_identifier: String,
     /// The cdhash, of a bundle whose signature verifies or is ad hoc.
     pub cdhash: String,
     /// The bundle digest.
     pub hash: String,
-    /// The leaf certificate's common name, of a bundle whose signature verifies.
+    /// The leaf certificate's common name, of a bundle whose signature verifies to a known anchor.
     pub signer: String,
     /// The main executable's SHA-256: for a bundle whose main executable stands outside of it.
     pub executable_hash: String,
+    /// The load verdict. What loads is decided by the folder around the bundle as well.
+    pub load_verdict: String,
+    /// The kind of the candidate.
+    pub kind: String,
+    /// Where in the folder it stands.
+    pub discovered_via: String,
     /// When it ends, in seconds of Unix time.
     pub expires: Option<i64>,
     /// Why it was made.
@@ -92,6 +100,9 @@ impl Exception {
                 "hash" => &mut self.hash,
                 "signer" => &mut self.signer,
                 "executable_hash" => &mut self.executable_hash,
+                "load_verdict" => &mut self.load_verdict,
+                "kind" => &mut self.kind,
+                "discovered_via" => &mut self.discovered_via,
                 "reason" => &mut self.reason,
                 "expires" => {
                     let Value::Date(date) = value else {
@@ -125,13 +136,40 @@ impl Exception {
                 return Err(format!("its {key} is not {length} hexadecimal digits"));
             }
         }
-        if self.asked().iter().all(|asked| asked.is_empty()) {
-            return Err("it names no path, hash, cdhash, signer, team or bundle identifier, executable_hash".into());
+        for (key, word, known) in [
+            ("load_verdict", &self.load_verdict, VERDICTS.to_vec()),
+            ("kind", &self.kind, words(&Kind::ALL, Kind::as_str)),
+            (
+                "discovered_via",
+                &self.discovered_via,
+                words(&Via::ALL, Via::as_str),
+            ),
+        ] {
+            // A word that never holds would be an exception that was meant and is none.
+            if !word.is_empty() && !known.contains(&word.as_str()) {
+                return Err(format!("its {key} is none of {}", known.join(", ")));
+            }
+        }
+        if self
+            .asked()
+            .iter()
+            .take(NAMES)
+            .all(|asked| asked.is_empty())
+        {
+            return Err("it names no path, hash, cdhash, signer, team or bundle identifier".into());
+        }
+        let pins = [&self.team_identifier, &self.hash, &self.cdhash];
+        if !self.bundle_identifier.is_empty() && pins.iter().all(|pin| pin.is_empty()) {
+            return Err(
+                "its bundle_identifier needs a team_identifier: anybody can type an identifier"
+                    .into(),
+            );
         }
         Ok(())
     }
 
-    fn asked(&self) -> [&str; 7] {
+    /// What it asks for: first what can name a bundle, then what only narrows that.
+    fn asked(&self) -> [&str; FIELDS] {
         [
             &self.path,
             &self.bundle_identifier,
@@ -140,6 +178,9 @@ impl Exception {
             &self.hash,
             &self.signer,
             &self.executable_hash,
+            &self.load_verdict,
+            &self.kind,
+            &self.discovered_via,
         ]
     }
 
@@ -160,10 +201,22 @@ impl Exception {
     }
 }
 
+/// The words of `load_verdict`.
+const VERDICTS: [&str; 3] = ["loadable", "not_loadable", "unknown"];
+/// What an entry can ask for.
+const FIELDS: usize = 10;
+/// How many of these, the first, say which bundle is meant.
+const NAMES: usize = 6;
+
+fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<&'static str> {
+    all.iter().map(|one| word(*one)).collect()
+}
+
 /// What a bundle has to offer for each thing that can be asked; `None` where nothing vouches for it.
-fn found(bundle: &Bundle) -> [Option<String>; 7] {
+fn found(bundle: &Bundle) -> [Option<String>; FIELDS] {
     let signature = &bundle.signature;
-    let verified = signature.state == SignatureState::Signed;
+    let verified =
+        signature.state == SignatureState::Signed && signature.anchor.names_somebody_known();
     let info = bundle.evidence.info_plist.as_ref();
     let info = info.and_then(|p| p.info.as_ref().ok());
     let vouched = |text: &str| (verified && !text.is_empty()).then(|| text.to_owned());
@@ -176,6 +229,9 @@ fn found(bundle: &Bundle) -> [Option<String>; 7] {
         bundle.digest.map(|digits| hex(&digits)),
         vouched(&signature.signer),
         executable_digest(bundle).map(|digits| hex(digits)),
+        Some(bundle.load.as_str().to_owned()),
+        Some(bundle.evidence.kind().as_str().to_owned()),
+        Some(bundle.evidence.candidate.via.as_str().to_owned()),
     ]
 }
 

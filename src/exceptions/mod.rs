@@ -128,6 +128,32 @@ fn read_source(root: &Root, source: &str) -> Result<Option<Vec<Value>>, String> 
     }
 }
 
+/// Holds every directory on the way to a rule: whoever can write one of them can put an older list,
+/// or another directory, in the place of this one.
+fn ancestors_are_roots(root: &Root, path: &str) -> Result<(), String> {
+    for (end, _) in path.match_indices('/').skip(1) {
+        let ancestor = path.get(..end).unwrap_or_default();
+        let found = root
+            .find_entry(ancestor.as_bytes())
+            .map_err(|error| error.to_string())?;
+        let meta = found.meta;
+        let why = if meta.kind != Kind::Directory {
+            "is no directory of its own".to_owned()
+        } else if meta.uid != OWNER {
+            format!("belongs to uid {}, not to root", meta.uid)
+        } else if meta.mode & WRITABLE != 0 {
+            format!(
+                "can be written by others than root (mode {})",
+                meta.octal_mode()
+            )
+        } else {
+            continue;
+        };
+        return Err(format!("its folder {ancestor} {why}"));
+    }
+    Ok(())
+}
+
 fn read_file(root: &Root, path: &str) -> Result<Option<Vec<u8>>, String> {
     let say = |error: ReadError| error.to_string();
     let found = match root.find_entry(path.as_bytes()) {
@@ -138,6 +164,7 @@ fn read_file(root: &Root, path: &str) -> Result<Option<Vec<u8>>, String> {
     if found.meta.kind != Kind::File {
         return Err("it is no regular file".into());
     }
+    ancestors_are_roots(root, path)?;
     let file = found.open_file().map_err(say)?;
     // Asked of the open file: what stands under the name may be swapped meanwhile.
     if file.meta.uid != OWNER {

@@ -41,6 +41,10 @@ const EVASIONS: &[(&str, &str)] = &[
         "It claims an identifier that its signature does not bear out.",
     ),
     (
+        "untrusted_signer",
+        "It is signed with a certificate that Apple gives to any account, under any name.",
+    ),
+    (
         "name_shadowed",
         "Another plug-in bears its name: only one of the two loads.",
     ),

@@ -19,12 +19,12 @@ pub const EXCEPTIONS: TableOf<Exception> = TableOf {
         }),
         text(
             "bundle_identifier",
-            "The CFBundleIdentifier that it asks for, of a bundle whose signature verifies.",
+            "The CFBundleIdentifier that it asks for, of a bundle whose signature verifies to an anchor that is known.",
             |e| shown(&e.bundle_identifier),
         ),
         text(
             "team_identifier",
-            "The team that it asks for, of a bundle whose signature verifies.",
+            "The team that it asks for, of a bundle whose signature verifies to an anchor that is known.",
             |e| shown(&e.team_identifier),
         ),
         text(
@@ -37,7 +37,7 @@ pub const EXCEPTIONS: TableOf<Exception> = TableOf {
         }),
         text(
             "signer",
-            "The leaf certificate's common name that it asks for, of a bundle whose signature verifies.",
+            "The leaf certificate's common name that it asks for, of a bundle whose signature verifies to an anchor that is known.",
             |e| shown(&e.signer),
         ),
         number(
@@ -59,6 +59,19 @@ pub const EXCEPTIONS: TableOf<Exception> = TableOf {
             "executable_hash",
             "The main executable's SHA-256 that it asks for; without it no bundle is accepted whose main executable stands outside.",
             |e| shown(&e.executable_hash),
+        ),
+        text(
+            "load_verdict",
+            "The load verdict that it asks for: it ends when the folder around the bundle changes that.",
+            |e| shown(&e.load_verdict),
+        ),
+        text("kind", "The kind of candidate that it asks for.", |e| {
+            shown(&e.kind)
+        }),
+        text(
+            "discovered_via",
+            "The place in the folder that it asks for.",
+            |e| shown(&e.discovered_via),
         ),
     ],
     each: |snapshot, sink| snapshot.exceptions.entries.iter().try_for_each(sink),
