@@ -92,6 +92,7 @@ fn nothing_known(evidence: &Evidence, word: Sealed) -> BundleSignature {
         signing_identifier: String::new(),
         cdhash: None,
         signing_time: None,
+        notarization_ticket: false,
         sealed: vec![word; evidence.entries.len()],
         code: vec![None; evidence.entries.len()],
         unsealed_files: 0,

@@ -25,3 +25,5 @@ mod rcodesign;
 mod signed;
 #[path = "bundle_signature/tampered.rs"]
 mod tampered;
+#[path = "bundle_signature/ticket.rs"]
+mod ticket;

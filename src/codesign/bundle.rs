@@ -3,6 +3,7 @@
 use super::facts::{Anchor, CodeFacts, Note, Problem, SignatureState, SliceFacts};
 use super::judge::Judge;
 use super::layout::Layout;
+use super::ticket;
 use super::view::{BundleView, EntryKind};
 
 /// Bounds on the work that one bundle's seals may cost.
@@ -98,6 +99,9 @@ pub struct BundleSignature {
     pub cdhash: Option<[u8; 20]>,
     /// Time of the secure timestamp, in seconds of Unix time.
     pub signing_time: Option<i64>,
+    /// True when a notarization ticket is stapled to it, whatever the signature is worth. Whether
+    /// Apple issued the ticket is not known.
+    pub notarization_ticket: bool,
     /// What the seal says of each entry, in the order of [`BundleView::entries`].
     pub sealed: Vec<Sealed>,
     /// For each entry in the order of [`BundleView::entries`]: the verdict, if it is a Mach-O file.
@@ -113,7 +117,8 @@ pub struct BundleSignature {
 /// - nested code must have the cdhash in the seal: that it satisfies the seal's requirement is not
 ///   enough, so that a later version by the same signer counts as another (`nested_code`);
 /// - `CodeResources` and `_MASReceipt` beside the sealed folders may be nothing but the link of
-///   old and the App Store's receipt (`resource_added`);
+///   old, a notarization ticket, and the App Store's receipt (`resource_added`);
+/// - a notarization ticket that is not one to its last byte counts as unsealed;
 /// - what Apple's rules leave out, such as `PkgInfo` or a `.DS_Store`, may not be code
 ///   (`unsealed_code`, `bundle_layout`);
 /// - a property list that readers take in different ways, such as one with a key twice, is
@@ -162,6 +167,7 @@ pub fn judge(view: &BundleView<'_>, limits: &SealLimits) -> BundleSignature {
         signing_identifier: holds.identifier().to_owned(),
         cdhash: holds.deciding_slice().and_then(SliceFacts::cdhash),
         signing_time: holds.signing_time(),
+        notarization_ticket: ticket::is_stapled(view),
         sealed: judge.words,
         code: judge.code.iter().map(|c| c.as_ref().map(verdict)).collect(),
         unsealed_files: u64::try_from(unsealed).unwrap_or(u64::MAX),

@@ -102,7 +102,7 @@ impl<'j, 'v> Judge<'j, 'v> {
             ));
         }
         if let Some((seal, bound)) = self.seal(layout, &code, &mut findings) {
-            self.resources(layout, seal, bound, depth, &mut findings);
+            self.resources(layout, &code, seal, bound, depth, &mut findings);
         }
         for version in layout.other_versions(self.view) {
             self.other_version(&version, &code, depth, &mut findings);

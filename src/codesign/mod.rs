@@ -36,6 +36,7 @@ mod signature;
 mod signer;
 mod slots;
 mod superblob;
+mod ticket;
 mod timestamp;
 mod view;
 mod x509;

@@ -10,6 +10,7 @@ use super::judge::{Judge, standalone};
 use super::layout::Layout;
 use super::rules::Version;
 use super::seal::{Resource, Seal, SealedResource};
+use super::ticket::{self, Ticket};
 use super::view::{BundleEntry, EntryKind, MainExecutable, join, split_name};
 
 impl<'v> Judge<'_, 'v> {
@@ -18,6 +19,7 @@ impl<'v> Judge<'_, 'v> {
     pub fn resources(
         &mut self,
         layout: &Layout<'v>,
+        code: &CodeFacts,
         mut seal: Seal,
         bound: bool,
         depth: u32,
@@ -38,7 +40,7 @@ impl<'v> Judge<'_, 'v> {
             if handled.get(offset) == Some(&true) || stands_apart(layout, entry, path) {
                 continue;
             }
-            if self.excluded(index, entry, path, findings) {
+            if self.excluded(index, entry, path, code, findings) {
                 continue;
             }
             if !self.may_match(&seal, path) {
@@ -99,8 +101,9 @@ impl<'v> Judge<'_, 'v> {
         self.leftovers(layout, &seal, findings);
     }
 
-    /// What no seal covers by Apple's choice: the link `CodeResources` of old, and the App Store's
-    /// receipt. Apple passes over anything of these names; here it must be just that.
+    /// What no seal covers by Apple's choice: `CodeResources`, which is a link of old or a
+    /// notarization ticket, and the App Store's receipt. Apple passes over anything of these
+    /// names; here it must be just that.
     ///
     /// Source: `BundleDiskRep::adjustResources`, `bundlediskrep.cpp` of Apple.
     fn excluded(
@@ -108,9 +111,14 @@ impl<'v> Judge<'_, 'v> {
         index: usize,
         entry: &BundleEntry<'_>,
         path: &[u8],
+        code: &CodeFacts,
         findings: &mut Findings,
     ) -> bool {
         let top = path.split(|&b| b == b'/').next().unwrap_or_default();
+        if path == b"CodeResources" && entry.kind == EntryKind::File {
+            self.ticket(index, entry, code, findings);
+            return true;
+        }
         let fine = match top {
             b"CodeResources" => {
                 entry.kind == EntryKind::Symlink
@@ -136,6 +144,51 @@ impl<'v> Judge<'_, 'v> {
             self.mark(index, Sealed::Unsealed);
         }
         true
+    }
+
+    /// A file `CodeResources` beside what is sealed. Nothing vouches for what is in it: it must
+    /// say of itself that it is a ticket, and what is none to its last byte has room for anything.
+    fn ticket(
+        &mut self,
+        index: usize,
+        entry: &BundleEntry<'_>,
+        code: &CodeFacts,
+        findings: &mut Findings,
+    ) {
+        let word = match entry.bytes {
+            None if entry.sha256.is_none() => {
+                findings.unreadable(ProblemCode::Unreadable, entry.path, "could not be read");
+                Sealed::Unknown
+            }
+            None if entry.size <= ticket::MAX_TICKET_BYTES => {
+                let why = "was not kept, for there is too much else";
+                findings.unreadable(ProblemCode::Limit, entry.path, why);
+                Sealed::Unknown
+            }
+            Some(bytes) if ticket::claims(bytes) => match Ticket::parse(bytes) {
+                Some(ticket) => {
+                    let text = match ticket.names(code) {
+                        true => {
+                            "a notarization ticket that lists this code; whether Apple issued it was not checked"
+                        }
+                        false => "a notarization ticket that does not list this code",
+                    };
+                    findings.note(entry.path, text);
+                    Sealed::Excluded
+                }
+                None => {
+                    let text = "begins like a notarization ticket and does not have its form: no seal covers it";
+                    findings.note(entry.path, text);
+                    Sealed::Unsealed
+                }
+            },
+            _ => {
+                let why = "stands in a place that no seal covers, and is no notarization ticket";
+                findings.broken(ProblemCode::ResourceAdded, entry.path, why);
+                Sealed::Unsealed
+            }
+        };
+        self.mark(index, word);
     }
 
     /// Whether the work of matching one more path is within the limits.

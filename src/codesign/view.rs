@@ -1,6 +1,7 @@
 //! The evidence on a bundle: what stands in it, as someone read it from a disk.
 
 use super::facts::CodeFacts;
+use super::ticket::MAX_TICKET_BYTES;
 
 /// Most bytes of a list of sealed resources (`CodeResources`) that are judged: room for some ten
 /// thousand files.
@@ -172,7 +173,7 @@ impl<'a> BundleView<'a> {
 }
 
 /// True for the files whose bytes the verdict needs: the parts of a signature that stand in
-/// files of their own, and every Info.plist, of nested bundles too.
+/// files of their own, notarization tickets, and every Info.plist, of nested bundles too.
 ///
 /// The answer is about one file; the reader has to cap what it keeps in all. A file that was
 /// wanted and not kept makes the state `unreadable`, never `signed`.
@@ -181,6 +182,9 @@ pub fn wants_bytes(path: &[u8], size: u64) -> bool {
     let (_, parent) = split_name(directory);
     if parent == b"_CodeSignature" {
         return size <= MAX_SEAL_BYTES;
+    }
+    if name == b"CodeResources" {
+        return size <= MAX_TICKET_BYTES;
     }
     let name = name.to_ascii_lowercase();
     name.starts_with(b"info") && name.ends_with(b".plist") && size <= MAX_INFO_PLIST_BYTES
@@ -264,6 +268,8 @@ mod tests {
             "x/INFO-macos.plist",
             "Contents/_CodeSignature/CodeResources",
             "_CodeSignature/CodeDirectory",
+            "Contents/PlugIns/a.bundle/Contents/CodeResources",
+            "CodeResources",
         ] {
             assert!(wants_bytes(path.as_bytes(), 100), "{path}");
             assert!(!wants_bytes(path.as_bytes(), MAX_SEAL_BYTES + 1), "{path}");
@@ -271,7 +277,7 @@ mod tests {
         for path in [
             "Contents/x_CodeSignature/CodeResources",
             "a/b.plist",
-            "CodeResources",
+            "Contents/coderesources",
         ] {
             assert!(!wants_bytes(path.as_bytes(), 100), "{path}");
         }

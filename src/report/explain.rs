@@ -84,6 +84,7 @@ const FACTS: &[(&str, &str, &[&str])] = &[
             "cdhash",
             "signing_time",
             "unsealed_files",
+            "notarization_ticket",
         ],
     ),
     (

@@ -228,6 +228,11 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
         number("bytes", "Bytes of the regular files that it holds.", |b| {
             b.evidence.bytes().into()
         }),
+        number(
+            "notarization_ticket",
+            "1 when a notarization ticket is stapled to it, 0 when not; no claim that it is notarized.",
+            |b| b.signature.notarization_ticket.into(),
+        ),
         text(
             "exception",
             "Identifier of the exception that accepts it.",
