@@ -20,6 +20,6 @@ SELECT 'inventory' AS dsplug_query, path, mtime, signer, hash, ctime, btime, bun
   bundle_name, version, plugin_name, info_plist, load_verdict, load_reasons, executable,
   executable_hash, executable_outside, architectures, signature_state, signature_problems, anchor,
   claimed_signer, authority, team_identifier, signing_identifier, cdhash, signing_time,
-  unsealed_files, uid, gid, mode, writable_by, quarantine, provenance, files, bytes, exception,
-  error
+  unsealed_files, uid, gid, mode, writable_by, quarantine, provenance, files, bytes,
+  notarization_ticket, exception, error
 FROM dsplug_bundles;
