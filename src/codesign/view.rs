@@ -275,7 +275,7 @@ mod tests {
             assert!(!wants_bytes(path.as_bytes(), MAX_SEAL_BYTES + 1), "{path}");
         }
         for path in [
-            "Contents/x_CodeSignature/CodeResources",
+            "Contents/x_CodeSignature/CodeDirectory",
             "a/b.plist",
             "Contents/coderesources",
         ] {
