@@ -1,6 +1,7 @@
 //! The command line: what is asked for, and which face answers.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::collect;
 use crate::detect;
 use crate::doctor::{self, Agent};
 use crate::engine::Engine;
@@ -62,6 +64,8 @@ enum Command {
     Detect(detect::Options),
     /// Say everything about one bundle, and what to do next
     Explain(explain::Options),
+    /// Write one archive of all evidence on a bundle, and print its SHA-256
+    Collect(collect::Options),
     /// Write an exceptions plist that pins what is there now
     Baseline,
     /// Say what is wrong with this host's installation, and how to mend it
@@ -88,6 +92,12 @@ pub struct Failure(String);
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
         Self(error.to_string())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -189,6 +199,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Detect(options) => detect::run(&disk, &options),
         Command::Explain(options) => explain::run(&disk, &options),
+        Command::Collect(options) => collect::run(&disk, &options),
         Command::Baseline => pin(&disk.scanner()?.scan()),
         Command::Doctor { agent, socket } => examine(&disk.root, agent, socket),
         Command::Schema { format } => print(&schema::render(format)),

@@ -17,39 +17,60 @@ use crate::text::hex;
 /// The path in the record of a candidate that is a file.
 const ITSELF: &[u8] = b".";
 
+/// The records of a digest, which are added in order of path as bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Records(Sha256);
+
+impl Records {
+    /// Adds one entry. `sha256` is that of a file's content or of a link's text, and is not looked at
+    /// for the others; `path` stands below the bundle, and is empty for a candidate that is a file.
+    pub fn add(&mut self, kind: Kind, sha256: &[u8; 32], path: &[u8]) {
+        let (letter, sha256) = match kind {
+            Kind::File => (b'f', sha256),
+            Kind::Symlink => (b'l', sha256),
+            Kind::Directory => (b'd', &[0; 32]),
+            Kind::Other => (b'o', &[0; 32]),
+        };
+        self.0.update([letter, b' ']);
+        self.0.update(hex(sha256));
+        self.0.update(b" ");
+        if path.is_empty() {
+            self.0.update(ITSELF);
+        } else {
+            self.0.update(b"./");
+            self.0.update(path);
+        }
+        self.0.update([0]);
+    }
+
+    /// The digest.
+    pub fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
 /// The digest of a candidate, that of a symlink its target's; `None` when any part of it could not be
 /// read.
 pub fn digest(evidence: &Evidence) -> Option<[u8; 32]> {
     if !evidence.is_whole {
         return None;
     }
-    let mut digest = Sha256::new();
-    if evidence.is_bundle() {
-        for entry in &evidence.entries {
-            let path = [b"./", entry.path.as_ref()].concat();
-            add(&mut digest, entry, &path)?;
-        }
-    } else {
-        let [file] = evidence.entries.as_slice() else {
-            return None;
-        };
-        add(&mut digest, file, ITSELF)?;
+    let mut records = Records::default();
+    if !evidence.is_bundle() && evidence.entries.len() != 1 {
+        return None;
     }
-    Some(digest.finalize().into())
+    for entry in &evidence.entries {
+        let sha256 = known(entry)?;
+        records.add(entry.meta.kind, &sha256, &entry.path);
+    }
+    Some(records.finish())
 }
 
-/// Adds the record of one entry; `None` when its content is not known.
-fn add(digest: &mut Sha256, entry: &Entry, path: &[u8]) -> Option<()> {
-    let (kind, sha256) = match entry.meta.kind {
-        Kind::File => (b'f', *entry.content.sha256()?),
-        Kind::Symlink => (b'l', Sha256::digest(entry.link.as_ref()?).into()),
-        Kind::Directory => (b'd', [0; 32]),
-        Kind::Other => (b'o', [0; 32]),
-    };
-    digest.update([kind, b' ']);
-    digest.update(hex(&sha256));
-    digest.update(b" ");
-    digest.update(path);
-    digest.update([0]);
-    Some(())
+/// What the record of an entry holds of it; `None` when its content is not known.
+fn known(entry: &Entry) -> Option<[u8; 32]> {
+    match entry.meta.kind {
+        Kind::File => entry.content.sha256().copied(),
+        Kind::Symlink => Some(Sha256::digest(entry.link.as_ref()?).into()),
+        Kind::Directory | Kind::Other => Some([0; 32]),
+    }
 }

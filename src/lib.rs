@@ -16,12 +16,14 @@
 //! - [`engine`] queries the tables with SQLite, for those who have no osquery;
 //! - [`extension`] serves them to osquery, [`service`] gives it the rows, [`launch`] starts it
 //!   and [`system_log`] tells an admin of its troubles;
+//! - [`tree`] reads everything at one place as it stands, and [`collect`] keeps it as evidence;
 //! - [`doctor`] says what is wrong with this host's installation;
 //! - [`report`] is what people read, and [`cli`] is the command line.
 
 pub mod bundle;
 pub mod cli;
 pub mod codesign;
+pub mod collect;
 pub mod detect;
 pub mod differential;
 pub mod digest;
@@ -47,3 +49,4 @@ pub mod state_dir;
 pub mod system_log;
 pub mod table;
 pub mod text;
+pub mod tree;

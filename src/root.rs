@@ -177,6 +177,11 @@ impl Found {
         self.dir.join(&self.name)
     }
 
+    /// The directory that it stands in, and its name there; `.` for one that was asked for by `..`.
+    pub fn place(&self) -> (&Dir, &[u8]) {
+        (&self.dir, &self.name)
+    }
+
     /// The text of it, a link.
     ///
     /// # Errors

@@ -136,7 +136,14 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
 }
 
 /// The candidate at a path, which may be given through the root.
-fn find<'a>(snapshot: &'a Snapshot, root: &Path, path: &Path) -> Result<&'a Arc<Bundle>, Failure> {
+///
+/// # Errors
+/// When none stands there.
+pub fn find<'a>(
+    snapshot: &'a Snapshot,
+    root: &Path,
+    path: &Path,
+) -> Result<&'a Arc<Bundle>, Failure> {
     let named = |path: &Path| {
         use std::os::unix::ffi::OsStrExt as _;
         let wanted = path.components().collect::<PathBuf>();

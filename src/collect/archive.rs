@@ -1,0 +1,613 @@
+//! The archive: a `tar.gz` in POSIX's pax format, which macOS and Linux open by themselves, with a
+//! manifest of what stands in it.
+//!
+//! What the old header cannot hold stands in pax records: long names, times to the
+//! nanosecond, extended attributes (`SCHILY.xattr.*`, which both GNU tar and libarchive know).
+//! A socket or device, which nobody should make anew from evidence, stands as a FIFO, as which it
+//! counts the same in the bundle digest; the manifest says `other` of all three.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use tar::{Builder, EntryType, Header};
+
+use super::spool::Spool;
+use crate::meta::{Kind, Meta, Timestamp};
+use crate::text::{escape, escape_json, hex};
+use crate::tree::{Attribute, Entry, Tree};
+
+/// The manifest's name in the archive, the last member.
+pub const MANIFEST: &str = "manifest.json";
+/// Below it the Mac's own paths stand: unpacked, it is a `--root`.
+pub const FILES: &str = "files";
+/// The longest name that the old header holds in one piece.
+const SHORT: usize = 100;
+/// The greatest owner or group that the old header holds.
+const MOST_ID: u64 = 0o7_777_777;
+/// The greatest size that the old header holds.
+const MOST_SIZE: u64 = 0o77_777_777_777;
+/// What is left out is listed, at most so many lines; the rest is counted.
+const MOST_LINES: usize = 10_000;
+
+/// Files that are in the archive, by device and inode: the member and its SHA-256.
+type Links = BTreeMap<(u64, u64), (Vec<u8>, [u8; 32])>;
+
+/// How much an archive may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes of files, before they are packed.
+    pub bytes: u64,
+    /// Entries of one tree.
+    pub entries: usize,
+}
+
+impl Bounds {
+    /// For one call: more than any plug-in that is known.
+    pub const STANDARD: Self = Self {
+        bytes: 4 << 30,
+        entries: 200_000,
+    };
+    /// For a person who wants all of it.
+    pub const THOROUGH: Self = Self {
+        bytes: u64::MAX,
+        entries: 5_000_000,
+    };
+}
+
+/// An archive that is being written.
+pub struct Archive<W: Write> {
+    tar: Builder<GzEncoder<Hashed<W>>>,
+    top: String,
+    manifest: Manifest,
+    bounds: Bounds,
+    /// What stands in it already, by the Mac's path.
+    seen: BTreeSet<Vec<u8>>,
+}
+
+/// What came of an archive.
+pub struct Written<W> {
+    /// Where it was written.
+    pub out: W,
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+    /// How many members it has.
+    pub members: u64,
+    /// How many things were left out or cut.
+    pub left_out: u64,
+}
+
+impl<W: Write> Archive<W> {
+    /// Begins an archive whose members stand below the directory `top`.
+    pub fn new(out: W, top: &str, bounds: Bounds) -> Self {
+        let hashed = Hashed {
+            out,
+            sha256: Sha256::new(),
+        };
+        let mut tar = Builder::new(GzEncoder::new(hashed, Compression::new(4)));
+        tar.sparse(false);
+        Self {
+            tar,
+            top: top.to_owned(),
+            manifest: Manifest::default(),
+            bounds,
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// Says that something is not in it, or not whole.
+    pub fn leave_out(&mut self, line: String) {
+        self.manifest.leave_out(line);
+    }
+
+    /// Adds a text of ours.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn add_text(&mut self, name: &str, text: &str) -> io::Result<()> {
+        let mut spool = Spool::default();
+        spool.write_all(text.as_bytes())?;
+        self.add_spool(name, spool)
+    }
+
+    /// Adds a text of ours that was gathered.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn add_spool(&mut self, name: &str, spool: Spool) -> io::Result<()> {
+        let (text, len) = spool.finish()?;
+        let member = Member::ours(name, len);
+        let sha256 = self.append(&member, text, len)?;
+        self.manifest.add(&member, Some(&sha256), None)
+    }
+
+    /// Adds a tree of the Mac's disk at its own path. Where not all fits, the smallest files have their
+    /// turn first: whoever plants a huge one has it left out and no other. Gives the SHA-256 of
+    /// each file as it stands in the archive, by its path in the tree.
+    ///
+    /// # Errors
+    /// When the archive cannot be written; what cannot be read is said in the manifest.
+    pub fn add_tree(&mut self, tree: &Tree) -> io::Result<BTreeMap<Box<[u8]>, [u8; 32]>> {
+        for line in &tree.left_out {
+            self.manifest.leave_out(line.clone());
+        }
+        let most = self.largest_that_fits(tree);
+        // Each directory with all that it holds before the next: GNU tar sets its time after that.
+        let mut entries: Vec<&Entry> = tree.entries.iter().collect();
+        entries.sort_by(|a, b| components(&a.path).cmp(components(&b.path)));
+        let (mut sums, mut links) = (BTreeMap::new(), Links::new());
+        for entry in entries {
+            let real = tree.real_path(entry);
+            if self.seen.contains(&real) {
+                continue;
+            }
+            if entry.meta.kind != Kind::File {
+                self.add_entry(tree, entry)?;
+            } else if let Some(sum) = self.add_file(tree, entry, most, &mut links)? {
+                sums.insert(entry.path.clone(), sum);
+            }
+            self.seen.insert(real);
+        }
+        Ok(sums)
+    }
+
+    /// The size up to which files of a tree are taken.
+    fn largest_that_fits(&self, tree: &Tree) -> u64 {
+        let files = tree.entries.iter().filter(|e| e.meta.kind == Kind::File);
+        let mut sizes: Vec<u64> = files.map(|e| e.meta.size).collect();
+        sizes.sort_unstable();
+        let mut left = self.bounds.bytes;
+        for size in sizes {
+            match left.checked_sub(size) {
+                Some(rest) => left = rest,
+                None => return size.saturating_sub(1),
+            }
+        }
+        u64::MAX
+    }
+
+    /// Adds a directory, link or other entry without content.
+    fn add_entry(&mut self, tree: &Tree, entry: &Entry) -> io::Result<()> {
+        let mut member = Member::of(&tree.real_path(entry), entry);
+        self.read_attributes(tree, entry, &mut member);
+        self.append(&member, io::empty(), 0)?;
+        self.manifest.add(&member, None, None)
+    }
+
+    /// Adds a file, or a link to an earlier member that is the same file.
+    fn add_file(
+        &mut self,
+        tree: &Tree,
+        entry: &Entry,
+        most: u64,
+        links: &mut Links,
+    ) -> io::Result<Option<[u8; 32]>> {
+        let real = tree.real_path(entry);
+        let mut member = Member::of(&real, entry);
+        let id = (entry.meta.dev, entry.meta.ino);
+        if let Some((first, sum)) = links.get(&id) {
+            member.hard_link = Some(first.clone());
+            member.size = 0;
+            self.append(&member, io::empty(), 0)?;
+            self.manifest.add(&member, Some(sum), None)?;
+            return Ok(Some(*sum));
+        }
+        let file = match tree.open_file(entry) {
+            Ok(file) => file,
+            Err(error) => {
+                self.manifest.leave_out(error.to_string());
+                return Ok(None);
+            }
+        };
+        let left = self.bounds.bytes.checked_sub(file.meta.size);
+        let Some(left) = left.filter(|_| file.meta.size <= most) else {
+            self.manifest.leave_out(format!(
+                "{} holds {} bytes, for which there is no room within the bounds; --thorough takes all",
+                escape(&real),
+                file.meta.size
+            ));
+            return Ok(None);
+        };
+        self.bounds.bytes = left;
+        member.meta = Some(file.meta);
+        member.size = file.meta.size;
+        self.read_attributes(tree, entry, &mut member);
+        let before = file.meta;
+        let mut content = Content {
+            file: std::fs::File::from(file.fd),
+            left: before.size,
+            error: None,
+        };
+        let sum = self.append(&member, &mut content, before.size)?;
+        let now = crate::directory::meta_of(&content.file, b"");
+        let changed = || "changed while it was read".to_owned();
+        let error = content
+            .error
+            .or_else(|| (!now.is_ok_and(|now| now.is_unchanged(&before))).then(changed));
+        if let Some(error) = &error {
+            self.manifest
+                .leave_out(format!("{} is not whole: {error}", escape(&real)));
+        }
+        self.manifest.add(&member, Some(&sum), error.as_deref())?;
+        if error.is_some() {
+            return Ok(None);
+        }
+        links.insert(id, (member.name.clone(), sum));
+        Ok(Some(sum))
+    }
+
+    fn read_attributes(&mut self, tree: &Tree, entry: &Entry, member: &mut Member) {
+        match tree.attributes(entry) {
+            Ok(attributes) => member.attributes = attributes,
+            Err(error) => self.manifest.leave_out(error.to_string()),
+        }
+    }
+
+    /// Writes header and content of a member; gives the content's SHA-256.
+    fn append(&mut self, member: &Member, content: impl Read, len: u64) -> io::Result<[u8; 32]> {
+        let top = self.top.as_bytes();
+        let name = [top, b"/", &member.name].concat();
+        let target = match (&member.hard_link, &member.link) {
+            (Some(first), _) => Some([top, b"/", first].concat()),
+            (None, link) => link.as_ref().map(|l| l.to_vec()),
+        };
+        let (header, records) = member.header(&name, target.as_deref().unwrap_or_default());
+        let records = records.iter().map(|(k, v)| (k.as_str(), v.as_slice()));
+        self.tar.append_pax_extensions(records)?;
+        let mut content = Summed {
+            content: content.take(len),
+            sha256: Sha256::new(),
+        };
+        self.tar.append(&header, &mut content)?;
+        Ok(content.sha256.finalize().into())
+    }
+
+    /// Writes the manifest and the archive's end.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(mut self) -> io::Result<Written<W>> {
+        let manifest = std::mem::take(&mut self.manifest);
+        let (members, left_out) = (manifest.members, manifest.left_out());
+        let (text, len) = manifest.finish()?.finish()?;
+        self.append(&Member::ours(MANIFEST, len), text, len)?;
+        let hashed = self.tar.into_inner()?.finish()?;
+        Ok(Written {
+            out: hashed.out,
+            sha256: hashed.sha256.finalize().into(),
+            members,
+            left_out,
+        })
+    }
+}
+
+/// A writer that knows the SHA-256 of what went through it.
+pub struct Hashed<W> {
+    out: W,
+    sha256: Sha256,
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.out.write(bytes)?;
+        self.sha256.update(bytes.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A reader that knows the SHA-256 of what went through it.
+struct Summed<R> {
+    content: R,
+    sha256: Sha256,
+}
+
+impl<R: Read> Read for Summed<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.content.read(buffer)?;
+        self.sha256.update(buffer.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+}
+
+/// A file of exactly the length that its header says: what cannot be read, or is gone, is zeros.
+struct Content {
+    file: std::fs::File,
+    left: u64,
+    error: Option<String>,
+}
+
+impl Read for Content {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let most = buffer.len().min(most);
+        let buffer = buffer.get_mut(..most).unwrap_or_default();
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let read = if self.error.is_some() {
+            Ok(0)
+        } else {
+            self.file.read(buffer)
+        };
+        let count = match read {
+            Ok(0) => {
+                let short = || "it became shorter while it was read".to_owned();
+                self.error.get_or_insert_with(short);
+                buffer.fill(0);
+                buffer.len()
+            }
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
+            Err(error) => {
+                self.error = Some(format!("cannot read it to the end: {error}"));
+                buffer.fill(0);
+                buffer.len()
+            }
+        };
+        let done = u64::try_from(count).unwrap_or(u64::MAX);
+        self.left = self.left.saturating_sub(done);
+        Ok(count)
+    }
+}
+
+/// One member, before it is written.
+struct Member {
+    /// Its path below the archive's top.
+    name: Vec<u8>,
+    kind: Kind,
+    size: u64,
+    /// Absent for a text of ours.
+    meta: Option<Meta>,
+    /// The text of a symlink.
+    link: Option<Box<[u8]>>,
+    /// The member below the archive's top that is the same file.
+    hard_link: Option<Vec<u8>>,
+    attributes: Vec<Attribute>,
+}
+
+impl Member {
+    fn ours(name: &str, size: u64) -> Self {
+        Self {
+            name: name.as_bytes().to_vec(),
+            kind: Kind::File,
+            size,
+            meta: None,
+            link: None,
+            hard_link: None,
+            attributes: Vec::new(),
+        }
+    }
+
+    fn of(real: &[u8], entry: &Entry) -> Self {
+        let mut name = [FILES.as_bytes(), real].concat();
+        if entry.meta.kind == Kind::Directory {
+            name.push(b'/');
+        }
+        Self {
+            name,
+            kind: entry.meta.kind,
+            size: 0,
+            meta: Some(entry.meta),
+            link: entry.link.clone(),
+            hard_link: None,
+            attributes: Vec::new(),
+        }
+    }
+
+    /// The old header, and the pax records of what it cannot hold.
+    fn header(&self, name: &[u8], target: &[u8]) -> (Header, Vec<(String, Vec<u8>)>) {
+        let mut header = Header::new_ustar();
+        let mut records: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut add = |key: &str, value: &[u8]| records.push((key.to_owned(), value.to_vec()));
+        header.set_entry_type(match (self.kind, &self.hard_link) {
+            (Kind::File, Some(_)) => EntryType::Link,
+            (Kind::File, None) => EntryType::Regular,
+            (Kind::Directory, _) => EntryType::Directory,
+            (Kind::Symlink, _) => EntryType::Symlink,
+            (Kind::Other, _) => EntryType::Fifo,
+        });
+        let name_fits = header.set_path(Path::new(OsStr::from_bytes(name))).is_ok();
+        let target_fits = header.set_link_name_literal(target).is_ok();
+        let is_plain = |text: &[u8], fits: bool| fits || text.is_ascii();
+        if !is_plain(name, name_fits) || !is_plain(target, target_fits) {
+            // Without it libarchive composes or decomposes the letters of a record.
+            add("hdrcharset", b"BINARY");
+        }
+        if !name_fits {
+            add("path", name);
+            // What those see who do not know of records.
+            let short = name.get(name.len().saturating_sub(SHORT)..).unwrap_or(name);
+            if let Some(old) = header.as_ustar_mut() {
+                put(&mut old.name, short);
+            }
+        }
+        if !target_fits {
+            add("linkpath", target);
+        }
+        let mut fit = |key: &str, number: u64, most: u64| {
+            if number > most {
+                add(key, number.to_string().as_bytes());
+                return 0;
+            }
+            number
+        };
+        header.set_size(fit("size", self.size, MOST_SIZE));
+        let meta = self.meta.as_ref();
+        header.set_uid(fit("uid", meta.map_or(0, |m| m.uid.into()), MOST_ID));
+        header.set_gid(fit("gid", meta.map_or(0, |m| m.gid.into()), MOST_ID));
+        header.set_mode(meta.map_or(0o600, |m| m.mode));
+        let mtime = meta.map_or(0, |m| u64::try_from(m.mtime.seconds).unwrap_or_default());
+        header.set_mtime(if mtime > MOST_SIZE { 0 } else { mtime });
+        if let Some(meta) = meta {
+            add("mtime", decimal(meta.mtime).as_bytes());
+            add("ctime", decimal(meta.ctime).as_bytes());
+        }
+        for (name, value) in &self.attributes {
+            add(&format!("SCHILY.xattr.{}", keyword(name)), value);
+        }
+        header.set_cksum();
+        (header, records)
+    }
+}
+
+/// The names on a path, for an order in which a directory comes with all that it holds.
+fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|b| *b == b'/').filter(|name| !name.is_empty())
+}
+
+/// Copies what fits into a field of the old header; the rest stands in a record.
+fn put(field: &mut [u8], text: &[u8]) {
+    let fits = field.len().min(text.len());
+    if let (Some(field), Some(text)) = (field.get_mut(..fits), text.get(..fits)) {
+        field.copy_from_slice(text);
+    }
+}
+
+/// A time as pax writes it. Nanoseconds count forward from the second, before 1970 as well.
+fn decimal(time: Timestamp) -> String {
+    let (seconds, nanoseconds) = (time.seconds, time.nanoseconds);
+    match (seconds, nanoseconds) {
+        (_, 0) => seconds.to_string(),
+        (0.., _) => format!("{seconds}.{nanoseconds:09}"),
+        _ => {
+            let whole = seconds.saturating_add(1).unsigned_abs();
+            let part = 1_000_000_000_u32.saturating_sub(nanoseconds);
+            format!("-{whole}.{part:09}")
+        }
+    }
+}
+
+/// An attribute's name as a keyword: GNU tar's way for the signs that would end one.
+fn keyword(name: &[u8]) -> String {
+    let mut out = String::new();
+    for chunk in name.utf8_chunks() {
+        out.push_str(&chunk.valid().replace('%', "%25").replace('=', "%3D"));
+        for byte in chunk.invalid() {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+/// What stands in the archive and what does not.
+#[derive(Default)]
+struct Manifest {
+    lines: Spool,
+    members: u64,
+    left_out: Vec<String>,
+    more: u64,
+}
+
+impl Manifest {
+    fn leave_out(&mut self, line: String) {
+        if self.left_out.len() < MOST_LINES {
+            self.left_out.push(line);
+        } else {
+            self.more = self.more.saturating_add(1);
+        }
+    }
+
+    fn left_out(&self) -> u64 {
+        let listed = u64::try_from(self.left_out.len()).unwrap_or(u64::MAX);
+        listed.saturating_add(self.more)
+    }
+
+    fn add(
+        &mut self,
+        member: &Member,
+        sha256: Option<&[u8; 32]>,
+        error: Option<&str>,
+    ) -> io::Result<()> {
+        let mut line = Map::new();
+        let mut text = |key: &str, bytes: &[u8]| match std::str::from_utf8(bytes) {
+            Ok(text) => drop(line.insert(key.into(), json!(text))),
+            Err(_) => {
+                line.insert(key.into(), json!(escape(bytes)));
+                line.insert(format!("{key}_hex"), json!(hex(bytes)));
+            }
+        };
+        text("member", &member.name);
+        if let Some(link) = &member.link {
+            text("link", link);
+        }
+        if let Some(first) = &member.hard_link {
+            text("same_file_as", first);
+        }
+        line.insert("kind".into(), json!(member.kind.as_str()));
+        if let Some(sha256) = sha256 {
+            line.insert("size".into(), json!(member.size));
+            line.insert("sha256".into(), json!(hex(sha256)));
+        }
+        if let Some(meta) = &member.meta {
+            line.insert("mode".into(), json!(meta.octal_mode()));
+            line.insert("uid".into(), json!(meta.uid));
+            line.insert("gid".into(), json!(meta.gid));
+            line.insert("mtime".into(), json!(decimal(meta.mtime)));
+            line.insert("ctime".into(), json!(decimal(meta.ctime)));
+            line.insert("btime".into(), json!(meta.btime));
+        }
+        if !member.attributes.is_empty() {
+            let attributes = member.attributes.iter();
+            let attributes = attributes.map(|(name, value)| (escape(name), json!(hex(value))));
+            line.insert("attributes_hex".into(), Value::Object(attributes.collect()));
+        }
+        if let Some(error) = error {
+            line.insert("error".into(), json!(error));
+        }
+        let comma = if self.members == 0 { "" } else { ",\n" };
+        self.members = self.members.saturating_add(1);
+        let line = escape_json(&Value::Object(line).to_string());
+        write!(self.lines, "{comma}{line}")
+    }
+
+    fn finish(self) -> io::Result<Spool> {
+        let mut out = Spool::default();
+        out.write_all(b"{\"members\":[\n")?;
+        let (mut lines, _) = self.lines.finish()?;
+        io::copy(&mut lines, &mut out)?;
+        let left_out = json!(self.left_out).to_string();
+        let left_out = escape_json(&left_out);
+        write!(
+            out,
+            "\n],\n\"left_out\":{left_out},\n\"left_out_more\":{}}}\n",
+            self.more
+        )?;
+        Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_as_pax_writes_them() {
+        let time = |seconds, nanoseconds| {
+            decimal(Timestamp {
+                seconds,
+                nanoseconds,
+            })
+        };
+        assert_eq!(time(5, 0), "5");
+        assert_eq!(time(5, 7), "5.000000007");
+        assert_eq!(time(-2, 500_000_000), "-1.500000000");
+        assert_eq!(time(-1, 999_999_999), "-0.000000001");
+        assert_eq!(time(-1, 0), "-1");
+    }
+
+    #[test]
+    fn keywords_hold_no_sign_that_ends_one() {
+        assert_eq!(keyword(b"com.apple.quarantine"), "com.apple.quarantine");
+        assert_eq!(keyword(b"a=b%\xff"), "a%3Db%25%FF");
+    }
+}

@@ -1,0 +1,312 @@
+//! What goes into an archive of evidence, and in which order: what is small and says most first.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::archive::{Archive, Written};
+use super::spool::Spool;
+use crate::bundle::Bundle;
+use crate::meta::Kind;
+use crate::report::document::Format;
+use crate::report::{explain, time};
+use crate::root::{Found, Root};
+use crate::scan::Snapshot;
+use crate::table::{TABLES, Table, Value};
+use crate::text::{escape, escape_json, hex};
+use crate::tree::Tree;
+
+/// Links followed where the way to a bundle leads through some.
+const MOST_LINKS: usize = 32;
+/// What else of the disk helps to judge: who is accepted, which system it is, and which nodes are
+/// searched for accounts.
+const BESIDE: &[&str] = &[
+    crate::exceptions::MANAGED,
+    crate::exceptions::LOCAL,
+    "/System/Library/CoreServices/SystemVersion.plist",
+    "/Library/Preferences/OpenDirectory/Configurations/Search.plist",
+];
+const README: &str = "\
+Evidence on DirectoryService plug-ins, collected by dsplug.
+
+case.json      when, where and by whom it was collected; the bundles by number
+reports/N.md   the report on bundle N, and reports/N.json for a program
+rows/          the rows of each table that concern the bundles
+files/         the bundles and what belongs to them, at the Mac's own paths:
+               dsplug list --root files shows them
+manifest.json  each member with its SHA-256, owner, mode and times, and what was left out
+
+Sockets and devices stand as FIFOs; the manifest says `other` of these. The code in files/ is what
+was found: do not run it.
+";
+
+/// Where and by whom evidence is collected.
+#[derive(Clone, Debug, Default)]
+pub struct Circumstances {
+    /// When, in seconds of Unix time.
+    pub time: i64,
+    /// The computer that collects.
+    pub host: String,
+    /// What was read as the `/` of a Mac.
+    pub root: String,
+    /// Who collects.
+    pub euid: u32,
+}
+
+impl Circumstances {
+    /// Those of this call.
+    pub fn now(root: &std::path::Path) -> Self {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        let name = rustix::system::uname();
+        Self {
+            time: since.map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX)),
+            host: escape(name.nodename().to_bytes()),
+            root: root.display().to_string(),
+            euid: rustix::process::geteuid().as_raw(),
+        }
+    }
+
+    /// A name for an archive, or an entry: the host, where that is wanted, and the time.
+    pub fn stamp(&self) -> String {
+        let digits = |c: &char| c.is_ascii_alphanumeric();
+        time::rfc3339(self.time).chars().filter(digits).collect()
+    }
+
+    fn json(&self, bundles: &[Arc<Bundle>]) -> String {
+        let bundle = |(index, bundle): (usize, &Arc<Bundle>)| {
+            let evidence = &bundle.evidence;
+            let hash = bundle.digest.as_ref().map_or_else(String::new, |d| hex(d));
+            json!({
+                "number": index.saturating_add(1),
+                "path": escape(&evidence.candidate.path),
+                "resolved_path": escape(&evidence.resolved_path),
+                "hash": hash,
+            })
+        };
+        let bundles: Vec<Json> = bundles.iter().enumerate().map(bundle).collect();
+        let case = json!({
+            "dsplug": env!("CARGO_PKG_VERSION"),
+            "commit": option_env!("DSPLUG_COMMIT").unwrap_or_default(),
+            "time": time::rfc3339(self.time),
+            "host": self.host,
+            "root": self.root,
+            "euid": self.euid,
+            "bundles": bundles,
+        });
+        format!("{}\n", escape_json(&format!("{case:#}")))
+    }
+}
+
+/// What came of a collection.
+pub struct Collected<W> {
+    /// The archive.
+    pub written: Written<W>,
+    /// The bundle digest of each bundle as it stands in the archive, in their order; `None` when a
+    /// part of it could not be read.
+    pub digests: Vec<Option<[u8; 32]>>,
+}
+
+/// Collects everything on these bundles of a snapshot.
+///
+/// # Errors
+/// When the archive cannot be written, or a report not be made; what cannot be read of the disk is
+/// said in the archive.
+pub fn collect<W: Write>(
+    mut archive: Archive<W>,
+    root: &Root,
+    snapshot: &Snapshot,
+    bundles: &[Arc<Bundle>],
+    circumstances: &Circumstances,
+    most: usize,
+) -> Result<Collected<W>, String> {
+    let unwritable = |error: io::Error| format!("cannot write the archive: {error}");
+    let add = |archive: &mut Archive<W>, name: &str, text: &str| {
+        archive.add_text(name, text).map_err(unwritable)
+    };
+    add(&mut archive, "case.json", &circumstances.json(bundles))?;
+    add(&mut archive, "README.txt", README)?;
+    for (index, bundle) in bundles.iter().enumerate() {
+        let number = index.saturating_add(1);
+        match explain::explain(snapshot, bundle, None) {
+            Ok(report) => {
+                let json = escape_json(&report.render(Format::Json));
+                add(&mut archive, &format!("reports/{number}.json"), &json)?;
+                let text = report.render(Format::Markdown);
+                add(&mut archive, &format!("reports/{number}.md"), &text)?;
+            }
+            Err(why) => archive.leave_out(format!("the report on bundle {number}: {why}")),
+        }
+    }
+    let paths: Vec<String> = bundles
+        .iter()
+        .map(|b| escape(&b.evidence.candidate.path))
+        .collect();
+    for table in TABLES {
+        match rows(*table, snapshot, &paths) {
+            Ok(spool) => archive
+                .add_spool(&format!("rows/{}.json", table.name()), spool)
+                .map_err(unwritable)?,
+            Err(why) => archive.leave_out(format!("the rows of {}: {why}", table.name())),
+        }
+    }
+    for path in BESIDE {
+        add_file(&mut archive, root, path.as_bytes()).map_err(unwritable)?;
+    }
+    let mut digests = Vec::new();
+    for bundle in bundles {
+        let digest = add_bundle(&mut archive, root, bundle, most).map_err(unwritable)?;
+        digests.push(digest);
+    }
+    let written = archive.finish().map_err(unwritable)?;
+    Ok(Collected { written, digests })
+}
+
+/// The rows of a table that concern the bundles: those that name one of them, or all of a table
+/// that is on no bundle.
+fn rows(table: &dyn Table, snapshot: &Snapshot, paths: &[String]) -> Result<Spool, String> {
+    let headings = table.headings();
+    let key = match table.name() {
+        "dsplug_folders" | "dsplug_status" | "dsplug_exceptions" => None,
+        _ => headings
+            .iter()
+            .position(|h| h.name == "bundle_path")
+            .or_else(|| headings.iter().position(|h| h.name == "path")),
+    };
+    let mut spool = Spool::default();
+    let mut before = "[\n";
+    table.rows(snapshot, &mut |values| {
+        if let Some(Value::Text(path)) = key.and_then(|key| values.get(key))
+            && !paths.contains(path)
+        {
+            return Ok(());
+        }
+        let pairs = headings.iter().zip(values).map(|(heading, value)| {
+            let text = match value {
+                Value::Null => String::new(),
+                Value::Int(number) => number.to_string(),
+                Value::Text(text) => text,
+            };
+            (heading.name.to_owned(), Json::String(text))
+        });
+        let row = Json::Object(pairs.collect::<Map<_, _>>()).to_string();
+        write!(spool, "{before}{}", escape_json(&row)).map_err(|e| e.to_string())?;
+        before = ",\n";
+        Ok(())
+    })?;
+    let end = if before == "[\n" { "[]\n" } else { "\n]\n" };
+    write!(spool, "{end}").map_err(|e| e.to_string())?;
+    Ok(spool)
+}
+
+/// Adds a bundle at its own place, with the way to it, what it links to, its Info.plist and its main
+/// executable where these stand outside. Gives the digest of what now stands in the archive.
+fn add_bundle<W: Write>(
+    archive: &mut Archive<W>,
+    root: &Root,
+    bundle: &Bundle,
+    most: usize,
+) -> io::Result<Option<[u8; 32]>> {
+    let evidence = &bundle.evidence;
+    let path = &evidence.candidate.path;
+    add_way(archive, root, path, MOST_LINKS)?;
+    let digest = match root.find(path).and_then(|found| survey(&found, most)) {
+        Ok(tree) => {
+            let sums = archive.add_tree(&tree)?;
+            digest(&tree, &sums)
+        }
+        Err(error) => {
+            archive.leave_out(error.to_string());
+            None
+        }
+    };
+    if digest != bundle.digest && bundle.digest.is_some() {
+        let now = digest.map_or_else(|| "not known".to_owned(), |d| hex(&d));
+        archive.leave_out(format!(
+            "{}: what was collected is not what was judged; its digest is {now}",
+            escape(path)
+        ));
+    }
+    let outside = evidence.executable.iter().filter(|e| e.is_outside());
+    let plist = evidence.info_plist.iter().map(|p| &p.path);
+    for path in outside.map(|e| &e.path).chain(plist) {
+        add_file(archive, root, path)?;
+    }
+    Ok(digest)
+}
+
+fn survey(found: &Found, most: usize) -> Result<Tree, crate::directory::ReadError> {
+    let (above, name) = found.place();
+    Tree::survey(above, name, most)
+}
+
+/// The bundle digest of a tree whose files have these sums.
+fn digest(tree: &Tree, sums: &std::collections::BTreeMap<Box<[u8]>, [u8; 32]>) -> Option<[u8; 32]> {
+    if !tree.left_out.is_empty() {
+        return None;
+    }
+    tree.digest_by(|entry| sums.get(&entry.path).copied())
+}
+
+/// Adds a file of the disk, when one stands there, with the way to it.
+fn add_file<W: Write>(archive: &mut Archive<W>, root: &Root, path: &[u8]) -> io::Result<()> {
+    let found = match root.find(path) {
+        Ok(found) => found,
+        Err(error) if error.leads_nowhere() => return Ok(()),
+        Err(error) => {
+            archive.leave_out(error.to_string());
+            return Ok(());
+        }
+    };
+    if found.meta.kind == Kind::Directory {
+        return Ok(());
+    }
+    add_way(archive, root, path, MOST_LINKS)?;
+    match survey(&found, 1) {
+        Ok(tree) => archive.add_tree(&tree).map(drop),
+        Err(error) => {
+            archive.leave_out(error.to_string());
+            Ok(())
+        }
+    }
+}
+
+/// Adds the directories on the way to a path, and the links, with where these lead: so that what
+/// is unpacked resolves as the disk did.
+fn add_way<W: Write>(
+    archive: &mut Archive<W>,
+    root: &Root,
+    path: &[u8],
+    links: usize,
+) -> io::Result<()> {
+    let mut upto = Vec::new();
+    for name in path.split(|b| *b == b'/').filter(|n| !n.is_empty()) {
+        upto.push(b'/');
+        upto.extend_from_slice(name);
+        // Where the way ends is said by whoever wants what stands there.
+        let Ok(found) = root.find_entry(&upto) else {
+            return Ok(());
+        };
+        if !matches!(found.meta.kind, Kind::Directory | Kind::Symlink) {
+            continue;
+        }
+        let (above, name) = found.place();
+        if name == b"." {
+            continue;
+        }
+        let Ok(tree) = Tree::itself(above, name) else {
+            return Ok(());
+        };
+        archive.add_tree(&tree)?;
+        let link = tree.top().and_then(|top| top.link.clone());
+        if let Some((link, links)) = link.zip(links.checked_sub(1)) {
+            let target = if link.starts_with(b"/") {
+                link.to_vec()
+            } else {
+                above.join(&link)
+            };
+            add_way(archive, root, &target, links)?;
+        }
+    }
+    Ok(())
+}

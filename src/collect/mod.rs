@@ -1,0 +1,182 @@
+//! `dsplug collect`: one file that holds everything on a bundle, for who judges it later and
+//! elsewhere.
+//!
+//! Nothing is changed, no link leads out of the root, and the file is whole or not there.
+
+mod archive;
+mod case;
+mod output;
+mod spool;
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, BufWriter, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use archive::{Archive, Bounds, FILES, MANIFEST};
+pub use case::{Circumstances, Collected, collect};
+pub use output::{Output, said};
+
+use crate::bundle::Bundle;
+use crate::cli::{Disk, Failure, print};
+use crate::report::explain::find;
+use crate::root::Root;
+use crate::scan::Snapshot;
+use crate::text::hex;
+
+/// What `collect` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// The bundles, as the Mac names them, or where they stand below --root
+    #[arg(required_unless_present = "all", value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Take every bundle
+    #[arg(long, conflicts_with = "paths")]
+    pub all: bool,
+    /// The archive to write; without it, dsplug-HOST-TIME.tar.gz in the current directory
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// Collects, and prints the archive's SHA-256 and path as `shasum` does.
+///
+/// # Errors
+/// When there is no such bundle, or the archive cannot be written.
+pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
+    let mut scanner = disk.scanner()?;
+    let snapshot = scanner.scan();
+    if let Some(why) = snapshot.unreadable() {
+        return Err(Failure::new(why));
+    }
+    let bundles: Vec<Arc<Bundle>> = if options.all {
+        snapshot.bundles.clone()
+    } else {
+        let found = options.paths.iter();
+        let found = found.map(|path| find(&snapshot, &disk.root, path).cloned());
+        found.collect::<Result<_, _>>()?
+    };
+    let circumstances = Circumstances::now(&disk.root);
+    let name = format!(
+        "dsplug-{}-{}",
+        plain(&circumstances.host),
+        circumstances.stamp()
+    );
+    let path = match &options.output {
+        Some(path) => path.clone(),
+        None => PathBuf::from(format!("{name}.tar.gz")),
+    };
+    if is_below(&path, &disk.root) {
+        return Err(Failure::new(format!(
+            "{} stands below --root, where nothing is written; name another file with --output",
+            path.display()
+        )));
+    }
+    let output = Output::begin(&path).map_err(Failure::new)?;
+    let kept = write(
+        output,
+        &name,
+        scanner.root(),
+        &snapshot,
+        &bundles,
+        &circumstances,
+        disk.thorough,
+    )?;
+    let _ = writeln!(
+        io::stderr(),
+        "dsplug: {} in {} members",
+        match bundles.len() {
+            1 => "one bundle".to_owned(),
+            many => format!("{many} bundles"),
+        },
+        kept.members
+    );
+    if kept.left_out > 0 {
+        let _ = writeln!(
+            io::stderr(),
+            "dsplug: not everything could be taken: {MANIFEST} in it lists {} under left_out",
+            kept.left_out
+        );
+    }
+    let mut line = hex(&kept.sha256).into_bytes();
+    line.extend_from_slice(b"  ");
+    line.extend_from_slice(path.as_os_str().as_bytes());
+    line.push(b'\n');
+    print(&String::from_utf8_lossy(&line))
+}
+
+/// An archive that is in its place.
+pub struct Kept {
+    /// Its SHA-256.
+    pub sha256: [u8; 32],
+    /// How many members it has.
+    pub members: u64,
+    /// How many things were left out or cut.
+    pub left_out: u64,
+    /// The bundle digest of each bundle as it stands in it.
+    pub digests: Vec<Option<[u8; 32]>>,
+}
+
+/// Writes an archive into its place.
+///
+/// # Errors
+/// When it cannot be written; nothing is left of it then.
+pub fn write(
+    output: Output,
+    name: &str,
+    root: &Root,
+    snapshot: &Snapshot,
+    bundles: &[Arc<Bundle>],
+    circumstances: &Circumstances,
+    thorough: bool,
+) -> Result<Kept, Failure> {
+    let bounds = if thorough {
+        Bounds::THOROUGH
+    } else {
+        Bounds::STANDARD
+    };
+    let out = BufWriter::with_capacity(256 << 10, output);
+    let archive = Archive::new(out, name, bounds);
+    let most = bounds.entries;
+    let collected = collect(archive, root, snapshot, bundles, circumstances, most);
+    let Collected { written, digests } = collected.map_err(Failure::new)?;
+    let output = written
+        .out
+        .into_inner()
+        .map_err(|e| Failure::new(format!("cannot write the archive: {}", e.error())))?;
+    output.finish().map_err(Failure::new)?;
+    Ok(Kept {
+        sha256: written.sha256,
+        members: written.members,
+        left_out: written.left_out,
+        digests,
+    })
+}
+
+/// A host's name as part of a file's.
+fn plain(host: &str) -> String {
+    let sign = |c: char| match c {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '.' | '-' | '_' => c,
+        _ => '_',
+    };
+    host.chars().map(sign).take(64).collect()
+}
+
+/// True when a file would stand below a root that is an image.
+fn is_below(path: &Path, root: &Path) -> bool {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    match (parent.canonicalize(), root.canonicalize()) {
+        (Ok(parent), Ok(root)) => root != Path::new("/") && parent.starts_with(root),
+        _ => false,
+    }
+}
+
+/// A name in a directory that is open: of an archive that is kept beside others.
+pub fn archive_name(id: &str) -> OsString {
+    let mut name = OsStr::new(id).to_owned();
+    name.push(".tar.gz");
+    name
+}

@@ -1,0 +1,286 @@
+//! Everything that stands at one place, entry by entry: no link is followed, and until a file is
+//! asked for nothing is opened but directories.
+//!
+//! What is collected, compared, moved or copied is read through this, each file opened by its own
+//! name below directories that are no links.
+
+use std::io::{self, Read as _};
+use std::os::fd::AsFd;
+
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, retry_on_intr};
+use sha2::{Digest, Sha256};
+
+use crate::digest::Records;
+use crate::directory::{Dir, OpenFile, ReadError};
+use crate::meta::{Kind, Meta};
+use crate::text::escape;
+
+/// Directories below one another that are walked. Each costs an open descriptor, of which a job
+/// of launchd's has 256.
+const DEPTH: usize = 96;
+/// Bytes of one extended attribute that are read: macOS writes more in resource forks alone.
+const MOST_VALUE: usize = 1 << 20;
+/// Bytes of the names of one entry's attributes.
+const MOST_NAMES: usize = 64 << 10;
+/// Bytes of a file that are read at once.
+const CHUNK: usize = 128 << 10;
+
+/// One entry of a tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its path below the top; empty for the top itself.
+    pub path: Box<[u8]>,
+    /// What the file system says of it.
+    pub meta: Meta,
+    /// The text of a symlink.
+    pub link: Option<Box<[u8]>>,
+}
+
+/// An extended attribute: its name as the system gives it, and what it holds.
+pub type Attribute = (Vec<u8>, Vec<u8>);
+
+/// A tree whose entries are known.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    above: Dir,
+    name: Vec<u8>,
+    /// Its entries in order of path, the top itself first.
+    pub entries: Vec<Entry>,
+    /// What could not be looked at, and why, each in a line.
+    pub left_out: Vec<String>,
+}
+
+impl Tree {
+    /// Looks at an entry of a directory alone.
+    ///
+    /// # Errors
+    /// When nothing stands there, or the system cannot say what.
+    pub fn itself(above: &Dir, name: &[u8]) -> Result<Self, ReadError> {
+        Ok(Self {
+            above: above.clone(),
+            name: name.to_vec(),
+            entries: vec![look(above, name, Box::default())?],
+            left_out: Vec::new(),
+        })
+    }
+
+    /// Looks at an entry of a directory and everything below it, at most `most` entries.
+    ///
+    /// # Errors
+    /// When nothing stands there, or the system cannot say what.
+    pub fn survey(above: &Dir, name: &[u8], most: usize) -> Result<Self, ReadError> {
+        let mut tree = Self::itself(above, name)?;
+        if tree.top().is_some_and(|e| e.meta.kind == Kind::Directory) {
+            match above.open_dir(name) {
+                Ok(dir) => tree.walk(&dir, b"", 0, most),
+                Err(error) => tree.left_out.push(error.to_string()),
+            }
+        }
+        tree.entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        Ok(tree)
+    }
+
+    fn walk(&mut self, dir: &Dir, path: &[u8], depth: usize, most: usize) {
+        let left = most.saturating_sub(self.entries.len());
+        let (names, more) = match dir.names(left) {
+            Ok(names) => names,
+            Err(error) => return self.left_out.push(error.to_string()),
+        };
+        if more {
+            self.left_out.push(format!(
+                "{} holds more entries than are taken; --thorough takes all",
+                escape(dir.path())
+            ));
+        }
+        for name in names {
+            if self.entries.len() >= most {
+                return;
+            }
+            let path = if path.is_empty() {
+                name.clone()
+            } else {
+                [path, b"/", &name].concat()
+            };
+            let entry = match look(dir, &name, path.clone().into_boxed_slice()) {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.left_out.push(error.to_string());
+                    continue;
+                }
+            };
+            let is_directory = entry.meta.kind == Kind::Directory;
+            self.entries.push(entry);
+            if !is_directory {
+                continue;
+            }
+            if depth >= DEPTH {
+                self.left_out.push(format!(
+                    "{} is deeper than {DEPTH} directories",
+                    escape(&dir.join(&name))
+                ));
+                continue;
+            }
+            match dir.open_dir(&name) {
+                Ok(below) => self.walk(&below, &path, depth.saturating_add(1), most),
+                Err(error) => self.left_out.push(error.to_string()),
+            }
+        }
+    }
+
+    /// What stands at its top.
+    pub fn top(&self) -> Option<&Entry> {
+        self.entries.first()
+    }
+
+    /// The directory that an entry stands in, and its name there.
+    fn place(&self, path: &[u8]) -> Result<(Dir, Vec<u8>), ReadError> {
+        let (mut dir, mut name) = (self.above.clone(), self.name.clone());
+        for next in path.split(|b| *b == b'/').filter(|n| !n.is_empty()) {
+            dir = dir.open_dir(&name)?;
+            name = next.to_vec();
+        }
+        Ok((dir, name))
+    }
+
+    /// Opens one of its files.
+    ///
+    /// # Errors
+    /// When no file stands there any more, or it cannot be opened.
+    pub fn open_file(&self, entry: &Entry) -> Result<OpenFile, ReadError> {
+        let (dir, name) = self.place(&entry.path)?;
+        dir.open_file(&name)
+    }
+
+    /// The extended attributes of a file or directory, in order of name; other kinds are not opened
+    /// and give none.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or the system cannot say.
+    pub fn attributes(&self, entry: &Entry) -> Result<Vec<Attribute>, ReadError> {
+        if !matches!(entry.meta.kind, Kind::File | Kind::Directory) {
+            return Ok(Vec::new());
+        }
+        let (dir, name) = self.place(&entry.path)?;
+        let fd = dir.open_for_attributes(&name)?;
+        attributes(&fd).map_err(|errno| ReadError {
+            operation: "read the attributes of",
+            path: dir.join(&name),
+            errno,
+        })
+    }
+
+    /// The bundle digest of what stands there now: of a directory, or of a file.
+    ///
+    /// # Errors
+    /// When a part of it cannot be read: there is no digest of a part.
+    pub fn digest(&self) -> Result<[u8; 32], String> {
+        if let Some(line) = self.left_out.first() {
+            return Err(line.clone());
+        }
+        let mut sums = std::collections::BTreeMap::new();
+        for entry in self.entries.iter().filter(|e| e.meta.kind == Kind::File) {
+            sums.insert(entry.path.as_ref(), self.sha256(entry)?);
+        }
+        let known = |entry: &Entry| sums.get(entry.path.as_ref()).copied();
+        let unknown = || {
+            format!(
+                "{} is not known whole",
+                escape(&self.above.join(&self.name))
+            )
+        };
+        self.digest_by(known).ok_or_else(unknown)
+    }
+
+    /// The bundle digest, by the SHA-256 of each file; `None` when one is not known.
+    pub fn digest_by(&self, sha256: impl Fn(&Entry) -> Option<[u8; 32]>) -> Option<[u8; 32]> {
+        let mut records = Records::default();
+        let is_bundle = self.top().is_some_and(|e| e.meta.kind == Kind::Directory);
+        for entry in &self.entries {
+            if is_bundle && entry.path.is_empty() {
+                continue;
+            }
+            let sum = match (entry.meta.kind, &entry.link) {
+                (Kind::File, _) => sha256(entry)?,
+                (_, Some(link)) => Sha256::digest(link).into(),
+                _ => [0; 32],
+            };
+            records.add(entry.meta.kind, &sum, &entry.path);
+        }
+        Some(records.finish())
+    }
+
+    /// The SHA-256 of one of its files.
+    fn sha256(&self, entry: &Entry) -> Result<[u8; 32], String> {
+        let mut file = self.open_file(entry).map_err(|e| e.to_string())?;
+        let mut sha256 = Sha256::new();
+        let mut buffer = vec![0; CHUNK];
+        let mut source = std::fs::File::from(file.fd);
+        loop {
+            match source.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => sha256.update(buffer.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(format!("cannot read {}: {error}", self.path_of(entry))),
+            }
+        }
+        file.fd = source.into();
+        match file.meta_now() {
+            Ok(now) if now.is_unchanged(&file.meta) => Ok(sha256.finalize().into()),
+            _ => Err(format!("{} changed while it was read", self.path_of(entry))),
+        }
+    }
+
+    /// Where an entry stands, as the Mac names it, to be shown.
+    pub fn path_of(&self, entry: &Entry) -> String {
+        escape(&self.real_path(entry))
+    }
+
+    /// Where an entry really stands, as the Mac names it.
+    pub fn real_path(&self, entry: &Entry) -> Vec<u8> {
+        let top = self.above.join(&self.name);
+        if entry.path.is_empty() {
+            return top;
+        }
+        [&top, b"/".as_slice(), &entry.path].concat()
+    }
+}
+
+fn look(dir: &Dir, name: &[u8], path: Box<[u8]>) -> Result<Entry, ReadError> {
+    let meta = dir.meta(name)?;
+    let link = match meta.kind {
+        Kind::Symlink => Some(dir.read_link(name)?.into_boxed_slice()),
+        _ => None,
+    };
+    Ok(Entry { path, meta, link })
+}
+
+/// Every extended attribute of an open file or directory, in order of name. A file system without
+/// attributes has none.
+///
+/// # Errors
+/// When the system cannot say, or one holds more than is read.
+pub fn attributes(fd: &impl AsFd) -> Result<Vec<Attribute>, Errno> {
+    let mut names = Vec::with_capacity(MOST_NAMES);
+    match retry_on_intr(|| rustix::fs::flistxattr(fd, spare_capacity(&mut names))) {
+        Ok(_) => {}
+        Err(Errno::NOTSUP) => return Ok(Vec::new()),
+        Err(errno) => return Err(errno),
+    }
+    let mut all = Vec::new();
+    for name in names.split(|b| *b == 0).filter(|name| !name.is_empty()) {
+        let mut value = Vec::with_capacity(4096);
+        loop {
+            match retry_on_intr(|| rustix::fs::fgetxattr(fd, name, spare_capacity(&mut value))) {
+                Ok(_) => break,
+                Err(Errno::RANGE) if value.capacity() < MOST_VALUE => {
+                    value = Vec::with_capacity(MOST_VALUE);
+                }
+                Err(errno) => return Err(errno),
+            }
+        }
+        all.push((name.to_vec(), value));
+    }
+    all.sort_unstable();
+    Ok(all)
+}
