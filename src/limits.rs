@@ -1,5 +1,6 @@
 //! What one scan may cost, whoever wrote the files.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Bounds on a scan. What is cut by one of them says so in the `error` of its row.
@@ -55,11 +56,34 @@ impl Limits {
     };
 }
 
+/// Where a scan is on the disk: what a call that does not come back was made on.
+#[derive(Clone, Debug, Default)]
+pub struct Whereabouts(Arc<Mutex<Vec<u8>>>);
+
+impl Whereabouts {
+    /// From now on it is here.
+    pub fn set(&self, path: &[u8]) {
+        let mut at = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        at.clear();
+        at.extend_from_slice(path);
+    }
+
+    /// The path that it was at last.
+    pub fn get(&self) -> Vec<u8> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
 /// What is left of the limits that all candidates share.
 #[derive(Debug)]
 pub struct Budget {
     /// The limits.
     pub limits: Limits,
+    /// Where the scan is.
+    pub at: Whereabouts,
     until: Option<Instant>,
     bytes: u64,
     entries: usize,
@@ -70,6 +94,7 @@ impl Budget {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            at: Whereabouts::default(),
             until: Instant::now().checked_add(limits.time),
             bytes: limits.scan_bytes,
             entries: limits.scan_entries,

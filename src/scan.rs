@@ -9,7 +9,7 @@ use crate::codesign::Roots;
 use crate::evidence::{self, Entry, Evidence, Memory, ReadAt, Reader, Trouble};
 use crate::exceptions::Exceptions;
 use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError};
-use crate::limits::{Budget, Limits};
+use crate::limits::{Budget, Limits, Whereabouts};
 use crate::load;
 use crate::root::Root;
 
@@ -20,6 +20,7 @@ pub struct Scanner {
     roots: Roots,
     limits: Limits,
     memory: Option<Memory>,
+    at: Whereabouts,
     started: i64,
     scans: u64,
     error: String,
@@ -94,6 +95,7 @@ impl Scanner {
             roots: Roots::apple(),
             limits,
             memory: None,
+            at: Whereabouts::default(),
             started: now(),
             scans: 0,
             error: String::new(),
@@ -113,6 +115,21 @@ impl Scanner {
         Self { memory, ..self }
     }
 
+    /// Where a scan is, for those who wait for it.
+    pub fn whereabouts(&self) -> Whereabouts {
+        self.at.clone()
+    }
+
+    /// How far it goes.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// When it started, in seconds of Unix time.
+    pub fn started(&self) -> i64 {
+        self.started
+    }
+
     /// The disk that is scanned.
     pub fn root(&self) -> &Root {
         &self.root
@@ -127,6 +144,7 @@ impl Scanner {
             let most = round.min(self.limits.candidate_entries);
             for candidate in std::mem::take(&mut waiting) {
                 let most = most.min(budget.entries());
+                self.at.set(&candidate.path);
                 let before = self.before(&candidate.path).map(|b| &b.evidence);
                 let evidence = evidence::survey(&self.root, candidate, most, before, budget);
                 if evidence.is_cut && round < self.limits.candidate_entries && !budget.is_late() {
@@ -149,9 +167,11 @@ impl Scanner {
     pub fn scan(&mut self) -> Snapshot {
         let (began, last_scan) = (Instant::now(), now());
         let mut budget = Budget::new(self.limits);
+        budget.at = self.at.clone();
         let mut all_folders = Vec::new();
         let mut found = Vec::new();
-        for index in 0..FOLDERS.len() {
+        for (index, path) in FOLDERS.iter().enumerate() {
+            self.at.set(path.as_bytes());
             let (folder, candidates) = folders::list(&self.root, index, &self.limits);
             all_folders.push(folder);
             found.extend(candidates);
@@ -166,6 +186,7 @@ impl Scanner {
         let mut files_reused = 0_u64;
         let mut signatures = BTreeMap::new();
         for (index, evidence) in order {
+            self.at.set(&evidence.candidate.path);
             let before = self.before(&evidence.candidate.path);
             if let Some(before) = before {
                 let reused = evidence::recall(evidence, &before.evidence);

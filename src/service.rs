@@ -1,12 +1,14 @@
 //! The tables as the extension serves them: one scan for all calls within a few seconds.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::extension::{Row, Shared, Source, TableSpec};
-use crate::scan::{Scanner, Snapshot};
-use crate::table::{FILES, TABLES, Table, Value, by_name};
+use crate::limits::Whereabouts;
+use crate::scan::{Scanner, Snapshot, Status};
+use crate::table::{FILES, STATUS, TABLES, Table, Value, by_name};
+use crate::text::escape;
 
 /// For how long a scan answers. A join of core's calls once for each of its rows.
 const HOLDS: Duration = Duration::from_secs(4);
@@ -15,21 +17,71 @@ const HOLDS: Duration = Duration::from_secs(4);
 /// in osquery. The command line has no such limit.
 const MOST_FILES: usize = 8_000;
 
+/// How much longer than its own limit a scan is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How much longer than its own limit a scan is let live. What holds it is a call of the system
+/// that does not come back: only a new process has a thread that is free.
+const HUNG: Duration = Duration::from_secs(50);
+/// How long the table on the program itself waits for a scan to be made; for one that runs, not at
+/// all.
+const STATUS_WAITS: Duration = Duration::from_millis(500);
+
 /// The source of the extension's rows.
 pub struct Service {
     scans: Shared<Snapshot>,
+    status: Arc<Mutex<Status>>,
+    at: Whereabouts,
+    limit: Duration,
 }
 
 impl Service {
     /// A service over a scanner.
     pub fn new(scanner: Scanner) -> Self {
+        let (at, limit) = (scanner.whereabouts(), scanner.limits().time);
+        let status = Arc::new(Mutex::new(Status {
+            started: scanner.started(),
+            exceptions_state: "none",
+            ..Status::default()
+        }));
+        let last = Arc::clone(&status);
         let scanner = Mutex::new(scanner.remembering());
+        let scan = move || {
+            let mut scanner = scanner.lock().unwrap_or_else(PoisonError::into_inner);
+            let snapshot = scanner.scan();
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            last.clone_from(&snapshot.status);
+            Ok(snapshot)
+        };
         Self {
-            scans: Shared::new(HOLDS, move || {
-                let mut scanner = scanner.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok(scanner.scan())
-            }),
+            scans: Shared::new(HOLDS, limit.saturating_add(PATIENCE), scan),
+            status,
+            at,
+            limit,
         }
+    }
+
+    /// For how long a scan has hung, and where.
+    fn hung(&self, beyond: Duration) -> Option<String> {
+        let since = self.scans.running_for()?;
+        let at = escape(&self.at.get());
+        (since > self.limit.saturating_add(beyond)).then(|| {
+            let seconds = since.as_secs();
+            format!("a scan has not come back for {seconds} s; it hangs at {at}")
+        })
+    }
+
+    /// What is known of the program itself, a scan that runs left alone: it may never end.
+    fn status(&self) -> Status {
+        if let Some(snapshot) = self.scans.get_soon(STATUS_WAITS) {
+            return snapshot.status.clone();
+        }
+        let last = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut status = last.clone();
+        drop(last);
+        if let Some(why) = self.hung(Duration::ZERO) {
+            status.error = why;
+        }
+        status
     }
 }
 
@@ -46,21 +98,46 @@ impl Source for Service {
 
     fn generate(&self, name: &str) -> Result<Vec<Row>, String> {
         let table = by_name(name).ok_or_else(|| format!("there is no table {name}"))?;
-        let snapshot = self.scans.get()?;
+        if name == STATUS.name() {
+            let status = self.status();
+            return rows(
+                table,
+                &Snapshot {
+                    status,
+                    ..Snapshot::default()
+                },
+            );
+        }
+        let snapshot = self
+            .scans
+            .get()
+            .map_err(|error| self.hung(Duration::ZERO).unwrap_or(error))?;
         if name == FILES.name() {
             return files(&snapshot);
         }
-        let mut rows = Vec::new();
-        table.rows(&snapshot, &mut |values| {
-            rows.push(row(table, values));
-            Ok(())
-        })?;
-        Ok(rows)
+        rows(table, &snapshot)
+    }
+
+    fn is_ready(&self, name: &str) -> bool {
+        name == STATUS.name()
+    }
+
+    fn hangs(&self) -> Option<String> {
+        self.hung(HUNG)
     }
 
     fn tick(&self) {
         self.scans.tick();
     }
+}
+
+fn rows(table: &dyn Table, snapshot: &Snapshot) -> Result<Vec<Row>, String> {
+    let mut rows = Vec::new();
+    table.rows(snapshot, &mut |values| {
+        rows.push(row(table, values));
+        Ok(())
+    })?;
+    Ok(rows)
 }
 
 fn row(table: &dyn Table, values: Vec<Value>) -> Row {

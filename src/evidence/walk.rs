@@ -44,6 +44,7 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn directory(&mut self, dir: &Dir, path: &[u8], depth: usize) {
         let limits = self.budget.limits;
+        self.budget.at.set(dir.path());
         // One more than fits, so that what is cut is seen to be.
         let left = self.most.saturating_sub(self.entries.len());
         let names = match dir.names(left.saturating_add(1)) {

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use super::End;
 use super::manager::{Manager, Status};
 use super::socket::{Until, connect};
+use super::source::Source;
 use super::wire::{Kind, Message, Output, Type};
 
 /// Connections open at once. One more ends the one that has been idle longest.
@@ -48,9 +49,10 @@ pub(super) struct Front {
     /// Where the server of osquery-rust-ng listens.
     behind: PathBuf,
     ends: Sender<End>,
+    source: Arc<dyn Source>,
     connections: Mutex<BTreeMap<u64, Arc<Connection>>>,
-    /// Held by the one call that is answered. A second would hold as many rows
-    /// in memory again; the server's other threads stay free for pings.
+    /// Held by the one call that is answered, of a table that is not ready at once. A second would
+    /// hold as many rows in memory again; the server's other threads stay free for pings.
     call: Mutex<()>,
     number: AtomicU64,
 }
@@ -71,11 +73,17 @@ impl Front {
     ///
     /// # Errors
     /// When the socket cannot be made.
-    pub(super) fn open(path: &Path, behind: &Path, ends: Sender<End>) -> io::Result<()> {
+    pub(super) fn open(
+        path: &Path,
+        behind: &Path,
+        ends: Sender<End>,
+        source: Arc<dyn Source>,
+    ) -> io::Result<()> {
         let listener = UnixListener::bind(path)?;
         let front = Arc::new(Self {
             behind: behind.to_owned(),
             ends,
+            source,
             connections: Mutex::default(),
             call: Mutex::default(),
             number: AtomicU64::default(),
@@ -160,7 +168,11 @@ impl Front {
                     let _ = self.ends.send(End::Asked);
                     stream.flush()?;
                 }
-                _ => self.pass(&rewritten(&request)?, stream)?,
+                _ => {
+                    let (item, request) = rewritten(&request)?;
+                    let _one = (!self.source.is_ready(&item)).then(|| lock(&self.call));
+                    self.pass(&request, stream)?;
+                }
             }
         }
     }
@@ -179,7 +191,6 @@ impl Front {
 
     /// Hands a request to the server behind, and its answer back.
     fn pass(&self, request: &Output, stream: &UnixStream) -> io::Result<()> {
-        let _one = lock(&self.call);
         let behind = self.reach()?;
         Until::new(&behind, BEHIND).write_all(request.bytes())?;
         behind.shutdown(Shutdown::Write)?;
@@ -205,13 +216,14 @@ impl Front {
     }
 }
 
-/// The call in a message of our own making: registry, item, request, and nothing else.
+/// The item that is called, and the call in a message of our own making: registry, item, request, and
+/// nothing else.
 ///
 /// The server behind reads arguments by their numbers and takes their types for granted, so that a
 /// number's bytes become a length that nobody has checked; and where it cannot read on (a text that
 /// is not UTF-8, a flag that is neither true nor false, a method that it does not have), it takes what
 /// is left for the next message. So it is never given bytes that somebody else arranged.
-fn rewritten(request: &Message) -> io::Result<Output> {
+fn rewritten(request: &Message) -> io::Result<(String, Output)> {
     let invalid = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
     if request.header.name != "call" {
         return invalid("a method that no extension has");
@@ -249,7 +261,7 @@ fn rewritten(request: &Message) -> io::Result<Output> {
         output.text(key).text(value);
     }
     output.stop();
-    Ok(output)
+    Ok((item, output))
 }
 
 /// Whether nobody listens at a socket's path.
@@ -281,7 +293,7 @@ mod tests {
         let mut rest = output.bytes();
         let message = Message::read(&mut rest, MAX_REQUEST).unwrap();
         assert!(rest.is_empty(), "not one whole message");
-        Ok(rewritten(&message)?.bytes().to_vec())
+        Ok(rewritten(&message)?.1.bytes().to_vec())
     }
 
     // Field heads are type and number; types by `doc/specs/thrift-binary-protocol.md` of Apache

@@ -16,8 +16,9 @@
 //!   connection, and lengths are taken as they come.
 //! * `plugin` in its tables: a panic, or a scan that failed, is a status that
 //!   fails the query, and one thread makes all rows.
-//! * [`run`] ends the process: on a signal, with the parent, when asked to, and
-//!   on two misses, so that osqueryd starts it anew. Nothing that hangs can
+//! * `shared` in front of the scan: nobody waits longer for it than it was given.
+//! * [`run`] ends the process: on a signal, with the parent, when asked to, on two misses and
+//!   with a scan that does not come back, so that osqueryd starts it anew. Nothing that hangs can
 //!   keep it alive, for the main thread does nothing but wait for the end.
 
 mod front;
@@ -86,6 +87,8 @@ pub enum Error {
     Server(Option<String>),
     /// No thread could be started.
     Thread(io::Error),
+    /// What makes the rows does not come back.
+    Hung(String),
     /// The process that started us has gone.
     Orphaned,
 }
@@ -114,6 +117,7 @@ impl fmt::Display for Error {
             Self::Server(Some(error)) => write!(f, "the extension's server failed: {error}"),
             Self::Server(None) => write!(f, "the extension's server ended"),
             Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
+            Self::Hung(why) => write!(f, "{why}; osqueryd starts the extension anew"),
             Self::Orphaned => write!(f, "the process that started this extension has ended"),
         }
     }
@@ -128,6 +132,7 @@ impl std::error::Error for Error {
             | Self::Refused(_)
             | Self::Forgotten(_)
             | Self::Server(_)
+            | Self::Hung(_)
             | Self::Orphaned => None,
         }
     }

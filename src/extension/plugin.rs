@@ -33,22 +33,32 @@ struct Order(&'static str, Sender<Result<Vec<Row>, String>>);
 impl Table {
     /// One plug-in for each table of the source.
     ///
-    /// One thread makes the rows of all: were it each of the server's ten, an
-    /// allocator that keeps memory for each thread would keep ten times as much.
+    /// One thread makes the rows of all that wait for the same: were it each of the server's ten,
+    /// an allocator that keeps memory for each thread would keep ten times as much. What is
+    /// ready at once has another.
     ///
     /// # Errors
-    /// When that thread cannot be started.
+    /// When a thread cannot be started.
     pub(super) fn all(source: Arc<dyn Source>) -> io::Result<Vec<Self>> {
-        let (orders, inbox) = channel();
-        let specs = source.tables();
-        thread::Builder::new()
-            .name("rows".to_owned())
-            .spawn(move || serve(&*source, &inbox))?;
-        let table = |spec| Self {
-            spec,
-            orders: orders.clone(),
+        let orders = [(); 2].map(|()| {
+            let (orders, inbox) = channel();
+            let source = Arc::clone(&source);
+            thread::Builder::new()
+                .name("rows".to_owned())
+                .spawn(move || serve(&*source, &inbox))
+                .map(|_| orders)
+        });
+        let [waiting, ready] = orders;
+        let (waiting, ready) = (waiting?, ready?);
+        let table = |spec: TableSpec| {
+            let orders = if source.is_ready(spec.name) {
+                ready.clone()
+            } else {
+                waiting.clone()
+            };
+            Self { spec, orders }
         };
-        Ok(specs.into_iter().map(table).collect())
+        Ok(source.tables().into_iter().map(table).collect())
     }
 
     /// All rows, whatever the request's `context` says: SQLite filters.

@@ -139,7 +139,7 @@ impl Session {
         self.traces.registered(uuid);
         let front = with_suffix(socket, &uuid.to_string());
         remove_socket(&front);
-        Front::open(&front, &behind, self.ends.clone())
+        Front::open(&front, &behind, self.ends.clone(), Arc::clone(&self.source))
             .map_err(|error| Error::Socket(front.clone(), error))?;
         self.traces.socket(&front);
         // The server listens at the path that it spoke to, with this number.
@@ -234,6 +234,9 @@ impl Session {
             while begun.elapsed() < pause {
                 thread::sleep(pause.saturating_sub(begun.elapsed()).min(SOON));
                 self.source.tick();
+                if let Some(why) = self.source.hangs() {
+                    return Error::Hung(why);
+                }
             }
             match self.look(uuid) {
                 Ok(()) => missed = false,

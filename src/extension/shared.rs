@@ -5,7 +5,9 @@
 //! are to see one scan, or a query would compare what never stood side by side.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// For how long a failure answers further calls, at most.
@@ -16,19 +18,36 @@ const SAME_QUERY: Duration = Duration::from_millis(250);
 /// The outcome of a scan, shared by all who asked for it.
 type Outcome<T> = Result<Arc<T>, String>;
 
-type Scan<T> = Box<dyn Fn() -> Result<T, String> + Send + Sync>;
+type Scan<T> = Box<dyn Fn() -> Result<T, String> + Send>;
 
 /// A scan whose outcome serves every call for a while after it.
 ///
-/// Callers that come while a scan runs wait for that one. A panic in the scan
-/// is a failure, and a call after it scans again.
+/// The scan has a thread of its own. Callers that come while it runs wait for it, and none of them
+/// longer than the scan was given: a dead file system answers no call, and can hold that
+/// thread for ever. A panic in the scan is a failure, and a call after it scans again.
 pub struct Shared<T> {
-    scan: Scan<T>,
     holds: Duration,
+    patience: Duration,
     /// How soon a call follows another of the same query.
     same_query: Duration,
-    /// Locked for as long as a scan runs.
-    last: Mutex<Option<Last<T>>>,
+    state: Mutex<State<T>>,
+}
+
+/// The scan that runs, and the last one.
+struct State<T> {
+    last: Option<Last<T>>,
+    running: Option<Arc<Running<T>>>,
+    /// Where a scan is ordered; dropping it ends the thread.
+    orders: Sender<Arc<Running<T>>>,
+    /// Taken by the thread once there is one.
+    waiting: Option<(Scan<T>, Receiver<Arc<Running<T>>>)>,
+}
+
+/// A scan that was ordered.
+struct Running<T> {
+    since: Instant,
+    outcome: Mutex<Option<Outcome<T>>>,
+    ended: Condvar,
 }
 
 /// The last scan.
@@ -39,57 +58,131 @@ struct Last<T> {
     outcome: Outcome<T>,
 }
 
-impl<T> Shared<T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T: Send + Sync + 'static> Shared<T> {
     /// A scan whose success answers for `holds` after it ended, and for as long again to calls
-    /// that follow each other closely.
+    /// that follow each other closely; it is waited for as long as `patience`.
     pub fn new(
         holds: Duration,
-        scan: impl Fn() -> Result<T, String> + Send + Sync + 'static,
+        patience: Duration,
+        scan: impl Fn() -> Result<T, String> + Send + 'static,
     ) -> Self {
+        let (orders, inbox) = channel();
         Self {
-            scan: Box::new(scan),
             holds,
+            patience,
             same_query: SAME_QUERY,
-            last: Mutex::default(),
+            state: Mutex::new(State {
+                last: None,
+                running: None,
+                orders,
+                waiting: Some((Box::new(scan), inbox)),
+            }),
         }
     }
 
     /// The outcome at hand, or that of the scan that runs, or of a new one.
     ///
     /// # Errors
-    /// The scan's own message, or that it panicked.
+    /// The scan's own message, that it panicked, or that it has not come back in time.
     pub fn get(&self) -> Result<Arc<T>, String> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = &mut *last
+        let running = match self.begin()? {
+            Ok(outcome) => return outcome,
+            Err(running) => running,
+        };
+        let left = self.patience.saturating_sub(running.since.elapsed());
+        self.settle(&running, left).unwrap_or_else(|| {
+            let seconds = running.since.elapsed().as_secs();
+            Err(format!("the scan has not come back after {seconds} s"))
+        })
+    }
+
+    /// The outcome at hand, or that of a new scan if that takes no longer than `most`; a scan that
+    /// runs is not waited for.
+    pub fn get_soon(&self, most: Duration) -> Option<Arc<T>> {
+        if self.running_for().is_some() {
+            return None;
+        }
+        match self.begin().ok()? {
+            Ok(outcome) => outcome.ok(),
+            Err(running) => self.settle(&running, most)?.ok(),
+        }
+    }
+
+    /// For how long the scan that runs has been running; `None` when none does.
+    pub fn running_for(&self) -> Option<Duration> {
+        let mut state = lock(&self.state);
+        self.collect(&mut state);
+        state.running.as_ref().map(|r| r.since.elapsed())
+    }
+
+    /// Lets go of an outcome that has answered long enough.
+    pub fn tick(&self) {
+        let mut state = lock(&self.state);
+        self.collect(&mut state);
+        state.last.take_if(|last| !self.answers(last));
+    }
+
+    /// The outcome at hand, or else the scan that runs, which may be a new one.
+    fn begin(&self) -> Result<Result<Outcome<T>, Arc<Running<T>>>, String> {
+        let mut state = lock(&self.state);
+        self.collect(&mut state);
+        if let Some(running) = &state.running {
+            return Ok(Err(Arc::clone(running)));
+        }
+        if let Some(last) = &mut state.last
             && self.answers(last)
         {
             last.called = Instant::now();
-            return last.outcome.clone();
+            return Ok(Ok(last.outcome.clone()));
         }
         // What the last scan held goes before the next one fills memory.
-        *last = None;
-        let outcome = match catch_unwind(AssertUnwindSafe(&self.scan)) {
-            Ok(outcome) => outcome.map(Arc::new),
-            Err(panic) => Err(format!("the scan failed inside: {}", message(&*panic))),
-        };
-        let ended = Instant::now();
-        *last = Some(Last {
-            ended,
-            called: ended,
-            outcome: outcome.clone(),
+        state.last = None;
+        if let Some((scan, inbox)) = state.waiting.take() {
+            thread::Builder::new()
+                .name("scan".to_owned())
+                .spawn(move || serve(&scan, &inbox))
+                .map_err(|error| format!("no thread can be started for the scan: {error}"))?;
+        }
+        let running = Arc::new(Running {
+            since: Instant::now(),
+            outcome: Mutex::default(),
+            ended: Condvar::new(),
         });
+        state
+            .orders
+            .send(Arc::clone(&running))
+            .map_err(|_| "the thread that scans has ended".to_owned())?;
+        state.running = Some(Arc::clone(&running));
+        Ok(Err(running))
+    }
+
+    /// Waits for a scan; `None` when it takes longer than `most`.
+    fn settle(&self, running: &Arc<Running<T>>, most: Duration) -> Option<Outcome<T>> {
+        let outcome = lock(&running.outcome);
+        let waited = running
+            .ended
+            .wait_timeout_while(outcome, most, |outcome| outcome.is_none());
+        let outcome = waited.unwrap_or_else(PoisonError::into_inner).0.clone();
+        self.collect(&mut lock(&self.state));
         outcome
     }
 
-    /// Lets go of an outcome that has answered long enough. Does not wait for a
-    /// scan that runs.
-    pub fn tick(&self) {
-        let mut last = match self.last.try_lock() {
-            Ok(last) => last,
-            Err(TryLockError::Poisoned(last)) => last.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
-        };
-        last.take_if(|last| !self.answers(last));
+    /// Makes a scan that has ended the last one.
+    fn collect(&self, state: &mut State<T>) {
+        let ended = state.running.take_if(|r| lock(&r.outcome).is_some());
+        let outcome = ended.and_then(|running| lock(&running.outcome).clone());
+        if let Some(outcome) = outcome {
+            let ended = Instant::now();
+            state.last = Some(Last {
+                ended,
+                called: ended,
+                outcome,
+            });
+        }
     }
 
     fn answers(&self, last: &Last<T>) -> bool {
@@ -99,6 +192,18 @@ impl<T> Shared<T> {
             Err(_) => self.holds.min(FAILURE_HOLDS),
         };
         last.ended.elapsed() < holds
+    }
+}
+
+/// Scans for each order, until nobody is left who could give one.
+fn serve<T>(scan: &Scan<T>, inbox: &Receiver<Arc<Running<T>>>) {
+    for running in inbox {
+        let outcome = match catch_unwind(AssertUnwindSafe(scan)) {
+            Ok(outcome) => outcome.map(Arc::new),
+            Err(panic) => Err(format!("the scan failed inside: {}", message(&*panic))),
+        };
+        *lock(&running.outcome) = Some(outcome);
+        running.ended.notify_all();
     }
 }
 
@@ -123,7 +228,9 @@ mod tests {
     fn calls_within_the_window_share_one_scan() {
         let scans = Arc::new(AtomicU32::new(0));
         let counted = Arc::clone(&scans);
-        let shared = Shared::new(LONG, move || Ok(counted.fetch_add(1, Ordering::SeqCst)));
+        let shared = Shared::new(LONG, LONG, move || {
+            Ok(counted.fetch_add(1, Ordering::SeqCst))
+        });
         for _ in 0..100 {
             assert_eq!(shared.get().map(|scan| *scan), Ok(0));
         }
@@ -135,23 +242,28 @@ mod tests {
     #[test]
     fn after_the_window_a_call_scans_again_and_a_tick_frees_memory() {
         let scans = AtomicU32::new(0);
-        let shared = Shared::new(Duration::ZERO, move || {
+        let shared = Shared::new(Duration::ZERO, LONG, move || {
             Ok(scans.fetch_add(1, Ordering::SeqCst))
         });
         let first = shared.get().unwrap();
         shared.tick();
-        assert_eq!(Arc::strong_count(&first), 1);
+        // The thread that scanned lets go of it a moment later.
+        let begun = Instant::now();
+        while Arc::strong_count(&first) > 1 {
+            assert!(begun.elapsed() < Duration::from_secs(5));
+            thread::yield_now();
+        }
         assert_eq!(shared.get().map(|scan| *scan), Ok(1));
     }
 
     /// A scan as if it had ended `ended` ago, and was asked for `called` ago: is it served again?
     fn is_served(ended: Duration, called: Duration) -> bool {
         let scans = AtomicU32::new(0);
-        let shared = Shared::new(Duration::from_secs(40), move || {
+        let shared = Shared::new(Duration::from_secs(40), LONG, move || {
             Ok(scans.fetch_add(1, Ordering::SeqCst))
         });
         let _ = shared.get();
-        if let Some(last) = &mut *shared.last.lock().unwrap() {
+        if let Some(last) = &mut shared.state.lock().unwrap().last {
             last.ended -= ended;
             last.called -= called;
         }
@@ -176,7 +288,7 @@ mod tests {
         let gate = Mutex::new(gate);
         let begun = Arc::new(Barrier::new(2));
         let inside = Arc::clone(&begun);
-        let shared = Arc::new(Shared::new(LONG, move || {
+        let shared = Arc::new(Shared::new(LONG, LONG, move || {
             let number = counted.fetch_add(1, Ordering::SeqCst);
             if number == 0 {
                 inside.wait();
@@ -206,7 +318,7 @@ mod tests {
     #[test]
     fn a_panic_is_a_failure_and_the_next_scan_is_new() {
         let scans = AtomicU32::new(0);
-        let shared = Shared::new(Duration::ZERO, move || {
+        let shared = Shared::new(Duration::ZERO, LONG, move || {
             assert_ne!(
                 scans.fetch_add(1, Ordering::SeqCst),
                 0,
@@ -217,5 +329,35 @@ mod tests {
         let error = shared.get().unwrap_err();
         assert!(error.contains("the first one breaks"), "{error}");
         assert!(shared.get().is_ok());
+    }
+
+    /// A file system that is dead answers no call, ever.
+    #[test]
+    fn a_scan_that_does_not_come_back_is_an_error_and_holds_nobody() {
+        let (go, gate) = mpsc::channel::<()>();
+        let gate = Mutex::new(gate);
+        let patience = Duration::from_millis(100);
+        let shared = Shared::new(LONG, patience, move || {
+            gate.lock().unwrap().recv().unwrap();
+            Ok(())
+        });
+        assert_eq!(shared.running_for(), None);
+        let begun = Instant::now();
+        assert!(shared.get_soon(Duration::from_millis(1)).is_none());
+        assert!(begun.elapsed() < patience);
+        assert!(shared.get().unwrap_err().contains("has not come back"));
+        assert!(shared.running_for().unwrap() >= patience);
+        // Those who come later do not wait that long again, and no second scan is begun.
+        let begun = Instant::now();
+        for _ in 0..5 {
+            assert!(shared.get().is_err());
+            assert!(shared.get_soon(LONG).is_none());
+        }
+        assert!(begun.elapsed() < patience);
+        go.send(()).unwrap();
+        while shared.running_for().is_some() {
+            thread::yield_now();
+        }
+        assert!(shared.get().is_ok() && shared.get_soon(LONG).is_some());
     }
 }

@@ -32,6 +32,17 @@ pub trait Source: Send + Sync + 'static {
     /// be an error: osquery logs an empty success as "everything was removed".
     fn generate(&self, table: &str) -> Result<Vec<Row>, String>;
 
+    /// True for a table that is answered without waiting for what the others wait for: it then has
+    /// a thread of its own.
+    fn is_ready(&self, _table: &str) -> bool {
+        false
+    }
+
+    /// Why the process has to end: what makes the rows has not come back for too long.
+    fn hangs(&self) -> Option<String> {
+        None
+    }
+
     /// Called about once a second: the time to let go of what is held too long.
     fn tick(&self) {}
 }
