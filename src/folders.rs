@@ -11,6 +11,7 @@ use crate::limits::Limits;
 use crate::meta::{Kind, Meta, WritableBy};
 use crate::name::{self, Suffix};
 use crate::root::{Found, Root};
+use crate::text::escape;
 
 /// The folders that are looked at: that of `dspluginhelperd` (macOS 10.7 and later), and the
 /// system's own of `DirectoryService` (macOS 10.6 and earlier, which read both).
@@ -133,12 +134,23 @@ pub enum FolderError {
     Unreadable(ReadError),
     /// It holds more than the limits allow: what was found stands.
     Limit(&'static str),
+    /// One entry of it cannot be looked at: what was found beside it stands.
+    Entry(ReadError),
+    /// A volume is mounted in it, and was not searched.
+    Mount(Vec<u8>),
 }
 
 impl std::fmt::Display for FolderError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Unreadable(error) => write!(f, "unreadable: {error}"),
+            Self::Unreadable(error) | Self::Entry(error) => write!(f, "unreadable: {error}"),
+            Self::Mount(path) => {
+                let path = escape(path);
+                write!(
+                    f,
+                    "mount: a volume is mounted at {path} and was not searched"
+                )
+            }
             Self::Limit(what) => write!(f, "limit: {what}"),
         }
     }
@@ -175,7 +187,7 @@ pub fn list(root: &Root, index: usize, limits: &Limits) -> (Folder, Vec<Candidat
             }
         }
         Err(error) => folder.error = Some(FolderError::Unreadable(error)),
-        Ok(()) => folder.error = finder.cut.map(FolderError::Limit),
+        Ok(()) => folder.error = finder.cut.take(),
     }
     folder.anomalies = finder.anomalies;
     folder.anomalies.sort_unstable();
@@ -192,7 +204,8 @@ struct Finder<'a> {
     entries: usize,
     found: BTreeMap<Vec<u8>, Candidate>,
     anomalies: Vec<&'static str>,
-    cut: Option<&'static str>,
+    /// The first thing of it that is not known.
+    cut: Option<FolderError>,
 }
 
 /// A directory of the folder that is being searched.
@@ -203,6 +216,8 @@ struct Place {
     listed: Listed,
     writable_by: WritableBy,
     layout: Layout,
+    /// The device that it stands on, which is not left.
+    device: u64,
 }
 
 impl Finder<'_> {
@@ -222,7 +237,9 @@ impl Finder<'_> {
         let (names, more) = dir.names(self.limits.folder_entries)?;
         folder.entries = names.len();
         if more {
-            self.cut = Some("the folder has more entries than are read");
+            self.cut(FolderError::Limit(
+                "the folder has more entries than are read",
+            ));
         }
         let special = self.special(&dir, &names, path.as_bytes())?;
         let layout = if special.contents.is_some() {
@@ -240,6 +257,7 @@ impl Finder<'_> {
             listed,
             writable_by: folder.writable_by,
             layout,
+            device: found.meta.dev,
         };
         let if_layout = |l: Layout| {
             if l == layout { Listed::Yes } else { Listed::No }
@@ -284,11 +302,18 @@ impl Finder<'_> {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.leads_nowhere() => Ok(None),
             Err(error) if error.is_limit() => {
-                self.cut = Some("a link in the folder leads further than is followed");
+                self.cut(FolderError::Limit(
+                    "a link in the folder leads further than is followed",
+                ));
                 Ok(None)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Something of the folder is not known: the first is told.
+    fn cut(&mut self, why: FolderError) {
+        self.cut.get_or_insert(why);
     }
 
     /// Searches one of the directories in which the loader looks for resources.
@@ -300,6 +325,7 @@ impl Finder<'_> {
             return Ok(());
         }
         place.writable_by = place.writable_by.max(WritableBy::of(&found.meta));
+        place.device = found.meta.dev;
         let dir = match found.open_dir() {
             Ok(dir) => dir,
             Err(error) if error.leads_nowhere() => return Ok(()),
@@ -307,7 +333,9 @@ impl Finder<'_> {
         };
         let (names, more) = dir.names(self.limits.folder_entries)?;
         if more {
-            self.cut = Some("a directory of the folder has more entries than are read");
+            self.cut(FolderError::Limit(
+                "a directory of the folder has more entries than are read",
+            ));
         }
         self.localized(&dir, &names, &place)?;
         self.search(&dir, &names, &place, 1)
@@ -339,6 +367,7 @@ impl Finder<'_> {
                 listed,
                 writable_by: of.writable_by.max(WritableBy::of(&found.meta)),
                 layout: of.layout,
+                device: found.meta.dev,
             };
             let lproj = found.open_dir()?;
             let (names, _) = lproj.names(self.limits.folder_entries)?;
@@ -359,7 +388,9 @@ impl Finder<'_> {
         for name in names {
             self.entries = self.entries.saturating_add(1);
             if self.entries > self.limits.folder_entries {
-                self.cut = Some("the folder holds more entries than are searched");
+                self.cut(FolderError::Limit(
+                    "the folder holds more entries than are searched",
+                ));
                 return Ok(());
             }
             let path = join(&place.path, name);
@@ -371,7 +402,10 @@ impl Finder<'_> {
             let kind = match dir.meta(name) {
                 Ok(meta) => meta,
                 Err(error) if error.leads_nowhere() => continue,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.cut(FolderError::Entry(error));
+                    continue;
+                }
             };
             if depth == 0 && !is_expected(name) {
                 self.anomalies.push("other_entries");
@@ -379,18 +413,34 @@ impl Finder<'_> {
             if kind.kind != Kind::Directory {
                 continue;
             }
+            if kind.dev != place.device {
+                self.anomalies.push("mount");
+                self.cut(FolderError::Mount(path));
+                continue;
+            }
             if depth >= self.limits.depth {
-                self.cut = Some("the folder is deeper than is searched");
+                self.cut(FolderError::Limit("the folder is deeper than is searched"));
                 continue;
             }
             let below = match dir.open_dir(name) {
                 Ok(below) => below,
                 Err(error) if error.leads_nowhere() => continue,
-                Err(error) => return Err(error),
+                Err(error) => {
+                    self.cut(FolderError::Entry(error));
+                    continue;
+                }
             };
-            let (names, more) = below.names(self.limits.folder_entries)?;
+            let (names, more) = match below.names(self.limits.folder_entries) {
+                Ok(listed) => listed,
+                Err(error) => {
+                    self.cut(FolderError::Entry(error));
+                    continue;
+                }
+            };
             if more {
-                self.cut = Some("a directory of the folder has more entries than are read");
+                self.cut(FolderError::Limit(
+                    "a directory of the folder has more entries than are read",
+                ));
             }
             let nested = Place {
                 path,
@@ -398,6 +448,7 @@ impl Finder<'_> {
                 listed: Listed::No,
                 writable_by: place.writable_by.max(WritableBy::of(&kind)),
                 layout: place.layout,
+                device: place.device,
             };
             self.search(&below, &names, &nested, depth.saturating_add(1))?;
         }
@@ -409,7 +460,9 @@ impl Finder<'_> {
             return;
         }
         if self.found.len() >= self.limits.candidates {
-            self.cut = Some("the folder holds more candidates than are read");
+            self.cut(FolderError::Limit(
+                "the folder holds more candidates than are read",
+            ));
             return;
         }
         match suffix {

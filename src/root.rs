@@ -182,6 +182,15 @@ impl Found {
         (&self.dir, &self.name)
     }
 
+    /// True when it stands on another device than the directory that it is in: a volume is mounted
+    /// there.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub fn is_mount_point(&self) -> Result<bool, ReadError> {
+        Ok(self.dir.own_meta()?.dev != self.meta.dev)
+    }
+
     /// The text of it, a link.
     ///
     /// # Errors

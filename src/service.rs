@@ -18,10 +18,10 @@ const HOLDS: Duration = Duration::from_secs(4);
 const MOST_FILES: usize = 8_000;
 
 /// How much longer than its own limit a scan is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How much longer than its own limit a scan is let live. What holds it is a call of the system
 /// that does not come back: only a new process has a thread that is free.
-const HUNG: Duration = Duration::from_secs(50);
+const HUNG: Duration = Duration::from_secs(20);
 /// How long the table on the program itself waits for a scan to be made; for one that runs, not at
 /// all.
 const STATUS_WAITS: Duration = Duration::from_millis(500);

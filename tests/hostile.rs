@@ -424,6 +424,115 @@ fn what_may_not_be_read_is_an_error_and_a_row() {
     chmod(disk.at(PLUGINS), 0o755);
 }
 
+/// A volume that is mounted while it lives. Nothing answers for it: what is asked of it waits for
+/// ever, or is an error once its server has gone.
+struct Mounted(std::path::PathBuf);
+
+impl Mounted {
+    /// A file system whose server has gone, and a memory file system; `None` where this machine
+    /// does not let one mount.
+    fn new(at: std::path::PathBuf, of: &str) -> Option<Self> {
+        fs::create_dir_all(&at).unwrap();
+        let line = match of {
+            "gone" => {
+                "exec 3<>/dev/fuse && mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 none \"$1\""
+            }
+            _ => "mount -t tmpfs none \"$1\"",
+        };
+        let mut mount = Command::new("bash");
+        let out = mount.args(["-c", line, "bash"]).arg(&at).output().unwrap();
+        if !out.status.success() {
+            skipped(format_args!(
+                "no mount: {}",
+                String::from_utf8_lossy(&out.stderr)
+            ));
+            return None;
+        }
+        Some(Self(at))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn one_entry_that_cannot_be_looked_at_blinds_nothing_else() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let inner = Plugin::new("B").write(disk.plugin(""));
+    let mounts = [
+        disk.plugin("aaa"),
+        disk.plugin("C.dsplug"),
+        inner.join("Contents/x"),
+    ];
+    let Some(_mounts) = mounts
+        .into_iter()
+        .map(|at| Mounted::new(at, "gone"))
+        .collect::<Option<Vec<_>>>()
+    else {
+        return;
+    };
+    let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
+    assert_eq!(rows.len(), 3);
+    assert_eq!((rows[0]["error"].as_str(), rows[0]["hash"].len()), ("", 64));
+    for row in &rows[1..] {
+        assert!(
+            row["error"].starts_with("unreadable: cannot stat"),
+            "{row:#?}"
+        );
+        assert_eq!(row["hash"], "");
+    }
+    let folder = &query(disk.path(), "SELECT * FROM dsplug_folders")[0];
+    assert!(
+        folder["error"].starts_with("unreadable: cannot stat"),
+        "{folder:#?}"
+    );
+    assert_eq!(
+        (folder["exists"].as_str(), folder["candidates"].as_str()),
+        ("1", "3")
+    );
+}
+
+#[test]
+fn another_volume_is_told_and_not_searched() {
+    let disk = Disk::new();
+    let inner = Plugin::new("A").write(disk.plugin(""));
+    let mounts = [
+        disk.plugin("aaa"),
+        inner.join("Contents"),
+        disk.plugin("B.dsplug"),
+    ];
+    let Some(_mounts) = mounts
+        .into_iter()
+        .map(|at| Mounted::new(at, "tmpfs"))
+        .collect::<Option<Vec<_>>>()
+    else {
+        return;
+    };
+    Plugin::new("Hidden").write(disk.plugin("aaa"));
+    Plugin::new("B").write(disk.plugin(""));
+    let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
+    assert_eq!(rows.len(), 2, "{rows:#?}");
+    assert!(
+        rows[0]["error"].contains("mount: a volume is mounted at"),
+        "{rows:#?}"
+    );
+    let told = ["hash", "load_verdict"].map(|column| rows[0][column].as_str());
+    assert_eq!(told, ["", "unknown"]);
+    assert!(rows[1]["error"].starts_with("mount: "), "{rows:#?}");
+    // What is mounted in the candidate's own place is what the loader would find there.
+    assert_eq!(rows[1]["hash"].len(), 64);
+    let folder = &query(disk.path(), "SELECT * FROM dsplug_folders")[0];
+    assert!(
+        folder["error"].contains("/PlugIns/aaa and was not searched"),
+        "{folder:#?}"
+    );
+    assert!(folder["anomalies"].contains("mount"));
+}
+
 #[test]
 fn many_bundles_do_not_use_up_the_descriptors() {
     let disk = Disk::new();

@@ -18,6 +18,12 @@ pub fn check_folders(host: &Host<'_>, findings: &mut Vec<Finding>) {
                 format!("{}: {error}", folder.path),
                 "run as root; if root is refused, give osqueryd Full Disk Access (install/mdm/)",
             )),
+            Some(error @ (FolderError::Entry(_) | FolderError::Mount(_))) => {
+                findings.push(Finding::wrong(
+                    format!("{}: {error}", folder.path),
+                    "look at what stands there, and unmount or remove it",
+                ));
+            }
             Some(error @ FolderError::Limit(_)) => findings.push(Finding::note(
                 format!("{}: {error}", folder.path),
                 "dsplug list --thorough shows all of it",

@@ -57,6 +57,8 @@ pub enum Trouble {
     NotRegular(String),
     /// A property list is damaged.
     Malformed(String),
+    /// A volume is mounted there.
+    Mount(String),
 }
 
 impl Trouble {
@@ -69,6 +71,7 @@ impl Trouble {
             Self::BrokenSymlink(_) => "broken_symlink",
             Self::NotRegular(_) => "not_regular",
             Self::Malformed(_) => "malformed",
+            Self::Mount(_) => "mount",
         }
     }
 
@@ -79,7 +82,8 @@ impl Trouble {
             | Self::Limit(d)
             | Self::BrokenSymlink(d)
             | Self::NotRegular(d)
-            | Self::Malformed(d) => d,
+            | Self::Malformed(d)
+            | Self::Mount(d) => d,
         }
     }
 
@@ -328,6 +332,12 @@ fn survey_itself(
     let path = evidence.candidate.path.clone();
     let itself = root.find_entry(&path)?;
     evidence.meta = Some(itself.meta);
+    if itself.is_mount_point()? {
+        evidence.trouble(Trouble::Mount(format!(
+            "a volume is mounted at {}",
+            escape(&path)
+        )));
+    }
     evidence.writable_by = evidence.writable_by.max(WritableBy::of(&itself.meta));
     let found = if itself.meta.kind == Kind::Symlink {
         evidence.symlink_target = Some(itself.read_link()?);

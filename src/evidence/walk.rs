@@ -16,8 +16,10 @@ pub fn walk(evidence: &mut Evidence, most: usize, budget: &Budget) {
         troubles: Vec::new(),
         budget,
         most,
+        device: None,
         full: false,
     };
+    walk.device = evidence.resolved_meta.map(|m| m.dev);
     walk.directory(&dir, b"", 0);
     let Walk {
         mut entries,
@@ -30,6 +32,8 @@ pub fn walk(evidence: &mut Evidence, most: usize, budget: &Budget) {
     entries.shrink_to_fit();
     evidence.entries = entries;
     evidence.is_whole = troubles.is_empty();
+    // What is mounted may hold the Info.plist, or be in its place.
+    evidence.is_doubtful |= troubles.iter().any(|t| matches!(t, Trouble::Mount(_)));
     evidence.troubles.extend(troubles);
 }
 
@@ -38,6 +42,8 @@ struct Walk<'a> {
     troubles: Vec<Trouble>,
     budget: &'a Budget,
     most: usize,
+    /// The device of the candidate, which is not left.
+    device: Option<u64>,
     full: bool,
 }
 
@@ -100,6 +106,13 @@ impl Walk<'_> {
                 attributes: None,
             });
             if meta.kind != Kind::Directory {
+                continue;
+            }
+            if self.device.is_some_and(|device| device != meta.dev) {
+                self.troubles.push(Trouble::Mount(format!(
+                    "a volume is mounted at {} and was not read",
+                    escape(&dir.join(&name))
+                )));
                 continue;
             }
             if depth >= limits.depth {

@@ -6,6 +6,7 @@
 A check that fails says so with a traceback and the extension's own log.
 """
 
+import ctypes
 import json
 import os
 import signal
@@ -460,6 +461,52 @@ def answers_pings_while_it_scans(host):
     for thread in threads:
         thread.join(12)
     assert outcomes == [0] * 12
+
+
+@check
+def a_scan_that_hangs_is_told_and_ends_the_process(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    status = lambda: call(manager, uuid, "dsplug_status").response[0]
+    assert status()["error"] == ""
+    time.sleep(4.1)  # a scan answers for 4 s
+    try:
+        server = os.open("/dev/fuse", os.O_RDWR)
+        place = os.path.join(host.plugins, "dead")
+        os.mkdir(place)
+        mount(server, place)
+    except OSError as error:
+        print(f"skipped: nothing can be mounted: {error}", file=sys.stderr)
+        return
+    try:
+        begun = time.monotonic()
+        answer = []
+        waiting = threading.Thread(target=lambda: answer.append(call(manager, uuid).status))
+        waiting.start()
+        time.sleep(0.5)
+        # Neither a ping nor the table on the program itself waits for the scan.
+        asked = time.monotonic()
+        assert answers(manager, uuid)
+        assert status()["scans"] == "1"
+        assert time.monotonic() - asked < 2, "it waited"
+        waiting.join(20)
+        assert not waiting.is_alive() and answer[0].code == 1, answer
+        assert "hangs at /Library/DirectoryServices/PlugIns" in answer[0].message, answer
+        assert 8 < time.monotonic() - begun < 15
+        assert "hangs at /Library/DirectoryServices/PlugIns" in status()["error"], status()
+        assert ends(process, 20) == 1
+        assert "hangs at" in open(host.log).read()
+    finally:
+        os.close(server)
+        subprocess.run(["umount", "-l", place])
+
+
+def mount(server, place):
+    """A file system of which nobody serves what is asked."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    options = f"fd={server},rootmode=40000,user_id=0,group_id=0".encode()
+    if libc.mount(b"none", place.encode(), b"fuse", 0, options) != 0:
+        raise OSError(ctypes.get_errno(), "mount")
 
 
 @check
