@@ -18,6 +18,9 @@ const SAME_QUERY: Duration = Duration::from_millis(250);
 /// The outcome of a scan, shared by all who asked for it.
 type Outcome<T> = Result<Arc<T>, String>;
 
+/// Where the thread that scans takes its orders.
+type Inbox<T> = Receiver<Arc<Running<T>>>;
+
 type Scan<T> = Box<dyn Fn() -> Result<T, String> + Send>;
 
 /// A scan whose outcome serves every call for a while after it.
@@ -40,7 +43,7 @@ struct State<T> {
     /// Where a scan is ordered; dropping it ends the thread.
     orders: Sender<Arc<Running<T>>>,
     /// Taken by the thread once there is one.
-    waiting: Option<(Scan<T>, Receiver<Arc<Running<T>>>)>,
+    waiting: Option<(Scan<T>, Inbox<T>)>,
 }
 
 /// A scan that was ordered.
@@ -196,7 +199,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
 }
 
 /// Scans for each order, until nobody is left who could give one.
-fn serve<T>(scan: &Scan<T>, inbox: &Receiver<Arc<Running<T>>>) {
+fn serve<T>(scan: &Scan<T>, inbox: &Inbox<T>) {
     for running in inbox {
         let outcome = match catch_unwind(AssertUnwindSafe(scan)) {
             Ok(outcome) => outcome.map(Arc::new),
