@@ -1,5 +1,7 @@
 //! One candidate with everything that was found of it and judged: what a row is made of.
 
+use std::time::Instant;
+
 use crate::codesign::{
     Anchor, BundleEntry, BundleSignature, BundleView, CodeVerdict, EntryKind, MainExecutable,
     Place, Problem, ProblemCode, SealLimits, Sealed, SignatureState,
@@ -48,15 +50,22 @@ impl Bundle {
     }
 }
 
-/// Judges the signature of a candidate whose contents were read, and lets go of the bytes that were
-/// kept for that.
-pub fn judge_signature(evidence: &mut Evidence) -> BundleSignature {
+/// Judges the signature of a candidate whose contents were read, until the time is spent, and lets
+/// go of the bytes that were kept for that.
+pub fn judge_signature(evidence: &mut Evidence, until: Option<Instant>) -> BundleSignature {
     let signature = if evidence.is_bundle() {
-        judge_bundle(evidence)
+        judge_bundle(evidence, until)
     } else {
         judge_file(evidence)
     };
     evidence.kept.clear();
+    if signature.is_cut_off {
+        // What has a trouble is judged again by the next scan.
+        let path = escape(&evidence.candidate.path);
+        evidence.troubles.push(Trouble::Limit(format!(
+            "the signature of {path} was not judged to the end: the time of the scan is spent"
+        )));
+    }
     signature
 }
 
@@ -90,16 +99,17 @@ fn nothing_known(evidence: &Evidence, word: Sealed) -> BundleSignature {
         anchor: Anchor::None,
         team_identifier: String::new(),
         signing_identifier: String::new(),
-        cdhash: None,
+        cdhashes: Vec::new(),
         signing_time: None,
         notarization_ticket: false,
         sealed: vec![word; evidence.entries.len()],
         code: vec![None; evidence.entries.len()],
         unsealed_files: 0,
+        is_cut_off: false,
     }
 }
 
-fn judge_bundle(evidence: &Evidence) -> BundleSignature {
+fn judge_bundle(evidence: &Evidence, until: Option<Instant>) -> BundleSignature {
     let entries: Vec<BundleEntry<'_>> =
         evidence.entries.iter().map(|e| view(evidence, e)).collect();
     let main_executable = match &evidence.executable {
@@ -121,7 +131,11 @@ fn judge_bundle(evidence: &Evidence) -> BundleSignature {
         resource_fork: evidence.attributes.resource_fork,
         finder_info: evidence.attributes.finder_info,
     };
-    crate::codesign::judge(&view, &SealLimits::default())
+    let limits = SealLimits {
+        until,
+        ..SealLimits::default()
+    };
+    crate::codesign::judge(&view, &limits)
 }
 
 fn view<'a>(evidence: &'a Evidence, entry: &'a Entry) -> BundleEntry<'a> {
@@ -173,9 +187,9 @@ fn judge_file(evidence: &Evidence) -> BundleSignature {
         signature.claimed_signer.clone_from(&slice.claimed_signer);
         signature.anchor = slice.anchor;
         if signature.state.holds() {
-            signature.team_identifier = slice.team_identifier().to_owned();
+            signature.team_identifier = facts.team_identifier().to_owned();
             signature.signing_identifier = slice.identifier().to_owned();
-            signature.cdhash = slice.cdhash();
+            signature.cdhashes = facts.cdhashes();
             signature.unsealed_files = 0;
             signature.sealed = vec![Sealed::Sealed];
         }
@@ -188,7 +202,7 @@ fn judge_file(evidence: &Evidence) -> BundleSignature {
     signature.code = vec![Some(CodeVerdict {
         state: signature.state,
         signer: signature.signer.clone(),
-        cdhash: signature.cdhash,
+        cdhashes: signature.cdhashes.clone(),
     })];
     signature
 }

@@ -106,6 +106,11 @@ impl Budget {
         self.until.is_some_and(|until| Instant::now() >= until)
     }
 
+    /// When the time is up; `None` when never.
+    pub fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
     /// Takes `bytes` of reading; false, and nothing taken, when they are not left.
     pub fn take_bytes(&mut self, bytes: u64) -> bool {
         match self.bytes.checked_sub(bytes) {

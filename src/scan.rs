@@ -196,7 +196,7 @@ impl Scanner {
             let signature = match before.filter(|_| evidence.is_unchanged) {
                 Some(before) => before.signature.clone(),
                 None if budget.is_late() => bundle::unjudged_signature(evidence),
-                None => bundle::judge_signature(evidence),
+                None => bundle::judge_signature(evidence, budget.until()),
             };
             signatures.insert(index, signature);
         }

@@ -15,6 +15,8 @@
 mod apple;
 #[path = "bundle_signature/check.rs"]
 mod check;
+#[path = "bundle_signature/detached.rs"]
+mod detached;
 #[path = "bundle_signature/hostile.rs"]
 mod hostile;
 #[path = "bundle_signature/load.rs"]

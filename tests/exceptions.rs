@@ -19,6 +19,7 @@ use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::{Scanner, Snapshot};
 use dsplug::text::hex;
+use dsplug_fixtures::macho::{Cpu, Fat, MachO};
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, needs_root};
 use plist::{Date, Dictionary, Value};
@@ -147,7 +148,7 @@ fn an_identifier_of_apples_on_a_bundle_that_apple_has_not_signed_does_not_match(
         assert_eq!(accepts(&disk, vec![entry([(field, value)])]), None);
     }
     // A cdhash is a digest: it counts when the signature holds, ad hoc as well.
-    let cdhash = hex(&bundle.signature.cdhash.unwrap());
+    let cdhash = hex(&bundle.signature.cdhashes[0]);
     assert_eq!(
         accepts(&disk, vec![entry([("cdhash", cdhash.as_str())])]).as_deref(),
         Some("one")
@@ -157,6 +158,41 @@ fn an_identifier_of_apples_on_a_bundle_that_apple_has_not_signed_does_not_match(
         accepts(&disk, vec![entry([("cdhash", other.as_str())])]),
         None
     );
+}
+
+/// The system runs the slice that fits its processor: a foreign one beside the one that was
+/// accepted is other code.
+#[test]
+fn an_exception_by_cdhash_names_every_slice() {
+    if !is_root() {
+        return;
+    }
+    let disk = Disk::new();
+    SignedBundle::new("A", Form::Deep)
+        .executable(|signature| {
+            let slice = |cpu, len| (cpu, MachO::bundle(cpu).code_len(len).signed(signature));
+            Fat::of(&[slice(Cpu::X86_64, 3000), slice(Cpu::Arm64e, 5000)]).build()
+        })
+        .write(disk.plugin(""));
+    let cdhashes = scan(&disk).bundles[0].signature.cdhashes.clone();
+    let [one, two] = cdhashes.as_slice() else {
+        panic!("{cdhashes:?}");
+    };
+    let (one, two) = (hex(one), hex(two));
+    let other = "0".repeat(40);
+    let accepted = |cdhash: String| accepts(&disk, vec![entry([("cdhash", cdhash.as_str())])]);
+    for (named, fits) in [
+        (format!("{one};{two}"), true),
+        (format!("{two};{one}").to_uppercase(), true),
+        (format!("{one};{other};{two}"), true),
+        (one.clone(), false),
+        (two.clone(), false),
+        (format!("{one};{other}"), false),
+        (format!("{one};{two};"), false),
+        (format!("{one}{two}"), false),
+    ] {
+        assert_eq!(accepted(named.clone()).is_some(), fits, "{named}");
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The judgement of a whole bundle: its main executable's signature, its layout, and its seal.
 
-use super::facts::{Anchor, CodeFacts, Note, Problem, SignatureState, SliceFacts};
+use std::time::Instant;
+
+use super::facts::{Anchor, CodeFacts, Note, Problem, SignatureState};
 use super::judge::Judge;
 use super::layout::Layout;
 use super::ticket;
@@ -15,8 +17,11 @@ pub struct SealLimits {
     pub depth: u32,
     /// Rules of one seal.
     pub rules: usize,
-    /// Bytes of paths matched against rules, over all of the bundle.
+    /// Bytes of paths matched against rules, over all of the bundle: each costs one step of an
+    /// automaton, whose making has bounds of its own ([`ere`](super::ere)).
     pub matched_bytes: u64,
+    /// When to leave off, whatever is left to judge.
+    pub until: Option<Instant>,
 }
 
 impl Default for SealLimits {
@@ -26,6 +31,7 @@ impl Default for SealLimits {
             depth: 8,
             rules: 48,
             matched_bytes: 64 << 20,
+            until: None,
         }
     }
 }
@@ -66,8 +72,8 @@ pub struct CodeVerdict {
     pub state: SignatureState,
     /// The signer's common name; `""` unless the state is [`SignatureState::Signed`].
     pub signer: String,
-    /// The cdhash, only of a signature that holds.
-    pub cdhash: Option<[u8; 20]>,
+    /// The cdhashes of its slices, each once; only of a signature that holds.
+    pub cdhashes: Vec<[u8; 20]>,
 }
 
 /// What a bundle's signature is worth.
@@ -91,12 +97,12 @@ pub struct BundleSignature {
     pub authority: Vec<String>,
     /// What the verified chain ends in.
     pub anchor: Anchor,
-    /// The team identifier; `""` without one.
+    /// The team identifier; `""` without one, and where the leaf was issued to another team.
     pub team_identifier: String,
     /// The signing identifier; `""` without one.
     pub signing_identifier: String,
-    /// The cdhash of the slice that is reported.
-    pub cdhash: Option<[u8; 20]>,
+    /// The cdhashes of the main executable's slices, each once, in file order.
+    pub cdhashes: Vec<[u8; 20]>,
     /// Time of the secure timestamp, in seconds of Unix time.
     pub signing_time: Option<i64>,
     /// True when a notarization ticket is stapled to it, whatever the signature is worth. Whether
@@ -108,6 +114,8 @@ pub struct BundleSignature {
     pub code: Vec<Option<CodeVerdict>>,
     /// Files and symlinks whose word is [`Sealed::Unsealed`].
     pub unsealed_files: u64,
+    /// True when the time was spent before all was judged: another judgement may find more.
+    pub is_cut_off: bool,
 }
 
 /// Judges a bundle as `codesign --verify --deep --strict --all-architectures` would, by Apple's
@@ -123,8 +131,8 @@ pub struct BundleSignature {
 ///   (`unsealed_code`, `bundle_layout`);
 /// - a property list that readers take in different ways, such as one with a key twice, is
 ///   damaged (`seal`, `entitlements`);
-/// - a signature in files or attributes of its own, beside code that is no Mach-O file, is not
-///   accepted (`main_executable`).
+/// - a signature in files of its own, beside code that carries none, is not accepted
+///   (`main_executable`); one in extended attributes of code that is no Mach-O file is not seen.
 ///
 /// Paths are compared as bytes, as Apple does: where a disk is read by something that changes the
 /// Unicode form of its names, such as an HFS+ volume on another system, names beyond ASCII are not
@@ -165,23 +173,20 @@ pub fn judge(view: &BundleView<'_>, limits: &SealLimits) -> BundleSignature {
         anchor,
         team_identifier: holds.team_identifier().to_owned(),
         signing_identifier: holds.identifier().to_owned(),
-        cdhash: holds.deciding_slice().and_then(SliceFacts::cdhash),
+        cdhashes: holds.cdhashes(),
         signing_time: holds.signing_time(),
         notarization_ticket: ticket::is_stapled(view),
         sealed: judge.words,
         code: judge.code.iter().map(|c| c.as_ref().map(verdict)).collect(),
         unsealed_files: u64::try_from(unsealed).unwrap_or(u64::MAX),
+        is_cut_off: judge.is_cut_off,
     }
 }
 
 fn verdict(code: &CodeFacts) -> CodeVerdict {
-    let state = code.state();
     CodeVerdict {
-        state,
+        state: code.state(),
         signer: code.signer().to_owned(),
-        cdhash: Some(code)
-            .filter(|_| state.holds())
-            .and_then(CodeFacts::deciding_slice)
-            .and_then(SliceFacts::cdhash),
+        cdhashes: code.cdhashes(),
     }
 }

@@ -10,7 +10,7 @@ use super::x509::Certificate;
 /// Certificates in a chain, leaf and root included; Apple's have three.
 const MOST_LENGTH: usize = 6;
 /// Signatures that are verified in search of a chain.
-const MOST_VERIFICATIONS: u32 = 32;
+const MOST_VERIFICATIONS: u32 = 16;
 
 /// A chain whose every signature holds, from the leaf to one of the roots.
 #[derive(Debug)]
@@ -104,10 +104,16 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// The team that Apple issued the leaf to, when the leaf is of a kind whose team a code
-    /// directory must repeat (`SecStaticCode::isAppleDeveloperCert`).
-    pub(crate) fn developer_team(&self) -> Option<String> {
-        let leaf = self.certificates.first()?;
+    /// The team that the leaf was issued to: its organizational unit; `""` without one.
+    pub(crate) fn team(&self) -> String {
+        let leaf = self.certificates.first();
+        leaf.and_then(|leaf| leaf.subject_part(oid::ORGANIZATIONAL_UNIT))
+            .unwrap_or_default()
+    }
+
+    /// True when the leaf is of a kind whose team a code directory must repeat
+    /// (`SecStaticCode::isAppleDeveloperCert`).
+    pub(crate) fn is_developers(&self) -> bool {
         let kinds = [
             oid::DEVELOPER_ID,
             oid::APPLE_DEVELOPMENT,
@@ -115,10 +121,8 @@ impl<'a> Chain<'a> {
             oid::MAC_SUBMISSION,
             oid::IPHONE_DISTRIBUTION,
         ];
-        kinds.iter().any(|kind| leaf.has(kind)).then(|| {
-            leaf.subject_part(oid::ORGANIZATIONAL_UNIT)
-                .unwrap_or_default()
-        })
+        let leaf = self.certificates.first();
+        leaf.is_some_and(|leaf| kinds.iter().any(|kind| leaf.has(kind)))
     }
 }
 

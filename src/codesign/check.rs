@@ -285,6 +285,7 @@ impl<'r> FileCheck<'r> {
             authority: Vec::new(),
             claimed_signer: String::new(),
             anchor: Anchor::None,
+            issued_to: String::new(),
             signing_time: None,
             dylibs: Vec::new(),
             rpaths: Vec::new(),

@@ -33,8 +33,8 @@ pub(crate) struct SignedData<'a> {
 pub(crate) struct SignerInfo<'a> {
     id: SignerId<'a>,
     digest: &'a [u8],
-    /// The attributes that the signature is over.
-    signed: Attributes<'a>,
+    /// The attributes that the signature is over; without any it is over the content itself.
+    signed: Option<Attributes<'a>>,
     algorithm: &'a [u8],
     /// The signature: what a timestamp is over.
     pub(crate) signature: Cow<'a, [u8]>,
@@ -131,7 +131,10 @@ impl<'a> SignedData<'a> {
         })
     }
 
-    /// Verifies that the signer's key signed `content`, which is of that type.
+    /// Verifies that the signer's key signed `content`, which is of that type: its digest among the
+    /// signed attributes, or where there are none, as in what Apple signed in 2012, itself.
+    ///
+    /// Source: RFC 5652, 5.4, and `SecCmsSignerInfoVerifyWithPolicy`, `cmssiginfo.c` of Apple.
     pub(crate) fn verify(&self, content_type: &[u8], content: &[u8]) -> Result<(), Fault> {
         if self.content_type != content_type {
             return Err("the CMS is over another kind of content");
@@ -139,33 +142,42 @@ impl<'a> SignedData<'a> {
         let signer = &self.signer;
         let leaf = self.leaf().ok_or("the signer's certificate is missing")?;
         let digest = Digest::of(signer.digest).ok_or("an unknown digest algorithm")?;
-        let of_type = signer
-            .signed
+        let by_the_leaf = |message: &[u8]| {
+            let (algorithm, signature) = (signer.algorithm, &signer.signature);
+            crypto::verify(&leaf.key, algorithm, digest, message, signature)
+                .then_some(())
+                .ok_or("the signature is not by the key of the signer's certificate")
+        };
+        let Some(signed) = &signer.signed else {
+            // Only plain data may go without (RFC 5652, 5.3). Attributes that someone signed
+            // elsewhere are a SET to its first byte; they must not pass for a content.
+            if content_type != oid::DATA || content.first() == Some(&ber::SET) {
+                return Err("the CMS signs no attributes");
+            }
+            return by_the_leaf(content);
+        };
+        let of_type = signed
             .single(oid::CONTENT_TYPE)?
             .ok_or("the content type is not signed")?;
         if of_type.tag != ber::OID || of_type.content != content_type {
             return Err("another content type is signed");
         }
-        let signed_digest = signer
-            .signed
+        let signed_digest = signed
             .single(oid::MESSAGE_DIGEST)?
             .ok_or("the message digest is not signed")?;
         if signed_digest.tag != ber::OCTET_STRING || signed_digest.content != digest.digest(content)
         {
             return Err("the message digest is not that of the signed content");
         }
-        let message = ber::set_of(signer.signed.content);
-        let (algorithm, signature) = (signer.algorithm, &signer.signature);
-        if crypto::verify(&leaf.key, algorithm, digest, &message, signature) {
-            Ok(())
-        } else {
-            Err("the signature is not by the key of the signer's certificate")
-        }
+        by_the_leaf(&ber::set_of(signed.content))
     }
 
     /// The values of a signed attribute; none when it is not there.
     pub(crate) fn signed_attribute(&self, kind: &[u8]) -> Result<&[Element<'a>], Fault> {
-        self.signer.signed.values(kind)
+        match &self.signer.signed {
+            Some(signed) => signed.values(kind),
+            None => Ok(&[]),
+        }
     }
 }
 
@@ -187,10 +199,8 @@ impl<'a> SignerInfo<'a> {
             return Err("the signer in the CMS has another version than its form");
         }
         let digest = algorithm(info.expect(ber::SEQUENCE).ok_or(damaged)?).ok_or(damaged)?;
-        let signed = info
-            .optional(ber::context(0))
-            .ok_or("the CMS signs no attributes")?;
-        let signed = Attributes::parse(signed)?;
+        let signed = info.optional(ber::context(0));
+        let signed = signed.map(Attributes::parse).transpose()?;
         let algorithm = algorithm(info.expect(ber::SEQUENCE).ok_or(damaged)?).ok_or(damaged)?;
         let signature = info.next().and_then(Element::octets).ok_or(damaged)?;
         let unsigned = match info.optional(ber::context(1)) {
@@ -288,4 +298,39 @@ fn names_digest(set: Element<'_>, digest: &[u8]) -> bool {
         found |= algorithm(element) == Some(digest);
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use dsplug_fixtures::cms::{DATA, SignedData as Built, Signer, TST_INFO};
+    use dsplug_fixtures::der;
+
+    use super::*;
+
+    /// Whoever has a signature over attributes has one over their encoding, and could take the
+    /// attributes away and give that encoding as the content.
+    #[test]
+    fn only_data_goes_without_attributes_and_signed_attributes_are_no_data() {
+        let signer = Signer::developer_id("Anyone", "TEAM123456");
+        let attributes = signer.attributes(&[(2, &b"code".to_vec())]).concat();
+        let encoded = der::element(ber::SET, &attributes);
+        let verify = |kind: &str, oid: &[u8], content: &[u8]| {
+            let cms = Built {
+                content_type: kind,
+                content: None,
+                certificates: &signer.leaf.der,
+                signer: &signer.leaf.issuer_and_serial(),
+                signed: &[],
+                signature: &signer.leaf.key.sign(content),
+                unsigned: &[],
+                indefinite: false,
+            }
+            .build();
+            SignedData::parse(&cms).unwrap().verify(oid, content)
+        };
+        assert_eq!(verify(DATA, oid::DATA, b"code"), Ok(()));
+        let none = Err("the CMS signs no attributes");
+        assert_eq!(verify(DATA, oid::DATA, &encoded), none);
+        assert_eq!(verify(TST_INFO, oid::TST_INFO, b"code"), none);
+    }
 }

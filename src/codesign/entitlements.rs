@@ -52,7 +52,8 @@ fn value(element: Element<'_>, depth: u32) -> Option<Value> {
     match element.tag {
         ber::BOOLEAN => match element.content {
             [0] => Some(Value::Boolean(false)),
-            [0xff] => Some(Value::Boolean(true)),
+            // The tools of before 2022 wrote 1, which BER has for true as well.
+            [1 | 0xff] => Some(Value::Boolean(true)),
             _ => None,
         },
         ber::INTEGER => integer(element.content).map(|n| Value::Integer(n.into())),
@@ -122,6 +123,23 @@ mod tests {
         assert!(!agree(&xml("x"), DER));
         assert!(!agree(b"", DER));
         assert!(!agree(&xml(""), &DER[..DER.len() - 1]));
+    }
+
+    /// As the signature of Node.js 16.13.0 for arm64 has it.
+    #[test]
+    fn true_may_be_one_and_nothing_else() {
+        for (byte, agrees) in [
+            (1, true),
+            (0xff, true),
+            (0, false),
+            (2, false),
+            (0x7f, false),
+        ] {
+            let mut der = DER.to_vec();
+            let at = der.iter().position(|&b| b == 0xff).unwrap();
+            der[at] = byte;
+            assert_eq!(agree(&xml(""), &der), agrees, "{byte}");
+        }
     }
 
     #[test]

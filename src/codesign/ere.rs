@@ -2,18 +2,22 @@
 //!
 //! Apple compiles a rule by `regcomp(…, REG_EXTENDED | REG_NOSUB)` and searches the path for it
 //! (`ResourceBuilder::Rule`, `resources.cpp`): not anchored, and letter case counts. The crate
-//! `regex` has another syntax, in which an expression can mean something else (`[\.]`, `[a&&b]`,
+//! `regex-syntax` has another syntax, in which an expression can mean something else (`[\.]`, `[a&&b]`,
 //! `(?i)`); so that an expression is parsed here by POSIX' grammar (IEEE Std 1003.1, section 9.4)
 //! and written anew. What that grammar leaves undefined is refused.
 //!
 //! Paths are matched as bytes, as in the C locale: `.` is any byte.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::Chars;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex_automata::Input;
+use regex_automata::hybrid::dfa::{Cache, Config, DFA};
+use regex_automata::nfa::thompson;
+use regex_automata::util::syntax;
 
 /// Longest expression, in bytes. Apple's own longest has 110.
 const MAX_LENGTH: usize = 1024;
@@ -21,8 +25,13 @@ const MAX_LENGTH: usize = 1024;
 /// Most repetitions that an interval may ask for (POSIX: `RE_DUP_MAX`, at least 255).
 const MAX_REPETITIONS: u32 = 255;
 
-/// Most bytes of a compiled expression, and of the cache of one that is being matched.
+/// Most bytes of a compiled expression, and of the states that the engine keeps of it.
 const MAX_COMPILED: usize = 64 << 10;
+
+/// How often the states may be thrown away for want of room. Finding one costs as much as the
+/// expression is long; after that a byte of a path costs one step. Apple's own expressions have
+/// room for all of theirs.
+const MOST_CLEARS: usize = 4;
 
 /// Groups within groups.
 const MAX_DEPTH: u32 = 16;
@@ -48,21 +57,69 @@ impl fmt::Display for EreError {
     }
 }
 
+/// Matching with the expression came to more work than is done for any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GaveUp;
+
+/// A compiled expression.
+///
+/// It is matched by an automaton whose states are found as they are needed. The work of that is
+/// bounded, however the expression and the paths are made: an expression such as `(.?){200}x` has
+/// a state for nearly every byte of a path, and each costs hundreds of steps.
+#[derive(Debug)]
+pub struct Expression {
+    automaton: DFA,
+    cache: RefCell<Cache>,
+}
+
+impl Expression {
+    /// Whether the expression matches anywhere in a path.
+    ///
+    /// # Errors
+    /// When the work of all matches of this expression has passed its bound.
+    pub fn is_match(&self, path: &[u8]) -> Result<bool, GaveUp> {
+        let input = Input::new(path).earliest(true);
+        let mut cache = self.cache.try_borrow_mut().map_err(|_| GaveUp)?;
+        match self.automaton.try_search_fwd(&mut cache, &input) {
+            Ok(found) => Ok(found.is_some()),
+            Err(_) => Err(GaveUp),
+        }
+    }
+
+    /// Bytes of its compiled form.
+    pub fn size(&self) -> usize {
+        self.automaton.memory_usage()
+    }
+}
+
 /// Compiles a POSIX extended regular expression.
 ///
 /// # Errors
 /// When it is not well-formed, undefined, or too large.
-pub fn compile(expression: &str) -> Result<Regex, EreError> {
-    RegexBuilder::new(&translate(expression)?)
+pub fn compile(expression: &str) -> Result<Expression, EreError> {
+    let syntax = syntax::Config::new()
         .unicode(false)
-        .dot_matches_new_line(true)
-        .size_limit(MAX_COMPILED)
-        .dfa_size_limit(MAX_COMPILED)
-        .build()
-        .map_err(|_| EreError::TooComplex)
+        .utf8(false)
+        .dot_matches_new_line(true);
+    let size = thompson::Config::new()
+        .utf8(false)
+        .nfa_size_limit(Some(MAX_COMPILED));
+    let work = Config::new()
+        .cache_capacity(MAX_COMPILED)
+        .minimum_cache_clear_count(Some(MOST_CLEARS));
+    let automaton = DFA::builder()
+        .syntax(syntax)
+        .thompson(size)
+        .configure(work)
+        .build(&translate(expression)?)
+        .map_err(|_| EreError::TooComplex)?;
+    Ok(Expression {
+        cache: RefCell::new(automaton.create_cache()),
+        automaton,
+    })
 }
 
-/// The expression in the syntax of the crate `regex`.
+/// The expression in the syntax of the crate `regex-syntax`.
 fn translate(expression: &str) -> Result<String, EreError> {
     if expression.len() > MAX_LENGTH {
         return Err(EreError::TooLong);
@@ -274,10 +331,18 @@ mod tests {
     fn check(expression: &str, matches: &[&str], others: &[&str]) {
         let regex = compile(expression).unwrap();
         for path in matches {
-            assert!(regex.is_match(path.as_bytes()), "{expression} on {path:?}");
+            assert_eq!(
+                regex.is_match(path.as_bytes()),
+                Ok(true),
+                "{expression} on {path:?}"
+            );
         }
         for path in others {
-            assert!(!regex.is_match(path.as_bytes()), "{expression} on {path:?}");
+            assert_eq!(
+                regex.is_match(path.as_bytes()),
+                Ok(false),
+                "{expression} on {path:?}"
+            );
         }
     }
 
@@ -329,8 +394,8 @@ mod tests {
     #[test]
     fn a_repetition_after_several_bytes_repeats_the_last() {
         let regex = compile("^\u{e9}{2}$").unwrap();
-        assert!(regex.is_match(b"\xc3\xa9\xa9"));
-        assert!(!regex.is_match("\u{e9}\u{e9}".as_bytes()));
+        assert_eq!(regex.is_match(b"\xc3\xa9\xa9"), Ok(true));
+        assert_eq!(regex.is_match("\u{e9}\u{e9}".as_bytes()), Ok(false));
     }
 
     #[test]
@@ -385,6 +450,29 @@ mod tests {
             EreError::TooComplex
         );
         assert_eq!(compile(&"(".repeat(100)).unwrap_err(), EreError::TooComplex);
+    }
+
+    /// Each of these made a scan take minutes, or would with an engine that backtracks.
+    #[test]
+    fn the_work_of_an_expression_is_bounded() {
+        let path = "cM/".repeat(300);
+        for expression in [
+            "(.?){200}cN",
+            "(.*.*.*.*.*.*.*.*.*.*)cN",
+            "(c|M|/)*c(c|M|/){90}N",
+            "((c?M?){12}/?){8}N",
+        ] {
+            let Ok(regex) = compile(expression) else {
+                continue;
+            };
+            let began = std::time::Instant::now();
+            for n in 0..2000 {
+                let _ = regex.is_match(format!("{path}{n}").as_bytes());
+            }
+            // Some 2 MB in a debug build: without the bound it is minutes.
+            let took = began.elapsed();
+            assert!(took.as_secs() < 5, "{expression}: {took:?}");
+        }
     }
 
     proptest! {

@@ -186,6 +186,9 @@ pub struct SliceFacts {
     pub claimed_signer: String,
     /// What the chain ends in.
     pub anchor: Anchor,
+    /// The team that Apple issued the leaf to, its organizational unit, when the chain verifies;
+    /// `""` without one.
+    pub issued_to: String,
     /// Time of the secure timestamp, when it verifies, in seconds of Unix time.
     pub signing_time: Option<i64>,
     /// Libraries that it loads (`LC_LOAD_DYLIB` and its kin), as written; capped in number and length.
@@ -372,8 +375,16 @@ impl CodeFacts {
     }
 
     /// The team identifier, only of a file that is signed or ad hoc; `""` otherwise.
+    ///
+    /// Of signed code it is the one that the leaf was issued to: a code directory may claim any
+    /// other, for Apple compares the two for some kinds of certificates alone
+    /// (`SecStaticCode::isAppleDeveloperCert`).
     pub fn team_identifier(&self) -> &str {
-        self.holding().map_or("", SliceFacts::team_identifier)
+        let vouched = |s: &&SliceFacts| {
+            s.state() != SignatureState::Signed || s.issued_to == s.team_identifier()
+        };
+        let slice = self.holding().filter(vouched);
+        slice.map_or("", SliceFacts::team_identifier)
     }
 
     /// The signing identifier, only of a file that is signed or ad hoc; `""` otherwise.
@@ -381,11 +392,26 @@ impl CodeFacts {
         self.holding().map_or("", SliceFacts::identifier)
     }
 
-    /// The cdhash in lower-case hex, only of a file that is signed or ad hoc; `""` otherwise.
+    /// The cdhash of the deciding slice in lower-case hex, only of a file that is signed or ad
+    /// hoc; `""` otherwise.
     pub fn cdhash(&self) -> String {
         self.holding()
             .and_then(SliceFacts::cdhash)
             .map_or_else(String::new, |hash| hex(&hash))
+    }
+
+    /// The cdhashes of all slices, each once, in file order; only of a file that is signed or ad
+    /// hoc. The system runs the slice that fits its processor: who names one names no other.
+    pub fn cdhashes(&self) -> Vec<[u8; 20]> {
+        let mut cdhashes = Vec::new();
+        if self.state().holds() {
+            for cdhash in self.slices.iter().filter_map(SliceFacts::cdhash) {
+                if !cdhashes.contains(&cdhash) {
+                    cdhashes.push(cdhash);
+                }
+            }
+        }
+        cdhashes
     }
 
     /// The time of the secure timestamp, only of a file that is signed, in seconds of Unix time.

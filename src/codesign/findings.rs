@@ -7,6 +7,8 @@ use super::facts::{Note, Place, Problem, ProblemCode, SignatureState};
 
 /// Most problems of one code that are kept: whoever wrote a bundle can make as many as they like.
 const MAX_OF_A_CODE: usize = 200;
+/// Most notes that are kept.
+const MOST_NOTES: usize = 4 * MAX_OF_A_CODE;
 
 /// What was found about one bundle.
 #[derive(Debug, Default)]
@@ -60,10 +62,12 @@ impl Findings {
 
     /// Something at `path` worth saying.
     pub fn note(&mut self, path: &[u8], text: impl Into<Cow<'static, str>>) {
-        self.notes.push(Note {
-            place: Place::Path(path.to_vec()),
-            text: text.into(),
-        });
+        if self.notes.len() < MOST_NOTES {
+            self.notes.push(Note {
+                place: Place::Path(path.to_vec()),
+                text: text.into(),
+            });
+        }
     }
 
     /// Takes in what was found about nested code at `path`: it makes the whole bundle broken, or
@@ -85,7 +89,7 @@ impl Findings {
             }
             note
         }));
-        self.notes.truncate(4 * MAX_OF_A_CODE);
+        self.notes.truncate(MOST_NOTES);
     }
 }
 

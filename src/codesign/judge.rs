@@ -1,6 +1,7 @@
 //! The judgement of one bundle after the other: code, layout, signature folder, and what is nested.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use super::bundle::{SealLimits, Sealed};
 use super::facts::{CodeFacts, Place, Problem, ProblemCode, SignatureState, slot, weakest};
@@ -24,6 +25,8 @@ pub(super) struct Judge<'j, 'v> {
     pub compiled: Compiled,
     /// Bytes of paths that may still be matched against rules.
     pub matching_left: u64,
+    /// True once the time was spent.
+    pub is_cut_off: bool,
     seal_bytes_left: u64,
 }
 
@@ -51,8 +54,21 @@ impl<'j, 'v> Judge<'j, 'v> {
             code: vec![None; view.entries.len()],
             compiled: Compiled::new(),
             matching_left: limits.matched_bytes,
+            is_cut_off: false,
             seal_bytes_left: limits.seal_bytes,
         }
+    }
+
+    /// True, and said of the folder, when the time is spent.
+    pub fn is_late(&mut self, folder: &[u8], findings: &mut Findings) -> bool {
+        let until = self.limits.until;
+        if !self.is_cut_off && until.is_none_or(|until| Instant::now() < until) {
+            return false;
+        }
+        self.is_cut_off = true;
+        let why = "the time of the scan was spent before all was judged";
+        findings.unreadable(ProblemCode::Limit, folder, why);
+        true
     }
 
     /// Judges one bundle and everything in it.
@@ -70,10 +86,14 @@ impl<'j, 'v> Judge<'j, 'v> {
                 .cloned(),
         );
         if code.slices.iter().all(|s| s.directories.is_empty()) {
-            let state = code.state();
+            let mut state = code.state();
             if state == SignatureState::Unsigned {
                 self.mark_below(&layout.root, Sealed::Unsealed);
-                self.note_loose_seal(layout, &mut findings);
+                if self.has_detached(layout, &mut findings) {
+                    state = SignatureState::Broken;
+                } else {
+                    self.note_loose_seal(layout, &mut findings);
+                }
             }
             self.keep_code(index, &code);
             return Outcome {
@@ -155,33 +175,11 @@ impl<'j, 'v> Judge<'j, 'v> {
                 findings,
             };
         }
-        // Code that is no Mach-O file may have a signature in files of its own, or in extended
-        // attributes (`FileDiskRep` and `BundleDiskRep::component` of Apple).
-        let folder = join(&layout.base, b"_CodeSignature");
-        let detached = self
-            .view
-            .entries
-            .get(self.view.below(&folder))
-            .unwrap_or_default()
-            .iter()
-            .find(|e| {
-                let name = split_name(e.path).1;
-                e.kind != EntryKind::Directory
-                    && name.starts_with(b"Code")
-                    && name != b"CodeResources"
-            });
         let sealed = self.view.find(&slots::seal_path(layout)).is_some();
+        let detached = self.has_detached(layout, &mut findings);
         let state = match (detached, layout.executable) {
-            (Some(entry), _) => {
-                findings.broken(
-                    ProblemCode::MainExecutable,
-                    entry.path,
-                    "the signature stands in files of its own, beside code that is no Mach-O file: \
-                     such a signature is not accepted",
-                );
-                SignatureState::Broken
-            }
-            (None, MainExecutable::Irregular) if sealed => {
+            (true, _) => SignatureState::Broken,
+            (false, MainExecutable::Irregular) if sealed => {
                 findings.broken(
                     ProblemCode::MainExecutable,
                     &layout.root,
@@ -189,7 +187,7 @@ impl<'j, 'v> Judge<'j, 'v> {
                 );
                 SignatureState::Broken
             }
-            (None, MainExecutable::Missing) if sealed => {
+            (false, MainExecutable::Missing) if sealed => {
                 findings.broken(
                     ProblemCode::MainExecutable,
                     &layout.root,
@@ -197,7 +195,7 @@ impl<'j, 'v> Judge<'j, 'v> {
                 );
                 SignatureState::Broken
             }
-            (None, _) => {
+            (false, _) => {
                 self.note_loose_seal(layout, &mut findings);
                 SignatureState::Unsigned
             }
@@ -210,6 +208,35 @@ impl<'j, 'v> Judge<'j, 'v> {
             code: None,
             findings,
         }
+    }
+
+    /// True, and said, when the signature stands in files of its own: beside code that carries
+    /// none, Apple reads these, and what they say is not verified here.
+    ///
+    /// Source: `BundleDiskRep::component`, `bundlediskrep.cpp`, and the names of
+    /// `CodeDirectory::canonicalSlotName`, `codedirectory.cpp` of Apple.
+    fn has_detached(&self, layout: &Layout<'v>, findings: &mut Findings) -> bool {
+        let range = self.view.below(&join(&layout.base, b"_CodeSignature"));
+        let entries = self.view.entries.get(range).unwrap_or_default();
+        let detached = entries.iter().find(|e| {
+            let name = split_name(e.path).1;
+            e.kind != EntryKind::Directory
+                && name != b"CodeResources"
+                && (name.starts_with(b"Code")
+                    || name.starts_with(b"LaunchConstraint")
+                    || name == b"LibraryConstraint")
+                // Signing ad hoc leaves it behind, empty.
+                && !(name == b"CodeSignature" && e.kind == EntryKind::File && e.size == 0)
+        });
+        if let Some(entry) = detached {
+            findings.broken(
+                ProblemCode::MainExecutable,
+                entry.path,
+                "the signature stands in files of its own, beside code that carries none: such a \
+                 signature is not accepted",
+            );
+        }
+        detached.is_some()
     }
 
     fn note_loose_seal(&self, layout: &Layout<'v>, findings: &mut Findings) {
@@ -348,6 +375,9 @@ impl<'j, 'v> Judge<'j, 'v> {
     ) -> Option<(Seal, bool)> {
         let path = slots::seal_path(layout);
         let (_, entry) = self.view.find(&path)?;
+        if self.is_late(&layout.base, findings) {
+            return None;
+        }
         let bytes = entry.bytes.filter(|_| entry.kind == EntryKind::File)?;
         let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         match self.seal_bytes_left.checked_sub(length) {

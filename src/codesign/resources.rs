@@ -40,6 +40,9 @@ impl<'v> Judge<'_, 'v> {
             if handled.get(offset) == Some(&true) || stands_apart(layout, entry, path) {
                 continue;
             }
+            if self.is_late(&layout.base, findings) {
+                return;
+            }
             if self.excluded(index, entry, path, code, findings) {
                 continue;
             }
@@ -51,7 +54,15 @@ impl<'v> Judge<'_, 'v> {
                 );
                 return;
             }
-            let Some(verdict) = seal.rules.find(path) else {
+            let Ok(verdict) = seal.rules.find(path) else {
+                findings.unreadable(
+                    ProblemCode::Limit,
+                    &layout.base,
+                    "a rule of the seal costs too much to evaluate",
+                );
+                return;
+            };
+            let Some(verdict) = verdict else {
                 if entry.kind != EntryKind::Directory {
                     self.mark(index, Sealed::Unsealed);
                 }

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::rc::Rc;
 
 use plist::{Dictionary, Value};
-use regex::bytes::Regex;
 
-use super::ere::{self, EreError};
+use super::ere::{self, EreError, Expression, GaveUp};
 
 /// What the rule that matches a path says of it.
 ///
@@ -30,12 +30,15 @@ pub enum RulesError {
     Form(String),
     /// The named rule is no regular expression that can be used.
     Expression(String, EreError),
+    /// The expressions of all seals of the bundle are too large together.
+    TooLarge,
 }
 
 impl fmt::Display for RulesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooMany => f.write_str("too many rules"),
+            Self::TooLarge => f.write_str("the rules of all seals are too large together"),
             Self::Form(rule) => write!(f, "the rule '{}' has the wrong form", shorten(rule)),
             Self::Expression(rule, why) => {
                 write!(f, "the rule '{}' cannot be evaluated: {why}", shorten(rule))
@@ -62,12 +65,45 @@ pub enum Version {
     Two,
 }
 
+/// Most bytes of the compiled expressions of all seals of a bundle, and most of the expressions:
+/// these bound memory, and the work of matching. Apple's own, for bundles with a folder of resources
+/// and without, are two dozen and take a tenth of it.
+const MAX_COMPILED: usize = 1 << 20;
+const MAX_EXPRESSIONS: usize = 256;
+
 /// Compiled expressions, shared by all seals of a bundle: most of them have Apple's own rules.
-pub type Compiled = HashMap<String, Regex>;
+#[derive(Default)]
+pub struct Compiled {
+    expressions: HashMap<String, Rc<Expression>>,
+    bytes: usize,
+}
+
+impl Compiled {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn get(&mut self, pattern: &str) -> Result<Rc<Expression>, RulesError> {
+        if let Some(expression) = self.expressions.get(pattern) {
+            return Ok(Rc::clone(expression));
+        }
+        if self.expressions.len() >= MAX_EXPRESSIONS || self.bytes >= MAX_COMPILED {
+            return Err(RulesError::TooLarge);
+        }
+        let expression =
+            ere::compile(pattern).map_err(|why| RulesError::Expression(pattern.to_owned(), why))?;
+        self.bytes = self.bytes.saturating_add(expression.size());
+        let expression = Rc::new(expression);
+        self.expressions
+            .insert(pattern.to_owned(), Rc::clone(&expression));
+        Ok(expression)
+    }
+}
 
 struct Rule {
     pattern: String,
-    regex: Regex,
+    expression: Rc<Expression>,
     weight: u32,
     verdict: Verdict,
     /// Whether the rule is just `true`, as Apple demands of the catch-all rule.
@@ -93,18 +129,9 @@ impl Rules {
         let mut list = Vec::with_capacity(rules.len());
         for (pattern, value) in rules {
             let (weight, verdict) = read(value).ok_or_else(|| RulesError::Form(pattern.clone()))?;
-            let regex = match compiled.get(pattern) {
-                Some(regex) => regex.clone(),
-                None => {
-                    let regex = ere::compile(pattern)
-                        .map_err(|why| RulesError::Expression(pattern.clone(), why))?;
-                    compiled.insert(pattern.clone(), regex.clone());
-                    regex
-                }
-            };
             list.push(Rule {
                 pattern: pattern.clone(),
-                regex,
+                expression: compiled.get(pattern)?,
                 weight,
                 verdict,
                 plain: *value == Value::Boolean(true),
@@ -124,11 +151,16 @@ impl Rules {
 
     /// What the heaviest rule that matches says of a path, relative to what the seal covers;
     /// `None` when no rule matches, and the seal does not look at it.
-    pub fn find(&self, path: &[u8]) -> Option<Verdict> {
-        self.0
-            .iter()
-            .find(|rule| rule.regex.is_match(path))
-            .map(|rule| rule.verdict)
+    ///
+    /// # Errors
+    /// When a rule costs more to match than any is given.
+    pub fn find(&self, path: &[u8]) -> Result<Option<Verdict>, GaveUp> {
+        for rule in &self.0 {
+            if rule.expression.is_match(path)? {
+                return Ok(Some(rule.verdict));
+            }
+        }
+        Ok(None)
     }
 
     /// Number of rules.
@@ -237,9 +269,9 @@ mod tests {
             ),
         ])
         .unwrap();
-        assert_eq!(rules.find(b"x"), Some(Verdict::default()));
-        assert_eq!(rules.find(b"ac").map(|v| v.optional), Some(true));
-        assert_eq!(rules.find(b"ab").map(|v| v.omit), Some(true));
+        assert_eq!(rules.find(b"x"), Ok(Some(Verdict::default())));
+        assert_eq!(rules.find(b"ac").unwrap().map(|v| v.optional), Some(true));
+        assert_eq!(rules.find(b"ab").unwrap().map(|v| v.omit), Some(true));
     }
 
     #[test]
@@ -250,7 +282,10 @@ mod tests {
             [("^a", omit.clone()), ("a", keep.clone())],
             [("a", keep), ("^a", omit)],
         ] {
-            assert_eq!(rules(&list).unwrap().find(b"a"), Some(Verdict::default()));
+            assert_eq!(
+                rules(&list).unwrap().find(b"a"),
+                Ok(Some(Verdict::default()))
+            );
         }
     }
 
@@ -260,10 +295,11 @@ mod tests {
             rules(&[("^a", false.into())])
                 .unwrap()
                 .find(b"a")
+                .unwrap()
                 .map(|v| v.omit),
             Some(true)
         );
-        assert_eq!(rules(&[("^a", false.into())]).unwrap().find(b"b"), None);
+        assert_eq!(rules(&[("^a", false.into())]).unwrap().find(b"b"), Ok(None));
     }
 
     #[test]
@@ -282,6 +318,27 @@ mod tests {
         let many: Vec<String> = (0..9).map(|n| format!("^{n}")).collect();
         let many: Vec<(&str, Value)> = many.iter().map(|p| (p.as_str(), true.into())).collect();
         assert!(matches!(rules(&many), Err(RulesError::TooMany)));
+    }
+
+    /// Each seal may bring expressions of its own: together they are bounded too.
+    #[test]
+    fn expressions_of_all_seals_are_bounded() {
+        let mut compiled = Compiled::new();
+        let mut refused = false;
+        for seal in 0..100 {
+            let rules: Dictionary = (0..8)
+                .map(|n| (format!("^(.?){{100}}{seal}-{n}"), Value::Boolean(true)))
+                .collect();
+            match Rules::parse(&rules, 8, &mut compiled) {
+                Ok(_) => assert!(!refused),
+                Err(why) => {
+                    assert_eq!(why, RulesError::TooLarge);
+                    refused = true;
+                }
+            }
+        }
+        assert!(refused);
+        assert!(compiled.bytes < MAX_COMPILED + (64 << 10) + 4096);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use plist::{Dictionary, Value};
 
 use super::facts::{ProblemCode, SignatureState};
-use super::rules::{Compiled, Rules, Version, shorten};
+use super::rules::{Compiled, Rules, RulesError, Version, shorten};
 use super::view::join;
 use crate::property_list::{self, Bounds, PropertyListError};
 
@@ -102,10 +102,17 @@ impl Seal {
                 detail: "it is of version 1 alone, which covers only part of the bundle".into(),
             });
         }
-        let rules = Rules::parse(&rules, most_rules, compiled).map_err(|why| SealFault {
-            code: ProblemCode::SealRules,
-            weakens_to: SignatureState::Broken,
-            detail: why.to_string(),
+        let rules = Rules::parse(&rules, most_rules, compiled).map_err(|why| {
+            let (code, weakens_to) = match why {
+                // Another seal of the bundle took the room.
+                RulesError::TooLarge => (ProblemCode::Limit, SignatureState::Unreadable),
+                _ => (ProblemCode::SealRules, SignatureState::Broken),
+            };
+            SealFault {
+                code,
+                weakens_to,
+                detail: why.to_string(),
+            }
         })?;
         if let Some(weakness) = rules.weakness(version, resources) {
             faults.push(SealFault {

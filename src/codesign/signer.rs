@@ -102,6 +102,7 @@ impl Judgement<'_, '_> {
         if chain.anchor() == Anchor::Untrusted {
             self.note("the chain ends in the root, but the certificate is not for distribution");
         }
+        self.slice.issued_to = chain.team();
         self.judge_team(&chain);
         self.judge_time(cms, &chain);
     }
@@ -146,12 +147,15 @@ impl Judgement<'_, '_> {
 
     fn judge_team(&mut self, chain: &Chain<'_>) {
         let team = self.slice.team_identifier();
-        if let Some(issued_to) = chain.developer_team()
-            && !team.is_empty()
-            && issued_to != team
-        {
+        let issued_to = &self.slice.issued_to;
+        if team.is_empty() || issued_to == team {
+            return;
+        }
+        if chain.is_developers() {
             let detail = format!("the team is {team:?}, the certificate's {issued_to:?}");
             self.say(ProblemCode::TeamIdentifier, detail);
+        } else {
+            self.note("the team is not the one in the certificate: it counts for nothing");
         }
     }
 

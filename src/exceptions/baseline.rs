@@ -68,10 +68,8 @@ fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'sta
         bundle.evidence.candidate.via.as_str().to_owned(),
     );
     if signature.state.holds() {
-        put(
-            "cdhash",
-            signature.cdhash.map_or_else(String::new, |c| hex(&c)),
-        );
+        let cdhashes: Vec<String> = signature.cdhashes.iter().map(|c| hex(c)).collect();
+        put("cdhash", cdhashes.join(";"));
     }
     if signature.state == SignatureState::Signed && signature.anchor.names_somebody_known() {
         put("signer", signature.signer.clone());

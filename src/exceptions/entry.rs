@@ -21,7 +21,8 @@ pub struct Exception {
     pub bundle_identifier: String,
     /// The team identifier, of a bundle whose signature verifies to a known anchor.
     pub team_identifier: String,
-    /// The cdhash, of a bundle whose signature verifies or is ad hoc.
+    /// The cdhash, of a bundle whose signature verifies or is ad hoc: those of all its slices,
+    /// separated by `;`, for the system runs the slice that fits its processor.
     pub cdhash: String,
     /// The bundle digest.
     pub hash: String,
@@ -131,8 +132,13 @@ impl Exception {
             ("executable_hash", &mut self.executable_hash, 64),
         ] {
             digits.make_ascii_lowercase();
-            let is_hex = digits.bytes().all(|b| b.is_ascii_hexdigit());
-            if !digits.is_empty() && (digits.len() != length || !is_hex) {
+            let is_hex =
+                |text: &str| text.len() == length && text.bytes().all(|b| b.is_ascii_hexdigit());
+            let fits = match key {
+                "cdhash" => digits.split(';').all(is_hex),
+                _ => is_hex(digits),
+            };
+            if !digits.is_empty() && !fits {
                 return Err(format!("its {key} is not {length} hexadecimal digits"));
             }
         }
@@ -196,7 +202,7 @@ impl Exception {
         }
         self.asked()
             .into_iter()
-            .zip(found(bundle))
+            .zip(found(bundle, &self.cdhash))
             .all(|(asked, found)| asked.is_empty() || found.is_some_and(|found| found == asked))
     }
 }
@@ -213,19 +219,23 @@ fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<&'static str> {
 }
 
 /// What a bundle has to offer for each thing that can be asked; `None` where nothing vouches for it.
-fn found(bundle: &Bundle) -> [Option<String>; FIELDS] {
+/// Of cdhashes that is what was asked, when it names every slice.
+fn found(bundle: &Bundle, cdhashes: &str) -> [Option<String>; FIELDS] {
     let signature = &bundle.signature;
     let verified =
         signature.state == SignatureState::Signed && signature.anchor.names_somebody_known();
     let info = bundle.evidence.info_plist.as_ref();
     let info = info.and_then(|p| p.info.as_ref().ok());
     let vouched = |text: &str| (verified && !text.is_empty()).then(|| text.to_owned());
-    let cdhash = signature.cdhash.filter(|_| signature.state.holds());
+    let named = |cdhash: &[u8; 20]| cdhashes.split(';').any(|named| named == hex(cdhash));
+    let names_all = signature.state.holds()
+        && !signature.cdhashes.is_empty()
+        && signature.cdhashes.iter().all(named);
     [
         Some(escape(&bundle.evidence.candidate.path)),
         info.and_then(|i| vouched(&i.identifier)),
         vouched(&signature.team_identifier),
-        cdhash.map(|digits| hex(&digits)),
+        names_all.then(|| cdhashes.to_owned()),
         bundle.digest.map(|digits| hex(&digits)),
         vouched(&signature.signer),
         executable_digest(bundle).map(|digits| hex(digits)),

@@ -182,8 +182,8 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
         ),
         text(
             "cdhash",
-            "cdhash of the verified or ad-hoc code directory.",
-            |b| digits(b.signature.cdhash.as_ref().map(<[u8; 20]>::as_slice)),
+            "cdhash of the verified or ad-hoc code directory; of several slices all that differ, in file order, separated by ;.",
+            |b| cdhashes(&b.signature.cdhashes).into(),
         ),
         number(
             "signing_time",
@@ -279,6 +279,12 @@ fn main_content(bundle: &Bundle) -> Option<&Content> {
 /// Lower-case hexadecimal digits, `''` for what is not known.
 pub(super) fn digits(bytes: Option<&[u8]>) -> Value {
     bytes.map_or_else(String::new, hex).into()
+}
+
+/// cdhashes separated by `;`.
+pub(super) fn cdhashes(cdhashes: &[[u8; 20]]) -> String {
+    let cdhashes: Vec<String> = cdhashes.iter().map(|c| hex(c)).collect();
+    cdhashes.join(";")
 }
 
 fn problems(bundle: &Bundle) -> Value {

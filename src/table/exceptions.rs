@@ -29,7 +29,7 @@ pub const EXCEPTIONS: TableOf<Exception> = TableOf {
         ),
         text(
             "cdhash",
-            "The cdhash that it asks for, of a bundle whose signature verifies or is ad hoc.",
+            "The cdhashes that it asks for, one for each slice, of a bundle whose signature verifies or is ad hoc.",
             |e| shown(&e.cdhash),
         ),
         text("hash", "The bundle digest that it asks for.", |e| {

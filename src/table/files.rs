@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::bundles::digits;
+use super::bundles::{cdhashes, digits};
 use super::{TableOf, Value, number, text};
 use crate::bundle::Bundle;
 use crate::codesign::{CodeVerdict, Sealed};
@@ -100,13 +100,11 @@ pub const FILES: TableOf<FileRow> = TableOf {
         ),
         text(
             "cdhash",
-            "cdhash of a Mach-O file whose signature holds.",
+            "cdhash of a Mach-O file whose signature holds; of several slices all that differ, separated by ;.",
             |f| {
-                digits(
-                    f.code()
-                        .and_then(|c| c.cdhash.as_ref())
-                        .map(<[u8; 20]>::as_slice),
-                )
+                f.code()
+                    .map_or_else(String::new, |c| cdhashes(&c.cdhashes))
+                    .into()
             },
         ),
         text(

@@ -79,7 +79,7 @@ impl Verdict {
             assert_eq!(signature.signing_time, None);
         }
         if !state.holds() {
-            assert_eq!(signature.cdhash, None);
+            assert!(signature.cdhashes.is_empty());
             assert_eq!(signature.signing_identifier, "");
             assert_eq!(signature.team_identifier, "");
         }

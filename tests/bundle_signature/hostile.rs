@@ -1,12 +1,14 @@
 //! Seals that were made to hurt: no panic, bounded work, and never a signature that holds.
 
+use std::time::{Duration, Instant};
+
 use dsplug::codesign::{ProblemCode as P, SealLimits, SignatureState};
 use dsplug_fixtures::seal::dictionary;
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
 use plist::{Dictionary, Value};
 use proptest::prelude::*;
 
-use crate::check::{Verdict, judged, put};
+use crate::check::{Verdict, judged, judged_with, put};
 
 /// A bundle that is signed with these bytes for its seal.
 fn sealed_by(bytes: Vec<u8>) -> Verdict {
@@ -208,6 +210,55 @@ fn expressions_that_choke_a_backtracking_engine() {
             rules(seal).insert("^Resources/(a|a)*(a|aa)+$x".into(), true.into());
         });
     judged(&bundle, |_| {}).holds();
+}
+
+/// 47 rules like these took four and a half minutes: each byte of a path had some 400 states to
+/// look at in each. Now a state is found once, and there is a bound on how many are.
+#[test]
+fn expressions_whose_states_are_many() {
+    let hostile = |n: usize, repeat: usize| format!("(.?){{{repeat}}}c{n}N");
+    for (count, repeat) in [(47, 200), (47, 30), (4, 200)] {
+        let mut bundle = SignedBundle::new("Acme", Form::Deep).edit_seal(move |seal| {
+            for n in 0..count {
+                rules(seal).insert(hostile(n, repeat), true.into());
+            }
+        });
+        for n in 0..300 {
+            bundle = bundle.file(&format!("Resources/{}{n}", "cM".repeat(100)), b"a");
+        }
+        let began = Instant::now();
+        let verdict = judged(&bundle, |_| {});
+        let took = began.elapsed();
+        // In a debug build, beside other tests.
+        assert!(took.as_secs() < 20, "{count} of {repeat}: {took:?}");
+        let state = verdict.signature.state;
+        assert!(
+            matches!(
+                state,
+                SignatureState::Unreadable | SignatureState::Broken | SignatureState::Adhoc
+            ),
+            "{state}"
+        );
+    }
+}
+
+#[test]
+fn a_judgement_ends_when_its_time_is_spent() {
+    let late = SealLimits {
+        until: Some(Instant::now()),
+        ..SealLimits::default()
+    };
+    let full = SignedBundle::full("Acme");
+    let verdict = judged_with(&full, |_| {}, |_| {}, &late);
+    verdict.expect(SignatureState::Unreadable, &[P::Limit]);
+    assert!(verdict.signature.is_cut_off);
+    let soon = SealLimits {
+        until: Instant::now().checked_add(Duration::from_secs(3600)),
+        ..SealLimits::default()
+    };
+    let verdict = judged_with(&full, |_| {}, |_| {}, &soon);
+    verdict.holds();
+    assert!(!verdict.signature.is_cut_off);
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn it_holds() {
     assert_eq!(signature.unsealed_files, 0);
     let hex = |hash: [u8; 20]| hash.map(|b| format!("{b:02x}")).concat();
     let acme = "1a100721f5af2d9eccafc4ecc03e14c6eef7618c";
-    assert_eq!(signature.cdhash.map(hex).as_deref(), Some(acme));
+    assert_eq!(hex(signature.cdhashes[0]), acme);
     let inner = format!("{INNER}/MacOS/Inner");
     let kit = format!("{KIT}/Kit");
     for (path, cdhash) in [
@@ -81,7 +81,7 @@ fn it_holds() {
             .unwrap();
         let code = signature.code[index].as_ref().unwrap();
         assert_eq!(code.state, SignatureState::Adhoc, "{path}");
-        assert_eq!(code.cdhash.map(hex).as_deref(), Some(cdhash), "{path}");
+        assert_eq!(hex(code.cdhashes[0]), cdhash, "{path}");
         assert_eq!(signature.sealed[index], Sealed::Sealed, "{path}");
     }
     verdict.words(

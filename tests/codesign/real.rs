@@ -176,7 +176,9 @@ fn signed_by_apple() {
     );
     assert_eq!(facts.anchor(), Anchor::Apple);
     // The certificate's unit is "Apple Software": only a developer's names the team.
-    assert_eq!(facts.team_identifier(), "59GAB85EFG");
+    // The code directory claims it; Apple's own leaf was issued to no team.
+    assert_eq!(facts.slices[0].team_identifier(), "59GAB85EFG");
+    assert_eq!(facts.team_identifier(), "");
     assert_eq!(facts.identifier(), "com.apple.dt.XCUnit");
     assert_eq!(
         cdhashes(&facts),

@@ -1,5 +1,8 @@
 //! Signatures with a signer: the CMS, the chain, the team and the timestamp.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use dsplug::codesign::{Anchor, CodeFacts, Limits, ProblemCode, Roots, SignatureState};
 use dsplug_fixtures::certificate::{Identity, Subject};
 use dsplug_fixtures::cms::{CODE_SIGNING, Signer};
@@ -81,6 +84,41 @@ fn other_shapes_hold() {
     // The root need not come along.
     check(&|s| s.certificates.truncate(2), &[SHA256]);
     check(&|s| s.certificates.reverse(), &[SHA256]);
+}
+
+/// RFC 5652, 5.4: the signature is over the content then, as Apple signed in 2012.
+#[test]
+fn without_signed_attributes_the_signature_is_over_the_code_directory() {
+    let mut plain = signer();
+    plain.plain = true;
+    let facts = judge_signer(&plain);
+    expect(&facts, SignatureState::Signed, &[]);
+    assert_eq!((facts.signer(), facts.team_identifier()), (NAME, TEAM));
+    assert_eq!(facts.signing_time(), Some(1_709_210_096));
+
+    let by = |signer: &Signer| Signature::by(signer, "a").hash_types(&[SHA1, SHA256]);
+    // Nothing lists the better directory: anyone could have added it.
+    broken(
+        &judge_signature(&by(&plain), &plain),
+        &[ProblemCode::DigestCoverage],
+    );
+    plain.other_key = true;
+    broken(&judge_signer(&plain), &[ProblemCode::Cms]);
+    // A signature over this code, put on other code.
+    let mut moved = signer();
+    moved.plain = true;
+    let kept: Rc<RefCell<Option<Vec<u8>>>> = Rc::default();
+    let moved = moved.edit(move |bytes| {
+        *bytes = kept
+            .borrow_mut()
+            .get_or_insert_with(|| bytes.clone())
+            .clone();
+    });
+    expect(&judge_signer(&moved), SignatureState::Signed, &[]);
+    broken(
+        &judge_signature(&Signature::by(&moved, "org.example.other"), &moved),
+        &[ProblemCode::Cms],
+    );
 }
 
 #[test]
@@ -417,4 +455,37 @@ fn no_flip_and_no_truncation_is_signed() {
             "{at:#x}"
         );
     }
+}
+
+/// Apple compares the team with the certificate for some kinds of leaves alone; whoever has a leaf
+/// of another kind writes any team into the code directory.
+#[test]
+fn a_team_counts_only_when_the_leaf_was_issued_to_it() {
+    let root = Identity::root(Subject::authority("Example Root CA"));
+    // An authority without Apple's mark, and a leaf of none of the kinds that Apple asks for.
+    let of = |unit: Option<&str>| {
+        let mut leaf = Subject::leaf("Anyone", CODE_SIGNING);
+        leaf.unit = unit.map(Into::into);
+        Signer::of(&root, Subject::authority("Example CA"), leaf)
+    };
+    let judge_team = |signer: &Signer, team: &str| {
+        judge_signature(&Signature::by(signer, "a").team(team), signer)
+    };
+    for (unit, counts) in [
+        (Some(TEAM), true),
+        (Some("OTHERTEAM1"), false),
+        (None, false),
+    ] {
+        let facts = judge_team(&of(unit), TEAM);
+        expect(&facts, SignatureState::Signed, &[]);
+        assert_eq!(facts.anchor(), Anchor::Untrusted);
+        assert_eq!(facts.team_identifier(), if counts { TEAM } else { "" });
+        let says = |n: &dsplug::codesign::Note| n.text.contains("counts for nothing");
+        assert_eq!(facts.slices[0].notes.iter().any(says), !counts);
+    }
+    // Of the kinds that Apple asks for it breaks the signature, as there.
+    broken(
+        &judge_team(&signer(), "OTHERTEAM1"),
+        &[ProblemCode::TeamIdentifier],
+    );
 }
