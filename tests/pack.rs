@@ -10,43 +10,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dsplug::engine::Engine;
-use dsplug::pack::{NAME_COLUMN, Query, conf, elastic, fleet, header, markdown};
-use dsplug::table::TABLES;
-use rusqlite::Connection;
+use dsplug::pack::{
+    NAME_COLUMN, OLDEST_OSQUERY, conf, elastic, elastic_rules, fleet, markdown, sigma,
+};
 use serde_json::Value;
 
-fn top() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-fn queries_in(directory: &str) -> Vec<Query> {
-    let mut paths: Vec<PathBuf> = fs::read_dir(top().join(directory))
-        .unwrap()
-        .map(|e| e.unwrap().path())
-        .collect();
-    paths.sort();
-    paths
-        .iter()
-        .map(|path| {
-            assert_eq!(path.extension().unwrap(), "sql", "{path:?}");
-            let name = path.file_stem().unwrap().to_str().unwrap();
-            header::parse(name, &fs::read_to_string(path).unwrap()).unwrap()
-        })
-        .collect()
-}
-
-/// Scheduled queries.
-fn queries() -> Vec<Query> {
-    queries_in("packs/queries")
-}
-
-/// Queries of the investigation, run by hand.
-fn investigation() -> Vec<Query> {
-    queries_in("packs/investigation")
-}
+#[path = "common/pack.rs"]
+mod files;
+use files::{database, investigation, queries, top};
 
 /// Compares a generated file, or renews it when `DSPLUG_BLESS` is set.
 #[track_caller]
@@ -84,8 +58,21 @@ fn generated_files_are_current() {
     );
     check(
         "packs/elastic/dsplug.rules.ndjson",
-        &elastic::rules(&queries),
+        &elastic_rules::write(&queries),
     );
+    check("install/elastic/osquery-config.json", &elastic::settings());
+    check("packs/dsplug-quiet.conf", &conf::write_quiet(&queries));
+    check(
+        "packs/fleet/dsplug.agent-options.yml",
+        &fleet::agent_options(),
+    );
+    let rules = sigma::rules(&queries);
+    for (path, rule) in &rules {
+        check(path, rule);
+    }
+    let kept = fs::read_dir(top().join("packs/sigma")).unwrap();
+    let kept = kept.filter(|e| e.as_ref().unwrap().path().is_file());
+    assert_eq!(kept.count(), rules.len(), "a rule whose query is gone");
 }
 
 #[test]
@@ -97,44 +84,6 @@ fn readme_is_current() {
             markdown::fill(&text, name, &markdown::queries(&queries)).unwrap_or(text)
         });
     check("README.md", &filled);
-}
-
-/// Column names of tables of osquery, from the committed list.
-fn core_tables() -> BTreeMap<String, Vec<String>> {
-    let list = fs::read_to_string(top().join("tests/data/osquery-tables.txt")).unwrap();
-    list.lines()
-        .filter(|l| !l.starts_with('#'))
-        .map(|line| {
-            let (table, columns) = line.split_once(": ").unwrap();
-            let columns = columns.split(' ').map(str::to_owned).collect();
-            (table.to_owned(), columns)
-        })
-        .collect()
-}
-
-/// A database with our tables and those of osquery's that a query says it needs.
-fn database(needed: &[String]) -> Connection {
-    let core = core_tables();
-    let database = Connection::open_in_memory().unwrap();
-    let create = |name: &str, columns: Vec<String>| {
-        let columns: Vec<String> = columns.iter().map(|c| format!("\"{c}\"")).collect();
-        let sql = format!("CREATE TABLE \"{name}\" ({})", columns.join(", "));
-        database.execute_batch(&sql).unwrap();
-    };
-    for table in TABLES {
-        let headings = table.headings();
-        create(
-            table.name(),
-            headings.iter().map(|h| h.name.to_owned()).collect(),
-        );
-    }
-    for table in needed {
-        let columns = core.get(table).unwrap_or_else(|| {
-            panic!("{table} is not in tests/data/osquery-tables.txt; add its columns")
-        });
-        create(table, columns.clone());
-    }
-    database
 }
 
 #[test]
@@ -366,11 +315,13 @@ fn the_pack_is_what_osquery_takes() {
     let text = fs::read_to_string(top().join("packs/dsplug.conf")).unwrap();
     let pack: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(pack["platform"], "darwin");
+    assert_eq!(pack["version"], OLDEST_OSQUERY);
     assert!(pack["file_paths"]["dsplug"].as_array().unwrap().len() > 1);
     let known = [
         "query",
         "interval",
         "platform",
+        "version",
         "snapshot",
         "removed",
         "denylist",
@@ -525,27 +476,30 @@ fn policies_are_valid_queries() {
 }
 
 #[test]
-fn elastic_takes_the_pack_and_the_rules() {
+fn elastic_takes_the_pack() {
     let read = |name: &str| fs::read_to_string(top().join("packs/elastic").join(name)).unwrap();
     let pack: Value = serde_json::from_str(&read("dsplug.pack.conf")).unwrap();
     let api: Value = serde_json::from_str(&read("dsplug.api.json")).unwrap();
     for (name, query) in pack["queries"].as_object().unwrap() {
         assert!(query["snapshot"].is_boolean(), "{name}");
         assert_eq!(api["queries"][name]["query"], query["query"]);
+        assert_eq!(api["queries"][name]["version"], query["version"]);
     }
-    let mut ids = BTreeSet::new();
-    let rules = read("dsplug.rules.ndjson");
-    for line in rules.lines() {
-        let rule: Value = serde_json::from_str(line).unwrap();
-        assert!(ids.insert(rule["rule_id"].as_str().unwrap().to_owned()));
-        assert_eq!(rule["index"][0], "logs-osquery_manager.result*");
-        assert_eq!(
-            (&rule["interval"], &rule["from"]),
-            (&"5m".into(), &"now-9m".into())
-        );
-        assert_eq!(rule["max_signals"], 100);
-        assert_eq!(rule["threat"][0]["tactic"]["id"], "TA0003");
-        assert_eq!(rule["threat"][0]["technique"][0]["id"], "T1547");
+}
+
+#[test]
+fn the_small_pack_is_four_queries_of_the_other_as_they_are() {
+    let read = |path: &str| -> Value {
+        serde_json::from_str(&fs::read_to_string(top().join(path)).unwrap()).unwrap()
+    };
+    let (whole, quiet) = (read("packs/dsplug.conf"), read("packs/dsplug-quiet.conf"));
+    let queries = quiet["queries"].as_object().unwrap();
+    for (name, query) in queries {
+        assert_eq!(query, &whole["queries"][name], "{name}");
     }
-    assert_eq!(ids.len(), queries().iter().filter(|q| !q.snapshot).count());
+    // The rows of dsplug_events, once there are any, are the fourth.
+    for name in ["inventory", "loadable_unverified", "signature_broken"] {
+        assert!(queries.contains_key(name), "{name}");
+    }
+    assert!(conf::read("dsplug", &quiet.to_string()).is_ok());
 }

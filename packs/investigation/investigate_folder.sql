@@ -10,6 +10,7 @@
 -- mitre: TA0003 T1547
 -- references: https://attack.mitre.org/techniques/T1547/
 -- false_positives: None: an analyst asks.
+-- osquery: 5.0.1
 -- tables: none
 -- flags: none
 SELECT 'investigate_folder' AS dsplug_query, path, "exists", resolved_path, mtime, ctime, btime,

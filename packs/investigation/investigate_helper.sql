@@ -1,6 +1,9 @@
--- investigate_helper: whether the loader runs, and what it has mapped
+-- investigate_helper: whether the loader runs, and what it has mapped where osquery may ask
 --
--- detects: Whether a plug-in is in use: the process that loads plug-ins, since when it runs, and the code in it that is not the system's.
+-- detects: Whether a plug-in may be in use: the process that loads plug-ins, and since when it
+--   runs. The columns path and permissions are filled where system integrity protection is off:
+--   osquery asks for the task of the process, which is refused for a program of Apple's. On the
+--   Mac itself, sudo lsof -a -d txt -p PID asks the kernel in a way that needs no task.
 -- interval: 0
 -- platform: darwin
 -- snapshot: yes
@@ -10,6 +13,7 @@
 -- mitre: TA0003 T1547
 -- references: https://attack.mitre.org/techniques/T1547/
 -- false_positives: None: an analyst asks.
+-- osquery: 5.0.1
 -- tables: processes process_memory_map
 -- flags: none
 SELECT 'investigate_helper' AS dsplug_query, p.pid, p.start_time, p.euid, p.parent, m.path,

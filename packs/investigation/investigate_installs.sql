@@ -10,6 +10,7 @@
 -- mitre: TA0003 T1547
 -- references: https://attack.mitre.org/techniques/T1547/
 -- false_positives: None: an analyst asks.
+-- osquery: 5.0.1
 -- tables: package_install_history
 -- flags: none
 SELECT 'investigate_installs' AS dsplug_query, b.path, b.ctime, i.package_id, i.name, i.version,

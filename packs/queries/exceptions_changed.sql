@@ -3,6 +3,9 @@
 -- detects: An exception that came, went, expired or was altered, and a file of exceptions that is
 --   refused because it is damaged or others than root could write it. Who can write exceptions can
 --   silence every other query of this pack.
+-- adds: Nothing else tells who silences the others.
+-- alert: yes
+-- group: id
 -- interval: 300
 -- platform: darwin
 -- snapshot: no
@@ -12,9 +15,13 @@
 -- mitre: TA0003 T1547
 -- references: https://attack.mitre.org/techniques/T1547/
 -- false_positives: A change of the list by those who keep it; an entry that expires as planned.
+-- osquery: 5.0.1
 -- tables: none
 -- flags: none
 -- ecs: file.path=path
+-- quiet: no
+-- rule_id: 1fd5c743-a9de-4eaf-b371-c0c2e32e7a6e
+-- sigma_id: be895774-4414-44db-9a89-846f77de327f
 SELECT 'exceptions_changed' AS dsplug_query, id, path, bundle_identifier, team_identifier, cdhash,
   hash, signer, executable_hash, expires, reason, source, active, error
 FROM dsplug_exceptions;

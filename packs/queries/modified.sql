@@ -5,12 +5,18 @@
 --   signature; a symlink that leads elsewhere. A bundle that appears gives a line as well. One
 --   that can no longer be read gives a line without a digest, and another when it can be read
 --   again: that is news of its own, and times, owner and mode have no part in it.
+-- adds: It is the one line to raise an alert on, for what is new and for what changed; presence
+--   tells the two apart, and tells what goes.
+-- alert: yes
+-- group: path hash
 -- interval: 300
 -- platform: darwin
 -- snapshot: no
 -- removed: no
 -- severity: medium
 -- risk_score: 47
+-- graver: signature_state=unsigned signature_state=adhoc signature_state=broken
+--   signature_state=malformed signature_state=unreadable anchor=untrusted
 -- mitre: TA0003 T1547 T1574
 -- references: https://blog.chichou.me/2019/11/21/two-macos-persistence-tricks-abusing-plugins/
 --   https://attack.mitre.org/techniques/T1574/
@@ -18,11 +24,15 @@
 --   is read, or that passes a limit on one run and not on the next, gives a line each way.
 -- cap: A flood gives a line for each bundle, once. To log fewer, schedule a copy that ends in
 --   ORDER BY path LIMIT 100; the others stay in dsplug_bundles and in inventory.
+-- osquery: 5.0.1
 -- tables: none
 -- flags: none
 -- ecs: file.path=path file.code_signature.subject_name=signer
 --   file.code_signature.team_id=team_identifier file.code_signature.signing_id=signing_identifier
 --   file.code_signature.status=signature_state
+-- quiet: no
+-- rule_id: 72a39f44-cb23-4c19-a466-b38faa60b6e2
+-- sigma_id: 1a091922-f1de-41dc-9e21-1406421db1dc
 SELECT 'modified' AS dsplug_query, path, kind, symlink_target, resolved_path, hash, info_plist,
   bundle_identifier, version, plugin_name, executable, executable_hash, executable_outside,
   signature_state, signature_problems, anchor, signer, claimed_signer, team_identifier,

@@ -10,6 +10,8 @@
 --   (unsealed_files); others than root can write it (writable_by); its newest modification is over
 --   a day older than its newest status change (backdated, a hint and no verdict: most installers
 --   keep old times); it could not be read whole (incomplete).
+-- adds: Why a bundle looks as it does: what an attacker would do to hide it.
+-- alert: no
 -- interval: 300
 -- platform: darwin
 -- snapshot: no
@@ -23,9 +25,13 @@
 --   installed is backdated once.
 -- cap: A flood gives a line for each bundle, once. To log fewer, schedule a copy that ends in
 --   ORDER BY path LIMIT 100; the others stay in dsplug_bundles and in inventory.
+-- osquery: 5.0.1
 -- tables: none
 -- flags: none
 -- ecs: file.path=path
+-- quiet: no
+-- rule_id: 099d6933-17fc-42f6-9bc9-992bf6c9d39f
+-- sigma_id: a4a1c493-d889-41f0-acce-c262b22fd427
 WITH bundles AS MATERIALIZED (
   SELECT path, mtime, ctime, kind, symlink_target, resolved_path, discovered_via,
     bundle_identifier, plugin_name, info_plist, load_reasons, executable, executable_outside,

@@ -4,6 +4,9 @@
 --   letter case, whatever its times say. The path is the only column, so that a change to a
 --   bundle that stays gives no line here. A bundle that an exception accepts counts as not there:
 --   it appears when the exception no longer holds.
+-- adds: That a bundle is new, or is gone. What it is stands in the line of modified that comes with
+--   it.
+-- alert: no
 -- interval: 300
 -- platform: darwin
 -- snapshot: no
@@ -17,6 +20,7 @@
 --   is known to ship such a plug-in; accept what you know with an exception.
 -- cap: A flood gives a line for each bundle, once. To log fewer, schedule a copy that ends in
 --   ORDER BY path LIMIT 100; the others stay in dsplug_bundles and in inventory.
+-- osquery: 5.0.1
 -- tables: none
 -- flags: none
 -- ecs: file.path=path
@@ -24,6 +28,9 @@
 -- resolution: Look at the bundle with dsplug explain. If it is known and wanted, add an
 --   exception; if not, move it out of the folder and stop dspluginhelperd: sudo launchctl kill
 --   SIGKILL system/com.apple.dspluginhelperd
+-- quiet: no
+-- rule_id: ffd7a146-f8c5-4cde-b024-83023fd074dd
+-- sigma_id: fcea44e9-da49-4486-bb2a-e96485da1e4c
 SELECT 'presence' AS dsplug_query, path
 FROM dsplug_bundles
 WHERE exception = '';

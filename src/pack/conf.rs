@@ -2,18 +2,26 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{PackError, Query};
+use super::{OLDEST_OSQUERY, PackError, Query};
 
 /// The pack that the binary holds.
 pub const EMBEDDED: &str = include_str!("../../packs/dsplug.conf");
 /// Its name: osqueryd calls its queries `pack_dsplug_…`.
 pub const NAME: &str = "dsplug";
 /// The key of the files that `file_events` watches.
-const WATCHED: &str = "dsplug";
-/// What osquery watches for `file_events`; `%%` is any depth.
-const WATCHED_PATHS: &[&str] = &[
+pub const WATCHED: &str = "dsplug";
+/// What osquery watches for `file_events`, `%` being any name and `%%` any depth.
+///
+/// A path that ends in `%%` fires for whatever begins with what stands before it, letter case
+/// included (osquery: `FSEventsEventPublisher::shouldFire`), so the parents are watched: whoever
+/// creates, renames or replaces `PlugIns` or `Modules` as a whole is seen, and so is all below it
+/// under another case of its name. `PlugIns/%%` beside its parent is for a `PlugIns` that is a
+/// symlink: osquery resolves what stands before the wildcard when it reads its configuration.
+pub const WATCHED_PATHS: &[&str] = &[
     "/Library/DirectoryServices",
+    "/Library/DirectoryServices/%%",
     "/Library/DirectoryServices/PlugIns/%%",
+    "/Library/OpenDirectory/%",
     "/Library/OpenDirectory/Modules/%%",
 ];
 /// osquery's default of `interval`, in seconds.
@@ -38,13 +46,26 @@ pub struct Scheduled {
 
 /// The pack in osquery's format.
 pub fn write(queries: &[Query]) -> String {
-    let entries: Map<String, Value> = queries.iter().map(|q| (q.name.clone(), entry(q))).collect();
-    let pack = json!({
-        "platform": "darwin",
-        "queries": entries,
-        "file_paths": { WATCHED: WATCHED_PATHS },
-    });
-    pretty(&pack)
+    let mut pack = pack_of(queries);
+    pack.insert("file_paths".into(), json!({ WATCHED: WATCHED_PATHS }));
+    pretty(&pack.into())
+}
+
+/// The small pack, in the same format: the queries that whoever pays by the byte cannot do without.
+pub fn write_quiet(queries: &[Query]) -> String {
+    let quiet: Vec<Query> = queries.iter().filter(|q| q.quiet).cloned().collect();
+    pretty(&pack_of(&quiet).into())
+}
+
+/// The part of a pack that Elastic takes too.
+pub(super) fn pack_of(queries: &[Query]) -> Map<String, Value> {
+    let entries = queries.iter().map(|q| (q.name.clone(), entry(q)));
+    let entries: Map<String, Value> = entries.collect();
+    let mut pack = Map::new();
+    pack.insert("platform".into(), "darwin".into());
+    pack.insert("version".into(), OLDEST_OSQUERY.into());
+    pack.insert("queries".into(), entries.into());
+    pack
 }
 
 /// One query. `snapshot` and `removed` always stand there: Elastic's defaults are not osquery's.
@@ -53,6 +74,7 @@ pub(super) fn entry(query: &Query) -> Value {
         "query": query.sql,
         "interval": query.interval,
         "platform": query.platform,
+        "version": query.osquery,
         "snapshot": query.snapshot,
         "removed": query.removed,
         "denylist": false,
@@ -61,11 +83,27 @@ pub(super) fn entry(query: &Query) -> Value {
     })
 }
 
-/// What it detects, and how its lines are capped.
+/// What it detects, what it adds to the others, what it costs, and how its lines are capped.
 pub(super) fn description(query: &Query) -> String {
-    format!("{} {}", query.detects, query.cap)
-        .trim_end()
-        .to_owned()
+    let parts = [&query.detects, &query.adds, &cost(query), &query.cap];
+    let parts: Vec<&str> = parts.into_iter().map(String::as_str).collect();
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
+}
+
+/// What a thousand hosts cost; empty where nobody can say.
+fn cost(query: &Query) -> String {
+    // A line of N bytes from each of a thousand hosts is N kilobytes.
+    let kilobytes = query.line_bytes;
+    match (query.line_bytes, query.snapshot) {
+        (0, _) => String::new(),
+        (_, true) => {
+            format!("A thousand hosts with one bundle each log about {kilobytes} kB a day.")
+        }
+        (_, false) => format!(
+            "A thousand hosts log nothing while nothing changes, and about {kilobytes} kB when one bundle changes on each."
+        ),
+    }
 }
 
 fn value(query: &Query) -> String {

@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 
 use super::{Query, conf};
 
+const GENERATED: &str = "# Generated from the .sql files in packs/; edit those.\n";
+
 /// The name that Fleet shows for a query.
 fn title(query: &Query) -> String {
     format!("dsplug {}", query.name.replace('_', " "))
@@ -15,7 +17,7 @@ fn title(query: &Query) -> String {
 
 /// Reports: `packs/fleet/*.reports.yml`. One whose interval is 0 is only run by hand.
 pub fn reports(queries: &[Query]) -> String {
-    let mut out = String::from("# Generated from the .sql files beside it; edit those.\n");
+    let mut out = String::from(GENERATED);
     for query in queries {
         let scheduled = query.interval > 0;
         item(
@@ -26,7 +28,7 @@ pub fn reports(queries: &[Query]) -> String {
                 ("query", json!(query.sql)),
                 ("interval", json!(query.interval)),
                 ("platform", json!(query.platform)),
-                ("min_osquery_version", json!("")),
+                ("min_osquery_version", json!(query.osquery)),
                 ("observer_can_run", json!(true)),
                 ("automations_enabled", json!(scheduled)),
                 ("logging", json!(logging(query))),
@@ -37,10 +39,44 @@ pub fn reports(queries: &[Query]) -> String {
     out
 }
 
+/// What a fleet's agent options need for `files_written` and its like: `packs/fleet/*.agent-options.yml`.
+/// Fleet takes `file_paths` from there alone; it keeps the queries of a pack and drops the rest.
+/// The other options are those that Fleet gives a new fleet, because the whole is replaced.
+pub fn agent_options() -> String {
+    let paths: Vec<String> = conf::WATCHED_PATHS
+        .iter()
+        .map(|path| format!("      - {}\n", json!(path)))
+        .collect();
+    format!(
+        "# Generated; edit src/pack/fleet.rs. The agent options of a fleet, whole.\nconfig:
+  decorators:
+    load:
+      - \"SELECT uuid AS host_uuid FROM system_info;\"
+      - \"SELECT hostname AS hostname FROM system_info;\"
+  options:
+    disable_distributed: false
+    distributed_interval: 10
+    distributed_plugin: tls
+    distributed_tls_max_attempts: 3
+    logger_tls_endpoint: /api/osquery/log
+    logger_tls_period: 10
+    pack_delimiter: /
+  file_paths:
+    {}:
+{}command_line_flags:
+  # What files_written needs; it costs what osquery's file events cost.
+  disable_events: false
+  enable_file_events: true
+",
+        conf::WATCHED,
+        paths.concat()
+    )
+}
+
 /// Policies: `packs/fleet/*.policies.yml`. The first two ask for what the others need: without the
 /// tables, and where a folder cannot be listed, those stay unanswered.
 pub fn policies(queries: &[Query]) -> String {
-    let mut out = String::from("# Generated from the .sql files beside it; edit those.\n");
+    let mut out = String::from(GENERATED);
     policy(
         &mut out,
         "dsplug is registered",

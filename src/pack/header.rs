@@ -61,16 +61,38 @@ pub fn parse(name: &str, text: &str) -> Result<Query, PackError> {
         tables: words(&need("tables")?),
         flags: words(&need("flags")?),
         sql,
+        osquery: need("osquery")?,
         ..Query::default()
     };
+    if query.snapshot && query.removed {
+        return Err(fail("a snapshot has no removed rows".into()));
+    }
+    if !versioned(&query.osquery) {
+        return Err(fail(bad("osquery", &query.osquery)));
+    }
+    if query.interval > 0 {
+        query.adds = need("adds")?;
+        query.alert = yes(&need("alert")?).map_err(fail)?;
+        query.quiet = yes(&need("quiet")?).map_err(fail)?;
+    }
+    if query.interval > 0 && !query.snapshot {
+        query.rule_id = need("rule_id")?;
+        query.sigma_id = need("sigma_id")?;
+        for id in [&query.rule_id, &query.sigma_id] {
+            if !is_uuid(id) {
+                return Err(fail(format!("`{id}` is no UUID")));
+            }
+        }
+    }
     query.cap = take("cap").unwrap_or_default();
     query.policy = take("policy").unwrap_or_default();
     query.resolution = take("resolution").unwrap_or_default();
-    for word in words(&take("ecs").unwrap_or_default()) {
-        let (field, column) = word
-            .split_once('=')
-            .ok_or_else(|| fail(bad("ecs", &word)))?;
-        query.ecs.push((field.to_owned(), column.to_owned()));
+    query.group = words(&take("group").unwrap_or_default());
+    query.ecs = pairs("ecs", &take("ecs").unwrap_or_default()).map_err(fail)?;
+    query.graver = pairs("graver", &take("graver").unwrap_or_default()).map_err(fail)?;
+    if let Some(bytes) = take("line_bytes") {
+        let bytes_of = bytes.parse().ok().filter(|bytes| *bytes > 0);
+        query.line_bytes = bytes_of.ok_or_else(|| fail(bad("line_bytes", &bytes)))?;
     }
     if let Some((key, _)) = fields.first() {
         return Err(fail(format!("the header's `{key}` is not known")));
@@ -79,9 +101,6 @@ pub fn parse(name: &str, text: &str) -> Result<Query, PackError> {
         return Err(fail(
             "a policy needs a resolution, and the other way round".into(),
         ));
-    }
-    if query.snapshot && query.removed {
-        return Err(fail("a snapshot has no removed rows".into()));
     }
     if let Some(number) = query
         .mitre
@@ -143,6 +162,36 @@ fn words(list: &str) -> Vec<String> {
     words.map(str::to_owned).collect()
 }
 
+/// The words `LEFT=RIGHT` of a list.
+fn pairs(key: &str, list: &str) -> Result<Vec<(String, String)>, String> {
+    words(list)
+        .iter()
+        .map(|word| {
+            let (left, right) = word.split_once('=').ok_or_else(|| bad(key, word))?;
+            Ok((left.to_owned(), right.to_owned()))
+        })
+        .collect()
+}
+
+/// True of three numbers with dots between them.
+fn versioned(word: &str) -> bool {
+    let mut parts = word.split('.');
+    let numbers = parts.by_ref().take(3);
+    numbers.filter(|n| n.parse::<u16>().is_ok()).count() == 3 && parts.next().is_none()
+}
+
+/// True of a UUID in lower case.
+fn is_uuid(word: &str) -> bool {
+    let lengths = [8, 4, 4, 4, 12];
+    let mut groups = word.split('-');
+    lengths.iter().all(|length| {
+        groups.next().is_some_and(|group| {
+            let digit = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
+            group.len() == *length && group.bytes().all(digit)
+        })
+    }) && groups.next().is_none()
+}
+
 fn yes(word: &str) -> Result<bool, String> {
     match word {
         "yes" => Ok(true),
@@ -168,6 +217,9 @@ mod tests {
         -- interval: 300\n-- platform: darwin\n-- snapshot: no\n-- removed: yes\n-- severity: high\n\
         -- risk_score: 73\n-- mitre: TA0003 T1547\n-- references: none\n-- false_positives: few\n\
         -- tables: none\n-- flags: none\n-- ecs: file.path=path\n\
+        -- osquery: 5.0.1\n-- adds: that\n-- alert: yes\n-- quiet: no\n\
+        -- rule_id: 72a39f44-cb23-4c19-a466-b38faa60b6e2\n\
+        -- sigma_id: 1a091922-f1de-41dc-9e21-1406421db1dc\n\
         SELECT 'one' AS dsplug_query,  path\n  FROM t;\n";
 
     #[test]
@@ -207,6 +259,24 @@ mod tests {
                 "-- flags: none",
                 "-- flags: none\n-- policy: p",
                 "needs a resolution",
+            ),
+            ("-- adds: that\n", "", "no `adds`"),
+            ("-- alert: yes", "-- alert: often", "neither yes nor no"),
+            ("-- quiet: no\n", "", "no `quiet`"),
+            ("-- osquery: 5.0.1", "-- osquery: 5.0", "valid osquery"),
+            ("-- osquery: 5.0.1", "-- osquery: 5.0.1.2", "valid osquery"),
+            ("72a39f44-", "72A39F44-", "no UUID"),
+            ("-1406421db1dc", "-1406421db1d", "no UUID"),
+            ("-1406421db1dc", "-1406421db1dc-1", "no UUID"),
+            (
+                "-- flags: none",
+                "-- flags: none\n-- graver: x",
+                "valid graver",
+            ),
+            (
+                "-- flags: none",
+                "-- flags: none\n-- line_bytes: 0",
+                "valid line_bytes",
             ),
             ("FROM t;", "FROM t; -- x", "comment"),
             ("FROM t;", "FROM t\n-- x\n;", "comment"),

@@ -1,15 +1,17 @@
 //! The query pack: one `.sql` file per query, its header comment the metadata, and everything that is
 //! generated from them.
 //!
-//! [`header`] reads a file; [`conf`] writes and reads osquery's pack, [`fleet`] and [`elastic`]
-//! write what those import, [`markdown`] the tables for people. The binary holds the pack that was
+//! [`header`] reads a file; [`conf`] writes and reads osquery's pack, [`fleet`], [`elastic`],
+//! [`elastic_rules`] and [`sigma`] write what those import, [`markdown`] the tables for people. The binary holds the pack that was
 //! generated, and a test keeps it the one that the files give.
 
 pub mod conf;
 pub mod elastic;
+pub mod elastic_rules;
 pub mod fleet;
 pub mod header;
 pub mod markdown;
+pub mod sigma;
 
 use std::fmt;
 
@@ -26,6 +28,12 @@ pub struct Query {
     pub summary: String,
     /// What it detects.
     pub detects: String,
+    /// What a line of it tells that no other query's does; empty for one that is run by hand.
+    pub adds: String,
+    /// True when a line is an alert; false when it is evidence beside the line of another query.
+    pub alert: bool,
+    /// The columns in which lines of many hosts must agree to be one alert.
+    pub group: Vec<String>,
     /// Seconds between two runs; 0 for a query that is only run by hand.
     pub interval: u32,
     /// Where it runs: `darwin`.
@@ -38,12 +46,16 @@ pub struct Query {
     pub severity: Severity,
     /// The same as a number from 0 to 100.
     pub risk_score: u8,
+    /// Columns, each with a value that makes a line [`Severity::High`].
+    pub graver: Vec<(String, String)>,
     /// Tactics and techniques of MITRE ATT&CK, by number.
     pub mitre: Vec<String>,
     /// Web pages.
     pub references: Vec<String>,
     /// What gives a line and is no attack.
     pub false_positives: String,
+    /// The oldest osquery that has all its columns.
+    pub osquery: String,
     /// Tables of osquery itself that it needs.
     pub tables: Vec<String>,
     /// Flags that osqueryd needs for them.
@@ -56,8 +68,24 @@ pub struct Query {
     pub resolution: String,
     /// How to cap its lines in a flood; empty where there can be none.
     pub cap: String,
+    /// Bytes that a line of it has in osqueryd's log for an ordinary bundle; 0 where nobody can say.
+    pub line_bytes: u32,
+    /// True when it is in the small pack, for those who pay by the byte.
+    pub quiet: bool,
+    /// The UUID of its rule for Elastic; empty for one without lines of its own.
+    pub rule_id: String,
+    /// The UUID of its Sigma rule, likewise.
+    pub sigma_id: String,
     /// The query, in one line, without comments.
     pub sql: String,
+}
+
+impl Query {
+    /// True when its lines are of events of osquery's: no run of it is compared with another, and
+    /// the first is no base line.
+    pub fn is_of_events(&self) -> bool {
+        self.tables.iter().any(|table| table.ends_with("_events"))
+    }
 }
 
 /// How grave a line is, as Elastic names it.
@@ -88,6 +116,10 @@ impl Severity {
             .find(|s| s.as_str() == word)
     }
 }
+
+/// The oldest osquery that the pack is made for: the first that macOS takes as an application, with
+/// an SQLite that knows every word of the queries (3.35.5).
+pub const OLDEST_OSQUERY: &str = "5.0.1";
 
 /// The tactics and techniques that queries may name: number and name.
 pub const MITRE: &[(&str, &str)] = &[
