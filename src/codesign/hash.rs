@@ -20,6 +20,14 @@ pub enum HashType {
 }
 
 impl HashType {
+    /// Each of them, the best last.
+    pub const ALL: [Self; 4] = [
+        Self::Sha1,
+        Self::Sha256Truncated,
+        Self::Sha256,
+        Self::Sha384,
+    ];
+
     /// The type of that number.
     pub fn from_number(number: u8) -> Option<Self> {
         match number {

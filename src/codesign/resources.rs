@@ -6,6 +6,7 @@
 use super::bundle::Sealed;
 use super::facts::{CodeFacts, ProblemCode, SignatureState, SliceFacts};
 use super::findings::Findings;
+use super::hash::HashType;
 use super::judge::{Judge, standalone};
 use super::layout::Layout;
 use super::rules::Version;
@@ -83,12 +84,22 @@ impl<'v> Judge<'_, 'v> {
                     self.nested_directory(entry, sealed, depth, findings);
                 }
                 EntryKind::File | EntryKind::Symlink => {
+                    if is_link_for_the_finder(entry) {
+                        findings.broken(
+                            ProblemCode::ResourceAdded,
+                            entry.path,
+                            "a .DS_Store that is a symlink",
+                        );
+                        seal.resources.remove(path);
+                        self.mark(index, Sealed::Unsealed);
+                        continue;
+                    }
                     if verdict.omit {
                         self.omitted(layout, index, entry, findings);
                         continue;
                     }
                     let sealed = seal.resources.remove(path);
-                    let word = self.resource(index, entry, sealed, seal.version, findings);
+                    let word = self.resource(index, entry, code, sealed, seal.version, findings);
                     if word == Sealed::Sealed && entry.kind == EntryKind::Symlink {
                         self.link_target(layout, entry, findings);
                     }
@@ -221,16 +232,6 @@ impl<'v> Judge<'_, 'v> {
         entry: &BundleEntry<'_>,
         findings: &mut Findings,
     ) {
-        let name = split_name(entry.path).1;
-        if entry.kind == EntryKind::Symlink && name.eq_ignore_ascii_case(b".DS_Store") {
-            findings.broken(
-                ProblemCode::ResourceAdded,
-                entry.path,
-                "a .DS_Store that is a symlink",
-            );
-            self.mark(index, Sealed::Unsealed);
-            return;
-        }
         if entry.code.is_some() {
             findings.broken(
                 ProblemCode::UnsealedCode,
@@ -249,6 +250,7 @@ impl<'v> Judge<'_, 'v> {
         &mut self,
         index: usize,
         entry: &BundleEntry<'v>,
+        code: &CodeFacts,
         sealed: Option<SealedResource>,
         version: Version,
         findings: &mut Findings,
@@ -286,7 +288,19 @@ impl<'v> Judge<'_, 'v> {
                 );
                 Sealed::Altered
             }
-            Resource::File { sha256, sha1 } => file(entry, sha256, sha1, findings),
+            Resource::File {
+                sha256,
+                sha1,
+                kinds,
+            } => match hash_types(code).find(|kind| !kinds.contains(kind)) {
+                None => file(entry, sha256, sha1, findings),
+                // Apple compares one by each hash type of the code directories (`validateResource`).
+                Some(_) => {
+                    let why = "was sealed without a digest of each kind that the code has";
+                    findings.broken(ProblemCode::ResourceModified, entry.path, why);
+                    Sealed::Altered
+                }
+            },
             Resource::Symlink(target) => symlink(entry, &target, findings),
             Resource::Code(cdhashes) => self.nested_file(index, entry, &cdhashes, findings),
         }
@@ -440,11 +454,23 @@ impl<'v> Judge<'_, 'v> {
     }
 }
 
+/// A `.DS_Store` that is a symlink, which Apple refuses whatever the rules say of it
+/// (`ResourceBuilder::scan`).
+fn is_link_for_the_finder(entry: &BundleEntry<'_>) -> bool {
+    entry.kind == EntryKind::Symlink && split_name(entry.path).1.eq_ignore_ascii_case(b".DS_Store")
+}
+
 /// The main executable and the signature's own folder, which are judged elsewhere.
 fn stands_apart(layout: &Layout<'_>, entry: &BundleEntry<'_>, path: &[u8]) -> bool {
     layout.executable == MainExecutable::Inside(entry.path)
         || path == b"_CodeSignature"
         || path.starts_with(b"_CodeSignature/")
+}
+
+/// The hash types of the code directories of all slices.
+fn hash_types(code: &CodeFacts) -> impl Iterator<Item = HashType> {
+    let directories = code.slices.iter().flat_map(|s| &s.directories);
+    directories.map(|d| d.hash_type)
 }
 
 fn file(

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use plist::{Dictionary, Value};
 
 use super::facts::{ProblemCode, SignatureState};
+use super::hash::HashType;
 use super::rules::{Compiled, Rules, RulesError, Version, shorten};
 use super::view::join;
 use crate::property_list::{self, Bounds, PropertyListError};
@@ -34,6 +35,8 @@ pub enum Resource {
         sha256: Option<[u8; 32]>,
         /// SHA-1 of the content.
         sha1: Option<[u8; 20]>,
+        /// The hash types of code directories by which a digest is listed.
+        kinds: Vec<HashType>,
     },
     /// A symlink, by its text.
     Symlink(Vec<u8>),
@@ -186,6 +189,11 @@ fn parts(bytes: &[u8]) -> Result<(Version, Dictionary, Dictionary), SealFault> {
     let Value::Dictionary(mut seal) = value else {
         return Err(malformed("it is no dictionary".into()));
     };
+    // Without those of version 1 Apple takes the seal for none: `SecStaticCode::resourceDictionary`.
+    let is_dictionary = |key| seal.get(key).is_some_and(|v| v.as_dictionary().is_some());
+    if !is_dictionary("rules") || !is_dictionary("files") {
+        return Err(malformed("it has no files or no rules of version 1".into()));
+    }
     let (version, rules, files) = if seal.contains_key("files2") {
         (Version::Two, seal.remove("rules2"), seal.remove("files2"))
     } else {
@@ -231,6 +239,7 @@ fn resource(value: &Value) -> Option<SealedResource> {
                 resource: Resource::File {
                     sha256: None,
                     sha1: Some(digest.as_slice().try_into().ok()?),
+                    kinds: vec![HashType::Sha1],
                 },
                 optional: false,
             });
@@ -256,9 +265,27 @@ fn resource(value: &Value) -> Option<SealedResource> {
         if sha256.is_none() && sha1.is_none() {
             return None;
         }
-        Resource::File { sha256, sha1 }
+        let listed = |kind: &HashType| matches!(entry.get(key_of(*kind)), Some(Value::Data(_)));
+        let kinds = HashType::ALL.into_iter().filter(listed).collect();
+        Resource::File {
+            sha256,
+            sha1,
+            kinds,
+        }
     };
     Some(SealedResource { resource, optional })
+}
+
+/// Under which key an entry lists the digest by a code directory's hash type.
+///
+/// Source: `ResourceBuilder::hashName`, `resources.cpp` of Apple.
+fn key_of(kind: HashType) -> &'static str {
+    match kind {
+        HashType::Sha1 => "hash",
+        HashType::Sha256 => "hash2",
+        HashType::Sha256Truncated => "hash3",
+        HashType::Sha384 => "hash4",
+    }
 }
 
 /// The digest under `key`: `Some(None)` without one, `None` when it has the wrong form.
@@ -320,9 +347,12 @@ mod tests {
         Seal::parse(xml.as_bytes(), "Resources/", 48, &mut Compiled::new())
     }
 
+    /// What a seal has for verifiers of old.
+    const ONE: &str = "<key>files</key><dict/><key>rules</key><dict/>";
+
     fn two(files: &str) -> (Option<Seal>, Vec<SealFault>) {
         seal(&format!(
-            "<dict><key>files2</key><dict>{files}</dict><key>rules2</key><dict><key>^.*</key><true/></dict></dict>"
+            "<dict>{ONE}<key>files2</key><dict>{files}</dict><key>rules2</key><dict><key>^.*</key><true/></dict></dict>"
         ))
     }
 
@@ -353,14 +383,16 @@ mod tests {
             resource(b"a"),
             Resource::File {
                 sha256: None,
-                sha1: Some([0; 20])
+                sha1: Some([0; 20]),
+                kinds: vec![HashType::Sha1],
             }
         );
         assert_eq!(
             resource(b"b"),
             Resource::File {
                 sha256: Some([0; 32]),
-                sha1: None
+                sha1: None,
+                kinds: vec![HashType::Sha256],
             }
         );
         assert!(list[b"b".as_slice()].optional);
@@ -426,15 +458,24 @@ mod tests {
             "<array/>",
             "<dict/>",
             "<dict><key>files2</key><dict/></dict>",
-            "<dict><key>files2</key><array/><key>rules2</key><dict/></dict>",
-            "<dict><key>files2</key><dict/><key>rules</key><dict/></dict>",
+            // Without what is there for verifiers of old Apple sees no seal at all.
+            "<dict><key>files2</key><dict/><key>rules2</key><dict/></dict>",
+            "<dict><key>files2</key><dict/><key>rules2</key><dict/><key>files</key><dict/></dict>",
+            "<dict><key>files2</key><dict/><key>rules2</key><dict/><key>rules</key><dict/></dict>",
         ] {
             fault(seal(body), ProblemCode::Seal, false);
         }
+        for body in [
+            "<key>files2</key><array/><key>rules2</key><dict/>",
+            "<key>files2</key><dict/>",
+        ] {
+            let body = format!("<dict>{ONE}{body}</dict>");
+            fault(seal(&body), ProblemCode::Seal, false);
+        }
         fault(
-            seal(
-                "<dict><key>files2</key><dict/><key>rules2</key><dict><key>(</key><true/></dict></dict>",
-            ),
+            seal(&format!(
+                "<dict>{ONE}<key>files2</key><dict/><key>rules2</key><dict><key>(</key><true/></dict></dict>",
+            )),
             ProblemCode::SealRules,
             false,
         );
@@ -459,7 +500,8 @@ mod tests {
     #[test]
     fn sha1_is_asked_for_only_without_a_better_digest() {
         let xml = concat!(
-            "<plist version=\"1.0\"><dict><key>rules2</key><dict/><key>files2</key><dict>",
+            "<plist version=\"1.0\"><dict><key>files</key><dict/><key>rules</key><dict/>",
+            "<key>rules2</key><dict/><key>files2</key><dict>",
             "<key>Resources/a</key><data>AAAAAAAAAAAAAAAAAAAAAAAAAAA=</data>",
             "<key>../b</key><data>AAAAAAAAAAAAAAAAAAAAAAAAAAA=</data>",
             "<key>c</key><dict><key>hash</key><data>AAAAAAAAAAAAAAAAAAAAAAAAAAA=</data>",

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use dsplug::codesign::{Anchor, ProblemCode as P, SealLimits, Sealed, SignatureState};
 use dsplug_fixtures::macho::{Cpu, Fat, MachO};
 use dsplug_fixtures::seal::dictionary;
-use dsplug_fixtures::signature::{SHA1, SHA256, Signature};
+use dsplug_fixtures::signature::{SHA1, SHA256, SHA384, Signature};
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle, cdhash};
 use plist::Value;
 
@@ -14,6 +14,18 @@ use crate::check::{judged, judged_with, put, relink};
 
 fn full() -> SignedBundle {
     SignedBundle::full("Acme")
+}
+
+/// Lists every file by SHA-1 too, as for code with a code directory of each kind. Which SHA-1 that is
+/// counts only where there is no better digest.
+fn also_by_sha1(seal: &mut plist::Dictionary) {
+    let files = seal.get_mut("files2").unwrap().as_dictionary_mut().unwrap();
+    for (_, entry) in files.iter_mut() {
+        let entry = entry.as_dictionary_mut().unwrap();
+        if entry.contains_key("hash2") {
+            entry.insert("hash".into(), Value::Data(vec![0; 20]));
+        }
+    }
 }
 
 #[test]
@@ -223,7 +235,7 @@ fn an_info_plist_that_is_not_bound_is_named() {
 
 #[test]
 fn an_info_plist_bound_by_one_directory_alone_is_named() {
-    let bundle = full().edit_signature(|s| {
+    let bundle = full().edit_seal(also_by_sha1).edit_signature(|s| {
         s.hash_types(&[SHA1, SHA256])
             .edit_directory(|i, directory| {
                 // Slot −1 stands right before the page hashes.
@@ -822,6 +834,7 @@ fn version_1_alone_is_too_weak_and_still_compared() {
                 seal.remove("files2");
                 seal.remove("rules2");
             })
+            .edit_signature(|s| s.hash_types(&[SHA1]))
     };
     judged(&old(), |_| {})
         .broken(&[P::WeakSeal])
@@ -848,15 +861,38 @@ fn version_1_alone_is_too_weak_and_still_compared() {
 fn sha1_alone_is_compared() {
     let digest = dsplug_fixtures::signature::digest(SHA1, b"one schema");
     let bundle = full().edit_seal(move |seal| {
+        also_by_sha1(seal);
         let files = seal.get_mut("files2").unwrap().as_dictionary_mut().unwrap();
         let entry = dictionary([("hash", Value::Data(digest.clone()))]);
         files.insert("Resources/schema.txt".into(), entry);
     });
-    judged(&bundle, |_| {}).holds();
-    judged(&bundle, |root| {
+    let old = bundle.clone().edit_signature(|s| s.hash_types(&[SHA1]));
+    judged(&old, |_| {}).holds();
+    judged(&old, |root| {
         put(root.join("Contents/Resources/schema.txt"), b"x")
     })
     .broken(&[P::ResourceModified]);
+    // Code with a better hash wants that of its resources too.
+    for hash_types in [&[SHA256][..], &[SHA1, SHA256]] {
+        let new = bundle.clone();
+        let new = new.edit_signature(move |s| s.hash_types(hash_types));
+        judged(&new, |_| {})
+            .broken(&[P::ResourceModified])
+            .words(Sealed::Altered, &["Contents/Resources/schema.txt"]);
+    }
+    judged(&full().edit_signature(|s| s.hash_types(&[SHA384])), |_| {})
+        .broken(&[P::ResourceModified]);
+}
+
+/// `ResourceBuilder::scan` throws before it asks a rule.
+#[test]
+fn a_sealed_ds_store_that_is_a_symlink_is_named() {
+    let bundle = full()
+        .link("Resources/sub/.ds_store", "deep.txt")
+        .file("Resources/sub/.DS_Store.txt", b"x");
+    judged(&bundle, |_| {})
+        .broken(&[P::ResourceAdded])
+        .words(Sealed::Unsealed, &["Contents/Resources/sub/.ds_store"]);
 }
 
 #[test]
