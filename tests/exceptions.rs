@@ -13,14 +13,16 @@ use std::os::unix::fs::chown;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use dsplug::codesign::{Anchor, SignatureState};
+use dsplug::codesign::{Anchor, Roots, SignatureState};
 use dsplug::exceptions::{Exceptions, LOCAL, MANAGED, baseline};
 use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::{Scanner, Snapshot};
 use dsplug::text::hex;
+use dsplug_fixtures::cms::Signer;
 use dsplug_fixtures::macho::{Cpu, Fat, MachO};
-use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
+use dsplug_fixtures::signed_bundle::{Form, SignedBundle, cdhash};
+use dsplug_fixtures::ticket::ticket;
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, needs_root};
 use plist::{Date, Dictionary, Value};
 
@@ -215,6 +217,33 @@ fn an_executable_outside_is_accepted_only_where_it_is_pinned() {
     assert_eq!(accepts(&disk, vec![entry(pinned)]).as_deref(), Some("one"));
     disk.file("opt/out", "other");
     assert_eq!(accepts(&disk, vec![entry(pinned)]), None);
+}
+
+/// From the bytes on the disk to the exception: what an honest vendor ships is stapled.
+#[test]
+fn a_team_is_accepted_of_a_stapled_bundle() {
+    if !is_root() {
+        return;
+    }
+    let name = "Developer ID Application: Example (TEAM123456)";
+    let signer = Signer::developer_id(name, "TEAM123456");
+    let disk = Disk::new();
+    let root = SignedBundle::new("A", Form::Deep)
+        .signer(&signer)
+        .write(disk.plugin(""));
+    let code = cdhash(&fs::read(root.join("Contents/MacOS/A")).unwrap());
+    fs::write(root.join("Contents/CodeResources"), ticket(&[code])).unwrap();
+    let accepts = |team: &str| {
+        put(&disk, LOCAL, vec![entry([("team_identifier", team)])]);
+        let scanner = Scanner::new(Root::open(disk.path()).unwrap(), Limits::STANDARD);
+        let snapshot = scanner.with_roots(Roots::of(signer.roots())).scan();
+        let signature = &snapshot.bundles[0].signature;
+        assert_eq!(signature.state, SignatureState::Signed);
+        assert!(signature.notarization_ticket);
+        snapshot.bundles[0].exception.clone()
+    };
+    assert_eq!(accepts("TEAM123456").as_deref(), Some("one"));
+    assert_eq!(accepts("OTHERTEAM1"), None);
 }
 
 /// The fields of a verified signature, one at a time and together.

@@ -5,4 +5,5 @@ cd "$(dirname "$0")/../.."
 if ! command -v npm > /dev/null; then
     echo '!! npm is not installed: some of the real signed files cannot be fetched'
 fi
-exec python3 tests/setup/fetch_real_files.py
+python3 tests/setup/fetch_real_files.py
+exec python3 tests/oracle/compare.py --fetch-only
