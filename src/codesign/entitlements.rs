@@ -4,10 +4,8 @@
 //! the XML. Source of the DER form: the entitlements' format of Apple's `CoreEntitlements`, in
 //! which a dictionary is a list of pairs in the tag `[16]`.
 
-use plist::{Dictionary, Value};
-
 use super::ber::{self, Element, Reader};
-use crate::property_list::{self, Bounds};
+use crate::property_list::{self, Bounds, Dictionary, Value};
 
 /// `UTF8String`.
 const UTF8_STRING: u8 = 0x0c;
@@ -59,7 +57,7 @@ fn value(element: Element<'_>, depth: u32) -> Option<Value> {
         ber::INTEGER => integer(element.content).map(|n| Value::Integer(n.into())),
         UTF8_STRING => {
             let text = std::str::from_utf8(element.content).ok()?;
-            Some(Value::String(text.to_owned()))
+            Some(Value::String(text.into()))
         }
         ber::OCTET_STRING => Some(Value::Data(element.content.to_vec())),
         ber::SEQUENCE => {

@@ -3,16 +3,14 @@
 //! Sources: `BundleDiskRep::setup` and `validateFrameworkRoot`, `bundlediskrep.cpp` of Apple; the
 //! names are CoreFoundation's (`CFBundle.c`).
 
-use plist::{Dictionary, Value};
-
 use super::facts::ProblemCode;
 use super::view::{BundleEntry, BundleView, EntryKind, MainExecutable, join, split_name};
-use crate::property_list::{self, Bounds};
+use crate::property_list::{self, Bounds, Dictionary, Value};
 
 /// Bounds on an Info.plist.
 const INFO_BOUNDS: Bounds = Bounds {
     depth: 32,
-    events: 100_000,
+    values: 100_000,
     text: 2 << 20,
 };
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
-use plist::{Dictionary, Value};
+use crate::property_list::{Dictionary, Value};
 
 use super::ere::{self, EreError, Expression, GaveUp};
 
@@ -128,9 +128,10 @@ impl Rules {
         }
         let mut list = Vec::with_capacity(rules.len());
         for (pattern, value) in rules {
-            let (weight, verdict) = read(value).ok_or_else(|| RulesError::Form(pattern.clone()))?;
+            let pattern = pattern.as_str();
+            let (weight, verdict) = read(value).ok_or_else(|| RulesError::Form(pattern.into()))?;
             list.push(Rule {
-                pattern: pattern.clone(),
+                pattern: pattern.into(),
                 expression: compiled.get(pattern)?,
                 weight,
                 verdict,
@@ -226,7 +227,7 @@ fn read(value: &Value) -> Option<(u32, Verdict)> {
 /// A weight: codesign writes `<real>1000</real>`, other tools integers.
 fn number(value: &Value) -> Option<u32> {
     match value {
-        Value::Integer(n) => u32::try_from(n.as_unsigned()?).ok(),
+        Value::Integer(n) => u32::try_from(*n).ok(),
         Value::Real(n) if *n >= 0.0 && *n <= f64::from(u32::MAX) => {
             format!("{:.0}", n.trunc()).parse().ok()
         }

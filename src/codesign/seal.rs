@@ -2,19 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plist::{Dictionary, Value};
-
 use super::facts::{ProblemCode, SignatureState};
 use super::hash::HashType;
 use super::rules::{Compiled, Rules, RulesError, Version, shorten};
 use super::view::join;
-use crate::property_list::{self, Bounds, PropertyListError};
+use crate::property_list::{self, Bounds, Dictionary, PropertyListError, Value};
 
 /// Room for the tens of thousands of files that a list of
 /// [`MAX_SEAL_BYTES`](super::view::MAX_SEAL_BYTES) can hold.
 const BOUNDS: Bounds = Bounds {
     depth: 8,
-    events: 250_000,
+    values: 250_000,
     text: 4 << 20,
 };
 
@@ -126,16 +124,17 @@ impl Seal {
         }
         let mut list = BTreeMap::new();
         for (key, value) in files {
-            match (check_path(&key), resource(&value)) {
+            let key = key.as_str();
+            match (check_path(key), resource(&value)) {
                 (Ok(()), Some(resource)) => {
-                    list.insert(key.into_bytes(), resource);
+                    list.insert(key.into(), resource);
                 }
                 (Err(why), _) => {
-                    faults.push(malformed(format!("the path '{}' {why}", shorten(&key))))
+                    faults.push(malformed(format!("the path '{}' {why}", shorten(key))))
                 }
                 (Ok(()), None) => faults.push(malformed(format!(
                     "the entry for '{}' has the wrong form",
-                    shorten(&key)
+                    shorten(key)
                 ))),
             }
         }
@@ -162,7 +161,7 @@ pub fn sha1_paths(path: &[u8], bytes: &[u8]) -> BTreeSet<Vec<u8>> {
     };
     files
         .into_iter()
-        .filter(|(key, value)| check_path(key).is_ok() && needs_sha1(value))
+        .filter(|(key, value)| check_path(key.as_str()).is_ok() && needs_sha1(value))
         .map(|(key, _)| join(base, key.as_bytes()))
         .collect()
 }
@@ -179,7 +178,9 @@ fn needs_sha1(value: &Value) -> bool {
 /// Source: `SecStaticCode::loadResources`, `StaticCode.cpp` of Apple.
 fn parts(bytes: &[u8]) -> Result<(Version, Dictionary, Dictionary), SealFault> {
     let value = property_list::parse_exact(bytes, &BOUNDS).map_err(|why| match why {
-        PropertyListError::Malformed(_) => malformed(format!("it is {why}")),
+        PropertyListError::Malformed { .. }
+        | PropertyListError::Ambiguous(_)
+        | PropertyListError::NotKnown(_) => malformed(format!("it is {why}")),
         PropertyListError::TooLarge(_) => SealFault {
             code: ProblemCode::Limit,
             weakens_to: SignatureState::Unreadable,

@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use plist::Value;
-
 use super::ber;
 use super::chain::Chain;
 use super::cms::{self, SignedData};
@@ -15,7 +13,7 @@ use super::oid;
 use super::roots::Roots;
 use super::superblob::Blob;
 use super::timestamp;
-use crate::property_list::{self, Bounds};
+use crate::property_list::{self, Bounds, Value};
 
 /// Judges the signer of a slice.
 ///

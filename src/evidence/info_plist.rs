@@ -5,15 +5,13 @@
 //! `Info-macos.plist` wins over `Info.plist` (`_CFBundleCopyInfoDictionaryInDirectoryWithVersion`
 //! of CFBundle_InfoPlist.c).
 
-use plist::{Dictionary, Value};
-
 use super::content::read_small;
 use super::memory::recall_plist;
 use super::{Evidence, Trouble};
 use crate::directory::ReadError;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
-use crate::property_list::{self, Bounds};
+use crate::property_list::{self, Bounds, Dictionary, Value};
 use crate::root::{Found, Root};
 
 /// The UUID of the module type that a DirectoryService plug-in registers a factory for.
@@ -233,10 +231,14 @@ impl Info {
 
 /// True when the module type names a factory that is declared.
 fn has_module_factory(types: &Dictionary, factories: &Dictionary) -> bool {
-    let declared = |id: &str| factories.keys().any(|f| f.eq_ignore_ascii_case(id));
+    let declared = |id: &str| {
+        factories
+            .keys()
+            .any(|f| f.as_str().eq_ignore_ascii_case(id))
+    };
     types
         .iter()
-        .filter(|(id, _)| id.eq_ignore_ascii_case(MODULE_TYPE))
+        .filter(|(id, _)| id.as_str().eq_ignore_ascii_case(MODULE_TYPE))
         .filter_map(|(_, ids)| ids.as_array())
         .flatten()
         .filter_map(Value::as_string)
@@ -249,8 +251,8 @@ fn is_true(value: &Value) -> bool {
         Value::Boolean(b) => *b,
         Value::String(s) => ["true", "yes", "1"]
             .iter()
-            .any(|t| s.eq_ignore_ascii_case(t)),
-        Value::Integer(i) => i.as_signed() != Some(0),
+            .any(|t| s.as_str().eq_ignore_ascii_case(t)),
+        Value::Integer(i) => *i != 0,
         _ => false,
     }
 }

@@ -1,13 +1,10 @@
 //! One exception: what it asks of a bundle, and whether it asks for anything at all.
 
-use std::time::SystemTime;
-
-use plist::{Dictionary, Value};
-
 use crate::bundle::Bundle;
 use crate::codesign::SignatureState;
 use crate::folders::Via;
 use crate::meta::Kind;
+use crate::property_list::{Dictionary, Value};
 use crate::text::{escape, hex};
 
 /// An entry of a list of exceptions. Empty text stands for what it does not ask for.
@@ -109,19 +106,20 @@ impl Exception {
                     let Value::Date(date) = value else {
                         return Err("its expires is no date".into());
                     };
-                    self.expires = Some(seconds((*date).into()));
+                    let end = date.unix_seconds();
+                    self.expires = Some(end.ok_or("its expires is no date")?);
                     continue;
                 }
                 _ => return Err(format!("its key {} is not known", escape(key.as_bytes()))),
             };
-            let Value::String(text) = value else {
-                return Err(format!("its {key} is no text"));
+            let (key, Value::String(text)) = (key.as_str(), value) else {
+                return Err(format!("its {} is no text", key.as_str()));
             };
             // An empty text would ask for nothing where something was meant.
-            if text.is_empty() && key != "reason" {
+            if text.as_str().is_empty() && key != "reason" {
                 return Err(format!("its {key} is empty"));
             }
-            place.clone_from(text);
+            text.as_str().clone_into(place);
         }
         if self.id.is_empty() {
             return Err("it has no id".into());
@@ -249,12 +247,4 @@ fn found(bundle: &Bundle, cdhashes: &str) -> [Option<String>; FIELDS] {
 pub(super) fn executable_digest(bundle: &Bundle) -> Option<&[u8; 32]> {
     let executable = bundle.evidence.executable.as_ref()?;
     executable.content(&bundle.evidence).sha256()
-}
-
-fn seconds(time: SystemTime) -> i64 {
-    let whole = |d: std::time::Duration| i64::try_from(d.as_secs()).unwrap_or(i64::MAX);
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => whole(after),
-        Err(before) => whole(before.duration()).saturating_neg(),
-    }
 }

@@ -10,14 +10,12 @@ mod entry;
 use std::collections::BTreeSet;
 use std::io::Read as _;
 
-use plist::Value;
-
 pub use entry::Exception;
 
 use crate::bundle::Bundle;
 use crate::directory::ReadError;
 use crate::meta::Kind;
-use crate::property_list::{self, Bounds};
+use crate::property_list::{self, Bounds, Value};
 use crate::root::Root;
 
 /// Where MDM's managed preferences of the domain `com.dsplug` stand.

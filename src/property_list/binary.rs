@@ -1,0 +1,335 @@
+//! A property list in the binary format, as CoreFoundation reads it.
+//!
+//! Source: `CFBinaryPList.c` of Apple: `__CFBinaryPlistGetTopLevelInfo` checks the trailer,
+//! `__CFBinaryPlistCreateObjectFiltered` makes the objects.
+
+use std::collections::HashSet;
+
+use super::limits::Budget;
+use super::{Date, Dictionary, PropertyListError, Reading, Text, Value};
+
+/// What a list in this format begins with; any one character may follow.
+const MAGIC: &[u8] = b"bplist0";
+/// Length of the trailer.
+const TRAILER: usize = 32;
+/// Length of the magic and its version, in front of the first object.
+const HEADER: usize = 8;
+
+/// Reads a list; `Ok(None)` when it is none of this format to CoreFoundation, or damaged, in which
+/// case that goes on to the formats in text.
+///
+/// # Errors
+/// When it passes a bound, or could be read in another way and the reading is exact.
+pub(super) fn read(
+    bytes: &[u8],
+    reading: Reading,
+    budget: &mut Budget,
+) -> Result<Option<Value>, PropertyListError> {
+    let Some(list) = List::new(bytes) else {
+        return Ok(None);
+    };
+    if reading == Reading::Exact && !bytes.starts_with(b"bplist00") {
+        return Err(PropertyListError::Ambiguous("another version than 00"));
+    }
+    list.value(reading, budget)
+}
+
+/// The parts of a list whose trailer holds.
+struct List<'a> {
+    /// The bytes up to the table of offsets: magic and objects.
+    objects: &'a [u8],
+    /// The offsets of the objects.
+    offsets: Vec<usize>,
+    /// The offset of the object that the whole list is.
+    top: usize,
+    /// Bytes of a reference to an object.
+    reference_size: usize,
+}
+
+/// A collection whose members have not all been read.
+struct Frame<'a> {
+    offset: usize,
+    kind: Kind,
+    /// References to the members that are left; of a dictionary all keys stand before all values.
+    references: std::slice::ChunksExact<'a, u8>,
+    /// How many of the members are keys.
+    keys: usize,
+    members: Vec<Value>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Array,
+    Set,
+    Dictionary,
+}
+
+/// An object: a value that is whole, or a collection.
+enum Object<'a> {
+    Value(Value),
+    Collection(Frame<'a>),
+}
+
+impl<'a> List<'a> {
+    fn new(bytes: &'a [u8]) -> Option<Self> {
+        let (body, trailer) = bytes.split_last_chunk::<TRAILER>()?;
+        if body.len() <= HEADER || !body.starts_with(MAGIC) {
+            return None;
+        }
+        let [.., offset_size, reference_size, _, _, _, _, _, _, _, _] =
+            trailer.first_chunk::<16>()?;
+        let (offset_size, reference_size) =
+            (usize::from(*offset_size), usize::from(*reference_size));
+        let number = |at: usize| {
+            let bytes = trailer.get(at..)?.first_chunk::<8>()?;
+            usize::try_from(u64::from_be_bytes(*bytes)).ok()
+        };
+        let (count, top, table) = (number(8)?, number(16)?, number(24)?);
+        let (objects, offsets) = body.split_at_checked(table)?;
+        let reaches = |size: usize, most: usize| {
+            let bits = u32::try_from(size).ok()?.checked_mul(8)?;
+            Some(bits >= 64 || 1_u64.checked_shl(bits)? > u64::try_from(most).ok()?)
+        };
+        if count == 0
+            || top >= count
+            || table <= HEADER
+            || offset_size == 0
+            || reference_size == 0
+            || offsets.len() != count.checked_mul(offset_size)?
+            || !reaches(reference_size, count)?
+            || !reaches(offset_size, table)?
+        {
+            return None;
+        }
+        let offsets = offsets
+            .chunks_exact(offset_size)
+            .map(|offset| usize::try_from(sized(offset)).ok())
+            .map(|offset| offset.filter(|offset| *offset < table))
+            .collect::<Option<Vec<_>>>()?;
+        let top = *offsets.get(top)?;
+        Some(Self {
+            objects,
+            offsets,
+            top,
+            reference_size,
+        })
+    }
+
+    /// The value that the whole list is.
+    fn value(
+        &self,
+        reading: Reading,
+        budget: &mut Budget,
+    ) -> Result<Option<Value>, PropertyListError> {
+        let mut frames: Vec<Frame<'_>> = Vec::new();
+        let mut path = HashSet::new();
+        let mut next = self.top;
+        loop {
+            budget.value()?;
+            let mut value = match self.object(next, budget)? {
+                None => return Ok(None),
+                Some(Object::Value(Value::String(text)))
+                    if reading == Reading::Exact && text.is_ill_formed() =>
+                {
+                    return Err(PropertyListError::Ambiguous("text that is no Unicode"));
+                }
+                Some(Object::Value(value)) => Some(value),
+                // A collection that holds itself.
+                Some(Object::Collection(frame)) if !path.insert(frame.offset) => return Ok(None),
+                Some(Object::Collection(frame)) => {
+                    let is_key = frames.last().is_some_and(Frame::is_at_key);
+                    if is_key {
+                        return Ok(None);
+                    }
+                    frames.push(frame);
+                    None
+                }
+            };
+            let depth = frames.len();
+            next = loop {
+                let Some(frame) = frames.last_mut() else {
+                    return Ok(value);
+                };
+                if let Some(value) = value.take() {
+                    frame.members.push(value);
+                }
+                match frame.references.next() {
+                    Some(_) if depth > budget.depth => {
+                        return Err(PropertyListError::TooLarge("deep nesting"));
+                    }
+                    Some(reference) => match self.offset_of(reference) {
+                        Some(offset) => break offset,
+                        None => return Ok(None),
+                    },
+                    None => {
+                        path.remove(&frame.offset);
+                        if let Some(frame) = frames.pop() {
+                            value = Some(frame.whole(reading)?);
+                        }
+                    }
+                }
+            };
+        }
+    }
+
+    fn offset_of(&self, reference: &[u8]) -> Option<usize> {
+        let number = usize::try_from(sized(reference)).ok()?;
+        self.offsets.get(number).copied()
+    }
+
+    /// The object at an offset; `None` when it is none.
+    fn object(
+        &self,
+        offset: usize,
+        budget: &mut Budget,
+    ) -> Result<Option<Object<'a>>, PropertyListError> {
+        let Some(object) = self.parts(offset) else {
+            return Ok(None);
+        };
+        if let Object::Value(Value::String(_) | Value::Data(_)) = &object {
+            let bytes = match &object {
+                Object::Value(Value::String(text)) => text.as_bytes().len(),
+                Object::Value(Value::Data(data)) => data.len(),
+                _ => 0,
+            };
+            budget.text(bytes)?;
+        }
+        Ok(Some(object))
+    }
+
+    fn parts(&self, offset: usize) -> Option<Object<'a>> {
+        if offset < HEADER {
+            return None;
+        }
+        let (marker, rest) = self.objects.get(offset..)?.split_first()?;
+        let (kind, low) = (marker >> 4, marker & 0x0f);
+        let value = match kind {
+            0x0 => match low {
+                0 => Value::Null,
+                8 => Value::Boolean(false),
+                9 => Value::Boolean(true),
+                _ => return None,
+            },
+            0x1 => Value::Integer(integer(rest, low)?),
+            0x2 => match low {
+                2 => Value::Real(f32::from_be_bytes(*rest.first_chunk()?).into()),
+                3 => Value::Real(f64::from_be_bytes(*rest.first_chunk()?)),
+                _ => return None,
+            },
+            0x3 if low == 3 => Value::Date(Date(f64::from_be_bytes(*rest.first_chunk()?))),
+            0x4 => {
+                let (count, rest) = count(low, rest)?;
+                Value::Data(rest.get(..count)?.to_vec())
+            }
+            // It is called ASCII, and read as ISO 8859-1.
+            0x5 => {
+                let (count, rest) = count(low, rest)?;
+                let characters = rest.get(..count)?.iter().map(|byte| char::from(*byte));
+                Value::String(characters.collect::<String>().into())
+            }
+            0x6 => {
+                let (count, rest) = count(low, rest)?;
+                let (units, _) = rest.get(..count.checked_mul(2)?)?.as_chunks::<2>();
+                Value::String(Text::from_utf16(
+                    units.iter().map(|unit| u16::from_be_bytes(*unit)),
+                ))
+            }
+            0x8 => {
+                let number = rest.get(..usize::from(low).checked_add(1)?)?;
+                Value::Uid(u32::try_from(sized(number)).ok()?)
+            }
+            0xa => return self.collection(offset, Kind::Array, low, rest),
+            0xc => return self.collection(offset, Kind::Set, low, rest),
+            0xd => return self.collection(offset, Kind::Dictionary, low, rest),
+            _ => return None,
+        };
+        Some(Object::Value(value))
+    }
+
+    fn collection(&self, offset: usize, kind: Kind, low: u8, rest: &'a [u8]) -> Option<Object<'a>> {
+        let (count, rest) = count(low, rest)?;
+        let (keys, members) = match kind {
+            Kind::Dictionary => (count, count.checked_mul(2)?),
+            _ => (0, count),
+        };
+        let references = rest.get(..members.checked_mul(self.reference_size)?)?;
+        Some(Object::Collection(Frame {
+            offset,
+            kind,
+            references: references.chunks_exact(self.reference_size),
+            keys,
+            members: Vec::new(),
+        }))
+    }
+}
+
+impl Frame<'_> {
+    /// True when the member that comes next is a key of a dictionary, which no collection may be.
+    fn is_at_key(&self) -> bool {
+        self.members.len() < self.keys
+    }
+
+    fn whole(mut self, reading: Reading) -> Result<Value, PropertyListError> {
+        let ambiguous = |why| match reading {
+            Reading::Lenient => Ok(()),
+            Reading::Exact => Err(PropertyListError::Ambiguous(why)),
+        };
+        match self.kind {
+            Kind::Array => return Ok(Value::Array(self.members)),
+            Kind::Set => {
+                ambiguous("a set")?;
+                return Ok(Value::Set(self.members));
+            }
+            Kind::Dictionary => {}
+        }
+        let mut dictionary = Dictionary::new();
+        let values = self.members.split_off(self.keys.min(self.members.len()));
+        for (key, value) in self.members.into_iter().zip(values) {
+            match key {
+                Value::String(key) => {
+                    // `CFDictionaryAddValue`: the first of equal keys stays.
+                    if !dictionary.add(key, value) {
+                        ambiguous("a key stands there twice")?;
+                    }
+                }
+                _ => {
+                    ambiguous("a key that is no text")?;
+                    dictionary.other_keys = dictionary.other_keys.saturating_add(1);
+                }
+            }
+        }
+        Ok(Value::Dictionary(dictionary))
+    }
+}
+
+/// A number of any length in bytes, of which the last 64 bits count. Source: `_getSizedInt`.
+fn sized(bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+/// A whole number of two to the power of `low` bytes. Those of 8 have a sign, shorter and longer
+/// ones have none.
+fn integer(bytes: &[u8], low: u8) -> Option<i128> {
+    let bytes = bytes.get(..1_usize.checked_shl(low.into())?)?;
+    match bytes.len() {
+        8 => Some(i64::from_be_bytes(*bytes.first_chunk()?).into()),
+        0..=16 => Some(sized(bytes).into()),
+        _ => None,
+    }
+}
+
+/// How many members or characters an object has, and what follows: the marker's low half, or where
+/// that is full the number behind it.
+fn count(low: u8, rest: &[u8]) -> Option<(usize, &[u8])> {
+    if low != 0x0f {
+        return Some((low.into(), rest));
+    }
+    let (marker, rest) = rest.split_first()?;
+    if marker >> 4 != 1 {
+        return None;
+    }
+    let (number, rest) = rest.split_at_checked(1_usize.checked_shl((marker & 0x0f).into())?)?;
+    Some((usize::try_from(sized(number)).ok()?, rest))
+}

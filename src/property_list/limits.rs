@@ -1,0 +1,65 @@
+//! What reading one property list may cost, whoever wrote it.
+
+use super::PropertyListError;
+
+/// Bounds on a property list.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Nested collections; never more than [`MOST_DEPTH`].
+    pub depth: usize,
+    /// Values and keys. A binary list can name one object a billion times over: each time counts.
+    pub values: usize,
+    /// Bytes of text and data, over all values.
+    pub text: usize,
+}
+
+impl Bounds {
+    /// Far more than any Info.plist needs.
+    pub const STANDARD: Self = Self {
+        depth: MOST_DEPTH,
+        values: 400_000,
+        text: 16 << 20,
+    };
+}
+
+/// Collections that CoreFoundation reads inside each other.
+///
+/// Source: `_CFPropertyListMaxRecursionDepth`, `CFPropertyList_Internal.h` of Apple, and `MAX_DEPTH`
+/// of `CFOldStylePList.c`. The CoreFoundation of macOS 10.10 has no such bound, so what passes it is
+/// not known to be refused.
+pub const MOST_DEPTH: usize = 512;
+
+/// What is left of the bounds.
+#[derive(Debug)]
+pub(super) struct Budget {
+    pub(super) depth: usize,
+    values: usize,
+    text: usize,
+}
+
+impl Budget {
+    pub(super) fn new(bounds: &Bounds) -> Self {
+        Self {
+            depth: bounds.depth.min(MOST_DEPTH),
+            values: bounds.values,
+            text: bounds.text,
+        }
+    }
+
+    /// One more value or key.
+    pub(super) fn value(&mut self) -> Result<(), PropertyListError> {
+        self.values = left(self.values, 1, "many values")?;
+        Ok(())
+    }
+
+    /// So many more bytes of text or data.
+    pub(super) fn text(&mut self, bytes: usize) -> Result<(), PropertyListError> {
+        self.text = left(self.text, bytes, "much text")?;
+        Ok(())
+    }
+}
+
+fn left(of: usize, taken: usize, what: &'static str) -> Result<usize, PropertyListError> {
+    of.checked_sub(taken)
+        .ok_or(PropertyListError::TooLarge(what))
+}

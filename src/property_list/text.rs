@@ -1,0 +1,93 @@
+//! A text of a property list: to CoreFoundation a row of UTF-16 units, of which a surrogate may
+//! stand alone.
+
+use std::borrow::Borrow;
+use std::fmt;
+
+/// Text, kept as UTF-8 in which a lone surrogate is the three bytes that would spell it (WTF-8). Two
+/// texts are equal when CoreFoundation's are: unit by unit, letter case and Unicode forms told
+/// apart.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Text(Vec<u8>);
+
+impl Text {
+    /// The text that UTF-16 units spell.
+    pub fn from_utf16(units: impl IntoIterator<Item = u16>) -> Self {
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 4];
+        for unit in char::decode_utf16(units) {
+            match unit {
+                Ok(c) => bytes.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes()),
+                Err(lone) => {
+                    // `1110xxxx 10xxxxxx 10xxxxxx`, of which the first is ED for all surrogates.
+                    let [high, low] = lone.unpaired_surrogate().to_be_bytes();
+                    let middle = 0x80 | (high & 0x0f) << 2 | low >> 6;
+                    bytes.extend_from_slice(&[0xed, middle, 0x80 | low & 0x3f]);
+                }
+            }
+        }
+        Self(bytes)
+    }
+
+    /// The text as CoreFoundation gives it to those who ask for UTF-8 (`CFStringGetCString`):
+    /// nothing at all where a surrogate stands alone. It may hold NULs; a path ends at the first.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// Its bytes, those of lone surrogates too: no two texts have the same.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// True when a surrogate stands alone, so that it has no UTF-8, and nothing on disk has its name.
+    pub fn is_ill_formed(&self) -> bool {
+        std::str::from_utf8(&self.0).is_err()
+    }
+
+    /// True when it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(text.into_bytes())
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        text.to_owned().into()
+    }
+}
+
+impl Borrow<[u8]> for Text {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", crate::text::escape(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn surrogates_that_stand_alone_are_told_apart() {
+        let lone = Text::from_utf16([0x61, 0xd800]);
+        assert_eq!(lone.as_bytes(), b"a\xed\xa0\x80");
+        assert_eq!(Text::from_utf16([0xdfff]).as_bytes(), b"\xed\xbf\xbf");
+        assert_eq!(lone.as_str(), "");
+        assert!(lone.is_ill_formed());
+        assert_ne!(lone, Text::from_utf16([0x61, 0xd801]));
+        assert_ne!(lone, Text::from("a\u{fffd}"));
+        assert_eq!(Text::from_utf16([0xd83d, 0xde00]).as_str(), "😀");
+    }
+}
