@@ -11,6 +11,8 @@
     reason = "a panic is a test's report, and what is printed with a macro is hidden"
 )]
 
+#[path = "consumers/cost.rs"]
+mod cost;
 #[path = "consumers/elastic.rs"]
 mod elastic;
 #[path = "consumers/file_events.rs"]

@@ -21,6 +21,7 @@
 -- tables: none
 -- flags: none
 -- ecs: file.path=path file.uid=uid file.gid=gid file.mode=mode
+-- line_bytes: 470
 -- quiet: no
 -- rule_id: b957105c-2aa6-48e3-93c8-2670aba9af3b
 -- sigma_id: 0c291192-4299-48c0-933b-62760bc9ab2e

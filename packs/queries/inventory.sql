@@ -18,6 +18,7 @@
 -- ecs: file.path=path file.code_signature.subject_name=signer
 --   file.code_signature.team_id=team_identifier file.code_signature.signing_id=signing_identifier
 --   file.code_signature.status=signature_state
+-- line_bytes: 1400
 -- quiet: yes
 SELECT 'inventory' AS dsplug_query, path, mtime, signer, hash, ctime, btime, bundle_mtime,
   bundle_ctime, newest_path, kind, symlink_target, resolved_path, discovered_via, bundle_identifier,

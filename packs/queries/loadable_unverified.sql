@@ -25,6 +25,7 @@
 -- policy: No DirectoryService plug-in would load that nobody known has signed.
 -- resolution: Look at the bundle with dsplug explain; remove it, have it signed, or add an
 --   exception for its digest.
+-- line_bytes: 650
 -- quiet: yes
 -- rule_id: 77eb451b-3314-4ea1-9cc2-edbf860fbd6c
 -- sigma_id: 0990ef24-a55b-4239-9b80-52af08bbafd7

@@ -30,6 +30,7 @@
 -- ecs: file.path=path file.code_signature.subject_name=signer
 --   file.code_signature.team_id=team_identifier file.code_signature.signing_id=signing_identifier
 --   file.code_signature.status=signature_state
+-- line_bytes: 950
 -- quiet: no
 -- rule_id: 72a39f44-cb23-4c19-a466-b38faa60b6e2
 -- sigma_id: 1a091922-f1de-41dc-9e21-1406421db1dc

@@ -29,6 +29,7 @@
 -- tables: none
 -- flags: none
 -- ecs: file.path=path
+-- line_bytes: 330
 -- quiet: no
 -- rule_id: 099d6933-17fc-42f6-9bc9-992bf6c9d39f
 -- sigma_id: a4a1c493-d889-41f0-acce-c262b22fd427

@@ -28,6 +28,7 @@
 -- resolution: Look at the bundle with dsplug explain. If it is known and wanted, add an
 --   exception; if not, move it out of the folder and stop dspluginhelperd: sudo launchctl kill
 --   SIGKILL system/com.apple.dspluginhelperd
+-- line_bytes: 280
 -- quiet: no
 -- rule_id: ffd7a146-f8c5-4cde-b024-83023fd074dd
 -- sigma_id: fcea44e9-da49-4486-bb2a-e96485da1e4c

@@ -22,6 +22,7 @@
 -- ecs: file.path=path file.code_signature.status=signature_state
 -- policy: Every DirectoryService plug-in that bears a signature bears one that holds.
 -- resolution: Compare the bundle with the vendor's own and install that again.
+-- line_bytes: 540
 -- quiet: yes
 -- rule_id: 3cceb196-af3d-4b54-b949-b3a68634b214
 -- sigma_id: 519f79d6-2d79-4f2a-8c99-e2fe2d3fb29d

@@ -22,6 +22,7 @@
 -- ecs: file.path=path file.code_signature.subject_name=signer
 --   file.code_signature.team_id=team_identifier file.code_signature.signing_id=signing_identifier
 --   file.code_signature.status=signature_state
+-- line_bytes: 400
 -- quiet: no
 -- rule_id: a5991b59-ef69-4ba3-a80c-6568cc986b61
 -- sigma_id: 437e73bd-e035-42e4-b5d5-33a41db41a40

@@ -18,6 +18,7 @@
 -- tables: none
 -- flags: none
 -- ecs: file.path=path file.hash.sha256=hash
+-- line_bytes: 490
 -- quiet: no
 -- rule_id: e994d65c-baff-49cd-bad5-d582db94354f
 -- sigma_id: 018cfa6d-f5e4-4ad0-bfa5-a3ef639776cd

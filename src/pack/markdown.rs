@@ -7,7 +7,7 @@ use super::Query;
 /// A table with a line for each query.
 pub fn queries(queries: &[Query]) -> String {
     let mut out = String::from(
-        "| query | shows | every | lines | severity | needs |\n|---|---|---|---|---|---|\n",
+        "| query | shows | every | lines | alert | severity | bytes | needs |\n|---|---|---|---|---|---|---|---|\n",
     );
     for query in queries {
         let lines = match (query.snapshot, query.removed) {
@@ -24,12 +24,18 @@ pub fn queries(queries: &[Query]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "| `{}` | {} | {} | {lines} | {} {} | {} |",
+            "| `{}` | {} | {} | {lines} | {} | {} {} | {} | {} |",
             query.name,
             query.summary,
             every(query.interval),
+            if query.alert { "yes" } else { "" },
             query.severity.as_str(),
             query.risk_score,
+            if query.line_bytes > 0 {
+                query.line_bytes.to_string()
+            } else {
+                String::new()
+            },
             needs.join(" "),
         );
     }
