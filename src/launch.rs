@@ -14,6 +14,7 @@ use crate::limits::Limits;
 use crate::root::Root;
 use crate::scan::Scanner;
 use crate::service::Service;
+use crate::state_dir;
 use crate::system_log::SystemLog;
 
 /// What the command line asks for; what it does not know is kept to be logged.
@@ -23,6 +24,7 @@ struct Launch {
     timeout: Option<Duration>,
     interval: Option<Duration>,
     root: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
     verbose: bool,
     thorough: bool,
     ignored: Vec<OsString>,
@@ -78,6 +80,7 @@ impl Launch {
                 "--timeout" => launch.timeout = value().and_then(seconds),
                 "--interval" => launch.interval = value().and_then(seconds),
                 "--root" => launch.root = value().map(PathBuf::from),
+                "--state-dir" => launch.state_dir = value().map(PathBuf::from),
                 "--verbose" => launch.verbose = inline.is_none_or(|v| v != "false"),
                 "--thorough" => launch.thorough = true,
                 _ => launch.ignored.push(argument.clone()),
@@ -109,7 +112,8 @@ impl Launch {
             timeout: self.timeout.unwrap_or(DEFAULT),
             interval: self.interval.unwrap_or(DEFAULT),
         };
-        let service = Service::new(Scanner::new(root, limits));
+        let state = state_dir::place(self.state_dir.as_deref(), &root);
+        let service = Service::new(Scanner::new(root, limits).keeping(state));
         extension::run(options, Arc::new(service))
     }
 }

@@ -6,12 +6,14 @@ mod bundles;
 mod exceptions;
 mod files;
 mod folders;
+mod quarantine;
 mod status;
 
 pub use bundles::BUNDLES;
 pub use exceptions::EXCEPTIONS;
 pub use files::FILES;
 pub use folders::FOLDERS;
+pub use quarantine::QUARANTINE;
 pub use status::STATUS;
 
 use crate::scan::Snapshot;
@@ -202,7 +204,14 @@ impl<R: ?Sized> Table for TableOf<R> {
 }
 
 /// Every table.
-pub const TABLES: &[&dyn Table] = &[&BUNDLES, &FILES, &FOLDERS, &STATUS, &EXCEPTIONS];
+pub const TABLES: &[&dyn Table] = &[
+    &BUNDLES,
+    &FILES,
+    &FOLDERS,
+    &STATUS,
+    &EXCEPTIONS,
+    &QUARANTINE,
+];
 
 /// The table of that name.
 pub fn by_name(name: &str) -> Option<&'static dyn Table> {
