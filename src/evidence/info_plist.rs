@@ -76,7 +76,9 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
     let info = read(found, &path, budget.limits.plist_bytes);
     match &info {
         // It may name another executable than the one that is found without it.
-        Err(trouble @ Trouble::Unreadable(_)) => evidence.doubt(trouble.clone()),
+        Err(trouble @ (Trouble::Unreadable(_) | Trouble::Limit(_))) => {
+            evidence.doubt(trouble.clone())
+        }
         // A link to nothing is as good as none; a file that was there a moment ago is not.
         Err(trouble @ Trouble::Changed(_)) if !is_link(evidence, &relative) => {
             evidence.doubt(trouble.clone());
@@ -178,8 +180,8 @@ fn read(found: Result<Found, ReadError>, path: &[u8], most: u64) -> Result<Info,
         .and_then(|found| found.open_file())
         .map_err(|e| Trouble::of_entry(&e))?;
     let bytes = read_small(&file, most, path)?;
-    let value = property_list::parse(&bytes, &Bounds::STANDARD)
-        .map_err(|e| Trouble::Malformed(format!("{}: {e}", crate::text::escape(path))))?;
+    let value =
+        property_list::parse(&bytes, &Bounds::STANDARD).map_err(|e| Trouble::of_list(path, &e))?;
     match value.into_dictionary() {
         Some(keys) => Ok(Info::from_dictionary(&keys)),
         None => Err(Trouble::Malformed(format!(

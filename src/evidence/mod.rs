@@ -24,6 +24,7 @@ use crate::directory::{Dir, ReadError};
 use crate::folders::Candidate;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta, Timestamp, WritableBy};
+use crate::property_list::PropertyListError;
 use crate::root::{Found, Root};
 use crate::text::escape;
 
@@ -62,6 +63,17 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// Why a property list that stands at a path says nothing: damaged when that is certain, and else
+    /// past a limit of what is read here.
+    fn of_list(path: &[u8], error: &PropertyListError) -> Self {
+        let detail = format!("{}: {error}", crate::text::escape(path));
+        if error.is_certain() {
+            Self::Malformed(detail)
+        } else {
+            Self::Limit(detail)
+        }
+    }
+
     /// The code for it, as the tables show it before the colon.
     pub fn code(&self) -> &'static str {
         match self {

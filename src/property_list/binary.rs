@@ -133,6 +133,12 @@ impl<'a> List<'a> {
                 {
                     return Err(PropertyListError::Ambiguous("text that is no Unicode"));
                 }
+                // Of 16 bytes, 8 are left out there.
+                Some(Object::Value(Value::Integer(_)))
+                    if reading == Reading::Exact && self.objects.get(next) == Some(&0x14) =>
+                {
+                    return Err(PropertyListError::Ambiguous("a number of 16 bytes"));
+                }
                 Some(Object::Value(value)) => Some(value),
                 // A collection that holds itself.
                 Some(Object::Collection(frame)) if !path.insert(frame.offset) => return Ok(None),
@@ -229,6 +235,11 @@ impl<'a> List<'a> {
             }
             0x6 => {
                 let (count, rest) = count(low, rest)?;
+                // Room for no unit cannot be had there (`CFAllocatorAllocate`), and the list is
+                // refused.
+                if count == 0 {
+                    return None;
+                }
                 let (units, _) = rest.get(..count.checked_mul(2)?)?.as_chunks::<2>();
                 Value::String(Text::from_utf16(
                     units.iter().map(|unit| u16::from_be_bytes(*unit)),

@@ -276,6 +276,7 @@ fn binary_objects_are_what_they_are_there() {
         &[b"\x23\0"],
         &[b"\x30"],
         &[b"\x5f\x51"],
+        &[b"\x60"],
         &[b"\x70"],
         &[b"\x84\x01\0\0\0\0"],
         // Itself, another that is not there, and a key that is an array.
@@ -497,6 +498,7 @@ fn what_readers_take_in_different_ways_is_refused_where_it_counts() {
         &[b"\x08", b"\x09", b"\xd1\0\x01"],
         &[b"\x61\xd8\0"],
         &[b"\xc0"],
+        &[b"\x14\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x01"],
     ] {
         assert!(lenient(&binary(objects)).is_ok());
         assert!(!exact(&binary(objects)));

@@ -465,8 +465,8 @@ fn uid(values: &Dictionary) -> Option<u32> {
     let value = values.get("CF$UID").filter(|_| values.len() == 1)?;
     match value {
         Value::Integer(number) => u32::try_from(number & 0xffff_ffff).ok(),
-        // What it comes to is left to the compiler there.
-        Value::Real(_) => Some(0),
+        #[expect(clippy::as_conversions, reason = "it is cut to 32 bits there as well")]
+        Value::Real(number) => Some(*number as i32 as u32),
         _ => None,
     }
 }
