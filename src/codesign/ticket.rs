@@ -79,3 +79,30 @@ impl<'a> Ticket<'a> {
         !code.slices.is_empty() && code.slices.iter().all(names)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dsplug_fixtures::ticket::ticket;
+
+    use super::*;
+
+    #[test]
+    fn what_is_cut_or_has_other_lengths_is_refused() {
+        let whole = ticket(&[[1; 20], [2; 20]]);
+        assert!(Ticket::parse(&whole).is_some());
+        // 72 bytes of signature, of which one is enough.
+        for cut in 0..whole.len() - 72 {
+            assert!(Ticket::parse(&whole[..cut]).is_none(), "{cut}");
+        }
+        let long = [whole.as_slice(), &[0; 73]].concat();
+        assert!(Ticket::parse(&long).is_none());
+        // Magics, versions, lengths and the number of hashes; certificates, flags and time are free.
+        for at in (0..16).chain(20..32) {
+            for byte in [1, 0x7f, 0x80, 0xff] {
+                let mut other = whole.clone();
+                other[at] ^= byte;
+                assert!(Ticket::parse(&other).is_none(), "{byte:#x} at {at}");
+            }
+        }
+    }
+}

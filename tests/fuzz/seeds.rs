@@ -8,6 +8,7 @@ use dsplug_fixtures::cms::{CODE_SIGNING, Signer, tst_info};
 use dsplug_fixtures::macho::{Cpu, Fat, MachO};
 use dsplug_fixtures::signature::{SHA256, Signature, blob};
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
+use dsplug_fixtures::ticket::ticket;
 use dsplug_fixtures::{Disk, Plugin};
 use dsplug_fuzz::signer::{IMPRINT_SHA1, Part, Resigned, part};
 use dsplug_fuzz::{Frame, Kind, NAME, PLACES, TEAM, call, corpus, encode, root_path};
@@ -351,6 +352,10 @@ fn bundles(signer: &Signer) {
             seed("seal", name, seal);
         }
     }
+    let disk = Disk::new();
+    let stapled = bundle(SignedBundle::full(NAME)).write(disk.path());
+    fs::write(stapled.join("Contents/CodeResources"), ticket(&[[1; 20]])).unwrap();
+    seed("bundle", "stapled", entries(&stapled));
     let disk = Disk::new();
     let unsigned = entries(&Plugin::new(NAME).write(disk.path()));
     let attributes: [&[u8]; 4] = [

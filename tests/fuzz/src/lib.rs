@@ -211,7 +211,7 @@ impl Entry {
 }
 
 /// Where the entries of a whole bundle can stand.
-pub const PLACES: [&str; 32] = [
+pub const PLACES: [&str; 33] = [
     "Contents/Info.plist",
     "Contents/MacOS/Fuzz",
     "Contents/_CodeSignature/CodeResources",
@@ -244,6 +244,7 @@ pub const PLACES: [&str; 32] = [
     "Contents/Resources/Inside.dsplug/Contents/Info.plist",
     "Contents/Info-macos.plist",
     "Support Files/Info.plist",
+    "Contents/CodeResources",
 ];
 
 /// What is written at a place.
