@@ -11,7 +11,8 @@
 use std::fs;
 use std::process::{Command, Output};
 
-use dsplug_fixtures::signed_bundle::SignedBundle;
+use dsplug_fixtures::signed_bundle::{Form, SignedBundle, cdhash};
+use dsplug_fixtures::ticket::ticket;
 use dsplug_fixtures::{Disk, Plugin, Watch, X86_64, mach_header};
 use serde_json::Value;
 
@@ -67,6 +68,7 @@ fn every_question_has_its_answer() {
             "package",
             "signature",
             "problems",
+            "notes",
             "load",
             "reasons",
             "content",
@@ -99,6 +101,29 @@ fn every_question_has_its_answer() {
     assert!(response.contains("/Users/Shared/x"));
     assert!(text(&report["pack"]).contains("loadable_unverified"));
     assert!(text(&report["exception"]).contains("No exception accepts it."));
+}
+
+#[test]
+fn a_stapled_ticket_is_told_with_what_it_lists() {
+    let disk = Disk::new();
+    let bundle = SignedBundle::new("A", Form::Deep).write(disk.plugin(""));
+    let code = cdhash(&fs::read(bundle.join("Contents/MacOS/A")).unwrap());
+    for (cdhashes, says) in [
+        ([code], "a notarization ticket that lists this code"),
+        (
+            [[7; 20]],
+            "a notarization ticket that does not list this code",
+        ),
+    ] {
+        fs::write(bundle.join("Contents/CodeResources"), ticket(&cdhashes)).unwrap();
+        let report = json(&disk, A, &[]);
+        assert_eq!(report["signature"]["notarization_ticket"], "1");
+        let notes = text(&report["notes"]);
+        assert!(
+            notes.contains(&format!("Contents/CodeResources: {says}")),
+            "{notes}"
+        );
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::told::{Told, told};
 use super::{response, time};
 use crate::bundle::Bundle;
 use crate::cli::{Disk, Failure, print};
+use crate::codesign::Place;
 use crate::detect::state::State;
 use crate::differential::Row;
 use crate::engine::Engine;
@@ -200,7 +201,14 @@ pub fn explain(
         sections.push(Section { key, heading, body });
         match *key {
             "origin" => sections.push(lines("package", "Which package brought it", packages())),
-            "signature" => sections.push(lines("problems", "What does not hold", problems(bundle))),
+            "signature" => {
+                sections.push(lines("problems", "What does not hold", problems(bundle)));
+                sections.push(lines(
+                    "notes",
+                    "What else there is to say of it",
+                    notes(bundle),
+                ));
+            }
             "load" => sections.push(lines("reasons", "Why it would not load", reasons(bundle))),
             _ => {}
         }
@@ -263,6 +271,26 @@ fn problems(bundle: &Bundle) -> Vec<String> {
         problems,
         "Nothing that was checked. Revocation and notarization are not checked.",
     )
+}
+
+/// What is no failure of the signature: a ticket, a part that is not bound, a team that counts for
+/// nothing. Whoever wrote the bundle can make many of them.
+fn notes(bundle: &Bundle) -> Vec<String> {
+    const MOST: usize = 50;
+    let notes = &bundle.signature.notes;
+    let mut lines: Vec<String> = notes
+        .iter()
+        .take(MOST)
+        .map(|note| match &note.place {
+            Place::Whole => note.text.to_string(),
+            Place::Offset(offset) => format!("at {offset:#x}: {}", note.text),
+            Place::Path(path) => format!("{}: {}", escape(path), note.text),
+        })
+        .collect();
+    if notes.len() > MOST {
+        lines.push(format!("and {} more", notes.len().saturating_sub(MOST)));
+    }
+    or_say(lines, "Nothing.")
 }
 
 fn reasons(bundle: &Bundle) -> Vec<String> {
