@@ -1,5 +1,6 @@
 //! One candidate with everything that was found of it and judged: what a row is made of.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::codesign::{
@@ -37,6 +38,29 @@ impl Bundle {
             load,
             exception: None,
         }
+    }
+
+    /// What stands for the digests where one of them is missing, so that a change shows all the same:
+    /// the newest status change, the bytes, and the codes of why.
+    pub fn unread(&self) -> String {
+        let evidence = &self.evidence;
+        let executable = evidence.executable.as_ref();
+        let is_whole = self.digest.is_some()
+            && executable.is_none_or(|e| !e.is_unread(evidence))
+            && evidence.linked_digest().is_some();
+        if is_whole {
+            return String::new();
+        }
+        let newest = evidence.newest_ctime_anywhere().unwrap_or_default();
+        let codes: BTreeSet<&str> = evidence.troubles.iter().map(Trouble::code).collect();
+        let codes: Vec<&str> = codes.into_iter().collect();
+        format!(
+            "ctime={}.{:09};bytes={};{}",
+            newest.seconds,
+            newest.nanoseconds,
+            evidence.bytes_anywhere(),
+            codes.join(";")
+        )
     }
 
     /// The entries, each with what the seal says of it and its verdict as code.

@@ -55,11 +55,16 @@ pub fn digest(evidence: &Evidence) -> Option<[u8; 32]> {
     if !evidence.is_whole {
         return None;
     }
+    of_entries(&evidence.entries, evidence.is_bundle())
+}
+
+/// The digest of all entries of a directory, or of the one entry that is something else.
+pub fn of_entries(entries: &[Entry], is_directory: bool) -> Option<[u8; 32]> {
     let mut records = Records::default();
-    if !evidence.is_bundle() && evidence.entries.len() != 1 {
+    if !is_directory && entries.len() != 1 {
         return None;
     }
-    for entry in &evidence.entries {
+    for entry in entries {
         let sha256 = known(entry)?;
         records.add(entry.meta.kind, &sha256, &entry.path);
     }

@@ -26,6 +26,8 @@ pub struct Limits {
     pub depth: usize,
     /// Bytes of a property list that is parsed.
     pub plist_bytes: u64,
+    /// After how long code is read again that seems unchanged, some of it with each scan.
+    pub code_age: Duration,
 }
 
 impl Limits {
@@ -40,6 +42,7 @@ impl Limits {
         candidates: 5_000,
         depth: 96,
         plist_bytes: 2 << 20,
+        code_age: Duration::from_secs(30 * 60),
     };
 
     /// For a person who wants the whole answer from one call: no budget of time or size. What

@@ -580,3 +580,166 @@ fn a_candidate_that_is_a_link_too_long_to_follow_is_not_called_broken() {
     assert_eq!(row["load_verdict"], "unknown");
     assert_eq!(row["signature_state"], "unreadable");
 }
+
+/// Lists are read with the smallest first, as contents are.
+#[test]
+fn dear_lists_take_the_time_of_nothing_cheaper() {
+    let disk = Disk::new();
+    let mut list = b"<plist><dict>".to_vec();
+    for number in 0..50_000 {
+        list.extend(format!("<key>k{number}</key><array><true/></array>").into_bytes());
+    }
+    list.extend_from_slice(b"<key>CFPluginNameString</key><string>D</string></dict></plist>");
+    assert!(list.len() < 2 << 20, "{}", list.len());
+    let one = disk.file("list", list);
+    for number in 0..60 {
+        let path = disk.dir(format!("{PLUGINS}/A{number}.dsplug/Contents"));
+        fs::hard_link(&one, path.join("Info.plist")).unwrap();
+    }
+    let evil = Plugin::new("Evil").write(disk.plugin(""));
+    let limits = Limits {
+        time: Duration::from_millis(700),
+        ..Limits::STANDARD
+    };
+    let root = dsplug::root::Root::open(disk.path()).unwrap();
+    let mut scanner = dsplug::scan::Scanner::new(root, limits).remembering();
+    let sql = "SELECT path, hash, plugin_name, load_verdict, error FROM dsplug_bundles ORDER BY path DESC";
+    let first = common::query_in(&scanner.scan(), sql);
+    assert_eq!(
+        (first[0]["hash"].len(), first[0]["error"].as_str()),
+        (64, "")
+    );
+    assert_eq!(first[0]["plugin_name"], "Evil");
+    let of_known =
+        |rows: &[common::Row]| rows.iter().filter(|r| !r["plugin_name"].is_empty()).count();
+    assert!(
+        of_known(&first) < 61,
+        "the time was enough for all: nothing was shown"
+    );
+    for row in first.iter().filter(|r| r["plugin_name"].is_empty()) {
+        assert!(
+            row["error"].contains("the time of the scan is spent"),
+            "{row:#?}"
+        );
+        assert_eq!(row["load_verdict"], "unknown", "{row:#?}");
+    }
+    // A change of the other is seen, and what was read before is kept.
+    fs::write(evil.join("Contents/more"), "x").unwrap();
+    std::thread::sleep(Duration::from_millis(2100));
+    let second = common::query_in(&scanner.scan(), sql);
+    assert_ne!(first[0]["hash"], second[0]["hash"]);
+    assert_eq!(second[0]["hash"].len(), 64);
+    assert!(of_known(&second) >= of_known(&first));
+}
+
+/// Once it could be made unreadable, it could be changed unseen.
+#[test]
+fn what_is_made_unreadable_still_shows_its_changes() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    File::create(path.join("Contents/hole"))
+        .unwrap()
+        .set_len(10 << 30)
+        .unwrap();
+    let first = only_bundle(disk.path());
+    assert_eq!(
+        (first["hash"].as_str(), first["executable_hash"].len()),
+        ("", 64)
+    );
+    assert!(first["unread"].starts_with("ctime="), "{}", first["unread"]);
+    assert!(first["unread"].ends_with(";limit"), "{}", first["unread"]);
+    assert_eq!(only_bundle(disk.path())["unread"], first["unread"]);
+    fs::write(path.join("Contents/MacOS/A"), "other code").unwrap();
+    let second = only_bundle(disk.path());
+    assert_ne!(second["executable_hash"], first["executable_hash"]);
+    fs::write(path.join("Contents/helper"), "x").unwrap();
+    let third = only_bundle(disk.path());
+    assert_ne!(third["unread"], second["unread"]);
+    fs::remove_file(path.join("Contents/hole")).unwrap();
+    assert_eq!(only_bundle(disk.path())["unread"], "");
+    assert!(include_str!("../packs/queries/modified.sql").contains("unread"));
+}
+
+#[test]
+fn a_long_attribute_is_its_own_error() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    let long = "x".repeat(2000);
+    for at in [path.clone(), path.join("Contents/MacOS/A")] {
+        let name = "user.com.apple.quarantine";
+        rustix::fs::setxattr(&at, name, long.as_bytes(), rustix::fs::XattrFlags::empty()).unwrap();
+    }
+    let row = only_bundle(disk.path());
+    assert_eq!((row["hash"].len(), row["executable_hash"].len()), (64, 64));
+    let told = "com.apple.quarantine has more than 1024 bytes";
+    assert!(row["error"].contains(told), "{}", row["error"]);
+    assert_eq!(row["load_verdict"], "loadable");
+    let sql = "SELECT hash, error FROM dsplug_files WHERE error <> ''";
+    let files = query(disk.path(), sql);
+    assert_eq!((files.len(), files[0]["hash"].len()), (1, 64));
+    assert!(files[0]["error"].contains(told), "{files:?}");
+}
+
+#[test]
+fn what_a_link_leads_to_outside_is_digested() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    disk.file("Users/Shared/fw/x.dylib", "one");
+    disk.link("Users/Shared/fw/on", "/opt/y");
+    disk.file("opt/y", "two");
+    symlink("/Users/Shared/fw", path.join("Contents/Frameworks")).unwrap();
+    symlink("MacOS/A", path.join("Contents/inside")).unwrap();
+    symlink("../../A.dsplug/Contents", path.join("Contents/back")).unwrap();
+    symlink("/nowhere", path.join("Contents/broken")).unwrap();
+    let first = only_bundle(disk.path());
+    assert_eq!(first["linked_paths"], "/Users/Shared/fw;/opt/y");
+    assert_eq!(
+        (first["linked_hash"].len(), first["error"].as_str()),
+        (64, "")
+    );
+    for (at, content) in [("Users/Shared/fw/x.dylib", "other"), ("opt/y", "another")] {
+        let before = only_bundle(disk.path());
+        disk.file(at, content);
+        let after = only_bundle(disk.path());
+        assert_ne!(before["linked_hash"], after["linked_hash"], "{at}");
+        assert_eq!(before["hash"], after["hash"]);
+    }
+    // More than is read is an error, and never the digest of a part.
+    for number in 0..5_000 {
+        fs::write(disk.at(format!("Users/Shared/fw/{number}")), "").unwrap();
+    }
+    let row = only_bundle(disk.path());
+    assert_eq!((row["linked_hash"].as_str(), row["hash"].len()), ("", 64));
+    assert!(
+        row["error"].starts_with("limit: more than 4096 entries"),
+        "{}",
+        row["error"]
+    );
+    assert!(row["unread"].ends_with(";limit"), "{}", row["unread"]);
+}
+
+/// Neither more time nor more work for links that lead to each other, or up.
+#[test]
+fn links_that_lead_out_everywhere_end() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    symlink("../..", path.join("Contents/up")).unwrap();
+    for number in 0..200 {
+        let at = format!("opt/{number}");
+        disk.dir(&at);
+        let next = format!("/opt/{}", (number + 1) % 200);
+        symlink(next, disk.at(&at).join("next")).unwrap();
+        symlink(
+            format!("/opt/{number}"),
+            path.join(format!("Contents/{number}")),
+        )
+        .unwrap();
+    }
+    let row = only_bundle(disk.path());
+    assert!(
+        row["error"].contains("more than 32 places"),
+        "{}",
+        row["error"]
+    );
+    assert_eq!((row["linked_hash"].as_str(), row["hash"].len()), ("", 64));
+}

@@ -12,6 +12,8 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use common::{Row, query_in};
@@ -196,4 +198,54 @@ fn a_trouble_is_told_by_every_scan() {
     for _ in 0..2 {
         assert_eq!(rows(&scanner.scan()), first);
     }
+}
+
+/// A page that is dirty already and is written through a shared mapping: no time of the file changes.
+#[test]
+fn code_that_was_written_through_a_mapping_shows_when_it_is_read_again() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    Plugin::new("B").write(disk.at(PLUGINS));
+    let script = "import mmap, sys, time\n\
+        m = mmap.mmap(open(sys.argv[1], 'r+b').fileno(), 0)\n\
+        m[0] = m[0]; time.sleep(2.2); print(1, flush=True); sys.stdin.readline()\n\
+        m[20] ^= 255; print(1, flush=True); sys.stdin.readline()";
+    let mut writer = Command::new("python3")
+        .args(["-c", script])
+        .arg(path.join("Contents/MacOS/A"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut told = BufReader::new(writer.stdout.take().unwrap());
+    let mut say = writer.stdin.take().unwrap();
+    let mut step = || {
+        let mut line = String::new();
+        told.read_line(&mut line).unwrap();
+        say.write_all(b"\n").unwrap();
+    };
+    let limits = Limits {
+        code_age: Duration::from_secs(1),
+        ..Limits::STANDARD
+    };
+    let read = |limits| Scanner::new(Root::open(disk.path()).unwrap(), limits).remembering();
+    let (mut usual, mut often) = (read(Limits::STANDARD), read(limits));
+    std::thread::sleep(Duration::from_millis(2300));
+    let before = rows(&often.scan());
+    usual.scan();
+    step();
+    let meta = fs::metadata(path.join("Contents/MacOS/A")).unwrap();
+    step();
+    let now = fs::metadata(path.join("Contents/MacOS/A")).unwrap();
+    assert_eq!(meta.modified().unwrap(), now.modified().unwrap());
+    std::thread::sleep(Duration::from_millis(1100));
+    let after = often.scan();
+    let known = usual.scan();
+    writer.wait().unwrap();
+    assert_ne!(before[0]["hash"], rows(&after)[0]["hash"]);
+    assert_eq!(before[1], rows(&after)[1]);
+    // By the times alone nothing would have been read: the standard waits for half an hour.
+    assert_eq!(known.status.files_read, 0);
+    // An hour's work is shared out: nothing that is no code was read again but what a judgement needs.
+    assert_eq!(after.status.files_read, 4);
 }

@@ -2,9 +2,10 @@
 --
 -- detects: Any change inside a bundle, by its digest; a main executable that was replaced,
 --   wherever it stands and whatever its times say; another signer or another state of the
---   signature; a symlink that leads elsewhere. A bundle that appears gives a line as well. One
---   that can no longer be read gives a line without a digest, and another when it can be read
---   again: that is news of its own, and times, owner and mode have no part in it.
+--   signature; a symlink that leads elsewhere. A bundle that appears gives a line as well. What
+--   links in it lead to counts as well. One that can no longer be read gives a line without a digest,
+--   one for each change of its size or status change meanwhile (unread), and another when it can be
+--   read again: else times, owner and mode have no part in it.
 -- adds: It is the one line to raise an alert on, for what is new and for what changed; presence
 --   tells the two apart, and tells what goes.
 -- alert: yes
@@ -37,6 +38,6 @@
 SELECT 'modified' AS dsplug_query, path, kind, symlink_target, resolved_path, hash, info_plist,
   bundle_identifier, version, plugin_name, executable, executable_hash, executable_outside,
   signature_state, signature_problems, anchor, signer, claimed_signer, team_identifier,
-  signing_identifier, cdhash
+  signing_identifier, cdhash, linked_hash, unread
 FROM dsplug_bundles
 WHERE exception = '';

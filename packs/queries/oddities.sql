@@ -3,7 +3,7 @@
 -- detects: One line for each oddity, named: it stands where only the loader's resource search or
 --   nothing looks (place); is a symlink (symlink) or stands behind one (symlinked_ancestor); is
 --   no directory (not_a_bundle); its name only seems to end in .dsplug (name); its main executable
---   stands outside (executable_outside); its Info.plist is not Contents/Info.plist (info_plist); it
+--   stands outside (executable_outside); a link in it leads out of it (link_outside); its Info.plist is not Contents/Info.plist (info_plist); it
 --   claims an identifier of Apple's or one that its signature contradicts (identifier); it is
 --   signed with a certificate that any account gets (untrusted_signer); its
 --   plug-in name is another's (name_shadowed); files in a bundle whose signature holds stand outside of the seal
@@ -36,7 +36,7 @@
 WITH bundles AS MATERIALIZED (
   SELECT path, mtime, ctime, kind, symlink_target, resolved_path, discovered_via,
     bundle_identifier, plugin_name, info_plist, load_reasons, executable, executable_outside,
-    anchor, signature_state, signing_identifier, claimed_signer, unsealed_files, writable_by, error
+    anchor, signature_state, signing_identifier, claimed_signer, unsealed_files, writable_by, linked_paths, error
   FROM dsplug_bundles
   WHERE exception = ''
 )
@@ -59,6 +59,9 @@ SELECT 'oddities' AS dsplug_query, path, oddity, detail FROM (
   UNION ALL
   SELECT path, 'executable_outside', executable
   FROM bundles WHERE executable_outside = 1
+  UNION ALL
+  SELECT path, 'link_outside', linked_paths
+  FROM bundles WHERE linked_paths <> ''
   UNION ALL
   SELECT path, 'info_plist', info_plist
   FROM bundles WHERE info_plist <> '' AND info_plist <> path || '/Contents/Info.plist'

@@ -30,6 +30,8 @@ pub struct Attributes {
     pub resource_fork: bool,
     /// True when there is Finder information.
     pub finder_info: bool,
+    /// Which of them are longer than is read; empty when none is.
+    pub error: String,
 }
 
 impl Attributes {
@@ -58,6 +60,13 @@ pub fn read(fd: &impl AsFd) -> Result<Attributes, Errno> {
                 names.reserve(MAX_NAMES);
             }
             Err(Errno::NOTSUP) => return Ok(attributes),
+            // One of them may be what a signed bundle must not carry.
+            Err(Errno::RANGE | Errno::TOOBIG) => {
+                attributes.error = "limit: it has more extended attributes than are read".into();
+                attributes.resource_fork = true;
+                attributes.finder_info = true;
+                return Ok(attributes);
+            }
             Err(error) => return Err(error),
         }
     }
@@ -66,25 +75,37 @@ pub fn read(fd: &impl AsFd) -> Result<Attributes, Errno> {
             .strip_prefix(b"user.")
             .or_else(|| name.strip_prefix(b"osx."))
             .unwrap_or(name);
-        match plain {
-            b"com.apple.quarantine" => attributes.quarantine = quarantine(&value(fd, name)?),
-            b"com.apple.provenance" => attributes.provenance = provenance(&value(fd, name)?),
-            b"com.apple.ResourceFork" => attributes.resource_fork = true,
-            b"com.apple.FinderInfo" => {
-                // macOS does not tell all zeros from none.
-                attributes.finder_info = value(fd, name)?.iter().any(|b| *b != 0);
+        let known = match plain {
+            b"com.apple.quarantine" | b"com.apple.provenance" | b"com.apple.FinderInfo" => {
+                value(fd, name)?
             }
-            _ => {}
+            b"com.apple.ResourceFork" => Some(Vec::new()),
+            _ => continue,
+        };
+        match (plain, known) {
+            (b"com.apple.ResourceFork", _) => attributes.resource_fork = true,
+            // It has 32 bytes; macOS does not tell all zeros from none.
+            (b"com.apple.FinderInfo", known) => {
+                attributes.finder_info = known.is_none_or(|v| v.iter().any(|b| *b != 0));
+            }
+            // A long one says nothing of the file that bears it.
+            (_, None) => {
+                let plain = escape(plain);
+                attributes.error = format!("limit: {plain} has more than {MAX_VALUE} bytes");
+            }
+            (b"com.apple.quarantine", Some(v)) => attributes.quarantine = quarantine(&v),
+            (_, Some(v)) => attributes.provenance = provenance(&v),
         }
     }
     Ok(attributes)
 }
 
-/// What an attribute holds; nothing when it went meanwhile.
-fn value(fd: &impl AsFd, name: &[u8]) -> Result<Vec<u8>, Errno> {
+/// What an attribute holds; nothing when it went meanwhile, and `None` when it is longer than is read.
+fn value(fd: &impl AsFd, name: &[u8]) -> Result<Option<Vec<u8>>, Errno> {
     let mut bytes = Vec::with_capacity(MAX_VALUE);
     match retry_on_intr(|| rustix::fs::fgetxattr(fd, name, spare_capacity(&mut bytes))) {
-        Ok(_) | Err(ABSENT) => Ok(bytes),
+        Ok(_) | Err(ABSENT) => Ok(Some(bytes)),
+        Err(Errno::RANGE | Errno::TOOBIG) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -2,18 +2,21 @@
 //!
 //! A file is the same while its device, inode, size, mtime and ctime are, to the nanosecond: an
 //! attacker can set all of them but the ctime, and that only by setting the system's clock at the very
-//! nanosecond. Whoever writes to the raw disk passes this by until a day has gone, or the
-//! extension is started anew: then everything is read again.
+//! nanosecond. Whoever writes through a mapping whose page is dirty already, or to the raw disk, passes
+//! this by: so code is read again within the hour, and everything after a day or when the extension
+//! is started anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::content::Content;
-use super::{Evidence, Executable, InfoPlist};
+use super::{Entry, Evidence, Executable, InfoPlist};
 use crate::bundle::Bundle;
-use crate::meta::{Meta, Timestamp};
+use crate::meta::{Kind, Meta, Timestamp};
 
+/// Bytes of code that one scan reads again for its age; of candidates, one at least.
+const CODE_A_SCAN: u64 = 128 << 20;
 /// After this long everything is read again.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// A change this recent may be followed by another within the same tick of a coarse clock.
@@ -43,6 +46,11 @@ impl ReadAt {
         // A clock that was set back proves nothing.
         by_wall.is_ok_and(|age| age < DAY)
             && now.steady.saturating_duration_since(self.steady) < DAY
+    }
+
+    /// For how long it has been, by the clock that cannot be set.
+    fn age(&self, now: &Self) -> Duration {
+        now.steady.saturating_duration_since(self.steady)
     }
 
     /// True when what `meta` says had settled by then: its status changed neither just before nor
@@ -78,6 +86,31 @@ impl Memory {
             .collect();
     }
 
+    /// The candidates whose code is read again because that is `age` ago: the oldest first, as much as
+    /// one scan may take. A page that is dirty already and is written through a shared mapping leaves
+    /// every time of the file as it was.
+    pub fn due(&self, now: &ReadAt, age: Duration) -> BTreeSet<Vec<u8>> {
+        let mut old: Vec<_> = self
+            .bundles
+            .iter()
+            .map(|(path, bundle)| (bundle.evidence.code_read_at.age(now), path, bundle))
+            .filter(|(old, ..)| *old >= age)
+            .collect();
+        old.sort_by_key(|(age, ..)| std::cmp::Reverse(*age));
+        let mut due = BTreeSet::new();
+        let mut left = CODE_A_SCAN;
+        for (_, path, bundle) in old {
+            let bytes = code_bytes(&bundle.evidence);
+            match left.checked_sub(bytes) {
+                Some(rest) => left = rest,
+                None if due.is_empty() => left = 0,
+                None => break,
+            }
+            due.insert(path.clone());
+        }
+        due
+    }
+
     /// What is still worth something of a candidate.
     pub fn of(&self, path: &[u8], now: &ReadAt) -> Option<&Arc<Bundle>> {
         let bundle = self.bundles.get(path)?;
@@ -85,12 +118,53 @@ impl Memory {
     }
 }
 
+/// True for what may run: a change of it is to show within the hour.
+fn is_code(entry: &Entry) -> bool {
+    entry.content.code().is_some() || entry.meta.is_executable()
+}
+
+fn code_bytes(evidence: &Evidence) -> u64 {
+    let linked = evidence.linked.values().flat_map(|place| &place.entries);
+    let files = evidence.entries.iter().chain(linked);
+    let code = files.filter(|e| is_code(e)).map(|e| e.meta.size);
+    let outside = evidence.executable.as_ref().filter(|e| e.is_outside());
+    code.chain(outside.map(|e| e.meta.size))
+        .fold(0, u64::saturating_add)
+}
+
+/// Fills in what is known of entries from `before`, but for code when it is to be read `again`; gives
+/// the number of files that need not be read.
+pub fn recall_entries(
+    entries: &mut [Entry],
+    olds: &[Entry],
+    before: &Evidence,
+    again: bool,
+) -> u64 {
+    let mut reused = 0_u64;
+    let mut olds = olds.iter().peekable();
+    for entry in entries {
+        while olds.next_if(|old| old.path < entry.path).is_some() {}
+        let Some(old) = olds.next_if(|old| old.path == entry.path) else {
+            continue;
+        };
+        let is_known = matches!(old.content, Content::Read { .. })
+            && entry.meta.is_unchanged(&old.meta)
+            && before.scanned_at.settled(&entry.meta);
+        if is_known && !(again && is_code(old)) {
+            entry.content = old.content.clone();
+            entry.attributes.clone_from(&old.attributes);
+            reused = reused.saturating_add(1);
+        }
+    }
+    reused
+}
+
 /// Fills in what is known from before; gives the number of files that need not be read.
 ///
 /// When nothing at all has changed, the evidence is marked
 /// [`is_unchanged`](Evidence::is_unchanged), so that its judgement can be used again as well. Else
 /// the files whose bytes the judgement needs are left to be read.
-pub fn recall(evidence: &mut Evidence, before: &Evidence) -> u64 {
+pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
     // What was not settled then was read again, so the last scan's time holds for all of it.
     let at = before.scanned_at;
     let known = |meta: &Meta, old: &Meta| meta.is_unchanged(old) && at.settled(meta);
@@ -101,24 +175,21 @@ pub fn recall(evidence: &mut Evidence, before: &Evidence) -> u64 {
         && evidence.troubles.is_empty()
         && same_metas(evidence.meta, before.meta)
         && same_metas(evidence.resolved_meta, before.resolved_meta);
-    let mut reused = 0_u64;
-    let mut olds = before.entries.iter().peekable();
-    for entry in &mut evidence.entries {
-        while olds.next_if(|old| old.path < entry.path).is_some() {}
-        let Some(old) = olds.next_if(|old| old.path == entry.path) else {
-            same = false;
-            continue;
-        };
-        if entry.meta != old.meta || entry.link != old.link || !at.settled(&entry.meta) {
-            same = false;
-        }
-        if matches!(old.content, Content::Read { .. }) && known(&entry.meta, &old.meta) {
-            entry.content = old.content.clone();
-            entry.attributes.clone_from(&old.attributes);
-            reused = reused.saturating_add(1);
-        }
+    let same_entry = |(entry, old): (&Entry, &Entry)| {
+        entry.path == old.path
+            && entry.meta == old.meta
+            && entry.link == old.link
+            && at.settled(&entry.meta)
+    };
+    same = same && evidence.entries.iter().zip(&before.entries).all(same_entry);
+    let mut reused = recall_entries(&mut evidence.entries, &before.entries, before, again);
+    let is_read = |e: &Entry| e.meta.kind != Kind::File || e.content != Content::Unread;
+    same = same && evidence.entries.iter().all(is_read);
+    if !again {
+        evidence.code_read_at = before.code_read_at;
     }
     if let (Some(executable), Some(old)) = (&mut evidence.executable, &before.executable)
+        && !again
         && executable.path == old.path
         && matches!(old.outside, Content::Read { .. })
         && known(&executable.meta, &old.meta)

@@ -7,6 +7,7 @@ mod attributes;
 mod content;
 mod executable;
 mod info_plist;
+mod linked;
 mod memory;
 mod reading;
 mod walk;
@@ -18,6 +19,7 @@ pub use attributes::Attributes;
 pub use content::{Content, Reader, Wants};
 pub use executable::Executable;
 pub use info_plist::{Info, InfoPlist};
+pub use linked::{Linked, Places};
 pub use memory::{Memory, ReadAt};
 
 use crate::directory::{Dir, ReadError};
@@ -41,6 +43,19 @@ pub struct Entry {
     pub content: Content,
     /// Its extended attributes, where they were read.
     pub attributes: Option<Box<Attributes>>,
+}
+
+impl Entry {
+    /// The one entry of what is no directory.
+    fn itself(meta: Meta) -> Self {
+        Self {
+            path: Box::default(),
+            meta,
+            link: None,
+            content: Content::Unread,
+            attributes: None,
+        }
+    }
 }
 
 /// Something that could not be read, or not whole.
@@ -139,6 +154,10 @@ pub struct Evidence {
     pub info_plist: Option<InfoPlist>,
     /// The main executable as CoreFoundation resolves it.
     pub executable: Option<Executable>,
+    /// What links in it lead to outside of it, by where that really stands.
+    pub linked: Places,
+    /// True when its Info.plist and its main executable are yet to be looked for.
+    pub is_pending: bool,
     /// The weakest of the candidate and the directories above it, up to the plug-in folder.
     pub writable_by: WritableBy,
     /// True when there were more entries than could be taken.
@@ -154,6 +173,8 @@ pub struct Evidence {
     pub kept: BTreeMap<Vec<u8>, Vec<u8>>,
     /// When the oldest part of it was read.
     pub read_at: ReadAt,
+    /// When the oldest of the code in it was read.
+    pub code_read_at: ReadAt,
     /// When it was looked at, before anything of it was read.
     pub scanned_at: ReadAt,
     /// True when nothing of it has changed since an earlier scan, so that its judgement stands.
@@ -179,6 +200,39 @@ impl Evidence {
         self.files()
             .map(|e| e.meta.size)
             .fold(0, u64::saturating_add)
+    }
+
+    /// What the reading of its property list may cost, in bytes of it: what a link leads to may be as
+    /// large as any.
+    pub fn list_cost(&self) -> u64 {
+        let near = |e: &&Entry| e.path.iter().filter(|b| **b == b'/').count() <= 1;
+        let cost = |e: &Entry| match e.meta.kind {
+            Kind::Symlink => UNKNOWN_LIST,
+            Kind::File if ends_like_a_list(&e.path) => e.meta.size,
+            _ => 0,
+        };
+        let costs = self.entries.iter().filter(near).map(cost);
+        costs.fold(0, u64::saturating_add)
+    }
+
+    /// The newest status-change time of all that is told of it, wherever it stands.
+    pub fn newest_ctime_anywhere(&self) -> Option<Timestamp> {
+        let outside = self.executable.as_ref().map(|e| e.meta.ctime);
+        let newest = self.newest_ctime().into_iter().chain(outside);
+        newest.chain(linked::newest_ctime(&self.linked)).max()
+    }
+
+    /// Bytes of all that is told of it, wherever it stands.
+    pub fn bytes_anywhere(&self) -> u64 {
+        let outside = self.executable.as_ref().filter(|e| e.is_outside());
+        let outside = outside.map_or(0, |e| e.meta.size);
+        let own = self.bytes().saturating_add(outside);
+        own.saturating_add(linked::bytes(&self.linked))
+    }
+
+    /// The digest over what its links lead to; `None` when that could not be read whole.
+    pub fn linked_digest(&self) -> Option<[u8; 32]> {
+        linked::digest_of(&self.linked)
     }
 
     /// Its regular files.
@@ -263,6 +317,17 @@ impl Evidence {
     }
 }
 
+/// Bytes of a property list that is read with the survey: ten times an honest one.
+const CHEAP_LIST: u64 = 16 << 10;
+/// What a list behind a link is taken to cost.
+const UNKNOWN_LIST: u64 = CHEAP_LIST + 1;
+
+/// True for the names of property lists that CoreFoundation would read of a bundle.
+fn ends_like_a_list(path: &[u8]) -> bool {
+    let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    name.eq_ignore_ascii_case(b"Info.plist") || name.eq_ignore_ascii_case(b"Info-macos.plist")
+}
+
 /// Takes the status of a candidate and of everything in it, at most `most` entries, and finds its
 /// Info.plist and its main executable. Reads no content but the Info.plist's, and that only when it
 /// is not the one that was read `before`.
@@ -285,12 +350,15 @@ pub fn survey(
         attributes: Attributes::default(),
         info_plist: None,
         executable: None,
+        linked: Places::new(),
+        is_pending: false,
         is_cut: false,
         is_whole: true,
         is_doubtful: false,
         troubles: Vec::new(),
         kept: BTreeMap::new(),
         read_at: now,
+        code_read_at: now,
         scanned_at: now,
         is_unchanged: false,
         dir: None,
@@ -310,18 +378,16 @@ pub fn survey(
     match evidence.resolved_meta.map(|m| m.kind) {
         Some(Kind::Directory) => {
             walk::walk(&mut evidence, most, budget);
-            info_plist::find(root, &mut evidence, before, budget);
-            executable::find(root, &mut evidence);
+            if evidence.list_cost() > CHEAP_LIST {
+                evidence.is_pending = true;
+            } else {
+                info_plist::find(root, &mut evidence, before, budget);
+                executable::find(root, &mut evidence);
+            }
         }
         Some(Kind::File) => {
             if let Some(meta) = evidence.resolved_meta {
-                evidence.entries.push(Entry {
-                    path: Box::default(),
-                    meta,
-                    link: None,
-                    content: Content::Unread,
-                    attributes: None,
-                });
+                evidence.entries.push(Entry::itself(meta));
             }
         }
         _ => {
@@ -376,7 +442,13 @@ fn survey_itself(
             })
         });
         match attributes {
-            Ok(attributes) => evidence.attributes = attributes,
+            Ok(attributes) => {
+                if let Some(why) = attributes.error.strip_prefix("limit: ") {
+                    let path = escape(&evidence.resolved_path);
+                    evidence.trouble(Trouble::Limit(format!("{path}: {why}")));
+                }
+                evidence.attributes = attributes;
+            }
             Err(error) => evidence.doubt(Trouble::of_entry(&error)),
         }
     }
@@ -386,10 +458,72 @@ fn survey_itself(
     Ok(())
 }
 
-/// Takes over what was learned `before` and still holds; gives the number of files that need
-/// not be read.
-pub fn recall(evidence: &mut Evidence, before: &Evidence) -> u64 {
-    memory::recall(evidence, before)
+/// Looks for the Info.plist and the main executable of a candidate whose survey left them for later,
+/// because its list may be dear to read.
+pub fn read_list(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, budget: &Budget) {
+    if !std::mem::take(&mut evidence.is_pending) {
+        return;
+    }
+    if budget.is_late() {
+        let path = escape(&evidence.candidate.path);
+        return evidence.doubt(Trouble::Limit(format!(
+            "the Info.plist of {path} was not read: the time of the scan is spent"
+        )));
+    }
+    match evidence.open(root) {
+        Ok(()) => {
+            info_plist::find(root, evidence, before, budget);
+            executable::find(root, evidence);
+        }
+        Err(error) => evidence.doubt(Trouble::of_entry(&error)),
+    }
+    evidence.close();
+}
+
+/// Takes over what was learned `before` and still holds, but for code when it is to be read `again`;
+/// gives the number of files that need not be read.
+pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
+    memory::recall(evidence, before, again)
+}
+
+/// Finds and reads what links in a candidate lead to outside of it. With what was learned `before`
+/// comes whether code is to be read again.
+pub fn read_linked(
+    root: &Root,
+    evidence: &mut Evidence,
+    before: Option<(&Evidence, bool)>,
+    reader: &mut Reader<'_>,
+    budget: &mut Budget,
+) {
+    linked::read(root, evidence, before, reader, budget);
+}
+
+/// Reads the main executable of a candidate of which nothing else is read: it is what runs.
+fn read_executable_alone(
+    root: &Root,
+    evidence: &mut Evidence,
+    reader: &mut Reader<'_>,
+    budget: &mut Budget,
+) {
+    let executable = evidence.executable.as_ref();
+    let Some(relative) = executable.and_then(|e| e.relative.clone()) else {
+        return;
+    };
+    let Some(size) = evidence
+        .entry(&relative)
+        .filter(|e| e.meta.kind == Kind::File && e.content == Content::Unread)
+        .map(|e| e.meta.size)
+    else {
+        return;
+    };
+    if size > budget.limits.candidate_bytes || !budget.take_bytes(size) {
+        return;
+    }
+    match evidence.open(root) {
+        Ok(()) => reading::read_entries(evidence, Some(&relative), reader, budget),
+        Err(error) => evidence.trouble(Trouble::of_entry(&error)),
+    }
+    evidence.close();
 }
 
 /// Reads the contents of a candidate's files that are not known yet, one streaming pass each, and
@@ -418,9 +552,10 @@ pub fn read_contents(
     if let Some(why) = refused {
         let why = format!("{why}; dsplug --thorough reads all");
         evidence.trouble(Trouble::Limit(why));
+        read_executable_alone(root, evidence, reader, budget);
     } else if evidence.files().any(|e| e.content == Content::Unread) {
         match evidence.open(root) {
-            Ok(()) => reading::read_entries(evidence, reader, budget),
+            Ok(()) => reading::read_entries(evidence, None, reader, budget),
             Err(error) => evidence.trouble(Trouble::of_entry(&error)),
         }
         evidence.close();

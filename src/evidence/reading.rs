@@ -37,11 +37,27 @@ struct Place<'a> {
     file: Option<&'a Found>,
 }
 
-/// Reads the files of a candidate that are not known yet.
-pub fn read_entries(evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &Budget) {
+/// Reads the files of a candidate that are not known yet, the main executable first; or of them that
+/// at one path alone.
+pub fn read_entries(
+    evidence: &mut Evidence,
+    only: Option<&[u8]>,
+    reader: &mut Reader<'_>,
+    budget: &Budget,
+) {
+    let executable = evidence.executable.as_ref();
+    let first = executable.and_then(|e| e.relative.clone());
     let (with_sha1, troubles) = sealed_by_sha1(evidence, budget);
     let mut entries = std::mem::take(&mut evidence.entries);
     let mut tasks = tasks(&mut entries, &with_sha1);
+    tasks.retain(|t| only.is_none_or(|only| only == t.entry.path.as_ref()));
+    if let Some(at) = tasks
+        .iter()
+        .position(|t| Some(t.entry.path.as_ref()) == first.as_deref())
+        && let Some(head) = tasks.get_mut(..=at)
+    {
+        head.rotate_right(1);
+    }
     let place = Place {
         dir: evidence.dir.as_ref(),
         file: evidence.file.as_ref(),

@@ -11,30 +11,42 @@ pub fn walk(evidence: &mut Evidence, most: usize, budget: &Budget) {
     let Some(dir) = evidence.dir.clone() else {
         return;
     };
+    let device = evidence.resolved_meta.map(|m| m.dev);
+    let (entries, troubles, full) = entries_of(&dir, device, most, budget);
+    evidence.is_cut = full;
+    evidence.entries = entries;
+    evidence.is_whole = troubles.is_empty();
+    // What is mounted may hold the Info.plist, or be in its place.
+    evidence.is_doubtful |= troubles.iter().any(|t| matches!(t, Trouble::Mount(_)));
+    evidence.troubles.extend(troubles);
+}
+
+/// The entries of a directory, sorted by path as bytes, at most `most` of them and none of another
+/// device's; what could not be read; and whether there were more.
+pub fn entries_of(
+    dir: &Dir,
+    device: Option<u64>,
+    most: usize,
+    budget: &Budget,
+) -> (Vec<Entry>, Vec<Trouble>, bool) {
     let mut walk = Walk {
         entries: Vec::new(),
         troubles: Vec::new(),
         budget,
         most,
-        device: None,
+        device,
         full: false,
     };
-    walk.device = evidence.resolved_meta.map(|m| m.dev);
-    walk.directory(&dir, b"", 0);
+    walk.directory(dir, b"", 0);
     let Walk {
         mut entries,
         troubles,
         full,
         ..
     } = walk;
-    evidence.is_cut = full;
     entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     entries.shrink_to_fit();
-    evidence.entries = entries;
-    evidence.is_whole = troubles.is_empty();
-    // What is mounted may hold the Info.plist, or be in its place.
-    evidence.is_doubtful |= troubles.iter().any(|t| matches!(t, Trouble::Mount(_)));
-    evidence.troubles.extend(troubles);
+    (entries, troubles, full)
 }
 
 struct Walk<'a> {

@@ -60,6 +60,11 @@ fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'sta
             digest.ok_or("its main executable stands outside of it and could not be read")?;
         put("executable_hash", hex(digest));
     }
+    if !bundle.evidence.linked.is_empty() {
+        let digest = bundle.evidence.linked_digest();
+        let digest = digest.ok_or("what a link in it leads to could not be read whole")?;
+        put("linked_hash", hex(&digest));
+    }
     // The folder's own layout decides what loads without a byte of the bundle being touched.
     put("load_verdict", bundle.load.as_str().to_owned());
     put("kind", bundle.evidence.kind().as_str().to_owned());

@@ -27,6 +27,8 @@ pub struct Exception {
     pub signer: String,
     /// The main executable's SHA-256: for a bundle whose main executable stands outside of it.
     pub executable_hash: String,
+    /// The digest over what links in it lead to: for a bundle with links that lead out of it.
+    pub linked_hash: String,
     /// The load verdict. What loads is decided by the folder around the bundle as well.
     pub load_verdict: String,
     /// The kind of the candidate.
@@ -98,6 +100,7 @@ impl Exception {
                 "hash" => &mut self.hash,
                 "signer" => &mut self.signer,
                 "executable_hash" => &mut self.executable_hash,
+                "linked_hash" => &mut self.linked_hash,
                 "load_verdict" => &mut self.load_verdict,
                 "kind" => &mut self.kind,
                 "discovered_via" => &mut self.discovered_via,
@@ -128,6 +131,7 @@ impl Exception {
             ("hash", &mut self.hash, 64),
             ("cdhash", &mut self.cdhash, 40),
             ("executable_hash", &mut self.executable_hash, 64),
+            ("linked_hash", &mut self.linked_hash, 64),
         ] {
             digits.make_ascii_lowercase();
             let is_hex =
@@ -185,17 +189,22 @@ impl Exception {
             &self.load_verdict,
             &self.kind,
             &self.discovered_via,
+            &self.linked_hash,
         ]
     }
 
     /// True when all that it asks for holds of a bundle.
     ///
     /// A bundle whose main executable stands outside of it is accepted only by an entry that pins
-    /// that file: no other field does.
+    /// that file: no other field does. So it is with what links in it lead to outside of it.
     pub fn accepts(&self, bundle: &Bundle) -> bool {
         let executable = bundle.evidence.executable.as_ref();
         let is_outside = executable.is_some_and(|e| e.is_outside());
-        if !self.active || (is_outside && self.executable_hash.is_empty()) {
+        let is_linked = !bundle.evidence.linked.is_empty();
+        if !self.active
+            || (is_outside && self.executable_hash.is_empty())
+            || (is_linked && self.linked_hash.is_empty())
+        {
             return false;
         }
         self.asked()
@@ -208,7 +217,7 @@ impl Exception {
 /// The words of `load_verdict`.
 const VERDICTS: [&str; 3] = ["loadable", "not_loadable", "unknown"];
 /// What an entry can ask for.
-const FIELDS: usize = 10;
+const FIELDS: usize = 11;
 /// How many of these, the first, say which bundle is meant.
 const NAMES: usize = 6;
 
@@ -240,6 +249,7 @@ fn found(bundle: &Bundle, cdhashes: &str) -> [Option<String>; FIELDS] {
         Some(bundle.load.as_str().to_owned()),
         Some(bundle.evidence.kind().as_str().to_owned()),
         Some(bundle.evidence.candidate.via.as_str().to_owned()),
+        bundle.evidence.linked_digest().map(|digits| hex(&digits)),
     ]
 }
 

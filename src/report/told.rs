@@ -33,6 +33,10 @@ const EVASIONS: &[(&str, &str)] = &[
         "Its code stands outside of it, where neither its digest nor its seal reaches.",
     ),
     (
+        "link_outside",
+        "A link in it leads out of it, where neither its digest nor its seal reaches: linked_hash tells of changes.",
+    ),
+    (
         "info_plist",
         "Its Info.plist is not the one that people look at.",
     ),

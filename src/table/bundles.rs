@@ -243,6 +243,28 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
             "What could not be read or was cut off, as code: detail.",
             errors,
         ),
+        text(
+            "linked_paths",
+            "Where links in it lead outside of it, separated by ;.",
+            |b| {
+                let paths: Vec<String> = b.evidence.linked.keys().map(|p| escape(p)).collect();
+                paths.join(";").into()
+            },
+        ),
+        text(
+            "linked_hash",
+            "One SHA-256 over what stands there; empty without such a link, or when it could not be read whole.",
+            |b| {
+                let linked = b.evidence.linked_digest();
+                let linked = linked.filter(|_| !b.evidence.linked.is_empty());
+                digits(linked.as_ref().map(<[u8; 32]>::as_slice))
+            },
+        ),
+        text(
+            "unread",
+            "Where one of the digests is missing: the newest status change of all that belongs to it, the bytes, and why; empty otherwise.",
+            |b| b.unread().into(),
+        ),
     ],
     each: |snapshot, sink| match snapshot.unreadable() {
         Some(why) => Err(why),

@@ -61,6 +61,11 @@ pub const EXCEPTIONS: TableOf<Exception> = TableOf {
             |e| shown(&e.executable_hash),
         ),
         text(
+            "linked_hash",
+            "The linked_hash that it asks for; without it no bundle is accepted in which a link leads out.",
+            |e| shown(&e.linked_hash),
+        ),
+        text(
             "load_verdict",
             "The load verdict that it asks for: it ends when the folder around the bundle changes that.",
             |e| shown(&e.load_verdict),

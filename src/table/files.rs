@@ -119,15 +119,23 @@ pub const FILES: TableOf<FileRow> = TableOf {
                 })
             },
         ),
-        text("error", "Why it could not be read, as code: detail.", |f| {
-            f.get(|e| match &e.content {
-                Content::Failed(trouble) => trouble.to_string(),
-                Content::Unread if e.meta.kind == Kind::File => {
-                    "limit: not read; the error of the bundle says why".into()
-                }
-                _ => String::new(),
-            })
-        }),
+        text(
+            "error",
+            "Why it, or an attribute of it, could not be read, as code: detail.",
+            |f| {
+                f.get(|e| match &e.content {
+                    Content::Failed(trouble) => trouble.to_string(),
+                    Content::Unread if e.meta.kind == Kind::File => {
+                        "limit: not read; the error of the bundle says why".into()
+                    }
+                    _ => e
+                        .attributes
+                        .as_ref()
+                        .map(|a| a.error.clone())
+                        .unwrap_or_default(),
+                })
+            },
+        ),
     ],
     each: |snapshot, sink| {
         if let Some(why) = snapshot.unreadable() {

@@ -1,0 +1,263 @@
+//! What links inside a bundle lead to outside of it: no digest of the bundle's own reaches that, and a
+//! library behind `Contents/Frameworks -> /Users/Shared/fw` loads all the same.
+//!
+//! Each place is walked and read like a bundle, bounded by itself, and links in it are followed on to
+//! further places. Where a link leads is resolved in the root, as everywhere.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+use super::content::{Content, Reader, Wants};
+use super::walk::{Cursor, entries_of};
+use super::{Entry, Evidence, Trouble};
+use crate::digest;
+use crate::directory::ReadError;
+use crate::limits::Budget;
+use crate::meta::{Kind, Timestamp};
+use crate::root::{Found, Root};
+use crate::text::{escape, hex};
+
+/// Places that are looked at for one candidate.
+const MOST_PLACES: usize = 32;
+/// Entries of all of them together.
+const MOST_ENTRIES: usize = 4096;
+/// Bytes of all of them together.
+const MOST_BYTES: u64 = 256 << 20;
+
+/// One place outside of a bundle that a link in it leads to.
+#[derive(Clone, Debug)]
+pub struct Linked {
+    /// What it is.
+    pub kind: Kind,
+    /// What it holds; for a file, itself.
+    pub entries: Vec<Entry>,
+    /// True when every entry is there.
+    is_whole: bool,
+    newest: Option<Timestamp>,
+}
+
+/// All of them, by where they really stand.
+pub type Places = BTreeMap<Vec<u8>, Linked>;
+
+/// One SHA-256 over all places, by a record `DIGEST SP PATH NUL` for each, in order of path; `None`
+/// when one of them could not be read whole.
+pub fn digest_of(places: &Places) -> Option<[u8; 32]> {
+    let mut all = Sha256::new();
+    for (path, place) in places {
+        if !place.is_whole {
+            return None;
+        }
+        let one = digest::of_entries(&place.entries, place.kind == Kind::Directory)?;
+        all.update(hex(&one));
+        all.update(b" ");
+        all.update(path);
+        all.update([0]);
+    }
+    Some(all.finalize().into())
+}
+
+/// The newest status-change time of anything in the places.
+pub fn newest_ctime(places: &Places) -> Option<Timestamp> {
+    places.values().filter_map(|p| p.newest).max()
+}
+
+/// Bytes of the files in the places.
+pub fn bytes(places: &Places) -> u64 {
+    let entries = places.values().flat_map(|p| &p.entries);
+    let files = entries.filter(|e| e.meta.kind == Kind::File);
+    files.map(|e| e.meta.size).fold(0, u64::saturating_add)
+}
+
+/// Finds and reads the places that links of a bundle lead to. What was read `before` and has not
+/// changed since is not read again, but for code when it is to be read `again`.
+pub fn read(
+    root: &Root,
+    evidence: &mut Evidence,
+    before: Option<(&Evidence, bool)>,
+    reader: &mut Reader<'_>,
+    budget: &mut Budget,
+) {
+    let mut search = Search {
+        root,
+        home: evidence.resolved_path.clone(),
+        waiting: Vec::new(),
+        places: Places::new(),
+        troubles: Vec::new(),
+        entries: MOST_ENTRIES,
+        bytes: MOST_BYTES,
+    };
+    let links = evidence.entries.iter().filter(|e| may_lead_out(e));
+    for link in links {
+        search.follow(&evidence.path_of(link));
+    }
+    while let Some((path, found)) = search.waiting.pop() {
+        let old = before.and_then(|(before, again)| {
+            let place = before.linked.get(&path)?;
+            Some((place, before, again))
+        });
+        search.take(path, &found, old, reader, budget);
+    }
+    evidence.troubles.append(&mut search.troubles);
+    evidence.linked = search.places;
+}
+
+/// A link that stays below its own directory leads out only by way of another link, which is looked
+/// at by itself.
+fn may_lead_out(entry: &Entry) -> bool {
+    entry.link.as_ref().is_some_and(|target| {
+        target.starts_with(b"/") || target.split(|b| *b == b'/').any(|name| name == b"..")
+    })
+}
+
+struct Search<'a> {
+    root: &'a Root,
+    /// Where the bundle really stands.
+    home: Vec<u8>,
+    waiting: Vec<(Vec<u8>, Found)>,
+    places: Places,
+    troubles: Vec<Trouble>,
+    entries: usize,
+    bytes: u64,
+}
+
+impl Search<'_> {
+    /// Looks where a link leads; a place that is new is taken up.
+    fn follow(&mut self, link: &[u8]) {
+        let found = match self.root.find(link) {
+            Ok(found) => found,
+            // When something stands there one day, it is a new place.
+            Err(error) if error.leads_nowhere() => return,
+            Err(error) => return self.troubles.push(Trouble::of_entry(&error)),
+        };
+        let path = found.path();
+        let known = self
+            .places
+            .keys()
+            .chain(self.waiting.iter().map(|(p, _)| p));
+        if is_below(&path, &self.home) || known.into_iter().any(|known| is_below(&path, known)) {
+            return;
+        }
+        let taken = self.places.len().saturating_add(self.waiting.len());
+        if taken >= MOST_PLACES {
+            let full = Trouble::Limit(format!(
+                "links lead to more than {MOST_PLACES} places outside of the bundle"
+            ));
+            if !self.troubles.contains(&full) {
+                self.troubles.push(full);
+                self.places.values_mut().for_each(|p| p.is_whole = false);
+            }
+            return;
+        }
+        self.waiting.push((path, found));
+    }
+
+    fn take(
+        &mut self,
+        path: Vec<u8>,
+        found: &Found,
+        old: Option<(&Linked, &Evidence, bool)>,
+        reader: &mut Reader<'_>,
+        budget: &mut Budget,
+    ) {
+        budget.at.set(&path);
+        let shown = escape(&path);
+        let (mut entries, troubles) = match found.meta.kind {
+            Kind::Directory => match found.open_dir() {
+                Ok(dir) => {
+                    let most = self.entries.min(budget.entries());
+                    let (entries, troubles, _) =
+                        entries_of(&dir, Some(found.meta.dev), most, budget);
+                    (entries, troubles)
+                }
+                Err(error) => (Vec::new(), vec![Trouble::of_entry(&error)]),
+            },
+            _ => (vec![Entry::itself(found.meta)], Vec::new()),
+        };
+        self.entries = self.entries.saturating_sub(entries.len());
+        budget.take_entries(entries.len());
+        let mut is_whole = troubles.is_empty();
+        self.troubles.extend(troubles);
+        if let Some((place, before, again)) = old {
+            super::memory::recall_entries(&mut entries, &place.entries, before, again);
+        }
+        let mut open = Opener::new(found);
+        let mut refused = false;
+        for entry in entries.iter_mut().filter(|e| e.meta.kind == Kind::File) {
+            if entry.content != Content::Unread {
+                continue;
+            }
+            let size = entry.meta.size;
+            let fits = self.bytes.checked_sub(size).filter(|_| !budget.is_late());
+            let Some(left) = fits.filter(|_| budget.take_bytes(size)) else {
+                refused = true;
+                continue;
+            };
+            self.bytes = left;
+            let read = open
+                .file(&entry.path)
+                .map_err(|error| Trouble::of_entry(&error))
+                .and_then(|file| reader.read(&file, entry, Wants::default(), budget));
+            match read {
+                Ok(passed) => entry.content = passed.content,
+                Err(trouble) => {
+                    is_whole = false;
+                    self.troubles.push(trouble);
+                }
+            }
+        }
+        if refused {
+            is_whole = false;
+            self.troubles.push(Trouble::Limit(format!(
+                "{shown}, where a link leads, was not read to its end; dsplug --thorough reads more"
+            )));
+        }
+        let newest = entries.iter().map(|e| e.meta.ctime);
+        let newest = newest.chain([found.meta.ctime]).max();
+        let onward: Vec<Vec<u8>> = entries
+            .iter()
+            .filter(|e| may_lead_out(e))
+            .map(|e| [path.as_slice(), b"/", e.path.as_ref()].concat())
+            .collect();
+        let place = Linked {
+            kind: found.meta.kind,
+            entries,
+            is_whole,
+            newest,
+        };
+        self.places.insert(path, place);
+        for link in onward {
+            self.follow(&link);
+        }
+    }
+}
+
+/// Opens files of a place: in its directory, or the place itself.
+enum Opener<'a> {
+    Below(Option<Cursor>),
+    Itself(&'a Found),
+}
+
+impl<'a> Opener<'a> {
+    fn new(found: &'a Found) -> Self {
+        if found.meta.kind == Kind::Directory {
+            Self::Below(found.open_dir().ok().map(Cursor::new))
+        } else {
+            Self::Itself(found)
+        }
+    }
+
+    fn file(&mut self, path: &[u8]) -> Result<crate::directory::OpenFile, ReadError> {
+        match self {
+            Self::Below(Some(cursor)) => cursor.open_file(path),
+            Self::Below(None) => Err(ReadError::too_far(path)),
+            Self::Itself(found) => found.open_file(),
+        }
+    }
+}
+
+/// True when a path is another, or stands below it.
+fn is_below(path: &[u8], above: &[u8]) -> bool {
+    let rest = path.strip_prefix(above);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || above == b"/")
+}
