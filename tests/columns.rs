@@ -26,8 +26,8 @@ const CONTRACT: &[(&str, &str)] = &[
          plugin_name info_plist load_verdict load_reasons executable executable_hash \
          executable_outside architectures signature_state signature_problems anchor \
          claimed_signer authority team_identifier signing_identifier cdhash signing_time \
-         unsealed_files uid gid mode writable_by quarantine provenance files bytes
-         notarization_ticket exception error",
+         unsealed_files uid gid mode writable_by quarantine provenance files bytes \
+         notarization_ticket exception error linked_paths linked_hash unread",
     ),
     (
         "dsplug_files",

@@ -207,7 +207,7 @@ fn code_that_was_written_through_a_mapping_shows_when_it_is_read_again() {
     let path = Plugin::new("A").write(disk.at(PLUGINS));
     Plugin::new("B").write(disk.at(PLUGINS));
     let script = "import mmap, sys, time\n\
-        m = mmap.mmap(open(sys.argv[1], 'r+b').fileno(), 0)\n\
+        f = open(sys.argv[1], 'r+b'); m = mmap.mmap(f.fileno(), 0)\n\
         m[0] = m[0]; time.sleep(2.2); print(1, flush=True); sys.stdin.readline()\n\
         m[20] ^= 255; print(1, flush=True); sys.stdin.readline()";
     let mut writer = Command::new("python3")
@@ -219,28 +219,26 @@ fn code_that_was_written_through_a_mapping_shows_when_it_is_read_again() {
         .unwrap();
     let mut told = BufReader::new(writer.stdout.take().unwrap());
     let mut say = writer.stdin.take().unwrap();
-    let mut step = || {
-        let mut line = String::new();
-        told.read_line(&mut line).unwrap();
-        say.write_all(b"\n").unwrap();
-    };
+    let mut hear = || told.read_line(&mut String::new()).unwrap();
+    let mut go_on = || say.write_all(b"\n").unwrap();
     let limits = Limits {
         code_age: Duration::from_secs(1),
         ..Limits::STANDARD
     };
     let read = |limits| Scanner::new(Root::open(disk.path()).unwrap(), limits).remembering();
     let (mut usual, mut often) = (read(Limits::STANDARD), read(limits));
-    std::thread::sleep(Duration::from_millis(2300));
+    hear();
     let before = rows(&often.scan());
     usual.scan();
-    step();
     let meta = fs::metadata(path.join("Contents/MacOS/A")).unwrap();
-    step();
+    go_on();
+    hear();
     let now = fs::metadata(path.join("Contents/MacOS/A")).unwrap();
     assert_eq!(meta.modified().unwrap(), now.modified().unwrap());
     std::thread::sleep(Duration::from_millis(1100));
     let after = often.scan();
     let known = usual.scan();
+    go_on();
     writer.wait().unwrap();
     assert_ne!(before[0]["hash"], rows(&after)[0]["hash"]);
     assert_eq!(before[1], rows(&after)[1]);

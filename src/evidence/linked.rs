@@ -84,6 +84,7 @@ pub fn read(
         waiting: Vec::new(),
         places: Places::new(),
         troubles: Vec::new(),
+        is_full: false,
         entries: MOST_ENTRIES,
         bytes: MOST_BYTES,
     };
@@ -97,6 +98,12 @@ pub fn read(
             Some((place, before, again))
         });
         search.take(path, &found, old, reader, budget);
+    }
+    if search.is_full {
+        search.troubles.push(Trouble::Limit(format!(
+            "links lead to more than {MOST_PLACES} places outside of the bundle"
+        )));
+        search.places.values_mut().for_each(|p| p.is_whole = false);
     }
     evidence.troubles.append(&mut search.troubles);
     evidence.linked = search.places;
@@ -117,6 +124,8 @@ struct Search<'a> {
     waiting: Vec<(Vec<u8>, Found)>,
     places: Places,
     troubles: Vec<Trouble>,
+    /// True when there are more places than are looked at.
+    is_full: bool,
     entries: usize,
     bytes: u64,
 }
@@ -140,13 +149,7 @@ impl Search<'_> {
         }
         let taken = self.places.len().saturating_add(self.waiting.len());
         if taken >= MOST_PLACES {
-            let full = Trouble::Limit(format!(
-                "links lead to more than {MOST_PLACES} places outside of the bundle"
-            ));
-            if !self.troubles.contains(&full) {
-                self.troubles.push(full);
-                self.places.values_mut().for_each(|p| p.is_whole = false);
-            }
+            self.is_full = true;
             return;
         }
         self.waiting.push((path, found));
