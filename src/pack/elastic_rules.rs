@@ -15,6 +15,8 @@ const BASE_LINE: &str = "osquery_meta.counter : 0";
 
 /// A rule over the fleet.
 struct Fleet {
+    /// The query whose lines it asks; empty for all.
+    of: &'static str,
     id: &'static str,
     name: &'static str,
     description: &'static str,
@@ -31,6 +33,7 @@ struct Fleet {
 const FLEET: &[Fleet] = &[
     Fleet {
         id: "38ded027-8c80-4bd7-ac7e-8301299792a1",
+        of: "modified",
         name: "a digest that the fleet has not seen",
         description: "A bundle whose content no Mac of the fleet has had within thirty days. A vendor's update raises one alert, whatever the number of Macs that get it.",
         query: "osquery.dsplug_query : \"modified\" and osquery.hash : * and not osquery.hash : \"\"",
@@ -41,6 +44,7 @@ const FLEET: &[Fleet] = &[
     },
     Fleet {
         id: "92fbf691-22a5-48c5-905c-ae56e6173886",
+        of: "modified",
         name: "a signer that the fleet has not seen",
         description: "A bundle whose signature holds and names a signer and team that no Mac of the fleet has had within thirty days.",
         query: "osquery.dsplug_query : \"modified\" and osquery.signature_state : \"signed\"",
@@ -51,6 +55,7 @@ const FLEET: &[Fleet] = &[
     },
     Fleet {
         id: "666c9b00-9fab-48e2-97e0-cf05c0e0bdd4",
+        of: "modified",
         name: "a cdhash that the fleet has not seen",
         description: "Signed code, ad hoc or by somebody, that no Mac of the fleet has had within thirty days. It stays the same where a bundle differs in what its seal leaves out.",
         query: "osquery.dsplug_query : \"modified\" and osquery.cdhash : * and not osquery.cdhash : \"\"",
@@ -61,6 +66,7 @@ const FLEET: &[Fleet] = &[
     },
     Fleet {
         id: "77c04d8e-afd4-4d6f-a684-9107ff88c325",
+        of: "presence",
         name: "a bundle is gone",
         description: "A bundle that stood in a plug-in folder stands there no more, or an exception has come to accept it.",
         query: "osquery.dsplug_query : \"presence\" and osquery_meta.action : \"removed\"",
@@ -70,7 +76,19 @@ const FLEET: &[Fleet] = &[
         suppress_by: &["osquery.path"],
     },
     Fleet {
+        id: "8da8783b-a8e3-4e9a-b974-9bafbe36e6da",
+        of: "events",
+        name: "a bundle came and went",
+        description: "A bundle that stood in a plug-in folder for less than ten minutes: no query that looks every five minutes need have seen it. Its digest, signer and executable are in the line.",
+        query: "osquery.dsplug_query : \"events\" and osquery.action : \"gone\" and osquery.stood_ms < 600000 and not osquery_meta.counter : 0",
+        high: true,
+        new_terms: &[],
+        building_block: false,
+        suppress_by: &["osquery.path"],
+    },
+    Fleet {
         id: "55f8aaa1-0103-4d8d-8c62-93279ea3350d",
+        of: "",
         name: "the base line of a host",
         description: "What a host has when it is asked for the first time: a new Mac, one that was imaged again, one whose osqueryd lost its database, and each after a query has changed.",
         query: "osquery.dsplug_query : * and osquery_meta.counter : 0 and not osquery.dsplug_query : \"inventory\"",
@@ -84,7 +102,8 @@ const FLEET: &[Fleet] = &[
 /// The rules, one a line, as Kibana imports them. They come disabled.
 pub fn write(queries: &[Query]) -> String {
     let own = queries.iter().filter(|q| !q.snapshot).map(rule);
-    let fleet = FLEET.iter().map(fleet_rule);
+    let asked = |fleet: &&Fleet| fleet.of.is_empty() || queries.iter().any(|q| q.name == fleet.of);
+    let fleet = FLEET.iter().filter(asked).map(fleet_rule);
     own.chain(fleet)
         .map(|rule| format!("{}\n", Value::Object(rule)))
         .collect()

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Query;
+use super::{OLDEST_OSQUERY, Query};
 
 /// A table with a line for each query.
 pub fn queries(queries: &[Query]) -> String {
@@ -15,12 +15,11 @@ pub fn queries(queries: &[Query]) -> String {
             (false, true) => "added, removed",
             (false, false) => "added",
         };
-        let needs: Vec<String> = query
-            .tables
-            .iter()
-            .chain(&query.flags)
-            .map(|n| format!("`{n}`"))
-            .collect();
+        let needs = query.tables.iter().chain(&query.flags);
+        let mut needs: Vec<String> = needs.map(|n| format!("`{n}`")).collect();
+        if query.osquery != OLDEST_OSQUERY {
+            needs.push(format!("osquery {}", query.osquery));
+        }
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,

@@ -62,14 +62,19 @@ fn field<'a>(document: &'a Value, name: &str) -> Option<&'a Value> {
         .try_fold(document, |value, part| value.get(part))
 }
 
-/// True when a query of Kibana's language matches: terms `field : value`, each maybe after `not`,
-/// all joined by `and`.
+/// True when a query of Kibana's language matches: terms `field : value` and `field < number`, each
+/// maybe after `not`, all joined by `and`. Elastic's own evaluator (the library `kql` of
+/// elastic/detection-rules) was run over such documents beside it and found the same.
 fn matches(query: &str, document: &Value) -> bool {
     query.split(" and ").all(|term| {
         let (negated, term) = match term.strip_prefix("not ") {
             Some(rest) => (true, rest),
             None => (false, term),
         };
+        if let Some((name, bound)) = term.split_once(" < ") {
+            let found = field(document, name).and_then(Value::as_u64);
+            return found.is_some_and(|n| n < bound.parse().unwrap()) != negated;
+        }
         let (name, wanted) = term.split_once(" : ").unwrap();
         let found = field(document, name);
         let holds = match wanted {
@@ -126,6 +131,7 @@ fn fleet_rules(ends: &[&str]) -> BTreeSet<String> {
 const NEW_DIGEST: &str = "a digest that the fleet has not seen";
 const NEW_SIGNER: &str = "a signer that the fleet has not seen";
 const NEW_CDHASH: &str = "a cdhash that the fleet has not seen";
+const CAME_AND_WENT: &str = "a bundle came and went";
 const GONE: &str = "a bundle is gone";
 const BASE_LINE: &str = "the base line of a host";
 
@@ -177,6 +183,17 @@ fn rules_over_the_fleet_match_what_they_name() {
     signed["signature_state"] = "signed".into();
     let signed = document(Agent::Newest, &signed, "added", 9, "modified");
     assert!(matching(&signed).is_superset(&fleet_rules(&[NEW_DIGEST, NEW_SIGNER, NEW_CDHASH])));
+    // What was seen to come and go between two looks, where the events are asked.
+    if let Some(events) = queries.iter().find(|q| q.name == "events") {
+        let mut gone = row(events);
+        gone["action"] = "gone".into();
+        for (stood, expected) in [(90_000, true), (600_000, false)] {
+            gone["stood_ms"] = stood.into();
+            let found = matching(&document(Agent::Newest, &gone, "added", 9, "events"));
+            let rule = fleet_rules(&[CAME_AND_WENT]);
+            assert_eq!(found.is_superset(&rule), expected, "{stood}");
+        }
+    }
     // A bundle that cannot be read has no digest: that is no digest that is new.
     let mut unread = row(of("modified"));
     unread["hash"] = "".into();
@@ -272,8 +289,10 @@ fn every_rule_is_whole() {
             assert_eq!(suppression["missing_fields_strategy"], "doNotSuppress");
         }
     }
-    let of_queries = files::queries().iter().filter(|q| !q.snapshot).count();
-    assert_eq!(ids.len(), of_queries + 5);
+    let queries = files::queries();
+    let of_queries = queries.iter().filter(|q| !q.snapshot).count();
+    let of_fleet = 5 + usize::from(queries.iter().any(|q| q.name == "events"));
+    assert_eq!(ids.len(), of_queries + of_fleet);
 }
 
 /// An update of one bundle on every Mac agrees in path and digest, and is one alert with a count.
@@ -299,6 +318,31 @@ fn an_update_across_the_fleet_is_one_alert() {
         }
         for (column, _) in &query.graver {
             assert!(columns.get(column).is_some(), "{column}");
+        }
+    }
+}
+
+/// The body of the call that makes a pack, by Kibana's own schema of it
+/// (`common/api/packs/create_pack_route.ts`, `shared_schemas.ts`).
+#[test]
+fn the_call_for_a_pack_has_what_kibana_takes() {
+    let pack: Value = serde_json::from_str(&files::text("packs/elastic/dsplug.api.json")).unwrap();
+    let keys: Vec<&String> = pack.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["name", "description", "enabled", "queries"]);
+    for (name, query) in pack["queries"].as_object().unwrap() {
+        for (key, value) in query.as_object().unwrap() {
+            let fits = match key.as_str() {
+                "query" | "platform" | "version" => value.is_string(),
+                "interval" => value.is_u64(),
+                "snapshot" | "removed" => value.is_boolean(),
+                "ecs_mapping" => value
+                    .as_object()
+                    .unwrap()
+                    .values()
+                    .all(|m| m["field"].is_string()),
+                _ => false,
+            };
+            assert!(fits, "{name}: {key}");
         }
     }
 }
