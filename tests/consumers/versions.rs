@@ -36,6 +36,13 @@ fn each_query_names_the_oldest_osquery_that_has_what_it_asks_for() {
     versions.dedup();
     for query in files::queries().iter().chain(&files::investigation()) {
         let has = |what: &str, at: Version| younger.get(what).is_none_or(|since| *since <= at);
+        // Between two of these nothing came: a version there would be a later one than is needed.
+        assert!(
+            versions.contains(&version(&query.osquery)),
+            "{}: nothing that it asks for came with {}",
+            query.name,
+            query.osquery
+        );
         for at in &versions {
             let database = files::database_with(&query.tables, |table, column| {
                 has(table, *at) && has(&format!("{table}.{column}"), *at)
