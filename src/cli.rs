@@ -14,13 +14,14 @@ use crate::detect;
 use crate::doctor::{self, Agent};
 use crate::engine::Engine;
 use crate::exceptions::baseline;
+use crate::journal::Events;
 use crate::launch;
 use crate::limits::Limits;
-use crate::quarantine;
 use crate::report::{answer, explain, list, schema};
 use crate::root::Root;
 use crate::scan::{Scanner, Snapshot};
 use crate::state_dir::{self, StateDir};
+use crate::watch::command;
 
 /// Shows DirectoryService plug-in bundles: who signed them, what they hold, whether they would load.
 ///
@@ -67,10 +68,8 @@ enum Command {
     Explain(explain::Options),
     /// Write one archive of all evidence on a bundle, and print its SHA-256
     Collect(collect::Options),
-    /// Keep the evidence on a bundle, move it out of its folder into a vault, end its loader
-    Quarantine(quarantine::Options),
-    /// Put back what quarantine took
-    Restore(quarantine::RestoreOptions),
+    /// Show each event as it happens: a bundle appears, changes, goes
+    Watch(command::Options),
     /// Write an exceptions plist that pins what is there now
     Baseline,
     /// Say what is wrong with this host's installation, and how to mend it
@@ -124,24 +123,7 @@ impl Disk {
         } else {
             Limits::STANDARD
         };
-        let root = self.open_root()?;
-        let state = state_dir::place(self.state_dir.as_deref(), &root);
-        Ok(Scanner::new(root, limits).keeping(state))
-    }
-
-    /// The directory that plays the `/`.
-    ///
-    /// # Errors
-    /// When there is no such directory.
-    pub fn open_root(&self) -> Result<Root, Failure> {
-        open_root(&self.root)
-    }
-
-    /// True when it is not the disk of this computer.
-    pub fn is_image(&self) -> bool {
-        self.root
-            .canonicalize()
-            .map_or(true, |root| root != Path::new("/"))
+        Ok(Scanner::new(open_root(&self.root)?, limits))
     }
 
     /// Where state is kept, made when it is not there; `None` when nothing is.
@@ -165,6 +147,15 @@ impl Disk {
             .map(|place| StateDir::find(&place, root))
             .transpose()?;
         Ok(found.flatten())
+    }
+
+    /// The events that have been kept; why they cannot be read is told to who asks for them.
+    pub fn events(&self, root: &Root) -> Events {
+        match self.state_to_read(root) {
+            Ok(Some(state)) => Events::kept_in(&state),
+            Ok(None) => Events::default(),
+            Err(Failure(why)) => Events::refused(why),
+        }
     }
 }
 
@@ -216,16 +207,17 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             let mut engine = Engine::new()?;
             // A wrong query is told before the disk is read.
             engine.check(&sql)?;
-            let snapshot = disk.scanner()?.scan();
+            let mut scanner = disk.scanner()?;
+            let mut snapshot = scanner.scan();
+            snapshot.events = disk.events(scanner.root());
             print(&answer::render(&engine.query(&sql, &snapshot)?, format))
         }
         Command::Detect(options) => detect::run(&disk, &options),
         Command::Explain(options) => explain::run(&disk, &options),
         Command::Collect(options) => collect::run(&disk, &options),
-        Command::Quarantine(options) => quarantine::run(&disk, &options),
-        Command::Restore(options) => quarantine::restore(&disk, &options),
+        Command::Watch(options) => command::run(&disk, &options),
         Command::Baseline => pin(&disk.scanner()?.scan()),
-        Command::Doctor { agent, socket } => examine(&disk, agent, socket),
+        Command::Doctor { agent, socket } => examine(&disk.root, agent, socket),
         Command::Schema { format } => print(&schema::render(format)),
     }
 }
@@ -246,8 +238,8 @@ fn pin(snapshot: &Snapshot) -> Result<(), Failure> {
 }
 
 /// Examines this host's installation; a failure when something is wrong.
-fn examine(disk: &Disk, agent: Option<Agent>, socket: Option<PathBuf>) -> Result<(), Failure> {
-    let (path, root) = (disk.root.as_path(), disk.open_root()?);
+fn examine(path: &Path, agent: Option<Agent>, socket: Option<PathBuf>) -> Result<(), Failure> {
+    let root = open_root(path)?;
     let host = doctor::Host {
         root: &root,
         mount: path,
@@ -258,7 +250,6 @@ fn examine(disk: &Disk, agent: Option<Agent>, socket: Option<PathBuf>) -> Result
     };
     let mut findings: Vec<_> = doctor::rights().into_iter().collect();
     findings.extend(doctor::examine(&host));
-    findings.extend(doctor::interrupted(disk.state_to_read(&root)));
     print(&doctor::render(&findings))?;
     match doctor::wrongs(&findings) {
         0 => Ok(()),

@@ -25,22 +25,7 @@ impl Records {
     /// Adds one entry. `sha256` is that of a file's content or of a link's text, and is not looked at
     /// for the others; `path` stands below the bundle, and is empty for a candidate that is a file.
     pub fn add(&mut self, kind: Kind, sha256: &[u8; 32], path: &[u8]) {
-        let (letter, sha256) = match kind {
-            Kind::File => (b'f', sha256),
-            Kind::Symlink => (b'l', sha256),
-            Kind::Directory => (b'd', &[0; 32]),
-            Kind::Other => (b'o', &[0; 32]),
-        };
-        self.0.update([letter, b' ']);
-        self.0.update(hex(sha256));
-        self.0.update(b" ");
-        if path.is_empty() {
-            self.0.update(ITSELF);
-        } else {
-            self.0.update(b"./");
-            self.0.update(path);
-        }
-        self.0.update([0]);
+        self.0.update(record(kind, sha256, path));
     }
 
     /// The digest.
@@ -69,6 +54,32 @@ pub fn of_entries(entries: &[Entry], is_directory: bool) -> Option<[u8; 32]> {
         records.add(entry.meta.kind, &sha256, &entry.path);
     }
     Some(records.finish())
+}
+
+/// The records that the digest of a candidate is of; `None` when any part of it could not be read.
+pub fn records(evidence: &Evidence) -> Option<Vec<u8>> {
+    digest(evidence)?;
+    let entries = evidence.entries.iter();
+    let records = entries.map(|e| Some(record(e.meta.kind, &known(e)?, &e.path)));
+    Some(records.collect::<Option<Vec<_>>>()?.concat())
+}
+
+/// The record of one entry.
+fn record(kind: Kind, sha256: &[u8; 32], path: &[u8]) -> Vec<u8> {
+    let (letter, sha256) = match kind {
+        Kind::File => (b'f', sha256),
+        Kind::Symlink => (b'l', sha256),
+        Kind::Directory => (b'd', &[0; 32]),
+        Kind::Other => (b'o', &[0; 32]),
+    };
+    let begin = [letter, b' '];
+    let hex = hex(sha256);
+    let (below, path): (&[u8], &[u8]) = if path.is_empty() {
+        (b"", ITSELF)
+    } else {
+        (b"./", path)
+    };
+    [&begin, hex.as_bytes(), b" ", below, path, b"\0"].concat()
 }
 
 /// What the record of an entry holds of it; `None` when its content is not known.

@@ -112,8 +112,14 @@ impl Launch {
             timeout: self.timeout.unwrap_or(DEFAULT),
             interval: self.interval.unwrap_or(DEFAULT),
         };
-        let state = state_dir::place(self.state_dir.as_deref(), &root);
-        let service = Service::new(Scanner::new(root, limits).keeping(state));
+        let place = state_dir::place(self.state_dir.as_deref(), &root);
+        let service = match Service::watching(Scanner::new(root, limits), place) {
+            Ok(service) => service,
+            Err(error) => {
+                extension::last_line(format!("dsplug: cannot start a thread: {error}"));
+                return ExitCode::FAILURE;
+            }
+        };
         extension::run(options, Arc::new(service))
     }
 }

@@ -12,12 +12,12 @@
 //! - [`digest`] and [`load`] judge the rest, and [`bundle`] is one candidate with all of that;
 //! - [`scan`] does all of it and gives a snapshot;
 //! - [`state_dir`] is the one place where anything is kept from run to run;
+//! - [`event`] is what happened to a bundle, [`journal`] keeps it, and [`watch`] sees it happen;
 //! - [`table`] declares the columns that show a snapshot;
-//! - [`engine`] queries the tables with SQLite, for those who have no osquery;
+//! - [`engine`], in the room of [`sqlite`], queries the tables for those who have no osquery;
 //! - [`extension`] serves them to osquery, [`service`] gives it the rows, [`launch`] starts it
 //!   and [`system_log`] tells an admin of its troubles;
-//! - [`tree`] reads everything at one place as it stands, [`collect`] keeps it as evidence,
-//!   and [`quarantine`] takes it out of its folder and puts it back;
+//! - [`tree`] reads everything at one place as it stands, and [`collect`] keeps it as evidence;
 //! - [`doctor`] says what is wrong with this host's installation;
 //! - [`report`] is what people read, and [`cli`] is the command line.
 
@@ -30,11 +30,12 @@ pub mod differential;
 pub mod digest;
 pub mod directory;
 pub mod doctor;
-pub mod engine;
+pub mod event;
 pub mod evidence;
 pub mod exceptions;
 pub mod extension;
 pub mod folders;
+pub mod journal;
 pub mod launch;
 pub mod limits;
 pub mod load;
@@ -42,13 +43,16 @@ pub mod meta;
 pub mod name;
 pub mod pack;
 pub mod property_list;
-pub mod quarantine;
 pub mod report;
 pub mod root;
 pub mod scan;
 pub mod service;
+pub mod sqlite;
 pub mod state_dir;
 pub mod system_log;
 pub mod table;
 pub mod text;
 pub mod tree;
+pub mod watch;
+
+pub use sqlite::engine;

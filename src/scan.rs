@@ -1,7 +1,6 @@
 //! One scan: the folders, the candidates in them, and the judgement of each, in one snapshot.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -10,11 +9,10 @@ use crate::codesign::Roots;
 use crate::evidence::{self, Entry, Evidence, Memory, ReadAt, Reader, Trouble};
 use crate::exceptions::Exceptions;
 use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError};
+use crate::journal::{self, Events};
 use crate::limits::{Budget, Limits, Whereabouts};
 use crate::load;
-use crate::quarantine::ledger;
 use crate::root::Root;
-use crate::state_dir::{StateDir, StateDirError};
 
 /// What is scanned, how far, and what is remembered from scan to scan.
 #[derive(Debug)]
@@ -24,7 +22,6 @@ pub struct Scanner {
     limits: Limits,
     memory: Option<Memory>,
     at: Whereabouts,
-    state: Option<PathBuf>,
     started: i64,
     scans: u64,
     error: String,
@@ -60,13 +57,29 @@ pub struct Status {
     pub limits: Vec<String>,
     /// The last error of a scan since the start.
     pub error: String,
+    /// How it stands with the watch.
+    pub watch: WatchStatus,
+    /// How it stands with the journal of events.
+    pub journal: journal::Status,
+}
+
+/// How it stands with the watch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WatchStatus {
+    /// What is watched: `all` that is wanted, the plug-in folders' own `directories` and some of the
+    /// bundles, nothing but the `tick`; empty where nobody watches.
+    pub state: &'static str,
+    /// How many directories and files are watched.
+    pub places: usize,
+    /// Why it is not all.
+    pub error: String,
 }
 
 /// How many paths of candidates that met a limit are told.
 const MOST_LIMITS_TOLD: usize = 8;
 
 /// Everything that one scan found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// One for each of [`FOLDERS`].
     pub folders: Vec<Folder>,
@@ -74,22 +87,10 @@ pub struct Snapshot {
     pub bundles: Vec<Arc<Bundle>>,
     /// The exceptions, as they were at the time.
     pub exceptions: Exceptions,
-    /// What the ledger of the quarantine says, or why it cannot be read.
-    pub quarantine: Result<Vec<ledger::Read>, String>,
     /// What is told of the program itself.
     pub status: Status,
-}
-
-impl Default for Snapshot {
-    fn default() -> Self {
-        Self {
-            folders: Vec::new(),
-            bundles: Vec::new(),
-            exceptions: Exceptions::default(),
-            quarantine: Ok(Vec::new()),
-            status: Status::default(),
-        }
-    }
+    /// The events that were kept, or those of the process itself.
+    pub events: Events,
 }
 
 impl Snapshot {
@@ -114,7 +115,6 @@ impl Scanner {
             limits,
             memory: None,
             at: Whereabouts::default(),
-            state: None,
             started: now(),
             scans: 0,
             error: String::new(),
@@ -147,34 +147,6 @@ impl Scanner {
     /// When it started, in seconds of Unix time.
     pub fn started(&self) -> i64 {
         self.started
-    }
-
-    /// The same, with what is kept at a place of state.
-    #[must_use]
-    pub fn keeping(self, state: Option<PathBuf>) -> Self {
-        Self { state, ..self }
-    }
-
-    /// A snapshot of what is kept alone: no bundle is looked at.
-    pub fn ledger_alone(&self) -> Snapshot {
-        Snapshot {
-            quarantine: self.ledger(),
-            ..Snapshot::default()
-        }
-    }
-
-    fn ledger(&self) -> Result<Vec<ledger::Read>, String> {
-        let Some(place) = &self.state else {
-            return Ok(Vec::new());
-        };
-        let read = || {
-            let state = StateDir::find(place, &self.root)?;
-            let folder = state.map(|s| s.find_folder(ledger::FOLDER)).transpose()?;
-            folder
-                .flatten()
-                .map_or(Ok(Vec::new()), |f| ledger::read(&f))
-        };
-        read().map_err(|error: StateDirError| error.to_string())
     }
 
     /// The disk that is scanned.
@@ -278,8 +250,8 @@ impl Scanner {
             folders: all_folders,
             bundles,
             exceptions,
-            quarantine: self.ledger(),
             status: Status::default(),
+            events: Events::default(),
         };
         self.scans = self.scans.saturating_add(1);
         if let Some(error) = snapshot.unreadable() {
@@ -299,6 +271,7 @@ impl Scanner {
             exceptions: u64::try_from(snapshot.exceptions.active()).unwrap_or(u64::MAX),
             limits: limits_met(&snapshot),
             error: self.error.clone(),
+            ..Status::default()
         };
         snapshot
     }

@@ -1,14 +1,21 @@
 //! The tables as the extension serves them: one scan for all calls within a few seconds.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::extension::{Row, Shared, Source, TableSpec};
+use crate::journal::{Events, Journal};
 use crate::limits::Whereabouts;
-use crate::scan::{Scanner, Snapshot, Status};
-use crate::table::{FILES, STATUS, TABLES, Table, Value, by_name};
+use crate::root::Root;
+use crate::scan::{Scanner, Snapshot, Status, WatchStatus};
+use crate::table::{EVENTS, FILES, STATUS, TABLES, Table, Value, by_name};
 use crate::text::escape;
+use crate::watch::Watch;
 
 /// For how long a scan answers. A join of core's calls once for each of its rows.
 const HOLDS: Duration = Duration::from_secs(4);
@@ -26,12 +33,33 @@ const HUNG: Duration = Duration::from_secs(20);
 /// all.
 const STATUS_WAITS: Duration = Duration::from_millis(500);
 
+/// How long a call for events waits at the start for the journal to be opened.
+const OPENING: Duration = Duration::from_secs(5);
+/// After a watch that failed inside, the next one begins.
+const ANEW: Duration = Duration::from_secs(30);
+
 /// The source of the extension's rows.
 pub struct Service {
-    scans: Shared<Snapshot>,
+    scans: Arc<Shared<Snapshot>>,
     status: Arc<Mutex<Status>>,
     at: Whereabouts,
     limit: Duration,
+    watch: Option<Arc<Watching>>,
+}
+
+/// What the thread that watches shares with those who ask.
+#[derive(Default)]
+struct Watching {
+    /// The events, once the journal is open.
+    events: Mutex<Option<Events>>,
+    status: Mutex<WatchStatus>,
+}
+
+impl Watching {
+    fn events(&self) -> Option<Events> {
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        events.clone()
+    }
 }
 
 impl Service {
@@ -53,10 +81,48 @@ impl Service {
             Ok(snapshot)
         };
         Self {
-            scans: Shared::new(HOLDS, limit.saturating_add(PATIENCE), scan),
+            scans: Arc::new(Shared::new(HOLDS, limit.saturating_add(PATIENCE), scan)),
             status,
             at,
             limit,
+            watch: None,
+        }
+    }
+
+    /// A service over a scanner, with a thread that watches its disk and keeps a journal of events
+    /// in the state directory at a place, or in memory where there is none.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn watching(scanner: Scanner, place: Option<PathBuf>) -> io::Result<Self> {
+        let root = scanner.root().clone();
+        let service = Self::new(scanner);
+        let watching = Arc::new(Watching::default());
+        let (scans, shared) = (Arc::clone(&service.scans), Arc::clone(&watching));
+        thread::Builder::new()
+            .name("watch".to_owned())
+            .spawn(move || watch(&root, &scans, place.as_deref(), &shared))?;
+        Ok(Self {
+            watch: Some(watching),
+            ..service
+        })
+    }
+
+    /// The events, which are never empty because the journal is not open yet: rows that go and come
+    /// again would be logged twice.
+    fn events(&self) -> Result<Events, String> {
+        let Some(watching) = &self.watch else {
+            return Ok(Events::default());
+        };
+        let begun = Instant::now();
+        loop {
+            if let Some(events) = watching.events() {
+                return Ok(events);
+            }
+            if begun.elapsed() > OPENING {
+                return Err("the journal of events is not open yet".to_owned());
+            }
+            thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -72,6 +138,19 @@ impl Service {
 
     /// What is known of the program itself, a scan that runs left alone: it may never end.
     fn status(&self) -> Status {
+        let mut status = self.scan_status();
+        if let Some(watching) = &self.watch {
+            let watch = watching
+                .status
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            status.watch = watch.clone();
+            status.journal = watching.events().map(|e| e.status()).unwrap_or_default();
+        }
+        status
+    }
+
+    fn scan_status(&self) -> Status {
         if let Some(snapshot) = self.scans.get_soon(STATUS_WAITS) {
             return snapshot.status.clone();
         }
@@ -82,6 +161,34 @@ impl Service {
             status.error = why;
         }
         status
+    }
+}
+
+/// Watches for ever.
+fn watch(root: &Root, scans: &Arc<Shared<Snapshot>>, place: Option<&Path>, shared: &Arc<Watching>) {
+    loop {
+        let scans = Arc::clone(scans);
+        let say = Arc::clone(shared);
+        let mut watch = Watch::new(root.clone(), Box::new(move || scans.renew()));
+        watch.saying(Box::new(move |status| {
+            *say.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
+        }));
+        let open = || {
+            let journal = match place {
+                Some(place) => Journal::kept_at(place, root),
+                None => Journal::in_memory(),
+            };
+            *shared.events.lock().unwrap_or_else(PoisonError::into_inner) = Some(journal.events());
+            journal
+        };
+        let run = || watch.run(open, None, Box::new(|_| true));
+        match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => log::error!("the watch cannot start a thread: {error}"),
+            Err(_) => log::error!("the watch failed inside; it begins anew"),
+        }
+        drop(watch);
+        thread::sleep(ANEW);
     }
 }
 
@@ -108,6 +215,16 @@ impl Source for Service {
                 },
             );
         }
+        if name == EVENTS.name() {
+            let events = self.events()?;
+            return rows(
+                table,
+                &Snapshot {
+                    events,
+                    ..Snapshot::default()
+                },
+            );
+        }
         let snapshot = self
             .scans
             .get()
@@ -119,7 +236,7 @@ impl Source for Service {
     }
 
     fn is_ready(&self, name: &str) -> bool {
-        name == STATUS.name()
+        name == STATUS.name() || name == EVENTS.name()
     }
 
     fn hangs(&self) -> Option<String> {

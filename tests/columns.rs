@@ -39,6 +39,12 @@ const CONTRACT: &[(&str, &str)] = &[
         "path exists resolved_path mtime ctime btime uid gid mode writable_by entries candidates \
          anomalies error",
     ),
+    (
+        "dsplug_events",
+        "id time action path changed seen kind hash previous_hash executable executable_hash \
+         bundle_identifier signature_state signer anchor team_identifier cdhash load_verdict \
+         exception stood_ms kept error",
+    ),
 ];
 
 #[test]

@@ -6,7 +6,7 @@
 
 pub mod line;
 pub mod state;
-mod wait;
+pub mod wait;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -83,7 +83,8 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     loop {
         done = done.saturating_add(1);
         progress.set_message(format!("run {done}: scanning"));
-        let snapshot = scanner.scan();
+        let mut snapshot = scanner.scan();
+        snapshot.events = disk.events(scanner.root());
         let stamp = Stamp::now();
         let outcome = ask(&mut engine, &queries, &snapshot, &mut state, &stamp);
         progress.suspend(|| write(&outcome.lines))?;

@@ -1,6 +1,7 @@
 //! Waiting for the next run, or for the signal that ends it.
 
 use std::io::{self, Read as _};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -32,10 +33,20 @@ impl Stop {
 
     /// Waits for so many seconds; true when a signal came first, or had come before.
     pub fn waits_for(&self, seconds: u64) -> bool {
+        self.comes_within(Duration::from_secs(seconds))
+    }
+
+    /// Can be read once a signal has come.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.told.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Waits for that long; true when a signal came first, or had come before.
+    pub fn comes_within(&self, time: Duration) -> bool {
         let Some(mut told) = self.told.as_ref() else {
             return false;
         };
-        let until = Instant::now().checked_add(Duration::from_secs(seconds));
+        let until = Instant::now().checked_add(time);
         loop {
             let left = until.map_or(Duration::ZERO, |u| {
                 u.saturating_duration_since(Instant::now())

@@ -24,6 +24,9 @@ pub const MANAGED: &str = "/Library/Managed Preferences/com.dsplug.plist";
 pub const LOCAL: &str = "/Library/Application Support/dsplug/exceptions.plist";
 /// The key of the list of entries, in both.
 pub const KEY: &str = "Exceptions";
+/// The key of the wish that bundles which no exception accepts be copied, in both: a truth value. The
+/// first file that has it decides.
+pub const KEEP_COPIES: &str = "KeepCopies";
 /// Where exceptions are read; the first entry that accepts a bundle is named.
 pub const SOURCES: [&str; 2] = [MANAGED, LOCAL];
 
@@ -41,20 +44,24 @@ pub struct Exceptions {
     pub entries: Vec<Exception>,
     /// The sources that are there.
     pub sources: Vec<&'static str>,
+    /// True when copies are to be kept of what is not accepted.
+    pub keep_copies: bool,
 }
 
 impl Exceptions {
     /// Reads the exceptions of a disk. `now` is in seconds of Unix time: it decides what is expired.
     pub fn read(root: &Root, now: i64) -> Self {
         let mut exceptions = Self::default();
+        let mut keep_copies = None;
         for source in SOURCES {
-            match read_source(root, source) {
+            match read_source(root, source, &mut keep_copies) {
                 Ok(None) => continue,
                 Ok(Some(entries)) => exceptions.take(source, &entries, now),
                 Err(error) => exceptions.entries.push(Exception::refused(source, error)),
             }
             exceptions.sources.push(source);
         }
+        exceptions.keep_copies = keep_copies.unwrap_or_default();
         exceptions.refuse_repeated();
         for entry in exceptions.entries.iter().filter(|e| !e.error.is_empty()) {
             log::warn!("{}: it excepts nothing: {}", entry.name(), entry.error);
@@ -108,8 +115,12 @@ impl Exceptions {
     }
 }
 
-/// The entries of one file; `None` when there is no file, or managed preferences without the key.
-fn read_source(root: &Root, source: &str) -> Result<Option<Vec<Value>>, String> {
+/// The entries of one file; `None` when there is no file, or one that has other preferences alone.
+fn read_source(
+    root: &Root,
+    source: &str,
+    keep_copies: &mut Option<bool>,
+) -> Result<Option<Vec<Value>>, String> {
     let Some(bytes) = read_file(root, source)? else {
         return Ok(None);
     };
@@ -117,11 +128,17 @@ fn read_source(root: &Root, source: &str) -> Result<Option<Vec<Value>>, String> 
     let Value::Dictionary(mut keys) = value else {
         return Err("its top is no dictionary".into());
     };
+    let wish = match keys.remove(KEEP_COPIES) {
+        None => None,
+        Some(Value::Boolean(wish)) => Some(wish),
+        Some(_) => return Err(format!("its {KEEP_COPIES} is neither true nor false")),
+    };
+    *keep_copies = keep_copies.or(wish);
     match keys.remove(KEY) {
         Some(Value::Array(entries)) => Ok(Some(entries)),
         Some(_) => Err(format!("its {KEY} is no array")),
         // A managed domain may hold other preferences.
-        None if source == MANAGED => Ok(None),
+        None if source == MANAGED || wish.is_some() => Ok(None),
         None => Err(format!("it has no array {KEY}")),
     }
 }

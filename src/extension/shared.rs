@@ -92,7 +92,7 @@ impl<T: Send + Sync + 'static> Shared<T> {
     /// # Errors
     /// The scan's own message, that it panicked, or that it has not come back in time.
     pub fn get(&self) -> Result<Arc<T>, String> {
-        let running = match self.begin()? {
+        let running = match self.begin(false)? {
             Ok(outcome) => return outcome,
             Err(running) => running,
         };
@@ -103,13 +103,36 @@ impl<T: Send + Sync + 'static> Shared<T> {
         })
     }
 
+    /// The outcome of a scan that begins now; it answers the calls after it as well.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub fn renew(&self) -> Result<Arc<T>, String> {
+        let asked = Instant::now();
+        loop {
+            let running = match self.begin(true)? {
+                Ok(outcome) => return outcome,
+                Err(running) => running,
+            };
+            let left = self.patience.saturating_sub(running.since.elapsed());
+            let Some(outcome) = self.settle(&running, left) else {
+                let seconds = running.since.elapsed().as_secs();
+                return Err(format!("the scan has not come back after {seconds} s"));
+            };
+            // One that ran already may have passed by what is asked for.
+            if running.since >= asked {
+                return outcome;
+            }
+        }
+    }
+
     /// The outcome at hand, or that of a new scan if that takes no longer than `most`; a scan that
     /// runs is not waited for.
     pub fn get_soon(&self, most: Duration) -> Option<Arc<T>> {
         if self.running_for().is_some() {
             return None;
         }
-        match self.begin().ok()? {
+        match self.begin(false).ok()? {
             Ok(outcome) => outcome.ok(),
             Err(running) => self.settle(&running, most)?.ok(),
         }
@@ -129,14 +152,15 @@ impl<T: Send + Sync + 'static> Shared<T> {
         state.last.take_if(|last| !self.answers(last));
     }
 
-    /// The outcome at hand, or else the scan that runs, which may be a new one.
-    fn begin(&self) -> Result<Result<Outcome<T>, Arc<Running<T>>>, String> {
+    /// The outcome at hand, or else the scan that runs, which may be a new one. What is at hand is
+    /// not asked for `anew`.
+    fn begin(&self, anew: bool) -> Result<Result<Outcome<T>, Arc<Running<T>>>, String> {
         let mut state = lock(&self.state);
         self.collect(&mut state);
         if let Some(running) = &state.running {
             return Ok(Err(Arc::clone(running)));
         }
-        if let Some(last) = &mut state.last
+        if let Some(last) = state.last.as_mut().filter(|_| !anew)
             && self.answers(last)
         {
             last.called = Instant::now();
@@ -281,6 +305,15 @@ mod tests {
         assert!(!is_served(seconds(41), seconds(1)));
         assert!(!is_served(seconds(81), Duration::ZERO));
         assert!(is_served(seconds(39), seconds(39)));
+    }
+
+    #[test]
+    fn a_renewed_scan_is_new_and_answers_the_calls_after_it() {
+        let scans = AtomicU32::new(0);
+        let shared = Shared::new(LONG, LONG, move || Ok(scans.fetch_add(1, Ordering::SeqCst)));
+        assert_eq!(shared.get().map(|scan| *scan), Ok(0));
+        assert_eq!(shared.renew().map(|scan| *scan), Ok(1));
+        assert_eq!(shared.get().map(|scan| *scan), Ok(1));
     }
 
     #[test]

@@ -3,17 +3,17 @@
 //! osquery's routes, the SQLite tables, `schema`, JSON and the README's table all iterate these.
 
 mod bundles;
+mod events;
 mod exceptions;
 mod files;
 mod folders;
-mod quarantine;
 mod status;
 
 pub use bundles::BUNDLES;
+pub use events::EVENTS;
 pub use exceptions::EXCEPTIONS;
 pub use files::FILES;
 pub use folders::FOLDERS;
-pub use quarantine::QUARANTINE;
 pub use status::STATUS;
 
 use crate::scan::Snapshot;
@@ -204,14 +204,7 @@ impl<R: ?Sized> Table for TableOf<R> {
 }
 
 /// Every table.
-pub const TABLES: &[&dyn Table] = &[
-    &BUNDLES,
-    &FILES,
-    &FOLDERS,
-    &STATUS,
-    &EXCEPTIONS,
-    &QUARANTINE,
-];
+pub const TABLES: &[&dyn Table] = &[&BUNDLES, &FILES, &FOLDERS, &STATUS, &EXCEPTIONS, &EVENTS];
 
 /// The table of that name.
 pub fn by_name(name: &str) -> Option<&'static dyn Table> {

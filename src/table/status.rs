@@ -65,6 +65,34 @@ pub const STATUS: TableOf<Status> = TableOf {
             "Paths of the candidates that met a limit in the last scan, the first few, separated by ;.",
             |s| Value::from(s.limits.join(";")),
         ),
+        text(
+            "watch",
+            "What is watched: all that is wanted; the plug-in folders' own directories and some of the bundles; nothing but by the tick of 30 s; empty where nobody watches.",
+            |s| s.watch.state.into(),
+        ),
+        number(
+            "watched",
+            "How many directories and files are watched.",
+            |s| s.watch.places.into(),
+        ),
+        text("watch_error", "Why not all is watched.", |s| {
+            s.watch.error.as_str().into()
+        }),
+        text(
+            "journal",
+            "How events are kept: kept in the file, in memory alone because nothing is to be kept, error when they ought to be in the file and are not; empty where nobody watches.",
+            |s| s.journal.state.into(),
+        ),
+        text(
+            "journal_path",
+            "The file in which events are kept; empty when they are not.",
+            |s| s.journal.path.as_str().into(),
+        ),
+        text(
+            "journal_error",
+            "The last error with that file since the start.",
+            |s| s.journal.error.as_str().into(),
+        ),
     ],
     each: |snapshot, sink| sink(&snapshot.status),
 };

@@ -1,5 +1,4 @@
-//! The embedded engine: SQLite with our tables, for those who have no osquery. The only module
-//! that knows SQLite.
+//! The embedded engine: SQLite with our tables, for those who have no osquery.
 //!
 //! The tables that a query names are filled from a snapshot before it runs. They live in a
 //! temporary database on disk, so that a bundle of a hundred thousand files costs no memory.

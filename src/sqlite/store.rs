@@ -1,0 +1,360 @@
+//! The file in which the journal of events lasts: a database of SQLite, bounded, and whole whenever
+//! it is looked at.
+//!
+//! An event and what is known of its bundle after it are written in one transaction, to the disk
+//! before anybody is shown them. So a kill, or a loss of power, at any point leaves both or neither.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
+
+use crate::event::{Action, Event, Known, State};
+
+/// Says that a database is ours: `dspl` in the file's header.
+const APPLICATION: i32 = 0x6473_706c;
+/// The version of what is in it.
+const VERSION: i32 = 1;
+/// Events that are kept.
+const MOST_EVENTS: i64 = 10_000;
+/// Bytes of one page.
+const PAGE: i64 = 4096;
+/// Pages of the file, which with its log of writes stays within 16 MB.
+const MOST_PAGES: i64 = 3_500;
+/// Pages in use beyond which the oldest events go.
+const PAGES: i64 = 3_000;
+/// Of known bundles no more bytes than this are kept: events need the room.
+const KNOWN_BYTES: i64 = 5 << 20;
+/// Pages of the log of writes after which it is put into the file.
+const LOG_PAGES: i64 = 128;
+/// How long a reader or writer waits for the other.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+const SCHEMA: &str = "
+CREATE TABLE events (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, path TEXT NOT NULL, event TEXT NOT NULL);
+CREATE TABLE known (path BLOB PRIMARY KEY, bundle TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE notes (name TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
+";
+
+/// Why the store cannot be used.
+#[derive(Debug)]
+pub enum StoreError {
+    /// It is not one of ours, or damaged: no use in trying again.
+    Damaged(String),
+    /// It was written by a newer version of this program.
+    Newer(i32),
+    /// It could not be opened, read or written this time.
+    Failed(String),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged(why) => write!(f, "the journal is damaged: {why}"),
+            Self::Newer(version) => write!(
+                f,
+                "the journal is of version {version}, and this program knows {VERSION}"
+            ),
+            Self::Failed(why) => write!(f, "the journal cannot be used: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            // The last two are a table that is missing, and a row that is not what was written.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown)
+            | None => Self::Damaged(error.to_string()),
+            Some(_) => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// What is no longer kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// How many events.
+    pub count: i64,
+    /// The number of the newest of them.
+    pub id: i64,
+    /// When it was seen, in seconds of Unix time.
+    pub time: i64,
+}
+
+impl Dropped {
+    /// Counts one more event, newer than those before.
+    pub fn add(&mut self, id: i64, time: i64) {
+        self.count = self.count.saturating_add(1);
+        (self.id, self.time) = (id, time);
+    }
+
+    /// The row that says so; nothing when all are kept.
+    pub fn event(&self) -> Option<Event> {
+        let count = self.count;
+        (count > 0).then(|| Event {
+            id: self.id,
+            time: self.time,
+            action: Action::Dropped,
+            path: String::new(),
+            changed: String::new(),
+            seen: None,
+            state: State {
+                error: format!("limit: {count} events up to this one are no longer kept"),
+                ..State::default()
+            },
+            previous_hash: String::new(),
+            stood_ms: None,
+            kept: String::new(),
+        })
+    }
+}
+
+/// What is known of a bundle after an event, by its path; nothing when it went.
+pub type Change = (Vec<u8>, Option<Known>);
+
+/// All bundles that are known, by path.
+pub type AllKnown = Vec<(Vec<u8>, Known)>;
+
+/// The store, open to be written.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    events: i64,
+    /// Bytes of the known bundles.
+    known: i64,
+}
+
+impl Store {
+    /// Opens a file to write it, and makes of an empty one a store.
+    ///
+    /// # Errors
+    /// When it is damaged, another's, a newer version's, or cannot be used.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let empty = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| {
+            row.get::<_, i64>(0)
+        })? == 0;
+        if empty {
+            connection.execute_batch(&format!(
+                "PRAGMA page_size = {PAGE}; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
+            ))?;
+        }
+        check(&connection)?;
+        connection.execute_batch(&format!(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;
+             PRAGMA wal_autocheckpoint = {LOG_PAGES}; PRAGMA journal_size_limit = 1048576;
+             PRAGMA max_page_count = {MOST_PAGES}; PRAGMA cache_size = -512;"
+        ))?;
+        if empty {
+            connection.execute_batch(&format!("BEGIN;{SCHEMA}COMMIT;"))?;
+        }
+        let state: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+        if state != "ok" {
+            return Err(StoreError::Damaged(state));
+        }
+        let count = "SELECT count(*) FROM events";
+        let bytes = "SELECT coalesce(sum(length(path) + length(bundle)), 0) FROM known";
+        Ok(Self {
+            events: connection.query_row(count, [], |row| row.get(0))?,
+            known: connection.query_row(bytes, [], |row| row.get(0))?,
+            connection,
+        })
+    }
+
+    /// The highest number that was ever given to an event in it; 0 when none was.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn last_id(&self) -> Result<i64, StoreError> {
+        let newest = "SELECT coalesce(max(id), 0) FROM events";
+        let newest: i64 = self.connection.query_row(newest, [], |row| row.get(0))?;
+        Ok(newest.max(dropped(&self.connection)?.id))
+    }
+
+    /// What was last known of the bundles; nothing when nobody has looked yet.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn known(&self) -> Result<Option<AllKnown>, StoreError> {
+        if note(&self.connection, "looked")? == 0 {
+            return Ok(None);
+        }
+        let mut statement = self.connection.prepare("SELECT path, bundle FROM known")?;
+        let mut rows = statement.query([])?;
+        let mut known = Vec::new();
+        while let Some(row) = rows.next()? {
+            let text: String = row.get(1)?;
+            let bundle = serde_json::from_str(&text).map_err(damaged)?;
+            known.push((row.get(0)?, bundle));
+        }
+        Ok(Some(known))
+    }
+
+    /// True when not all bundles that stood there are among those known.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_known_cut(&self) -> Result<bool, StoreError> {
+        Ok(note(&self.connection, "known_cut")? != 0)
+    }
+
+    /// Writes events and what is known after them, all or nothing. When it returns, they are on
+    /// the disk.
+    ///
+    /// # Errors
+    /// When they could not be written; the store is then as it was before.
+    pub fn write(&mut self, events: &[Event], changes: &[Change]) -> Result<(), StoreError> {
+        let (mut count, mut known) = (self.events, self.known);
+        let transaction = self.connection.transaction()?;
+        {
+            let mut add = transaction
+                .prepare_cached("INSERT INTO events (id, time, path, event) VALUES (?, ?, ?, ?)")?;
+            for event in events {
+                // Room is made first: the file never grows past its bound.
+                make_room(&transaction, &mut count)?;
+                let text = serde_json::to_string(event).map_err(damaged)?;
+                add.execute(params![event.id, event.time, event.path, text])?;
+                count = count.saturating_add(1);
+            }
+            let mut size = transaction
+                .prepare_cached("SELECT length(path) + length(bundle) FROM known WHERE path = ?")?;
+            let mut forget = transaction.prepare_cached("DELETE FROM known WHERE path = ?")?;
+            let mut keep = transaction
+                .prepare_cached("INSERT OR REPLACE INTO known (path, bundle) VALUES (?, ?)")?;
+            for (path, bundle) in changes {
+                let old: Option<i64> = size.query_row([path], |row| row.get(0)).optional()?;
+                known = known.saturating_sub(old.unwrap_or_default());
+                let text = bundle.as_ref().map(serde_json::to_string).transpose();
+                let Some(text) = text.map_err(damaged)? else {
+                    forget.execute([path])?;
+                    continue;
+                };
+                let new = i64::try_from(path.len().saturating_add(text.len())).unwrap_or(i64::MAX);
+                if known.saturating_add(new) > KNOWN_BYTES {
+                    forget.execute([path])?;
+                    set_note(&transaction, "known_cut", 1)?;
+                    continue;
+                }
+                known = known.saturating_add(new);
+                keep.execute(params![path, text])?;
+            }
+            set_note(&transaction, "looked", 1)?;
+        }
+        transaction.commit()?;
+        (self.events, self.known) = (count, known);
+        Ok(())
+    }
+}
+
+/// Lets the oldest events go where the next one would be one too many, or take too much room.
+fn make_room(connection: &Connection, count: &mut i64) -> Result<(), StoreError> {
+    let pages = |what| connection.query_row(what, [], |row| row.get::<_, i64>(0));
+    let mut gone = dropped(connection)?;
+    let before = gone;
+    loop {
+        let used = pages("PRAGMA page_count")?.saturating_sub(pages("PRAGMA freelist_count")?);
+        if (*count < MOST_EVENTS && used < PAGES) || *count == 0 {
+            break;
+        }
+        let oldest = connection
+            .prepare_cached(
+                "DELETE FROM events WHERE id = (SELECT min(id) FROM events) RETURNING id, time",
+            )?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let Some((id, time)) = oldest else {
+            *count = 0;
+            break;
+        };
+        gone.add(id, time);
+        *count = count.saturating_sub(1);
+    }
+    if gone != before {
+        set_note(connection, "dropped", gone.count)?;
+        set_note(connection, "dropped_id", gone.id)?;
+        set_note(connection, "dropped_time", gone.time)?;
+    }
+    Ok(())
+}
+
+/// The events that are kept in a file, oldest first, that of what is no longer kept before them;
+/// each is passed to `sink`, whose own error ends it.
+///
+/// # Errors
+/// When the file is damaged, another's, a newer version's, or cannot be read.
+pub fn read(
+    path: &Path,
+    sink: &mut dyn FnMut(Event) -> Result<(), String>,
+) -> Result<(), StoreError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    // All of it is read as it was at one moment.
+    connection.execute_batch("BEGIN")?;
+    check(&connection)?;
+    if let Some(gone) = dropped(&connection)?.event() {
+        sink(gone).map_err(StoreError::Failed)?;
+    }
+    let mut statement = connection.prepare("SELECT id, event FROM events ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let text: String = row.get(1)?;
+        let mut event: Event = serde_json::from_str(&text).map_err(damaged)?;
+        event.id = row.get(0)?;
+        sink(event).map_err(StoreError::Failed)?;
+    }
+    Ok(())
+}
+
+fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    // What stands in the file's schema is not ours to trust.
+    connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
+    Ok(connection)
+}
+
+/// That a database is one of ours and of our version.
+fn check(connection: &Connection) -> Result<(), StoreError> {
+    let number = |what| connection.query_row(what, [], |row| row.get::<_, i32>(0));
+    if number("PRAGMA application_id")? != APPLICATION {
+        return Err(StoreError::Damaged(
+            "it is not one of this program's".into(),
+        ));
+    }
+    match number("PRAGMA user_version")? {
+        VERSION => Ok(()),
+        newer if newer > VERSION => Err(StoreError::Newer(newer)),
+        other => Err(StoreError::Damaged(format!("its version is {other}"))),
+    }
+}
+
+fn dropped(connection: &Connection) -> Result<Dropped, StoreError> {
+    Ok(Dropped {
+        count: note(connection, "dropped")?,
+        id: note(connection, "dropped_id")?,
+        time: note(connection, "dropped_time")?,
+    })
+}
+
+fn note(connection: &Connection, name: &str) -> Result<i64, StoreError> {
+    let number = connection
+        .prepare_cached("SELECT number FROM notes WHERE name = ?")?
+        .query_row([name], |row| row.get(0))
+        .optional()?;
+    Ok(number.unwrap_or_default())
+}
+
+fn set_note(connection: &Connection, name: &str, number: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO notes (name, number) VALUES (?, ?)")?
+        .execute(params![name, number])?;
+    Ok(())
+}
+
+fn damaged(error: serde_json::Error) -> StoreError {
+    StoreError::Damaged(error.to_string())
+}

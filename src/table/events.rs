@@ -1,0 +1,103 @@
+//! `dsplug_events`: one row per event.
+
+use super::{TableOf, number, text};
+use crate::event::Event;
+
+/// The table `dsplug_events`.
+pub const EVENTS: TableOf<Event> = TableOf {
+    name: "dsplug_events",
+    meaning: "One row per event, oldest first: a bundle appeared, changed or went, whether a query ran then or not.",
+    columns: &[
+        number(
+            "id",
+            "Its number, which grows and is never used twice.",
+            |e| e.id.into(),
+        ),
+        number("time", "When it was seen, in seconds.", |e| e.time.into()),
+        text(
+            "action",
+            "What happened: appeared, changed, gone; dropped, of no bundle, says how many older events are no longer kept.",
+            |e| e.action.as_str().into(),
+        ),
+        text("path", "Where the bundle stands, or stood.", |e| {
+            e.path.as_str().into()
+        }),
+        text(
+            "changed",
+            "What changed, as words separated by ;: content, executable, info_plist, signer, signature, symlink, owner, mode, exception.",
+            |e| e.changed.as_str().into(),
+        ),
+        text(
+            "seen",
+            "How it was seen: watched as it happened, by a regular scan, or at the start, which means that it happened while nothing ran.",
+            |e| e.seen.map_or("", |seen| seen.as_str()).into(),
+        ),
+        text(
+            "kind",
+            "What it is, here and below as in dsplug_bundles; of what is gone, what it was.",
+            |e| e.state.kind.as_str().into(),
+        ),
+        text(
+            "hash",
+            "The bundle digest; empty when not all could be read.",
+            |e| e.state.hash.as_str().into(),
+        ),
+        text("previous_hash", "The bundle digest before.", |e| {
+            e.previous_hash.as_str().into()
+        }),
+        text("executable", "The main executable.", |e| {
+            e.state.executable.as_str().into()
+        }),
+        text("executable_hash", "SHA-256 of the main executable.", |e| {
+            e.state.executable_hash.as_str().into()
+        }),
+        text(
+            "bundle_identifier",
+            "CFBundleIdentifier; anyone can write any identifier.",
+            |e| e.state.bundle_identifier.as_str().into(),
+        ),
+        text("signature_state", "What the signature is worth.", |e| {
+            e.state.signature_state.as_str().into()
+        }),
+        text(
+            "signer",
+            "Common name of the leaf certificate, only when the signature verifies.",
+            |e| e.state.signer.as_str().into(),
+        ),
+        text("anchor", "What the verified chain ends in.", |e| {
+            e.state.anchor.as_str().into()
+        }),
+        text(
+            "team_identifier",
+            "Team identifier of the verified code directory.",
+            |e| e.state.team_identifier.as_str().into(),
+        ),
+        text(
+            "cdhash",
+            "cdhash of the verified or ad-hoc code directory.",
+            |e| e.state.cdhash.as_str().into(),
+        ),
+        text("load_verdict", "Whether the system would load it.", |e| {
+            e.state.load_verdict.as_str().into()
+        }),
+        text(
+            "exception",
+            "Identifier of the exception that accepts it.",
+            |e| e.state.exception.as_str().into(),
+        ),
+        number(
+            "stood_ms",
+            "Of what is gone, how long it had stood, in milliseconds; NULL when that is not known.",
+            |e| e.stood_ms.into(),
+        ),
+        text(
+            "kept",
+            "Where a copy of it is kept; empty without one.",
+            |e| e.kept.as_str().into(),
+        ),
+        text("error", "What could not be read, as code: detail.", |e| {
+            e.state.error.as_str().into()
+        }),
+    ],
+    each: |snapshot, sink| snapshot.events.each(sink),
+};

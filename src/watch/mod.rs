@@ -1,0 +1,408 @@
+//! The watch: looks whenever the system hints that something was written, and twice a minute anyway,
+//! and writes down what happened to each bundle.
+//!
+//! - [`hints`] come from the system, for the [`places`] that are worth a watch;
+//! - [`tracker`] compares looks with what was told, by what [`state`] says of a bundle, and
+//!   [`writer`] hands the events to the journal;
+//! - [`copies`] keeps what goes, where that is asked for;
+//! - [`command`] shows events to a person.
+//!
+//! A look is an ordinary scan, which opens no file that has not changed. Looks take no more than a
+//! fourth of the time, however much is written.
+
+pub mod command;
+pub mod copies;
+mod hints;
+mod places;
+mod state;
+pub mod tracker;
+pub mod writer;
+
+use std::collections::BTreeSet;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use crate::event::Seen;
+use crate::journal::{AllKnown, Batch, Journal, now_ms};
+use crate::root::Root;
+use crate::scan::{Snapshot, WatchStatus};
+use copies::Copies;
+use hints::Hints;
+use places::Place;
+use tracker::{Now, Tracker};
+use writer::{Tell, Writer};
+
+/// Between two looks when nothing hints at anything.
+pub const TICK: Duration = Duration::from_secs(30);
+/// Between two looks while something has not settled.
+const POLL: Duration = Duration::from_millis(40);
+/// Between two looks at the least.
+const GAP: Duration = Duration::from_millis(15);
+/// Between two looks, by how long one takes.
+const REST: u32 = 3;
+/// Between two looks at the most, when there are hints.
+const MOST_GAP: Duration = Duration::from_secs(1);
+/// Between two looks at the most, when hints come and nothing is found, and looks are quick.
+const BARREN_GAP: Duration = Duration::from_millis(240);
+/// How long the end of another process that writes the journal is waited for.
+const TURN: Duration = Duration::from_secs(3);
+
+/// Takes in how it stands with the watch, whenever that changes.
+pub type Say = Box<dyn FnMut(WatchStatus) + Send>;
+
+/// Makes a look.
+pub type Look = Box<dyn FnMut() -> Result<Arc<Snapshot>, String> + Send>;
+
+/// A watch over one disk.
+pub struct Watch {
+    root: Root,
+    look: Look,
+    copies: Option<Copies>,
+    status: WatchStatus,
+    say: Say,
+    hints: Option<Hints>,
+    /// What is watched, by device and inode.
+    watched: BTreeSet<(u64, u64)>,
+    tracker: Option<Tracker>,
+}
+
+impl Watch {
+    /// A watch that looks by `look`.
+    pub fn new(root: Root, look: Look) -> Self {
+        Self {
+            root,
+            look,
+            copies: None,
+            status: WatchStatus::default(),
+            say: Box::new(|_| ()),
+            hints: None,
+            watched: BTreeSet::new(),
+            tracker: None,
+        }
+    }
+
+    /// Has `say` told how it stands with the watch.
+    pub fn saying(&mut self, say: Say) {
+        self.say = say;
+    }
+
+    /// Watches until `stop` can be read, and writes down what it sees in the journal that `open`
+    /// gives; each event is told once it is there.
+    ///
+    /// # Errors
+    /// When the thread that writes cannot be started.
+    pub fn run(
+        &mut self,
+        open: impl FnOnce() -> Journal,
+        stop: Option<BorrowedFd<'_>>,
+        tell: Tell,
+    ) -> std::io::Result<()> {
+        match Hints::new() {
+            Ok(hints) => self.hints = Some(hints),
+            Err(error) => log::error!("nothing can be watched: {error}"),
+        }
+        // The folders are watched before the first look, so that nothing comes in between; and that
+        // look is made before the journal is opened, which may take the disk a while.
+        self.place(&Snapshot::default());
+        let mut first = Some((self.look)());
+        let mut journal = open();
+        let begun = Instant::now();
+        while journal.is_busy() && begun.elapsed() < TURN {
+            std::thread::sleep(Duration::from_millis(100));
+            journal.retry();
+        }
+        self.copies = journal.place().map(|place| Copies::at(place, &self.root));
+        let mut known = journal.known();
+        let writer = Writer::start(journal, tell)?;
+        let mut pace = Pace::new();
+        let mut names = Vec::new();
+        loop {
+            let moving = self.tracker.as_ref().is_some_and(Tracker::is_moving);
+            let left = pace.left(moving);
+            if pace.hinted && !left.is_zero() {
+                // More hints would not bring the look forward.
+                std::thread::sleep(left);
+            }
+            let left = pace.left(moving);
+            let woken = self.wait(left, stop);
+            if woken.stopped {
+                return Ok(());
+            }
+            pace.hinted |= woken.hinted;
+            names.extend(woken.names);
+            for id in woken.ended {
+                self.forget(id);
+            }
+            if !pace.left(moving).is_zero() {
+                continue;
+            }
+            let seen = if pace.hinted {
+                Seen::Watched
+            } else {
+                Seen::Scan
+            };
+            let began = Instant::now();
+            let names = std::mem::take(&mut names);
+            let found = first.take().unwrap_or_else(|| (self.look)());
+            let (batch, moves) = self.take_in(found, seen, names, moving, &mut known);
+            pace.looked(began, moves || !batch.is_empty());
+            if !batch.is_empty() || seen == Seen::Scan && !moving {
+                writer.write(batch);
+            }
+            if let Some(tracker) = self.tracker.as_ref().filter(|_| writer.lacks_known()) {
+                writer.write(Batch {
+                    changes: tracker.known(),
+                    is_all: true,
+                    ..Batch::default()
+                });
+            }
+        }
+    }
+
+    fn wait(&mut self, timeout: Duration, stop: Option<BorrowedFd<'_>>) -> hints::Woken {
+        match &mut self.hints {
+            Some(hints) => hints.wait(timeout, stop),
+            None => {
+                std::thread::sleep(timeout);
+                hints::Woken::default()
+            }
+        }
+    }
+
+    /// Takes in what a look found; gives what is to be written, and whether something moves. The
+    /// first look is compared with what was `known`.
+    fn take_in(
+        &mut self,
+        found: Result<Arc<Snapshot>, String>,
+        seen: Seen,
+        names: Vec<Vec<u8>>,
+        was_moving: bool,
+        known: &mut Option<(AllKnown, bool)>,
+    ) -> (Batch, bool) {
+        let snapshot = match found {
+            Ok(snapshot) => snapshot,
+            Err(error) => {
+                log::error!("a look of the watch failed: {error}");
+                return (Batch::default(), false);
+            }
+        };
+        // What cannot be listed has not gone.
+        if snapshot.unreadable().is_some() {
+            return (Batch::default(), false);
+        }
+        let now = Now {
+            steady: Instant::now(),
+            wall_ms: now_ms(),
+        };
+        let is_first = self.tracker.is_none();
+        let tracker = self.tracker.get_or_insert_with(|| match known.take() {
+            Some((known, cut)) => Tracker::begin(known, &snapshot.bundles, cut, now),
+            None => Tracker::base_line(&snapshot.bundles, now),
+        });
+        if !is_first {
+            let (root, whole) = (
+                &self.root,
+                snapshot.folders.iter().all(|f| f.error.is_none()),
+            );
+            let is_gone = |path: &[u8]| {
+                whole
+                    || root
+                        .find_entry(path)
+                        .is_err_and(|error| error.leads_nowhere())
+            };
+            tracker.see(&snapshot.bundles, seen, now, &is_gone);
+            names.into_iter().for_each(|name| tracker.name(name));
+        }
+        keep(self.copies.as_mut(), &self.root, &snapshot, tracker);
+        let (events, changes) = tracker.settle(now);
+        let mut batch = Batch {
+            events,
+            changes,
+            is_all: false,
+        };
+        if is_first {
+            batch.changes.extend(tracker.known());
+            batch.is_all = true;
+        }
+        let moves = tracker.is_moving();
+        if is_first || seen == Seen::Watched || !was_moving || !batch.is_empty() {
+            self.place(&snapshot);
+        }
+        (batch, moves)
+    }
+
+    /// Watches the places that are wanted now, and no others.
+    fn place(&mut self, snapshot: &Snapshot) {
+        let (mut wanted, folders) = places::wanted(&self.root, snapshot);
+        let Some(hints) = &mut self.hints else {
+            return self.say("tick", "the system gives no hints".to_owned());
+        };
+        let all = wanted.len();
+        wanted.truncate(Hints::BUDGET);
+        let ids: BTreeSet<(u64, u64)> = wanted.iter().map(|place| place.id).collect();
+        for id in self.watched.difference(&ids) {
+            hints.remove(*id);
+        }
+        self.watched.retain(|id| ids.contains(id));
+        let mut refused = None;
+        let mut own = 0_usize;
+        for (index, place) in wanted.iter().enumerate() {
+            if !self.watched.contains(&place.id) && refused.is_none() {
+                match add(&self.root, hints, place) {
+                    Ok(true) => drop(self.watched.insert(place.id)),
+                    // It went meanwhile.
+                    Ok(false) => {}
+                    Err(error) => refused = Some(error),
+                }
+            }
+            if index < folders && self.watched.contains(&place.id) {
+                own = own.saturating_add(1);
+            }
+        }
+        let own_all = own >= folders.min(Hints::BUDGET);
+        let watched = self.watched.len();
+        match refused {
+            None if watched >= all => self.say("all", String::new()),
+            None => {
+                let left = all.saturating_sub(watched);
+                // Some may have gone since the look; what is over the budget has not.
+                let over = all > Hints::BUDGET;
+                let (state, why) = if over {
+                    (
+                        "directories",
+                        format!("limit: {left} places are left to the tick"),
+                    )
+                } else {
+                    ("all", String::new())
+                };
+                self.say(state, why);
+            }
+            Some(why) if own_all && own > 0 => {
+                self.say("directories", format!("no more can be watched: {why}"));
+            }
+            Some(why) => self.say("tick", format!("no more can be watched: {why}")),
+        }
+    }
+
+    fn forget(&mut self, id: (u64, u64)) {
+        if let Some(hints) = &mut self.hints {
+            hints.remove(id);
+        }
+        self.watched.remove(&id);
+    }
+
+    fn say(&mut self, state: &'static str, error: String) {
+        let status = WatchStatus {
+            state,
+            places: self.watched.len(),
+            error,
+        };
+        if self.status == status {
+            return;
+        }
+        if self.status.state != status.state && !status.error.is_empty() {
+            log::warn!("not all is watched: {}", status.error);
+        }
+        self.status = status.clone();
+        (self.say)(status);
+    }
+}
+
+/// Watches one place; false when something else stands there by now.
+fn add(root: &Root, hints: &mut Hints, place: &Place) -> Result<bool, std::io::Error> {
+    let Ok(found) = root.find(&place.path) else {
+        return Ok(false);
+    };
+    let Ok(dir) = found.open_dir() else {
+        return Ok(false);
+    };
+    let meta = match &place.file {
+        Some(name) => dir.meta(name),
+        None => dir.own_meta(),
+    };
+    if !meta.is_ok_and(|m| (m.dev, m.ino) == place.id) {
+        return Ok(false);
+    }
+    match hints.add(place, &dir) {
+        Ok(()) => Ok(true),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NOTSUP | Errno::ACCESS) => {
+                Ok(false)
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+/// Makes the copies that are asked for.
+fn keep(copies: Option<&mut Copies>, root: &Root, snapshot: &Snapshot, tracker: &mut Tracker) {
+    let Some(copies) = copies.filter(|_| snapshot.exceptions.keep_copies) else {
+        return;
+    };
+    for (path, hash) in tracker.unsettled() {
+        let bundle = snapshot
+            .bundles
+            .iter()
+            .find(|b| b.evidence.candidate.path == path);
+        let Some(bundle) = bundle else {
+            continue;
+        };
+        let place = copies.keep(root, bundle, &hash).unwrap_or_else(|why| {
+            log::warn!("no copy of {} is kept: {why}", crate::text::escape(&path));
+            String::new()
+        });
+        tracker.copied(&path, &hash, place);
+    }
+}
+
+/// When the next look is due.
+struct Pace {
+    ended: Instant,
+    gap: Duration,
+    hinted: bool,
+    barren: u32,
+    first: bool,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            ended: Instant::now(),
+            gap: GAP,
+            hinted: true,
+            barren: 0,
+            first: true,
+        }
+    }
+
+    /// How long until then.
+    fn left(&self, moving: bool) -> Duration {
+        let pause = match (self.first, self.hinted, moving) {
+            (true, _, _) => Duration::ZERO,
+            (_, true, _) => self.gap,
+            (_, false, true) => self.gap.max(POLL),
+            (_, false, false) => TICK,
+        };
+        pause.saturating_sub(self.ended.elapsed())
+    }
+
+    fn looked(&mut self, began: Instant, found: bool) {
+        let took = began.elapsed();
+        self.barren = if found {
+            0
+        } else {
+            self.barren.saturating_add(1)
+        };
+        let rest = took.saturating_mul(REST).clamp(GAP, MOST_GAP);
+        let barren = GAP
+            .saturating_mul(1_u32.checked_shl(self.barren.min(4)).unwrap_or(1))
+            .min(BARREN_GAP);
+        self.gap = rest.max(barren);
+        // The second look closes the gap between the first and the watches.
+        self.hinted = std::mem::take(&mut self.first);
+        self.ended = Instant::now();
+    }
+}

@@ -1,0 +1,181 @@
+//! The places where a hint is wanted, the most important first: the plug-in folders and what leads to
+//! them, then each bundle, then what is in it.
+
+use std::collections::BTreeSet;
+
+use super::hints::Hints;
+use crate::folders::FOLDERS;
+use crate::meta::{Kind, Meta};
+use crate::name::{self, Suffix};
+use crate::root::Root;
+use crate::scan::Snapshot;
+
+/// Directories of a plug-in folder that are no bundles and are watched.
+const MOST_SEARCHED: usize = 64;
+/// How deep those are.
+const DEPTH: usize = 3;
+/// Names of one such directory that are looked through.
+const MOST_NAMES: usize = 4_096;
+/// Places in one bundle: whoever plants a huge one takes nobody else's watch.
+const MOST_INNER: usize = 32;
+
+/// A place to be watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The directory, as the Mac names it.
+    pub path: Vec<u8>,
+    /// The file in it that is watched instead of it.
+    pub file: Option<Vec<u8>>,
+    /// Device and inode of what is watched.
+    pub id: (u64, u64),
+    /// True when what comes in it may be a candidate.
+    pub holds_candidates: bool,
+    /// True when it only leads to a plug-in folder.
+    pub is_ancestor: bool,
+}
+
+impl Place {
+    fn directory(path: &[u8], meta: &Meta) -> Self {
+        Self {
+            path: path.to_vec(),
+            file: None,
+            id: (meta.dev, meta.ino),
+            holds_candidates: false,
+            is_ancestor: false,
+        }
+    }
+
+    fn file(path: &[u8], meta: &Meta) -> Option<Self> {
+        let at = path.iter().rposition(|b| *b == b'/')?;
+        let (directory, name) = path.split_at_checked(at)?;
+        Some(Self {
+            file: Some(name.strip_prefix(b"/")?.to_vec()),
+            ..Self::directory(
+                if directory.is_empty() {
+                    b"/"
+                } else {
+                    directory
+                },
+                meta,
+            )
+        })
+    }
+}
+
+/// The places that are wanted, each once, and how many of them are the folders' own.
+pub fn wanted(root: &Root, snapshot: &Snapshot) -> (Vec<Place>, usize) {
+    let mut places = Places::default();
+    for folder in FOLDERS {
+        ancestors(root, folder.as_bytes(), &mut places);
+        let mut left = MOST_SEARCHED;
+        search(root, folder.as_bytes(), DEPTH, &mut left, &mut places);
+    }
+    let folders = places.list.len();
+    for bundle in &snapshot.bundles {
+        let evidence = &bundle.evidence;
+        let meta = evidence.resolved_meta.as_ref();
+        match meta.map(|m| m.kind) {
+            Some(Kind::Directory) => {
+                places.extend(meta.map(|m| Place::directory(&evidence.candidate.path, m)));
+            }
+            // Where a directory tells of its files, that of a candidate is watched already, but
+            // not that of what it links to.
+            Some(Kind::File) if !Hints::TELLS_WRITES || evidence.symlink_target.is_some() => {
+                places.extend(meta.and_then(|m| Place::file(&evidence.resolved_path, m)));
+            }
+            _ => {}
+        }
+        if let Some(executable) = evidence.executable.as_ref().filter(|e| e.is_outside()) {
+            places.extend(regular(&executable.path, &executable.meta));
+        }
+    }
+    if !Hints::TELLS_WRITES {
+        // What would be loaded, before all the rest.
+        for bundle in &snapshot.bundles {
+            let evidence = &bundle.evidence;
+            if let Some(executable) = evidence.executable.as_ref().filter(|e| !e.is_outside()) {
+                places.extend(regular(&executable.path, &executable.meta));
+            }
+            let plist = evidence.info_plist.as_ref();
+            places.extend(plist.and_then(|p| regular(&p.path, p.meta.as_ref()?)));
+        }
+    }
+    for bundle in &snapshot.bundles {
+        let evidence = &bundle.evidence;
+        let inner = evidence.entries.iter();
+        let mut inner: Vec<_> = inner.filter(|e| e.meta.kind == Kind::Directory).collect();
+        inner.sort_by_key(|e| e.path.iter().filter(|b| **b == b'/').count());
+        for entry in inner.into_iter().take(MOST_INNER) {
+            places.extend([Place::directory(&evidence.path_of(entry), &entry.meta)]);
+        }
+    }
+    (places.list, folders)
+}
+
+fn regular(path: &[u8], meta: &Meta) -> Option<Place> {
+    (meta.kind == Kind::File).then(|| Place::file(path, meta))?
+}
+
+/// Each directory on the way to a plug-in folder: one that is renamed, or replaced by a link, takes
+/// the folder with it.
+fn ancestors(root: &Root, folder: &[u8], places: &mut Places) {
+    let ends = folder.iter().enumerate().filter(|(_, b)| **b == b'/');
+    for (end, _) in ends {
+        let path = folder.get(..end.max(1)).unwrap_or_default();
+        let Ok(found) = root.find(path) else {
+            return;
+        };
+        if found.meta.kind == Kind::Directory {
+            places.extend([Place {
+                is_ancestor: true,
+                ..Place::directory(path, &found.meta)
+            }]);
+        }
+    }
+}
+
+/// A directory in which candidates are looked for, and those below it.
+fn search(root: &Root, path: &[u8], depth: usize, left: &mut usize, places: &mut Places) {
+    let Ok(found) = root.find(path) else {
+        return;
+    };
+    if found.meta.kind != Kind::Directory || *left == 0 {
+        return;
+    }
+    *left = left.saturating_sub(1);
+    places.extend([Place {
+        holds_candidates: true,
+        ..Place::directory(path, &found.meta)
+    }]);
+    let listed = found
+        .open_dir()
+        .and_then(|dir| Ok((dir.names(MOST_NAMES)?, dir)));
+    let Ok(((names, _), dir)) = listed else {
+        return;
+    };
+    for name in names.iter().filter(|n| name::suffix(n) == Suffix::Other) {
+        let is_directory = dir
+            .meta(name)
+            .is_ok_and(|m| matches!(m.kind, Kind::Directory | Kind::Symlink));
+        if is_directory && depth > 0 {
+            let below = [path, b"/", name].concat();
+            search(root, &below, depth.saturating_sub(1), left, places);
+        }
+    }
+}
+
+#[derive(Default)]
+struct Places {
+    list: Vec<Place>,
+    seen: BTreeSet<(u64, u64)>,
+}
+
+impl Places {
+    fn extend(&mut self, places: impl IntoIterator<Item = Place>) {
+        for place in places {
+            if self.seen.insert(place.id) {
+                self.list.push(place);
+            }
+        }
+    }
+}

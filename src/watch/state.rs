@@ -1,0 +1,151 @@
+//! What a bundle is, as events tell it.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::bundle::Bundle;
+use crate::event::State;
+use crate::meta::Meta;
+use crate::table::{BUNDLES, Value};
+use crate::text::hex;
+
+/// What tells two looks at one bundle apart, without the cost of words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    fingerprint: [u8; 32],
+    digest: Option<[u8; 32]>,
+    outside: Option<[u8; 32]>,
+    exception: Option<String>,
+    verdict: &'static str,
+}
+
+impl Key {
+    /// That of a bundle.
+    pub fn of(bundle: &Bundle) -> Self {
+        let executable = bundle.evidence.executable.as_ref();
+        Self {
+            fingerprint: fingerprint(bundle),
+            digest: bundle.digest,
+            outside: executable.and_then(|e| e.outside.sha256().copied()),
+            exception: bundle.exception.clone(),
+            verdict: bundle.load.as_str(),
+        }
+    }
+
+    /// That of what no look has seen.
+    pub fn none() -> Self {
+        Self {
+            fingerprint: [0; 32],
+            digest: None,
+            outside: None,
+            exception: None,
+            verdict: "",
+        }
+    }
+
+    /// What a bundle with this key is.
+    pub fn state(&self, bundle: &Bundle) -> State {
+        let mut state = State {
+            fingerprint: hex(&self.fingerprint),
+            ..State::default()
+        };
+        // The columns of `dsplug_bundles` say it all, and in the same words.
+        for column in BUNDLES.columns() {
+            let place = match column.name {
+                "kind" => &mut state.kind,
+                "hash" => &mut state.hash,
+                "executable" => &mut state.executable,
+                "executable_hash" => &mut state.executable_hash,
+                "bundle_identifier" => &mut state.bundle_identifier,
+                "signature_state" => &mut state.signature_state,
+                "signer" => &mut state.signer,
+                "anchor" => &mut state.anchor,
+                "team_identifier" => &mut state.team_identifier,
+                "cdhash" => &mut state.cdhash,
+                "load_verdict" => &mut state.load_verdict,
+                "exception" => &mut state.exception,
+                "error" => &mut state.error,
+                "info_plist" => &mut state.info_plist,
+                "symlink_target" => &mut state.symlink_target,
+                "resolved_path" => &mut state.resolved_path,
+                "mode" => &mut state.mode,
+                _ => continue,
+            };
+            if let Value::Text(text) = (column.get)(bundle) {
+                *place = text;
+            }
+        }
+        let evidence = &bundle.evidence;
+        let meta = evidence.meta.as_ref();
+        (state.uid, state.gid) = (meta.map(|m| m.uid), meta.map(|m| m.gid));
+        let plist = evidence.info_plist.as_ref();
+        let plist = plist.and_then(|p| evidence.entry(&p.relative));
+        let plist = plist.and_then(|entry| entry.content.sha256());
+        state.info_plist_hash = plist.map_or_else(String::new, |digest| hex(digest));
+        state
+    }
+}
+
+/// What the file system says of a bundle and of all that belongs to it, in one digest: writing to
+/// any of it changes the status of something.
+fn fingerprint(bundle: &Bundle) -> [u8; 32] {
+    let evidence = &bundle.evidence;
+    let mut digest = Sha256::new();
+    let mut add = |path: &[u8], meta: Option<&Meta>| {
+        digest.update(path);
+        digest.update([0]);
+        let Some(meta) = meta else {
+            return;
+        };
+        digest.update([0, u8::from(meta.is_executable())]);
+        digest.update(meta.kind.as_str());
+        for number in [meta.size, meta.dev, meta.ino] {
+            digest.update(number.to_le_bytes());
+        }
+        for time in [meta.mtime, meta.ctime] {
+            digest.update(time.seconds.to_le_bytes());
+            digest.update(time.nanoseconds.to_le_bytes());
+        }
+        for number in [meta.uid, meta.gid, meta.mode] {
+            digest.update(number.to_le_bytes());
+        }
+    };
+    add(&evidence.candidate.path, evidence.meta.as_ref());
+    add(evidence.symlink_target.as_deref().unwrap_or_default(), None);
+    add(&evidence.resolved_path, evidence.resolved_meta.as_ref());
+    for entry in &evidence.entries {
+        add(&entry.path, Some(&entry.meta));
+    }
+    if let Some(executable) = &evidence.executable {
+        add(&executable.path, Some(&executable.meta));
+    }
+    if let Some(plist) = &evidence.info_plist {
+        add(&plist.path, plist.meta.as_ref());
+    }
+    digest.finalize().into()
+}
+
+/// What a bundle holds: one number for each entry with its content, sorted.
+pub type Records = Box<[u64]>;
+
+/// The records of a bundle.
+pub fn records(bundle: &Bundle) -> Records {
+    let entries = bundle.evidence.entries.iter();
+    let mut records: Vec<u64> = entries
+        .map(|entry| {
+            // Whoever makes two entries share a number gains nothing that a deletion would not give.
+            let mut hasher = DefaultHasher::new();
+            (&entry.path, entry.content.sha256(), &entry.link).hash(&mut hasher);
+            hasher.finish()
+        })
+        .collect();
+    records.sort_unstable();
+    records.into_boxed_slice()
+}
+
+/// True when `new` holds nothing but what `old` held, and not all of it: what is left of it while it
+/// is deleted.
+pub fn is_rest(new: &[u64], old: &[u64]) -> bool {
+    new.len() < old.len() && new.iter().all(|record| old.binary_search(record).is_ok())
+}

@@ -1,0 +1,85 @@
+//! The thread that writes the journal: a disk that is slow holds up no look.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use crate::event::Event;
+use crate::journal::{Batch, Journal};
+
+/// Batches that wait for the disk, before the watch waits as well.
+const WAITING: usize = 256;
+/// Events that are written at once, about.
+const AT_ONCE: usize = 1_000;
+
+/// Takes in each event once it can be shown; false when no more are wanted.
+pub type Tell = Box<dyn FnMut(&Event) -> bool + Send>;
+
+/// The thread, for those who have something to write.
+#[derive(Debug)]
+pub struct Writer {
+    inbox: Option<SyncSender<Batch>>,
+    lacks_known: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Begins to write a journal.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(journal: Journal, tell: Tell) -> io::Result<Self> {
+        let (inbox, batches) = sync_channel(WAITING);
+        let lacks_known = Arc::new(AtomicBool::new(journal.lacks_known()));
+        let lacks = Arc::clone(&lacks_known);
+        let thread = thread::Builder::new()
+            .name("journal".to_owned())
+            .spawn(move || write(journal, &batches, &lacks, tell))?;
+        Ok(Self {
+            inbox: Some(inbox),
+            lacks_known,
+            thread: Some(thread),
+        })
+    }
+
+    /// True when all that is known has to be written again.
+    pub fn lacks_known(&self) -> bool {
+        self.lacks_known.load(Ordering::Relaxed)
+    }
+
+    /// Has a batch written; an empty one lets the journal look after its file.
+    pub fn write(&self, batch: Batch) {
+        // The thread ends with its inbox alone, unless it failed inside: then that was said.
+        let _ = self.inbox.as_ref().map(|inbox| inbox.send(batch));
+    }
+}
+
+impl Drop for Writer {
+    /// What has been handed over is written.
+    fn drop(&mut self) {
+        self.inbox = None;
+        // One that failed inside has said so.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn write(mut journal: Journal, batches: &Receiver<Batch>, lacks: &AtomicBool, mut tell: Tell) {
+    let mut goes_on = true;
+    while let Ok(mut batch) = batches.recv() {
+        while batch.events.len() < AT_ONCE
+            && let Ok(later) = batches.try_recv()
+        {
+            batch.extend(later);
+        }
+        if batch.is_empty() {
+            journal.tick();
+        } else {
+            for event in &journal.write(batch) {
+                goes_on = goes_on && tell(event);
+            }
+        }
+        lacks.store(journal.lacks_known(), Ordering::Relaxed);
+    }
+}
