@@ -63,7 +63,6 @@ fn a_bundle_is_created_and_goes() {
         &[
             ("presence", "added", A),
             ("modified", "added", A),
-            ("signature_changed", "added", A),
             ("loadable_unverified", "added", A),
             ("folder_changed", "added", FOLDER),
         ],
@@ -124,10 +123,7 @@ fn a_bundle_is_signed_again() {
         ..signature
     });
     again.write(watch.disk.plugin(""));
-    tells(
-        &watch,
-        &[("modified", "added", A), ("signature_changed", "added", A)],
-    );
+    tells(&watch, &[("modified", "added", A)]);
 }
 
 #[test]
@@ -144,7 +140,6 @@ fn a_bundle_is_staged_elsewhere_and_renamed_in() {
         &[
             ("presence", "added", A),
             ("modified", "added", A),
-            ("signature_changed", "added", A),
             ("loadable_unverified", "added", A),
             ("oddities:backdated", "added", A),
             ("folder_changed", "added", FOLDER),

@@ -296,7 +296,6 @@ fn e11_an_ad_hoc_signature() {
     let state = [("signature_state", "adhoc")];
     let lines = watch.lines();
     names(&lines, "modified", "A.dsplug", &state);
-    names(&lines, "signature_changed", "A.dsplug", &state);
 }
 
 #[test]

@@ -499,9 +499,54 @@ fn the_small_pack_is_four_queries_of_the_other_as_they_are() {
     for (name, query) in queries {
         assert_eq!(query, &whole["queries"][name], "{name}");
     }
-    // The rows of dsplug_events, once there are any, are the fourth.
-    for name in ["inventory", "loadable_unverified", "signature_broken"] {
-        assert!(queries.contains_key(name), "{name}");
-    }
+    let names: Vec<&String> = queries.keys().collect();
+    let four = [
+        "events",
+        "inventory",
+        "loadable_unverified",
+        "signature_broken",
+    ];
+    assert_eq!(names, four);
     assert!(conf::read("dsplug", &quiet.to_string()).is_ok());
+}
+
+/// A change of the signature has a before: what appears, and what is changed in its content alone, or
+/// is excepted, or long past, is none.
+#[test]
+fn a_signature_changes_only_where_there_was_one_before() {
+    let queries = queries();
+    let query = queries
+        .iter()
+        .find(|q| q.name == "signature_changed")
+        .unwrap();
+    let database = database(&query.tables);
+    let now = "CAST(strftime('%s', 'now') AS INTEGER)";
+    for (id, action, changed, state, exception, age) in [
+        (1, "appeared", "", "adhoc", "", 10),
+        (2, "changed", "content;executable", "adhoc", "", 10),
+        (3, "changed", "content;signature", "broken", "", 10),
+        (4, "changed", "signer", "signed", "", 10),
+        (5, "changed", "signer", "signed", "known", 10),
+        (6, "changed", "signer", "signed", "", 90_000),
+        (7, "gone", "", "adhoc", "", 10),
+        // An update by the same vendor has another cdhash.
+        (
+            8,
+            "changed",
+            "content;executable;signature",
+            "signed",
+            "",
+            10,
+        ),
+    ] {
+        let sql = format!(
+            "INSERT INTO dsplug_events (id, action, changed, signature_state, anchor, exception, time)
+             VALUES ({id}, '{action}', '{changed}', '{state}', 'developer_id', '{exception}', {now} - {age})"
+        );
+        database.execute_batch(&sql).unwrap();
+    }
+    let mut statement = database.prepare(&query.sql).unwrap();
+    let found = statement.query_map([], |row| row.get::<_, i64>("id"));
+    let found: Vec<i64> = found.unwrap().map(Result::unwrap).collect();
+    assert_eq!(found, [3, 4]);
 }
