@@ -7,14 +7,21 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::meta::{Kind, Meta, Timestamp};
+use crate::name;
 use crate::text::escape;
 
 /// What was tried where a path has more components than are walked.
 const TOO_FAR: &str = "follow so far";
+/// What was tried where a path names a file by its number on a volume.
+const BY_NUMBER: &str = "follow the file number in";
+/// What was tried where a path names a fork of a file.
+const FORK: &str = "read the fork";
+/// Names that are looked at in one directory for one that differs in letter case alone.
+const MOST_SPELLED: usize = 20_000;
 
 /// Something on disk could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +42,37 @@ impl ReadError {
             path: path.to_vec(),
             errno: Errno::NAMETOOLONG,
         }
+    }
+
+    /// A path of the Mac's that goes by file numbers (`/.vol`): it leads somewhere, who knows where.
+    pub fn by_number(path: &[u8]) -> Self {
+        Self {
+            operation: BY_NUMBER,
+            path: path.to_vec(),
+            errno: Errno::NOTSUP,
+        }
+    }
+
+    /// A path of the Mac's into a fork of a file (`..namedfork/rsrc`): what is there is no file.
+    pub fn fork(path: &[u8]) -> Self {
+        Self {
+            operation: FORK,
+            path: path.to_vec(),
+            errno: Errno::NOTSUP,
+        }
+    }
+
+    /// True when a Mac finds something at the path by ways that are not gone here.
+    pub fn is_unfollowed(&self) -> bool {
+        matches!(self.operation, BY_NUMBER | FORK)
+    }
+
+    /// True when the machine has no memory or no descriptors left: the next try may succeed.
+    pub fn is_of_the_moment(&self) -> bool {
+        matches!(
+            self.errno,
+            Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::INTR
+        )
     }
 
     /// True when there is nothing at the path.
@@ -210,25 +248,73 @@ impl Dir {
     /// # Errors
     /// When it cannot be listed.
     pub fn names(&self, most: usize) -> Result<(Vec<Vec<u8>>, bool), ReadError> {
+        let mut names = Vec::new();
+        let whole = self.each(|name, _| {
+            let fits = names.len() < most;
+            if fits {
+                names.push(name.to_vec());
+            }
+            fits
+        })?;
+        names.sort_unstable();
+        Ok((names, !whole))
+    }
+
+    /// Calls `take` with each name in it and, where the listing says it, with the kind, in the order
+    /// of the disk, until it gives false. True when that was never.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn each(
+        &self,
+        mut take: impl FnMut(&[u8], Option<Kind>) -> bool,
+    ) -> Result<bool, ReadError> {
         let fail = |e| self.fail("list", b"", e);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let fd = open_at(&self.fd, b".", flags).map_err(fail)?;
-        let mut names = Vec::new();
-        let mut more = false;
         for entry in rustix::fs::Dir::new(fd).map_err(fail)? {
             let entry = entry.map_err(fail)?;
             let name = entry.file_name().to_bytes();
-            if name == b"." || name == b".." {
-                continue;
+            let kind = match entry.file_type() {
+                FileType::Directory => Some(Kind::Directory),
+                FileType::RegularFile => Some(Kind::File),
+                FileType::Symlink => Some(Kind::Symlink),
+                FileType::Unknown => None,
+                _ => Some(Kind::Other),
+            };
+            if name != b"." && name != b".." && !take(name, kind) {
+                return Ok(false);
             }
-            if names.len() >= most {
-                more = true;
-                break;
-            }
-            names.push(name.to_vec());
         }
-        names.sort_unstable();
-        Ok((names, more))
+        Ok(true)
+    }
+
+    /// The name under which `wanted` stands in it, where a Mac's disk would find it: the very one, or
+    /// one that differs in letter case or in Unicode's form alone, of several the first in order. A
+    /// Mac's own file system is asked once, and knows.
+    ///
+    /// # Errors
+    /// When that cannot be told: it cannot be listed, or holds more than is looked at.
+    pub fn spelled(&self, wanted: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        match self.meta(wanted) {
+            Ok(_) => return Ok(Some(wanted.to_vec())),
+            Err(error) if !error.is_absent() => return Err(error),
+            Err(_) if cfg!(target_os = "macos") => return Ok(None),
+            Err(_) => {}
+        }
+        let folded = name::folded(wanted);
+        let (mut found, mut left): (Option<Vec<u8>>, _) = (None, MOST_SPELLED);
+        let whole = self.each(|name, _| {
+            left = left.saturating_sub(1);
+            if name::folded(name) == folded && found.as_deref().is_none_or(|best| name < best) {
+                found = Some(name.to_vec());
+            }
+            left > 0
+        })?;
+        if whole {
+            return Ok(found);
+        }
+        Err(ReadError::too_far(&self.join(wanted)))
     }
 
     /// Opens a file or a directory, to be asked for its extended attributes.

@@ -6,6 +6,8 @@
 //! - [`root`] resolves paths inside the directory that plays the Mac's `/`, each [`directory`] on
 //!   the way opened by itself; [`meta`], [`name`], [`text`], [`limits`] and [`property_list`] are
 //!   its small tools;
+//! - [`layout`] and [`info_dictionary`] are CoreFoundation's rules of a bundle, which a plug-in folder
+//!   is read by as well;
 //! - [`folders`] lists the plug-in folders and finds candidates;
 //! - [`evidence`] reads what is on disk of each, once;
 //! - [`codesign`] judges signatures: bytes to facts and problems, without I/O;
@@ -35,8 +37,10 @@ pub mod evidence;
 pub mod exceptions;
 pub mod extension;
 pub mod folders;
+pub mod info_dictionary;
 pub mod journal;
 pub mod launch;
+pub mod layout;
 pub mod limits;
 pub mod load;
 pub mod meta;

@@ -17,7 +17,9 @@ pub struct Limits {
     pub candidate_entries: usize,
     /// Entries of all candidates.
     pub scan_entries: usize,
-    /// Entries of the plug-in folders themselves.
+    /// Names in the directories of a plug-in folder in which the loader looks.
+    pub listed_entries: usize,
+    /// Entries that are searched where the loader does not look.
     pub folder_entries: usize,
     /// Candidates.
     pub candidates: usize,
@@ -38,6 +40,7 @@ impl Limits {
         scan_bytes: 6 << 30,
         candidate_entries: 105_000,
         scan_entries: 110_000,
+        listed_entries: 1_000_000,
         folder_entries: 50_000,
         candidates: 5_000,
         depth: 96,
@@ -53,6 +56,7 @@ impl Limits {
         scan_bytes: u64::MAX,
         candidate_entries: 5_000_000,
         scan_entries: 5_000_000,
+        listed_entries: 100_000_000,
         folder_entries: 5_000_000,
         candidates: 1_000_000,
         ..Self::STANDARD

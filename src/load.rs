@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::evidence::{Evidence, Info, Trouble};
+use crate::evidence::{Evidence, Given, Info, Trouble};
 use crate::folders::Listed;
 use crate::meta::Kind;
 use crate::name::Suffix;
@@ -44,6 +44,7 @@ macro_rules! reasons {
 reasons! {
     Name "name" true "Its name does not end in exactly `.dsplug`, so it does not load as named."
     NotListed "not_listed" true "It stands where the loader does not look, given what else the folder holds."
+    MaybeListed "maybe_listed" false "Whether the loader looks where it stands could not be told."
     Language "language" false "It stands in a `.lproj` that is read only for users of that language."
     BrokenSymlink "broken_symlink" true "It is a symlink that leads nowhere."
     Unreadable "unreadable" false "It, its Info.plist or its executable could not be read, or not within the limits."
@@ -57,7 +58,9 @@ reasons! {
     NoFactories "no_plugin_factories" true "Its Info.plist has no CFPlugInFactories."
     NoVersion "no_version" true "Its Info.plist has no CFBundleShortVersionString."
     NoPluginName "no_plugin_name" true "Its Info.plist has no CFPluginNameString."
-    NameShadowed "name_shadowed" true "Another plug-in that loads before it has the same CFPluginNameString; the loader walks its list last to first, taken here in order of path."
+    OddType "odd_type" false "Its version or its plug-in name is there and is no text; the loader asks only whether it is there."
+    NameShadowed "name_shadowed" false "Another plug-in has the same CFPluginNameString; which of them loads the order of the disk decides."
+    FactoryTaken "factory_taken" false "Another bundle declares a factory of the same UUID; which of them opens the order of the disk decides."
     DynamicRegistration "dynamic_registration" false "It registers its factories by code, which is not run here."
     NoModuleFactory "no_module_factory" true "It registers no factory for the module type of DirectoryService plug-ins."
 }
@@ -91,37 +94,35 @@ impl LoadVerdict {
 /// Judges all candidates; the verdicts stand in the order of `evidence`.
 pub fn judge(evidence: &[Evidence]) -> Vec<LoadVerdict> {
     let mut verdicts: Vec<LoadVerdict> = evidence.iter().map(judge_alone).collect();
-    // The loader asks for the name before it looks for a factory, so a plug-in whose only fault is
-    // the factory still takes its name.
-    let mut taken: BTreeMap<(usize, &str), usize> = BTreeMap::new();
+    let mut names: BTreeMap<(usize, &str), Vec<usize>> = BTreeMap::new();
+    let mut factories: BTreeMap<(usize, Option<[u8; 16]>), Vec<usize>> = BTreeMap::new();
     for (index, (one, verdict)) in evidence.iter().zip(&verdicts).enumerate() {
-        let Some(info) = info(one).filter(|i| !i.plugin_name.is_empty()) else {
-            continue;
-        };
-        let reaches_the_name = verdict
-            .reasons
-            .iter()
-            .all(|r| *r > Reason::NameShadowed || !r.settles());
-        if reaches_the_name {
-            // In order of path: the last one overwrites, and keeps the name.
-            taken.insert((one.candidate.folder, &info.plugin_name), index);
+        let Some(info) = info(one) else { continue };
+        // What surely does not come as far takes nothing from another. A factory is taken when the
+        // bundle is opened, before anything else of it is asked for.
+        let comes_to = |what: Reason| verdict.reasons.iter().all(|r| *r > what || !r.settles());
+        let folder = one.candidate.folder;
+        if comes_to(Reason::NameShadowed) && info.has_plugin_name == Given::Text {
+            let name = (folder, info.plugin_name.as_str());
+            names.entry(name).or_default().push(index);
+        }
+        if comes_to(Reason::NoInfoPlist) {
+            for factory in &info.factories {
+                let holders = factories.entry((folder, *factory)).or_default();
+                if holders.last() != Some(&index) {
+                    holders.push(index);
+                }
+            }
         }
     }
-    let shadowed: Vec<usize> = evidence
-        .iter()
-        .enumerate()
-        .filter(|(index, one)| {
-            info(one).is_some_and(|i| {
-                taken
-                    .get(&(one.candidate.folder, i.plugin_name.as_str()))
-                    .is_some_and(|holder| holder > index)
-            })
-        })
-        .map(|(index, _)| index)
-        .collect();
-    for index in shadowed {
-        if let Some(verdict) = verdicts.get_mut(index) {
-            verdict.reasons.push(Reason::NameShadowed);
+    let rivals = |holders: Vec<Vec<usize>>| holders.into_iter().filter(|h| h.len() > 1).flatten();
+    let shadowed = rivals(names.into_values().collect()).map(|i| (i, Reason::NameShadowed));
+    let taken = rivals(factories.into_values().collect()).map(|i| (i, Reason::FactoryTaken));
+    for (index, reason) in shadowed.chain(taken) {
+        if let Some(verdict) = verdicts.get_mut(index)
+            && !verdict.reasons.contains(&reason)
+        {
+            verdict.reasons.push(reason);
             verdict.reasons.sort_unstable();
         }
     }
@@ -135,12 +136,17 @@ fn info(evidence: &Evidence) -> Option<&Info> {
 fn judge_alone(evidence: &Evidence) -> LoadVerdict {
     let mut verdict = LoadVerdict::default();
     let mut say = |reason| verdict.reasons.push(reason);
-    if evidence.candidate.suffix != Suffix::Exact {
+    if evidence.is_folder() {
+        say(Reason::Unreadable);
+        return verdict;
+    }
+    if !matches!(evidence.candidate.suffix, Suffix::Exact | Suffix::Platform) {
         say(Reason::Name);
     }
     match evidence.candidate.listed {
         Listed::Yes => {}
         Listed::ForItsLanguage => say(Reason::Language),
+        Listed::Maybe => say(Reason::MaybeListed),
         Listed::No => say(Reason::NotListed),
     }
     match evidence.resolved_meta.map(|m| m.kind) {
@@ -170,10 +176,15 @@ fn judge_bundle(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
             Reason::Unreadable
         });
     };
+    if !plist.is_certain {
+        say(Reason::Unreadable);
+    }
     let info = match &plist.info {
         Ok(info) => info,
+        Err(_) if !plist.is_certain => return,
+        Err(_) if evidence.is_doubtful => return say(Reason::Unreadable),
         Err(Trouble::Malformed(_)) => return say(Reason::MalformedInfoPlist),
-        Err(Trouble::Changed(_)) => return say(Reason::NoInfoPlist),
+        Err(Trouble::BrokenSymlink(_) | Trouble::NotRegular(_)) => return say(Reason::NoInfoPlist),
         Err(_) => return say(Reason::Unreadable),
     };
     judge_executable(evidence, say);
@@ -183,11 +194,14 @@ fn judge_bundle(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
     if !info.has_factories {
         say(Reason::NoFactories);
     }
-    if info.version.is_empty() {
+    if info.has_version == Given::No {
         say(Reason::NoVersion);
     }
-    if info.plugin_name.is_empty() {
+    if info.has_plugin_name == Given::No {
         say(Reason::NoPluginName);
+    }
+    if [info.has_version, info.has_plugin_name].contains(&Given::NoText) {
+        say(Reason::OddType);
     }
     if info.has_types && info.has_factories && !info.has_module_factory {
         say(if info.registers_dynamically {

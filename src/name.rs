@@ -1,10 +1,18 @@
-//! Names that end in `.dsplug`, or seem to.
+//! Names: which end in `.dsplug`, or seem to, and which are one for a Mac's file system.
+
+use std::borrow::Cow;
+
+use unicase::UniCase;
+use unicode_normalization::UnicodeNormalization as _;
 
 /// How a name ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Suffix {
     /// In `.dsplug`: the loader compares it exactly.
     Exact,
+    /// It is `_CFBT_.dsplug-macos`: without its suffix for the platform it is the key under which
+    /// CoreFoundation keeps the list of that type, and so it may be listed.
+    Platform,
     /// In `.dsplug` in other letters' case: it does not load as named.
     OtherCase,
     /// In something that looks like `.dsplug` to a person: trailing blanks, invisible or foreign
@@ -20,6 +28,9 @@ const SUFFIX: &[u8] = b".dsplug";
 pub fn suffix(name: &[u8]) -> Suffix {
     if name.ends_with(SUFFIX) {
         return Suffix::Exact;
+    }
+    if name == b"_CFBT_.dsplug-macos" {
+        return Suffix::Platform;
     }
     if has_suffix(name, SUFFIX) {
         return Suffix::OtherCase;
@@ -45,6 +56,35 @@ pub fn has_suffix(name: &[u8], suffix: &[u8]) -> bool {
         .checked_sub(suffix.len())
         .and_then(|at| name.get(at..))
         .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
+}
+
+/// True when a Mac's file system takes both names for one: it tells apart neither letter case nor
+/// Unicode's canonical forms.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    if a.is_ascii() && b.is_ascii() {
+        return a.eq_ignore_ascii_case(b);
+    }
+    folded(a) == folded(b)
+}
+
+/// What all names have in common that are [`same`]: decomposed, case folded. Bytes that are no UTF-8
+/// stand for themselves.
+pub fn folded(name: &[u8]) -> Cow<'_, [u8]> {
+    if name.is_ascii() {
+        return if name.iter().any(u8::is_ascii_uppercase) {
+            name.to_ascii_lowercase().into()
+        } else {
+            name.into()
+        };
+    }
+    match std::str::from_utf8(name) {
+        Ok(text) => {
+            let apart: String = text.nfd().collect();
+            let folded = UniCase::unicode(apart).to_folded_case();
+            folded.nfd().collect::<String>().into_bytes().into()
+        }
+        Err(_) => name.into(),
+    }
 }
 
 /// The ASCII letter that a character looks like, for the letters of `.dsplug` alone; `None` for
@@ -95,6 +135,28 @@ mod tests {
         ] {
             assert_eq!(suffix(other), Suffix::Other, "{other:?}");
         }
+    }
+
+    #[test]
+    fn one_name_for_a_mac() {
+        for (a, b) in [
+            ("Contents", "contents"),
+            ("Contents", "Content\u{17f}"),
+            ("Caf\u{e9}", "CAFE\u{301}"),
+            ("\u{1e9e}", "ss"),
+        ] {
+            assert!(same(a.as_bytes(), b.as_bytes()), "{a:?} {b:?}");
+        }
+        for (a, b) in [
+            ("Contents", "Contents "),
+            // A dotless i is another letter, and so is one with a mark.
+            ("Info", "\u{131}nfo"),
+            ("Info", "\u{130}nfo"),
+            ("", "a"),
+        ] {
+            assert!(!same(a.as_bytes(), b.as_bytes()), "{a:?} {b:?}");
+        }
+        assert!(!same(b"\xff", b"\xfe"));
     }
 
     #[test]

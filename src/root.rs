@@ -3,6 +3,9 @@
 //! Every path component is opened by itself, without following links; links are
 //! read and resolved here, an absolute one from the root. So neither a link nor `..`
 //! nor a directory that is swapped for a link in the middle of a scan leads out of the root.
+//!
+//! A Mac finds names in any letter case, and one volume of it under several names: what an image does
+//! not hold where a path says is looked for where the Mac would have found it.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,6 +15,7 @@ use rustix::io::Errno;
 
 use crate::directory::{Dir, OpenFile, ReadError};
 use crate::meta::{Kind, Meta};
+use crate::name;
 
 /// Links followed in one resolution, as `MAXSYMLINKS` of macOS.
 const MAX_LINKS: u32 = 32;
@@ -22,6 +26,8 @@ const MAX_COMPONENTS: usize = 160;
 #[derive(Clone, Debug)]
 pub struct Root {
     top: Dir,
+    /// True when it is not the machine's own `/`, whose file system knows its names.
+    is_image: bool,
 }
 
 impl Root {
@@ -30,7 +36,14 @@ impl Root {
     /// # Errors
     /// When it is no directory or cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
-        Dir::open_top(path).map(|top| Self { top })
+        let is_image = path != Path::new("/");
+        Dir::open_top(path).map(|top| Self { top, is_image })
+    }
+
+    /// True when it may be the `/` of a Mac: `Library` or `System` stands in it, in any letter case.
+    pub fn is_mac(&self) -> bool {
+        let stands = |name: &[u8]| !matches!(self.top.spelled(name), Ok(None));
+        stands(b"Library") || stands(b"System")
     }
 
     /// Resolves an absolute path, every link in it followed.
@@ -87,7 +100,29 @@ impl Root {
                 continue;
             }
             let dir = stack.last().unwrap_or(&self.top).clone();
-            let meta = dir.meta(&name)?;
+            if stack.is_empty() && name == b".vol" && !todo.is_empty() {
+                return Err(ReadError::by_number(path));
+            }
+            let (name, meta) = match dir.meta(&name) {
+                Ok(meta) => (name, meta),
+                Err(_) if name == b"..namedfork" => return Err(ReadError::fork(path)),
+                Err(error) if error.is_absent() => match dir.spelled(&name)? {
+                    Some(name) => {
+                        let meta = dir.meta(&name)?;
+                        (name, meta)
+                    }
+                    None if self.is_image && self.detour(&dir, &name, &mut todo) => {
+                        links = links.saturating_add(1);
+                        if links > MAX_LINKS {
+                            return Err(fail(Errno::LOOP));
+                        }
+                        stack.clear();
+                        continue;
+                    }
+                    None => return Err(error),
+                },
+                Err(error) => return Err(error),
+            };
             if meta.kind == Kind::Symlink && (follow_last || !todo.is_empty()) {
                 links = links.saturating_add(1);
                 if links > MAX_LINKS {
@@ -112,7 +147,10 @@ impl Root {
                 });
             }
             if meta.kind != Kind::Directory {
-                return Err(fail(Errno::NOTDIR));
+                return Err(match todo.last() {
+                    Some(next) if next == b"..namedfork" => ReadError::fork(path),
+                    _ => fail(Errno::NOTDIR),
+                });
             }
             stack.push(dir.open_dir(&name)?);
         }
@@ -125,6 +163,50 @@ impl Root {
             meta,
             links,
         })
+    }
+}
+
+/// The directories of `/private` that a Mac shows at its `/` as well, by links of the system volume.
+const PRIVATE: &[&[u8]] = &[b"etc", b"tmp", b"var"];
+
+impl Root {
+    /// Where a Mac goes on from its `/` for a name that an image does not hold: the data volume stands
+    /// at `/System/Volumes/Data` too, each volume at `/Volumes` by its name, and `/var` is
+    /// `/private/var`. Changes what is left to walk, the last first; false when there is no such way.
+    fn detour(&self, dir: &Dir, name: &[u8], todo: &mut Vec<Vec<u8>>) -> bool {
+        let is_next = |todo: &[Vec<u8>], names: &[&[u8]]| {
+            let next = todo.iter().rev().take(names.len());
+            todo.len() >= names.len() && next.zip(names).all(|(a, b)| name::same(a, b))
+        };
+        let passed = match dir.path() {
+            b"/" if name::same(name, b"System") && is_next(todo, &[b"Volumes", b"Data"]) => 2,
+            b"/System" if name::same(name, b"Volumes") && is_next(todo, &[b"Data"]) => 1,
+            b"/System/Volumes" if name::same(name, b"Data") => 0,
+            b"/System/Volumes/Data" => {
+                todo.push(name.to_vec());
+                0
+            }
+            b"/" if name::same(name, b"private") => {
+                if !PRIVATE.iter().any(|p| is_next(todo, &[p])) {
+                    return false;
+                }
+                0
+            }
+            b"/" if PRIVATE.iter().any(|p| name::same(name, p)) => {
+                if !matches!(self.top.spelled(b"private"), Ok(Some(_))) {
+                    return false;
+                }
+                todo.push(name.to_vec());
+                todo.push(b"private".to_vec());
+                0
+            }
+            // Which name is the system's own, the image does not say.
+            b"/" if name::same(name, b"Volumes") && todo.len() > 1 => 1,
+            b"/Volumes" if !todo.is_empty() => 0,
+            _ => return false,
+        };
+        todo.truncate(todo.len().saturating_sub(passed));
+        true
     }
 }
 

@@ -676,22 +676,39 @@ fn load_reasons_one_by_one() {
 }
 
 #[test]
-fn a_shadowed_name_is_said() {
+fn what_two_bundles_claim_is_unknown_for_both() {
     let disk = Disk::new();
     Plugin::new("A").write(disk.at(PLUGINS));
     Plugin::new("B")
         .key("CFPluginNameString", "A")
         .write(disk.at(PLUGINS));
-    // Walked last to first: B is asked first, and takes the name.
-    assert_eq!(
-        bundle(disk.path(), "A.dsplug")["load_reasons"],
-        "name_shadowed"
-    );
-    assert_eq!(bundle(disk.path(), "B.dsplug")["load_verdict"], "loadable");
+    let said = |name: &str| {
+        let row = bundle(disk.path(), name);
+        (row["load_verdict"].clone(), row["load_reasons"].clone())
+    };
+    // The order of the disk decides which of them is asked first.
+    let shadowed = ("unknown".to_owned(), "name_shadowed".to_owned());
+    assert_eq!(said("A.dsplug"), shadowed);
+    assert_eq!(said("B.dsplug"), shadowed);
     // One that cannot load takes no name.
     Plugin::new("C")
-        .key("CFPluginNameString", "A")
+        .key("CFPluginNameString", "D")
         .without("CFPlugInTypes")
         .write(disk.at(PLUGINS));
-    assert_eq!(bundle(disk.path(), "B.dsplug")["load_verdict"], "loadable");
+    Plugin::new("D").write(disk.at(PLUGINS));
+    assert_eq!(said("D.dsplug").0, "loadable");
+    // A factory is taken by whatever bundle is opened first, one that then does not load included.
+    Plugin::new("E")
+        .factory(&dsplug_fixtures::plugin::factory("D"))
+        .without("CFPlugInTypes")
+        .write(disk.at(PLUGINS));
+    let taken = ("unknown".to_owned(), "factory_taken".to_owned());
+    assert_eq!(said("D.dsplug"), taken);
+    assert_eq!(said("E.dsplug").0, "not_loadable");
+    // But not by one that the loader does not look at.
+    fs::remove_dir_all(disk.plugin("E.dsplug")).unwrap();
+    Plugin::new("F")
+        .factory(&dsplug_fixtures::plugin::factory("D"))
+        .write(disk.at(PLUGINS).join("sub"));
+    assert_eq!(said("D.dsplug").0, "loadable");
 }

@@ -476,9 +476,11 @@ fn one_entry_that_cannot_be_looked_at_blinds_nothing_else() {
         return;
     };
     let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
-    assert_eq!(rows.len(), 3);
-    assert_eq!((rows[0]["error"].as_str(), rows[0]["hash"].len()), ("", 64));
-    for row in &rows[1..] {
+    assert_eq!(rows.len(), 4);
+    assert_eq!((rows[1]["error"].as_str(), rows[1]["hash"].len()), ("", 64));
+    // The folder's own row says what of it was not searched.
+    assert_eq!(rows[0]["kind"], "folder");
+    for row in [&rows[0], &rows[2], &rows[3]] {
         assert!(
             row["error"].starts_with("unreadable: cannot stat"),
             "{row:#?}"
@@ -515,7 +517,13 @@ fn another_volume_is_told_and_not_searched() {
     Plugin::new("Hidden").write(disk.plugin("aaa"));
     Plugin::new("B").write(disk.plugin(""));
     let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
-    assert_eq!(rows.len(), 2, "{rows:#?}");
+    assert_eq!(rows.len(), 3, "{rows:#?}");
+    assert_eq!(rows[0]["kind"], "folder");
+    assert!(
+        rows[0]["error"].contains("/PlugIns/aaa and was not searched"),
+        "{rows:#?}"
+    );
+    let rows = &rows[1..];
     assert!(
         rows[0]["error"].contains("mount: a volume is mounted at"),
         "{rows:#?}"

@@ -12,9 +12,6 @@ use crate::meta::{Kind, Meta};
 use crate::root::{Found, Root};
 use crate::text::escape;
 
-/// Where executables are looked for in a bundle, in this order.
-const PLACES: &[&[u8]] = &[b"Contents/MacOS", b"Contents", b""];
-
 /// The main executable.
 #[derive(Clone, Debug)]
 pub struct Executable {
@@ -54,15 +51,13 @@ pub fn find(root: &Root, evidence: &mut Evidence) {
         .info_plist
         .as_ref()
         .and_then(|p| p.info.as_ref().ok());
-    let declared = info.map(|i| [i.executable.as_str(), i.old_executable.as_str()]);
-    let name = declared
-        .into_iter()
-        .flatten()
-        .find(|name| !name.is_empty())
-        .map_or_else(
-            || base_name(&evidence.candidate.path),
-            |n| n.as_bytes().to_vec(),
-        );
+    let declared = info.and_then(|i| i.executable.as_deref());
+    let name = declared.map_or_else(
+        || base_name(&evidence.candidate.path),
+        |name| name.as_bytes().to_vec(),
+    );
+    // A path of the system's ends at a NUL.
+    let name = name.split(|b| *b == 0).next().unwrap_or_default().to_vec();
     let found = match resolve(root, evidence, &name) {
         Ok(Some(found)) => found,
         Ok(None) => return,
@@ -90,7 +85,7 @@ fn resolve(root: &Root, evidence: &Evidence, name: &[u8]) -> Result<Option<Found
     if name.starts_with(b"/") {
         paths.push(name.to_vec());
     } else {
-        for place in PLACES {
+        for place in evidence.layout.executable_directories() {
             let path = [&evidence.candidate.path, b"/".as_slice(), place, b"/", name].concat();
             // A URL drops `..` with the component before it, even one that does not exist.
             paths.extend([without_dots(&path), path]);

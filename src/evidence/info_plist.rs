@@ -1,18 +1,22 @@
 //! The Info.plist of a bundle, as CoreFoundation chooses and reads it.
 //!
-//! The layout is told by which of `Contents`, `Resources` and `Support Files` stands in the bundle
-//! (`_CFBundleGetBundleVersionForURL` of CFBundle.c); names compare in any letters' case, and
-//! `Info-macos.plist` wins over `Info.plist` (`_CFBundleCopyInfoDictionaryInDirectoryWithVersion`
-//! of CFBundle_InfoPlist.c).
+//! Where it stands follows from the bundle's layout; `Info-macos.plist` wins over `Info.plist` where it
+//! can be read at all.
 
 use super::content::read_small;
 use super::memory::recall_plist;
 use super::{Evidence, Trouble};
 use crate::directory::ReadError;
+use crate::info_dictionary::{self, InfoNames};
+use crate::layout::{Marks, marks_in};
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
 use crate::property_list::{self, Bounds, Dictionary, Value};
 use crate::root::{Found, Root};
+use crate::text::escape;
+
+/// Factories of one bundle that are told apart from those of others.
+const MOST_FACTORIES: usize = 1_024;
 
 /// The UUID of the module type that a DirectoryService plug-in registers a factory for.
 pub const MODULE_TYPE: &str = "697B5D6C-87A1-1226-89CA-000502C1C736";
@@ -26,10 +30,34 @@ pub struct InfoPlist {
     pub relative: Vec<u8>,
     /// True when an `Info-macos.plist` hides an `Info.plist`.
     pub hides_another: bool,
+    /// False when CoreFoundation may wait at another for ever, and never come to this one.
+    pub is_certain: bool,
     /// What the file system says of it, links followed.
     pub meta: Option<Meta>,
     /// What it says, or why it says nothing.
     pub info: Result<Info, Trouble>,
+}
+
+/// How much of a key is given that must be a text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Given {
+    /// It is missing.
+    #[default]
+    No,
+    /// It is something else: the loader asks only whether it is there, and then takes it for a text.
+    NoText,
+    /// It is a text, maybe an empty one.
+    Text,
+}
+
+impl Given {
+    fn of(value: Option<&Value>) -> Self {
+        match value {
+            None => Self::No,
+            Some(Value::String(_)) => Self::Text,
+            Some(_) => Self::NoText,
+        }
+    }
 }
 
 /// What an Info.plist says, `-macos` keys applied.
@@ -43,14 +71,19 @@ pub struct Info {
     pub version: String,
     /// `CFPluginNameString`: the name that the loader knows the plug-in by.
     pub plugin_name: String,
-    /// `CFBundleExecutable`.
-    pub executable: String,
-    /// `NSExecutable`, which serves when that is missing.
-    pub old_executable: String,
-    /// True when `CFPlugInTypes` is a dictionary.
+    /// `CFBundleExecutable`, or `NSExecutable` where that is missing, when it is a text and not empty;
+    /// an empty text for one that has no UTF-8.
+    pub executable: Option<String>,
+    /// True when `CFPlugInTypes` is there.
     pub has_types: bool,
-    /// True when `CFPlugInFactories` is a dictionary.
+    /// True when `CFPlugInFactories` is there.
     pub has_factories: bool,
+    /// Whether `CFBundleShortVersionString` is there.
+    pub has_version: Given,
+    /// Whether `CFPluginNameString` is there.
+    pub has_plugin_name: Given,
+    /// The UUIDs of the factories that are declared, `None` for an empty text.
+    pub factories: Vec<Option<[u8; 16]>>,
     /// True when a factory is registered for [`MODULE_TYPE`].
     pub has_module_factory: bool,
     /// `CFPlugInDynamicRegistration`: the code registers factories itself.
@@ -61,38 +94,104 @@ pub struct Info {
 
 /// Finds and reads the Info.plist.
 pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, budget: &Budget) {
-    let (relative, hides_another) = match locate(root, evidence) {
-        Ok(Some(located)) => located,
-        Ok(None) => return,
+    if budget.is_late() {
+        let path = escape(&evidence.candidate.path);
+        return evidence.doubt(Trouble::Limit(format!(
+            "the Info.plist of {path} was not looked for: the time of the scan is spent"
+        )));
+    }
+    let (directory, names) = match locate(root, evidence) {
+        Ok(located) => located,
         Err(error) => return evidence.doubt(Trouble::of_entry(&error)),
     };
-    let path = [&evidence.candidate.path, b"/".as_slice(), &relative].concat();
-    let found = evidence.find(root, &path);
-    let meta = found.as_ref().ok().map(|f| f.meta);
-    if let Some(known) = meta.and_then(|meta| recall_plist(before, &path, &meta)) {
-        evidence.info_plist = Some(known);
-        return;
-    }
-    let info = read(found, &path, budget.limits.plist_bytes);
-    match &info {
-        // It may name another executable than the one that is found without it.
-        Err(trouble @ (Trouble::Unreadable(_) | Trouble::Limit(_))) => {
-            evidence.doubt(trouble.clone())
+    let hides_another = names.are_two();
+    let mut refused = None;
+    let mut is_certain = true;
+    for name in names.in_order() {
+        let relative = join(&directory, name);
+        let path = [&evidence.candidate.path, b"/".as_slice(), &relative].concat();
+        let found = evidence.find(root, &path);
+        let meta = found.as_ref().ok().map(|f| f.meta);
+        if let Some(known) = meta
+            .filter(|_| is_certain)
+            .and_then(|meta| recall_plist(before, &path, &meta))
+        {
+            evidence.info_plist = Some(known);
+            return;
         }
-        // A link to nothing is as good as none; a file that was there a moment ago is not.
-        Err(trouble @ Trouble::Changed(_)) if !is_link(evidence, &relative) => {
+        is_certain &= meta.is_none_or(|m| m.kind != Kind::Other);
+        let (info, is_read) = match read(found, &path, budget.limits.plist_bytes) {
+            Ok(info) => (Ok(info), true),
+            Err(trouble) => {
+                let passed_over = passed_over(evidence, &relative, meta, trouble);
+                (Err(passed_over.trouble), !passed_over.is_nothing)
+            }
+        };
+        let plist = InfoPlist {
+            path,
+            relative,
+            hides_another,
+            is_certain,
+            meta,
+            info,
+        };
+        if is_read {
+            evidence.info_plist = Some(plist);
+            return;
+        }
+        refused.get_or_insert(plist);
+    }
+    evidence.info_plist = refused;
+}
+
+/// What becomes of an Info.plist that gave no dictionary.
+struct PassedOver {
+    trouble: Trouble,
+    /// True when CoreFoundation goes on as if it were not there.
+    is_nothing: bool,
+}
+
+/// Tells the trouble with an Info.plist in the row.
+fn passed_over(
+    evidence: &mut Evidence,
+    relative: &[u8],
+    meta: Option<Meta>,
+    trouble: Trouble,
+) -> PassedOver {
+    let kind = meta.map(|m| m.kind);
+    let path = escape(&[&evidence.candidate.path, b"/".as_slice(), relative].concat());
+    let (trouble, is_nothing) = match (trouble, kind) {
+        (Trouble::Changed(_), Some(Kind::Directory)) => {
+            (Trouble::NotRegular(format!("{path} is a directory")), true)
+        }
+        // Who reads a FIFO waits, for as long as whoever made it wishes, and then passes it over.
+        (Trouble::Changed(_), Some(Kind::Other)) => {
+            let trouble = Trouble::NotRegular(format!("{path} is a socket, FIFO or device"));
             evidence.doubt(trouble.clone());
+            return PassedOver {
+                trouble,
+                is_nothing: true,
+            };
         }
-        Err(trouble) => evidence.trouble(trouble.clone()),
-        Ok(_) => {}
+        (Trouble::Changed(_), None) if is_link(evidence, relative) => (
+            Trouble::BrokenSymlink(format!("{path} leads nowhere")),
+            true,
+        ),
+        // It may name another executable than the one that is found without it.
+        (trouble @ (Trouble::Unreadable(_) | Trouble::Changed(_) | Trouble::Limit(_)), _) => {
+            evidence.doubt(trouble.clone());
+            return PassedOver {
+                trouble,
+                is_nothing: false,
+            };
+        }
+        (trouble, _) => (trouble, false),
+    };
+    evidence.trouble(trouble.clone());
+    PassedOver {
+        trouble,
+        is_nothing,
     }
-    evidence.info_plist = Some(InfoPlist {
-        path,
-        relative,
-        hides_another,
-        meta,
-        info,
-    });
 }
 
 /// True when the entry at a path, or a directory on the way to it, is a link.
@@ -105,74 +204,88 @@ fn is_link(evidence: &Evidence, relative: &[u8]) -> bool {
     entries.any(|e| e.meta.kind == Kind::Symlink && is_on_the_way(&e.path))
 }
 
-/// The path in the bundle of the Info.plist that wins.
-fn locate(root: &Root, evidence: &Evidence) -> Result<Option<(Vec<u8>, bool)>, ReadError> {
+/// The directory in the bundle that has the Info.plist by the bundle's layout, and the names there.
+fn locate(root: &Root, evidence: &mut Evidence) -> Result<(Vec<u8>, InfoNames), ReadError> {
+    let mut names = InfoNames::default();
+    let mut marks = Marks::default();
+    if evidence.is_whole {
+        let top = evidence.entries.iter().filter(|e| !e.path.contains(&b'/'));
+        top.for_each(|e| marks.note(&e.path, e.meta.kind));
+    } else if let Some(dir) = &evidence.dir {
+        marks = marks_in(dir)?;
+    }
+    let candidate = &evidence.candidate.path;
+    evidence.layout = marks.layout(root, candidate, &evidence.resolved_path)?;
     let mut directory = Vec::new();
-    for wanted in [b"Contents".as_slice(), b"Resources", b"Support Files"] {
-        if let Some(found) = subdirectory(root, evidence, wanted)? {
-            directory = found;
-            break;
+    for wanted in evidence.layout.info_directory() {
+        match spelled(root, evidence, &directory, wanted)? {
+            Some(found) => directory = found,
+            None => return Ok((directory, names)),
         }
     }
-    let names = names_in(root, evidence, &directory)?;
-    let find = |wanted: &[u8]| {
-        let exact = names.iter().find(|n| n.as_slice() == wanted);
-        exact.or_else(|| names.iter().find(|n| n.eq_ignore_ascii_case(wanted)))
+    let is_plain = directory.is_empty() || {
+        let entry = evidence.entry(&directory);
+        entry.is_some_and(|e| e.meta.kind == Kind::Directory)
     };
-    let (special, plain) = (find(b"Info-macos.plist"), find(b"Info.plist"));
-    let Some(name) = special.or(plain) else {
-        return Ok(None);
+    if evidence.is_whole && is_plain {
+        inside(evidence, &directory).for_each(|name| names.note(name));
+        return Ok((directory, names));
+    }
+    let path = join(&evidence.candidate.path, &directory);
+    let dir = match evidence.find(root, &path).and_then(|f| f.open_dir()) {
+        Ok(dir) => dir,
+        Err(error) if error.leads_nowhere() => return Ok((directory, names)),
+        Err(error) => return Err(error),
     };
-    let relative = if directory.is_empty() {
-        name.clone()
-    } else {
-        [&directory, b"/".as_slice(), name].concat()
-    };
-    Ok(Some((relative, special.is_some() && plain.is_some())))
+    dir.each(|name, _| {
+        names.note(name);
+        true
+    })?;
+    Ok((directory, names))
 }
 
-/// The name of an entry of the bundle that matches in any case and is a directory, or leads to one.
-fn subdirectory(
+/// The path in the bundle of what a Mac finds as `wanted` in a directory of it.
+pub(super) fn spelled(
     root: &Root,
     evidence: &Evidence,
+    directory: &[u8],
     wanted: &[u8],
 ) -> Result<Option<Vec<u8>>, ReadError> {
-    let entries = evidence.entries.iter();
-    for entry in entries.filter(|e| e.path.eq_ignore_ascii_case(wanted)) {
-        let kind = match entry.meta.kind {
-            Kind::Symlink => match root.find(&evidence.path_of(entry)) {
-                Ok(found) => found.meta.kind,
-                Err(error) if error.leads_nowhere() => continue,
-                Err(error) => return Err(error),
-            },
-            kind => kind,
-        };
-        if kind == Kind::Directory {
-            return Ok(Some(entry.path.to_vec()));
-        }
+    let exact = join(directory, wanted);
+    if evidence.entry(&exact).is_some() {
+        return Ok(Some(exact));
     }
-    Ok(None)
+    let path = join(&evidence.candidate.path, directory);
+    let found = evidence
+        .find(root, &path)
+        .and_then(|found| found.open_dir());
+    match found.and_then(|dir| dir.spelled(wanted)) {
+        Ok(name) => Ok(name.map(|name| join(directory, &name))),
+        Err(error) if error.leads_nowhere() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-/// The names in a directory of the bundle, which may be a link.
-fn names_in(root: &Root, evidence: &Evidence, directory: &[u8]) -> Result<Vec<Vec<u8>>, ReadError> {
-    let link = evidence
-        .entry(directory)
-        .is_some_and(|e| e.meta.kind == Kind::Symlink);
-    if !link {
-        let prefix = if directory.is_empty() {
-            Vec::new()
-        } else {
-            [directory, b"/"].concat()
-        };
-        let below = evidence.entries.iter().map(|e| e.path.as_ref());
-        let names = below.filter_map(|path| path.strip_prefix(prefix.as_slice()));
-        let names = names.filter(|name| !name.contains(&b'/'));
-        return Ok(names.map(<[u8]>::to_vec).collect());
+/// The names in a directory of the bundle that is no link.
+fn inside<'e>(evidence: &'e Evidence, directory: &[u8]) -> impl Iterator<Item = &'e [u8]> {
+    let prefix = match directory {
+        b"" => Vec::new(),
+        _ => [directory, b"/"].concat(),
+    };
+    let entries = &evidence.entries;
+    let from = entries.partition_point(|e| e.path.as_ref() < prefix.as_slice());
+    let below = entries.iter().skip(from);
+    let below = below.map_while(move |e| e.path.strip_prefix(prefix.as_slice()));
+    below.filter(|name| !name.contains(&b'/'))
+}
+
+/// A path below a directory, of which an empty one is the beginning.
+fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    match (directory, name) {
+        (b"", _) => name.to_vec(),
+        (_, b"") => directory.to_vec(),
+        _ => [directory, b"/", name].concat(),
     }
-    let path = [&evidence.candidate.path, b"/".as_slice(), directory].concat();
-    let (names, _) = root.find_dir(&path)?.names(100_000)?;
-    Ok(names)
 }
 
 fn read(found: Result<Found, ReadError>, path: &[u8], most: u64) -> Result<Info, Trouble> {
@@ -193,68 +306,81 @@ fn read(found: Result<Found, ReadError>, path: &[u8], most: u64) -> Result<Info,
 
 impl Info {
     fn from_dictionary(keys: &Dictionary) -> Self {
-        // `_processInfoDictionary`: a key for the platform replaces the plain one, but these two.
-        let get = |key: &str| match key {
-            "CFBundleExecutable" | "CFBundleIdentifier" => keys.get(key),
-            _ => keys.get(&format!("{key}-macos")).or_else(|| keys.get(key)),
-        };
+        let get = |key: &str| info_dictionary::value(keys, key);
         let text = |key| {
             get(key)
                 .and_then(Value::as_string)
                 .unwrap_or_default()
                 .to_owned()
         };
-        let types = get("CFPlugInTypes").and_then(Value::as_dictionary);
-        let factories = get("CFPlugInFactories").and_then(Value::as_dictionary);
+        let types = get("CFPlugInTypes");
+        let factories = get("CFPlugInFactories");
+        // `_CFBundleCopyExecutableName`: a key that is there is asked, whatever it holds, and after
+        // it none but the bundle's own name.
+        let executable = get("CFBundleExecutable").or_else(|| get("NSExecutable"));
+        let executable = executable.and_then(Value::as_text);
+        let declared = factories
+            .and_then(Value::as_dictionary)
+            .map(declared_factories);
+        let declared = declared.unwrap_or_default();
         Self {
             identifier: text("CFBundleIdentifier"),
             name: text("CFBundleName"),
             version: text("CFBundleShortVersionString"),
             plugin_name: text("CFPluginNameString"),
-            executable: text("CFBundleExecutable"),
-            old_executable: text("NSExecutable"),
+            executable: executable
+                .filter(|e| !e.is_empty())
+                .map(|e| e.as_str().to_owned()),
             has_types: types.is_some(),
             has_factories: factories.is_some(),
-            has_module_factory: match (types, factories) {
-                (Some(types), Some(factories)) => has_module_factory(types, factories),
-                _ => false,
-            },
-            registers_dynamically: get("CFPlugInDynamicRegistration").is_some_and(is_true),
+            has_version: Given::of(get("CFBundleShortVersionString")),
+            has_plugin_name: Given::of(get("CFPluginNameString")),
+            has_module_factory: types
+                .and_then(Value::as_dictionary)
+                .is_some_and(|types| has_module_factory(types, &declared)),
+            factories: declared,
+            registers_dynamically: get("CFPlugInDynamicRegistration")
+                .and_then(Value::as_string)
+                .is_some_and(|s| s.eq_ignore_ascii_case("YES")),
             nodes: get("DSNodesToRegister")
                 .and_then(Value::as_array)
-                .map(|nodes| {
-                    let nodes = nodes.iter().filter_map(Value::as_string).take(64);
-                    nodes.map(str::to_owned).collect()
-                })
+                .map(|nodes| nodes.iter().filter_map(node).take(64).collect())
                 .unwrap_or_default(),
         }
     }
 }
 
-/// True when the module type names a factory that is declared.
-fn has_module_factory(types: &Dictionary, factories: &Dictionary) -> bool {
-    let declared = |id: &str| {
-        factories
-            .keys()
-            .any(|f| f.as_str().eq_ignore_ascii_case(id))
+/// The path of a node to register: the text itself, or a dictionary's.
+fn node(value: &Value) -> Option<String> {
+    let path = || value.as_dictionary()?.get("DSNodeToRegisterPath");
+    let text = value.as_string().or_else(|| path()?.as_string());
+    text.map(str::to_owned)
+}
+
+/// The UUIDs of the factories that are declared; none when they are those of Apple's template, which
+/// makes it no plug-in (`_CFBundleInitPlugIn` of CFPlugIn.c).
+fn declared_factories(factories: &Dictionary) -> Vec<Option<[u8; 16]>> {
+    let template = factories.get("00000000-0000-0000-0000-000000000000");
+    if template.and_then(Value::as_string) == Some("MyFactoryFunction") {
+        return Vec::new();
+    }
+    let ids = factories.keys().take(MOST_FACTORIES);
+    ids.map(|id| info_dictionary::uuid(id.as_str())).collect()
+}
+
+/// True when the module type names a factory that is declared, in an array or by itself
+/// (`_registerTypeLocked` of CFPlugIn.c).
+fn has_module_factory(types: &Dictionary, declared: &[Option<[u8; 16]>]) -> bool {
+    let module = info_dictionary::uuid(MODULE_TYPE);
+    let is_declared = |id: &Value| {
+        let id = id.as_string().map(info_dictionary::uuid);
+        id.is_some_and(|id| declared.contains(&id))
     };
     types
         .iter()
-        .filter(|(id, _)| id.as_str().eq_ignore_ascii_case(MODULE_TYPE))
-        .filter_map(|(_, ids)| ids.as_array())
-        .flatten()
-        .filter_map(Value::as_string)
-        .any(declared)
-}
-
-/// CoreFoundation takes a boolean or the text of one (`_CFBundleGetBooleanValue`).
-fn is_true(value: &Value) -> bool {
-    match value {
-        Value::Boolean(b) => *b,
-        Value::String(s) => ["true", "yes", "1"]
-            .iter()
-            .any(|t| s.as_str().eq_ignore_ascii_case(t)),
-        Value::Integer(i) => *i != 0,
-        _ => false,
-    }
+        .filter(|(id, _)| info_dictionary::uuid(id.as_str()) == module)
+        .any(|(_, ids)| match ids.as_array() {
+            Some(ids) => ids.iter().any(is_declared),
+            None => is_declared(ids),
+        })
 }

@@ -18,12 +18,13 @@ use std::fmt;
 pub use attributes::Attributes;
 pub use content::{Content, Reader, Wants};
 pub use executable::Executable;
-pub use info_plist::{Info, InfoPlist};
+pub use info_plist::{Given, Info, InfoPlist};
 pub use linked::{Linked, Places};
 pub use memory::{Memory, ReadAt};
 
 use crate::directory::{Dir, ReadError};
-use crate::folders::Candidate;
+use crate::folders::{Candidate, FolderError};
+use crate::layout::Layout;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta, Timestamp, WritableBy};
 use crate::property_list::PropertyListError;
@@ -75,6 +76,8 @@ pub enum Trouble {
     Malformed(String),
     /// A volume is mounted there.
     Mount(String),
+    /// Two names are one on a Mac's disk.
+    Ambiguous(String),
 }
 
 impl Trouble {
@@ -99,6 +102,7 @@ impl Trouble {
             Self::NotRegular(_) => "not_regular",
             Self::Malformed(_) => "malformed",
             Self::Mount(_) => "mount",
+            Self::Ambiguous(_) => "ambiguous",
         }
     }
 
@@ -110,7 +114,8 @@ impl Trouble {
             | Self::BrokenSymlink(d)
             | Self::NotRegular(d)
             | Self::Malformed(d)
-            | Self::Mount(d) => d,
+            | Self::Mount(d)
+            | Self::Ambiguous(d) => d,
         }
     }
 
@@ -119,6 +124,7 @@ impl Trouble {
         use rustix::io::Errno;
         match error.errno {
             _ if error.is_limit() => Self::Limit(error.to_string()),
+            _ if error.is_unfollowed() => Self::Unreadable(error.to_string()),
             Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NOTSUP => {
                 Self::Changed(error.to_string())
             }
@@ -167,6 +173,8 @@ pub struct Evidence {
     /// True when its attributes, its Info.plist or its main executable may be other than they
     /// seem, because something on the way to them could not be read.
     pub is_doubtful: bool,
+    /// How CoreFoundation reads it as a bundle.
+    pub layout: Layout,
     /// What could not be read.
     pub troubles: Vec<Trouble>,
     /// Bytes of files that the signature's check needs whole, by path in the bundle.
@@ -187,6 +195,19 @@ impl Evidence {
     /// The kind of the candidate itself.
     pub fn kind(&self) -> Kind {
         self.meta.map_or(Kind::Other, |m| m.kind)
+    }
+
+    /// The word for its kind, as the tables show it.
+    pub fn kind_word(&self) -> &'static str {
+        if self.is_folder() {
+            return "folder";
+        }
+        self.kind().as_str()
+    }
+
+    /// True when it stands for a plug-in folder of which something was left out.
+    pub fn is_folder(&self) -> bool {
+        !self.candidate.left_out.is_empty()
     }
 
     /// True when it is a directory, a link to one included.
@@ -355,6 +376,7 @@ pub fn survey(
         is_cut: false,
         is_whole: true,
         is_doubtful: false,
+        layout: Layout::Flat,
         troubles: Vec::new(),
         kept: BTreeMap::new(),
         read_at: now,
@@ -364,6 +386,16 @@ pub fn survey(
         dir: None,
         file: None,
     };
+    if evidence.is_folder() {
+        survey_folder(root, &mut evidence);
+        return evidence;
+    }
+    if evidence.candidate.is_double {
+        let path = escape(&evidence.candidate.path);
+        evidence.trouble(Trouble::Ambiguous(format!(
+            "another name stands beside {path} that a Mac's disk takes for the same"
+        )));
+    }
     if let Err(error) = survey_itself(root, before, &mut evidence) {
         evidence.is_whole = false;
         let link = evidence.kind() == Kind::Symlink;
@@ -400,6 +432,27 @@ pub fn survey(
     }
     evidence.close();
     evidence
+}
+
+/// What stands for a plug-in folder that could not be looked at whole.
+fn survey_folder(root: &Root, evidence: &mut Evidence) {
+    evidence.is_whole = false;
+    if let Ok(found) = root.find(&evidence.candidate.path) {
+        evidence.meta = Some(found.meta);
+        evidence.resolved_path = found.path();
+    }
+    for error in evidence.candidate.left_out.clone() {
+        let text = error.to_string();
+        let text = text
+            .split_once(": ")
+            .map_or("", |(_, text)| text)
+            .to_owned();
+        evidence.trouble(match error {
+            FolderError::Limit(_) => Trouble::Limit(text),
+            FolderError::Mount(_) => Trouble::Mount(text),
+            FolderError::Entry(_) | FolderError::Unreadable(_) => Trouble::Unreadable(text),
+        });
+    }
 }
 
 fn survey_itself(

@@ -58,8 +58,8 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
         }),
         text(
             "kind",
-            "What the candidate is: directory, file, symlink, other.",
-            |b| b.evidence.kind().as_str().into(),
+            "What the candidate is: directory, file, symlink, other; folder for the row that says what of a plug-in folder was left out.",
+            |b| b.evidence.kind_word().into(),
         ),
         text(
             "symlink_target",

@@ -1,0 +1,83 @@
+//! What of a plug-in folder was not looked at, so that nothing is cut off in silence.
+
+use super::FolderError;
+use crate::directory::ReadError;
+use crate::text::escape;
+
+/// What was left out of one folder.
+#[derive(Debug, Default)]
+pub struct LeftOut {
+    candidates: usize,
+    directories: usize,
+    first_directory: Vec<u8>,
+    unlisted: Vec<String>,
+    entry: Option<ReadError>,
+    mount: Option<Vec<u8>>,
+}
+
+/// How many of the places that could not be listed are named.
+const MOST_NAMED: usize = 4;
+
+impl LeftOut {
+    /// One candidate that there is no room for.
+    pub fn candidate(&mut self) {
+        self.candidates = self.candidates.saturating_add(1);
+    }
+
+    /// How many candidates there was no room for.
+    pub fn candidates(&self) -> usize {
+        self.candidates
+    }
+
+    /// Directories that were not searched, or not to their end, one of them by its path.
+    pub fn directories(&mut self, count: usize, path: &[u8]) {
+        if count > 0 && self.directories == 0 {
+            self.first_directory = path.to_vec();
+        }
+        self.directories = self.directories.saturating_add(count);
+    }
+
+    /// A place of which is not known what the loader finds there, with the reason.
+    pub fn unlisted(&mut self, why: String) {
+        if self.unlisted.len() < MOST_NAMED && !self.unlisted.contains(&why) {
+            self.unlisted.push(why);
+        }
+    }
+
+    /// An entry that could not be looked at.
+    pub fn entry(&mut self, error: ReadError) {
+        self.entry.get_or_insert(error);
+    }
+
+    /// A directory where a volume is mounted, which was not searched.
+    pub fn mount(&mut self, path: &[u8]) {
+        self.mount.get_or_insert_with(|| path.to_vec());
+    }
+
+    /// All of it, by kinds: how much, an entry, a volume.
+    pub fn errors(self) -> Vec<FolderError> {
+        let text = self.text().map(FolderError::Limit);
+        let entry = self.entry.map(FolderError::Entry);
+        let mount = self.mount.map(FolderError::Mount);
+        [text, entry, mount].into_iter().flatten().collect()
+    }
+
+    fn text(&self) -> Option<String> {
+        let mut parts = Vec::new();
+        if self.candidates > 0 {
+            parts.push(format!(
+                "{} more candidates are left out, the last by name",
+                self.candidates
+            ));
+        }
+        if self.directories > 0 {
+            parts.push(format!(
+                "{} directories were not searched to their end, {} first",
+                self.directories,
+                escape(&self.first_directory)
+            ));
+        }
+        parts.extend(self.unlisted.iter().cloned());
+        (!parts.is_empty()).then(|| parts.join("; ") + "; dsplug --thorough shows more")
+    }
+}

@@ -1,0 +1,104 @@
+//! One directory of a plug-in folder, read to its end: which of its names matter.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::directory::{Dir, ReadError};
+use crate::info_dictionary::InfoNames;
+use crate::layout::Marks;
+use crate::limits::Limits;
+use crate::meta::Kind;
+use crate::name::{self, Suffix};
+
+/// Directories and `.lproj`s of one directory that are kept.
+const MOST_DIRECTORIES: usize = 20_000;
+
+/// What stands in a directory.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Names of candidates, the first in order where there are too many.
+    pub candidates: BTreeMap<Vec<u8>, Suffix>,
+    /// How many candidates more there are.
+    pub more_candidates: usize,
+    /// Directories that are no candidates, in order.
+    pub directories: BTreeSet<Vec<u8>>,
+    /// How many directories more there are.
+    pub more_directories: usize,
+    /// What ends in `.lproj`, links included.
+    pub lprojs: BTreeSet<Vec<u8>>,
+    /// Candidates, folded, that another name stands for as well.
+    pub doubles: BTreeSet<Vec<u8>>,
+    /// The names that tell the layout.
+    pub marks: Marks,
+    /// The files that may hold the Info dictionary.
+    pub info: InfoNames,
+    /// How many entries there are.
+    pub count: usize,
+    /// True when there is an entry that has no part in any rule.
+    pub has_others: bool,
+    /// True when not all of it could be looked at.
+    pub is_cut: bool,
+}
+
+/// Lists a directory, at most `most` entries of it.
+///
+/// # Errors
+/// When it cannot be listed.
+pub fn read(dir: &Dir, limits: &Limits, most: usize) -> Result<Listing, ReadError> {
+    let mut listing = Listing::default();
+    let mut folded = BTreeSet::new();
+    let whole = dir.each(|name, kind| {
+        if listing.count >= most {
+            return false;
+        }
+        listing.count = listing.count.saturating_add(1);
+        let suffix = name::suffix(name);
+        if suffix != Suffix::Other {
+            if listing.candidates.len() <= limits.candidates {
+                let key = name::folded(name).into_owned();
+                if !folded.insert(key.clone()) {
+                    listing.doubles.insert(key);
+                }
+            }
+            listing.candidates.insert(name.to_vec(), suffix);
+            if listing.candidates.len() > limits.candidates {
+                listing.candidates.pop_last();
+                listing.more_candidates = listing.more_candidates.saturating_add(1);
+            }
+            return true;
+        }
+        let is_lproj = name::has_suffix(name, b".lproj");
+        listing.has_others |= !is_lproj && !is_expected(name);
+        listing.info.note(name);
+        // A directory can be told from the listing, or by one more call to the system.
+        let kind = kind.or_else(|| dir.meta(name).ok().map(|m| m.kind));
+        let Some(kind) = kind else { return true };
+        listing.marks.note(name, kind);
+        let is_link = kind == Kind::Symlink;
+        let set = match kind {
+            Kind::Directory | Kind::Symlink if is_lproj => &mut listing.lprojs,
+            Kind::Directory => &mut listing.directories,
+            _ => return true,
+        };
+        set.insert(name.to_vec());
+        if set.len() > MOST_DIRECTORIES {
+            set.pop_last();
+            listing.more_directories = listing.more_directories.saturating_add(1);
+        } else if is_lproj && !is_link {
+            // What stands deeper in it is searched like any other directory.
+            listing.directories.insert(name.to_vec());
+        }
+        true
+    })?;
+    listing.is_cut = !whole;
+    Ok(listing)
+}
+
+/// Names that a plug-in folder may hold without a word: what Finder leaves, and what is reported by
+/// words of its own.
+fn is_expected(name: &[u8]) -> bool {
+    name == b".DS_Store"
+        || name == b".localized"
+        || [b"Contents".as_slice(), b"Resources", b"Support Files"]
+            .iter()
+            .any(|special| name::same(name, special))
+}

@@ -1,0 +1,655 @@
+//! What the loader lists of a plug-in folder, by CoreFoundation's search for resources of a type.
+//!
+//! `CFBundleCopyResourceURLsOfTypeInDirectory` of CFBundle_Resources.c: the layout tells the directory
+//! of resources, and beside it one `.lproj` for each language is read, of which the user's languages
+//! and the folder's own Info.plist say which. Names that begin `._` do not count.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read as _;
+
+use super::left_out::LeftOut;
+use super::listing::{self, Listing};
+use super::nested::Branch;
+use super::{Candidate, Folder, Listed, Via, join};
+use crate::directory::{Dir, ReadError};
+use crate::info_dictionary;
+use crate::layout::Layout;
+use crate::limits::Limits;
+use crate::meta::{Kind, WritableBy};
+use crate::name::{self, Suffix};
+use crate::property_list::{self, Bounds, Value};
+use crate::root::{Found, Root};
+use crate::text::escape;
+
+/// Languages that the folder's Info.plist may name.
+const MOST_LANGUAGES: usize = 256;
+
+/// The search through one plug-in folder.
+pub struct Finder<'a> {
+    pub root: &'a Root,
+    pub limits: &'a Limits,
+    index: usize,
+    pub found: BTreeMap<Vec<u8>, Candidate>,
+    pub anomalies: Vec<&'static str>,
+    pub left_out: LeftOut,
+    branches: Vec<Branch>,
+    names_left: usize,
+    languages: Vec<Vec<u8>>,
+}
+
+/// A directory of the folder that is being searched.
+#[derive(Debug)]
+pub struct Place {
+    /// Its path through the plug-in folder.
+    pub path: Vec<u8>,
+    pub via: Via,
+    pub listed: Listed,
+    pub writable_by: WritableBy,
+    /// The device that it stands on.
+    pub device: u64,
+}
+
+/// Whether a place has any plug-in for the loader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Has {
+    None,
+    Maybe,
+    Some,
+}
+
+/// The directories of resources that a layout may make the loader read.
+const PLACES: [(Layout, Via); 5] = [
+    (Layout::Contents, Via::ContentsResources),
+    (Layout::Resources, Via::Resources),
+    (Layout::SupportFiles, Via::SupportFiles),
+    (Layout::WrappedContents, Via::ContentsResources),
+    (Layout::WrappedFlat, Via::Resources),
+];
+
+impl<'a> Finder<'a> {
+    pub fn new(root: &'a Root, limits: &'a Limits, index: usize) -> Self {
+        Self {
+            root,
+            limits,
+            index,
+            found: BTreeMap::new(),
+            anomalies: Vec::new(),
+            left_out: LeftOut::default(),
+            branches: Vec::new(),
+            names_left: limits.listed_entries,
+            languages: Vec::new(),
+        }
+    }
+
+    pub fn run(&mut self, path: &str, folder: &mut Folder) -> Result<(), ReadError> {
+        let found = self.root.find(path.as_bytes())?;
+        folder.exists = found.meta.kind == Kind::Directory;
+        folder.resolved_path = found.path();
+        folder.meta = Some(found.meta);
+        folder.writable_by = WritableBy::of(&found.meta);
+        if found.links > 0 && self.goes_through_foreign_link(path) {
+            self.anomalies.push("symlinked");
+        }
+        if folder.writable_by > WritableBy::Root {
+            self.anomalies.push("writable");
+        }
+        let dir = found.open_dir()?;
+        let path = path.as_bytes();
+        let top = self.read(&dir, path)?;
+        folder.entries = top.count;
+        if top.has_others {
+            self.anomalies.push("other_entries");
+        }
+        let layout = if top.is_cut {
+            None
+        } else {
+            match top.marks.layout(self.root, path, &folder.resolved_path) {
+                Ok(layout) => Some(layout),
+                Err(error) if error.is_limit() || error.is_unfollowed() => {
+                    self.left_out.unlisted(error.to_string());
+                    None
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        if top.marks.are_wrapped() {
+            self.anomalies.push("wrapped");
+        }
+        let decides = self.specials(&dir, path, layout)?;
+        if let Some(layout) = layout {
+            self.read_languages(path, layout)?;
+        }
+        self.listed((path, folder), &dir, top, layout, decides)?;
+        let branches = std::mem::take(&mut self.branches);
+        self.search(branches)
+    }
+
+    /// Takes what stands in the places of the loader, those that it reads first.
+    fn listed(
+        &mut self,
+        (path, folder): (&[u8], &Folder),
+        dir: &Dir,
+        top: Listing,
+        layout: Option<Layout>,
+        decides: Special,
+    ) -> Result<(), ReadError> {
+        let writable_by = folder.writable_by;
+        let device = folder.meta.map_or(0, |m| m.dev);
+        let mut has = Has::None;
+        for is_first in [true, false] {
+            for (of, via) in PLACES {
+                let listed = match layout {
+                    None => Listed::Maybe,
+                    Some(layout) if layout == of => Listed::Yes,
+                    Some(_) => Listed::No,
+                };
+                if (listed == Listed::Yes) != is_first {
+                    continue;
+                }
+                let mut place = Place {
+                    path: path.to_vec(),
+                    via,
+                    listed,
+                    writable_by,
+                    device,
+                };
+                let Some(found) = self.spelled_path(&mut place, of.resource_directory())? else {
+                    continue;
+                };
+                let dir = found.open_dir()?;
+                let only = match of {
+                    Layout::SupportFiles => self.unlocalized(&dir, &place)?,
+                    _ => Only::default(),
+                };
+                let listing = self.read(&dir, &place.path)?;
+                let some = self.resources(&dir, listing, &place, &only)?;
+                if is_first {
+                    has = some;
+                }
+            }
+            if is_first {
+                let listed = match layout {
+                    None => Listed::Maybe,
+                    Some(Layout::Flat) => Listed::Yes,
+                    // The top level is read when `Resources` has nothing.
+                    Some(Layout::Resources) => match has {
+                        Has::None => Listed::Yes,
+                        Has::Maybe => Listed::Maybe,
+                        Has::Some => Listed::No,
+                    },
+                    // A network's file system may not say in a listing what is a link; then one that
+                    // leads to no directory does not tell the layout.
+                    Some(_) if decides == Special::LeadsNowhere => Listed::Maybe,
+                    Some(_) => Listed::No,
+                };
+                let place = Place {
+                    path: path.to_vec(),
+                    via: Via::TopLevel,
+                    listed,
+                    writable_by,
+                    device,
+                };
+                self.take_all(&top, &place, &Only::default());
+                self.localized(dir, &top.lprojs, &place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a directory to its end, as far as the names of all go.
+    fn read(&mut self, dir: &Dir, path: &[u8]) -> Result<Listing, ReadError> {
+        let listing = listing::read(dir, self.limits, self.names_left)?;
+        self.names_left = self.names_left.saturating_sub(listing.count);
+        if listing.is_cut {
+            self.left_out.unlisted(format!(
+                "{} has more than the {} entries that were looked at",
+                escape(path),
+                listing.count
+            ));
+        }
+        Ok(listing)
+    }
+
+    /// Where a path of the folder leads; `None` when that is nowhere, or further than is followed:
+    /// one link of an attacker's must not keep all else from being shown.
+    fn reach(&mut self, path: &[u8]) -> Result<Option<Found>, ReadError> {
+        match self.root.find(path) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.leads_nowhere() => Ok(None),
+            Err(error) if error.is_limit() || error.is_unfollowed() => {
+                self.left_out.unlisted(error.to_string());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Goes down from a place by names as a Mac finds them, links followed; `None` when there is no
+    /// directory.
+    fn spelled_path(
+        &mut self,
+        place: &mut Place,
+        names: &[&[u8]],
+    ) -> Result<Option<Found>, ReadError> {
+        let mut last = None;
+        for wanted in names {
+            let Some(above) = self.reach(&place.path)? else {
+                return Ok(None);
+            };
+            if above.meta.kind != Kind::Directory {
+                return Ok(None);
+            }
+            let Some(name) = above.open_dir()?.spelled(wanted)? else {
+                return Ok(None);
+            };
+            place.path = join(&place.path, &name);
+            let Some(found) = self.reach(&place.path)? else {
+                return Ok(None);
+            };
+            place.writable_by = place.writable_by.max(WritableBy::of(&found.meta));
+            place.device = found.meta.dev;
+            last = Some(found);
+        }
+        Ok(last.filter(|found| found.meta.kind == Kind::Directory))
+    }
+
+    /// Takes one of the directories in which the loader looks for resources.
+    fn resources(
+        &mut self,
+        dir: &Dir,
+        listing: Listing,
+        place: &Place,
+        only: &Only,
+    ) -> Result<Has, ReadError> {
+        let has = self.take_all(&listing, place, only);
+        Ok(has.max(self.localized(dir, &listing.lprojs, place)?))
+    }
+
+    /// Takes the candidates of a directory, and puts its directories on the list of what is searched.
+    fn take_all(&mut self, listing: &Listing, place: &Place, only: &Only) -> Has {
+        let mut has = if listing.is_cut {
+            Has::Maybe
+        } else {
+            Has::None
+        };
+        for (name, suffix) in &listing.candidates {
+            let folded = name::folded(name);
+            let listed = match place.listed {
+                Listed::No => Listed::No,
+                // Whether the list keeps it hangs on what the disk names first.
+                _ if *suffix == Suffix::Platform => Listed::Maybe,
+                _ if name.starts_with(b"._") => Listed::No,
+                listed => only.narrow(&folded, listed),
+            };
+            if matches!(suffix, Suffix::Exact | Suffix::Platform) && listed != Listed::No {
+                has = has.max(if listed == Listed::Yes {
+                    Has::Some
+                } else {
+                    Has::Maybe
+                });
+            }
+            let is_double = listing.doubles.contains(folded.as_ref());
+            self.take(join(&place.path, name), *suffix, place, listed, is_double);
+        }
+        for _ in 0..listing.more_candidates {
+            self.left_out.candidate();
+        }
+        if listing.more_candidates > 0 {
+            has = has.max(Has::Maybe);
+        }
+        self.left_out
+            .directories(listing.more_directories, &place.path);
+        for name in &listing.directories {
+            self.branches.push(Branch {
+                path: join(&place.path, name),
+                writable_by: place.writable_by,
+                device: place.device,
+            });
+        }
+        has
+    }
+
+    /// Takes the `.lproj` directories of a resource directory: those that stand there, and those that
+    /// the folder's Info.plist names, wherever that leads.
+    fn localized(
+        &mut self,
+        dir: &Dir,
+        lprojs: &BTreeSet<Vec<u8>>,
+        of: &Place,
+    ) -> Result<Has, ReadError> {
+        let mut has = Has::None;
+        for name in lprojs {
+            let path = join(&of.path, name);
+            let is_link = dir.meta(name).is_ok_and(|m| m.kind == Kind::Symlink);
+            let Some(found) = self.reach(&path)? else {
+                continue;
+            };
+            if found.meta.kind != Kind::Directory {
+                continue;
+            }
+            self.anomalies.push("lproj");
+            if is_link {
+                self.anomalies.push("symlinked_lproj");
+            }
+            let is_base = name::same(name, b"Base.lproj");
+            has = has.max(self.lproj(&found, path, of, is_base)?);
+        }
+        for language in self.languages.clone() {
+            let wanted = join(&of.path, &language);
+            let Some(found) = self.reach(&wanted)? else {
+                continue;
+            };
+            if found.meta.kind != Kind::Directory {
+                continue;
+            }
+            if language.contains(&b'/') {
+                self.anomalies.push("lproj_elsewhere");
+            }
+            self.anomalies.push("lproj");
+            // As the loader names what it finds there, where that leads to the same.
+            let plain = without_dots(&wanted);
+            let leads_there = self
+                .reach(&plain)?
+                .is_some_and(|f| f.path() == found.path());
+            let path = if leads_there { plain } else { found.path() };
+            has = has.max(self.lproj(&found, path, of, false)?);
+        }
+        Ok(has)
+    }
+
+    fn lproj(
+        &mut self,
+        found: &Found,
+        path: Vec<u8>,
+        of: &Place,
+        is_base: bool,
+    ) -> Result<Has, ReadError> {
+        let place = Place {
+            path,
+            via: Via::Lproj,
+            listed: match of.listed {
+                Listed::Yes if !is_base => Listed::ForItsLanguage,
+                listed => listed,
+            },
+            writable_by: of.writable_by.max(WritableBy::of(&found.meta)),
+            device: found.meta.dev,
+        };
+        let listing = self.read(&found.open_dir()?, &place.path)?;
+        Ok(self.take_all(&listing, &place, &Only::default()))
+    }
+
+    /// The names that `Non-localized Resources` has: where it has any, of `Support Files/Resources`
+    /// only these are listed (`_copyResourceURLsFromBundle`).
+    fn unlocalized(&mut self, dir: &Dir, of: &Place) -> Result<Only, ReadError> {
+        let mut only = Only::default();
+        let Some(name) = dir.spelled(b"Non-localized Resources")? else {
+            return Ok(only);
+        };
+        let path = join(&of.path, &name);
+        let Some(found) = self.reach(&path)? else {
+            return Ok(only);
+        };
+        if found.meta.kind != Kind::Directory {
+            return Ok(only);
+        }
+        let dir = found.open_dir()?;
+        let listing = self.read(&dir, &path)?;
+        only.note(&listing, Has::Some);
+        let mut lprojs = listing.lprojs;
+        lprojs.extend(self.languages.iter().cloned());
+        for name in lprojs {
+            let Some(found) = self.reach(&join(&path, &name))? else {
+                continue;
+            };
+            if found.meta.kind == Kind::Directory {
+                let listing = self.read(&found.open_dir()?, &path)?;
+                only.note(&listing, Has::Maybe);
+            }
+        }
+        Ok(only)
+    }
+
+    /// Takes one candidate, unless it was come upon before: the loader's places come first.
+    pub fn take(
+        &mut self,
+        path: Vec<u8>,
+        suffix: Suffix,
+        place: &Place,
+        listed: Listed,
+        is_double: bool,
+    ) {
+        if self.found.contains_key(&path) {
+            return;
+        }
+        match suffix {
+            Suffix::Exact => {}
+            Suffix::OtherCase => self.anomalies.push("letter_case"),
+            Suffix::Platform => self.anomalies.push("platform_suffix"),
+            _ => self.anomalies.push("look_alike"),
+        }
+        if is_double {
+            self.anomalies.push("same_letters");
+        }
+        if self.found.len() >= self.limits.candidates {
+            return self.left_out.candidate();
+        }
+        let candidate = Candidate {
+            path: path.clone(),
+            via: place.via,
+            suffix,
+            listed,
+            folder: self.index,
+            ancestors_writable_by: place.writable_by,
+            is_double,
+            left_out: Vec::new(),
+        };
+        self.found.insert(path, candidate);
+    }
+
+    /// Names the directories whose presence changes how the folder is read, and says whether the one
+    /// that does is a directory.
+    fn specials(
+        &mut self,
+        dir: &Dir,
+        folder: &[u8],
+        layout: Option<Layout>,
+    ) -> Result<Special, ReadError> {
+        let mut decides = Special::IsDirectory;
+        for (of, wanted, word, link_word) in [
+            (
+                Layout::Contents,
+                b"Contents".as_slice(),
+                "contents",
+                "symlinked_contents",
+            ),
+            (
+                Layout::Resources,
+                b"Resources",
+                "resources",
+                "symlinked_resources",
+            ),
+            (
+                Layout::SupportFiles,
+                b"Support Files",
+                "support_files",
+                "symlinked_support_files",
+            ),
+        ] {
+            let Some(name) = dir.spelled(wanted)? else {
+                continue;
+            };
+            let is_link = dir.meta(&name).is_ok_and(|m| m.kind == Kind::Symlink);
+            if is_link {
+                self.anomalies.push(link_word);
+            }
+            let found = self.reach(&join(folder, &name))?;
+            if found.is_some_and(|found| found.meta.kind == Kind::Directory) {
+                self.anomalies.push(word);
+            } else if is_link && layout == Some(of) {
+                self.anomalies.push("broken_layout");
+                decides = Special::LeadsNowhere;
+            }
+        }
+        Ok(decides)
+    }
+
+    /// Reads which languages the Info.plist of the folder itself names. A path in the place of a
+    /// language leads the loader anywhere.
+    fn read_languages(&mut self, folder: &[u8], layout: Layout) -> Result<(), ReadError> {
+        let mut place = Place {
+            path: folder.to_vec(),
+            via: Via::TopLevel,
+            listed: Listed::No,
+            writable_by: WritableBy::Root,
+            device: 0,
+        };
+        let found = match layout.info_directory() {
+            [] => self.reach(folder)?,
+            names => self.spelled_path(&mut place, names)?,
+        };
+        let Some(found) = found else { return Ok(()) };
+        let listing = self.read(&found.open_dir()?, &place.path)?;
+        for name in listing.info.in_order() {
+            self.anomalies.push("info_plist");
+            let path = join(&place.path, name);
+            let Some(bytes) = self.small_file(&path)? else {
+                continue;
+            };
+            // What is no property list is taken for an empty one, and no other is asked.
+            match property_list::parse(&bytes, &Bounds::STANDARD) {
+                Ok(value) => self.languages_of(&value, &path),
+                Err(error) => self
+                    .left_out
+                    .unlisted(format!("{}: {error}", escape(&path))),
+            }
+            break;
+        }
+        Ok(())
+    }
+
+    fn small_file(&mut self, path: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        let Some(found) = self.reach(path)? else {
+            return Ok(None);
+        };
+        if found.meta.kind != Kind::File {
+            return Ok(None);
+        }
+        let most = self.limits.plist_bytes;
+        let mut bytes = Vec::new();
+        let file = found.open_file()?;
+        let read = std::fs::File::from(file.fd)
+            .take(most.saturating_add(1))
+            .read_to_end(&mut bytes);
+        if read.is_ok() && u64::try_from(bytes.len()).is_ok_and(|len| len <= most) {
+            return Ok(Some(bytes));
+        }
+        self.left_out
+            .unlisted(format!("{} could not be read whole", escape(path)));
+        Ok(None)
+    }
+
+    fn languages_of(&mut self, value: &Value, path: &[u8]) {
+        let Some(keys) = value.as_dictionary() else {
+            return;
+        };
+        let region = info_dictionary::value(keys, "CFBundleDevelopmentRegion");
+        let others = info_dictionary::value(keys, "CFBundleLocalizations");
+        let others = others.and_then(Value::as_array).into_iter().flatten();
+        let mut languages: BTreeSet<Vec<u8>> = BTreeSet::new();
+        for language in region.into_iter().chain(others) {
+            let Some(language) = language.as_string().filter(|l| !l.is_empty()) else {
+                continue;
+            };
+            if languages.len() >= MOST_LANGUAGES {
+                self.left_out
+                    .unlisted(format!("{} names more languages", escape(path)));
+                break;
+            }
+            // A path of the system's ends at a NUL.
+            languages.insert(match language.split_once('\0') {
+                Some((before, _)) => before.into(),
+                None => format!("{}.lproj", language.trim_end_matches('/')).into(),
+            });
+        }
+        self.languages = languages.into_iter().filter(|l| !l.is_empty()).collect();
+    }
+
+    /// True when a link on the way to the folder is not one of a framework's own
+    /// (`Resources` → `Versions/Current/Resources` → `Versions/A/Resources`).
+    fn goes_through_foreign_link(&self, path: &str) -> bool {
+        let Some((framework, below)) = path.split_once(".framework/") else {
+            return true;
+        };
+        let framework = format!("{framework}.framework");
+        let plain = |p: &str| {
+            self.root
+                .find(p.as_bytes())
+                .is_ok_and(|f| f.links == 0 && f.meta.kind == Kind::Directory)
+        };
+        let versions = format!("{framework}/Versions/A/{below}");
+        !(plain(&framework) && plain(&versions))
+    }
+}
+
+/// What stands under the name that tells the layout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Special {
+    IsDirectory,
+    LeadsNowhere,
+}
+
+/// The names to which the list of a directory is narrowed, folded; all when there are none.
+#[derive(Debug, Default)]
+struct Only {
+    names: BTreeMap<Vec<u8>, Has>,
+    is_certain: bool,
+}
+
+impl Only {
+    fn note(&mut self, listing: &Listing, has: Has) {
+        for (name, suffix) in &listing.candidates {
+            let counts = match suffix {
+                Suffix::Exact => !name.starts_with(b"._"),
+                other => *other == Suffix::Platform,
+            };
+            if counts {
+                let is_exact = *suffix == Suffix::Exact;
+                self.is_certain |= has == Has::Some && is_exact;
+                let slot = self.names.entry(name::folded(name).into_owned());
+                let has = if is_exact { has } else { Has::Maybe };
+                let slot = slot.or_insert(has);
+                *slot = (*slot).max(has);
+            }
+        }
+        if listing.is_cut || listing.more_candidates > 0 {
+            // Any name may be among those that were not seen.
+            self.is_certain = false;
+            self.names.entry(Vec::new()).or_insert(Has::Maybe);
+        }
+    }
+
+    fn narrow(&self, folded: &[u8], listed: Listed) -> Listed {
+        match self.names.get(folded) {
+            _ if self.names.is_empty() => listed,
+            Some(Has::Some) => listed,
+            Some(_) => Listed::Maybe,
+            None if self.is_certain => Listed::No,
+            None => Listed::Maybe,
+        }
+    }
+}
+
+/// An absolute path with `.` and `..` resolved in the text alone.
+fn without_dots(path: &[u8]) -> Vec<u8> {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    for component in path.split(|b| *b == b'/') {
+        match component {
+            b"" | b"." => {}
+            b".." => {
+                kept.pop();
+            }
+            other => kept.push(other),
+        }
+    }
+    [b"/", kept.join(b"/".as_slice()).as_slice()].concat()
+}
