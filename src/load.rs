@@ -176,17 +176,16 @@ fn judge_bundle(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
             Reason::Unreadable
         });
     };
-    if !plist.is_certain {
-        say(Reason::Unreadable);
-    }
     let info = match &plist.info {
         Ok(info) => info,
-        Err(_) if !plist.is_certain => return,
         Err(_) if evidence.is_doubtful => return say(Reason::Unreadable),
         Err(Trouble::Malformed(_)) => return say(Reason::MalformedInfoPlist),
         Err(Trouble::BrokenSymlink(_) | Trouble::NotRegular(_)) => return say(Reason::NoInfoPlist),
         Err(_) => return say(Reason::Unreadable),
     };
+    if !plist.is_certain {
+        say(Reason::Unreadable);
+    }
     judge_executable(evidence, say);
     if !info.has_types {
         say(Reason::NoTypes);

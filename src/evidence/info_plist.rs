@@ -167,11 +167,7 @@ fn passed_over(
         // Who reads a FIFO waits, for as long as whoever made it wishes, and then passes it over.
         (Trouble::Changed(_), Some(Kind::Other)) => {
             let trouble = Trouble::NotRegular(format!("{path} is a socket, FIFO or device"));
-            evidence.doubt(trouble.clone());
-            return PassedOver {
-                trouble,
-                is_nothing: true,
-            };
+            (trouble, true)
         }
         (Trouble::Changed(_), None) if is_link(evidence, relative) => (
             Trouble::BrokenSymlink(format!("{path} leads nowhere")),

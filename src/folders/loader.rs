@@ -35,6 +35,8 @@ pub struct Finder<'a> {
     branches: Vec<Branch>,
     names_left: usize,
     languages: Vec<Vec<u8>>,
+    /// True when a way that the loader may go was too long to be followed.
+    is_unsure: bool,
 }
 
 /// A directory of the folder that is being searched.
@@ -78,6 +80,7 @@ impl<'a> Finder<'a> {
             branches: Vec::new(),
             names_left: limits.listed_entries,
             languages: Vec::new(),
+            is_unsure: false,
         }
     }
 
@@ -173,8 +176,8 @@ impl<'a> Finder<'a> {
                     Some(Layout::Flat) => Listed::Yes,
                     // The top level is read when `Resources` has nothing.
                     Some(Layout::Resources) => match has {
-                        Has::None => Listed::Yes,
-                        Has::Maybe => Listed::Maybe,
+                        Has::None if !self.is_unsure => Listed::Yes,
+                        Has::None | Has::Maybe => Listed::Maybe,
                         Has::Some => Listed::No,
                     },
                     // A network's file system may not say in a listing what is a link; then one that
@@ -218,6 +221,7 @@ impl<'a> Finder<'a> {
             Err(error) if error.leads_nowhere() => Ok(None),
             Err(error) if error.is_limit() || error.is_unfollowed() => {
                 self.left_out.unlisted(error.to_string());
+                self.is_unsure = true;
                 Ok(None)
             }
             Err(error) => Err(error),
