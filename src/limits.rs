@@ -44,7 +44,7 @@ impl Limits {
         folder_entries: 50_000,
         candidates: 5_000,
         depth: 96,
-        plist_bytes: 2 << 20,
+        plist_bytes: 4 << 20,
         code_age: Duration::from_secs(30 * 60),
     };
 

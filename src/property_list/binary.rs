@@ -147,6 +147,10 @@ impl<'a> List<'a> {
                     if is_key {
                         return Ok(None);
                     }
+                    match frame.kind {
+                        Kind::Dictionary => budget.dictionary()?,
+                        Kind::Array | Kind::Set => budget.array()?,
+                    }
                     frames.push(frame);
                     None
                 }

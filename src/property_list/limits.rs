@@ -7,7 +7,8 @@ use super::PropertyListError;
 pub struct Bounds {
     /// Nested collections; never more than [`MOST_DEPTH`].
     pub depth: usize,
-    /// Values and keys. A binary list can name one object a billion times over: each time counts.
+    /// Values and keys. A binary list can name one object a billion times over: each time counts. A
+    /// collection counts as the values that would take its room.
     pub values: usize,
     /// Bytes of text and data, over all values.
     pub text: usize,
@@ -17,7 +18,7 @@ impl Bounds {
     /// Far more than any Info.plist needs.
     pub const STANDARD: Self = Self {
         depth: MOST_DEPTH,
-        values: 400_000,
+        values: 600_000,
         text: 16 << 20,
     };
 }
@@ -49,6 +50,18 @@ impl Budget {
     /// One more value or key.
     pub(super) fn value(&mut self) -> Result<(), PropertyListError> {
         self.values = left(self.values, 1, "many values")?;
+        Ok(())
+    }
+
+    /// The room that a dictionary takes whatever it holds: the first node of its tree.
+    pub(super) fn dictionary(&mut self) -> Result<(), PropertyListError> {
+        self.values = left(self.values, 12, "many dictionaries")?;
+        Ok(())
+    }
+
+    /// The room that an array or a set takes whatever it holds.
+    pub(super) fn array(&mut self) -> Result<(), PropertyListError> {
+        self.values = left(self.values, 4, "many arrays")?;
         Ok(())
     }
 

@@ -208,12 +208,14 @@ impl Reader<'_> {
             Some(OPEN_BRACE) => {
                 self.skip(1);
                 self.budget.value()?;
+                self.budget.dictionary()?;
                 frames.push(Frame::Dictionary(Dictionary::new(), None));
                 return Ok(Step::Key);
             }
             Some(OPEN) => {
                 self.skip(1);
                 self.budget.value()?;
+                self.budget.array()?;
                 frames.push(Frame::Array(Vec::new()));
                 return Ok(Step::Object);
             }

@@ -408,7 +408,7 @@ fn what_passes_a_bound_is_not_called_damaged() {
         assert!(lenient(list.as_bytes()).is_ok(), "{open}");
     }
     let many = nested("<plist>", "</plist>", 100_000);
-    let wide = format!("<array>{}</array>", "<true/>".repeat(400_001));
+    let wide = format!("<array>{}</array>", "<true/>".repeat(600_001));
     for list in [
         nested("<array>", "</array>", 100_000),
         nested("<dict><key>a</key>", "</dict>", MOST_DEPTH + 1),
@@ -421,6 +421,31 @@ fn what_passes_a_bound_is_not_called_damaged() {
         assert!(matches!(error, PropertyListError::TooLarge(_)), "{error}");
         assert!(!error.is_certain());
     }
+}
+
+/// A dictionary of one key takes the room of a dozen: a 4 MB list of them took 134 MB.
+#[test]
+fn a_collection_counts_as_the_room_that_it_takes() {
+    let bounds = Bounds {
+        values: 1_000,
+        ..Bounds::STANDARD
+    };
+    let many = |element: &str| xml(&format!("<array>{}</array>", element.repeat(300)));
+    assert!(parse(&many("<true/><true/><true/>"), &bounds).is_ok());
+    for element in ["<dict><key/><true/></dict>", "<array><true/></array>"] {
+        let error = parse(&many(element), &bounds).unwrap_err();
+        assert!(!error.is_certain(), "{error}");
+    }
+    let old_style = format!("({}(a))", "{a=b;},".repeat(150));
+    assert!(
+        !parse(old_style.as_bytes(), &bounds)
+            .unwrap_err()
+            .is_certain()
+    );
+    let dictionary = b"\xd1\x01\x01".as_slice();
+    let array = [b"\xaf\x10\x96".as_slice(), &[0; 150]].concat();
+    let error = parse(&binary(&[dictionary, b"\x51a", &array]), &bounds).unwrap_err();
+    assert!(!error.is_certain(), "{error}");
 }
 
 #[test]

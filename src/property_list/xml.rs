@@ -182,6 +182,11 @@ impl<'a> Reader<'a> {
         loop {
             match item {
                 Item::Opened(frame) => {
+                    match frame {
+                        Frame::Plist(_) => (),
+                        Frame::Array(_) => self.budget.array()?,
+                        Frame::Dictionary(..) => self.budget.dictionary()?,
+                    }
                     if !matches!(frame, Frame::Plist(_)) {
                         depth = depth.saturating_add(1);
                     } else if frames.len().saturating_sub(depth) >= MOST_PLISTS {
