@@ -140,16 +140,24 @@ impl Watcher {
     }
 
     pub fn query(&self, sql: &str) -> Vec<Line> {
+        serde_json::from_slice(&self.call(&["query", "--format", "json", sql])).unwrap()
+    }
+
+    pub fn explain(&self, path: &str) -> String {
+        String::from_utf8(self.call(&["explain", path])).unwrap()
+    }
+
+    fn call(&self, arguments: &[&str]) -> Vec<u8> {
         let output = Command::new(env!("CARGO_BIN_EXE_dsplug"))
-            .args(["query", "--format", "json", "--root"])
+            .args(arguments)
+            .arg("--root")
             .arg(self.disk.path())
             .arg("--state-dir")
             .arg(self.place())
-            .arg(sql)
             .output()
             .unwrap();
         assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        output.stdout
     }
 
     /// Makes a bundle with code of its own.

@@ -76,6 +76,7 @@ fn every_question_has_its_answer() {
             "folder",
             "exception",
             "changes",
+            "events",
             "response",
         ]
     );

@@ -3,6 +3,7 @@
 //! What stands in the tables is taken from the tables, and what the pack says from the pack, so
 //! that the report cannot say otherwise than they do.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,11 +16,13 @@ use crate::codesign::Place;
 use crate::detect::state::State;
 use crate::differential::Row;
 use crate::engine::Engine;
+use crate::journal::Events;
 use crate::load::Reason;
 use crate::pack::conf::{self, Scheduled};
 use crate::scan::Snapshot;
 use crate::table::{BUNDLES, Value};
 use crate::text::escape;
+use crate::watch::command;
 
 /// What `explain` is told.
 #[derive(Clone, Debug, clap::Args)]
@@ -118,6 +121,9 @@ const TIMES: &[&str] = &[
     "signing_time",
 ];
 
+/// Events that are told, the newest.
+const MOST_EVENTS: usize = 20;
+
 /// The differential query whose memory tells what changed.
 const MODIFIED: &str = "pack_dsplug_modified";
 
@@ -127,13 +133,42 @@ const MODIFIED: &str = "pack_dsplug_modified";
 /// When no candidate stands at the path, or the folders or the state cannot be read.
 pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     let state = options.state.as_deref().map(State::load).transpose()?;
-    let snapshot = disk.scanner()?.scan();
+    let mut scanner = disk.scanner()?;
+    let snapshot = scanner.scan();
     if let Some(why) = snapshot.unreadable() {
         return Err(Failure::new(why));
     }
     let bundle = find(&snapshot, &disk.root, &options.path)?;
-    let document = explain(&snapshot, bundle, state.as_ref())?;
+    let mut document = explain(&snapshot, bundle, state.as_ref())?;
+    let happened = happened(&disk.events(scanner.root()), &document.title);
+    let last = document.sections.len().saturating_sub(1);
+    document
+        .sections
+        .insert(last, lines("events", "What happened to it", happened));
     print(&document.render(options.format))
+}
+
+/// The newest events of a bundle, oldest first.
+fn happened(events: &Events, path: &str) -> Vec<String> {
+    let mut told = VecDeque::new();
+    let mut earlier = 0_usize;
+    let read = events.each(&mut |event| {
+        if event.path == path {
+            told.push_back(command::text(event));
+        }
+        if told.len() > MOST_EVENTS {
+            told.pop_front();
+            earlier = earlier.saturating_add(1);
+        }
+        Ok(())
+    });
+    if earlier > 0 {
+        told.push_front(format!("{earlier} earlier events stand in dsplug_events."));
+    }
+    match read {
+        Err(why) => vec![format!("The events cannot be read: {why}")],
+        Ok(()) => or_say(told.into(), "No event of it has been kept."),
+    }
 }
 
 /// The candidate at a path, which may be given through the root.

@@ -38,6 +38,12 @@ fn what_appears_changes_and_goes_is_told() {
     chmod(&bundle, 0o700);
     assert_eq!(watcher.wait("changed", "A.dsplug")["changed"], "mode");
     let last = digest(&bundle);
+    let report = watcher.explain("/Library/DirectoryServices/PlugIns/A.dsplug");
+    assert!(report.contains("WHAT HAPPENED TO IT"), "{report}");
+    assert!(
+        report
+            .contains("changed   /Library/DirectoryServices/PlugIns/A.dsplug  content;executable")
+    );
     fs::remove_dir_all(&bundle).unwrap();
     let gone = watcher.wait("gone", "A.dsplug");
     assert_eq!((&gone["hash"], &gone["previous_hash"]), (&last, &last));
