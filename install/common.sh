@@ -86,7 +86,14 @@ refuse_unsafe_ancestors() {
         at=$at/${rest%%/*}
         case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac
         [ -e "$at" ] || [ -L "$at" ] || return 0
-        # /var is a link of the system's own; any link must lead to a safe directory.
+        # Where a link leads can be another's to change, on the whole way there.
+        if [ -L "$at" ]; then
+            case $at in
+            "$DESTDIR/var" | "$DESTDIR/etc" | "$DESTDIR/tmp") ;; # the system's own, into /private
+            *) die "$at is a symbolic link: whoever can change what it leads to could replace what root runs" \
+                "cure: put a directory in its place" ;;
+            esac
+        fi
         [ -d "$at" ] || die "$at is not a directory" "cure: move it away"
         refuse_unsafe "$at/"
     done

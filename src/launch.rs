@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use log::{LevelFilter, info};
+use rustix::fs::Mode;
 
 use crate::extension::{self, Options, Stderr};
 use crate::limits::Limits;
@@ -90,6 +91,8 @@ impl Launch {
     }
 
     fn start(self) -> ExitCode {
+        // Whatever this process makes is its owner's alone, its sockets from the first moment on.
+        rustix::process::umask(Mode::RWXG | Mode::RWXO);
         for flag in &self.ignored {
             info!("ignored {}: an unknown flag", flag.display());
         }

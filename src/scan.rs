@@ -220,6 +220,7 @@ impl Scanner {
                 files_reused = files_reused.saturating_add(reused);
             }
             evidence::read_contents(&self.root, evidence, &mut reader, &mut budget);
+            evidence::weigh_writers(&self.root, evidence);
             let known = known.map(|known| (known, again));
             evidence::read_linked(&self.root, evidence, known, &mut reader, &mut budget);
             let signature = match before.filter(|_| evidence.is_unchanged) {

@@ -1,6 +1,6 @@
 //! The tables as the extension serves them: one scan for all calls within a few seconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::bundle::Bundle;
+use crate::codesign::Sealed;
+use crate::evidence::Entry;
 use crate::extension::{Row, Shared, Source, TableSpec};
 use crate::journal::{Events, Journal};
 use crate::limits::Whereabouts;
@@ -279,17 +282,26 @@ fn files(snapshot: &Snapshot) -> Result<Vec<Row>, String> {
         .map(|b| b.evidence.entries.len())
         .collect();
     let each = share(&counts, MOST_FILES);
+    let served: BTreeMap<String, BTreeSet<usize>> = snapshot
+        .bundles
+        .iter()
+        .filter(|b| b.evidence.entries.len() > each)
+        .map(|b| (escape(&b.evidence.candidate.path), foremost(b, each)))
+        .collect();
     let mut shown: BTreeMap<String, usize> = BTreeMap::new();
     let mut rows = Vec::new();
     FILES.rows(snapshot, &mut |values| {
         let Some(Value::Text(bundle)) = values.first() else {
             return Ok(());
         };
-        let count = shown.entry(bundle.clone()).or_default();
-        *count = count.saturating_add(1);
-        if *count <= each {
+        let index = shown.entry(bundle.clone()).or_default();
+        if served
+            .get(bundle)
+            .is_none_or(|served| served.contains(index))
+        {
             rows.push(row(&FILES, values));
         }
+        *index = index.saturating_add(1);
         Ok(())
     })?;
     for (bundle, count) in shown.into_iter().filter(|(_, count)| *count > each) {
@@ -310,6 +322,24 @@ fn files(snapshot: &Snapshot) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
+/// The entries of a bundle that are served where not all are: code that no seal covers, other code,
+/// other things that no seal covers, and then the first in order of path. So junk does not push
+/// out what loads.
+fn foremost(bundle: &Bundle, most: usize) -> BTreeSet<usize> {
+    let rank = |(index, (entry, sealed, _)): (usize, (&Entry, Option<Sealed>, _))| {
+        let is_code = entry.content.code().is_some();
+        let is_odd = matches!(sealed, Some(Sealed::Unsealed | Sealed::Altered));
+        (!(is_code && is_odd), !is_code, !is_odd, index)
+    };
+    let mut ranks: Vec<_> = bundle.entries().enumerate().map(rank).collect();
+    ranks.sort_unstable();
+    ranks
+        .into_iter()
+        .take(most)
+        .map(|(.., index)| index)
+        .collect()
+}
+
 /// The largest number of entries of each bundle with which all together stay within `most`.
 fn share(counts: &[usize], most: usize) -> usize {
     let mut sorted = counts.to_vec();
@@ -328,7 +358,11 @@ fn share(counts: &[usize], most: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::share;
+    use super::{files, share};
+    use crate::limits::Limits;
+    use crate::root::Root;
+    use crate::scan::Scanner;
+    use dsplug_fixtures::{ARM64E, Disk, Plugin, mach_header};
 
     #[test]
     fn a_huge_bundle_does_not_push_out_the_others() {
@@ -337,5 +371,23 @@ mod tests {
         assert_eq!(share(&[100, 100, 1], 101), 50);
         assert_eq!(share(&[], 100), usize::MAX);
         assert_eq!(share(&[5; 1000], 100), 1);
+    }
+
+    #[test]
+    fn junk_does_not_push_out_code() {
+        let disk = Disk::new();
+        let path = Plugin::new("A").write(disk.plugin(""));
+        for number in 0..super::MOST_FILES {
+            std::fs::write(path.join(format!("Contents/{number}")), "").unwrap();
+        }
+        std::fs::write(path.join("Contents/z.dylib"), mach_header(ARM64E)).unwrap();
+        let root = Root::open(disk.path()).unwrap();
+        let snapshot = Scanner::new(root, Limits::STANDARD).scan();
+        let rows = files(&snapshot).unwrap();
+        assert_eq!(rows.len(), super::MOST_FILES + 1);
+        let served = |end: &str| rows.iter().any(|r| r["path"].ends_with(end));
+        assert!(served("/Contents/z.dylib") && served("/Contents/MacOS/A"));
+        let last = rows.last().unwrap();
+        assert!(last["error"].starts_with("limit: "), "{last:?}");
     }
 }

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 /// Shows bytes from disk as text in which nothing can hide and that no two byte strings share.
 ///
-/// Control and invalid bytes become `\xHH`; bidirectional marks, C1 controls and line separators
-/// become `\u{…}`. A backslash is shown as `\x5c` only where it would otherwise
+/// Control and invalid bytes become `\xHH`; bidirectional marks, C1 controls, line separators and
+/// whatever has no width become `\u{…}`. A backslash is shown as `\x5c` only where it would otherwise
 /// read as the beginning of such an escape, so that names keep their looks and stay unique.
 pub fn escape(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
@@ -34,12 +34,18 @@ fn push_byte(out: &mut String, byte: u32) {
     let _ = write!(out, "\\x{byte:02x}");
 }
 
-/// Characters that reorder or break the line in which they stand (Unicode's `Bidi_Control`, C1
-/// controls, and the line and paragraph separators).
+/// Characters that reorder or break the line in which they stand, or that nobody sees: two names that
+/// look the same would be two names. (C1 controls, the line and paragraph separators, and of
+/// Unicode 16's `DerivedCoreProperties.txt` all of `Default_Ignorable_Code_Point`, which has all of
+/// `Bidi_Control`.)
 fn misleads(c: char) -> bool {
     matches!(c,
-        '\u{80}'..='\u{9f}' | '\u{61c}' | '\u{200e}' | '\u{200f}'
-        | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        '\u{80}'..='\u{9f}' | '\u{2028}' | '\u{2029}'
+        | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+        | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// JSON whose text misleads nobody who prints it: the same values, the signs that reorder a line
@@ -48,8 +54,10 @@ pub fn escape_json(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         if misleads(c) {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "\\u{:04x}", u32::from(c));
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
         } else {
             out.push(c);
         }
@@ -78,6 +86,22 @@ mod tests {
         assert_eq!(escape(b"\xff\xfe"), "\\xff\\xfe");
         assert_eq!(escape("a\u{202e}b".as_bytes()), "a\\u{202e}b");
         assert_eq!(escape("\u{85}".as_bytes()), "\\u{85}");
+        for c in [
+            '\u{200b}',
+            '\u{200d}',
+            '\u{2060}',
+            '\u{feff}',
+            '\u{ad}',
+            '\u{e0041}',
+        ] {
+            let name = format!("Directory{c}.dsplug");
+            let shown = escape(name.as_bytes());
+            assert_eq!(shown, format!("Directory\\u{{{:x}}}.dsplug", u32::from(c)));
+            let json = serde_json::to_string(&name).unwrap();
+            let told = escape_json(&json);
+            assert!(told.is_ascii(), "{told}");
+            assert_eq!(serde_json::from_str::<String>(&told).unwrap(), name);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
 
+use dsplug_fixtures::needs_root;
 use dsplug_fixtures::signature::Signature;
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
 use dsplug_fixtures::watch::{lines_of, told};
@@ -436,6 +437,48 @@ fn a_damaged_state_is_told_and_left_alone() {
         );
         assert_eq!(fs::read_to_string(watch.state()).unwrap(), text);
     }
+}
+
+/// In a folder that others write, anything may stand in the place of the state, or beside it.
+#[test]
+fn a_state_that_another_could_have_written_is_refused() {
+    let watch = watch(Disk::new());
+    let path = watch.state();
+    let good = fs::read(&path).unwrap();
+    let refused = |why: &str| {
+        let output = watch.call(&[]);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(why), "{error}");
+    };
+    dsplug_fixtures::chmod(&path, 0o646);
+    refused("others can write it (mode 0646)");
+    fs::remove_file(&path).unwrap();
+    dsplug_fixtures::fifo(&path);
+    refused("it is no regular file");
+    fs::remove_file(&path).unwrap();
+    let elsewhere = path.with_file_name("elsewhere");
+    fs::write(&elsewhere, &good).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    refused("it is a symbolic link");
+    fs::remove_file(&path).unwrap();
+    let huge = fs::File::create(&path).unwrap();
+    huge.set_len(300 << 20).unwrap();
+    refused("it is larger than");
+    if needs_root("giving a file away needs root") {
+        fs::write(&path, &good).unwrap();
+        std::os::unix::fs::chown(&path, Some(501), None).unwrap();
+        refused("it belongs to uid 501");
+    }
+    // What is written beside it goes through no link that was planted there.
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, &good).unwrap();
+    let victim = path.with_file_name("victim");
+    fs::write(&victim, "mine").unwrap();
+    std::os::unix::fs::symlink(&victim, path.with_file_name("state.json.new")).unwrap();
+    assert!(watch.call(&[]).status.success());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
+    assert!(!fs::symlink_metadata(&path).unwrap().is_symlink());
 }
 
 /// A crash while the state is written leaves the old one in place, and the half-written one beside it.

@@ -759,3 +759,57 @@ fn links_that_lead_out_everywhere_end() {
     );
     assert_eq!((row["linked_hash"].as_str(), row["hash"].len()), ("", 64));
 }
+
+#[test]
+fn who_can_write_what_runs_is_told() {
+    let disk = Disk::new();
+    let told = || only_bundle(disk.path())["writable_by"].clone();
+    let path = Plugin::new("A")
+        .file("Contents/Frameworks/x", "data")
+        .write(disk.at(PLUGINS));
+    let usual = told();
+    for at in ["Contents/MacOS/A", "Contents/Frameworks"] {
+        let at = path.join(at);
+        let mode =
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&at).unwrap().permissions());
+        chmod(&at, mode | 0o022);
+        assert_eq!(told(), "others", "{at:?}");
+        chmod(&at, mode & 0o755);
+    }
+    // Data that others write is no code.
+    chmod(path.join("Contents/Frameworks/x"), 0o666);
+    assert_eq!(told(), usual);
+    // What stands elsewhere is written by who can write the way there.
+    fs::remove_dir_all(&path).unwrap();
+    Plugin::new("A").write(disk.at("Users/Shared/x"));
+    disk.link(format!("{PLUGINS}/A.dsplug"), "/Users/Shared/x/A.dsplug");
+    assert_eq!(told(), usual);
+    chmod(disk.at("Users/Shared"), 0o777);
+    assert_eq!(told(), "others");
+    fs::remove_file(disk.plugin("A.dsplug")).unwrap();
+    Plugin::new("A")
+        .key("CFBundleExecutable", "/Users/Shared/run")
+        .without_executable()
+        .write(disk.at(PLUGINS));
+    disk.file("Users/Shared/run", "code");
+    assert_eq!(told(), "others");
+}
+
+/// A spreadsheet runs what looks like a formula.
+#[test]
+fn a_cell_of_csv_is_no_formula() {
+    let disk = Disk::new();
+    for name in ["=1+1", "+1", "-1a", "@x"] {
+        Plugin::new("A")
+            .key("CFBundleName", name)
+            .write_as(disk.plugin(format!("{}.dsplug", &name[1..])));
+    }
+    let out = Command::new(env!("CARGO_BIN_EXE_dsplug"))
+        .args(["query", "--format", "csv", "--root"])
+        .arg(disk.path())
+        .arg("SELECT bundle_name, -1 AS n FROM dsplug_bundles ORDER BY path")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(text, "bundle_name,n\n'=1+1,-1\n'+1,-1\n'-1a,-1\n'@x,-1\n");
+}

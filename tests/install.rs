@@ -737,6 +737,19 @@ fn links_are_not_written_through() {
     refused(&mac, command, "is a symbolic link");
 }
 
+/// What stands behind a link may be another's further up, however safe its own directory looks.
+#[test]
+fn a_link_on_the_way_is_refused() {
+    for (at, real) in [("opt/dsplug", "Users/bob/dsplug"), ("opt", "Users/bob/opt")] {
+        let mac = Mac::new();
+        let _ = fs::remove_dir_all(mac.path(at));
+        fs::create_dir_all(mac.path(real)).unwrap();
+        symlink(mac.path(real), mac.path(at)).unwrap();
+        let command = mac.installer(&[]);
+        refused(&mac, command, "is a symbolic link: whoever can change");
+    }
+}
+
 #[test]
 fn a_second_run_at_the_same_time_waits_its_turn() {
     let mac = Mac::new();

@@ -247,3 +247,52 @@ fn code_that_was_written_through_a_mapping_shows_when_it_is_read_again() {
     // An hour's work is shared out: nothing that is no code was read again but what a judgement needs.
     assert_eq!(after.status.files_read, 4);
 }
+
+/// What a program held at most, in KB, by the system's own count.
+fn most_held(root: &std::path::Path) -> u64 {
+    let script = "import resource, subprocess, sys\n\
+        subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)\n\
+        print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
+    let out = Command::new("python3")
+        .args([
+            "-c",
+            script,
+            env!("CARGO_BIN_EXE_dsplug"),
+            "query",
+            "--root",
+        ])
+        .arg(root)
+        .arg("SELECT hash, signature_state, error FROM dsplug_bundles")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
+    let held = text.trim().parse::<u64>().unwrap();
+    // macOS counts bytes.
+    if cfg!(target_os = "macos") {
+        held / 1024
+    } else {
+        held
+    }
+}
+
+/// As many entries as one scan takes, beside all that is read with them.
+#[test]
+fn many_entries_stay_within_64_megabytes() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    for directory in 0..100 {
+        let at = path.join(format!(
+            "Contents/Resources/directory of some name {directory}"
+        ));
+        fs::create_dir_all(&at).unwrap();
+        for number in 0..400 {
+            fs::write(
+                at.join(format!("a file with a name of some length {number}")),
+                "",
+            )
+            .unwrap();
+        }
+    }
+    let held = most_held(disk.path());
+    assert!(held < 64 << 10, "{held} KB");
+}

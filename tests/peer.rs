@@ -86,6 +86,7 @@ checks! {
     ends_on_sigterm_while_it_waits_for_the_socket
     ends_when_osquery_asks
     answers_pings_while_it_scans
+    its_socket_is_its_owners_whatever_the_umask_says
     a_scan_that_hangs_is_told_and_ends_the_process
     idle_connections_hold_nothing_up
     hostile_lengths_are_survived

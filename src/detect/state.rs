@@ -4,16 +4,22 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::differential::Memory;
 
 /// The format of the file, so that a later one is not misread.
 const VERSION: u32 = 1;
+
+/// The most that is read of a state, in bytes.
+const MOST_BYTES: u64 = 256 << 20;
+/// Permission bits that a state must not have: writable by the group, writable by others.
+const WRITABLE: u32 = 0o022;
 
 /// The memory of every query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,7 +81,7 @@ impl State {
     /// # Errors
     /// When the file is there and cannot be read, or is not a state.
     pub fn load(path: &Path) -> Result<Self, StateError> {
-        let text = match fs::read(path) {
+        let text = match read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(StateError::Unreadable(path.to_owned(), error)),
@@ -118,13 +124,24 @@ impl State {
         // The new name itself must reach the disk too.
         File::open(directory)?.sync_all()
     }
+
     fn write_file(&self, path: &Path) -> io::Result<()> {
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)?;
+        let new = || {
+            OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .custom_flags(libc_flags(OFlags::NOFOLLOW | OFlags::CLOEXEC))
+                .open(path)
+        };
+        let file = match new() {
+            // What a crash has left, or somebody who can write the folder: it is never written to.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_file(path)?;
+                new()?
+            }
+            other => other?,
+        };
         let mut out = io::BufWriter::new(&file);
         serde_json::to_writer(&mut out, self)?;
         out.write_all(b"\n")?;
@@ -132,4 +149,53 @@ impl State {
         out.flush()?;
         file.sync_all()
     }
+}
+
+/// Reads a state that nobody else could have written, whatever stands in its place and however long
+/// that is; a FIFO is not waited for.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let refused = |why: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    let is_link = fs::symlink_metadata(path)?.file_type().is_symlink();
+    if is_link {
+        return refused("it is a symbolic link".into());
+    }
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc_flags(flags))
+        .open(path)?;
+    // Asked of the open file: what stands under the name may be swapped meanwhile.
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return refused("it is no regular file".into());
+    }
+    let own = rustix::process::geteuid().as_raw();
+    if meta.uid() != own && meta.uid() != 0 {
+        return refused(format!(
+            "it belongs to uid {}, who could have written anything",
+            meta.uid()
+        ));
+    }
+    if meta.mode() & WRITABLE != 0 {
+        return refused(format!(
+            "others can write it (mode {:04o})",
+            meta.mode() & 0o7777
+        ));
+    }
+    let too_large = format!("it is larger than {MOST_BYTES} bytes");
+    if meta.len() > MOST_BYTES {
+        return refused(too_large);
+    }
+    let mut text = Vec::new();
+    file.take(MOST_BYTES.saturating_add(1))
+        .read_to_end(&mut text)?;
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) > MOST_BYTES {
+        return refused(too_large);
+    }
+    Ok(text)
+}
+
+/// The flags as the standard library takes them.
+fn libc_flags(flags: OFlags) -> i32 {
+    i32::try_from(flags.bits()).unwrap_or_default()
 }

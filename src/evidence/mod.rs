@@ -539,6 +539,32 @@ pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
     memory::recall(evidence, before, again)
 }
 
+/// Takes into account who can write what runs of it: code and executables in it with the directories
+/// on their way, a main executable outside, and every directory above what stands elsewhere.
+pub fn weigh_writers(root: &Root, evidence: &mut Evidence) {
+    let mut weakest = evidence.writable_by;
+    let runs = |e: &&Entry| {
+        let is_code = e.content.code().is_some() || e.meta.is_executable();
+        e.meta.kind == Kind::Directory || (e.meta.kind == Kind::File && is_code)
+    };
+    let inner = evidence.entries.iter().filter(runs);
+    let executable = evidence.executable.as_ref();
+    let metas = inner.map(|e| &e.meta).chain(executable.map(|e| &e.meta));
+    weakest = metas.map(WritableBy::of).fold(weakest, WritableBy::max);
+    let target = (evidence.kind() == Kind::Symlink).then_some(&evidence.resolved_path);
+    let outside = executable.filter(|e| e.is_outside()).map(|e| &e.path);
+    for path in target.into_iter().chain(outside) {
+        for (end, _) in path.iter().enumerate().filter(|(_, b)| **b == b'/').skip(1) {
+            let above = path.get(..end).unwrap_or_default();
+            // What cannot be looked at is told where it is read.
+            if let Ok(found) = root.find_entry(above) {
+                weakest = weakest.max(WritableBy::of(&found.meta));
+            }
+        }
+    }
+    evidence.writable_by = weakest;
+}
+
 /// Finds and reads what links in a candidate lead to outside of it. With what was learned `before`
 /// comes whether code is to be read again.
 pub fn read_linked(

@@ -57,7 +57,18 @@ fn csv(answer: &Answer) -> String {
     out
 }
 
+/// A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a formula,
+/// and may run it: an apostrophe before it makes it text there. Numbers stay as they are.
 fn csv_field(field: &str) -> String {
+    let harmless;
+    let is_formula = field.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let is_number = field.starts_with('-') && field.parse::<i64>().is_ok();
+    let field = if is_formula && !is_number {
+        harmless = format!("'{field}");
+        &harmless
+    } else {
+        field
+    };
     if field.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {

@@ -44,7 +44,7 @@ pub const STATUS: TableOf<Status> = TableOf {
         }),
         text(
             "error",
-            "The last error of a scan since the start; empty without one.",
+            "The last error of a scan since the start, or where one hangs; empty without one. This table does not wait for a scan that runs.",
             |s| s.error.as_str().into(),
         ),
         text("architecture", "Architecture that it runs as.", |_| {

@@ -464,6 +464,17 @@ def answers_pings_while_it_scans(host):
 
 
 @check
+def its_socket_is_its_owners_whatever_the_umask_says(host):
+    manager = Manager(host.socket)
+    before = os.umask(0)
+    try:
+        process, uuid = host.registered(manager)
+    finally:
+        os.umask(before)
+    assert os.stat(f"{host.socket}.{uuid}").st_mode & 0o077 == 0
+
+
+@check
 def a_scan_that_hangs_is_told_and_ends_the_process(host):
     manager = Manager(host.socket)
     process, uuid = host.registered(manager)
