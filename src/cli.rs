@@ -160,14 +160,21 @@ impl Disk {
 }
 
 fn open_root(path: &Path) -> Result<Root, Failure> {
-    Root::open(path).map_err(|error| {
-        let error = error.to_string();
-        let why = error.split(" (os error").next().unwrap_or_default();
+    let fail = |why: &str| {
         Failure(format!(
             "cannot open the root {}: {why}; --root takes a directory that is read as the / of a Mac",
             path.display()
         ))
-    })
+    };
+    let root = Root::open(path).map_err(|error| {
+        let error = error.to_string();
+        fail(error.split(" (os error").next().unwrap_or_default())
+    })?;
+    // Else what is no Mac's disk would seem to be one without plug-ins.
+    if path != Path::new("/") && !root.is_mac() {
+        return Err(fail("neither Library nor System stands in it"));
+    }
+    Ok(root)
 }
 
 /// Runs the command that `arguments` name, the program's own name first. Gives 0 when it was done,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,6 +98,13 @@ impl Launch {
         }
         let path = self.root.unwrap_or_else(|| PathBuf::from("/"));
         let root = match Root::open(&path) {
+            Ok(root) if path != Path::new("/") && !root.is_mac() => {
+                let path = path.display();
+                extension::last_line(format!(
+                    "dsplug: cannot open the root {path}: neither Library nor System stands in it"
+                ));
+                return ExitCode::FAILURE;
+            }
             Ok(root) => root,
             Err(error) => {
                 let path = path.display();

@@ -12,5 +12,8 @@
 
 #[path = "corefoundation/cases.rs"]
 mod cases;
+mod common;
 #[path = "corefoundation/property_lists.rs"]
 mod property_lists;
+#[path = "corefoundation/trees.rs"]
+mod trees;

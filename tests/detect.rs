@@ -279,8 +279,30 @@ fn a_hundred_quiet_runs_tell_nothing() {
 
 #[test]
 fn a_plug_in_folder_that_is_not_there_gives_no_line() {
-    let watch = Watch::new(DSPLUG, Disk::empty());
+    let disk = Disk::empty();
+    // Of a Mac's disk this is all that there is.
+    disk.dir("Library");
+    let watch = Watch::new(DSPLUG, disk);
     assert_eq!(watch.told(), []);
+}
+
+#[test]
+fn a_root_that_is_no_macs_is_refused() {
+    let disk = Disk::empty();
+    disk.dir("home");
+    let run = |disk: &Disk| {
+        let mut command = std::process::Command::new(DSPLUG);
+        let command = command.args(["query", "SELECT 1", "--root"]);
+        command.arg(disk.path()).output().unwrap()
+    };
+    let refused = run(&disk);
+    assert_eq!(refused.status.code(), Some(1));
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(error.contains("neither Library nor System"), "{error}");
+    // In any letter case, as a Mac finds it.
+    disk.dir("SYSTEM");
+    assert_eq!(run(&disk).status.code(), Some(0));
 }
 
 #[test]

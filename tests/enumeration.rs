@@ -19,8 +19,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use common::{Row, query_in, scan};
-use dsplug_fixtures::{Disk, PLUGINS, fifo};
+use common::{Row, query, query_in, scan, scan_with};
+use dsplug::limits::Limits;
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, fifo};
 use proptest::prelude::*;
 
 /// A name: its bytes, how it is shown, and whether what bears it is a candidate.
@@ -401,5 +402,109 @@ proptest! {
             ("path", &folder), ("exists", "1"), ("candidates", &count), ("error", ""),
         ]));
         prop_assert_eq!(&folders[1]["exists"], "0");
+    }
+}
+
+/// Junk in a plug-in folder: so many entries of a kind, with names that come first.
+fn junk() -> impl Strategy<Value = Vec<(u8, usize)>> {
+    prop::collection::vec((0_u8..5, 1_usize..120), 0..4)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Whatever stands beside it, a bundle that the loader lists has its row, or the folder says what
+    /// was left out; only other candidates can push it out.
+    #[test]
+    fn no_junk_hides_a_bundle(junk in junk()) {
+        let disk = Disk::new();
+        Plugin::new("Evil").write(disk.plugin(""));
+        let limits = Limits { folder_entries: 300, candidates: 100, depth: 8, ..Limits::STANDARD };
+        let mut candidates = 1;
+        for (index, (kind, count)) in junk.iter().enumerate() {
+            let at = disk.dir(format!("{PLUGINS}/AAA{index}"));
+            for number in 0..*count {
+                match kind {
+                    0 => fs::write(at.join(number.to_string()), "").unwrap(),
+                    1 => fs::create_dir(at.join(number.to_string())).unwrap(),
+                    2 => fs::write(at.join(format!("{number}.dsplug")), "").unwrap(),
+                    3 => drop(disk.dir(format!("{PLUGINS}/AAA{index}/{}", "d/".repeat(number % 12)))),
+                    _ => {
+                        candidates += 1;
+                        fs::write(disk.plugin(format!("A{index}-{number}.dsplug")), "").unwrap();
+                    }
+                }
+            }
+        }
+        let snapshot = scan_with(disk.path(), limits);
+        let evil = snapshot.bundles.iter().find(|b| b.evidence.candidate.path.ends_with(b"/Evil.dsplug"));
+        let is_told = snapshot.bundles.iter().any(|b| b.evidence.is_folder());
+        match evil {
+            Some(evil) => prop_assert!(evil.digest.is_some() && evil.load.as_str() == "loadable"),
+            None => prop_assert!(is_told && candidates > limits.candidates),
+        }
+    }
+}
+
+#[test]
+fn names_are_found_as_a_mac_finds_them() {
+    let disk = Disk::empty();
+    let plugins = disk.dir("library/DIRECTORYSERVICES/plugins");
+    let bundle = Plugin::new("A").write(&plugins);
+    fs::rename(bundle.join("Contents/MacOS"), bundle.join("Contents/macos")).unwrap();
+    fs::rename(
+        bundle.join("Contents/Info.plist"),
+        bundle.join("Contents/INFO.plist"),
+    )
+    .unwrap();
+    fs::rename(bundle.join("Contents"), bundle.join("contents")).unwrap();
+    let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
+    assert_eq!(rows.len(), 1);
+    let told = ["path", "load_verdict", "info_plist", "executable"].map(|c| rows[0][c].as_str());
+    let path = "/Library/DirectoryServices/PlugIns/A.dsplug";
+    assert_eq!(told[0], path);
+    assert_eq!(told[1], "loadable", "{rows:#?}");
+    assert_eq!(told[2], format!("{path}/contents/INFO.plist"));
+    assert_eq!(told[3], format!("{path}/contents/macos/A"));
+    // Two that a Mac's disk takes for one.
+    Plugin::new("A").write_as(plugins.join("a.dsplug"));
+    let rows = query(disk.path(), "SELECT path, error FROM dsplug_bundles");
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        assert!(row["error"].starts_with("ambiguous: "), "{row:?}");
+    }
+}
+
+#[test]
+fn what_leads_through_another_name_of_the_volume_leads_into_it() {
+    let targets = [
+        "/System/Volumes/Data/Users/x/A.dsplug",
+        "/Volumes/Macintosh HD/Users/x/A.dsplug",
+        "/private/var/x/A.dsplug",
+    ];
+    for target in targets {
+        let disk = Disk::new();
+        Plugin::new("A").write(disk.dir(if target.contains("var") {
+            "var/x"
+        } else {
+            "Users/x"
+        }));
+        disk.link(format!("{PLUGINS}/L.dsplug"), target);
+        let rows = query(disk.path(), "SELECT load_verdict FROM dsplug_bundles");
+        assert_eq!(rows[0]["load_verdict"], "loadable", "{target}");
+    }
+    // A fork, and a file by its number, are something that is not read here.
+    for executable in ["X/..namedfork/rsrc", "/.vol/16777220/2/x"] {
+        let disk = Disk::new();
+        Plugin::new("A")
+            .key("CFBundleExecutable", executable)
+            .file("Contents/MacOS/X", "x")
+            .write(disk.plugin(""));
+        let rows = query(
+            disk.path(),
+            "SELECT load_verdict, error FROM dsplug_bundles",
+        );
+        assert_eq!(rows[0]["load_verdict"], "unknown", "{executable}");
+        assert!(rows[0]["error"].contains(executable), "{rows:?}");
     }
 }
