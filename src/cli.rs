@@ -17,6 +17,7 @@ use crate::exceptions::baseline;
 use crate::journal::Events;
 use crate::launch;
 use crate::limits::Limits;
+use crate::quarantine;
 use crate::report::{answer, explain, list, schema};
 use crate::root::Root;
 use crate::scan::{Scanner, Snapshot};
@@ -70,6 +71,10 @@ enum Command {
     Collect(collect::Options),
     /// Show each event as it happens: a bundle appears, changes, goes
     Watch(command::Options),
+    /// Keep the evidence on a bundle, move it out of its folder into a vault, end its loader
+    Quarantine(quarantine::Options),
+    /// Put back what quarantine took
+    Restore(quarantine::RestoreOptions),
     /// Write an exceptions plist that pins what is there now
     Baseline,
     /// Say what is wrong with this host's installation, and how to mend it
@@ -123,7 +128,24 @@ impl Disk {
         } else {
             Limits::STANDARD
         };
-        Ok(Scanner::new(open_root(&self.root)?, limits))
+        let root = self.open_root()?;
+        let state = state_dir::place(self.state_dir.as_deref(), &root);
+        Ok(Scanner::new(root, limits).keeping(state))
+    }
+
+    /// The directory that plays the `/`.
+    ///
+    /// # Errors
+    /// When there is no such directory.
+    pub fn open_root(&self) -> Result<Root, Failure> {
+        open_root(&self.root)
+    }
+
+    /// True when it is not the disk of this computer.
+    pub fn is_image(&self) -> bool {
+        self.root
+            .canonicalize()
+            .map_or(true, |root| root != Path::new("/"))
     }
 
     /// Where state is kept, made when it is not there; `None` when nothing is.
@@ -223,8 +245,10 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Explain(options) => explain::run(&disk, &options),
         Command::Collect(options) => collect::run(&disk, &options),
         Command::Watch(options) => command::run(&disk, &options),
+        Command::Quarantine(options) => quarantine::run(&disk, &options),
+        Command::Restore(options) => quarantine::restore(&disk, &options),
         Command::Baseline => pin(&disk.scanner()?.scan()),
-        Command::Doctor { agent, socket } => examine(&disk.root, agent, socket),
+        Command::Doctor { agent, socket } => examine(&disk, agent, socket),
         Command::Schema { format } => print(&schema::render(format)),
     }
 }
@@ -245,8 +269,8 @@ fn pin(snapshot: &Snapshot) -> Result<(), Failure> {
 }
 
 /// Examines this host's installation; a failure when something is wrong.
-fn examine(path: &Path, agent: Option<Agent>, socket: Option<PathBuf>) -> Result<(), Failure> {
-    let root = open_root(path)?;
+fn examine(disk: &Disk, agent: Option<Agent>, socket: Option<PathBuf>) -> Result<(), Failure> {
+    let (path, root) = (disk.root.as_path(), disk.open_root()?);
     let host = doctor::Host {
         root: &root,
         mount: path,
@@ -257,6 +281,7 @@ fn examine(path: &Path, agent: Option<Agent>, socket: Option<PathBuf>) -> Result
     };
     let mut findings: Vec<_> = doctor::rights().into_iter().collect();
     findings.extend(doctor::examine(&host));
+    findings.extend(doctor::interrupted(disk.state_to_read(&root)));
     print(&doctor::render(&findings))?;
     match doctor::wrongs(&findings) {
         0 => Ok(()),

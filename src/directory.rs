@@ -200,6 +200,26 @@ impl Dir {
         meta_of(self.fd.as_fd(), b".").map_err(|e| self.fail("stat", b"", e))
     }
 
+    /// True when what stands under a name is a FIFO.
+    ///
+    /// # Errors
+    /// When nothing does, or the system cannot say.
+    pub fn is_fifo(&self, name: &[u8]) -> Result<bool, ReadError> {
+        let stat =
+            retry_on_intr(|| rustix::fs::statat(self.fd.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW));
+        let stat = stat.map_err(|e| self.fail("stat", name, e))?;
+        Ok(rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo)
+    }
+
+    /// The directory once more, open so that its names can be changed and forced to the disk.
+    ///
+    /// # Errors
+    /// When it may not be read.
+    pub fn reopen(&self) -> Result<OwnedFd, ReadError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        open_at(&self.fd, b".", flags).map_err(|e| self.fail("open", b"", e))
+    }
+
     /// The text of a link.
     ///
     /// # Errors

@@ -123,7 +123,7 @@ impl Launch {
             interval: self.interval.unwrap_or(DEFAULT),
         };
         let place = state_dir::place(self.state_dir.as_deref(), &root);
-        let service = match Service::watching(Scanner::new(root, limits), place) {
+        let service = match Service::watching(Scanner::new(root, limits).keeping(place.clone()), place) {
             Ok(service) => service,
             Err(error) => {
                 extension::last_line(format!("dsplug: cannot start a thread: {error}"));

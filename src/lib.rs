@@ -19,7 +19,8 @@
 //! - [`engine`], in the room of [`sqlite`], queries the tables for those who have no osquery;
 //! - [`extension`] serves them to osquery, [`service`] gives it the rows, [`launch`] starts it
 //!   and [`system_log`] tells an admin of its troubles;
-//! - [`tree`] reads everything at one place as it stands, and [`collect`] keeps it as evidence;
+//! - [`tree`] reads everything at one place as it stands, [`collect`] keeps it as evidence,
+//!   and [`quarantine`] takes it out of its folder and puts it back;
 //! - [`doctor`] says what is wrong with this host's installation;
 //! - [`report`] is what people read, and [`cli`] is the command line.
 
@@ -47,6 +48,7 @@ pub mod meta;
 pub mod name;
 pub mod pack;
 pub mod property_list;
+pub mod quarantine;
 pub mod report;
 pub mod root;
 pub mod scan;

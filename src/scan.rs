@@ -1,6 +1,7 @@
 //! One scan: the folders, the candidates in them, and the judgement of each, in one snapshot.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
@@ -12,7 +13,9 @@ use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError};
 use crate::journal::{self, Events};
 use crate::limits::{Budget, Limits, Whereabouts};
 use crate::load;
+use crate::quarantine::ledger;
 use crate::root::Root;
+use crate::state_dir::{StateDir, StateDirError};
 
 /// What is scanned, how far, and what is remembered from scan to scan.
 #[derive(Debug)]
@@ -22,6 +25,7 @@ pub struct Scanner {
     limits: Limits,
     memory: Option<Memory>,
     at: Whereabouts,
+    state: Option<PathBuf>,
     started: i64,
     scans: u64,
     error: String,
@@ -79,7 +83,7 @@ pub struct WatchStatus {
 const MOST_LIMITS_TOLD: usize = 8;
 
 /// Everything that one scan found.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Snapshot {
     /// One for each of [`FOLDERS`].
     pub folders: Vec<Folder>,
@@ -87,10 +91,25 @@ pub struct Snapshot {
     pub bundles: Vec<Arc<Bundle>>,
     /// The exceptions, as they were at the time.
     pub exceptions: Exceptions,
+    /// What the ledger of the quarantine says, or why it cannot be read.
+    pub quarantine: Result<Vec<ledger::Read>, String>,
     /// What is told of the program itself.
     pub status: Status,
     /// The events that were kept, or those of the process itself.
     pub events: Events,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self {
+            folders: Vec::new(),
+            bundles: Vec::new(),
+            exceptions: Exceptions::default(),
+            events: Events::default(),
+            quarantine: Ok(Vec::new()),
+            status: Status::default(),
+        }
+    }
 }
 
 impl Snapshot {
@@ -115,6 +134,7 @@ impl Scanner {
             limits,
             memory: None,
             at: Whereabouts::default(),
+            state: None,
             started: now(),
             scans: 0,
             error: String::new(),
@@ -147,6 +167,34 @@ impl Scanner {
     /// When it started, in seconds of Unix time.
     pub fn started(&self) -> i64 {
         self.started
+    }
+
+    /// The same, with what is kept at a place of state.
+    #[must_use]
+    pub fn keeping(self, state: Option<PathBuf>) -> Self {
+        Self { state, ..self }
+    }
+
+    /// A snapshot of what is kept alone: no bundle is looked at.
+    pub fn ledger_alone(&self) -> Snapshot {
+        Snapshot {
+            quarantine: self.ledger(),
+            ..Snapshot::default()
+        }
+    }
+
+    fn ledger(&self) -> Result<Vec<ledger::Read>, String> {
+        let Some(place) = &self.state else {
+            return Ok(Vec::new());
+        };
+        let read = || {
+            let state = StateDir::find(place, &self.root)?;
+            let folder = state.map(|s| s.find_folder(ledger::FOLDER)).transpose()?;
+            folder
+                .flatten()
+                .map_or(Ok(Vec::new()), |f| ledger::read(&f))
+        };
+        read().map_err(|error: StateDirError| error.to_string())
     }
 
     /// The disk that is scanned.
@@ -251,6 +299,7 @@ impl Scanner {
             folders: all_folders,
             bundles,
             exceptions,
+            quarantine: self.ledger(),
             status: Status::default(),
             events: Events::default(),
         };

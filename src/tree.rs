@@ -152,6 +152,15 @@ impl Tree {
         dir.open_file(&name)
     }
 
+    /// True when one of its entries is a FIFO.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub fn is_fifo(&self, entry: &Entry) -> Result<bool, ReadError> {
+        let (dir, name) = self.place(&entry.path)?;
+        dir.is_fifo(&name)
+    }
+
     /// The extended attributes of a file or directory, in order of name; other kinds are not opened
     /// and give none.
     ///

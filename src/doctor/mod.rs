@@ -1,6 +1,7 @@
 //! `dsplug doctor`: what is wrong with this host's installation, each finding with its cure.
 //!
-//! It reads the disk and asks osqueryd's socket, and changes nothing. What it holds the host
+//! It reads the disk and asks osqueryd's socket, and changes nothing but what an interrupted
+//! quarantine left. What it holds the host
 //! against is what `install/install.sh` leaves behind and what osquery 5 asks of an extension.
 
 mod disk;
@@ -10,12 +11,14 @@ mod flags;
 mod host;
 mod osqueryd;
 mod place;
+mod quarantine;
 mod registration;
 
 use std::path::{Path, PathBuf};
 
 pub use finding::{Finding, Severity};
 pub use host::Agent;
+pub use quarantine::interrupted;
 pub use registration::{Osqueryd, Registry};
 
 use crate::root::Root;

@@ -7,6 +7,7 @@ mod events;
 mod exceptions;
 mod files;
 mod folders;
+mod quarantine;
 mod status;
 
 pub use bundles::BUNDLES;
@@ -14,6 +15,7 @@ pub use events::EVENTS;
 pub use exceptions::EXCEPTIONS;
 pub use files::FILES;
 pub use folders::FOLDERS;
+pub use quarantine::QUARANTINE;
 pub use status::STATUS;
 
 use crate::scan::Snapshot;
@@ -204,7 +206,15 @@ impl<R: ?Sized> Table for TableOf<R> {
 }
 
 /// Every table.
-pub const TABLES: &[&dyn Table] = &[&BUNDLES, &FILES, &FOLDERS, &STATUS, &EXCEPTIONS, &EVENTS];
+pub const TABLES: &[&dyn Table] = &[
+    &BUNDLES,
+    &FILES,
+    &FOLDERS,
+    &STATUS,
+    &EXCEPTIONS,
+    &EVENTS,
+    &QUARANTINE,
+];
 
 /// The table of that name.
 pub fn by_name(name: &str) -> Option<&'static dyn Table> {

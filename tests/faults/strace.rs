@@ -50,7 +50,11 @@ pub fn is_usable() -> bool {
 
 fn strace(log: &Path, options: &[&str]) -> Command {
     let mut command = Command::new("timeout");
-    command.args(["-s", "KILL", SECONDS, "strace", "-f", "--seccomp-bpf"]);
+    command.args(["-s", "KILL", SECONDS, "strace", "-f"]);
+    // Faster, but a signal is not sent where it stops a program.
+    if !options.iter().any(|option| option.contains("signal=")) {
+        command.arg("--seccomp-bpf");
+    }
     command.args(["-y", "-qq", "-s", "256", "-o"]).arg(log);
     command.args(options);
     command

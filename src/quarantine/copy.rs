@@ -1,0 +1,242 @@
+//! A copy to another volume that is the same in everything that can be set: content, links, owner,
+//! mode, times and extended attributes, forced to the disk and held against what was copied.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::vault::sync;
+use crate::collect::said;
+use crate::directory::Dir;
+use crate::meta::{Kind, Meta, Timestamp};
+use crate::tree::{Entry, Tree};
+
+/// Bytes that are copied at once; so many zeros become a hole.
+const CHUNK: usize = 64 << 10;
+
+/// Copies a tree to a name in a directory where nothing of that name may stand.
+///
+/// # Errors
+/// With a line about what could not be copied; what was written so far stands.
+pub fn copy(tree: &Tree, to: &OwnedFd, name: &[u8]) -> Result<(), String> {
+    if let Some(line) = tree.left_out.first() {
+        return Err(line.clone());
+    }
+    let mut first: BTreeMap<(u64, u64), &Entry> = BTreeMap::new();
+    for entry in &tree.entries {
+        let fail = |errno: Errno| format!("cannot copy {}: {}", tree.path_of(entry), said(errno));
+        let (above, own) = place(to, name, &entry.path).map_err(fail)?;
+        let own = OsStr::from_bytes(&own);
+        match entry.meta.kind {
+            Kind::Directory => {
+                retry_on_intr(|| rustix::fs::mkdirat(&above, own, Mode::RWXU)).map_err(fail)?;
+            }
+            Kind::Symlink => {
+                let text = OsStr::from_bytes(entry.link.as_deref().unwrap_or_default());
+                retry_on_intr(|| rustix::fs::symlinkat(text, &above, own)).map_err(fail)?;
+            }
+            Kind::File => {
+                let id = (entry.meta.dev, entry.meta.ino);
+                if let Some(first) = first.get(&id) {
+                    let (old, old_name) = place(to, name, &first.path).map_err(fail)?;
+                    let old_name = OsStr::from_bytes(&old_name);
+                    let flags = AtFlags::empty();
+                    retry_on_intr(|| rustix::fs::linkat(&old, old_name, &above, own, flags))
+                        .map_err(fail)?;
+                    continue;
+                }
+                first.insert(id, entry);
+                file(tree, entry, &above, own)?;
+            }
+            Kind::Other => fifo(tree, entry, &above, own)?,
+        }
+    }
+    // From below: what is made in a directory sets its time, and its mode may forbid it.
+    for entry in tree.entries.iter().rev() {
+        let fail = |errno: Errno| format!("cannot copy {}: {}", tree.path_of(entry), said(errno));
+        let (above, own) = place(to, name, &entry.path).map_err(fail)?;
+        dress(tree, entry, &above, OsStr::from_bytes(&own))?;
+    }
+    sync(to)
+}
+
+/// Says how a copy differs from what was copied, in what both should share; nothing when it does not.
+///
+/// # Errors
+/// When either cannot be read.
+pub fn compare(one: &Tree, other: &Tree) -> Result<Option<String>, String> {
+    let set = |m: &Meta| {
+        let mode = if m.kind == Kind::Symlink { 0 } else { m.mode };
+        let size = if m.kind == Kind::File { m.size } else { 0 };
+        (m.kind, size, m.mtime, m.uid, m.gid, mode)
+    };
+    if one.entries.len() != other.entries.len() || !other.left_out.is_empty() {
+        return Ok(Some("the copy has not the same entries".into()));
+    }
+    for (a, b) in one.entries.iter().zip(&other.entries) {
+        let same = a.path == b.path && a.link == b.link && set(&a.meta) == set(&b.meta);
+        let attributes = |tree: &Tree, e| tree.attributes(e).map_err(|e| e.to_string());
+        if !same || attributes(one, a)? != attributes(other, b)? {
+            return Ok(Some(format!(
+                "the copy of {} is not the same",
+                one.path_of(a)
+            )));
+        }
+    }
+    let is_plain = |t: &Tree| {
+        let kind = t.top().map(|top| top.meta.kind);
+        matches!(kind, Some(Kind::Directory | Kind::File))
+    };
+    if is_plain(one) && one.digest()? != other.digest()? {
+        return Ok(Some("the copy has another digest".into()));
+    }
+    Ok(None)
+}
+
+/// The directory of an entry of a copy, and its name there.
+fn place(to: &OwnedFd, name: &[u8], path: &[u8]) -> Result<(OwnedFd, Vec<u8>), Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let (mut dir, mut name) = (rustix::io::dup(to)?, name.to_vec());
+    for next in path.split(|b| *b == b'/').filter(|n| !n.is_empty()) {
+        let own = OsStr::from_bytes(&name);
+        dir = retry_on_intr(|| rustix::fs::openat(&dir, own, flags, Mode::empty()))?;
+        name = next.to_vec();
+    }
+    Ok((dir, name))
+}
+
+fn file(tree: &Tree, entry: &Entry, above: &OwnedFd, own: &OsStr) -> Result<(), String> {
+    let fail = |error: io::Error| {
+        let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+        format!("cannot copy {}: {}", tree.path_of(entry), said(errno))
+    };
+    let source = tree.open_file(entry).map_err(|e| e.to_string())?;
+    let mut source = File::from(source.fd);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mode = Mode::RUSR | Mode::WUSR;
+    let target = retry_on_intr(|| rustix::fs::openat(above, own, flags, mode));
+    let mut target = File::from(target.map_err(|errno| fail(errno.into()))?);
+    let mut buffer = vec![0; CHUNK];
+    let mut length = 0_u64;
+    loop {
+        let count = match source.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(fail(error)),
+        };
+        let bytes = buffer.get(..count).unwrap_or_default();
+        length = length.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        if count == CHUNK && bytes.iter().all(|b| *b == 0) {
+            target.seek(SeekFrom::Start(length)).map_err(fail)?;
+        } else {
+            target.write_all(bytes).map_err(fail)?;
+        }
+    }
+    target.set_len(length).map_err(fail)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn fifo(tree: &Tree, entry: &Entry, above: &OwnedFd, own: &OsStr) -> Result<(), String> {
+    let fail = |why: &str| format!("cannot copy {}: {why}", tree.path_of(entry));
+    if !tree.is_fifo(entry).map_err(|e| e.to_string())? {
+        return Err(fail(
+            "it is a socket or device, which is not made anew; remove it by hand",
+        ));
+    }
+    let mode = Mode::RUSR | Mode::WUSR;
+    retry_on_intr(|| rustix::fs::mkfifoat(above, own, mode)).map_err(|errno| fail(&said(errno)))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn fifo(tree: &Tree, entry: &Entry, _: &OwnedFd, _: &OsStr) -> Result<(), String> {
+    Err(format!(
+        "cannot copy {}: it is a FIFO, socket or device, which is not made anew; remove it by hand",
+        tree.path_of(entry)
+    ))
+}
+
+/// Sets owner, mode, times and attributes, and forces the entry to the disk.
+fn dress(tree: &Tree, entry: &Entry, above: &OwnedFd, own: &OsStr) -> Result<(), String> {
+    let fail = |errno: Errno| format!("cannot copy {}: {}", tree.path_of(entry), said(errno));
+    let meta = &entry.meta;
+    let (uid, gid) = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
+    let follow = AtFlags::SYMLINK_NOFOLLOW;
+    retry_on_intr(|| rustix::fs::chownat(above, own, Some(uid), Some(gid), follow))
+        .map_err(fail)?;
+    let times = Timestamps {
+        last_access: timespec(meta.mtime),
+        last_modification: timespec(meta.mtime),
+    };
+    if matches!(meta.kind, Kind::File | Kind::Directory) {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = retry_on_intr(|| rustix::fs::openat(above, own, flags, Mode::empty()));
+        let fd = fd.map_err(fail)?;
+        attributes(tree, entry, &fd)?;
+        let mode = mode_of(meta);
+        retry_on_intr(|| rustix::fs::fchmod(&fd, mode)).map_err(fail)?;
+        retry_on_intr(|| rustix::fs::futimens(&fd, &times)).map_err(fail)?;
+        retry_on_intr(|| rustix::fs::fsync(&fd)).map_err(fail)
+    } else {
+        if meta.kind == Kind::Other {
+            let mode = mode_of(meta);
+            retry_on_intr(|| rustix::fs::chmodat(above, own, mode, AtFlags::empty()))
+                .map_err(fail)?;
+        }
+        retry_on_intr(|| rustix::fs::utimensat(above, own, &times, follow)).map_err(fail)
+    }
+}
+
+/// Gives a copy the attributes of what was copied. What the system itself put there may stay.
+fn attributes(tree: &Tree, entry: &Entry, fd: &impl AsFd) -> Result<(), String> {
+    for (name, value) in tree.attributes(entry).map_err(|e| e.to_string())? {
+        let name = OsStr::from_bytes(&name);
+        retry_on_intr(|| rustix::fs::fsetxattr(fd, name, &value, XattrFlags::empty())).map_err(
+            |errno| {
+                let path = tree.path_of(entry);
+                format!(
+                    "cannot copy the attribute {} of {path}: {}",
+                    name.display(),
+                    said(errno)
+                )
+            },
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn mode_of(meta: &Meta) -> Mode {
+    Mode::from_bits_retain(meta.mode)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn mode_of(meta: &Meta) -> Mode {
+    Mode::from_bits_retain(u16::try_from(meta.mode).unwrap_or_default())
+}
+
+fn timespec(time: Timestamp) -> Timespec {
+    Timespec {
+        tv_sec: time.seconds,
+        tv_nsec: time.nanoseconds.into(),
+    }
+}
+
+/// Copies a tree and holds the copy against it.
+///
+/// # Errors
+/// With a line; what was written so far stands.
+pub fn copy_and_compare(tree: &Tree, to: &OwnedFd, dir: &Dir, name: &[u8]) -> Result<(), String> {
+    copy(tree, to, name)?;
+    let other = Tree::survey(dir, name, usize::MAX).map_err(|e| e.to_string())?;
+    match compare(tree, &other)? {
+        None => Ok(()),
+        Some(why) => Err(why),
+    }
+}

@@ -1,0 +1,496 @@
+//! `dsplug quarantine` and `dsplug restore`: out of the folder into a vault, and back.
+//!
+//! A thing is moved by one rename on its own volume. Every step is written to the [`ledger`] before
+//! it is done, so that whoever is killed leaves what the next call can finish or undo:
+//!
+//! | the ledger says | it may stand | the next call |
+//! |---|---|---|
+//! | `moving` | at its place, or in the vault | keeps what is in the vault, if it is what was looked at, and else puts it back; forgets what stands at its place |
+//! | `copying` | at its place, a part of a copy in the vault | removes the copy |
+//! | `aside` | at its place or beside it, and in the vault | puts it back and removes the copy |
+//! | `clearing` | in the vault, a rest of it beside its place | removes the rest |
+//! | `quarantined` | in the vault | does nothing |
+//! | `returning` | in the vault, or put back | leaves it where it is, and says so |
+//! | `placing` | in the vault, a copy or a part of one elsewhere | keeps the copy if it is whole, and else removes it |
+//! | `emptying` | put back, a rest of it in the vault | removes the rest |
+//! | `restored` | put back | does nothing |
+//! | `lost` | nowhere that is known: others took it before it was moved | does nothing |
+//!
+//! Nothing is ever removed but a copy of what is known to stand elsewhere. Between look and move an
+//! attacker may swap the bundle, so what was moved is looked at again: by device and inode, kind,
+//! link and digest.
+
+pub mod ledger;
+
+mod copy;
+mod loader;
+mod put_back;
+mod recover;
+mod take;
+mod vault;
+
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use recover::Recovered;
+
+use crate::bundle::Bundle;
+use crate::cli::{Disk, Failure, print};
+use crate::collect::{self, Circumstances, Output, archive_name};
+use crate::engine::Engine;
+use crate::report::answer;
+use crate::report::explain::find;
+use crate::root::{Found, Root};
+use crate::scan::Snapshot;
+use crate::state_dir::StateDir;
+use crate::text::{escape, hex};
+use crate::tree::Tree;
+use ledger::{Entry, Place, Seen, Step};
+use vault::Vault;
+
+/// The longest reason that is kept.
+const MOST_REASON: usize = 2000;
+/// What `--list` shows.
+const LIST: &str = "SELECT id, state, path, time, hash, signer, signature_state, reason, uid, \
+                    evidence, evidence_hash, error FROM dsplug_quarantine";
+
+/// What `quarantine` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// The bundle, as the Mac names it, or where it stands below --root
+    #[arg(required_unless_present = "list", value_name = "PATH")]
+    pub path: Option<PathBuf>,
+    /// Leave it alone unless this is its digest, the column hash
+    #[arg(long, value_name = "HASH")]
+    pub expect: Option<String>,
+    /// Why, for the ledger
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+    /// Leave the process alone that has loaded it
+    #[arg(long)]
+    pub keep_loader: bool,
+    /// Move its main executable too, where that stands outside of it
+    #[arg(long)]
+    pub with_executable: bool,
+    /// Write to the image that --root names
+    #[arg(long)]
+    pub yes_write_image: bool,
+    /// Show the ledger
+    #[arg(long, conflicts_with_all = ["path", "expect", "keep_loader", "with_executable"])]
+    pub list: bool,
+    /// How the ledger is printed
+    #[arg(long, value_enum, default_value_t = answer::Format::Line, requires = "list")]
+    pub format: answer::Format,
+}
+
+/// What `restore` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct RestoreOptions {
+    /// The entry of the ledger: dsplug quarantine --list shows which there are
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Put it into this directory of this computer, and not where it stood
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+    /// Write to the image that --root names
+    #[arg(long)]
+    pub yes_write_image: bool,
+}
+
+/// Takes a bundle out of its folder, or shows what was taken.
+///
+/// # Errors
+/// When it cannot be taken: it stands where it stood then. When its loader could not be ended.
+pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
+    let Some(path) = options.path.as_ref().filter(|_| !options.list) else {
+        return list(disk, options.format);
+    };
+    let mut scanner = disk.scanner()?;
+    may_write(disk, options.yes_write_image)?;
+    let snapshot = scanner.scan();
+    if let Some(why) = snapshot.unreadable() {
+        return Err(Failure::new(why));
+    }
+    let bundle = Arc::clone(find(&snapshot, &disk.root, path)?);
+    expected(&bundle, options.expect.as_deref())?;
+    let vault = open(disk, scanner.root())?;
+    let call = Call {
+        disk,
+        options,
+        root: scanner.root(),
+        snapshot: &snapshot,
+        vault: &vault,
+    };
+    let taken = call.bundle(&bundle)?;
+    say(&taken, &bundle)?;
+    if options.with_executable {
+        call.executable(&bundle, &taken)?;
+    }
+    if options.keep_loader || disk.is_image() {
+        return Ok(());
+    }
+    loader::end().map_err(|why| {
+        Failure::new(format!(
+            "it is in the vault as {}, but the process that loads plug-ins was not ended: {why}; {}",
+            taken.id,
+            loader::BY_HAND
+        ))
+    })
+}
+
+/// Puts something back.
+///
+/// # Errors
+/// When it cannot be put back: it is in the vault then.
+pub fn restore(disk: &Disk, options: &RestoreOptions) -> Result<(), Failure> {
+    let root = disk.open_root()?;
+    if options.to.is_none() {
+        may_write(disk, options.yes_write_image)?;
+    }
+    let vault = open(disk, &root)?;
+    let id = options.id.as_str();
+    let entry = ledger::one(&vault.ledger, id).map_err(Failure::new)?;
+    let mut entry = entry.ok_or_else(|| {
+        Failure::new(format!(
+            "the ledger {} has no entry {}; dsplug quarantine --list shows which there are",
+            vault.ledger.path().display(),
+            escape(id.as_bytes())
+        ))
+    })?;
+    if entry.step != Step::Quarantined {
+        return Err(Failure::new(format!(
+            "{id} is {}, not in the vault: {}",
+            entry.step.as_str(),
+            entry.path
+        )));
+    }
+    let asked = absolute(&disk.root)?;
+    if options.to.is_none() && entry.from.root != asked.as_os_str().as_bytes() {
+        return Err(Failure::new(format!(
+            "{id} was taken from the root {}; name it with --root, or another directory with --to",
+            entry.from.root().display()
+        )));
+    }
+    let executable = ledger::one(&vault.ledger, &executable_id(id)).map_err(Failure::new)?;
+    let executable = executable.filter(|e| e.step == Step::Quarantined);
+    // The bundle last: as long as it is not there, nothing of it loads.
+    for entry in executable.into_iter().chain([entry.clone()]) {
+        let mut entry = entry;
+        let place = match &options.to {
+            None => entry.from.clone(),
+            Some(to) => Place {
+                root: b"/".to_vec(),
+                directory: absolute(to)?.as_os_str().as_bytes().to_vec(),
+                name: entry.from.name.clone(),
+            },
+        };
+        let to = vault::open(&place).map_err(Failure::new)?;
+        put_back::put_back(&vault, &mut entry, &to, place).map_err(Failure::new)?;
+        let to = entry.to.as_ref().map_or_else(String::new, Place::shown);
+        print(&format!("restored  {}\nto        {to}\n", entry.id))?;
+    }
+    entry.step = Step::Restored;
+    Ok(())
+}
+
+/// Finishes or undoes what earlier calls left, where there is a state directory; for `doctor`.
+///
+/// # Errors
+/// When the vault or the ledger cannot be opened.
+pub fn recover(state: &StateDir) -> Result<Recovered, String> {
+    let ledger = state
+        .find_folder(ledger::FOLDER)
+        .map_err(|e| e.to_string())?;
+    let Some(ledger) = ledger else {
+        return Ok(Recovered::default());
+    };
+    let entries = ledger::read(&ledger).map_err(|e| e.to_string())?;
+    let unfinished = |e: &ledger::Read| e.as_ref().is_ok_and(|e| e.step.is_unfinished());
+    if !entries.iter().any(unfinished) {
+        return Ok(Recovered::default());
+    }
+    recover::recover(&Vault::open(state)?)
+}
+
+fn list(disk: &Disk, format: answer::Format) -> Result<(), Failure> {
+    let snapshot = disk.scanner()?.ledger_alone();
+    let answer = Engine::new()?.query(LIST, &snapshot)?;
+    print(&answer::render(&answer, format))
+}
+
+fn may_write(disk: &Disk, yes: bool) -> Result<(), Failure> {
+    if !disk.is_image() {
+        return Ok(());
+    }
+    if !yes {
+        return Err(Failure::new(format!(
+            "{} is read with --root, and an image is evidence; --yes-write-image says that it may be written",
+            disk.root.display()
+        )));
+    }
+    if disk.state_dir.is_none() {
+        return Err(Failure::new(
+            "with --root nothing is kept by itself; name a place for vault and ledger with --state-dir",
+        ));
+    }
+    Ok(())
+}
+
+fn expected(bundle: &Bundle, expect: Option<&str>) -> Result<(), Failure> {
+    let Some(expect) = expect.map(str::trim) else {
+        return Ok(());
+    };
+    let path = escape(&bundle.evidence.candidate.path);
+    let hash = bundle.digest.as_ref().map(|d| hex(d));
+    match hash {
+        Some(hash) if hash.eq_ignore_ascii_case(expect) => Ok(()),
+        Some(hash) => Err(Failure::new(format!(
+            "{path} is not what was expected, and was left alone: its digest is {hash}"
+        ))),
+        None => Err(Failure::new(format!(
+            "{path} is not known to be what was expected, and was left alone: its digest is not known; dsplug --thorough reads all"
+        ))),
+    }
+}
+
+/// Opens the vault, and first finishes or undoes what earlier calls left.
+fn open(disk: &Disk, root: &Root) -> Result<Vault, Failure> {
+    let rights = |why: String| {
+        let is_root = rustix::process::geteuid().is_root();
+        let cure = if is_root {
+            ""
+        } else {
+            "; run it as root: sudo dsplug …"
+        };
+        Failure::new(format!("{why}{cure}"))
+    };
+    let state = disk.state(root).map_err(|e| rights(e.to_string()))?;
+    let state = state.ok_or_else(|| {
+        Failure::new(
+            "nothing is kept here by itself; name a place for vault and ledger with --state-dir",
+        )
+    })?;
+    let vault = Vault::open(&state).map_err(rights)?;
+    let recovered = recover::recover(&vault).map_err(Failure::new)?;
+    for line in recovered.done.iter().chain(&recovered.open) {
+        log::warn!("{line}");
+    }
+    Ok(vault)
+}
+
+fn absolute(path: &std::path::Path) -> Result<PathBuf, Failure> {
+    path.canonicalize()
+        .map_err(|error| Failure::new(format!("cannot find {}: {error}", path.display())))
+}
+
+/// The entry of a bundle's main executable, by that of the bundle.
+fn executable_id(id: &str) -> String {
+    format!("{id}-executable")
+}
+
+/// One call of `quarantine`.
+struct Call<'a> {
+    disk: &'a Disk,
+    options: &'a Options,
+    root: &'a Root,
+    snapshot: &'a Snapshot,
+    vault: &'a Vault,
+}
+
+impl Call<'_> {
+    /// Collects a bundle and takes it into the vault.
+    fn bundle(&self, bundle: &Arc<Bundle>) -> Result<Entry, Failure> {
+        let evidence = &bundle.evidence;
+        let path = &evidence.candidate.path;
+        let found = self.root.find_entry(path)?;
+        if evidence
+            .meta
+            .is_none_or(|meta| !meta.is_unchanged(&found.meta))
+        {
+            return Err(changed(path));
+        }
+        let circumstances = Circumstances::now(&self.disk.root);
+        let id = self.new_id(&circumstances, bundle);
+        let mut entry = self.entry(id, &found, bundle.digest)?;
+        entry.path = escape(path);
+        entry.time = circumstances.time;
+        entry.hash = bundle.digest.as_ref().map_or_else(String::new, |d| hex(d));
+        entry.signer.clone_from(&bundle.signature.signer);
+        bundle
+            .signature
+            .state
+            .as_str()
+            .clone_into(&mut entry.signature_state);
+        let from = self.open_above(&found)?;
+        self.collect(bundle, &circumstances, &mut entry)?;
+        if let Err(why) = take::take(self.vault, &mut entry, &from) {
+            if matches!(ledger::one(&self.vault.ledger, &entry.id), Ok(None)) {
+                let name = archive_name(&entry.id);
+                let _ = self.vault.evidence.remove(&name.to_string_lossy());
+            }
+            return Err(Failure::new(why));
+        }
+        Ok(entry)
+    }
+
+    /// Takes the main executable of a bundle that was taken, where it stands outside.
+    fn executable(&self, bundle: &Bundle, taken: &Entry) -> Result<(), Failure> {
+        let executable = bundle.evidence.executable.as_ref();
+        let Some(executable) = executable.filter(|e| e.is_outside()) else {
+            return Ok(());
+        };
+        let left = |why: String| {
+            Failure::new(format!(
+                "the bundle is in the vault as {}, but its main executable was left: {why}",
+                taken.id
+            ))
+        };
+        let found = self.root.find_entry(&executable.path);
+        let found = found.map_err(|e| left(e.to_string()))?;
+        if !found.meta.is_unchanged(&executable.meta) {
+            return Err(left(format!("{} has changed", escape(&executable.path))));
+        }
+        let (above, name) = found.place();
+        let tree = Tree::survey(above, name, 1).map_err(|e| left(e.to_string()))?;
+        let digest = tree.digest().ok();
+        let sha256 = executable.content(&bundle.evidence).sha256();
+        let mut entry = self.entry(executable_id(&taken.id), &found, digest)?;
+        entry.time = taken.time;
+        entry.hash = sha256.map_or_else(String::new, |d| hex(d));
+        entry.evidence_hash.clone_from(&taken.evidence_hash);
+        let from = self.open_above(&found)?;
+        take::take(self.vault, &mut entry, &from).map_err(left)?;
+        print(&format!(
+            "executable  {} is in the vault as {}\n",
+            entry.path, entry.id
+        ))
+    }
+
+    /// An entry of what stands somewhere.
+    fn entry(&self, id: String, found: &Found, digest: Option<[u8; 32]>) -> Result<Entry, Failure> {
+        let (above, name) = found.place();
+        let tree = Tree::itself(above, name)?;
+        let link = tree.top().and_then(|top| top.link.as_deref());
+        let digest = digest.as_ref().map_or_else(String::new, |d| hex(d));
+        let from = Place {
+            root: absolute(&self.disk.root)?.as_os_str().as_bytes().to_vec(),
+            directory: above.path().to_vec(),
+            name: name.to_vec(),
+        };
+        let mut entry = Entry::new(id, from, Seen::new(&found.meta, link, digest));
+        entry.reason = self.options.reason.chars().take(MOST_REASON).collect();
+        entry.uid = caller();
+        Ok(entry)
+    }
+
+    fn open_above(&self, found: &Found) -> Result<vault::Open, Failure> {
+        let (above, name) = found.place();
+        if name == b"." {
+            return Err(Failure::new("the root itself is not moved"));
+        }
+        vault::reopen(above.clone()).map_err(Failure::new)
+    }
+
+    fn new_id(&self, circumstances: &Circumstances, bundle: &Bundle) -> String {
+        let digest = bundle.digest.as_ref().map(|d| hex(d));
+        let short = digest
+            .as_deref()
+            .and_then(|d| d.get(..8))
+            .unwrap_or("unknown");
+        let stem = format!("{}-{short}", circumstances.stamp());
+        let mut id = stem.clone();
+        let mut number = 1_u32;
+        while self.vault.knows(&id) && number < 10_000 {
+            number = number.saturating_add(1);
+            id = format!("{stem}-{number}");
+        }
+        id
+    }
+
+    /// Keeps the evidence. What changed since it was judged is not moved on.
+    fn collect(
+        &self,
+        bundle: &Arc<Bundle>,
+        circumstances: &Circumstances,
+        entry: &mut Entry,
+    ) -> Result<(), Failure> {
+        let evidence = &self.vault.evidence;
+        let name = archive_name(&entry.id);
+        let path = evidence.path().join(&name);
+        let directory = rustix::io::dup(evidence)?;
+        let output = Output::begin_in(directory, &name, &path).map_err(Failure::new)?;
+        let kept = collect::write(
+            output,
+            &entry.id,
+            self.root,
+            self.snapshot,
+            std::slice::from_ref(bundle),
+            circumstances,
+            self.disk.thorough,
+        )?;
+        let collected = kept.digests.first().copied().flatten();
+        if bundle.digest.is_some() && collected != bundle.digest {
+            evidence.remove(&name.to_string_lossy())?;
+            return Err(changed(&bundle.evidence.candidate.path));
+        }
+        entry.evidence = path.display().to_string();
+        entry.evidence_hash = hex(&kept.sha256);
+        Ok(())
+    }
+}
+
+fn changed(path: &[u8]) -> Failure {
+    Failure::new(format!(
+        "{} changed while it was looked at, and was left alone; call again",
+        escape(path)
+    ))
+}
+
+/// The user who asked: who called sudo, where that is known.
+fn caller() -> u32 {
+    let own = rustix::process::getuid().as_raw();
+    let sudo = std::env::var("SUDO_UID")
+        .ok()
+        .and_then(|uid| uid.parse().ok());
+    sudo.filter(|_| own == 0).unwrap_or(own)
+}
+
+fn say(entry: &Entry, bundle: &Bundle) -> Result<(), Failure> {
+    let mut text = String::new();
+    let rows = [
+        ("quarantined", entry.id.as_str()),
+        ("path", &entry.path),
+        ("hash", &entry.hash),
+        ("evidence", &entry.evidence),
+        ("sha256", &entry.evidence_hash),
+    ];
+    for (name, value) in rows {
+        // Writing to a String cannot fail, here and below.
+        let _ = writeln!(text, "{name:<12}{value}");
+    }
+    if let Some(target) = &bundle.evidence.symlink_target {
+        let target = escape(target);
+        let _ = writeln!(
+            text,
+            "{:<12}{target}: the link was moved, and not what it leads to",
+            "left"
+        );
+    }
+    let outside = bundle
+        .evidence
+        .executable
+        .as_ref()
+        .filter(|e| e.is_outside());
+    if let Some(executable) = outside {
+        let path = escape(&executable.path);
+        let _ = writeln!(
+            text,
+            "{:<12}{path}: its main executable; --with-executable moves it too",
+            "outside"
+        );
+    }
+    let _ = writeln!(text, "{:<12}dsplug restore {}", "back", entry.id);
+    print(&text)
+}

@@ -1,0 +1,98 @@
+//! The way out of the vault: one rename on the same volume, a copy to another.
+
+use rustix::io::Errno;
+
+use super::copy::copy_and_compare;
+use super::ledger::{Entry, Place, Step};
+use super::vault::{ITEM, Open, Vault, differs, look, remove_tree, rename, sync};
+use crate::collect::said;
+use crate::state_dir::StateDir;
+use crate::tree::Tree;
+
+/// The name of a copy that is not whole yet: no loader looks for it.
+pub fn part(entry: &Entry) -> Vec<u8> {
+    format!(".dsplug-{}.part", entry.id).into_bytes()
+}
+
+/// Puts a thing that is in the vault into a directory, where nothing of its name may stand.
+///
+/// # Errors
+/// With a line; then it is in the vault, or the line says that the next call has to undo the rest.
+pub fn put_back(vault: &Vault, entry: &mut Entry, to: &Open, place: Place) -> Result<(), String> {
+    let folder = vault.folder(&entry.id)?;
+    let inside = look(&folder)?;
+    let copied = !is_same_volume(&inside, entry);
+    if let Some(why) = differs(&inside, ITEM.as_bytes(), &entry.seen, copied) {
+        return Err(format!(
+            "the vault does not hold what was put there as {}: {why}; its evidence is {}",
+            entry.id, entry.evidence
+        ));
+    }
+    if to.dir.meta(&place.name).is_ok() {
+        return Err(format!(
+            "something stands at {} now; take it away first, or name another directory with --to",
+            place.shown()
+        ));
+    }
+    let name = place.name.clone();
+    entry.to = Some(place);
+    vault.set(entry, Step::Returning)?;
+    let placed = match rename(&folder, ITEM.as_bytes(), &to.fd, &name) {
+        Ok(()) => {
+            sync(&to.fd)?;
+            sync(&folder)?;
+            vault.set(entry, Step::Restored)?;
+            return vault.close(&entry.id);
+        }
+        Err(Errno::XDEV) => copied_out(vault, entry, to, &folder),
+        Err(errno) => Err(format!(
+            "cannot put it back to {}: {}; it stays in the vault",
+            entry.to.as_ref().map_or_else(String::new, Place::shown),
+            said(errno)
+        )),
+    };
+    if placed.is_err() && matches!(entry.step, Step::Returning | Step::Placing) {
+        remove_tree(&to.fd, &part(entry))?;
+        entry.to = None;
+        vault.set(entry, Step::Quarantined)?;
+    }
+    placed
+}
+
+/// True when the item is the very thing that was looked at, and not a copy of it.
+fn is_same_volume(inside: &crate::directory::Dir, entry: &Entry) -> bool {
+    let meta = inside.meta(ITEM.as_bytes());
+    meta.is_ok_and(|m| (m.dev, m.ino) == (entry.seen.dev, entry.seen.ino))
+}
+
+fn copied_out(
+    vault: &Vault,
+    entry: &mut Entry,
+    to: &Open,
+    folder: &StateDir,
+) -> Result<(), String> {
+    vault.set(entry, Step::Placing)?;
+    let inside = look(folder)?;
+    let tree = Tree::survey(&inside, ITEM.as_bytes(), usize::MAX).map_err(|e| e.to_string())?;
+    let part = part(entry);
+    // Left by a call that was killed.
+    remove_tree(&to.fd, &part)?;
+    copy_and_compare(&tree, &to.fd, &to.dir, &part)?;
+    let name = entry.to.as_ref().map(|to| to.name.clone());
+    let name = name.unwrap_or_default();
+    rename(&to.fd, &part, &to.fd, &name).map_err(|errno| {
+        format!(
+            "cannot put it there: {}; it stays in the vault",
+            said(errno)
+        )
+    })?;
+    sync(&to.fd)?;
+    empty(vault, entry)
+}
+
+/// Removes from the vault what stands elsewhere by now.
+pub fn empty(vault: &Vault, entry: &mut Entry) -> Result<(), String> {
+    vault.set(entry, Step::Emptying)?;
+    vault.clear(&entry.id)?;
+    vault.set(entry, Step::Restored)
+}

@@ -1,0 +1,136 @@
+//! What a call finishes or undoes that was killed, or met a disk that failed.
+
+use super::ledger::{self, Entry, Step};
+use super::put_back;
+use super::take;
+use super::vault::{ITEM, Open, Vault, differs, look, open, remove_tree, sync};
+
+/// What became of what was unfinished, each in a line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// What was finished or undone.
+    pub done: Vec<String>,
+    /// What could be neither, and stays as it is.
+    pub open: Vec<String>,
+}
+
+/// Finishes or undoes what is unfinished.
+///
+/// # Errors
+/// When the ledger cannot be listed.
+pub fn recover(vault: &Vault) -> Result<Recovered, String> {
+    let mut recovered = Recovered::default();
+    for entry in ledger::read(&vault.ledger).map_err(|e| e.to_string())? {
+        // A damaged entry is shown by the table; nobody knows what it says.
+        let Ok(mut entry) = entry else { continue };
+        if !entry.step.is_unfinished() {
+            continue;
+        }
+        let id = entry.id.clone();
+        match one(vault, &mut entry) {
+            Ok(line) => recovered.done.push(format!("{id} was interrupted: {line}")),
+            Err(why) => recovered.open.push(format!(
+                "{id} was interrupted, and can be neither finished nor undone: {why}"
+            )),
+        }
+    }
+    vault.tidy()?;
+    Ok(recovered)
+}
+
+fn one(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
+    match entry.step {
+        Step::Moving => moving(vault, entry),
+        Step::Copying => {
+            // The copy alone is removed, whatever stands where it stood.
+            vault.clear(&entry.id)?;
+            vault.forget(entry)?;
+            Ok(format!("{} stands where it stood", entry.path))
+        }
+        Step::Aside => take::resume_aside(vault, entry, &open(&entry.from)?),
+        Step::Clearing => {
+            take::clear(vault, entry, &open(&entry.from)?)?;
+            Ok(format!("{} is in the vault", entry.path))
+        }
+        Step::Returning => {
+            if is_kept(vault, entry)? {
+                entry.to = None;
+                vault.set(entry, Step::Quarantined)?;
+                return Ok(format!("{} is in the vault", entry.path));
+            }
+            sync(&destination(entry)?.fd)?;
+            vault.set(entry, Step::Restored)?;
+            vault.close(&entry.id)?;
+            Ok(format!("{} was put back", entry.path))
+        }
+        Step::Placing => placing(vault, entry),
+        Step::Emptying => {
+            put_back::empty(vault, entry)?;
+            Ok(format!("{} was put back", entry.path))
+        }
+        Step::Quarantined | Step::Restored | Step::Lost => Ok(String::new()),
+    }
+}
+
+/// True when the vault holds something under the name of an entry.
+fn is_kept(vault: &Vault, entry: &Entry) -> Result<bool, String> {
+    let inside = look(&vault.folder(&entry.id)?)?;
+    match inside.meta(ITEM.as_bytes()) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_absent() => Ok(false),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn moving(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
+    let from = open(&entry.from);
+    if is_kept(vault, entry)? {
+        let folder = vault.folder(&entry.id)?;
+        let Ok(from) = from else {
+            // There is nowhere to put it back.
+            let differs = differs(&look(&folder)?, ITEM.as_bytes(), &entry.seen, false);
+            entry.error = differs.unwrap_or_default();
+            vault.set(entry, Step::Quarantined)?;
+            return Ok(format!("{} is in the vault", entry.path));
+        };
+        return match take::keep(vault, entry, &from, &folder) {
+            Ok(()) => Ok(format!("{} is in the vault", entry.path)),
+            Err(why) if entry.step == Step::Moving => {
+                take::undo(vault, entry, &from)?;
+                Ok(why)
+            }
+            Err(why) => Ok(why),
+        };
+    }
+    // The directory may have gone with it: that is no reason to keep an entry of nothing.
+    let stands = |from: &Open| from.dir.meta(&entry.from.name).is_ok();
+    if let Some(from) = from.ok().filter(stands) {
+        take::undo(vault, entry, &from)?;
+        return Ok(format!("{} stands where it stood", entry.path));
+    }
+    entry.error = "it went before it could be moved; the evidence is kept".into();
+    vault.set(entry, Step::Lost)?;
+    vault.close(&entry.id)?;
+    Ok(format!("{} went before it could be moved", entry.path))
+}
+
+fn destination(entry: &Entry) -> Result<Open, String> {
+    let to = entry.to.as_ref().ok_or("the entry does not say where to")?;
+    open(to)
+}
+
+fn placing(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
+    // Where the directory is gone, so is whatever was put there.
+    if let (Ok(to), Some(place)) = (destination(entry), entry.to.clone()) {
+        let is_known = !entry.seen.digest.is_empty() || !entry.seen.link.is_empty();
+        if is_known && differs(&to.dir, &place.name, &entry.seen, true).is_none() {
+            put_back::empty(vault, entry)?;
+            return Ok(format!("{} was put back", entry.path));
+        }
+        remove_tree(&to.fd, &put_back::part(entry))?;
+        sync(&to.fd)?;
+    }
+    entry.to = None;
+    vault.set(entry, Step::Quarantined)?;
+    Ok(format!("{} is in the vault", entry.path))
+}

@@ -1,0 +1,278 @@
+//! The vault: a directory of root's alone in which each thing stands under a name that no loader
+//! looks for, with the ledger and the evidence beside it, locked as long as a call is at work.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+
+use rustix::fs::{AtFlags, RenameFlags};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::ledger::{self, Entry, Place, Seen, Step};
+use crate::collect::said;
+use crate::directory::Dir;
+use crate::meta::Kind;
+use crate::root::Root;
+use crate::state_dir::{Lock, StateDir, StateDirError};
+use crate::text::hex;
+use crate::tree::Tree;
+
+/// The name of what is kept, in a folder of its own below the vault.
+pub const ITEM: &str = "item";
+/// The name of a copy that is not whole yet.
+pub const PART: &str = "part";
+/// The folder of the vault in the state directory.
+const VAULT: &str = "vault";
+/// The folder of the archives.
+const EVIDENCE: &str = "evidence";
+/// The lock that one call holds.
+const LOCK: &str = "quarantine.lock";
+
+/// The vault with its ledger, open and locked.
+#[derive(Debug)]
+pub struct Vault {
+    vault: StateDir,
+    /// The ledger.
+    pub ledger: StateDir,
+    /// The archives.
+    pub evidence: StateDir,
+    _lock: Lock,
+}
+
+/// A directory that things are taken from and put into.
+#[derive(Debug)]
+pub struct Open {
+    /// Open for reading, so that it can be synced.
+    pub fd: OwnedFd,
+    /// The same, to be looked at.
+    pub dir: Dir,
+}
+
+impl Vault {
+    /// Opens the vault, and makes it when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made or opened, or another call is at work.
+    pub fn open(state: &StateDir) -> Result<Self, String> {
+        let open = |name| state.folder(name).map_err(|e: StateDirError| e.to_string());
+        let lock = state.lock(LOCK).map_err(|e| e.to_string())?;
+        let busy = || {
+            let place = state.path().display();
+            format!(
+                "another quarantine or restore is at work in {place}; call again when it is done"
+            )
+        };
+        Ok(Self {
+            _lock: lock.ok_or_else(busy)?,
+            vault: open(VAULT)?,
+            ledger: open(ledger::FOLDER)?,
+            evidence: open(EVIDENCE)?,
+        })
+    }
+
+    /// The folder of an entry in the vault, made when it is not there.
+    ///
+    /// # Errors
+    /// When it cannot be made or opened.
+    pub fn folder(&self, id: &str) -> Result<StateDir, String> {
+        self.vault.folder(id).map_err(|e| e.to_string())
+    }
+
+    /// Removes the folder of an entry that is empty, or holds the copy of what stands elsewhere.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn clear(&self, id: &str) -> Result<(), String> {
+        if let Some(folder) = self.vault.find_folder(id).map_err(|e| e.to_string())? {
+            for name in [PART, ITEM] {
+                remove_tree(&folder, name.as_bytes())?;
+            }
+            self.vault.remove_folder(id).map_err(|e| e.to_string())?;
+        }
+        self.vault.sync().map_err(|e| e.to_string())
+    }
+
+    /// Removes the folder of an entry from which its item was renamed.
+    ///
+    /// # Errors
+    /// When it cannot be removed, as when something is in it.
+    pub fn close(&self, id: &str) -> Result<(), String> {
+        let removed = self.vault.remove_folder(id);
+        removed
+            .and_then(|()| self.vault.sync())
+            .map_err(|e| e.to_string())
+    }
+
+    /// Writes how far an entry has got.
+    ///
+    /// # Errors
+    /// When it cannot be written; the ledger says what it said before.
+    pub fn set(&self, entry: &mut Entry, step: Step) -> Result<(), String> {
+        let next = Entry {
+            step,
+            ..entry.clone()
+        };
+        ledger::write(&self.ledger, &next).map_err(|e| e.to_string())?;
+        *entry = next;
+        Ok(())
+    }
+
+    /// Forgets an entry of something that stands where it stood, with its evidence.
+    ///
+    /// # Errors
+    /// When something of it cannot be removed; the entry goes last.
+    pub fn forget(&self, entry: &Entry) -> Result<(), String> {
+        let archive = crate::collect::archive_name(&entry.id);
+        let archive = archive.to_string_lossy();
+        self.evidence.remove(&archive).map_err(|e| e.to_string())?;
+        ledger::remove(&self.ledger, &entry.id).map_err(|e| e.to_string())
+    }
+
+    /// Removes what a call left that was killed before the ledger knew of it: archives, and empty
+    /// folders in the vault. Nothing was moved then.
+    ///
+    /// # Errors
+    /// When a folder cannot be listed, or something not be removed.
+    pub fn tidy(&self) -> Result<(), String> {
+        let fail = |e: StateDirError| e.to_string();
+        let is_known = |id: &str| !matches!(ledger::one(&self.ledger, id), Ok(None));
+        for name in self.evidence.names(usize::MAX).map_err(fail)?.0 {
+            let Ok(name) = std::str::from_utf8(&name) else {
+                continue;
+            };
+            let is_part = name.starts_with('.') && name.ends_with(".part");
+            let id = name.strip_suffix(".tar.gz");
+            if is_part || id.is_some_and(|id| !is_known(id)) {
+                self.evidence.remove(name).map_err(fail)?;
+            }
+        }
+        for name in self.vault.names(usize::MAX).map_err(fail)?.0 {
+            if let Some(id) = std::str::from_utf8(&name).ok().filter(|id| !is_known(id)) {
+                // Where something is in it, it stays.
+                let _ = self.vault.remove_folder(id);
+            }
+        }
+        Ok(())
+    }
+
+    /// True when an entry of that name is in the ledger or the vault.
+    pub fn knows(&self, id: &str) -> bool {
+        let in_vault = self.vault.find_folder(id);
+        !matches!(in_vault, Ok(None)) || !matches!(ledger::one(&self.ledger, id), Ok(None))
+    }
+}
+
+/// Opens the directory of a place.
+///
+/// # Errors
+/// When it is not there, or cannot be opened.
+pub fn open(place: &Place) -> Result<Open, String> {
+    let root = Root::open(&place.root()).map_err(|error| {
+        let path = place.root();
+        format!("cannot open {}: {error}", path.display())
+    })?;
+    let dir = root.find_dir(&place.directory).map_err(|e| e.to_string())?;
+    reopen(dir)
+}
+
+/// Opens a directory for reading too.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn reopen(dir: Dir) -> Result<Open, String> {
+    let fd = dir.reopen().map_err(|e| e.to_string())?;
+    Ok(Open { fd, dir })
+}
+
+/// A directory of the vault, as one that is looked at.
+///
+/// # Errors
+/// When it cannot be opened.
+pub fn look(folder: &StateDir) -> Result<Dir, String> {
+    Dir::open_top(folder.path())
+        .map_err(|e| format!("cannot open {}: {e}", folder.path().display()))
+}
+
+/// Renames at once, and never over something else; both directories are forced to the disk.
+///
+/// # Errors
+/// With the system's answer; nothing was renamed then, save where the disk itself fails.
+pub fn rename(from: &impl AsFd, name: &[u8], to: &impl AsFd, new: &[u8]) -> Result<(), Errno> {
+    let (name, new) = (OsStr::from_bytes(name), OsStr::from_bytes(new));
+    retry_on_intr(|| rustix::fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE))
+}
+
+/// Forces the names in a directory to the disk.
+///
+/// # Errors
+/// With the system's answer.
+pub fn sync(directory: &impl AsFd) -> Result<(), String> {
+    retry_on_intr(|| rustix::fs::fsync(directory))
+        .map_err(|errno| format!("cannot force a directory to the disk: {}", said(errno)))
+}
+
+/// Says why what has that name is not what was seen; nothing when it is.
+pub fn differs(dir: &Dir, name: &[u8], seen: &Seen, copied: bool) -> Option<String> {
+    let tree = match Tree::survey(dir, name, usize::MAX) {
+        Ok(tree) => tree,
+        Err(error) => return Some(error.to_string()),
+    };
+    let Some(top) = tree.top() else {
+        return Some("nothing is known of it".into());
+    };
+    let changed = || Some("it is not what was looked at: something else was put there".to_owned());
+    if top.meta.kind.as_str() != seen.kind || top.link.as_deref().unwrap_or_default() != seen.link {
+        return changed();
+    }
+    if !copied && (top.meta.dev, top.meta.ino) != (seen.dev, seen.ino) {
+        return changed();
+    }
+    if seen.digest.is_empty() || top.meta.kind == Kind::Symlink {
+        return None;
+    }
+    match tree.digest() {
+        Ok(digest) if hex(&digest) == seen.digest => None,
+        Ok(digest) => Some(format!(
+            "its digest is {} and was {}",
+            hex(&digest),
+            seen.digest
+        )),
+        Err(why) => Some(why),
+    }
+}
+
+/// Removes what has that name with everything below it; no link is followed. What is not there is
+/// removed already.
+///
+/// # Errors
+/// With a line about the first thing that cannot be removed.
+pub fn remove_tree(directory: &impl AsFd, name: &[u8]) -> Result<(), String> {
+    use rustix::fs::{Mode, OFlags};
+    let name = OsStr::from_bytes(name);
+    let fail = |errno: Errno| format!("cannot remove {}: {}", name.display(), said(errno));
+    let unlink = |flags| retry_on_intr(|| rustix::fs::unlinkat(directory, name, flags));
+    match unlink(AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        // The answers of Linux and of macOS for a directory.
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(errno) => return Err(fail(errno)),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let below = retry_on_intr(|| rustix::fs::openat(directory, name, flags, Mode::empty()))
+        .map_err(fail)?;
+    // Listed whole before anything is removed: what a list does meanwhile is the file system's secret.
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(&below).map_err(fail)? {
+        let entry = entry.map_err(fail)?.file_name().to_bytes().to_vec();
+        if !matches!(entry.as_slice(), b"." | b"..") {
+            names.push(entry);
+        }
+    }
+    for name in names {
+        remove_tree(&below, &name)?;
+    }
+    match unlink(AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(fail(errno)),
+    }
+}

@@ -1,0 +1,390 @@
+//! What is moved, what is left, and what is refused.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo, needs_root, sample, set_mtime, skipped};
+
+use super::scene::{DSPLUG, Scene};
+use super::strace;
+
+/// A bundle with every odd entry that a disk can hold.
+pub fn odd(disk: &Disk) {
+    let path = Plugin::new("Odd")
+        .file("Contents/Resources/e\u{301}", "decomposed")
+        .file("Contents/Resources/new\nline", "2")
+        .file("Contents/Resources/set", "3")
+        .write(disk.plugin(""));
+    let inside = |name: &str| path.join("Contents/Resources").join(name);
+    fs::hard_link(inside("set"), inside("the same")).unwrap();
+    symlink("/nowhere", inside("link")).unwrap();
+    fs::create_dir(inside("no files")).unwrap();
+    fifo(inside("pipe"));
+    let sparse = fs::File::create(inside("sparse")).unwrap();
+    sparse.set_len(3 << 20).unwrap();
+    chmod(inside("set"), 0o4711);
+    set_mtime(inside("set"), 981_173_106);
+    chmod(inside("no files"), 0o500);
+    set_mtime(inside("no files"), 981_173_107);
+    let none = rustix::fs::XattrFlags::empty();
+    let _ = rustix::fs::setxattr(inside("sparse"), "user.com.apple.quarantine", b"a\0b", none);
+    let _ = rustix::fs::setxattr(&path, "user.com.example", b"c", none);
+}
+
+fn round_trip(scene: &Scene, names: &[&str]) {
+    let before = scene.picture();
+    for name in names {
+        let path = Scene::path(name);
+        let hash = {
+            let rows =
+                crate::common::query(scene.disk.path(), "SELECT path, hash FROM dsplug_bundles");
+            rows.iter().find(|r| r["path"] == path).unwrap()["hash"].clone()
+        };
+        let mut call = vec!["quarantine", &path, "--reason", "a test"];
+        if !hash.is_empty() {
+            call.extend(["--expect", &hash]);
+        }
+        scene.done(&call);
+        assert!(
+            scene.disk.plugin(name).symlink_metadata().is_err(),
+            "{name}"
+        );
+        let row = scene.ledger().pop().unwrap();
+        let state = (
+            row["state"].as_str(),
+            row["hash"].as_str(),
+            row["path"].as_str(),
+        );
+        assert_eq!(state, ("quarantined", hash.as_str(), path.as_str()));
+        assert_eq!(row["reason"], "a test");
+        let archive = fs::read(&row["evidence"]).unwrap();
+        let sum = ring::digest::digest(&ring::digest::SHA256, &archive);
+        let sum: String = sum.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(row["evidence_hash"], sum);
+        scene.done(&["restore", &row["id"]]);
+        assert_eq!(scene.picture(), before, "{name}");
+        let row = scene.ledger().pop().unwrap();
+        assert_eq!(row["state"], "restored");
+        assert_eq!(
+            fs::read_dir(scene.state().join("vault")).unwrap().count(),
+            0
+        );
+        // The next of the same second has another digest or another name.
+    }
+}
+
+#[test]
+fn every_bundle_of_the_sample_comes_back_as_it_was() {
+    let scene = Scene::new(Disk::empty());
+    sample::lay_out(scene.disk.path());
+    odd(&scene.disk);
+    let names: Vec<String> = fs::read_dir(scene.disk.plugin(""))
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.to_lowercase().ends_with(".dsplug"))
+        .collect();
+    assert!(names.len() >= 10, "{names:?}");
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    round_trip(&scene, &names);
+}
+
+#[test]
+fn across_volumes_it_is_copied_and_comes_back_as_it_was() {
+    if !needs_root("owners are set") {
+        return;
+    }
+    let disk = Disk::new();
+    odd(&disk);
+    Plugin::new("T").write(disk.dir("opt"));
+    disk.link(format!("{PLUGINS}/L.dsplug"), "/opt/T.dsplug");
+    std::os::unix::fs::lchown(disk.plugin("L.dsplug"), Some(501), Some(20)).unwrap();
+    disk.file(format!("{PLUGINS}/F.dsplug"), "a file");
+    let Some(scene) = Scene::across(disk) else {
+        return skipped("/dev/shm is no volume of its own");
+    };
+    round_trip(&scene, &["Odd.dsplug", "L.dsplug", "F.dsplug"]);
+    // What cannot be made anew is refused, and left.
+    let socket = scene.disk.plugin("Odd.dsplug/s");
+    let _socket = std::os::unix::net::UnixListener::bind(socket).unwrap();
+    let before = scene.picture();
+    let line = scene.refused(&["quarantine", &Scene::path("Odd.dsplug")]);
+    assert!(line.contains("socket or device"), "{line}");
+    assert_eq!(scene.picture(), before);
+    assert_eq!(
+        fs::read_dir(scene.state().join("vault")).unwrap().count(),
+        0
+    );
+    assert!(scene.ledger().iter().all(|row| row["state"] == "restored"));
+}
+
+#[test]
+fn what_was_not_expected_is_left_alone() {
+    let scene = Scene::new(Disk::new());
+    Plugin::new("A").write(scene.disk.plugin(""));
+    let before = scene.picture();
+    let path = Scene::path("A.dsplug");
+    let line = scene.refused(&["quarantine", &path, "--expect", &"0".repeat(64)]);
+    assert!(line.contains("was left alone: its digest is"), "{line}");
+    assert_eq!(scene.picture(), before);
+    assert!(!scene.state().exists(), "nothing is made either");
+}
+
+#[test]
+fn an_image_is_not_written_unless_that_is_said() {
+    let scene = Scene::new(Disk::new());
+    Plugin::new("A").write(scene.disk.plugin(""));
+    let before = scene.picture();
+    let call = |arguments: &[&str]| {
+        let output = Command::new(DSPLUG)
+            .args(arguments)
+            .arg("--root")
+            .arg(scene.disk.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let path = Scene::path("A.dsplug");
+    assert!(call(&["quarantine", &path]).contains("--yes-write-image"));
+    assert!(call(&["restore", "x"]).contains("--yes-write-image"));
+    assert!(call(&["quarantine", &path, "--yes-write-image"]).contains("--state-dir"));
+    let below = scene.disk.at("state");
+    let below = below.to_str().unwrap();
+    let line = call(&[
+        "quarantine",
+        &path,
+        "--yes-write-image",
+        "--state-dir",
+        below,
+    ]);
+    assert!(line.contains("below --root"), "{line}");
+    assert_eq!(scene.picture(), before);
+}
+
+#[test]
+fn a_link_is_moved_as_a_link_and_an_executable_outside_with_it() {
+    let scene = Scene::new(Disk::new());
+    Plugin::new("T").write(scene.disk.dir("opt"));
+    scene
+        .disk
+        .link(format!("{PLUGINS}/L.dsplug"), "../../../opt/T.dsplug");
+    Plugin::new("Out")
+        .key("CFBundleExecutable", "/opt/out")
+        .without_executable()
+        .write(scene.disk.plugin(""));
+    scene.disk.file(
+        "opt/out",
+        dsplug_fixtures::mach_header(dsplug_fixtures::ARM64E),
+    );
+    let before = scene.picture();
+    let said = scene.done(&["quarantine", &Scene::path("L.dsplug")]);
+    assert!(
+        said.contains("../../../opt/T.dsplug: the link was moved"),
+        "{said}"
+    );
+    assert!(scene.disk.at("opt/T.dsplug").is_dir());
+    let said = scene.done(&["quarantine", &Scene::path("Out.dsplug")]);
+    assert!(said.contains("/opt/out: its main executable"), "{said}");
+    assert!(scene.disk.at("opt/out").exists());
+    for row in scene.ledger() {
+        scene.done(&["restore", &row["id"]]);
+    }
+    assert_eq!(scene.picture(), before);
+    scene.done(&[
+        "quarantine",
+        &Scene::path("Out.dsplug"),
+        "--with-executable",
+    ]);
+    assert!(!scene.disk.at("opt/out").exists());
+    let ledger = scene.ledger();
+    let id = ledger.iter().find(|r| r["state"] == "quarantined").unwrap()["id"].clone();
+    scene.done(&["restore", id.trim_end_matches("-executable")]);
+    assert_eq!(scene.picture(), before);
+}
+
+#[test]
+fn nothing_is_replaced_and_another_directory_can_be_named() {
+    let scene = Scene::new(Disk::new());
+    Plugin::new("A").write(scene.disk.plugin(""));
+    scene.done(&["quarantine", &Scene::path("A.dsplug")]);
+    let id = scene.ledger()[0]["id"].clone();
+    Plugin::new("A")
+        .file("new", "")
+        .write(scene.disk.plugin(""));
+    let before = scene.picture();
+    let line = scene.refused(&["restore", &id]);
+    assert!(line.contains("something stands at"), "{line}");
+    assert_eq!(scene.picture(), before);
+    assert_eq!(scene.ledger()[0]["state"], "quarantined");
+    let other = tempfile::tempdir().unwrap();
+    scene.done(&["restore", &id, "--to", other.path().to_str().unwrap()]);
+    assert!(other.path().join("A.dsplug/Contents/Info.plist").exists());
+    let line = scene.refused(&["restore", &id]);
+    assert!(line.contains("is restored"), "{line}");
+    for id in ["none", "../ledger/x", ""] {
+        let line = scene.refused(&["restore", id]);
+        assert!(line.contains("has no entry"), "{line}");
+    }
+    // What is no longer what was put there is not put back as if it were.
+    scene.done(&["quarantine", &Scene::path("A.dsplug")]);
+    let rows = scene.ledger();
+    let id = &rows.iter().find(|r| r["state"] == "quarantined").unwrap()["id"];
+    fs::write(
+        scene.state().join("vault").join(id).join("item/new"),
+        "altered",
+    )
+    .unwrap();
+    let line = scene.refused(&["restore", id]);
+    assert!(line.contains("does not hold what was put there"), "{line}");
+}
+
+#[test]
+fn two_at_once() {
+    let scene = Scene::new(Disk::new());
+    for name in ["A", "B"] {
+        Plugin::new(name).write(scene.disk.plugin(""));
+    }
+    scene.done(&["quarantine", &Scene::path("A.dsplug")]);
+    let lock = fs::File::open(scene.state().join("quarantine.lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let line = scene.refused(&["quarantine", &Scene::path("B.dsplug")]);
+    assert!(
+        line.contains("another quarantine or restore is at work"),
+        "{line}"
+    );
+    assert!(scene.disk.plugin("B.dsplug").exists());
+    drop(lock);
+    scene.done(&["quarantine", &Scene::path("B.dsplug")]);
+}
+
+#[test]
+fn what_is_put_there_between_look_and_move_goes_back() {
+    if !strace::is_usable() {
+        return;
+    }
+    let scene = Scene::new(Disk::new());
+    Plugin::new("A").write(scene.disk.plugin(""));
+    let program = scene.arguments(&["quarantine", &Scene::path("A.dsplug")]);
+    // The second such call moves the bundle, the first has named the archive. It is held up.
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut child = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=renameat2", "-o"])
+        .arg(log.path())
+        .args(["-e", "inject=renameat2:delay_enter=3000000:when=2"])
+        .args(&program)
+        .stderr(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let ledger = scene.state().join("ledger");
+    let began = Instant::now();
+    while fs::read_dir(&ledger).map_or(0, Iterator::count) == 0 {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let aside = scene.disk.dir("aside");
+    fs::rename(scene.disk.plugin("A.dsplug"), aside.join("A.dsplug")).unwrap();
+    Plugin::new("A")
+        .file("Contents/other", "")
+        .write(scene.disk.plugin(""));
+    let before = scene.picture();
+    let output = child.wait_with_output_of();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("changed while it was moved"), "{error}");
+    assert!(error.contains("it stands where it stood"), "{error}");
+    assert_eq!(scene.picture(), before);
+    assert_eq!(scene.ledger(), []);
+    assert_eq!(
+        fs::read_dir(scene.state().join("vault")).unwrap().count(),
+        0
+    );
+    assert_eq!(
+        fs::read_dir(scene.state().join("evidence"))
+            .unwrap()
+            .count(),
+        0
+    );
+}
+
+/// A child's end with what it wrote.
+trait Ended {
+    fn wait_with_output_of(&mut self) -> std::process::Output;
+}
+
+impl Ended for std::process::Child {
+    fn wait_with_output_of(&mut self) -> std::process::Output {
+        use std::io::Read as _;
+        let mut stderr = Vec::new();
+        let mut pipe = self.stderr.take().unwrap();
+        pipe.read_to_end(&mut stderr).unwrap();
+        let status = self.wait().unwrap();
+        let stdout = Vec::new();
+        std::process::Output {
+            status,
+            stdout,
+            stderr,
+        }
+    }
+}
+
+#[test]
+fn a_read_only_volume_is_said_and_nothing_is_left() {
+    if !needs_root("a volume is mounted") {
+        return;
+    }
+    let scene = Scene::new(Disk::new());
+    Plugin::new("A").write(scene.disk.plugin(""));
+    let before = scene.picture();
+    let path = scene.disk.path();
+    let mount = |arguments: &[&str]| {
+        let done = Command::new("mount").args(arguments).output().unwrap();
+        done.status.success()
+    };
+    let at = path.to_str().unwrap();
+    if !mount(&["--bind", at, at]) || !mount(&["-o", "remount,bind,ro", at]) {
+        let _ = Command::new("umount").arg(path).status();
+        return skipped("cannot mount");
+    }
+    let line = scene.refused(&["quarantine", &Scene::path("A.dsplug")]);
+    let umount = Command::new("umount").arg(path).status().unwrap();
+    assert!(umount.success());
+    assert!(line.contains("Read-only file system"), "{line}");
+    assert_eq!(scene.picture(), before);
+    assert_eq!(scene.ledger(), []);
+    assert!(leaves_nothing(&scene.state()));
+}
+
+fn leaves_nothing(state: &Path) -> bool {
+    ["vault", "ledger", "evidence"]
+        .iter()
+        .all(|folder| fs::read_dir(state.join(folder)).unwrap().count() == 0)
+}
+
+#[test]
+fn no_query_writes() {
+    let scene = Scene::new(Disk::new());
+    Plugin::new("A").write(scene.disk.plugin(""));
+    scene.done(&["quarantine", &Scene::path("A.dsplug")]);
+    for sql in [
+        "DELETE FROM dsplug_quarantine",
+        "UPDATE dsplug_quarantine SET state = 'restored'",
+        "INSERT INTO dsplug_quarantine (id) VALUES ('x')",
+        "DROP TABLE dsplug_quarantine",
+        "ATTACH 'x' AS y",
+    ] {
+        let line = scene.refused(&["query", sql]);
+        assert!(line.contains("only a query that reads"), "{sql}: {line}");
+    }
+    let text = scene.done(&[
+        "query",
+        "--format",
+        "json",
+        "SELECT state, uid FROM dsplug_quarantine",
+    ]);
+    assert!(text.contains("quarantined"), "{text}");
+}
