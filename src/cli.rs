@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::collect;
+use crate::compare;
 use crate::detect;
 use crate::doctor::{self, Agent};
 use crate::engine::Engine;
@@ -71,6 +72,8 @@ enum Command {
     Collect(collect::Options),
     /// Show each event as it happens: a bundle appears, changes, goes
     Watch(command::Options),
+    /// Say file by file how a bundle differs from another, or from what was collected
+    Compare(compare::Options),
     /// Keep the evidence on a bundle, move it out of its folder into a vault, end its loader
     Quarantine(quarantine::Options),
     /// Put back what quarantine took
@@ -96,24 +99,38 @@ enum Command {
 
 /// Why a command could not do what it was asked for, in one line: what, where and what to do.
 #[derive(Debug)]
-pub struct Failure(String);
+pub struct Failure {
+    line: String,
+    code: u8,
+}
 
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self(error.to_string())
+        Self::new(error.to_string())
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.line)
     }
 }
 
 impl Failure {
     /// A failure with that line.
     pub fn new(line: impl Into<String>) -> Self {
-        Self(line.into())
+        Self {
+            line: line.into(),
+            code: 1,
+        }
+    }
+
+    /// A failure of who called: the status is 2.
+    pub fn wrong_call(line: impl Into<String>) -> Self {
+        Self {
+            line: line.into(),
+            code: 2,
+        }
     }
 }
 
@@ -183,7 +200,7 @@ impl Disk {
 
 fn open_root(path: &Path) -> Result<Root, Failure> {
     let fail = |why: &str| {
-        Failure(format!(
+        Failure::new(format!(
             "cannot open the root {}: {why}; --root takes a directory that is read as the / of a Mac",
             path.display()
         ))
@@ -220,10 +237,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     match dispatch(arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(line)) => {
+        Err(Failure { line, code }) => {
             // Nothing is left to do where even this line cannot be written.
             let _ = writeln!(io::stderr(), "dsplug: {line}");
-            ExitCode::FAILURE
+            ExitCode::from(code)
         }
     }
 }
@@ -245,6 +262,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Explain(options) => explain::run(&disk, &options),
         Command::Collect(options) => collect::run(&disk, &options),
         Command::Watch(options) => command::run(&disk, &options),
+        Command::Compare(options) => compare::run(&disk, &options),
         Command::Quarantine(options) => quarantine::run(&disk, &options),
         Command::Restore(options) => quarantine::restore(&disk, &options),
         Command::Baseline => pin(&disk.scanner()?.scan()),
@@ -259,7 +277,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// Prints a baseline, and says what is not in it.
 fn pin(snapshot: &Snapshot) -> Result<(), Failure> {
     if let Some(why) = snapshot.unreadable() {
-        return Err(Failure(why));
+        return Err(Failure::new(why));
     }
     let baseline = baseline::write(snapshot)?;
     for line in &baseline.left_out {
@@ -299,9 +317,9 @@ fn examine(disk: &Disk, agent: Option<Agent>, socket: Option<PathBuf>) -> Result
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure(format!("cannot write to standard output: {error}")))
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(format!(
+            "cannot write to standard output: {error}"
+        ))),
         _ => Ok(()),
     }
 }

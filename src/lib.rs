@@ -19,7 +19,8 @@
 //! - [`engine`], in the room of [`sqlite`], queries the tables for those who have no osquery;
 //! - [`extension`] serves them to osquery, [`service`] gives it the rows, [`launch`] starts it
 //!   and [`system_log`] tells an admin of its troubles;
-//! - [`tree`] reads everything at one place as it stands, [`collect`] keeps it as evidence,
+//! - [`tree`] reads everything at one place as it stands, [`collect`] keeps it as evidence, [`compare`]
+//!   holds it against another,
 //!   and [`quarantine`] takes it out of its folder and puts it back;
 //! - [`doctor`] says what is wrong with this host's installation;
 //! - [`report`] is what people read, and [`cli`] is the command line.
@@ -28,6 +29,7 @@ pub mod bundle;
 pub mod cli;
 pub mod codesign;
 pub mod collect;
+pub mod compare;
 pub mod detect;
 pub mod differential;
 pub mod digest;

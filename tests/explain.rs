@@ -203,7 +203,8 @@ fn a_hostile_name_stays_a_name() {
         }
         if format == "text" {
             // The shell's own quoting holds the name together.
-            assert!(out.contains(r"'\''.dsplug' ~root/"), "{out}");
+            assert!(out.contains(r"quarantine '/"), "{out}");
+            assert!(out.contains(r"'\''.dsplug' --expect "), "{out}");
         }
     }
 }

@@ -64,6 +64,26 @@ impl Header {
         })
     }
 
+    /// The order of its bytes.
+    pub(crate) fn order(self) -> Order {
+        self.order
+    }
+
+    /// How many load commands it says there are.
+    pub(crate) fn commands(self) -> u32 {
+        self.commands
+    }
+
+    /// Bytes of all of them.
+    pub(crate) fn commands_len(self) -> u32 {
+        self.commands_len
+    }
+
+    /// Where they begin.
+    pub(crate) fn commands_begin(self) -> u64 {
+        self.len()
+    }
+
     fn len(self) -> u64 {
         if self.wide { HEADER_LEN_64 } else { HEADER_LEN }
     }

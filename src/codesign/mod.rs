@@ -38,6 +38,7 @@ mod slots;
 mod superblob;
 mod ticket;
 mod timestamp;
+mod unsigned;
 mod view;
 mod x509;
 
@@ -50,4 +51,5 @@ pub use facts::{
 pub use hash::{HashType, Hasher};
 pub use roots::Roots;
 pub use seal::sha1_paths;
+pub use unsigned::unsigned_digest;
 pub use view::{BundleEntry, BundleView, EntryKind, MainExecutable, wants_bytes};

@@ -31,8 +31,8 @@ pub const FILES: &str = "files";
 const SHORT: usize = 100;
 /// The greatest owner or group that the old header holds.
 const MOST_ID: u64 = 0o7_777_777;
-/// The greatest size that the old header holds.
-const MOST_SIZE: u64 = 0o77_777_777_777;
+/// The greatest time that the old header holds.
+const MOST_TIME: u64 = 0o77_777_777_777;
 /// What is left out is listed, at most so many lines; the rest is counted.
 const MOST_LINES: usize = 10_000;
 
@@ -441,13 +441,14 @@ impl Member {
             }
             number
         };
-        header.set_size(fit("size", self.size, MOST_SIZE));
+        // One that is too large stands there in base 256, which every tar reads.
+        header.set_size(self.size);
         let meta = self.meta.as_ref();
         header.set_uid(fit("uid", meta.map_or(0, |m| m.uid.into()), MOST_ID));
         header.set_gid(fit("gid", meta.map_or(0, |m| m.gid.into()), MOST_ID));
         header.set_mode(meta.map_or(0o600, |m| m.mode));
         let mtime = meta.map_or(0, |m| u64::try_from(m.mtime.seconds).unwrap_or_default());
-        header.set_mtime(if mtime > MOST_SIZE { 0 } else { mtime });
+        header.set_mtime(if mtime > MOST_TIME { 0 } else { mtime });
         if let Some(meta) = meta {
             add("mtime", decimal(meta.mtime).as_bytes());
             add("ctime", decimal(meta.ctime).as_bytes());

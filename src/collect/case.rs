@@ -17,6 +17,8 @@ use crate::table::{TABLES, Table, Value};
 use crate::text::{escape, escape_json, hex};
 use crate::tree::Tree;
 
+/// The first member: what the archive is about.
+pub const CASE: &str = "case.json";
 /// Links followed where the way to a bundle leads through some.
 const MOST_LINKS: usize = 32;
 /// What else of the disk helps to judge: who is accepted, which system it is, and which nodes are
@@ -81,6 +83,7 @@ impl Circumstances {
                 "number": index.saturating_add(1),
                 "path": escape(&evidence.candidate.path),
                 "resolved_path": escape(&evidence.resolved_path),
+                "resolved_path_hex": hex(&evidence.resolved_path),
                 "hash": hash,
             })
         };
@@ -124,7 +127,7 @@ pub fn collect<W: Write>(
     let add = |archive: &mut Archive<W>, name: &str, text: &str| {
         archive.add_text(name, text).map_err(unwritable)
     };
-    add(&mut archive, "case.json", &circumstances.json(bundles))?;
+    add(&mut archive, CASE, &circumstances.json(bundles))?;
     add(&mut archive, "README.txt", README)?;
     for (index, bundle) in bundles.iter().enumerate() {
         let number = index.saturating_add(1);

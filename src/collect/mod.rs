@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use archive::{Archive, Bounds, FILES, MANIFEST};
-pub use case::{Circumstances, Collected, collect};
+pub use case::{CASE, Circumstances, Collected, collect};
 pub use output::{Output, said};
 
 use crate::bundle::Bundle;

@@ -1,7 +1,7 @@
 //! The response to a plug-in that is not wanted, step by step.
 
 use crate::bundle::Bundle;
-use crate::text::escape;
+use crate::text::{escape, hex};
 
 /// What to do about a bundle at a path, in order.
 pub fn steps(bundle: &Bundle, path: &str) -> Vec<String> {
@@ -13,21 +13,24 @@ pub fn steps(bundle: &Bundle, path: &str) -> Vec<String> {
                 .to_owned(),
         );
     }
+    let hash = bundle.digest.as_ref().map(|digest| hex(digest));
+    let expect = hash.map_or_else(String::new, |hash| format!(" --expect {hash}"));
+    let outside = bundle.evidence.executable.as_ref();
+    let outside = outside.filter(|e| e.is_outside());
+    let with = match outside {
+        Some(_) => " --with-executable",
+        None => "",
+    };
     steps.extend([
-        "Keep the evidence before anything is changed: this report, a copy of the bundle (ditto keeps its extended attributes), and the log: log show --last 1d --predicate 'process == \"dspluginhelperd\"'".to_owned(),
+        format!("Keep the evidence before anything is changed: sudo dsplug collect {quoted} — and the log: log show --last 1d --predicate 'process == \"dspluginhelperd\"'"),
         "See whether its code is in use: sudo vmmap of dspluginhelperd, or the pack's queries helper_running and helper_images; and whether its node is in the search policy: dscl /Search -read / CSPSearchPath".to_owned(),
-        "Compare it with the vendor's own: by its digest, cdhash and version, not by its names.".to_owned(),
+        format!("Compare it with the vendor's own, with a backup or with what was collected before: dsplug compare {quoted} OTHER — by digest and cdhash, not by names."),
         "If it is not wanted, take the Mac off the network, or isolate it by its MDM or EDR.".to_owned(),
-        format!("Move it out of the folder, to a place from which nothing loads: sudo mv {quoted} ~root/"),
+        format!("Take it out of the folder, into a vault from which nothing loads, and end the process that has loaded it: sudo dsplug quarantine {quoted}{expect}{with} --reason TEXT"),
     ]);
-    if let Some(outside) = bundle
-        .evidence
-        .executable
-        .as_ref()
-        .filter(|e| e.is_outside())
-    {
+    if let Some(outside) = outside {
         steps.push(format!(
-            "Its main executable stands outside of it, at {}: keep and remove that as well.",
+            "Its main executable stands outside of it, at {}: --with-executable takes it too; see first who else uses it.",
             escape(&outside.path)
         ));
     }
@@ -38,7 +41,8 @@ pub fn steps(bundle: &Bundle, path: &str) -> Vec<String> {
         ));
     }
     steps.extend([
-        "End the process that has loaded it; opendirectoryd starts it again when it is needed, without the plug-in: sudo launchctl kill SIGKILL system/com.apple.dspluginhelperd (macOS 10.6 and earlier: com.apple.DirectoryServices)".to_owned(),
+        "Should the process that has loaded it still run, end it; opendirectoryd starts it again when it is needed, without the plug-in: sudo launchctl kill SIGKILL system/com.apple.dspluginhelperd (macOS 10.6 and earlier: com.apple.DirectoryServices)".to_owned(),
+        "Should it prove to be good, put it back as it was: sudo dsplug restore ID — dsplug quarantine --list shows the ID.".to_owned(),
         "Find who wrote it: the queries of packs/investigation on writers, installs and origin, and the accounts that were root at that time. Whoever could write here was root.".to_owned(),
         "Look for the rest: other persistence, /Library/OpenDirectory/Modules, and the same digest on other Macs.".to_owned(),
         "Keep watching: run the pack; accept what is known to be good by an exception that pins its digest (dsplug baseline).".to_owned(),

@@ -388,3 +388,48 @@ fn no_query_writes() {
     ]);
     assert!(text.contains("quarantined"), "{text}");
 }
+
+#[test]
+fn the_report_gives_the_very_commands() {
+    let scene = Scene::new(Disk::new());
+    let name = "It's $(id) \u{202e}\n.dsplug";
+    Plugin::new("X").write_as(scene.disk.plugin(name));
+    let before = scene.picture();
+    let report = scene.done(&["explain", &Scene::path(name), "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let steps: Vec<&str> = report["response"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| step.as_str().unwrap())
+        .collect();
+    // A person pastes it into a shell; the words for this disk are added.
+    let paste = |word: &str, id: &str| {
+        let step = steps
+            .iter()
+            .find(|s| s.contains(&format!("sudo dsplug {word} ")));
+        let (_, line) = step.unwrap().split_once("sudo ").unwrap();
+        let line = line
+            .split(" \u{2014} ")
+            .next()
+            .unwrap()
+            .replace(" ID", &format!(" {id}"));
+        let more = match word {
+            "collect" => format!("--output '{}/a.tar.gz'", scene.place.path().display()),
+            _ => "--yes-write-image".to_owned(),
+        };
+        let shell = format!(
+            "dsplug() {{ '{DSPLUG}' \"$@\" --root '{}' --state-dir '{}'; }}\n{line} {more}",
+            scene.disk.path().display(),
+            scene.state().display()
+        );
+        let output = Command::new("sh").args(["-c", &shell]).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {error}");
+    };
+    paste("collect", "");
+    paste("quarantine", "");
+    assert!(scene.disk.plugin("").read_dir().unwrap().next().is_none());
+    paste("restore", &scene.ledger()[0]["id"]);
+    assert_eq!(scene.picture(), before);
+}

@@ -1,0 +1,41 @@
+#!/bin/sh
+# Takes a plug-in bundle of this Mac out of its folder and ends the process that has loaded it, when
+# its digest is the one that was judged. The evidence is kept first. For Fleet's script runner and
+# any MDM that runs scripts as root: fill in the lines below.
+set -eu
+
+path=   # as the column path has it
+expect= # the column hash: a bundle of another digest is left alone
+reason= # for the ledger, such as a ticket's number
+upload= # https://…: a place that takes a PUT of the evidence
+
+fail() {
+    echo "dsplug: $*" >&2
+    exit 1
+}
+
+# DSPLUG names another binary; else that of the installer, or of Fleet's update server.
+find_dsplug() {
+    for dsplug in "${DSPLUG-}" /opt/dsplug/bin/dsplug.ext \
+        /opt/orbit/bin/extensions/dsplug/macos/*/dsplug.ext; do
+        if [ -n "$dsplug" ] && [ -x "$dsplug" ]; then
+            return
+        fi
+    done
+    fail "dsplug is not installed here"
+}
+
+# A text as SQL has it.
+sql() {
+    printf "'%s'" "$(printf %s "$1" | sed "s/'/''/g")"
+}
+
+find_dsplug
+[ -n "$path" ] && [ -n "$expect" ] || fail "fill in path and expect"
+"$dsplug" quarantine "$path" --expect "$expect" --reason "$reason"
+if [ -n "$upload" ]; then
+    archive=$("$dsplug" query --format csv "SELECT evidence FROM dsplug_quarantine WHERE state = 'quarantined'
+        AND path = $(sql "$path") AND hash = $(sql "$expect") ORDER BY time DESC LIMIT 1" | sed 1d)
+    curl --fail --silent --show-error --proto '=https' --upload-file "$archive" "$upload" ||
+        fail "it is in the vault, but $archive was not uploaded"
+fi

@@ -1,0 +1,236 @@
+//! `dsplug compare`: two bundles, or a bundle and what was collected of one, file by file.
+//!
+//! The same is what has the same bundle digest. A file whose code is the same and whose signature
+//! is another is told from one whose code was altered.
+
+mod archive;
+mod side;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use side::{Side, Thing};
+
+use crate::cli::{Disk, Failure, print};
+use crate::codesign::Roots;
+use crate::collect::Bounds;
+use crate::meta::Kind;
+use crate::root::{Found, Root};
+use crate::text::{escape, hex};
+use crate::tree::Tree;
+
+/// What `compare` is told.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// The bundle: as the Mac names it, or a path of this computer
+    pub path: PathBuf,
+    /// What it is held against: another bundle, or an archive that collect wrote
+    pub other: PathBuf,
+}
+
+/// The first bytes of a gzip file.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// What a difference is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Change {
+    /// Only PATH has it.
+    Added,
+    /// Only OTHER has it.
+    Missing,
+    /// Both have it, with other content, another link or of another kind.
+    Altered,
+    /// Its code is the same, its signature is not; or it is a part of the bundle's seal.
+    Resigned,
+}
+
+impl Change {
+    const ALL: [Self; 4] = [Self::Added, Self::Missing, Self::Altered, Self::Resigned];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Added => "added",
+            Self::Missing => "missing",
+            Self::Altered => "altered",
+            Self::Resigned => "re-signed",
+        }
+    }
+}
+
+/// Compares, and prints a line for each difference.
+///
+/// # Errors
+/// When they are not the same, or not known to be; when there is nothing to compare.
+pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
+    let root = disk.open_root()?;
+    let roots = Roots::apple();
+    let most = if disk.thorough {
+        Bounds::THOROUGH.entries
+    } else {
+        Bounds::STANDARD.entries
+    };
+    let wanted = escape(mac_path(&options.path, &disk.root).as_os_str().as_bytes());
+    let read = |path: &Path| read(path, disk, &root, &wanted, &roots, most);
+    let (one, other) = (read(&options.path)?, read(&options.other)?);
+    let (text, counts) = render(&one, &other);
+    print(&text)?;
+    let unknown = one.unknown.iter().chain(&other.unknown);
+    for line in unknown.clone() {
+        print(&format!("{:<10}{line}\n", "unknown"))?;
+    }
+    match (one.digest(), other.digest()) {
+        (Some(a), Some(b)) if a == b => print(&format!(
+            "{:<10}{} entries, digest {}\n",
+            "same",
+            one.things.len(),
+            hex(&a)
+        )),
+        (Some(_), Some(_)) => Err(Failure::new(format!("they are not the same: {counts}"))),
+        _ => Err(Failure::new(format!(
+            "they are not known to be the same: {} could not be read{}",
+            unknown.count(),
+            if counts.is_empty() {
+                String::new()
+            } else {
+                format!("; {counts}")
+            }
+        ))),
+    }
+}
+
+/// The path as the Mac names it.
+fn mac_path(path: &Path, root: &Path) -> PathBuf {
+    match path.strip_prefix(root) {
+        Ok(below) => Path::new("/").join(below),
+        Err(_) => path.to_owned(),
+    }
+}
+
+/// Reads one side: a path of the Mac, or else of this computer.
+fn read(
+    path: &Path,
+    disk: &Disk,
+    root: &Root,
+    wanted: &str,
+    roots: &Roots,
+    most: usize,
+) -> Result<Side, Failure> {
+    let found = locate(path, disk, root)?;
+    if found.meta.kind == Kind::File {
+        let mut file = std::fs::File::from(found.open_file()?.fd);
+        let mut head = [0; 2];
+        let is_archive = file.read_exact(&mut head).is_ok() && head == GZIP;
+        if is_archive {
+            file.seek(SeekFrom::Start(0))?;
+            return archive::read(path, file, wanted, roots).map_err(Failure::wrong_call);
+        }
+    }
+    let (above, name) = found.place();
+    let tree = Tree::survey(above, name, most)?;
+    Ok(Side::of_tree(&tree, roots))
+}
+
+fn locate(path: &Path, disk: &Disk, root: &Root) -> Result<Found, Failure> {
+    let inside = mac_path(path, &disk.root);
+    if inside.is_absolute()
+        && let Ok(found) = root.find(inside.as_os_str().as_bytes())
+    {
+        return Ok(found);
+    }
+    let host = Root::open(Path::new("/"))?;
+    let absolute = std::path::absolute(path)?;
+    host.find(absolute.as_os_str().as_bytes())
+        .map_err(|error| Failure::wrong_call(error.to_string()))
+}
+
+/// A line for each difference, and how many there are of each.
+fn render(one: &Side, other: &Side) -> (String, String) {
+    let mut text = String::new();
+    let mut counts = [0_usize; 4];
+    let paths: BTreeSet<&Vec<u8>> = one.things.keys().chain(other.things.keys()).collect();
+    for path in paths {
+        let shown = if path.is_empty() {
+            ".".to_owned()
+        } else {
+            escape(path)
+        };
+        let (a, b) = (one.things.get(path), other.things.get(path));
+        if let Some(change) = change(path, a, b) {
+            for (count, of) in counts.iter_mut().zip(Change::ALL) {
+                *count = count.saturating_add(usize::from(of == change));
+            }
+            // Writing to a String cannot fail, here and below.
+            let _ = writeln!(text, "{:<10}{shown}{}", change.as_str(), detail(a, b));
+        }
+        if let (Some(a), Some(b)) = (a, b)
+            && a.kind == b.kind
+            && a.kind != Kind::Symlink
+            && a.mode != b.mode
+        {
+            let _ = writeln!(
+                text,
+                "{:<10}{shown}  {:04o}, was {:04o}",
+                "mode", a.mode, b.mode
+            );
+        }
+    }
+    let counted = counts
+        .iter()
+        .zip(Change::ALL)
+        .filter(|(count, _)| **count > 0);
+    let counted: Vec<String> = counted
+        .map(|(n, c)| format!("{n} {}", c.as_str()))
+        .collect();
+    (text, counted.join(", "))
+}
+
+fn change(path: &[u8], one: Option<&Thing>, other: Option<&Thing>) -> Option<Change> {
+    match (one, other) {
+        (Some(_), None) => Some(Change::Added),
+        (None, Some(_)) => Some(Change::Missing),
+        (None, None) => None,
+        (Some(a), Some(b)) if a.kind == b.kind && a.sha256 == b.sha256 => None,
+        (Some(a), Some(b)) => {
+            let code = |t: &Thing| t.code.as_ref().map(|c| c.unsigned);
+            let is_code = code(a).is_some() && code(a) == code(b);
+            let is_seal = path.split(|c| *c == b'/').rev().nth(1) == Some(b"_CodeSignature");
+            let both = a.kind == Kind::File && b.kind == Kind::File;
+            Some(if both && (is_code || is_seal) {
+                Change::Resigned
+            } else {
+                Change::Altered
+            })
+        }
+    }
+}
+
+fn detail(one: Option<&Thing>, other: Option<&Thing>) -> String {
+    let mut text = String::new();
+    let signature = |t: Option<&Thing>| {
+        let code = t.and_then(|t| t.code.as_ref());
+        code.map(|c| c.signature.clone())
+    };
+    if let (Some(a), Some(b)) = (one, other) {
+        if a.kind != b.kind {
+            let _ = write!(text, "  {}, was {}", a.kind, b.kind);
+        } else {
+            let _ = write!(text, "  {}, was {}", hex(&a.sha256), hex(&b.sha256));
+        }
+    }
+    match (signature(one), signature(other)) {
+        (Some(a), Some(b)) if a == b => {
+            let _ = write!(text, "  {a}");
+        }
+        (Some(a), Some(b)) => {
+            let _ = write!(text, "  {a}, was {b}");
+        }
+        (Some(a), None) | (None, Some(a)) => {
+            let _ = write!(text, "  {a}");
+        }
+        (None, None) => {}
+    }
+    text
+}

@@ -1,0 +1,173 @@
+//! One of two things that are compared, entry by entry, with what its code is worth.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use sha2::{Digest, Sha256};
+
+use crate::codesign::{CodeFacts, FileCheck, Limits, Roots, is_macho, unsigned_digest};
+use crate::digest::Records;
+use crate::meta::Kind;
+use crate::tree::Tree;
+
+/// Bytes of a Mach-O file whose code is told from its signature: it is held in memory for that.
+const MOST_CODE: u64 = 64 << 20;
+/// Bytes that are read at once.
+const CHUNK: usize = 64 << 10;
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thing {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its permission bits.
+    pub mode: u32,
+    /// SHA-256 of a file's content, or of a link's text; zeros for the others.
+    pub sha256: [u8; 32],
+    /// What it is as code.
+    pub code: Option<Code>,
+}
+
+/// What a file is as code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// SHA-256 of the code without its signature.
+    pub unsigned: [u8; 32],
+    /// What the signature is worth, and whose it is.
+    pub signature: String,
+}
+
+/// What was read of one side.
+#[derive(Clone, Debug, Default)]
+pub struct Side {
+    /// What it holds, by path below it; empty for a thing that is a file.
+    pub things: BTreeMap<Vec<u8>, Thing>,
+    /// What could not be read, each in a line.
+    pub unknown: Vec<String>,
+}
+
+impl Side {
+    /// Reads what stands on a disk.
+    pub fn of_tree(tree: &Tree, roots: &Roots) -> Self {
+        let mut side = Self {
+            unknown: tree.left_out.clone(),
+            ..Self::default()
+        };
+        let is_bundle = tree.top().is_some_and(|e| e.meta.kind == Kind::Directory);
+        for entry in &tree.entries {
+            if is_bundle && entry.path.is_empty() {
+                continue;
+            }
+            let mut thing = Thing::new(entry.meta.kind, entry.meta.mode, entry.link.as_deref());
+            if entry.meta.kind == Kind::File {
+                let read = tree
+                    .open_file(entry)
+                    .map_err(|e| e.to_string())
+                    .and_then(|file| {
+                        let len = file.meta.size;
+                        let mut file = std::fs::File::from(file.fd);
+                        thing
+                            .read(&mut file, len, roots)
+                            .map_err(|e| format!("cannot read {}: {e}", tree.path_of(entry)))
+                    });
+                if let Err(line) = read {
+                    side.unknown.push(line);
+                    continue;
+                }
+            }
+            side.things.insert(entry.path.to_vec(), thing);
+        }
+        side
+    }
+
+    /// Its bundle digest; `None` when a part of it is not known.
+    pub fn digest(&self) -> Option<[u8; 32]> {
+        if !self.unknown.is_empty() {
+            return None;
+        }
+        let mut records = Records::default();
+        for (path, thing) in &self.things {
+            records.add(thing.kind, &thing.sha256, path);
+        }
+        Some(records.finish())
+    }
+}
+
+impl Thing {
+    /// A thing whose content is not read yet.
+    pub fn new(kind: Kind, mode: u32, link: Option<&[u8]>) -> Self {
+        Self {
+            kind,
+            mode,
+            sha256: link.map_or([0; 32], |link| Sha256::digest(link).into()),
+            code: None,
+        }
+    }
+
+    /// Reads its content, which must be of that length.
+    pub fn read(&mut self, content: &mut impl Read, len: u64, roots: &Roots) -> io::Result<()> {
+        let mut sha256 = Sha256::new();
+        let mut buffer = vec![0; CHUNK];
+        let mut whole = Vec::new();
+        let mut seen = 0_u64;
+        let mut is_code = len <= MOST_CODE;
+        loop {
+            let count = match content.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let chunk = buffer.get(..count).unwrap_or_default();
+            sha256.update(chunk);
+            is_code = is_code && (seen > 0 || is_macho(chunk));
+            seen = seen.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+            if is_code && seen <= MOST_CODE {
+                whole.extend_from_slice(chunk);
+            }
+        }
+        if seen != len {
+            return Err(io::Error::other("it changed while it was read"));
+        }
+        self.sha256 = sha256.finalize().into();
+        self.code = unsigned_digest(&whole)
+            .filter(|_| is_code)
+            .map(|unsigned| Code {
+                unsigned,
+                signature: signature(&facts(&whole, roots)),
+            });
+        Ok(())
+    }
+}
+
+fn facts(whole: &[u8], roots: &Roots) -> CodeFacts {
+    let len = u64::try_from(whole.len()).unwrap_or(u64::MAX);
+    let mut check = FileCheck::new(len, roots, Limits::default());
+    while let Some(range) = check.wants() {
+        let (from, to) = (usize::try_from(range.start), usize::try_from(range.end));
+        let part = from.ok().zip(to.ok()).and_then(|(a, b)| whole.get(a..b));
+        check.supply(part.unwrap_or_default());
+    }
+    for chunk in whole.chunks(CHUNK) {
+        check.update(chunk);
+    }
+    let mut facts = check.finish();
+    facts.judge_standalone();
+    facts
+}
+
+/// What a signature is worth, and whose it is, in one phrase.
+fn signature(facts: &CodeFacts) -> String {
+    let state = facts.state().as_str();
+    let name = match (facts.signer(), facts.claimed_signer()) {
+        ("", "") => facts.identifier().to_owned(),
+        ("", claimed) => format!("claims {claimed}"),
+        (signer, _) => signer.to_owned(),
+    };
+    let name = crate::text::escape(name.as_bytes());
+    match (name.as_str(), facts.team_identifier()) {
+        ("", _) => state.to_owned(),
+        (name, "") => format!("{state} ({name})"),
+        (name, team) => format!("{state} ({name}, team {team})"),
+    }
+}
