@@ -140,10 +140,23 @@ impl Disk {
     /// # Errors
     /// When there is no such directory.
     pub fn scanner(&self) -> Result<Scanner, Failure> {
+        self.scanner_within(Limits::STANDARD)
+    }
+
+    /// The same for a call that acts on what it finds: whoever makes the scan slow does not make a
+    /// digest unknown by it.
+    ///
+    /// # Errors
+    /// As [`scanner`](Self::scanner).
+    pub fn patient_scanner(&self) -> Result<Scanner, Failure> {
+        self.scanner_within(Limits::PATIENT)
+    }
+
+    fn scanner_within(&self, limits: Limits) -> Result<Scanner, Failure> {
         let limits = if self.thorough {
             Limits::THOROUGH
         } else {
-            Limits::STANDARD
+            limits
         };
         let root = self.open_root()?;
         let state = state_dir::place(self.state_dir.as_deref(), &root);

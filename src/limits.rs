@@ -48,6 +48,12 @@ impl Limits {
         code_age: Duration::from_secs(30 * 60),
     };
 
+    /// For a call that acts on what it finds, and for which a person waits.
+    pub const PATIENT: Self = Self {
+        time: Duration::from_secs(600),
+        ..Self::STANDARD
+    };
+
     /// For a person who wants the whole answer from one call: no budget of time or size. What
     /// bounds memory stays.
     pub const THOROUGH: Self = Self {

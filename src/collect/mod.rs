@@ -44,7 +44,7 @@ pub struct Options {
 /// # Errors
 /// When there is no such bundle, or the archive cannot be written.
 pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
-    let mut scanner = disk.scanner()?;
+    let mut scanner = disk.patient_scanner()?;
     let snapshot = scanner.scan();
     if let Some(why) = snapshot.unreadable() {
         return Err(Failure::new(why));

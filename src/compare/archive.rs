@@ -113,18 +113,22 @@ fn whole(entry: &mut impl std::io::Read) -> Result<Vec<u8>, String> {
 /// Where the wanted bundle really stood, or the only one.
 fn bundle(case: &[u8], wanted: &str) -> Result<Vec<u8>, String> {
     let case: Value = serde_json::from_slice(case).map_err(|e| e.to_string())?;
-    let none = Vec::new();
-    let bundles = case["bundles"].as_array().unwrap_or(&none);
-    let path = |bundle: &&Value| bundle["path"].as_str().unwrap_or_default() == wanted;
-    let bundle = match (bundles.iter().find(path), bundles.as_slice()) {
+    let bundles = case.get("bundles").and_then(Value::as_array);
+    let bundles = bundles.map_or(&[][..], Vec::as_slice);
+    let text = |bundle: &'_ Value, key| {
+        let text = bundle.get(key).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
+    };
+    let is_wanted = |bundle: &&Value| text(bundle, "path") == wanted;
+    let bundle = match (bundles.iter().find(is_wanted), bundles) {
         (Some(bundle), _) | (None, [bundle]) => bundle,
         (None, all) => {
-            let paths = all.iter().filter_map(|b| b["path"].as_str());
-            let paths: Vec<String> = paths.map(|p| escape(p.as_bytes())).take(8).collect();
+            let paths = all.iter().map(|b| escape(text(b, "path").as_bytes()));
+            let paths: Vec<String> = paths.take(8).collect();
             return Err(format!("it holds not {wanted}, but {}", paths.join(", ")));
         }
     };
-    let hex = bundle["resolved_path_hex"].as_str().unwrap_or_default();
+    let hex = text(bundle, "resolved_path_hex");
     let pairs = hex.as_bytes().chunks(2).map(|pair| {
         let pair = std::str::from_utf8(pair).ok()?;
         u8::from_str_radix(pair, 16).ok()

@@ -107,7 +107,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     let Some(path) = options.path.as_ref().filter(|_| !options.list) else {
         return list(disk, options.format);
     };
-    let mut scanner = disk.scanner()?;
+    let mut scanner = disk.patient_scanner()?;
     may_write(disk, options.yes_write_image)?;
     let snapshot = scanner.scan();
     if let Some(why) = snapshot.unreadable() {
