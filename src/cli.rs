@@ -206,7 +206,7 @@ impl Disk {
         match self.state_to_read(root) {
             Ok(Some(state)) => Events::kept_in(&state),
             Ok(None) => Events::default(),
-            Err(Failure(why)) => Events::refused(why),
+            Err(why) => Events::refused(why.to_string()),
         }
     }
 }

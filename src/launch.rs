@@ -123,13 +123,14 @@ impl Launch {
             interval: self.interval.unwrap_or(DEFAULT),
         };
         let place = state_dir::place(self.state_dir.as_deref(), &root);
-        let service = match Service::watching(Scanner::new(root, limits).keeping(place.clone()), place) {
-            Ok(service) => service,
-            Err(error) => {
-                extension::last_line(format!("dsplug: cannot start a thread: {error}"));
-                return ExitCode::FAILURE;
-            }
-        };
+        let service =
+            match Service::watching(Scanner::new(root, limits).keeping(place.clone()), place) {
+                Ok(service) => service,
+                Err(error) => {
+                    extension::last_line(format!("dsplug: cannot start a thread: {error}"));
+                    return ExitCode::FAILURE;
+                }
+            };
         extension::run(options, Arc::new(service))
     }
 }

@@ -27,6 +27,8 @@ use crate::tree::{Attribute, Entry, Tree};
 pub const MANIFEST: &str = "manifest.json";
 /// Below it the Mac's own paths stand: unpacked, it is a `--root`.
 pub const FILES: &str = "files";
+/// Below it stand the copies that were kept of earlier states, at this computer's own paths.
+const KEPT: &str = "kept";
 /// The longest name that the old header holds in one piece.
 const SHORT: usize = 100;
 /// The greatest owner or group that the old header holds.
@@ -65,6 +67,7 @@ impl Bounds {
 pub struct Archive<W: Write> {
     tar: Builder<GzEncoder<Hashed<W>>>,
     top: String,
+    below: &'static str,
     manifest: Manifest,
     bounds: Bounds,
     /// What stands in it already, by the Mac's path.
@@ -95,6 +98,7 @@ impl<W: Write> Archive<W> {
         Self {
             tar,
             top: top.to_owned(),
+            below: FILES,
             manifest: Manifest::default(),
             bounds,
             seen: BTreeSet::new(),
@@ -157,6 +161,17 @@ impl<W: Write> Archive<W> {
         Ok(sums)
     }
 
+    /// Adds a copy that was kept of an earlier state.
+    ///
+    /// # Errors
+    /// When the archive cannot be written.
+    pub fn add_kept(&mut self, tree: &Tree) -> io::Result<()> {
+        self.below = KEPT;
+        let added = self.add_tree(tree);
+        self.below = FILES;
+        added.map(drop)
+    }
+
     /// The size up to which files of a tree are taken.
     fn largest_that_fits(&self, tree: &Tree) -> u64 {
         let files = tree.entries.iter().filter(|e| e.meta.kind == Kind::File);
@@ -174,7 +189,7 @@ impl<W: Write> Archive<W> {
 
     /// Adds a directory, link or other entry without content.
     fn add_entry(&mut self, tree: &Tree, entry: &Entry) -> io::Result<()> {
-        let mut member = Member::of(&tree.real_path(entry), entry);
+        let mut member = Member::of(self.below, &tree.real_path(entry), entry);
         self.read_attributes(tree, entry, &mut member);
         self.append(&member, io::empty(), 0)?;
         self.manifest.add(&member, None, None)
@@ -189,7 +204,7 @@ impl<W: Write> Archive<W> {
         links: &mut Links,
     ) -> io::Result<Option<[u8; 32]>> {
         let real = tree.real_path(entry);
-        let mut member = Member::of(&real, entry);
+        let mut member = Member::of(self.below, &real, entry);
         let id = (entry.meta.dev, entry.meta.ino);
         if let Some((first, sum)) = links.get(&id) {
             member.hard_link = Some(first.clone());
@@ -388,8 +403,8 @@ impl Member {
         }
     }
 
-    fn of(real: &[u8], entry: &Entry) -> Self {
-        let mut name = [FILES.as_bytes(), real].concat();
+    fn of(below: &str, real: &[u8], entry: &Entry) -> Self {
+        let mut name = [below.as_bytes(), real].concat();
         if entry.meta.kind == Kind::Directory {
             name.push(b'/');
         }

@@ -35,6 +35,7 @@ Evidence on DirectoryService plug-ins, collected by dsplug.
 case.json      when, where and by whom it was collected; the bundles by number
 reports/N.md   the report on bundle N, and reports/N.json for a program
 rows/          the rows of each table that concern the bundles
+kept/          copies of earlier states of the bundles, where the watch kept any
 files/         the bundles and what belongs to them, at the Mac's own paths:
                dsplug list --root files shows them
 manifest.json  each member with its SHA-256, owner, mode and times, and what was left out
@@ -161,6 +162,7 @@ pub fn collect<W: Write>(
         let digest = add_bundle(&mut archive, root, bundle, most).map_err(unwritable)?;
         digests.push(digest);
     }
+    add_kept(&mut archive, snapshot, &paths, most).map_err(unwritable)?;
     let written = archive.finish().map_err(unwritable)?;
     Ok(Collected { written, digests })
 }
@@ -249,6 +251,34 @@ fn digest(tree: &Tree, sums: &std::collections::BTreeMap<Box<[u8]>, [u8; 32]>) -
         return None;
     }
     tree.digest_by(|entry| sums.get(&entry.path).copied())
+}
+
+/// Adds the copies that the journal of events kept of these bundles.
+fn add_kept<W: Write>(
+    archive: &mut Archive<W>,
+    snapshot: &Snapshot,
+    paths: &[String],
+    most: usize,
+) -> io::Result<()> {
+    let mut kept = std::collections::BTreeSet::new();
+    // That the journal cannot be read is said with its rows.
+    let _ = snapshot.events.each(&mut |event| {
+        if paths.contains(&event.path) && !event.kept.is_empty() {
+            kept.insert(event.kept.clone());
+        }
+        Ok(())
+    });
+    for path in kept {
+        let tree = Root::open(std::path::Path::new("/"))
+            .map_err(|e| e.to_string())
+            .and_then(|host| host.find(path.as_bytes()).map_err(|e| e.to_string()))
+            .and_then(|found| survey(&found, most).map_err(|e| e.to_string()));
+        match tree {
+            Ok(tree) => archive.add_kept(&tree)?,
+            Err(why) => archive.leave_out(format!("the copy {path}: {why}")),
+        }
+    }
+    Ok(())
 }
 
 /// Adds a file of the disk, when one stands there, with the way to it.

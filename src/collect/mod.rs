@@ -45,7 +45,8 @@ pub struct Options {
 /// When there is no such bundle, or the archive cannot be written.
 pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     let mut scanner = disk.patient_scanner()?;
-    let snapshot = scanner.scan();
+    let mut snapshot = scanner.scan();
+    snapshot.events = disk.events(scanner.root());
     if let Some(why) = snapshot.unreadable() {
         return Err(Failure::new(why));
     }

@@ -109,7 +109,8 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     };
     let mut scanner = disk.patient_scanner()?;
     may_write(disk, options.yes_write_image)?;
-    let snapshot = scanner.scan();
+    let mut snapshot = scanner.scan();
+    snapshot.events = disk.events(scanner.root());
     if let Some(why) = snapshot.unreadable() {
         return Err(Failure::new(why));
     }
