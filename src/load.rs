@@ -229,10 +229,44 @@ fn judge_executable(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
     match content.code() {
         None => say(Reason::NotMachO),
         Some(code) => {
-            let is_64_bit = |name: &str| matches!(name, "x86_64" | "x86_64h" | "arm64" | "arm64e");
             if !code.slices.iter().any(|s| is_64_bit(&s.architecture)) {
                 say(Reason::No64BitSlice);
             }
+        }
+    }
+}
+
+/// True for an architecture that the loader, or today's, may take: it asks for the CPU alone, of which
+/// a slice may name any subtype.
+fn is_64_bit(architecture: &str) -> bool {
+    let cpus = ["16777223", "16777228", "16777234"];
+    match architecture.split_once(':') {
+        Some((cpu, _)) => cpus.contains(&cpu),
+        None => matches!(
+            architecture,
+            "x86_64" | "x86_64h" | "arm64" | "arm64v8" | "arm64e" | "ppc64"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_64_bit;
+
+    #[test]
+    fn the_cpu_counts_whatever_the_subtype() {
+        for name in [
+            "x86_64",
+            "arm64e",
+            "arm64v8",
+            "ppc64",
+            "16777228:3",
+            "16777234:3",
+        ] {
+            assert!(is_64_bit(name), "{name}");
+        }
+        for name in ["i386", "ppc", "arm64_32", "armv7", "7:9", "33554444:7"] {
+            assert!(!is_64_bit(name), "{name}");
         }
     }
 }
