@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::collect;
 use crate::compare;
@@ -15,6 +15,7 @@ use crate::detect;
 use crate::doctor::{self, Agent};
 use crate::engine::Engine;
 use crate::exceptions::baseline;
+use crate::given;
 use crate::journal::Events;
 use crate::launch;
 use crate::limits::Limits;
@@ -33,8 +34,29 @@ use crate::watch::command;
 struct Arguments {
     #[command(flatten)]
     disk: Disk,
+    #[command(flatten)]
+    extension: Extension,
     #[command(subcommand)]
     command: Command,
+}
+
+/// What osqueryd passes to its extensions. A call that names a socket before any command never
+/// comes here ([`launch`]): these stand in the help.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "As an osquery extension")]
+struct Extension {
+    /// Serve the tables at the extension socket of osqueryd
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+    /// Wait for the socket for so long
+    #[arg(long, value_name = "SECONDS", requires = "socket")]
+    timeout: Option<f64>,
+    /// Look so often whether osqueryd still knows of it
+    #[arg(long, value_name = "SECONDS", requires = "socket")]
+    interval: Option<f64>,
+    /// Log more
+    #[arg(long, requires = "socket")]
+    verbose: bool,
 }
 
 /// What every command can be told.
@@ -55,14 +77,19 @@ pub struct Disk {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show the plug-ins, for a person to read
-    List,
+    List {
+        /// How they are printed
+        #[arg(long, value_enum, default_value_t)]
+        format: list::Format,
+    },
     /// Run one SQL query over the tables
     Query {
         /// How the answer is printed
         #[arg(long, value_enum, default_value_t)]
         format: answer::Format,
-        /// The query, such as: SELECT path, signer FROM dsplug_bundles
-        sql: String,
+        /// The query, such as: SELECT path, signer FROM dsplug_bundles; without it, or with -, it is
+        /// read from standard input
+        sql: Option<String>,
     },
     /// Run the pack's queries and print what osqueryd would log
     Detect(detect::Options),
@@ -80,17 +107,22 @@ enum Command {
     Restore(quarantine::RestoreOptions),
     /// Write an exceptions plist that pins what is there now
     Baseline,
-    /// Say what is wrong with this host's installation, and how to mend it
+    /// Say what is wrong with this host's installation, and how to fix it
     Doctor {
-        /// Who runs osqueryd here: osquery, fleet, kolide, elastic; found out when left out
-        #[arg(long = "for", value_name = "AGENT")]
+        /// Who runs osqueryd here; found out when left out
+        #[arg(long = "for", value_enum, value_name = "AGENT")]
         agent: Option<Agent>,
         /// The extension socket of osqueryd; that of the agent when left out
         #[arg(long, value_name = "PATH")]
         socket: Option<PathBuf>,
+        /// How the findings are printed
+        #[arg(long, value_enum, default_value_t)]
+        format: doctor::Format,
     },
     /// Show every table and column with its meaning
     Schema {
+        /// One table alone
+        table: Option<String>,
         /// How it is printed
         #[arg(long, value_enum, default_value_t)]
         format: schema::Format,
@@ -117,10 +149,10 @@ impl fmt::Display for Failure {
 }
 
 impl Failure {
-    /// A failure with that line.
+    /// A failure with that line; several lines become one.
     pub fn new(line: impl Into<String>) -> Self {
         Self {
-            line: line.into(),
+            line: one_line(&line.into()),
             code: 1,
         }
     }
@@ -128,7 +160,7 @@ impl Failure {
     /// A failure of who called: the status is 2.
     pub fn wrong_call(line: impl Into<String>) -> Self {
         Self {
-            line: line.into(),
+            line: one_line(&line.into()),
             code: 2,
         }
     }
@@ -218,15 +250,18 @@ fn open_root(path: &Path) -> Result<Root, Failure> {
             path.display()
         ))
     };
-    let root = Root::open(path).map_err(|error| {
-        let error = error.to_string();
-        fail(error.split(" (os error").next().unwrap_or_default())
-    })?;
+    let root = Root::open(path).map_err(|error| fail(&given::why(&error)))?;
     // Else what is no Mac's disk would seem to be one without plug-ins.
     if path != Path::new("/") && !root.is_mac() {
         return Err(fail("neither Library nor System stands in it"));
     }
     Ok(root)
+}
+
+/// The same text in one line.
+fn one_line(text: &str) -> String {
+    let parts = text.lines().map(str::trim).filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(" ")
 }
 
 /// Runs the command that `arguments` name, the program's own name first. Gives 0 when it was done,
@@ -247,7 +282,7 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
             };
         }
     };
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(LOGGED)).init();
     match dispatch(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { line, code }) => {
@@ -258,11 +293,29 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
+/// What is logged beside the answer. That a folder could not be listed is the answer.
+const LOGGED: &str = "warn,dsplug::scan=off";
+
+/// The command line as it is declared, for what is generated from it.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
 fn dispatch(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { disk, command } = arguments;
+    let Arguments { disk, command, .. } = arguments;
     match command {
-        Command::List => print(&list::render(&disk.scanner()?.scan(), style())?),
+        Command::List { format } => match format {
+            list::Format::Text => print(&list::render(&disk.scanner()?.scan(), style())?),
+            list::Format::Json => {
+                let answer = Engine::new()?.query(list::ALL, &disk.scanner()?.scan())?;
+                print(&answer::render(&answer, answer::Format::Json))
+            }
+        },
         Command::Query { format, sql } => {
+            let sql = match sql {
+                Some(sql) if sql != "-" => sql,
+                _ => sql_from_input()?,
+            };
             let mut engine = Engine::new()?;
             // A wrong query is told before the disk is read.
             engine.check(&sql)?;
@@ -279,9 +332,32 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Quarantine(options) => quarantine::run(&disk, &options),
         Command::Restore(options) => quarantine::restore(&disk, &options),
         Command::Baseline => pin(&disk.scanner()?.scan()),
-        Command::Doctor { agent, socket } => examine(&disk, agent, socket),
-        Command::Schema { format } => print(&schema::render(format)),
+        Command::Doctor {
+            agent,
+            socket,
+            format,
+        } => examine(&disk, agent, socket, format),
+        Command::Schema { table, format } => print(&schema::render(table.as_deref(), format)?),
     }
+}
+
+/// The longest query that is read from standard input, as long as SQLite takes by default.
+const LONGEST_QUERY: u64 = 1_000_000;
+
+/// A query from standard input.
+fn sql_from_input() -> Result<String, Failure> {
+    let input = io::stdin();
+    if input.is_terminal() {
+        return Err(Failure::new(
+            "there is no query; give one, such as: dsplug query 'SELECT path FROM dsplug_bundles'",
+        ));
+    }
+    let sql = given::read_bounded(input.lock(), LONGEST_QUERY)
+        .and_then(|sql| String::from_utf8(sql).map_err(io::Error::other));
+    sql.map_err(|error| {
+        let why = given::why(&error);
+        Failure::new(format!("cannot read the query from standard input: {why}"))
+    })
 }
 
 /// How long osqueryd may take to answer a person who waits for the doctor.
@@ -300,20 +376,28 @@ fn pin(snapshot: &Snapshot) -> Result<(), Failure> {
 }
 
 /// Examines this host's installation; a failure when something is wrong.
-fn examine(disk: &Disk, agent: Option<Agent>, socket: Option<PathBuf>) -> Result<(), Failure> {
+fn examine(
+    disk: &Disk,
+    agent: Option<Agent>,
+    socket: Option<PathBuf>,
+    format: doctor::Format,
+) -> Result<(), Failure> {
     let (path, root) = (disk.root.as_path(), disk.open_root()?);
+    // On a disk at rest, nobody listens.
+    let osqueryd = doctor::Osqueryd { timeout: ANSWER };
+    let asked = !disk.is_image() || socket.is_some();
     let host = doctor::Host {
         root: &root,
         mount: path,
         owner: 0,
         agent,
         socket,
-        registry: &doctor::Osqueryd { timeout: ANSWER },
+        registry: asked.then_some(&osqueryd),
     };
     let mut findings: Vec<_> = doctor::rights().into_iter().collect();
     findings.extend(doctor::examine(&host));
     findings.extend(doctor::interrupted(disk.state_to_read(&root)));
-    print(&doctor::render(&findings))?;
+    print(&doctor::render(&findings, format))?;
     match doctor::wrongs(&findings) {
         0 => Ok(()),
         1 => Err(Failure::new("one thing is wrong with this installation")),

@@ -37,7 +37,7 @@ const DEFAULT: Duration = Duration::from_secs(3);
 const LONGEST: f64 = 86_400.0;
 
 /// Runs the extension if `arguments`, the program's own name left out, call for it: they name a
-/// socket before any command.
+/// socket before any command. A socket without its path is a wrong call, as any flag is.
 pub fn run(arguments: &[OsString]) -> Option<ExitCode> {
     let launch = Launch::parse(arguments)?;
     let level = if launch.verbose {

@@ -23,7 +23,8 @@
 //!   holds it against another,
 //!   and [`quarantine`] takes it out of its folder and puts it back;
 //! - [`doctor`] says what is wrong with this host's installation;
-//! - [`report`] is what people read, and [`cli`] is the command line.
+//! - [`report`] is what people read, [`given`] reads the files that they name, and [`cli`] is the
+//!   command line.
 
 pub mod bundle;
 pub mod cli;
@@ -40,6 +41,7 @@ pub mod evidence;
 pub mod exceptions;
 pub mod extension;
 pub mod folders;
+pub mod given;
 pub mod info_dictionary;
 pub mod journal;
 pub mod launch;

@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
+use rustix::io::Errno;
+
 use crate::bundle::{self, Bundle};
 use crate::codesign::Roots;
+use crate::directory::ReadError;
 use crate::evidence::{self, Entry, Evidence, Memory, ReadAt, Reader, Trouble};
 use crate::exceptions::Exceptions;
 use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError};
@@ -79,6 +82,24 @@ pub struct WatchStatus {
     pub error: String,
 }
 
+/// What is said where the root is not that of a Mac.
+pub const NO_MAC: &str = "this is not the / of a Mac: neither Library nor System stands in it; --root DIR reads a mounted disk image or a collected folder as one";
+
+/// What to do about a plug-in folder that cannot be listed.
+pub fn cure(error: &FolderError) -> &'static str {
+    match error {
+        FolderError::Unreadable(ReadError { errno, .. })
+            if !matches!(*errno, Errno::ACCESS | Errno::PERM) =>
+        {
+            "look at what stands in the folder's place"
+        }
+        _ if rustix::process::geteuid().is_root() => {
+            "root is refused: give Full Disk Access to osqueryd, or to the program that this is run from (install/mdm/)"
+        }
+        _ => "run it as root: sudo",
+    }
+}
+
 /// How many paths of candidates that met a limit are told.
 const MOST_LIMITS_TOLD: usize = 8;
 
@@ -97,6 +118,8 @@ pub struct Snapshot {
     pub status: Status,
     /// The events that were kept, or those of the process itself.
     pub events: Events,
+    /// True when the root is no `/` of a Mac: what is not in it was never looked at.
+    pub is_foreign: bool,
 }
 
 impl Default for Snapshot {
@@ -108,18 +131,22 @@ impl Default for Snapshot {
             events: Events::default(),
             quarantine: Ok(Vec::new()),
             status: Status::default(),
+            is_foreign: false,
         }
     }
 }
 
 impl Snapshot {
-    /// Why the bundles are not known: a plug-in folder that is there cannot be listed.
+    /// Why the bundles are not known: the root is not that of a Mac, or a plug-in folder that is
+    /// there cannot be listed.
     pub fn unreadable(&self) -> Option<String> {
+        if self.is_foreign {
+            return Some(NO_MAC.to_owned());
+        }
         self.folders.iter().find_map(|folder| match &folder.error {
-            Some(error @ FolderError::Unreadable(_)) => Some(format!(
-                "{}: {error}; give osqueryd Full Disk Access or mend the folder",
-                folder.path
-            )),
+            Some(error @ FolderError::Unreadable(_)) => {
+                Some(format!("{}: {error}; {}", folder.path, cure(error)))
+            }
             _ => None,
         })
     }
@@ -302,7 +329,9 @@ impl Scanner {
             quarantine: self.ledger(),
             status: Status::default(),
             events: Events::default(),
+            is_foreign: false,
         };
+        snapshot.is_foreign = snapshot.folders.iter().all(|f| !f.exists) && !self.root.is_mac();
         self.scans = self.scans.saturating_add(1);
         if let Some(error) = snapshot.unreadable() {
             log::error!("{error}");

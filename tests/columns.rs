@@ -103,7 +103,10 @@ fn the_readme_shows_what_the_code_says() {
     let reasons = Reason::ALL.iter().map(|r| (r.as_str(), r.meaning()));
     let mut new = old.clone();
     for (part, text) in [
-        ("columns", schema::render(schema::Format::Markdown)),
+        (
+            "columns",
+            schema::render(None, schema::Format::Markdown).unwrap(),
+        ),
         ("problems", words(problems.collect())),
         ("reasons", words(reasons.collect())),
     ] {

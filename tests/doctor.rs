@@ -59,6 +59,9 @@ impl Mac {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
         fs::write(root.join(BINARY), [0xCA, 0xFE, 0xBA, 0xBE, 0, 0, 0, 2]).unwrap();
+        // As large as the universal binary of a release.
+        let binary = fs::File::options().write(true).open(root.join(BINARY));
+        binary.unwrap().set_len(9_000_000).unwrap();
         fs::set_permissions(root.join(BINARY), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(root.join(LOAD), "# ours\n/opt/dsplug/bin/dsplug.ext\n").unwrap();
         fs::write(
@@ -119,7 +122,7 @@ impl Mac {
             owner: self.disk.path().metadata().unwrap().uid(),
             agent,
             socket: None,
-            registry: &self.answers,
+            registry: Some(&self.answers),
         })
     }
 }
@@ -239,11 +242,98 @@ fn load_without_a_line() {
 #[test]
 fn load_with_two_lines() {
     finds_wrong("names dsplug 2 times", |mac| {
-        mac.write(
-            LOAD,
-            "/opt/dsplug/bin/dsplug.ext\n/opt/dsplug/bin/dsplug.ext\n",
-        );
+        let other = "opt/dsplug/bin/dsplug.old.ext";
+        fs::copy(mac.path(BINARY), mac.path(other)).unwrap();
+        mac.write(LOAD, &format!("/{BINARY}\n/{other}\n"));
     });
+}
+
+/// `loadExtensions` of osquery's extensions.cpp: a directory is expanded, and what is found goes into
+/// a set.
+#[test]
+fn load_as_osquery_reads_it() {
+    for load in [
+        "/opt/dsplug/bin/dsplug.ext\n/opt/dsplug/bin/dsplug.ext\n",
+        "\n  /opt/dsplug/bin \n",
+        "/opt/\n/opt/dsplug/bin/dsplug.ext",
+    ] {
+        let mac = Mac::sound();
+        mac.write(LOAD, load);
+        assert_eq!(mac.examine(), [], "{load:?}");
+    }
+}
+
+/// Legitimate files of other people: large ones, comments, lines that are joined, packs written out.
+#[test]
+fn configurations_of_others_are_not_judged() {
+    let mac = Mac::sound();
+    let drop_in =
+        |name: &str, text: &str| mac.write(&format!("var/osquery/osquery.conf.d/{name}"), text);
+    drop_in(
+        "a.conf",
+        "# of ours\n{\"packs\": {\"a\": {\"queries\": {\"q\": {\"query\": \"SELECT 1 \\\n FROM time\", \"interval\": 1.5}}}, \"b\": [1, null, true, -2]}}",
+    );
+    let long = "x".repeat(9_000_000);
+    drop_in("b.conf", &format!("{{\"views\": {{\"v\": \"{long}\"}}}}"));
+    mac.write(FLAGS, "--extensions_require=dsplug\n--extensions_timeout=10\n--disable_extensions\n--nodisable_extensions\n");
+    assert_eq!(mac.examine(), []);
+}
+
+#[test]
+fn where_nothing_runs_osqueryd_that_alone_is_said() {
+    let mac = Mac::sound();
+    for path in ["opt", "var"] {
+        fs::remove_dir_all(mac.path(path)).unwrap();
+    }
+    let findings = mac.examine();
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert!(
+        findings[0].what.contains("neither osquery nor Fleet"),
+        "{findings:#?}"
+    );
+    fs::remove_dir_all(mac.path("Library")).unwrap();
+    let findings = mac.examine();
+    assert_eq!(findings.len(), 1, "{findings:#?}");
+    assert!(
+        findings[0].what.contains("not the / of a Mac"),
+        "{findings:#?}"
+    );
+}
+
+/// On a disk at rest nobody listens, and what stands in the socket's place is not touched.
+#[test]
+fn a_disk_at_rest_is_examined_without_its_osqueryd() {
+    if !needs_root("the command wants root's files") {
+        return;
+    }
+    let mac = Mac::sound();
+    fs::remove_file(mac.path(SOCKET)).unwrap();
+    let doctor = |more: &[&str]| {
+        let mut call = Command::new(env!("CARGO_BIN_EXE_dsplug"));
+        let call = call.args(["doctor", "--root"]).arg(mac.disk.path());
+        call.args(more).output().unwrap()
+    };
+    let output = doctor(&[]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(output.stdout, b"nothing is wrong\n");
+    mac.mode(BINARY, 0o644);
+    let output = doctor(&["--format", "json"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(findings.as_array().unwrap().len(), 1, "{findings}");
+    assert_eq!(findings[0]["severity"], "wrong");
+    assert!(
+        findings[0]["what"]
+            .as_str()
+            .unwrap()
+            .contains("not executable")
+    );
+    assert!(
+        findings[0]["cure"]
+            .as_str()
+            .unwrap()
+            .starts_with("chmod 0755")
+    );
 }
 
 #[test]
@@ -418,7 +508,8 @@ fn fleets_own_list_hides_ours() {
     );
     UnixListener::bind(mac.path("opt/orbit/orbit-osquery.em")).unwrap();
     let findings = mac.examine_as(Some(Agent::Fleet));
-    assert_eq!(findings.len(), 1, "{findings:#?}");
+    // The other is the note on what comes from the server.
+    assert_eq!(findings.len(), 2, "{findings:#?}");
     assert!(
         findings[0]
             .what
@@ -433,9 +524,10 @@ fn the_agent_is_found_out() {
     fs::remove_dir_all(mac.path("opt/osquery")).unwrap();
     fs::create_dir_all(mac.path("opt/orbit/bin/orbit")).unwrap();
     let findings = mac.examine();
-    assert_eq!(findings.len(), 1, "{findings:#?}");
+    // The other is the note on what comes from the server.
+    assert_eq!(findings.len(), 2, "{findings:#?}");
     assert!(
-        findings[0].what.starts_with("/opt/orbit/orbit-osquery.em"),
+        findings[1].what.starts_with("/opt/orbit/orbit-osquery.em"),
         "{findings:#?}"
     );
 }

@@ -167,7 +167,9 @@ fn it_says_what_changed_since_detect_ran() {
     let state = watch.state();
     let state = ["--state", state.to_str().unwrap()];
     let changes = || text(&json(&watch.disk, A, &state)["changes"]);
-    assert!(changes().contains("Nothing since detect ran last."));
+    assert!(
+        changes().contains("Nothing of what the query modified compares, since detect ran last.")
+    );
     fs::write(bundle.join("Contents/MacOS/A"), mach_header(X86_64)).unwrap();
     assert!(changes().contains("executable_hash: was '") && changes().contains("\"hash: was '"));
     Plugin::new("B").write(watch.disk.plugin(""));
@@ -177,6 +179,82 @@ fn it_says_what_changed_since_detect_ran() {
         &state,
     );
     assert!(text(&new["changes"]).contains("It was not there"));
+}
+
+#[test]
+fn a_state_that_is_missing_or_another_s_says_nothing_of_what_was() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let call = ["--state", state.to_str().unwrap()];
+    let refused = |part: &str| {
+        let output = explain(&disk, A, &call);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(part), "{error}");
+    };
+    refused("cannot read the state");
+    fs::write(&state, r#"{"version": 1, "queries": {}, "snapshots": {}}"#).unwrap();
+    refused("remembers nothing of the query modified");
+    fs::write(&state, r#"{"of": "another program"}"#).unwrap();
+    refused("is damaged");
+}
+
+#[test]
+fn a_name_alone_finds_the_one_that_bears_it() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    assert_eq!(json(&disk, "A.dsplug", &[])["path"], A);
+    let nested = disk.plugin("Base.lproj");
+    fs::create_dir(&nested).unwrap();
+    Plugin::new("A").write(&nested);
+    let output = explain(&disk, "A.dsplug", &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.contains("more than one candidate is called A.dsplug"),
+        "{error}"
+    );
+    assert!(
+        error.contains(A) && error.contains("Base.lproj/A.dsplug"),
+        "{error}"
+    );
+}
+
+/// An absence is all clear only for what was looked at.
+#[test]
+fn what_was_not_checked_is_not_said_to_be_well() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let report = json(&disk, A, &[]);
+    assert!(text(&report["problems"]).contains("There is no signature that could hold"));
+    let line = &report["pack"][0]["line"];
+    assert!(line.is_object(), "{line}");
+    let all = report["pack"].as_array().unwrap();
+    let told = all
+        .iter()
+        .find(|l| l["query"] == "loadable_unverified")
+        .unwrap();
+    assert_eq!(told["line"]["signature_state"], "unsigned", "{told}");
+
+    if !dsplug_fixtures::needs_root("a file of exceptions must be root's") {
+        return;
+    }
+    let hash = report["content"]["hash"].as_str().unwrap();
+    let entry = format!("<key>id</key><string>a</string><key>hash</key><string>{hash}</string>");
+    let list = format!(
+        "<?xml version=\"1.0\"?><plist version=\"1.0\"><dict><key>Exceptions</key><array><dict>{entry}</dict></array></dict></plist>"
+    );
+    disk.file("Library/Application Support/dsplug/exceptions.plist", list);
+    let report = json(&disk, A, &[]);
+    assert_eq!(report["pack"], Value::Array(Vec::new()));
+    assert!(text(&report["evasions"]).contains("does not speak of what is accepted"));
+    let shown = String::from_utf8(explain(&disk, A, &[]).stdout).unwrap();
+    assert!(
+        shown.contains("WHAT THE PACK SAYS OF IT\n  An exception accepts it"),
+        "{shown}"
+    );
 }
 
 /// Names from disk stay text: neither a terminal nor Markdown takes them for anything else.

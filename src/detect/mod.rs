@@ -18,6 +18,7 @@ use indicatif::ProgressBar;
 use crate::cli::{Disk, Failure};
 use crate::differential::{self, Row};
 use crate::engine::{Cell, Engine};
+use crate::given;
 use crate::pack::conf::{self, Scheduled};
 use crate::scan::Snapshot;
 use line::Stamp;
@@ -78,7 +79,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     if !progress.is_hidden() {
         progress.enable_steady_tick(Duration::from_millis(120));
     }
-    let mut failed: Option<String>;
+    let mut failed: Option<String> = None;
     let mut done = 0_u64;
     loop {
         done = done.saturating_add(1);
@@ -87,16 +88,19 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         snapshot.events = disk.events(scanner.root());
         let stamp = Stamp::now();
         let outcome = ask(&mut engine, &queries, &snapshot, &mut state, &stamp);
-        progress.suspend(|| write(&outcome.lines))?;
+        if !progress.suspend(|| write(&outcome.lines))? {
+            break; // the lines that nobody took must come again: the state is not saved
+        }
         if let Some(path) = &options.state {
             state.save(path)?;
         }
-        progress.suspend(|| report(done, &snapshot, &outcome));
+        let is_last = runs.is_some_and(|runs| done >= runs);
+        progress.suspend(|| report(done, &snapshot, &outcome, is_last));
         failed = outcome.failed.into_iter().next().map(|(why, names)| {
             let names = names.join(", ");
             format!("the last run failed in {names}: {why}")
         });
-        if runs.is_some_and(|runs| done >= runs) {
+        if is_last {
             break;
         }
         progress.set_message(format!("run {done} done; waiting for the next"));
@@ -113,8 +117,10 @@ fn schedule(options: &Options) -> Result<Vec<Scheduled>, Failure> {
     let Some(path) = &options.pack else {
         return Ok(conf::read(conf::NAME, conf::EMBEDDED)?);
     };
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Failure::new(format!("cannot read the pack {}: {e}", path.display())))?;
+    let text = given::read_text(path).map_err(|error| {
+        let (path, why) = (path.display(), given::why(&error));
+        Failure::new(format!("cannot read the pack {path}: {why}"))
+    })?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     Ok(conf::read(&name, &text)?)
 }
@@ -200,18 +206,26 @@ fn escaped(mut row: Row) -> Row {
     row
 }
 
-fn write(lines: &[String]) -> Result<(), Failure> {
+/// Writes the lines; false when the reader has gone, such as `head`, which is no failure.
+fn write(lines: &[String]) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     let written = lines
         .iter()
         .try_for_each(|line| writeln!(out, "{line}"))
         .and_then(|()| out.flush());
-    // A line that nobody took must come again: the state is not saved.
-    written.map_err(|e| Failure::new(format!("cannot write to standard output: {e}")))
+    match written {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(format!(
+            "cannot write to standard output: {}",
+            given::why(&error)
+        ))),
+    }
 }
 
-fn report(run: u64, snapshot: &Snapshot, outcome: &Outcome) {
-    for (why, names) in &outcome.failed {
+fn report(run: u64, snapshot: &Snapshot, outcome: &Outcome, is_last: bool) {
+    // The first error of the last run is the line that the program ends with.
+    for (why, names) in outcome.failed.iter().skip(usize::from(is_last)) {
         say(&format!("error in {}: {why}", names.join(", ")));
     }
     let (bundles, lines) = (snapshot.bundles.len(), outcome.lines.len());

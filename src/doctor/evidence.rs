@@ -7,6 +7,7 @@ use super::{Host, place};
 use crate::exceptions::{Exceptions, SOURCES};
 use crate::folders::{self, FOLDERS, FolderError};
 use crate::limits::Limits;
+use crate::scan;
 
 /// A folder that is there and cannot be listed makes every query on bundles fail.
 pub fn check_folders(host: &Host<'_>, findings: &mut Vec<Finding>) {
@@ -16,7 +17,7 @@ pub fn check_folders(host: &Host<'_>, findings: &mut Vec<Finding>) {
             None => {}
             Some(error @ FolderError::Unreadable(_)) => findings.push(Finding::wrong(
                 format!("{}: {error}", folder.path),
-                "run as root; if root is refused, give osqueryd Full Disk Access (install/mdm/)",
+                scan::cure(&error),
             )),
             Some(error @ (FolderError::Entry(_) | FolderError::Mount(_))) => {
                 findings.push(Finding::wrong(

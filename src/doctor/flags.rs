@@ -33,9 +33,13 @@ impl Flags {
             .map(|(_, value)| value.as_str())
     }
 
-    /// True when the flag is given and says yes, as gflags reads a bool.
+    /// True when the flag is given and says yes, as gflags reads a bool: `--noNAME` says no.
     pub fn is_true(&self, name: &str) -> bool {
-        matches!(self.get(name), Some("1" | "t" | "true" | "y" | "yes"))
+        let last = self.lines.iter().rev().find_map(|(flag, value)| {
+            let is_no = flag.strip_prefix("no") == Some(name);
+            (flag == name || is_no).then_some((is_no, value.as_str()))
+        });
+        matches!(last, Some((false, "1" | "t" | "true" | "y" | "yes")))
     }
 
     /// True when a flag that is a comma list names `item`.
@@ -56,6 +60,8 @@ mod tests {
         let flags = Flags::parse("--a=1\n  -a=2\n# --a=3\n--b\nc=4\n--list=x, dsplug\r\n");
         assert_eq!(flags.get("a"), Some("2"));
         assert!(flags.is_true("b"));
+        assert!(!Flags::parse("--b\n--nob\n").is_true("b"));
+        assert!(Flags::parse("--nob\n--b=yes\n").is_true("b"));
         assert_eq!(flags.get("c"), None);
         assert!(flags.lists("list", "dsplug"));
         assert!(!flags.lists("list", "dsp"));

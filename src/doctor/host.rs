@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use clap::ValueEnum;
+
 use super::disk;
 use super::finding::Finding;
 use crate::root::Root;
@@ -12,8 +14,11 @@ pub const BINARY: &str = "/opt/dsplug/bin/dsplug.ext";
 /// Where the installer keeps its receipts and, while it runs, its journal.
 pub const STATE: &str = "/var/db/dsplug";
 
+/// Where osquery's own package stands.
+const OSQUERY: &str = "/opt/osquery/lib/osquery.app";
+
 /// Who runs osqueryd.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]
 pub enum Agent {
     /// osquery's own launchd job.
     Osquery,
@@ -76,25 +81,35 @@ impl FromStr for Agent {
     }
 }
 
-/// Who runs osqueryd here: what the installer was told, or else what stands on the disk.
-pub fn agent(root: &Root) -> Agent {
+/// Who runs osqueryd here: what the installer was told, or else what stands on the disk; `None`
+/// where nothing does.
+pub fn agent(root: &Root) -> Option<Agent> {
     if let Ok(Some(word)) = disk::read_text(root, &format!("{STATE}/receipts/host"))
         && let Ok(agent) = word.trim().parse()
     {
-        return agent;
+        return Some(agent);
     }
     let stands = |path: &str| root.find(path.as_bytes()).is_ok();
-    if stands("/opt/osquery/lib/osquery.app") {
-        Agent::Osquery
+    if stands(OSQUERY) || stands("/usr/local/bin/osqueryd") {
+        Some(Agent::Osquery)
     } else if stands("/opt/orbit/bin/orbit") {
-        Agent::Fleet
+        Some(Agent::Fleet)
     } else if stands("/usr/local/kolide-k2/Kolide.app") || stands("/etc/kolide-k2") {
-        Agent::Kolide
+        Some(Agent::Kolide)
     } else if stands("/Library/Elastic/Agent") {
-        Agent::Elastic
+        Some(Agent::Elastic)
     } else {
-        Agent::Osquery
+        None
     }
+}
+
+/// Where nothing runs osqueryd, an extension has nobody to answer to: one finding, not one for each
+/// file that is therefore missing.
+pub fn nobody() -> Finding {
+    Finding::wrong(
+        "there is neither osquery nor Fleet's orbit, Kolide's launcher or Elastic Agent here, and nothing starts the extension",
+        "install one of them, then dsplug by install.sh; dsplug list, query, explain and detect work without",
+    )
 }
 
 /// An installation or removal that was cut short has left its journal.

@@ -16,6 +16,9 @@ mod registration;
 
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+use serde_json::{Value, json};
+
 pub use finding::{Finding, Severity};
 pub use host::Agent;
 pub use quarantine::interrupted;
@@ -35,26 +38,40 @@ pub struct Host<'a> {
     pub agent: Option<Agent>,
     /// The extension socket of osqueryd; that of the agent when absent.
     pub socket: Option<PathBuf>,
-    /// Who knows which extensions are registered.
-    pub registry: &'a dyn Registry,
+    /// Who knows which extensions are registered; nobody where the disk is not that of a running
+    /// system.
+    pub registry: Option<&'a dyn Registry>,
 }
 
 /// Everything that is wrong with a host, and what else its admin should know.
 pub fn examine(host: &Host<'_>) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let agent = host.agent.unwrap_or_else(|| host::agent(host.root));
-    let flags = osqueryd::flags(host.root, agent, &mut findings);
-    host::unfinished(host.root, &mut findings);
-    let binaries = osqueryd::autoload(host, agent, &flags, &mut findings);
-    for binary in &binaries {
-        place::check(host, binary, &mut findings);
+    if !host.root.is_mac() {
+        return vec![Finding::wrong(
+            "this is not the / of a Mac: neither Library nor System stands in it",
+            "--root DIR examines the disk of one",
+        )];
     }
-    osqueryd::check_flags(agent, &flags, &mut findings);
-    osqueryd::check_pack(host, agent, &flags, &mut findings);
-    registration::check(host, agent, &flags, &mut findings);
+    let mut findings = Vec::new();
+    host::unfinished(host.root, &mut findings);
+    match host.agent.or_else(|| host::agent(host.root)) {
+        Some(agent) => installation(host, agent, &mut findings),
+        None => findings.push(host::nobody()),
+    }
     evidence::check_folders(host, &mut findings);
     evidence::check_exceptions(host, &mut findings);
     findings
+}
+
+/// What the installer leaves behind for an agent.
+fn installation(host: &Host<'_>, agent: Agent, findings: &mut Vec<Finding>) {
+    let flags = osqueryd::flags(host.root, agent, findings);
+    let binaries = osqueryd::autoload(host, agent, &flags, findings);
+    for binary in &binaries {
+        place::check(host, binary, findings);
+    }
+    osqueryd::check_flags(agent, &flags, findings);
+    osqueryd::check_pack(host, agent, &flags, findings);
+    registration::check(host, agent, &flags, findings);
 }
 
 /// What the calling user's rights leave unseen.
@@ -67,8 +84,24 @@ pub fn rights() -> Option<Finding> {
     })
 }
 
-/// The findings, for a person to read.
-pub fn render(findings: &[Finding]) -> String {
+/// How the findings are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a person
+    #[default]
+    Text,
+    /// An array of objects: severity, what, cure
+    Json,
+}
+
+/// The findings as text.
+pub fn render(findings: &[Finding], format: Format) -> String {
+    if format == Format::Json {
+        let objects = findings
+            .iter()
+            .map(|f| json!({"severity": f.severity.as_str(), "what": f.what, "cure": f.cure}));
+        return format!("{:#}\n", Value::Array(objects.collect()));
+    }
     match findings {
         [] => "nothing is wrong\n".to_owned(),
         _ => findings

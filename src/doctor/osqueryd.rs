@@ -1,11 +1,17 @@
 //! How osqueryd is told of the extension: its flags, `extensions.load`, and the pack.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::finding::Finding;
 use super::flags::Flags;
 use super::host::{Agent, BINARY};
 use super::{Host, disk, place};
+use crate::meta::Kind;
+use crate::pack::conf::osquery_json;
 use crate::root::Root;
 use crate::text::escape;
 
@@ -14,8 +20,10 @@ const LOAD: &str = "/var/osquery/extensions.load";
 const CONFIG: &str = "/var/osquery/osquery.conf";
 /// The list that orbit writes, and passes to osqueryd whenever it is not empty.
 const ORBIT_LOAD: &str = "/opt/orbit/extensions.load";
-/// Drop-ins that are read; a host has a handful.
-const MOST_DROP_INS: usize = 1000;
+/// Names that are read of one directory of drop-ins or extensions; a host has a handful.
+const MOST_NAMES: usize = 1000;
+/// Directories below one that `extensions.load` names.
+const DEPTH: usize = 4;
 
 /// The flags that osqueryd starts with, as far as a file on the host says.
 pub fn flags(root: &Root, agent: Agent, findings: &mut Vec<Finding>) -> Flags {
@@ -64,16 +72,23 @@ pub fn autoload(
     if let Ok(found) = host.root.find(path.as_bytes()) {
         place::check_writable(host, path, &found.meta, findings);
     }
+    let is_ours = |path: &str| {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        name == "dsplug" || name.starts_with("dsplug.")
+    };
     let mut named: Vec<String> = text
         .lines()
         .map(str::trim)
-        .filter(|line| !line.starts_with('#') && !line.starts_with(';'))
-        .filter(|line| {
-            let name = line.rsplit('/').next().unwrap_or_default();
-            name == "dsplug" || name.starts_with("dsplug.")
+        .filter(|line| !line.is_empty() && !line.starts_with('#') && !line.starts_with(';'))
+        .flat_map(|line| match host.root.find_dir(line.as_bytes()) {
+            Ok(_) if !is_ours(line) => extensions_below(host.root, line, DEPTH),
+            _ => vec![line.to_owned()],
         })
-        .map(str::to_owned)
+        .filter(|path| is_ours(path))
         .collect();
+    // osquery keeps a set: a line that stands twice starts one.
+    named.sort();
+    named.dedup();
     if named.len() > 1 {
         findings.push(Finding::wrong(
             format!(
@@ -83,8 +98,6 @@ pub fn autoload(
             format!("leave one line: {BINARY}"),
         ));
     }
-    named.sort();
-    named.dedup();
     if named.is_empty() {
         findings.push(if orbit {
             Finding::wrong(
@@ -100,6 +113,32 @@ pub fn autoload(
         return vec![BINARY.to_owned()];
     }
     named
+}
+
+/// The extensions in a directory that a line of `extensions.load` names, and below it, as osquery
+/// expands it (`loadExtensions` of extensions.cpp).
+fn extensions_below(root: &Root, path: &str, depth: usize) -> Vec<String> {
+    let Some((names, _)) = root
+        .find_dir(path.as_bytes())
+        .ok()
+        .and_then(|dir| dir.names(MOST_NAMES).ok())
+    else {
+        return Vec::new();
+    };
+    let path = path.trim_end_matches('/');
+    let mut found = Vec::new();
+    for name in names {
+        let at = format!("{path}/{}", String::from_utf8_lossy(&name));
+        let is_directory = root
+            .find_entry(at.as_bytes())
+            .is_ok_and(|found| found.meta.kind == Kind::Directory);
+        if is_directory && depth > 0 {
+            found.extend(extensions_below(root, &at, depth.saturating_sub(1)));
+        } else if !is_directory && at.ends_with(".ext") {
+            found.push(at);
+        }
+    }
+    found
 }
 
 /// Checks the flags that an extension needs.
@@ -138,8 +177,16 @@ pub fn check_flags(agent: Agent, flags: &Flags, findings: &mut Vec<Finding>) {
 
 /// Checks that some configuration of osqueryd names the pack, and that the pack is there.
 pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut Vec<Finding>) {
-    if agent != Agent::Osquery {
-        return;
+    match agent {
+        Agent::Osquery => {}
+        Agent::Elastic => return, // said with its extensions
+        Agent::Fleet | Agent::Kolide => {
+            findings.push(Finding::note(
+                format!("{agent}'s osqueryd takes its flags and queries from a server: they are not read here"),
+                format!("see there that the queries of dsplug run: install/{agent}/README.md"),
+            ));
+            return;
+        }
     }
     let plugin = flags.get("config_plugin").unwrap_or("filesystem");
     if plugin != "filesystem" {
@@ -168,7 +215,7 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
     let mut sources = vec![config.to_owned()];
     let folder = format!("{config}.d");
     if let Ok(dir) = host.root.find_dir(folder.as_bytes())
-        && let Ok((names, _)) = dir.names(MOST_DROP_INS)
+        && let Ok((names, _)) = dir.names(MOST_NAMES)
     {
         let drop_ins = names
             .iter()
@@ -202,26 +249,24 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
 fn check_reference(
     host: &Host<'_>,
     source: &str,
-    config: &Value,
+    config: &Config,
     findings: &mut Vec<Finding>,
 ) -> bool {
-    let Some(packs) = config.get("packs").and_then(Value::as_object) else {
-        return false;
-    };
+    let packs = &config.packs;
     // `"*": "/folder/*"` takes every file of a folder as a pack.
     if packs
         .get("*")
-        .and_then(Value::as_str)
+        .and_then(Part::file)
         .is_some_and(|glob| glob.starts_with("/var/osquery/packs/"))
     {
         return host.root.find(b"/var/osquery/packs/dsplug.conf").is_ok();
     }
     match packs.get("dsplug") {
         None => return false,
-        Some(Value::String(path)) => {
+        Some(Part::File(path)) => {
             let shown = escape(path.as_bytes());
             match config_of(host.root, path) {
-                Ok(Some(pack)) if pack.get("queries").is_some_and(Value::is_object) => {}
+                Ok(Some(pack)) if pack.queries == Some(Part::Object) => {}
                 Ok(Some(_)) => findings.push(Finding::wrong(
                     format!("{shown}: a pack without queries"),
                     "run install.sh again",
@@ -239,26 +284,81 @@ fn check_reference(
                 place::check_writable(host, path, &found.meta, findings);
             }
         }
-        Some(_) => {} // written out where it is named
+        Some(Part::Object | Part::Other) => {} // written out where it is named
     }
     true
 }
 
-/// A configuration of osquery: JSON in which whole lines may be comments (`stripConfigComments`).
-fn config_of(root: &Root, path: &str) -> Result<Option<Value>, String> {
+/// What is asked of a configuration or a pack; the rest, which is other people's, is passed over.
+#[derive(Debug, Default, Deserialize)]
+struct Config {
+    #[serde(default)]
+    packs: BTreeMap<String, Part>,
+    queries: Option<Part>,
+}
+
+/// A part of a configuration: the file that holds it, or the thing itself.
+#[derive(Debug, PartialEq, Eq)]
+enum Part {
+    File(String),
+    Object,
+    Other,
+}
+
+impl Part {
+    fn file(&self) -> Option<&str> {
+        match self {
+            Self::File(path) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Shape;
+        impl<'de> Visitor<'de> for Shape {
+            type Value = Part;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("anything")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Part, E> {
+                Ok(Part::File(text.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Part, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Part::Object)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Part, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Part::Other)
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Part, E> {
+                Ok(Part::Other)
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Part, E> {
+                Ok(Part::Other)
+            }
+            fn visit_u64<E>(self, _: u64) -> Result<Part, E> {
+                Ok(Part::Other)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Part, E> {
+                Ok(Part::Other)
+            }
+            fn visit_unit<E>(self) -> Result<Part, E> {
+                Ok(Part::Other)
+            }
+        }
+        deserializer.deserialize_any(Shape)
+    }
+}
+
+/// A configuration of osquery.
+fn config_of(root: &Root, path: &str) -> Result<Option<Config>, String> {
     let Some(text) = disk::read_text(root, path).map_err(|error| error.to_string())? else {
         return Ok(None);
     };
-    let is_comment = |line: &str| {
-        let line = line.trim_start();
-        line.starts_with('#') || line.starts_with("//")
-    };
-    let json: String = text
-        .lines()
-        .filter(|line| !is_comment(line))
-        .collect::<Vec<_>>()
-        .join("\n");
-    serde_json::from_str(&json)
+    serde_json::from_str(&osquery_json(&text))
         .map(Some)
         .map_err(|error| format!("{}: not JSON: {error}", escape(path.as_bytes())))
 }

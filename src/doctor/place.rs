@@ -78,15 +78,13 @@ pub fn check(host: &Host<'_>, path: &str, findings: &mut Vec<Finding>) {
 /// A download that was cut short, or another system's binary, is no Mach-O.
 fn check_content(host: &Host<'_>, path: &str, shown: &str, findings: &mut Vec<Finding>) {
     const MAGICS: [[u8; 4]; 2] = [[0xCA, 0xFE, 0xBA, 0xBE], [0xCF, 0xFA, 0xED, 0xFE]];
-    let begins = disk::read(host.root, path)
-        .ok()
-        .flatten()
-        .and_then(|bytes| bytes.first_chunk::<4>().copied());
-    if begins.is_none_or(|magic| !MAGICS.contains(&magic)) {
-        findings.push(Finding::wrong(
+    match disk::begins::<4>(host.root, path) {
+        Ok(Some(magic)) if MAGICS.contains(&magic) => {}
+        Ok(_) => findings.push(Finding::wrong(
             format!("{shown}: not a Mach-O file for 64-bit Macs"),
             "fetch the release again, check SHA256SUMS, and install it with install.sh",
-        ));
+        )),
+        Err(error) => findings.push(Finding::wrong(error.to_string(), "run as root")),
     }
 }
 

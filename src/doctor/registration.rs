@@ -42,8 +42,12 @@ impl Registry for Osqueryd {
     }
 }
 
-/// Checks the socket, and asks behind it.
+/// Checks the socket, and asks behind it. On a disk at rest nothing listens, and what stands there
+/// may be anyone's: it is left alone.
 pub fn check(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut Vec<Finding>) {
+    let Some(registry) = host.registry else {
+        return;
+    };
     let socket = host.socket.clone().or_else(|| {
         flags
             .get("extensions_socket")
@@ -83,7 +87,7 @@ pub fn check(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut Vec<Fi
         }
     }
     let path = host.mount.join(text.trim_start_matches('/'));
-    match host.registry.extensions(&path) {
+    match registry.extensions(&path) {
         Ok(names) if names.iter().any(|name| name == NAME) => {}
         Ok(_) => findings.push(Finding::wrong(
             format!("{shown}: osqueryd answers, and dsplug is not registered with it"),

@@ -120,14 +120,28 @@ pub(super) fn pretty(value: &Value) -> String {
     format!("{value:#}\n")
 }
 
-/// Reads a pack of that name: strict JSON, as osquery wants it. Platform, version, shard and
+/// The JSON of a configuration or pack of osquery: a backslash at the end of a line joins it with the
+/// next, and a line that begins with `#` or `//` is a comment (osquery: `stripConfigComments` of
+/// config.cpp).
+pub fn osquery_json(text: &str) -> String {
+    let is_comment = |line: &&str| {
+        let line = line.trim_start();
+        line.starts_with('#') || line.starts_with("//")
+    };
+    let joined = text.replace("\\\n", "");
+    let lines = joined.split('\n').filter(|line| !is_comment(line));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Reads a pack of that name, as osquery reads it. Platform, version, shard and
 /// discovery are left aside: here a person has chosen to run it.
 ///
 /// # Errors
 /// When it is not one, or a query of it is not valid.
 pub fn read(name: &str, text: &str) -> Result<Vec<Scheduled>, PackError> {
     let fail = |why: String| PackError::new(format!("pack {name}"), why);
-    let pack: Value = serde_json::from_str(text).map_err(|e| fail(format!("no JSON: {e}")))?;
+    let pack: Value =
+        serde_json::from_str(&osquery_json(text)).map_err(|e| fail(format!("no JSON: {e}")))?;
     let queries = pack
         .get("queries")
         .and_then(Value::as_object)

@@ -46,8 +46,30 @@ pub enum Body {
     Lines(Vec<String>),
     /// Steps in an order.
     Steps(Vec<String>),
-    /// Rows below the names of their columns.
-    Rows(Vec<&'static str>, Vec<Vec<String>>),
+    /// Rows below the names of their columns, and what is said where there is none.
+    Rows(Vec<&'static str>, Vec<Vec<String>>, &'static str),
+    /// Lines of queries, each with its columns, and what is said where there is none.
+    Told(Vec<Line>, &'static str),
+}
+
+/// A line of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The query.
+    pub query: String,
+    /// Names and values of its columns.
+    pub columns: Vec<(String, String)>,
+}
+
+impl Line {
+    /// Its columns as one text.
+    fn text(&self) -> String {
+        let columns = self
+            .columns
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"));
+        columns.collect::<Vec<_>>().join(" ")
+    }
 }
 
 impl Document {
@@ -82,7 +104,14 @@ impl Document {
                         let _ = writeln!(out, "  {}. {step}", index.saturating_add(1));
                     }
                 }
-                Body::Rows(names, rows) => {
+                Body::Told(lines, none) => {
+                    for line in lines {
+                        let _ = writeln!(out, "  {}\n      {}", line.query, line.text());
+                    }
+                    say_none(&mut out, "  ", lines.is_empty(), none);
+                }
+                Body::Rows(names, rows, none) => {
+                    say_none(&mut out, "  ", rows.is_empty(), none);
                     for row in rows {
                         let mut cells = row.iter();
                         let _ = writeln!(out, "  {}", cells.next().map_or("", String::as_str));
@@ -119,7 +148,16 @@ impl Document {
                         let _ = writeln!(out, "{}. {}", index.saturating_add(1), prose(step));
                     }
                 }
-                Body::Rows(names, rows) => {
+                Body::Told(lines, none) => {
+                    for line in lines {
+                        let _ = writeln!(out, "- `{}`: {}", line.query, code(&line.text()));
+                    }
+                    say_none(&mut out, "", lines.is_empty(), none);
+                }
+                Body::Rows(_, rows, none) if rows.is_empty() => {
+                    say_none(&mut out, "", true, none);
+                }
+                Body::Rows(names, rows, _) => {
                     let _ = writeln!(out, "| {} |", names.join(" | "));
                     let _ = writeln!(out, "|{}", "---|".repeat(names.len()));
                     for row in rows {
@@ -142,7 +180,15 @@ impl Document {
                     Value::Object(facts.collect())
                 }
                 Body::Lines(lines) | Body::Steps(lines) => json!(lines),
-                Body::Rows(names, rows) => rows
+                Body::Told(lines, _) => lines
+                    .iter()
+                    .map(|line| {
+                        let columns = line.columns.iter();
+                        let columns = columns.map(|(k, v)| (k.clone(), json!(v)));
+                        json!({"query": line.query, "line": Value::Object(columns.collect())})
+                    })
+                    .collect(),
+                Body::Rows(names, rows, _) => rows
                     .iter()
                     .map(|row| {
                         let pairs = names.iter().zip(row);
@@ -154,6 +200,13 @@ impl Document {
             all.insert(section.key.into(), body);
         }
         Value::Object(all)
+    }
+}
+
+/// An absence is said in words that are true of it.
+fn say_none(out: &mut String, indent: &str, is_empty: bool, none: &str) {
+    if is_empty {
+        let _ = writeln!(out, "{indent}{none}");
     }
 }
 

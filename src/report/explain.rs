@@ -12,10 +12,11 @@ use super::told::{Told, told};
 use super::{response, time};
 use crate::bundle::Bundle;
 use crate::cli::{Disk, Failure, print};
-use crate::codesign::Place;
+use crate::codesign::{Place, SignatureState};
 use crate::detect::state::State;
 use crate::differential::Row;
 use crate::engine::Engine;
+use crate::given;
 use crate::journal::Events;
 use crate::load::Reason;
 use crate::pack::conf::{self, Scheduled};
@@ -132,7 +133,7 @@ const MODIFIED: &str = "pack_dsplug_modified";
 /// # Errors
 /// When no candidate stands at the path, or the folders or the state cannot be read.
 pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
-    let state = options.state.as_deref().map(State::load).transpose()?;
+    let state = options.state.as_deref().map(memory).transpose()?;
     let mut scanner = disk.scanner()?;
     let snapshot = scanner.scan();
     if let Some(why) = snapshot.unreadable() {
@@ -171,7 +172,27 @@ fn happened(events: &Events, path: &str) -> Vec<String> {
     }
 }
 
-/// The candidate at a path, which may be given through the root.
+/// The state that `detect` left. One that is not there, or that another pack left, says nothing of
+/// what was there before.
+fn memory(path: &Path) -> Result<State, Failure> {
+    let shown = path.display();
+    if let Err(error) = std::fs::symlink_metadata(path) {
+        let why = given::why(&error);
+        return Err(Failure::new(format!(
+            "cannot read the state {shown}: {why}"
+        )));
+    }
+    let state = State::load(path)?;
+    if !state.queries.contains_key(MODIFIED) {
+        return Err(Failure::new(format!(
+            "the state {shown} remembers nothing of the query modified: it is not one that dsplug detect wrote with its own pack"
+        )));
+    }
+    Ok(state)
+}
+
+/// The candidate at a path, which may be given through the root, or by its name alone where only
+/// one bears it.
 ///
 /// # Errors
 /// When none stands there.
@@ -191,16 +212,56 @@ pub fn find<'a>(
             path == wanted || escape(path).as_bytes() == wanted
         })
     };
-    let below = path.strip_prefix(root).ok();
-    let below = below.map(|below| Path::new("/").join(below));
-    named(path)
-        .or_else(|| below.as_deref().and_then(named))
-        .ok_or_else(|| {
-            Failure::new(format!(
-                "no candidate stands at {}; dsplug list shows which there are",
-                path.display()
-            ))
-        })
+    let below = |path: &Path, root: &Path| {
+        let below = path.strip_prefix(root).ok();
+        below.map(|below| Path::new("/").join(below))
+    };
+    // From where the caller stands; a link in the last place is the candidate.
+    let from_here = || {
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new(".")).canonicalize().ok()?;
+        below(&parent.join(path.file_name()?), &root.canonicalize().ok()?)
+    };
+    let found = named(path)
+        .or_else(|| below(path, root).as_deref().and_then(named))
+        .or_else(|| from_here().as_deref().and_then(named));
+    if let Some(bundle) = found {
+        return Ok(bundle);
+    }
+    let shown = path.display();
+    match by_name(snapshot, path).as_slice() {
+        [bundle] => Ok(bundle),
+        [] => Err(Failure::new(format!(
+            "no candidate stands at {shown}; dsplug list shows which there are"
+        ))),
+        several => {
+            let paths = several.iter().map(|b| escape(&b.evidence.candidate.path));
+            let paths = paths.collect::<Vec<_>>().join(", ");
+            Err(Failure::new(format!(
+                "more than one candidate is called {shown}; name one of {paths}"
+            )))
+        }
+    }
+}
+
+/// The candidates of that name, given without a folder; a few of them where there are many.
+fn by_name<'a>(snapshot: &'a Snapshot, name: &Path) -> Vec<&'a Arc<Bundle>> {
+    const MOST: usize = 8;
+    let wanted = name.as_os_str().as_encoded_bytes();
+    if wanted.contains(&b'/') {
+        return Vec::new();
+    }
+    let is_called = |bundle: &&Arc<Bundle>| {
+        let path = &bundle.evidence.candidate.path;
+        let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+        name == wanted || escape(name).as_bytes() == wanted
+    };
+    snapshot
+        .bundles
+        .iter()
+        .filter(is_called)
+        .take(MOST)
+        .collect()
 }
 
 /// The report on one bundle of a snapshot.
@@ -220,14 +281,17 @@ pub fn explain(
         Section {
             key: "pack",
             heading: "What the pack says of it",
-            body: Body::Rows(vec!["query", "line"], told.iter().map(Told::row).collect()),
+            body: Body::Told(
+                told.iter().map(Told::line).collect(),
+                silence(bundle, "It says nothing of it."),
+            ),
         },
         lines(
             "evasions",
             "What it may be hiding",
             or_say(
                 told.iter().filter_map(Told::evasion).collect(),
-                "Nothing that the pack knows of.",
+                silence(bundle, "Nothing that the pack knows of."),
             ),
         ),
     ];
@@ -297,15 +361,36 @@ fn packages() -> Vec<String> {
     ]
 }
 
+/// What is said where the pack gives no line. It leaves out what an exception accepts.
+fn silence(bundle: &Bundle, otherwise: &'static str) -> &'static str {
+    match bundle.exception {
+        Some(_) => "An exception accepts it, and the pack does not speak of what is accepted.",
+        None => otherwise,
+    }
+}
+
+/// What is said where no problem was found, which is all clear only for what was checked.
+fn no_problem(state: SignatureState) -> &'static str {
+    match state {
+        SignatureState::Unsigned => {
+            "There is no signature that could hold: nothing vouches for what it holds."
+        }
+        SignatureState::Unreadable => {
+            "It is not known: it could not be read whole, and was not checked."
+        }
+        SignatureState::Adhoc => {
+            "Nothing that was checked. It names no signer: whoever wrote it can have made it."
+        }
+        _ => "Nothing that was checked. Revocation and notarization are not checked.",
+    }
+}
+
 fn problems(bundle: &Bundle) -> Vec<String> {
     let problems = bundle.signature.problems.iter();
     let problems: Vec<String> = problems
         .map(|p| escape(format!("{p} ({})", p.code.meaning()).as_bytes()))
         .collect();
-    or_say(
-        problems,
-        "Nothing that was checked. Revocation and notarization are not checked.",
-    )
+    or_say(problems, no_problem(bundle.signature.state))
 }
 
 /// What is no failure of the signature: a ticket, a part that is not bound, a team that counts for
@@ -384,7 +469,7 @@ fn entries(engine: &mut Engine, snapshot: &Snapshot, path: &str) -> Result<Body,
             }
         }
     }
-    Ok(Body::Rows(columns, rows))
+    Ok(Body::Rows(columns, rows, "None that could be read."))
 }
 
 fn folder(snapshot: &Snapshot, bundle: &Bundle) -> Vec<String> {
@@ -465,21 +550,27 @@ fn changes(
     let old = memory.and_then(|m| m.rows.iter().find(|r| is_it(r)));
     let new = rows.into_iter().find(is_it);
     Ok(match (old, new) {
-        (None, _) => vec!["It was not there, or was accepted, when detect ran last.".into()],
+        (None, None) => {
+            vec![
+                "An exception accepts it now; when detect ran last it was accepted or not there."
+                    .into(),
+            ]
+        }
+        (None, Some(_)) => {
+            vec!["It was not there, or was accepted, when detect ran last.".into()]
+        }
         (Some(_), None) => {
             vec!["An exception accepts it now; it did not when detect ran last.".into()]
         }
         (Some(old), Some(new)) => or_say(
             new.iter()
                 .filter(|(column, value)| old.get(*column) != Some(*value))
-                .map(|(column, value)| {
-                    let was = old
-                        .get(column)
-                        .map_or_else(String::new, ToString::to_string);
-                    format!("{column}: was '{was}', is '{value}'")
+                .map(|(column, value)| match old.get(column) {
+                    Some(was) => format!("{column}: was '{was}', is '{value}'"),
+                    None => format!("{column}: is '{value}'; what it was is not in that state"),
                 })
                 .collect(),
-            "Nothing since detect ran last.",
+            "Nothing of what the query modified compares, since detect ran last.",
         ),
     })
 }

@@ -2,12 +2,27 @@
 
 use std::fmt::Write;
 
+use clap::ValueEnum;
+
 use super::time::rfc3339;
 use crate::bundle::Bundle;
 use crate::cli::Failure;
 use crate::codesign::SignatureState;
 use crate::scan::Snapshot;
 use crate::text::{escape, hex};
+
+/// How the list is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For a person
+    #[default]
+    Text,
+    /// An array of objects of strings, one for each bundle
+    Json,
+}
+
+/// The query whose answer is the list for a program.
+pub const ALL: &str = "SELECT * FROM dsplug_bundles ORDER BY path";
 
 /// Whether words stand out in colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

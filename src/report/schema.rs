@@ -5,7 +5,9 @@ use std::fmt::Write;
 use clap::ValueEnum;
 use serde_json::json;
 
+use crate::cli::Failure;
 use crate::table::{TABLES, Table};
+use crate::text::escape;
 
 /// How the schema is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -19,18 +21,31 @@ pub enum Format {
     Markdown,
 }
 
-/// The schema as text.
-pub fn render(format: Format) -> String {
-    match format {
-        Format::Table => plain(),
-        Format::Json => json(),
-        Format::Markdown => markdown(),
+/// The schema of one table, or of all, as text.
+///
+/// # Errors
+/// When there is no such table.
+pub fn render(table: Option<&str>, format: Format) -> Result<String, Failure> {
+    let mut tables = TABLES.to_vec();
+    if let Some(name) = table {
+        tables.retain(|table| table.name() == name);
+        if tables.is_empty() {
+            let names: Vec<&str> = TABLES.iter().map(|table| table.name()).collect();
+            let (name, names) = (escape(name.as_bytes()), names.join(", "));
+            let why = format!("there is no table {name}; the tables are {names}");
+            return Err(Failure::new(why));
+        }
     }
+    Ok(match format {
+        Format::Table => plain(&tables),
+        Format::Json => json(&tables),
+        Format::Markdown => markdown(&tables),
+    })
 }
 
-fn plain() -> String {
+fn plain(tables: &[&dyn Table]) -> String {
     let mut out = String::new();
-    for (number, table) in TABLES.iter().enumerate() {
+    for (number, table) in tables.iter().enumerate() {
         if number > 0 {
             out.push('\n');
         }
@@ -44,8 +59,8 @@ fn plain() -> String {
     out
 }
 
-fn json() -> String {
-    let tables: Vec<_> = TABLES
+fn json(tables: &[&dyn Table]) -> String {
+    let tables: Vec<_> = tables
         .iter()
         .map(|table| {
             let columns: Vec<_> = table
@@ -59,8 +74,8 @@ fn json() -> String {
     format!("{:#}\n", serde_json::Value::Array(tables))
 }
 
-fn markdown() -> String {
-    let tables: Vec<String> = TABLES.iter().map(|t| markdown_table(*t)).collect();
+fn markdown(tables: &[&dyn Table]) -> String {
+    let tables: Vec<String> = tables.iter().map(|t| markdown_table(*t)).collect();
     tables.join("\n")
 }
 

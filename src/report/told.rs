@@ -1,5 +1,6 @@
 //! What the pack's lines say of one bundle, and what each is evidence of.
 
+use super::document::Line;
 use crate::cli::Failure;
 use crate::engine::Engine;
 use crate::pack::NAME_COLUMN;
@@ -104,13 +105,12 @@ impl Told {
         say(query, column, meaning)
     }
 
-    /// The query, and its columns as one text.
-    pub fn row(&self) -> Vec<String> {
-        let columns = self
-            .columns
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"));
-        vec![self.query.clone(), columns.collect::<Vec<_>>().join(" ")]
+    /// The line itself.
+    pub fn line(&self) -> Line {
+        Line {
+            query: self.query.clone(),
+            columns: self.columns.clone(),
+        }
     }
 }
 

@@ -46,6 +46,18 @@ impl std::error::Error for EngineError {}
 impl From<rusqlite::Error> for EngineError {
     fn from(error: rusqlite::Error) -> Self {
         use rusqlite::ErrorCode as Code;
+        // Its own text repeats the whole query, over as many lines.
+        if let rusqlite::Error::SqlInputError { msg, offset, .. } = &error {
+            return Self::Sql(match usize::try_from(*offset) {
+                Ok(offset) => format!("{msg}, at character {}", offset.saturating_add(1)),
+                Err(_) => msg.clone(),
+            });
+        }
+        if let rusqlite::Error::SqliteFailure(_, Some(msg)) = &error
+            && msg.starts_with(NO_TABLE)
+        {
+            return Self::Sql(format!("{msg}{}", tables()));
+        }
         match error.sqlite_error_code() {
             Some(Code::DiskFull | Code::SystemIoFailure | Code::CannotOpen | Code::OutOfMemory) => {
                 Self::Failed(error.to_string())
@@ -53,6 +65,18 @@ impl From<rusqlite::Error> for EngineError {
             _ => Self::Sql(error.to_string()),
         }
     }
+}
+
+/// How SQLite says that a table is not there.
+const NO_TABLE: &str = "no such table: ";
+
+/// Which tables there are.
+fn tables() -> String {
+    let names: Vec<&str> = TABLES.iter().map(|table| table.name()).collect();
+    format!(
+        "; the tables here are {}, and those of osquery itself are to be had from osqueryd and osqueryi alone",
+        names.join(", ")
+    )
 }
 
 /// An answer: the names of its columns and its rows.
@@ -165,9 +189,12 @@ impl Engine {
     /// True when the query names a table that is not one of ours.
     pub fn names_foreign_table(&self, sql: &str) -> Option<String> {
         match self.check(sql) {
-            Err(EngineError::Sql(why)) => why
-                .split_once("no such table: ")
-                .map(|(_, rest)| rest.split([' ', ',']).next().unwrap_or(rest).to_owned()),
+            Err(EngineError::Sql(why)) => why.split_once(NO_TABLE).map(|(_, rest)| {
+                rest.split([' ', ',', ';'])
+                    .next()
+                    .unwrap_or(rest)
+                    .to_owned()
+            }),
             _ => None,
         }
     }
