@@ -15,6 +15,25 @@ state() { sudo find /opt/dsplug /var/osquery /var/db/dsplug -type f -exec shasum
 before=$(state)
 
 work=$(mktemp -d)
+
+# Apple's own tools judge the package that is built without them, beside their own of the same files.
+mkdir -p "$work/payload/opt/dsplug/share"
+cp LICENSE-MIT LICENSE-APACHE "$work/payload/opt/dsplug/share/"
+SOURCE_DATE_EPOCH=1700000000 python3 install/tools/package.py --identifier com.dsplug.pkg --version 1 \
+    --payload "$work/payload" "$work/ours.pkg"
+pkgbuild --root "$work/payload" --ownership recommended --identifier com.dsplug.pkg --version 1 \
+    --install-location / "$work/apples.pkg"
+for whose in ours apples; do
+    pkgutil --expand "$work/$whose.pkg" "$work/$whose"
+    lsbom "$work/$whose/Bom" > "$work/$whose.list"
+done
+diff "$work/apples.list" "$work/ours.list"
+sudo installer -pkg "$work/ours.pkg" -target /
+pkgutil --pkg-info com.dsplug.pkg
+cmp LICENSE-MIT /opt/dsplug/share/LICENSE-MIT
+sudo rm -rf /opt/dsplug
+sudo pkgutil --forget com.dsplug.pkg
+
 tar -xzf target/dist/dsplug-*-macos.tar.gz -C "$work"
 cd "$work"/dsplug-*
 codesign --verify --strict --verbose=2 dsplug.ext
