@@ -25,6 +25,7 @@ PACKAGE_ID=com.dsplug.pkg
 
 ME=$(id -u)
 DRY_RUN=
+TOLD=
 STEPS=0
 OPERATIONS=0
 STAGE=
@@ -276,6 +277,7 @@ roll_back() {
 # Says what was done, or would be: `tell VERB PATH`.
 tell() {
     case $2 in "$STATE"/*) return 0 ;; esac
+    TOLD=1
     say "${DRY_RUN:+would }$1 $DESTDIR$2"
 }
 
@@ -472,7 +474,7 @@ label() {
 restart_osqueryd() {
     service=$(label "$1")
     if [ -z "$service" ]; then
-        say "restart osqueryd by its own agent (install/README.md)"
+        say "osqueryd takes this up when its agent starts it next (install/README.md)"
     elif [ -z "$2" ]; then
         say "osqueryd takes this up when it starts next: launchctl kickstart -k system/$service"
     elif [ -n "$DRY_RUN" ]; then

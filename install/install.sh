@@ -16,7 +16,7 @@ usage: install.sh [--for osquery|fleet|kolide|elastic] [--binary FILE] [--pack F
              the binary alone.
   --binary   the extension to install; without it, the dsplug.ext of this package
   --pack     the pack to install; without it, the packs/dsplug.conf of this package
-  --dry-run  print what would change, and change whole
+  --dry-run  print what would change, and change nothing
   --restart  restart osqueryd afterwards; without it, nothing is restarted
 DESTDIR in the environment stands before every path.
 USAGE
@@ -173,5 +173,9 @@ apply
 close_journal
 if [ -z "$DRY_RUN" ] && command -v xattr > /dev/null; then
     xattr -d com.apple.quarantine "$DESTDIR$BINARY" 2> /dev/null || :
+fi
+if [ -z "$TOLD" ]; then
+    say "nothing to change: dsplug is installed as this release has it"
+    [ -n "$restart" ] || exit 0
 fi
 restart_osqueryd "$host" "$restart"

@@ -96,4 +96,8 @@ open_journal
 apply
 close_journal
 [ -n "$DRY_RUN" ] || clean
+if [ -z "$TOLD" ]; then
+    say "nothing to remove: dsplug is not installed here"
+    exit 0
+fi
 restart_osqueryd "$host" "$restart"

@@ -1035,6 +1035,54 @@ fn wrong_calls_end_with_status_two() {
     );
 }
 
+/// Each script says of itself what it does, and of a run that had nothing to do that it had nothing.
+#[test]
+fn what_is_said_is_so() {
+    let mac = Mac::new();
+    for (script, word) in [
+        ("install.sh", "change nothing"),
+        ("uninstall.sh", "change nothing"),
+    ] {
+        let help = succeed(mac.command(&source(script), &["--help"]).output().unwrap());
+        assert!(help.contains(word), "{help}");
+    }
+    assert!(
+        mac.install().contains(
+            "write DESTDIR/opt/dsplug/bin/dsplug.ext"
+                .replace("DESTDIR", &mac.disk.path().display().to_string())
+                .as_str()
+        )
+    );
+    assert_eq!(
+        mac.install(),
+        "nothing to change: dsplug is installed as this release has it\n"
+    );
+    assert!(mac.uninstall().contains("launchctl kickstart"));
+    assert_eq!(
+        mac.uninstall(),
+        "nothing to remove: dsplug is not installed here\n"
+    );
+}
+
+#[test]
+fn what_was_installed_is_well_to_the_doctor() {
+    if !needs_root("the doctor wants root's files") {
+        return;
+    }
+    let mac = Mac::new();
+    fs::create_dir(mac.path("Library")).unwrap();
+    let mut binary = vec![0xCA, 0xFE, 0xBA, 0xBE];
+    binary.resize(9_000_000, 0);
+    fs::write(mac.aside.path().join("dsplug.ext"), binary).unwrap();
+    mac.install();
+    let doctor = Command::new(env!("CARGO_BIN_EXE_dsplug"))
+        .args(["doctor", "--root"])
+        .arg(mac.disk.path())
+        .output()
+        .unwrap();
+    assert_eq!(succeed(doctor), "nothing is wrong\n");
+}
+
 #[test]
 fn uninstalling_what_is_not_there_changes_nothing() {
     let mac = Mac::with_admin();

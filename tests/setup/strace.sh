@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs strace, by which the tests make system calls fail, where apt-get may do so without a
-# question; quick when it is there.
+# Installs strace, by which the tests make system calls fail; quick when it is there. It uses apt-get
+# when a person at the terminal says yes, or where DSPLUG_MAY_INSTALL=1 is set.
 set -eu
 
 if command -v strace > /dev/null || [ "$(uname)" != Linux ]; then
@@ -17,6 +17,15 @@ elif sudo -n true 2> /dev/null; then
     as_root='sudo -n'
 else
     refuse 'only root can install it'
+fi
+if [ "${DSPLUG_MAY_INSTALL:-}" != 1 ]; then
+    [ -t 0 ] && [ -t 1 ] || refuse 'DSPLUG_MAY_INSTALL=1 lets it use apt-get'
+    printf 'Install strace by apt-get, for the tests of faults? [y/N] '
+    read -r answer
+    case $answer in
+    y | Y | yes) ;;
+    *) refuse 'not installed' ;;
+    esac
 fi
 install() {
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq strace > /dev/null
