@@ -289,6 +289,7 @@ fn a_plug_in_folder_that_is_not_there_gives_no_line() {
 #[test]
 fn a_root_that_is_no_macs_is_refused() {
     let disk = Disk::empty();
+    std::fs::remove_dir(disk.path().join("Library")).unwrap();
     disk.dir("home");
     let run = |disk: &Disk| {
         let mut command = std::process::Command::new(DSPLUG);
@@ -406,7 +407,7 @@ fn another_pack_is_run_by_its_own_name() {
     assert_eq!(output.status.code(), Some(1));
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(
-        error.contains("error in pack_mine_wrong: the query is not valid"),
+        error.contains("failed in pack_mine_wrong: the query is not valid"),
         "{error}"
     );
     assert!(error.contains("nothing"), "{error}");

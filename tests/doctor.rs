@@ -274,8 +274,26 @@ fn configurations_of_others_are_not_judged() {
         "# of ours\n{\"packs\": {\"a\": {\"queries\": {\"q\": {\"query\": \"SELECT 1 \\\n FROM time\", \"interval\": 1.5}}}, \"b\": [1, null, true, -2]}}",
     );
     let long = "x".repeat(9_000_000);
-    drop_in("b.conf", &format!("{{\"views\": {{\"v\": \"{long}\"}}}}"));
+    // A pack has no bound but that of what osquery reads of a file.
+    mac.write(
+        "var/osquery/packs/dsplug.conf",
+        &format!("{{\"queries\": {{\"q\": {{\"query\": \"{long}\"}}}}}}"),
+    );
     mac.write(FLAGS, "--extensions_require=dsplug\n--extensions_timeout=10\n--disable_extensions\n--nodisable_extensions\n");
+    assert_eq!(mac.examine(), []);
+}
+
+/// `Config::updateSource` of osquery's config.cpp.
+#[test]
+fn a_configuration_that_osqueryd_does_not_take_for_its_size() {
+    let long = format!("{{\"views\": {{\"v\": \"{}\"}}}}", "x".repeat(1 << 20));
+    finds_wrong("b.conf: more than 1048576 bytes", |mac| {
+        mac.write("var/osquery/osquery.conf.d/b.conf", &long);
+    });
+    // Comments do not count.
+    let mac = Mac::sound();
+    let comment = format!("# {}\n{{}}", "x".repeat(1 << 20));
+    mac.write("var/osquery/osquery.conf.d/b.conf", &comment);
     assert_eq!(mac.examine(), []);
 }
 

@@ -369,7 +369,7 @@ fn the_pack_is_what_osquery_takes() {
 fn a_pack_that_osquery_would_not_take_is_refused() {
     for (text, why) in [
         ("{", "no JSON"),
-        ("// x\n{\"queries\": {}}", "no JSON"),
+        ("{\"queries\": /* x */ {}}", "no JSON"),
         ("[]", "no object `queries`"),
         (r#"{"queries": {"a": {"interval": 1}}}"#, "no `query`"),
         (

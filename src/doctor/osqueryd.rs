@@ -228,12 +228,12 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
     }
     let mut named = false;
     for source in sources {
-        match config_of(host.root, &source) {
+        match config_of(host.root, &source, MOST_CONFIG) {
             Ok(Some(value)) => named |= check_reference(host, &source, &value, findings),
             Ok(None) => {}
             Err(why) => findings.push(Finding::wrong(
                 why,
-                "mend the JSON: osqueryd reads nothing of that file",
+                "fix the file: osqueryd stops reading its configuration there",
             )),
         }
     }
@@ -265,7 +265,7 @@ fn check_reference(
         None => return false,
         Some(Part::File(path)) => {
             let shown = escape(path.as_bytes());
-            match config_of(host.root, path) {
+            match config_of(host.root, path, usize::MAX) {
                 Ok(Some(pack)) if pack.queries == Some(Part::Object) => {}
                 Ok(Some(_)) => findings.push(Finding::wrong(
                     format!("{shown}: a pack without queries"),
@@ -353,12 +353,23 @@ impl<'de> Deserialize<'de> for Part {
     }
 }
 
-/// A configuration of osquery.
-fn config_of(root: &Root, path: &str) -> Result<Option<Config>, String> {
+/// The most bytes of a configuration, without its comments, that osqueryd takes (osquery:
+/// `kMaxConfigSize` of config.cpp). Packs that it names have no such bound.
+const MOST_CONFIG: usize = 1024 * 1024;
+
+/// A configuration of osquery, or a pack, which may have `most` bytes.
+fn config_of(root: &Root, path: &str, most: usize) -> Result<Option<Config>, String> {
     let Some(text) = disk::read_text(root, path).map_err(|error| error.to_string())? else {
         return Ok(None);
     };
-    serde_json::from_str(&osquery_json(&text))
+    let json = osquery_json(&text);
+    if json.len() > most {
+        let path = escape(path.as_bytes());
+        return Err(format!(
+            "{path}: more than {most} bytes, and osqueryd takes no such configuration"
+        ));
+    }
+    serde_json::from_str(&json)
         .map(Some)
         .map_err(|error| format!("{}: not JSON: {error}", escape(path.as_bytes())))
 }
