@@ -64,6 +64,7 @@ fn anomalies(folder: &Row) -> Vec<&str> {
 #[test]
 fn no_folder_is_no_rows() {
     let disk = Disk::empty();
+    disk.dir("Library");
     assert!(query(disk.path(), "SELECT * FROM dsplug_bundles").is_empty());
     let folders = query(
         disk.path(),

@@ -289,7 +289,6 @@ fn a_plug_in_folder_that_is_not_there_gives_no_line() {
 #[test]
 fn a_root_that_is_no_macs_is_refused() {
     let disk = Disk::empty();
-    std::fs::remove_dir(disk.path().join("Library")).unwrap();
     disk.dir("home");
     let run = |disk: &Disk| {
         let mut command = std::process::Command::new(DSPLUG);
