@@ -455,6 +455,31 @@ fn an_exception_ends_when_the_folder_makes_something_else_of_the_bundle() {
     }
 }
 
+/// The row stands for what nobody has seen: no entry can know it to be good.
+#[test]
+fn what_was_left_out_of_a_folder_is_accepted_by_no_entry() {
+    if !is_root() {
+        return;
+    }
+    let disk = Disk::new();
+    for name in ["A", "B"] {
+        Plugin::new(name).write(disk.plugin(""));
+    }
+    put(
+        &disk,
+        LOCAL,
+        vec![entry([("path", "/Library/DirectoryServices/PlugIns")])],
+    );
+    let limits = Limits {
+        candidates: 1,
+        ..Limits::STANDARD
+    };
+    let snapshot = Scanner::new(Root::open(disk.path()).unwrap(), limits).scan();
+    assert_eq!(snapshot.exceptions.active(), 1);
+    let mut folders = snapshot.bundles.iter().filter(|b| b.evidence.is_folder());
+    assert_eq!(folders.next().unwrap().exception, None);
+}
+
 #[test]
 fn a_malformed_file_is_an_error_that_is_seen() {
     if !is_root() {
