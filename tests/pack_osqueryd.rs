@@ -18,14 +18,19 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use dsplug::extension::{Row, manager::Manager};
 use dsplug_fixtures::osqueryd::{self, Osqueryd};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, X86_64, chmod, mach_header, needs_root, skipped};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 const DSPLUG: &str = env!("CARGO_BIN_EXE_dsplug");
 /// A snapshot in the derived pack by which runs are counted, and scans told from each other.
 const TICK: &str = "zz_tick";
+
+/// The queries whose rows are events, as the log names them.
+const EVENT_QUERIES: [&str; 2] = ["pack_dsplug_events", "pack_dsplug_signature_changed"];
 
 /// The pack, for any platform, every query each second, and without those that need macOS.
 fn derived() -> Value {
@@ -81,6 +86,27 @@ fn runs_again(osqueryd: &Osqueryd) {
     }
 }
 
+/// The events that the extension tells of, once there are so many: a watch tells what has settled.
+fn events(osqueryd: &Osqueryd, count: usize) -> Vec<Row> {
+    let until = Instant::now() + Duration::from_secs(60);
+    loop {
+        let rows = query(osqueryd, "SELECT id, action, path FROM dsplug_events");
+        match rows {
+            Ok(rows) if rows.len() >= count => return rows,
+            // Meanwhile the extension may be gone.
+            rows => assert!(Instant::now() < until, "{count} events: {rows:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// One query over osquery's socket.
+fn query(osqueryd: &Osqueryd, sql: &str) -> Result<Vec<Row>, String> {
+    Manager::connect(&osqueryd.at("em"), Duration::from_secs(10))
+        .and_then(|mut manager| manager.query(sql))
+        .map_err(|error| error.to_string())
+}
+
 /// Lines of differentials by query, without times and host.
 fn by_query(log: &str) -> BTreeMap<String, Vec<Value>> {
     let mut queries: BTreeMap<String, Vec<Value>> = BTreeMap::new();
@@ -133,6 +159,8 @@ fn detect_and_osqueryd_agree_line_by_line() {
             .arg(&pack_file)
             .arg("--state")
             .arg(&state)
+            .arg("--state-dir")
+            .arg(osqueryd.at("state"))
             .output()
             .unwrap();
         failures += usize::from(!output.status.success());
@@ -196,7 +224,17 @@ fn detect_and_osqueryd_agree_line_by_line() {
         osqueryd.read("out").contains(refused)
             || osqueryd.read("logs/osqueryd.INFO").contains(refused)
     );
-    let (ours, theirs) = (by_query(&ours), by_query(&theirs));
+    let (mut ours, mut theirs) = (by_query(&ours), by_query(&theirs));
+    // Both read one journal, which the extension's watch writes when it is sure of something: of two
+    // events of one step, osqueryd may be told in two runs, and so with two counters.
+    for (name, lines) in ours.iter_mut().chain(&mut theirs) {
+        if EVENT_QUERIES.contains(&name.as_str()) {
+            for line in lines {
+                let fields = line.as_object_mut().unwrap();
+                assert!(fields.shift_remove("counter").is_some());
+            }
+        }
+    }
     assert_eq!(
         ours.keys().collect::<Vec<_>>(),
         theirs.keys().collect::<Vec<_>>()
@@ -217,4 +255,129 @@ fn detect_and_osqueryd_agree_line_by_line() {
     // The comparison compares something.
     assert!(ours["pack_dsplug_modified"].len() >= 6);
     assert_eq!(ours["pack_dsplug_presence"].len(), 4);
+    assert!(ours["pack_dsplug_events"].len() >= 6);
+}
+
+/// A disk with one bundle, a place to stage others, and an osqueryd that asks the pack each second.
+fn asked_each_second() -> Option<(Disk, Osqueryd)> {
+    let Some(program) = osqueryd::program() else {
+        skipped("no osqueryd on PATH or in OSQUERYD");
+        return None;
+    };
+    if !needs_root("osqueryd wants to be root") {
+        return None;
+    }
+    let disk = Disk::new();
+    Plugin::new("Old").write(disk.plugin(""));
+    disk.dir("stage");
+    let packs = json!({ "dsplug": derived() });
+    let osqueryd = Osqueryd::start(&program, Path::new(DSPLUG), disk.path(), &packs);
+    runs_again(&osqueryd);
+    Some((disk, osqueryd))
+}
+
+/// What the lines of a query say, each as its action and these columns.
+fn lines(osqueryd: &Osqueryd, name: &str, columns: &[&str]) -> Vec<String> {
+    let lines = by_query(&osqueryd.read("logs/osqueryd.results.log")).remove(name);
+    let line = |line: Value| {
+        let mut words = vec![line["action"].as_str().unwrap().to_owned()];
+        let column = |name: &&str| line["columns"][name].as_str().unwrap().to_owned();
+        words.extend(columns.iter().map(column));
+        words.join(" ")
+    };
+    lines.unwrap_or_default().into_iter().map(line).collect()
+}
+
+#[test]
+fn each_event_is_one_line_across_restarts() {
+    let Some((disk, mut osqueryd)) = asked_each_second() else {
+        return;
+    };
+    let path = |name: &str| format!("/{PLUGINS}/{name}.dsplug");
+    let come = |name: &str| {
+        let staged = Plugin::new(name).write(disk.at("stage"));
+        fs::rename(staged, disk.plugin(format!("{name}.dsplug"))).unwrap();
+    };
+    let go = |name: &str| {
+        let aside = disk.at(format!("stage/{name}.gone"));
+        fs::rename(disk.plugin(format!("{name}.dsplug")), aside).unwrap();
+    };
+    let mut wanted = Vec::new();
+    let mut told = |osqueryd: &Osqueryd, action: &str, name: &str| {
+        wanted.push((action.to_owned(), path(name)));
+        events(osqueryd, wanted.len());
+        runs_again(osqueryd);
+        let events = events(osqueryd, wanted.len());
+        let seen: Vec<_> = events
+            .iter()
+            .map(|row| (row["action"].clone(), row["path"].clone()))
+            .collect();
+        assert_eq!(seen, wanted);
+        let rows: Vec<_> = events
+            .iter()
+            .map(|row| format!("added {} {} {}", row["id"], row["action"], row["path"]))
+            .collect();
+        let columns = ["id", "action", "path"];
+        assert_eq!(lines(osqueryd, "pack_dsplug_events", &columns), rows);
+    };
+    come("First");
+    told(&osqueryd, "appeared", "First");
+    go("First");
+    told(&osqueryd, "gone", "First");
+    // The extension is killed, and started again by osqueryd.
+    let extension = || {
+        let program = osqueryd.at("dsplug.real");
+        let sql = format!(
+            "SELECT pid FROM processes WHERE path = '{}'",
+            program.display()
+        );
+        let rows = query(&osqueryd, &sql).unwrap();
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        Pid::from_raw(rows[0]["pid"].parse().unwrap()).unwrap()
+    };
+    let killed = extension();
+    kill_process(killed, Signal::KILL).unwrap();
+    come("Second");
+    told(&osqueryd, "appeared", "Second");
+    assert_ne!(extension(), killed);
+    // osqueryd ends with it and starts again; meanwhile something goes.
+    osqueryd.stop();
+    go("Second");
+    osqueryd.restart();
+    told(&osqueryd, "gone", "Second");
+    come("Third");
+    told(&osqueryd, "appeared", "Third");
+}
+
+#[test]
+fn what_is_quarantined_is_told() {
+    let Some((disk, osqueryd)) = asked_each_second() else {
+        return;
+    };
+    let path = format!("/{PLUGINS}/Old.dsplug");
+    let presence = || lines(&osqueryd, "pack_dsplug_presence", &["path"]);
+    assert_eq!(presence(), [format!("added {path}")]);
+    let output = Command::new(DSPLUG)
+        .args(["quarantine", &path, "--yes-write-image", "--root"])
+        .arg(disk.path())
+        .arg("--state-dir")
+        .arg(osqueryd.at("state"))
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    events(&osqueryd, 1);
+    runs_again(&osqueryd);
+    assert_eq!(
+        presence(),
+        [format!("added {path}"), format!("removed {path}")]
+    );
+    let told = lines(&osqueryd, "pack_dsplug_events", &["action", "path"]);
+    assert_eq!(told, [format!("added gone {path}")]);
+    let rows = query(&osqueryd, "SELECT path, state FROM dsplug_quarantine").unwrap();
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert_eq!(
+        (&rows[0]["path"], &*rows[0]["state"]),
+        (&path, "quarantined")
+    );
 }
