@@ -419,6 +419,83 @@ fn another_pack_is_run_by_its_own_name() {
     );
 }
 
+/// Who says whether it runs: osquery's `stripConfigComments`, `checkPlatform`, `versionAtLeast` and
+/// `Pack::checkDiscovery`, which a Mac's osqueryd asks.
+#[test]
+fn a_pack_runs_where_osqueryd_would_run_it() {
+    let watch = Watch::new(DSPLUG, Disk::new());
+    Plugin::new("A").write(watch.disk.plugin(""));
+    let run = |head: &str| {
+        let queries = r#"
+            // a comment
+          # another
+          "here": {"query": "SELECT 1 AS x", "platform": "posix", "version": "1.4.0"},
+          "linux": {"query": "SELECT 2 AS x", "platform": "linux"},
+          "newer": {"query": "SELECT 3 AS x", "version": "99.0.0"}"#;
+        let pack = watch
+            .disk
+            .file("p.conf", format!("{{{head} \"queries\": {{{queries}\n}}}}"));
+        let args = ["detect", "--pack", pack.to_str().unwrap(), "--root"];
+        let mut command = std::process::Command::new(DSPLUG);
+        let output = command.args(args).arg(watch.disk.path()).output().unwrap();
+        let lines = lines_of(&output);
+        let names: Vec<&str> = lines.iter().map(|l| l["name"].as_str().unwrap()).collect();
+        let error = String::from_utf8(output.stderr.clone()).unwrap();
+        (names.join(" "), output.status.code(), error)
+    };
+    let here = "pack_p_here";
+    for (head, names, code, said) in [
+        (
+            "",
+            here,
+            0,
+            "left out pack_p_linux: it is for the platform linux",
+        ),
+        (
+            "",
+            here,
+            0,
+            "left out pack_p_newer: it is for osquery 99.0.0",
+        ),
+        (r#""platform": "linux,darwin","#, here, 0, "run 1"),
+        (r#""platform": "windows","#, "", 0, "left out the pack p"),
+        (r#""version": "99","#, "", 0, "left out the pack p"),
+        (
+            r#""discovery": ["SELECT 1", "SELECT 1 FROM dsplug_bundles;"],"#,
+            here,
+            0,
+            "run 1",
+        ),
+        (
+            r#""discovery": ["SELECT 1", "SELECT 1 FROM dsplug_bundles WHERE path = 'x'"],"#,
+            "",
+            0,
+            "the pack does not run: no row from its discovery query",
+        ),
+        (r#""discovery": ["SELECT nonsense"],"#, "", 1, "nonsense"),
+        (
+            r#""discovery": ["SELECT pid FROM processes"],"#,
+            here,
+            0,
+            "taken as met: the discovery query \"SELECT pid FROM processes\" needs osquery's table processes",
+        ),
+        (
+            r#""discovery": ["SELECT pid FROM processes", "SELECT 1 WHERE 0"],"#,
+            "",
+            0,
+            "no row",
+        ),
+    ] {
+        let (told, ended, error) = run(head);
+        assert_eq!(
+            (told.as_str(), ended),
+            (names, Some(code)),
+            "{head}: {error}"
+        );
+        assert!(error.contains(said), "{head}: {error}");
+    }
+}
+
 #[test]
 fn a_changed_query_keeps_what_it_remembers() {
     let watch = Watch::new(DSPLUG, Disk::new());

@@ -348,7 +348,7 @@ fn the_pack_is_what_osquery_takes() {
         let interval = query["interval"].as_u64().unwrap();
         assert!((1..=604_800).contains(&interval), "{name}");
     }
-    let scheduled = conf::read("dsplug", &text).unwrap();
+    let scheduled = conf::read("dsplug", &text).unwrap().queries;
     assert_eq!(scheduled.len(), queries().len());
     for query in queries() {
         let name = format!("pack_dsplug_{}", query.name);
@@ -392,7 +392,9 @@ fn a_pack_that_osquery_would_not_take_is_refused() {
         let error = conf::read("p", text).unwrap_err().to_string();
         assert!(error.contains(why), "{text}: {error}");
     }
-    let defaults = conf::read("p", r#"{"queries": {"a": {"query": "SELECT 1"}}}"#).unwrap();
+    let defaults = conf::read("p", r#"{"queries": {"a": {"query": "SELECT 1"}}}"#)
+        .unwrap()
+        .queries;
     let one = &defaults[0];
     assert_eq!(
         (one.interval, one.snapshot, one.removed),

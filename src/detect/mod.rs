@@ -4,6 +4,7 @@
 //! run, whatever their interval; a snapshot when its interval has passed since the last one. Lines
 //! are written before the state is: a crash between the two repeats lines, and loses none.
 
+pub mod discovery;
 pub mod line;
 pub mod state;
 pub mod wait;
@@ -19,8 +20,9 @@ use crate::cli::{Disk, Failure};
 use crate::differential::{self, Row};
 use crate::engine::{Cell, Engine};
 use crate::given;
-use crate::pack::conf::{self, Scheduled};
+use crate::pack::conf::{self, Pack, Scheduled};
 use crate::scan::Snapshot;
+use discovery::Discovery;
 use line::Stamp;
 use state::State;
 use wait::Stop;
@@ -51,8 +53,16 @@ pub struct Options {
 /// When the pack or the state cannot be used, a line cannot be written, or a query of the last
 /// run failed.
 pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
-    let mut queries = schedule(options)?;
+    let Pack {
+        mut queries,
+        discovery,
+        left_out,
+    } = pack(options)?;
+    for (name, why) in left_out {
+        say(&format!("left out {name}: {why}"));
+    }
     let mut engine = Engine::new()?;
+    let discovery = Discovery::new(&engine, discovery, say);
     queries.retain(|query| match engine.names_foreign_table(&query.sql) {
         None => true,
         Some(table) => {
@@ -87,7 +97,23 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         let mut snapshot = scanner.scan();
         snapshot.events = disk.events(scanner.root());
         let stamp = Stamp::now();
-        let outcome = ask(&mut engine, &queries, &snapshot, &mut state, &stamp);
+        let outcome = match discovery.unmet(&mut engine, &snapshot) {
+            Ok(None) => ask(&mut engine, &queries, &snapshot, &mut state, &stamp),
+            Ok(Some(sql)) => {
+                let line =
+                    format!("the pack does not run: no row from its discovery query {sql:?}");
+                progress.suspend(|| say(&line));
+                Outcome::default()
+            }
+            Err((sql, error)) => {
+                let names = vec![format!("the discovery query {sql:?}")];
+                let failed = BTreeMap::from([(error.to_string(), names)]);
+                Outcome {
+                    failed,
+                    ..Outcome::default()
+                }
+            }
+        };
         if !progress.suspend(|| write(&outcome.lines))? {
             break; // the lines that nobody took must come again: the state is not saved
         }
@@ -112,8 +138,8 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     failed.map_or(Ok(()), |why| Err(Failure::new(why)))
 }
 
-/// The queries that were asked for.
-fn schedule(options: &Options) -> Result<Vec<Scheduled>, Failure> {
+/// The pack that was asked for.
+fn pack(options: &Options) -> Result<Pack, Failure> {
     let Some(path) = &options.pack else {
         return Ok(conf::read(conf::NAME, conf::EMBEDDED)?);
     };

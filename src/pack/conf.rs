@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{OLDEST_OSQUERY, PackError, Query};
+use super::{OLDEST_OSQUERY, PackError, Query, restriction};
 
 /// The pack that the binary holds.
 pub const EMBEDDED: &str = include_str!("../../packs/dsplug.conf");
@@ -42,6 +42,17 @@ pub struct Scheduled {
     pub snapshot: bool,
     /// True when rows that go are logged.
     pub removed: bool,
+}
+
+/// A pack as it is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pack {
+    /// The queries that a Mac runs.
+    pub queries: Vec<Scheduled>,
+    /// Queries that must each give a row, or nothing of the pack runs.
+    pub discovery: Vec<String>,
+    /// What a Mac does not run, the pack as a whole or queries of it: its name and why.
+    pub left_out: Vec<(String, String)>,
 }
 
 /// The pack in osquery's format.
@@ -133,28 +144,40 @@ pub fn osquery_json(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Reads a pack of that name, as osquery reads it. Platform, version, shard and
-/// discovery are left aside: here a person has chosen to run it.
+/// Reads a pack of that name, as osqueryd on a Mac reads it. `shard` is left aside: which hosts it
+/// leaves out goes by their names, and here a person has chosen to run it.
 ///
 /// # Errors
-/// When it is not one, or a query of it is not valid.
-pub fn read(name: &str, text: &str) -> Result<Vec<Scheduled>, PackError> {
+/// When it is not one, or a query of it that would run is not valid.
+pub fn read(name: &str, text: &str) -> Result<Pack, PackError> {
     let fail = |why: String| PackError::new(format!("pack {name}"), why);
     let pack: Value =
         serde_json::from_str(&osquery_json(text)).map_err(|e| fail(format!("no JSON: {e}")))?;
+    let mut read = Pack::default();
+    if let Some(why) = restriction::leaves_out(&pack) {
+        read.left_out.push((format!("the pack {name}"), why));
+        return Ok(read);
+    }
     let queries = pack
         .get("queries")
         .and_then(Value::as_object)
         .ok_or_else(|| fail("it has no object `queries`".into()))?;
+    // What is no list, or no text in it, osquery passes over.
+    let discovery = pack.get("discovery").and_then(Value::as_array);
+    let discovery = discovery.into_iter().flatten().filter_map(Value::as_str);
+    read.discovery = discovery.map(str::to_owned).collect();
+    for (query, entry) in queries {
+        if let Some(why) = restriction::leaves_out(entry) {
+            read.left_out.push((format!("pack_{name}_{query}"), why));
+            continue;
+        }
+        let query =
+            scheduled(name, query, entry).map_err(|why| fail(format!("query {query}: {why}")))?;
+        read.queries.push(query);
+    }
     // As osquery orders them when none has a startup priority.
-    let mut queries: Vec<_> = queries.iter().collect();
-    queries.sort_by_key(|(name, _)| name.as_str());
-    let queries = queries.into_iter();
-    queries
-        .map(|(query, entry)| {
-            scheduled(name, query, entry).map_err(|why| fail(format!("query {query}: {why}")))
-        })
-        .collect()
+    read.queries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(read)
 }
 
 fn scheduled(pack: &str, name: &str, entry: &Value) -> Result<Scheduled, String> {

@@ -2,7 +2,8 @@
 //! generated from them.
 //!
 //! [`header`] reads a file; [`conf`] writes and reads osquery's pack, [`fleet`], [`elastic`],
-//! [`elastic_rules`] and [`sigma`] write what those import, [`markdown`] the tables for people. The binary holds the pack that was
+//! [`elastic_rules`] and [`sigma`] write what those import, `restriction`
+//! tells where a pack runs, [`markdown`] the tables for people. The binary holds the pack that was
 //! generated, and a test keeps it the one that the files give.
 
 pub mod conf;
@@ -11,6 +12,7 @@ pub mod elastic_rules;
 pub mod fleet;
 pub mod header;
 pub mod markdown;
+mod restriction;
 pub mod sigma;
 
 use std::fmt;

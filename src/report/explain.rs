@@ -275,7 +275,7 @@ pub fn explain(
 ) -> Result<Document, Failure> {
     let path = escape(&bundle.evidence.candidate.path);
     let mut engine = Engine::new()?;
-    let pack = conf::read(conf::NAME, conf::EMBEDDED)?;
+    let pack = conf::read(conf::NAME, conf::EMBEDDED)?.queries;
     let told = told(&mut engine, &pack, snapshot, &path)?;
     let mut sections = vec![
         Section {

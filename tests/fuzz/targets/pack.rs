@@ -6,7 +6,8 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
-    if let Ok(queries) = conf::read("fuzz", &text) {
+    if let Ok(pack) = conf::read("fuzz", &text) {
+        let queries = pack.queries;
         assert!(queries.is_sorted_by(|a, b| a.name < b.name));
         for query in queries {
             assert!(query.name.starts_with("pack_fuzz_"));
@@ -26,7 +27,12 @@ fuzz_target!(|bytes: &[u8]| {
         && query.interval > 0
     {
         let written = conf::write(std::slice::from_ref(&query));
-        let [read] = conf::read("fuzz", &written).unwrap().try_into().unwrap();
+        let read = conf::read("fuzz", &written).unwrap();
+        // A newer osquery than is known here.
+        if !read.left_out.is_empty() {
+            return;
+        }
+        let [read] = read.queries.try_into().unwrap();
         assert_eq!(
             (read.sql, read.interval),
             (query.sql, u64::from(query.interval))
