@@ -296,3 +296,41 @@ fn many_entries_stay_within_64_megabytes() {
     let held = most_held(disk.path());
     assert!(held < 64 << 10, "{held} KB");
 }
+
+/// Each reading thread may come upon a signature as large as a check allows, at the same time.
+#[test]
+fn many_large_signatures_stay_within_64_megabytes() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    let size = 20_u32 << 20;
+    // A Mach-O file of one load command, LC_CODE_SIGNATURE, and a superblob of one blob.
+    let mut head = Vec::new();
+    for word in [
+        0xfeed_facf,
+        0x0100_000c,
+        0,
+        8,
+        1,
+        16,
+        0,
+        0,
+        0x1d,
+        16,
+        16384,
+        size,
+    ] {
+        head.extend(u32::to_le_bytes(word));
+    }
+    head.resize(16384, 0);
+    for word in [0xfade_0cc0, size, 1, 0, 20, 0xfade_0c02, size - 20] {
+        head.extend(u32::to_be_bytes(word));
+    }
+    for number in 0..16 {
+        let at = path.join(format!("Contents/MacOS/{number}"));
+        fs::write(&at, &head).unwrap();
+        let file = fs::File::options().write(true).open(at).unwrap();
+        file.set_len(16384 + u64::from(size)).unwrap();
+    }
+    let held = most_held(disk.path());
+    assert!(held < 64 << 10, "{held} KB");
+}

@@ -92,7 +92,7 @@ enum Part {
 #[derive(Debug)]
 struct Held {
     range: Range<u64>,
-    bytes: Arc<[u8]>,
+    bytes: Arc<Vec<u8>>,
 }
 
 impl<'r> FileCheck<'r> {
@@ -123,11 +123,16 @@ impl<'r> FileCheck<'r> {
     /// Takes in the bytes of the range that [`wants`](Self::wants) gave; fewer when the file
     /// ended or could not be read further.
     pub fn supply(&mut self, bytes: &[u8]) {
+        self.supply_owned(bytes.to_vec());
+    }
+
+    /// The same, and the bytes are not copied: there may be many of them.
+    pub fn supply_owned(&mut self, bytes: Vec<u8>) {
         let Some(wanted) = self.wanted.pop_front() else {
             return;
         };
         let len = wanted.range.end.saturating_sub(wanted.range.start);
-        if bytes::length(bytes) != len {
+        if bytes::length(&bytes) != len {
             self.say(
                 wanted.slice,
                 Problem::unreadable(
@@ -138,7 +143,7 @@ impl<'r> FileCheck<'r> {
             );
             return;
         }
-        let bytes: Arc<[u8]> = Arc::from(bytes);
+        let bytes = Arc::new(bytes);
         self.held.push(Held {
             range: wanted.range.clone(),
             bytes: Arc::clone(&bytes),

@@ -19,7 +19,7 @@ pub(crate) struct Pages {
     missing: u64,
     pieces: Option<Hasher>,
     /// What the pages' hashes are compared with, one after the other.
-    signature: Arc<[u8]>,
+    signature: Arc<Vec<u8>>,
     expected: Range<u64>,
     /// Pages that differ.
     pub(crate) altered: u64,
@@ -35,7 +35,7 @@ impl Pages {
         hash_type: HashType,
         page_size: u64,
         code: Range<u64>,
-        signature: Arc<[u8]>,
+        signature: Arc<Vec<u8>>,
         expected: Range<u64>,
     ) -> Self {
         let mut pages = Self {

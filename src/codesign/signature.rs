@@ -24,7 +24,7 @@ const MOST_ENTITLEMENTS: usize = 1 << 20;
 /// `signature` is what LC_CODE_SIGNATURE points to, and `at` where that begins in the file.
 pub(crate) fn judge(
     slice: &mut SliceFacts,
-    signature: &Arc<[u8]>,
+    signature: &Arc<Vec<u8>>,
     at: u64,
     roots: &Roots,
 ) -> Vec<Pages> {
@@ -233,7 +233,7 @@ fn keep_embedded(slice: &mut SliceFacts, superblob: &SuperBlob<'_>) {
 fn plan_pages(
     slice: &SliceFacts,
     directory: &CodeDirectory,
-    signature: &Arc<[u8]>,
+    signature: &Arc<Vec<u8>>,
     at: u64,
 ) -> Option<Pages> {
     let facts = &directory.facts;

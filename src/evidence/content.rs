@@ -2,7 +2,7 @@
 //! what is kept.
 
 use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
 use sha1::Sha1;
@@ -17,6 +17,14 @@ use crate::text::escape;
 
 /// Bytes read at once.
 const CHUNK: usize = 256 << 10;
+/// Bytes that are held of one file's headers and signatures beyond which it has to be its turn.
+const MANY: u64 = 1 << 20;
+/// Bytes of a part of these that has room of its own.
+const LARGE: u64 = 64 << 10;
+/// Room for a large part, in bytes. The C library of Linux maps what is larger than 32 MB by itself
+/// and gives it back when it is freed; what is smaller each thread keeps (`M_MMAP_THRESHOLD`,
+/// mallopt(3)). Only what is filled takes memory.
+const ROOM: usize = 33 << 20;
 /// Bytes of a file that is kept whole.
 pub const MAX_KEPT: u64 = 8 << 20;
 
@@ -87,6 +95,8 @@ pub struct Wants {
 pub struct Reader<'r> {
     roots: &'r Roots,
     buffer: Vec<u8>,
+    /// Held by the one reader that holds much of a file.
+    large: Arc<Mutex<()>>,
     /// Files read to their end.
     pub files: u64,
     /// Bytes read.
@@ -99,6 +109,7 @@ impl<'r> Reader<'r> {
         Self {
             roots,
             buffer: vec![0; CHUNK],
+            large: Arc::default(),
             files: 0,
             bytes: 0,
         }
@@ -106,7 +117,10 @@ impl<'r> Reader<'r> {
 
     /// Another reader for another thread, its counts at nought.
     pub fn another(&self) -> Self {
-        Self::new(self.roots)
+        Self {
+            large: Arc::clone(&self.large),
+            ..Self::new(self.roots)
+        }
     }
 
     /// Adds what another reader read.
@@ -133,6 +147,8 @@ impl<'r> Reader<'r> {
             return Err(changed());
         }
         let len = file.meta.size;
+        let large = Arc::clone(&self.large);
+        let mut turn = None;
         let mut code = None;
         let mut sha256 = Sha256::new();
         let mut sha1 = wants.sha1.then(Sha1::new);
@@ -150,7 +166,9 @@ impl<'r> Reader<'r> {
             }
             let chunk = self.buffer.get(..count).unwrap_or_default();
             if seen == 0 {
-                code = self.begin_code(file, len, chunk).map_err(refused)?;
+                code = self
+                    .begin_code(file, len, chunk, &large, &mut turn)
+                    .map_err(refused)?;
             }
             seen = seen.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
             sha256.update(chunk);
@@ -190,19 +208,29 @@ impl<'r> Reader<'r> {
     }
 
     /// Supplies what the check of a Mach-O file asks for before the pass.
-    fn begin_code(
+    ///
+    /// Each thread may come upon as much as the check allows, and only one at a time holds it.
+    fn begin_code<'l>(
         &self,
         file: &OpenFile,
         len: u64,
         chunk: &[u8],
+        large: &'l Mutex<()>,
+        turn: &mut Option<MutexGuard<'l, ()>>,
     ) -> Result<Option<FileCheck<'r>>, Errno> {
         if !is_macho(chunk.get(..8).unwrap_or(chunk)) {
             return Ok(None);
         }
         let mut check = FileCheck::new(len, self.roots, CodeLimits::default());
+        let mut held = 0_u64;
         while let Some(range) = check.wants() {
-            let bytes = read_range(&file.fd, range.start, range.end.saturating_sub(range.start))?;
-            check.supply(&bytes);
+            let size = range.end.saturating_sub(range.start);
+            held = held.saturating_add(size);
+            if held > MANY && turn.is_none() {
+                *turn = Some(large.lock().unwrap_or_else(PoisonError::into_inner));
+            }
+            let room = if size > LARGE { ROOM } else { 0 };
+            check.supply_owned(read_range(&file.fd, range.start, size, room)?);
         }
         Ok(Some(check))
     }
@@ -225,10 +253,16 @@ fn fill(
     Ok(filled)
 }
 
-/// Reads a range of a file; fewer bytes when it ends before.
-fn read_range(fd: impl AsFd, start: u64, len: u64) -> Result<Vec<u8>, Errno> {
+/// Reads a range of a file; fewer bytes when it ends before. `room` is the least that is allocated,
+/// where there is as much.
+fn read_range(fd: impl AsFd, start: u64, len: u64, room: usize) -> Result<Vec<u8>, Errno> {
     let len = usize::try_from(len).map_err(|_| Errno::FBIG)?;
-    let mut bytes = vec![0; len];
+    let mut bytes = Vec::new();
+    bytes
+        .try_reserve_exact(len.max(room))
+        .or_else(|_| bytes.try_reserve_exact(len))
+        .map_err(|_| Errno::NOMEM)?;
+    bytes.resize(len, 0);
     let filled = fill(&mut bytes, |rest, filled| {
         let at = start.saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
         rustix::io::pread(fd.as_fd(), rest, at)
@@ -248,7 +282,7 @@ pub fn read_small(file: &OpenFile, most: u64, path: &[u8]) -> Result<Vec<u8>, Tr
             escape(path)
         )));
     }
-    let bytes = read_range(&file.fd, 0, file.meta.size)
+    let bytes = read_range(&file.fd, 0, file.meta.size, 0)
         .map_err(|e| Trouble::Unreadable(cannot_read(path, e)))?;
     if u64::try_from(bytes.len()) != Ok(file.meta.size) {
         return Err(Trouble::Changed(format!(
