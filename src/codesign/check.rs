@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::bytes::{self, Bytes};
 use super::facts::{
-    Anchor, CodeFacts, EmbeddedFacts, Note, Place, Problem, ProblemCode, SignatureState, SliceFacts,
+    Anchor, CodeFacts, EmbeddedFacts, Note, Place, Problem, ProblemCode, SignatureState,
+    SliceFacts, slot,
 };
 use super::fat::{self, Fat};
 use super::mach_o::{self, Commands, Header};
@@ -155,7 +156,7 @@ impl<'r> FileCheck<'r> {
             Part::LoadCommands => self.read_load_commands(wanted.slice, view),
             Part::InfoPlist => {
                 if let Some(slice) = self.facts.slices.get_mut(wanted.slice) {
-                    slice.info_plist = Some(bytes.to_vec());
+                    slice.info_plist = Some(slice.matches(slot::INFO_PLIST, &bytes));
                 }
             }
             Part::Signature => {
@@ -367,9 +368,10 @@ impl<'r> FileCheck<'r> {
         slice.problems.extend(commands.problems);
         slice.dylibs = commands.dylibs;
         slice.rpaths = commands.rpaths;
+        // The section is held against the signature as it comes, and not kept: it may be large.
         let wanted = [
-            (Part::InfoPlist, commands.info_plist),
             (Part::Signature, commands.signature),
+            (Part::InfoPlist, commands.info_plist),
         ];
         for (part, range) in wanted {
             if let Some(range) = range.and_then(|range| bytes::moved(&range, offset)) {

@@ -178,8 +178,9 @@ pub struct SliceFacts {
     pub best: Option<usize>,
     /// What else the signature carries.
     pub embedded: EmbeddedFacts,
-    /// The section `__TEXT,__info_plist`, when there is one and the limits allow it.
-    pub info_plist: Option<Vec<u8>>,
+    /// Whether the section `__TEXT,__info_plist` is what every code directory binds as Info.plist,
+    /// when there is one and the limits allow it.
+    pub info_plist: Option<bool>,
     /// Common names of the chain, leaf to root, when the CMS and the chain verify.
     pub authority: Vec<String>,
     /// The leaf's common name as found, verified or not; `""` without one.
@@ -471,8 +472,8 @@ fn judge_standalone(slice: &mut SliceFacts) {
         Problem::broken(code, place.clone(), detail).in_slice(slice.architecture.clone())
     };
     let mut problems = Vec::new();
-    match (&slice.info_plist, slice.binds(slot::INFO_PLIST)) {
-        (Some(plist), true) if !slice.matches(slot::INFO_PLIST, plist) => {
+    match (slice.info_plist, slice.binds(slot::INFO_PLIST)) {
+        (Some(false), true) => {
             problems.push(say(
                 ProblemCode::InfoPlist,
                 "the section __info_plist is not the signed one",
