@@ -286,13 +286,13 @@ fn configurations_of_others_are_not_judged() {
 /// `Config::updateSource` of osquery's config.cpp.
 #[test]
 fn a_configuration_that_osqueryd_does_not_take_for_its_size() {
-    let long = format!("{{\"views\": {{\"v\": \"{}\"}}}}", "x".repeat(1 << 20));
-    finds_wrong("b.conf: more than 1048576 bytes", |mac| {
+    let long = format!("{{\"views\": {{\"v\": \"{}\"}}}}", "x".repeat(4 << 20));
+    finds_wrong("b.conf: more than 4194304 bytes", |mac| {
         mac.write("var/osquery/osquery.conf.d/b.conf", &long);
     });
     // Comments do not count.
     let mac = Mac::sound();
-    let comment = format!("# {}\n{{}}", "x".repeat(1 << 20));
+    let comment = format!("# {}\n{{}}", "x".repeat(4 << 20));
     mac.write("var/osquery/osquery.conf.d/b.conf", &comment);
     assert_eq!(mac.examine(), []);
 }

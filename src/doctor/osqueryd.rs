@@ -353,9 +353,9 @@ impl<'de> Deserialize<'de> for Part {
     }
 }
 
-/// The most bytes of a configuration, without its comments, that osqueryd takes (osquery:
-/// `kMaxConfigSize` of config.cpp). Packs that it names have no such bound.
-const MOST_CONFIG: usize = 1024 * 1024;
+/// The most bytes of a configuration, without its comments, that any osqueryd takes (osquery:
+/// `kMaxConfigSize` of config.cpp, 1 MiB until August 2026). Packs that it names have no such bound.
+const MOST_CONFIG: usize = 4 * 1024 * 1024;
 
 /// A configuration of osquery, or a pack, which may have `most` bytes.
 fn config_of(root: &Root, path: &str, most: usize) -> Result<Option<Config>, String> {
