@@ -58,7 +58,7 @@ reasons! {
     NoFactories "no_plugin_factories" true "Its Info.plist has no CFPlugInFactories."
     NoVersion "no_version" true "Its Info.plist has no CFBundleShortVersionString."
     NoPluginName "no_plugin_name" true "Its Info.plist has no CFPluginNameString."
-    OddType "odd_type" false "Its version or its plug-in name is there and is no text; the loader asks only whether it is there."
+    OddType "odd_type" false "Its version, its plug-in name or its configuration is there and is no text; the loader asks only whether it is there."
     NameShadowed "name_shadowed" false "Another plug-in has the same CFPluginNameString; which of them loads the order of the disk decides."
     FactoryTaken "factory_taken" false "Another bundle declares a factory of the same UUID; which of them opens the order of the disk decides."
     DynamicRegistration "dynamic_registration" false "It registers its factories by code, which is not run here."
@@ -199,7 +199,15 @@ fn judge_bundle(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
     if info.has_plugin_name == Given::No {
         say(Reason::NoPluginName);
     }
-    if [info.has_version, info.has_plugin_name].contains(&Given::NoText) {
+    // The loader takes what is there for a text, and ends where it is none
+    // (`CServerPlugin::ProcessURL`); a version of it that asks is not ruled out.
+    let texts = [
+        info.has_version,
+        info.has_config_avail,
+        info.has_config_file,
+        info.has_plugin_name,
+    ];
+    if texts.contains(&Given::NoText) {
         say(Reason::OddType);
     }
     if info.has_types && info.has_factories && !info.has_module_factory {

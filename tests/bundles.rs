@@ -674,6 +674,17 @@ fn load_reasons_one_by_one() {
         ),
         no("no_version;no_plugin_name")
     );
+    // CoreFoundation's own case: the loader crashed on an array here, as published.
+    for key in ["CFBundleConfigAvail", "CFBundleConfigFile"] {
+        assert_eq!(
+            reasons(a().key(key, Value::Array(Vec::new()))),
+            ("unknown".into(), "odd_type".into())
+        );
+        assert_eq!(
+            reasons(a().key(key, "x")),
+            ("loadable".into(), String::new())
+        );
+    }
 }
 
 #[test]

@@ -82,6 +82,10 @@ pub struct Info {
     pub has_version: Given,
     /// Whether `CFPluginNameString` is there.
     pub has_plugin_name: Given,
+    /// Whether `CFBundleConfigAvail` is there, which the loader asks for between the two.
+    pub has_config_avail: Given,
+    /// Whether `CFBundleConfigFile` is there.
+    pub has_config_file: Given,
     /// The UUIDs of the factories that are declared, `None` for an empty text.
     pub factories: Vec<Option<[u8; 16]>>,
     /// True when a factory is registered for [`MODULE_TYPE`].
@@ -331,6 +335,8 @@ impl Info {
             has_factories: factories.is_some(),
             has_version: Given::of(get("CFBundleShortVersionString")),
             has_plugin_name: Given::of(get("CFPluginNameString")),
+            has_config_avail: Given::of(get("CFBundleConfigAvail")),
+            has_config_file: Given::of(get("CFBundleConfigFile")),
             has_module_factory: types
                 .and_then(Value::as_dictionary)
                 .is_some_and(|types| has_module_factory(types, &declared)),
