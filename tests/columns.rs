@@ -1,4 +1,4 @@
-//! The contract's tables and columns, and the README that shows them.
+//! The contract's tables and columns, and the page that shows them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -84,11 +84,11 @@ fn numbers_are_big() {
     }
 }
 
-/// The generated parts of the README: what stands between the markers is what the code says.
+/// The generated parts of the tables' page: what stands between the markers is what the code says.
 /// `DSPLUG_BLESS=1` writes it.
 #[test]
-fn the_readme_shows_what_the_code_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+fn the_page_shows_what_the_code_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/table/README.md");
     let old = std::fs::read_to_string(&path).unwrap();
     let words = |rows: Vec<(&str, &str)>| {
         let rows = rows
@@ -123,7 +123,7 @@ fn the_readme_shows_what_the_code_says() {
     } else {
         assert!(
             old == new,
-            "README.md has drifted; run DSPLUG_BLESS=1 cargo test --test columns"
+            "src/table/README.md has drifted; run DSPLUG_BLESS=1 cargo test --test columns"
         );
     }
 }

@@ -290,11 +290,11 @@ fn what_cannot_be_listed_is_said_once_and_with_a_cure_that_helps() {
     assert_eq!(error.matches("look at what stands").count(), 1, "{error}");
 }
 
-fn readme() -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
+fn page(name: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap()
 }
 
-/// Runs a line of the README as a shell would, with this program in its place.
+/// Runs a line of a page as a shell would, with this program in its place.
 #[track_caller]
 fn runs(line: &str) {
     let output = Command::new("sh")
@@ -308,38 +308,40 @@ fn runs(line: &str) {
 }
 
 #[test]
-fn the_readme_s_commands_run() {
-    let readme = readme();
+fn the_commands_of_the_pages_run() {
     let mut seen = 0;
-    for line in readme.lines() {
-        if let Some(call) = line.strip_prefix("$ cargo run --release -- ") {
-            runs(&format!("{DSPLUG} {call}"));
-            seen += 1;
-        } else if let Some(call) = line.strip_prefix("$ dsplug ") {
-            runs(&format!("{DSPLUG} --root tests/images/sample {call}"));
+    for name in ["README.md", "packs/README.md", "install/RESPONSE.md"] {
+        let page = page(name);
+        for line in page.lines() {
+            if let Some(call) = line.strip_prefix("$ cargo run --release -- ") {
+                runs(&format!("{DSPLUG} {call}"));
+                seen += 1;
+            } else if let Some(call) = line.strip_prefix("$ dsplug ") {
+                runs(&format!("{DSPLUG} --root tests/images/sample {call}"));
+                seen += 1;
+            }
+        }
+        // In a sentence, a query is of the caller's Mac: here it is of the sample.
+        let joined = page.replace('\n', " ");
+        for call in joined
+            .split('`')
+            .filter(|code| code.starts_with("dsplug query \""))
+        {
+            runs(&format!(
+                "{DSPLUG} --root tests/images/sample {}",
+                &call["dsplug ".len()..]
+            ));
             seen += 1;
         }
     }
-    // In a sentence, a query is of the caller's Mac: here it is of the sample.
-    let joined = readme.replace('\n', " ");
-    for call in joined
-        .split('`')
-        .filter(|code| code.starts_with("dsplug query \""))
-    {
-        runs(&format!(
-            "{DSPLUG} --root tests/images/sample {}",
-            &call["dsplug ".len()..]
-        ));
-        seen += 1;
-    }
-    assert!(seen >= 4, "{seen}");
+    assert!(seen >= 7, "{seen}");
 }
 
 /// Each row of the table of commands is a command, with the flags that it has, and no command is
 /// left out.
 #[test]
 fn the_readme_s_table_of_commands_is_the_command_line() {
-    let readme = readme();
+    let readme = page("README.md");
     let (_, part) = readme.split_once("\n## The commands\n").unwrap();
     let (part, _) = part.split_once("\n## ").unwrap();
     let rows: Vec<&str> = part

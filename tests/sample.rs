@@ -86,7 +86,6 @@ fn the_readme_quotes_what_is_printed() {
         "Helper.dsplug",
         "Kanaka.dsplug",
         "LWEDSPlugIn.dsplug",
-        "Zeta.dsplug",
     ];
     let listed = listed();
     let (bundles, folders) = listed.rsplit_once("\n\n").unwrap();

@@ -128,7 +128,7 @@ complete -c dsplug -n "__fish_dsplug_using_subcommand doctor" -l thorough -d 'Li
 complete -c dsplug -n "__fish_dsplug_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c dsplug -n "__fish_dsplug_using_subcommand schema" -l format -d 'How it is printed' -r -f -a "table\t'For a terminal'
 json\t'An array of tables with their columns'
-markdown\t'As in the README'"
+markdown\t'For a page of documentation'"
 complete -c dsplug -n "__fish_dsplug_using_subcommand schema" -l root -d 'Read DIR as the / of a Mac: a mounted disk image, a collected folder' -r -F
 complete -c dsplug -n "__fish_dsplug_using_subcommand schema" -l state-dir -d 'Keep state (events, copies, what is quarantined) in DIR; without it, in /var/db/dsplug on a Mac that reads its own disk, and nowhere with --root' -r -F
 complete -c dsplug -n "__fish_dsplug_using_subcommand schema" -l thorough -d 'Lift the budgets of time and size'

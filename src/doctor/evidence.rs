@@ -52,7 +52,7 @@ pub fn check_exceptions(host: &Host<'_>, findings: &mut Vec<Finding>) {
             if !entry.error.is_empty() {
                 findings.push(Finding::wrong(
                     format!("{}: it excepts nothing: {}", entry.name(), entry.error),
-                    format!("mend it, then: chown root:wheel '{path}'; chmod 0644 '{path}'; plutil -lint '{path}'"),
+                    format!("fix it, then: chown root:wheel '{path}'; chmod 0644 '{path}'; plutil -lint '{path}'"),
                 ));
             } else if !entry.active {
                 findings.push(Finding::note(

@@ -91,7 +91,7 @@ pub fn check(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut Vec<Fi
         Ok(names) if names.iter().any(|name| name == NAME) => {}
         Ok(_) => findings.push(Finding::wrong(
             format!("{shown}: osqueryd answers, and dsplug is not registered with it"),
-            format!("mend what else is found, and then {}", agent.restart()),
+            format!("fix what else is found, and then {}", agent.restart()),
         )),
         Err(why) => findings.push(Finding::wrong(
             format!("{shown}: osqueryd does not answer: {why}"),

@@ -1,4 +1,4 @@
-//! The README's table of queries, and what puts it between its markers.
+//! The table of queries in the pack's page, and what puts it between its markers.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! Every table and column with its meaning, for people and for the README.
+//! Every table and column with its meaning, for people and for the tables' page.
 
 use std::fmt::Write;
 
@@ -17,7 +17,7 @@ pub enum Format {
     Table,
     /// An array of tables with their columns
     Json,
-    /// As in the README
+    /// For a page of documentation
     Markdown,
 }
 

@@ -1,6 +1,6 @@
 //! The tables: every column declared once, with its name, type, meaning and accessor.
 //!
-//! osquery's routes, the SQLite tables, `schema`, JSON and the README's table all iterate these.
+//! osquery's routes, the SQLite tables, `schema`, JSON and the page `README.md` beside this file all iterate these.
 
 mod bundles;
 mod events;
