@@ -3,6 +3,8 @@
 //! Source: `SecStaticCode::validateResources` and `validateResource`, `StaticCode.cpp`, and
 //! `ResourceBuilder::scan`, `resources.cpp` of Apple.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::bundle::Sealed;
 use super::facts::{CodeFacts, ProblemCode, SignatureState, SliceFacts};
 use super::findings::Findings;
@@ -264,7 +266,7 @@ impl<'v> Judge<'_, 'v> {
             return Sealed::Unsealed;
         };
         match sealed.resource {
-            Resource::File { .. } if is_link => {
+            Resource::File(_) if is_link => {
                 findings.broken(
                     ProblemCode::ResourceModified,
                     entry.path,
@@ -288,19 +290,7 @@ impl<'v> Judge<'_, 'v> {
                 );
                 Sealed::Altered
             }
-            Resource::File {
-                sha256,
-                sha1,
-                kinds,
-            } => match hash_types(code).find(|kind| !kinds.contains(kind)) {
-                None => file(entry, sha256, sha1, findings),
-                // Apple compares one by each hash type of the code directories (`validateResource`).
-                Some(_) => {
-                    let why = "was sealed without a digest of each kind that the code has";
-                    findings.broken(ProblemCode::ResourceModified, entry.path, why);
-                    Sealed::Altered
-                }
-            },
+            Resource::File(digests) => file(entry, &digests, code, findings),
             Resource::Symlink(target) => symlink(entry, &target, findings),
             Resource::Code(cdhashes) => self.nested_file(index, entry, &cdhashes, findings),
         }
@@ -384,7 +374,7 @@ impl<'v> Judge<'_, 'v> {
                 findings.broken(ProblemCode::ResourceAdded, entry.path, "is not in the seal");
                 self.mark_below(entry.path, Sealed::Unsealed);
             }
-            Some(Resource::File { .. }) => {
+            Some(Resource::File(_)) => {
                 findings.broken(
                     ProblemCode::ResourceModified,
                     entry.path,
@@ -433,7 +423,7 @@ impl<'v> Judge<'_, 'v> {
                     &path,
                     "a directory stands where a symlink was sealed",
                 ),
-                (Some(EntryKind::Directory), Resource::File { .. }) => findings.broken(
+                (Some(EntryKind::Directory), Resource::File(_)) => findings.broken(
                     ProblemCode::ResourceModified,
                     &path,
                     "a directory stands where a file was sealed",
@@ -473,30 +463,50 @@ fn hash_types(code: &CodeFacts) -> impl Iterator<Item = HashType> {
     directories.map(|d| d.hash_type)
 }
 
+/// Compares a file with each digest that Apple compares it with: one by each hash type of the code
+/// directories (`SecStaticCode::validateResource`, `StaticCode.cpp`).
 fn file(
     entry: &BundleEntry<'_>,
-    sha256: Option<[u8; 32]>,
-    sha1: Option<[u8; 20]>,
+    digests: &BTreeMap<HashType, Vec<u8>>,
+    code: &CodeFacts,
     findings: &mut Findings,
 ) -> Sealed {
-    let same = match sha256 {
-        Some(sha256) => entry.sha256.map(|found| found == sha256),
-        None => entry.sha1.map(|found| Some(found) == sha1),
+    let mut kinds: BTreeSet<HashType> = hash_types(code).collect();
+    if kinds.is_empty() {
+        kinds.extend(digests.keys().last());
+    }
+    let mut is_told = true;
+    for kind in kinds {
+        let altered = match (digests.get(&kind), found(entry, kind)) {
+            (None, _) => "was sealed without a digest of each kind that the code has",
+            (Some(sealed), Some(found)) if sealed != found => "has other content",
+            (Some(_), Some(_)) => continue,
+            (Some(_), None) => {
+                is_told = false;
+                continue;
+            }
+        };
+        findings.broken(ProblemCode::ResourceModified, entry.path, altered);
+        return Sealed::Altered;
+    }
+    if is_told {
+        return Sealed::Sealed;
+    }
+    let why = match entry.sha256 {
+        None => "could not be read",
+        Some(_) => "is sealed by a digest that is not computed here",
     };
-    match same {
-        Some(true) => Sealed::Sealed,
-        Some(false) => {
-            findings.broken(
-                ProblemCode::ResourceModified,
-                entry.path,
-                "has other content",
-            );
-            Sealed::Altered
-        }
-        None => {
-            findings.unreadable(ProblemCode::Unreadable, entry.path, "could not be read");
-            Sealed::Unknown
-        }
+    findings.unreadable(ProblemCode::Unreadable, entry.path, why);
+    Sealed::Unknown
+}
+
+/// The digest of a file's content by that type, where it was computed.
+fn found<'e>(entry: &'e BundleEntry<'_>, kind: HashType) -> Option<&'e [u8]> {
+    match kind {
+        HashType::Sha1 => entry.sha1.as_ref().map(<[u8; 20]>::as_slice),
+        HashType::Sha256 => entry.sha256.as_ref().map(<[u8; 32]>::as_slice),
+        HashType::Sha256Truncated => entry.sha256.as_ref()?.get(..kind.length()),
+        HashType::Sha384 => None,
     }
 }
 

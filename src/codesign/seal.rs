@@ -27,15 +27,8 @@ const MAX_CDHASHES: usize = 64;
 /// Source: `ResourceSeal`, `resources.cpp` of Apple.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Resource {
-    /// A regular file, by its digests; there is at least one.
-    File {
-        /// SHA-256 of the content.
-        sha256: Option<[u8; 32]>,
-        /// SHA-1 of the content.
-        sha1: Option<[u8; 20]>,
-        /// The hash types of code directories by which a digest is listed.
-        kinds: Vec<HashType>,
-    },
+    /// A regular file, by its digests, each of its type's length; there is at least one.
+    File(BTreeMap<HashType, Vec<u8>>),
     /// A symlink, by its text.
     Symlink(Vec<u8>),
     /// Code with a signature of its own, by the cdhashes that the seal pins.
@@ -169,7 +162,7 @@ pub fn sha1_paths(path: &[u8], bytes: &[u8]) -> BTreeSet<Vec<u8>> {
 fn needs_sha1(value: &Value) -> bool {
     matches!(
         resource(value).map(|r| r.resource),
-        Some(Resource::File { sha256: None, .. })
+        Some(Resource::File(digests)) if digests.contains_key(&HashType::Sha1)
     )
 }
 
@@ -237,11 +230,7 @@ fn resource(value: &Value) -> Option<SealedResource> {
         // The old form: SHA-1 alone.
         Value::Data(digest) => {
             return Some(SealedResource {
-                resource: Resource::File {
-                    sha256: None,
-                    sha1: Some(digest.as_slice().try_into().ok()?),
-                    kinds: vec![HashType::Sha1],
-                },
+                resource: Resource::File(BTreeMap::from([of_length(HashType::Sha1, digest)?])),
                 optional: false,
             });
         }
@@ -261,18 +250,13 @@ fn resource(value: &Value) -> Option<SealedResource> {
     } else if let Some(target) = entry.get("symlink") {
         Resource::Symlink(target.as_string()?.as_bytes().to_vec())
     } else {
-        let sha256 = digest::<32>(entry, "hash2")?;
-        let sha1 = digest::<20>(entry, "hash")?;
-        if sha256.is_none() && sha1.is_none() {
-            return None;
-        }
-        let listed = |kind: &HashType| matches!(entry.get(key_of(*kind)), Some(Value::Data(_)));
-        let kinds = HashType::ALL.into_iter().filter(listed).collect();
-        Resource::File {
-            sha256,
-            sha1,
-            kinds,
-        }
+        let listed = HashType::ALL
+            .into_iter()
+            .filter_map(|kind| Some((kind, entry.get(key_of(kind))?)));
+        let digests: Option<BTreeMap<_, _>> = listed
+            .map(|(kind, value)| of_length(kind, value.as_data()?))
+            .collect();
+        Resource::File(digests.filter(|digests| !digests.is_empty())?)
     };
     Some(SealedResource { resource, optional })
 }
@@ -287,6 +271,11 @@ fn key_of(kind: HashType) -> &'static str {
         HashType::Sha256Truncated => "hash3",
         HashType::Sha384 => "hash4",
     }
+}
+
+/// A digest of that type; `None` when it is longer or shorter.
+fn of_length(kind: HashType, digest: &[u8]) -> Option<(HashType, Vec<u8>)> {
+    (digest.len() == kind.length()).then(|| (kind, digest.to_vec()))
 }
 
 /// The digest under `key`: `Some(None)` without one, `None` when it has the wrong form.
@@ -382,19 +371,11 @@ mod tests {
         let resource = |path: &[u8]| list[path].resource.clone();
         assert_eq!(
             resource(b"a"),
-            Resource::File {
-                sha256: None,
-                sha1: Some([0; 20]),
-                kinds: vec![HashType::Sha1],
-            }
+            Resource::File(BTreeMap::from([(HashType::Sha1, vec![0; 20])]))
         );
         assert_eq!(
             resource(b"b"),
-            Resource::File {
-                sha256: Some([0; 32]),
-                sha1: None,
-                kinds: vec![HashType::Sha256],
-            }
+            Resource::File(BTreeMap::from([(HashType::Sha256, vec![0; 32])]))
         );
         assert!(list[b"b".as_slice()].optional);
         assert_eq!(resource(b"c"), Resource::Symlink(b"../x".to_vec()));
@@ -499,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn sha1_is_asked_for_only_without_a_better_digest() {
+    fn sha1_is_asked_for_wherever_it_is_listed() {
         let xml = concat!(
             "<plist version=\"1.0\"><dict><key>files</key><dict/><key>rules</key><dict/>",
             "<key>rules2</key><dict/><key>files2</key><dict>",
@@ -510,9 +491,11 @@ mod tests {
             "</dict></dict></plist>",
         );
         let paths = sha1_paths(b"Contents/_CodeSignature/CodeResources", xml.as_bytes());
-        assert_eq!(paths, BTreeSet::from([b"Contents/Resources/a".to_vec()]));
+        let wanted = [b"Contents/Resources/a".to_vec(), b"Contents/c".to_vec()];
+        assert_eq!(paths, BTreeSet::from(wanted));
         let paths = sha1_paths(b"_CodeSignature/CodeResources", xml.as_bytes());
-        assert_eq!(paths, BTreeSet::from([b"Resources/a".to_vec()]));
+        let wanted = [b"Resources/a".to_vec(), b"c".to_vec()];
+        assert_eq!(paths, BTreeSet::from(wanted));
         assert_eq!(sha1_paths(b"x", xml.as_bytes()), BTreeSet::new());
         assert_eq!(
             sha1_paths(b"_CodeSignature/CodeResources", b""),

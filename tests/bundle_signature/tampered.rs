@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use dsplug::codesign::{Anchor, ProblemCode as P, SealLimits, Sealed, SignatureState};
 use dsplug_fixtures::macho::{Cpu, Fat, MachO};
 use dsplug_fixtures::seal::dictionary;
-use dsplug_fixtures::signature::{SHA1, SHA256, SHA384, Signature};
+use dsplug_fixtures::signature::{SHA1, SHA256, SHA256_TRUNCATED, SHA384, Signature};
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle, cdhash};
 use plist::Value;
 
@@ -14,18 +14,6 @@ use crate::check::{judged, judged_with, put, relink};
 
 fn full() -> SignedBundle {
     SignedBundle::full("Acme")
-}
-
-/// Lists every file by SHA-1 too, as for code with a code directory of each kind. Which SHA-1 that is
-/// counts only where there is no better digest.
-fn also_by_sha1(seal: &mut plist::Dictionary) {
-    let files = seal.get_mut("files2").unwrap().as_dictionary_mut().unwrap();
-    for (_, entry) in files.iter_mut() {
-        let entry = entry.as_dictionary_mut().unwrap();
-        if entry.contains_key("hash2") {
-            entry.insert("hash".into(), Value::Data(vec![0; 20]));
-        }
-    }
 }
 
 #[test]
@@ -235,7 +223,7 @@ fn an_info_plist_that_is_not_bound_is_named() {
 
 #[test]
 fn an_info_plist_bound_by_one_directory_alone_is_named() {
-    let bundle = full().edit_seal(also_by_sha1).edit_signature(|s| {
+    let bundle = full().by_sha1_too().edit_signature(|s| {
         s.hash_types(&[SHA1, SHA256])
             .edit_directory(|i, directory| {
                 // Slot −1 stands right before the page hashes.
@@ -860,8 +848,7 @@ fn version_1_alone_is_too_weak_and_still_compared() {
 #[test]
 fn sha1_alone_is_compared() {
     let digest = dsplug_fixtures::signature::digest(SHA1, b"one schema");
-    let bundle = full().edit_seal(move |seal| {
-        also_by_sha1(seal);
+    let bundle = full().by_sha1_too().edit_seal(move |seal| {
         let files = seal.get_mut("files2").unwrap().as_dictionary_mut().unwrap();
         let entry = dictionary([("hash", Value::Data(digest.clone()))]);
         files.insert("Resources/schema.txt".into(), entry);
@@ -882,6 +869,54 @@ fn sha1_alone_is_compared() {
     }
     judged(&full().edit_signature(|s| s.hash_types(&[SHA384])), |_| {})
         .broken(&[P::ResourceModified]);
+}
+
+/// `SecStaticCode::validateResource` verifies each of `hashAlgorithms()`, not the best alone.
+#[test]
+fn each_digest_is_compared_that_the_code_has_a_directory_for() {
+    let schema = "Contents/Resources/schema.txt";
+    let listed = |key: &'static str, digest: Vec<u8>| {
+        full().by_sha1_too().edit_seal(move |seal| {
+            let files = seal.get_mut("files2").unwrap().as_dictionary_mut().unwrap();
+            let entry = files.get_mut("Resources/schema.txt").unwrap();
+            let entry = entry.as_dictionary_mut().unwrap();
+            entry.insert(key.into(), Value::Data(digest.clone()));
+        })
+    };
+    let wrong = || listed("hash", vec![0; 20]);
+    judged(
+        &full()
+            .by_sha1_too()
+            .edit_signature(|s| s.hash_types(&[SHA1, SHA256])),
+        |_| {},
+    )
+    .holds();
+    judged(
+        &wrong().edit_signature(|s| s.hash_types(&[SHA1, SHA256])),
+        |_| {},
+    )
+    .broken(&[P::ResourceModified])
+    .words(Sealed::Altered, &[schema]);
+    // Which SHA-1 is listed does not matter to code that has none.
+    judged(&wrong(), |_| {}).holds();
+    let by_one = |key: &'static str, digest: Vec<u8>, hash_type: u8| {
+        SignedBundle::new("One", Form::Deep)
+            .file("Resources/schema.txt", b"one schema")
+            .edit_seal(move |seal| {
+                let files = seal.get_mut("files2").unwrap().as_dictionary_mut().unwrap();
+                let entry = dictionary([(key, Value::Data(digest.clone()))]);
+                files.insert("Resources/schema.txt".into(), entry);
+            })
+            .edit_signature(move |s| s.hash_types(&[hash_type]))
+    };
+    let mut cut = dsplug_fixtures::signature::digest(SHA256_TRUNCATED, b"one schema");
+    judged(&by_one("hash3", cut.clone(), SHA256_TRUNCATED), |_| {}).holds();
+    cut[0] ^= 1;
+    judged(&by_one("hash3", cut, SHA256_TRUNCATED), |_| {}).broken(&[P::ResourceModified]);
+    // SHA-384 of files is not computed: nothing is claimed.
+    judged(&by_one("hash4", vec![0; 48], SHA384), |_| {})
+        .expect(SignatureState::Unreadable, &[P::Unreadable])
+        .words(Sealed::Unknown, &[schema]);
 }
 
 /// `ResourceBuilder::scan` throws before it asks a rule.
