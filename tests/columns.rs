@@ -10,12 +10,12 @@
 )]
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use dsplug::codesign::ProblemCode;
 use dsplug::load::Reason;
 use dsplug::report::schema;
 use dsplug::table::{TABLES, Type, by_name};
+use dsplug_fixtures::generated::parts_held;
 
 /// Names and order as users rely on them.
 const CONTRACT: &[(&str, &str)] = &[
@@ -84,12 +84,9 @@ fn numbers_are_big() {
     }
 }
 
-/// The generated parts of the tables' page: what stands between the markers is what the code says.
-/// `DSPLUG_BLESS=1` writes it.
+/// The generated parts of the tables' page.
 #[test]
-fn the_page_shows_what_the_code_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/table/README.md");
-    let old = std::fs::read_to_string(&path).unwrap();
+fn the_page_is_current() {
     let words = |rows: Vec<(&str, &str)>| {
         let rows = rows
             .iter()
@@ -101,29 +98,15 @@ fn the_page_shows_what_the_code_says() {
     };
     let problems = ProblemCode::ALL.iter().map(|c| (c.as_str(), c.meaning()));
     let reasons = Reason::ALL.iter().map(|r| (r.as_str(), r.meaning()));
-    let mut new = old.clone();
-    for (part, text) in [
-        (
-            "columns",
-            schema::render(None, schema::Format::Markdown).unwrap(),
-        ),
-        ("problems", words(problems.collect())),
-        ("reasons", words(reasons.collect())),
-    ] {
-        let (begin, end) = (
-            format!("<!-- {part}:begin -->\n"),
-            format!("<!-- {part}:end -->"),
-        );
-        let from = new.find(&begin).expect("the marker") + begin.len();
-        let to = new.find(&end).expect("the marker");
-        new.replace_range(from..to, &format!("\n{text}\n"));
-    }
-    if std::env::var_os("DSPLUG_BLESS").is_some() {
-        std::fs::write(&path, &new).unwrap();
-    } else {
-        assert!(
-            old == new,
-            "src/table/README.md has drifted; run DSPLUG_BLESS=1 cargo test --test columns"
-        );
-    }
+    parts_held(
+        "src/table/README.md",
+        &[
+            (
+                "columns",
+                schema::render(None, schema::Format::Markdown).unwrap(),
+            ),
+            ("problems", words(problems.collect())),
+            ("reasons", words(reasons.collect())),
+        ],
+    );
 }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use clap_complete::Shell;
-use dsplug_fixtures::{Disk, Plugin};
+use dsplug_fixtures::{Disk, Plugin, generated};
 use serde_json::Value;
 
 const DSPLUG: &str = env!("CARGO_BIN_EXE_dsplug");
@@ -62,9 +62,8 @@ fn one_plugin() -> Disk {
     disk
 }
 
-/// With `DSPLUG_BLESS=1` the files are written.
 #[test]
-fn completions_and_man_pages_are_those_of_the_command_line() {
+fn completions_and_man_pages_are_current() {
     let new = tempfile::tempdir().unwrap();
     let (completions, man) = (new.path().join("completions"), new.path().join("man"));
     for folder in [&completions, &man] {
@@ -78,7 +77,7 @@ fn completions_and_man_pages_are_those_of_the_command_line() {
     let install = Path::new(env!("CARGO_MANIFEST_DIR")).join("install");
     for name in ["completions", "man"] {
         let (new, kept) = (new.path().join(name), install.join(name));
-        if std::env::var_os("DSPLUG_BLESS").is_some() {
+        if generated::renews() {
             let _ = fs::remove_dir_all(&kept);
             fs::create_dir(&kept).unwrap();
             for (path, content) in files(&new) {
@@ -87,7 +86,7 @@ fn completions_and_man_pages_are_those_of_the_command_line() {
         }
         assert!(
             files(&new) == files(&kept),
-            "install/{name} has drifted; run DSPLUG_BLESS=1 cargo test --test command_line"
+            "install/{name} is not what the command line gives: run tests/regenerate"
         );
         assert!(!files(&new).is_empty());
     }

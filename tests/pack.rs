@@ -16,59 +16,44 @@ use dsplug::engine::Engine;
 use dsplug::pack::{
     NAME_COLUMN, OLDEST_OSQUERY, conf, elastic, elastic_rules, fleet, markdown, sigma,
 };
+use dsplug_fixtures::generated::{held, parts_held};
 use serde_json::Value;
 
 #[path = "common/pack.rs"]
 mod files;
 use files::{database, investigation, queries, top};
 
-/// Compares a generated file, or renews it when `DSPLUG_BLESS` is set.
-#[track_caller]
-fn check(path: &str, expected: &str) {
-    let file = top().join(path);
-    if std::env::var_os("DSPLUG_BLESS").is_some() {
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(&file, expected).unwrap();
-        return;
-    }
-    let found = fs::read_to_string(&file).unwrap_or_default();
-    assert!(
-        found == expected,
-        "{path} is not what its sources give; renew it: DSPLUG_BLESS=1 cargo test --test pack"
-    );
-}
-
 #[test]
 fn generated_files_are_current() {
     let queries = queries();
-    check("packs/dsplug.conf", &conf::write(&queries));
-    check("packs/fleet/dsplug.reports.yml", &fleet::reports(&queries));
-    check(
+    held("packs/dsplug.conf", &conf::write(&queries));
+    held("packs/fleet/dsplug.reports.yml", &fleet::reports(&queries));
+    held(
         "packs/fleet/dsplug.policies.yml",
         &fleet::policies(&queries),
     );
-    check(
+    held(
         "packs/fleet/dsplug-investigation.reports.yml",
         &fleet::reports(&investigation()),
     );
-    check("packs/elastic/dsplug.pack.conf", &elastic::pack(&queries));
-    check(
+    held("packs/elastic/dsplug.pack.conf", &elastic::pack(&queries));
+    held(
         "packs/elastic/dsplug.api.json",
         &elastic::api_pack(&queries),
     );
-    check(
+    held(
         "packs/elastic/dsplug.rules.ndjson",
         &elastic_rules::write(&queries),
     );
-    check("install/elastic/osquery-config.json", &elastic::settings());
-    check("packs/dsplug-quiet.conf", &conf::write_quiet(&queries));
-    check(
+    held("install/elastic/osquery-config.json", &elastic::settings());
+    held("packs/dsplug-quiet.conf", &conf::write_quiet(&queries));
+    held(
         "packs/fleet/dsplug.agent-options.yml",
         &fleet::agent_options(),
     );
     let rules = sigma::rules(&queries);
     for (path, rule) in &rules {
-        check(path, rule);
+        held(path, rule);
     }
     let kept = fs::read_dir(top().join("packs/sigma")).unwrap();
     let kept = kept.filter(|e| e.as_ref().unwrap().path().is_file());
@@ -77,13 +62,13 @@ fn generated_files_are_current() {
 
 #[test]
 fn the_page_is_current() {
-    let page = fs::read_to_string(top().join("packs/README.md")).unwrap();
-    let filled = [("queries", queries()), ("investigation", investigation())]
-        .into_iter()
-        .fold(page, |text, (name, queries)| {
-            markdown::fill(&text, name, &markdown::queries(&queries)).unwrap()
-        });
-    check("packs/README.md", &filled);
+    parts_held(
+        "packs/README.md",
+        &[
+            ("queries", markdown::queries(&queries())),
+            ("investigation", markdown::queries(&investigation())),
+        ],
+    );
 }
 
 #[test]

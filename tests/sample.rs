@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Once;
 
+use dsplug_fixtures::generated;
 use walkdir::WalkDir;
 
 /// Every file and link below a directory, with its content.
@@ -38,24 +39,28 @@ fn tree(top: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         .collect()
 }
 
-/// Where the sample stands; with `DSPLUG_BLESS=1` it is first laid out anew.
 fn sample() -> PathBuf {
-    static BLESSED: Once = Once::new();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/sample");
-    BLESSED.call_once(|| {
-        if std::env::var_os("DSPLUG_BLESS").is_some() {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/images/sample")
+}
+
+/// Where the sample stands; it is first laid out anew where generated files are.
+fn renewed_sample() -> PathBuf {
+    static RENEWED: Once = Once::new();
+    let path = sample();
+    if generated::renews() {
+        RENEWED.call_once(|| {
             let _ = fs::remove_dir_all(&path);
             dsplug_fixtures::sample::lay_out(&path);
-        }
-    });
+        });
+    }
     path
 }
 
 #[test]
-fn the_sample_is_what_the_fixtures_build() {
+fn the_sample_is_current() {
     let built = dsplug_fixtures::Disk::empty();
     dsplug_fixtures::sample::lay_out(built.path());
-    let (built, kept) = (tree(built.path()), tree(&sample()));
+    let (built, kept) = (tree(built.path()), tree(&renewed_sample()));
     assert!(!built.is_empty());
     assert_eq!(
         built.keys().collect::<Vec<_>>(),
@@ -66,11 +71,11 @@ fn the_sample_is_what_the_fixtures_build() {
     }
 }
 
-/// What the README's first command prints.
-fn listed() -> String {
+/// What the README's first command prints of the sample.
+fn listed(sample: &Path) -> String {
     let out = Command::new(env!("CARGO_BIN_EXE_dsplug"))
         .args(["list", "--root"])
-        .arg(sample())
+        .arg(sample)
         .output()
         .unwrap();
     assert!(out.status.success(), "{out:?}");
@@ -78,16 +83,16 @@ fn listed() -> String {
 }
 
 /// The README quotes it, without the times and owners of a clone, and without what its folder is
-/// to an owner who is not root. `DSPLUG_BLESS=1` writes it.
+/// to an owner who is not root.
 #[test]
-fn the_readme_quotes_what_is_printed() {
+fn the_readme_s_quote_is_current() {
     const SHOWN: &[&str] = &[
         "Directory.dsplug",
         "Helper.dsplug",
         "Kanaka.dsplug",
         "LWEDSPlugIn.dsplug",
     ];
-    let listed = listed();
+    let listed = listed(&renewed_sample());
     let (bundles, folders) = listed.rsplit_once("\n\n").unwrap();
     let shown = bundles
         .split("\n\n")
@@ -98,25 +103,15 @@ fn the_readme_quotes_what_is_printed() {
         .map(|b| b.lines().filter(quiet).collect::<Vec<_>>().join("\n"))
         .collect();
     let shown = shown.join("\n\n").replace(", writable", "");
-    let text = format!("\n```text\n{shown}\n```\n\n");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let old = fs::read_to_string(&path).unwrap();
-    let (before, rest) = old.split_once("<!-- sample:begin -->\n").unwrap();
-    let (_, after) = rest.split_once("<!-- sample:end -->").unwrap();
-    let new = format!("{before}<!-- sample:begin -->\n{text}<!-- sample:end -->{after}");
-    if std::env::var_os("DSPLUG_BLESS").is_some() {
-        fs::write(&path, new).unwrap();
-    } else {
-        assert!(
-            old == new,
-            "README.md has drifted; run DSPLUG_BLESS=1 cargo test --test sample"
-        );
-    }
+    generated::parts_held(
+        "README.md",
+        &[("sample", format!("```text\n{shown}\n```\n"))],
+    );
 }
 
 #[test]
 fn the_readme_s_command_shows_it() {
-    let out = listed();
+    let out = listed(&sample());
     for expected in [
         "/Library/DirectoryServices/PlugIns/LWEDSPlugIn.dsplug",
         "outside the bundle",
