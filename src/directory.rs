@@ -12,6 +12,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use crate::meta::{Kind, Meta, Timestamp};
 use crate::name;
+use crate::spelling::{Names, Spellings};
 use crate::text::escape;
 
 /// What was tried where a path has more components than are walked.
@@ -118,6 +119,8 @@ pub struct Dir {
     fd: Arc<OwnedFd>,
     /// Empty for the root itself.
     path: Vec<u8>,
+    /// Where the names of directories are kept, for as long as one scan lasts.
+    spellings: Option<Arc<Spellings>>,
 }
 
 /// A regular file, open for reading, with what `fstat` says of it.
@@ -150,7 +153,20 @@ impl Dir {
         Ok(Self {
             fd: Arc::new(fd),
             path: Vec::new(),
+            spellings: None,
         })
+    }
+
+    /// The same directory: the names of it and of what is opened from it on are listed once. For as
+    /// long as one scan lasts: what comes meanwhile in another letter case than it is asked for is not
+    /// found.
+    #[must_use]
+    pub fn keeping_names(&self) -> Self {
+        let spellings = Some(Arc::default());
+        Self {
+            spellings,
+            ..self.clone()
+        }
     }
 
     /// Where it really stands, as the Mac would name it.
@@ -240,6 +256,7 @@ impl Dir {
         Ok(Self {
             fd: Arc::new(fd),
             path: self.join(name),
+            spellings: self.spellings.clone(),
         })
     }
 
@@ -317,24 +334,44 @@ impl Dir {
     /// When that cannot be told: it cannot be listed, or holds more than is looked at.
     pub fn spelled(&self, wanted: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         match self.meta(wanted) {
-            Ok(_) => return Ok(Some(wanted.to_vec())),
-            Err(error) if !error.is_absent() => return Err(error),
-            Err(_) if cfg!(target_os = "macos") => return Ok(None),
-            Err(_) => {}
+            Ok(_) => Ok(Some(wanted.to_vec())),
+            Err(error) if !error.is_absent() => Err(error),
+            Err(_) => self.spelled_otherwise(wanted),
+        }
+    }
+
+    /// The same for a name that was asked for and does not stand there as it is.
+    ///
+    /// # Errors
+    /// When that cannot be told: it cannot be listed, or holds more than is looked at.
+    pub fn spelled_otherwise(&self, wanted: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        if cfg!(target_os = "macos") {
+            return Ok(None);
         }
         let folded = name::folded(wanted);
+        let kept = self.spellings.as_deref();
+        if let Some(known) = kept.and_then(|k| k.of(&self.path, &folded)) {
+            return Ok(known);
+        }
+        let mut names = kept.map(|_| Names::default());
         let (mut found, mut left): (Option<Vec<u8>>, _) = (None, MOST_SPELLED);
         let whole = self.each(|name, _| {
             left = left.saturating_sub(1);
+            if let Some(names) = &mut names {
+                names.note(name);
+            }
             if name::folded(name) == folded && found.as_deref().is_none_or(|best| name < best) {
                 found = Some(name.to_vec());
             }
             left > 0
         })?;
-        if whole {
-            return Ok(found);
+        if !whole {
+            return Err(ReadError::too_far(&self.join(wanted)));
         }
-        Err(ReadError::too_far(&self.join(wanted)))
+        if let (Some(kept), Some(names)) = (kept, names) {
+            kept.keep(&self.path, names);
+        }
+        Ok(found)
     }
 
     /// Opens a file or a directory, to be asked for its extended attributes.

@@ -4,7 +4,7 @@
 //! Arrows point one way:
 //!
 //! - [`root`] resolves paths inside the directory that plays the Mac's `/`, each [`directory`] on
-//!   the way opened by itself; [`meta`], [`name`], [`text`], [`limits`] and [`property_list`] are
+//!   the way opened by itself; [`spelling`], [`meta`], [`name`], [`text`], [`limits`] and [`property_list`] are
 //!   its small tools;
 //! - [`layout`] and [`info_dictionary`] are CoreFoundation's rules of a bundle, which a plug-in folder
 //!   is read by as well;
@@ -57,6 +57,7 @@ pub mod report;
 pub mod root;
 pub mod scan;
 pub mod service;
+pub mod spelling;
 pub mod sqlite;
 pub mod state_dir;
 pub mod system_log;

@@ -10,6 +10,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::Errno;
 
@@ -28,6 +29,33 @@ pub struct Root {
     top: Dir,
     /// True when it is not the machine's own `/`, whose file system knows its names.
     is_image: bool,
+    /// Directories that are kept open for as long as one scan lasts.
+    parents: Option<Arc<Parents>>,
+}
+
+/// The directories that were resolved last, by the paths that led to them without a link, the last
+/// first.
+#[derive(Debug, Default)]
+struct Parents(Mutex<Vec<(Vec<u8>, Dir)>>);
+
+/// How many directories are kept open.
+const MOST_PARENTS: usize = 8;
+
+impl Parents {
+    fn of(&self, path: &[u8]) -> Option<Dir> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = kept.iter().position(|(of, _)| of == path)?;
+        kept.get_mut(..=at)?.rotate_right(1);
+        kept.first().map(|(_, dir)| dir.clone())
+    }
+
+    fn keep(&self, path: &[u8], dir: &Dir) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.iter().all(|(of, _)| of != path) {
+            kept.truncate(MOST_PARENTS.saturating_sub(1));
+            kept.insert(0, (path.to_vec(), dir.clone()));
+        }
+    }
 }
 
 impl Root {
@@ -37,7 +65,22 @@ impl Root {
     /// When it is no directory or cannot be opened.
     pub fn open(path: &Path) -> io::Result<Self> {
         let is_image = path != Path::new("/");
-        Dir::open_top(path).map(|top| Self { top, is_image })
+        Dir::open_top(path).map(|top| Self {
+            top,
+            is_image,
+            parents: None,
+        })
+    }
+
+    /// The same root for as long as one scan lasts: the directories that paths lead through are
+    /// opened once, and listed once. Each name in them is still asked of the disk.
+    #[must_use]
+    pub fn for_one_scan(&self) -> Self {
+        Self {
+            top: self.top.keeping_names(),
+            is_image: self.is_image,
+            parents: Some(Arc::default()),
+        }
     }
 
     /// True when it may be the `/` of a Mac: `Library` or `System` stands in it, in any letter case.
@@ -80,6 +123,29 @@ impl Root {
     }
 
     fn resolve(&self, path: &[u8], follow_last: bool) -> Result<Found, ReadError> {
+        let (Some(parents), Some((above, name))) = (&self.parents, last_component(path)) else {
+            return self.walk(path, follow_last);
+        };
+        if let Some(dir) = parents.of(above)
+            && let Ok(meta) = dir.meta(name)
+            && !(follow_last && meta.kind == Kind::Symlink)
+        {
+            let name = name.to_vec();
+            return Ok(Found {
+                dir,
+                name,
+                meta,
+                links: 0,
+            });
+        }
+        let found = self.walk(path, follow_last)?;
+        if found.links == 0 {
+            parents.keep(above, &found.dir);
+        }
+        Ok(found)
+    }
+
+    fn walk(&self, path: &[u8], follow_last: bool) -> Result<Found, ReadError> {
         let fail = |errno| ReadError {
             operation: "resolve",
             path: path.to_vec(),
@@ -106,7 +172,7 @@ impl Root {
             let (name, meta) = match dir.meta(&name) {
                 Ok(meta) => (name, meta),
                 Err(_) if name == b"..namedfork" => return Err(ReadError::fork(path)),
-                Err(error) if error.is_absent() => match dir.spelled(&name)? {
+                Err(error) if error.is_absent() => match dir.spelled_otherwise(&name)? {
                     Some(name) => {
                         let meta = dir.meta(&name)?;
                         (name, meta)
@@ -230,6 +296,13 @@ fn straight_down(dir: &Dir, path: &[u8]) -> Option<Found> {
     None
 }
 
+/// The path of the directory above, and the name in it, where the path ends in one.
+fn last_component(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let slash = path.iter().rposition(|b| *b == b'/')?;
+    let (above, name) = (path.get(..slash)?, path.get(slash.saturating_add(1)..)?);
+    (!matches!(name, b"" | b"." | b"..")).then_some((above, name))
+}
+
 /// The components of a path, last first, without empty ones and dots.
 fn components(path: &[u8]) -> Vec<Vec<u8>> {
     path.split(|b| *b == b'/')
@@ -306,5 +379,79 @@ impl Found {
     /// When it is no regular file or cannot be opened.
     pub fn open_file(&self) -> Result<OpenFile, ReadError> {
         self.dir.open_file(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn one_scan_opens_and_lists_a_directory_once() {
+        let disk = tempfile::tempdir().unwrap();
+        let at = |path: &str| disk.path().join(path);
+        fs::create_dir_all(at("a/b")).unwrap();
+        fs::write(at("a/b/file"), "").unwrap();
+        let root = Root::open(disk.path()).unwrap();
+        let scan = root.for_one_scan();
+        let path = |root: &Root, path: &[u8]| root.find(path).map(|found| found.path()).ok();
+        assert_eq!(path(&scan, b"/a/b/file").unwrap(), b"/a/b/file");
+        assert_eq!(path(&scan, b"/a/b/Other"), None);
+        fs::write(at("a/b/OTHER"), "").unwrap();
+        assert_eq!(path(&scan, b"/a/b/Other"), None);
+        let next = root.for_one_scan();
+        assert_eq!(path(&next, b"/a/b/Other").unwrap(), b"/a/b/OTHER");
+        assert_eq!(path(&next, b"/a/b/FILE").unwrap(), b"/a/b/file");
+        // The directory that was opened stays the one that is looked at; the next scan sees another.
+        fs::rename(at("a/b"), at("a/c")).unwrap();
+        fs::write(at("a/c/exact"), "").unwrap();
+        assert!(path(&scan, b"/a/b/exact").is_some());
+        assert_eq!(path(&root, b"/a/b/exact"), None);
+        assert_eq!(path(&root.for_one_scan(), b"/a/b/exact"), None);
+    }
+
+    #[test]
+    fn links_lead_where_they_lead_within_a_scan() {
+        let disk = tempfile::tempdir().unwrap();
+        let at = |path: &str| disk.path().join(path);
+        fs::create_dir_all(at("a/b")).unwrap();
+        fs::create_dir_all(at("x")).unwrap();
+        fs::write(at("x/file"), "").unwrap();
+        symlink("../../x", at("a/b/up")).unwrap();
+        symlink("/a/b/up", at("a/link")).unwrap();
+        let plain = Root::open(disk.path()).unwrap();
+        let scan = plain.for_one_scan();
+        for path in [
+            "/a/b",
+            "/a/b/",
+            "/a/b/.",
+            "/a/b/..",
+            "/a/b/up",
+            "/a/b/up/",
+            "/a/b/up/file",
+            "/a/link",
+            "/a/link/file",
+            "/a/link/../a/b",
+            "/a/./b/up",
+            "//a/b/up/file",
+            "/a/b/none",
+            "/",
+        ] {
+            for _ in 0..2 {
+                let of = |root: &Root| {
+                    let shown = |found: Result<Found, ReadError>| {
+                        found.map(|f| (f.path(), f.meta.ino, f.links))
+                    };
+                    (
+                        shown(root.find(path.as_bytes())),
+                        shown(root.find_entry(path.as_bytes())),
+                    )
+                };
+                assert_eq!(of(&scan), of(&plain), "{path}");
+            }
+        }
     }
 }

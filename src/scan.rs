@@ -231,7 +231,12 @@ impl Scanner {
 
     /// Surveys all candidates, those with few entries before those with many: whoever plants a
     /// huge one cannot take the entries that the others need.
-    fn survey(&self, candidates: Vec<Candidate>, budget: &mut Budget) -> Vec<Evidence> {
+    fn survey(
+        &self,
+        root: &Root,
+        candidates: Vec<Candidate>,
+        budget: &mut Budget,
+    ) -> Vec<Evidence> {
         let mut surveyed = Vec::new();
         let mut waiting = candidates;
         for round in ROUNDS {
@@ -240,7 +245,7 @@ impl Scanner {
                 let most = most.min(budget.entries());
                 self.at.set(&candidate.path);
                 let before = self.before(&candidate.path).map(|b| &b.evidence);
-                let evidence = evidence::survey(&self.root, candidate, most, before, budget);
+                let evidence = evidence::survey(root, candidate, most, before, budget);
                 if evidence.is_cut && round < self.limits.candidate_entries && !budget.is_late() {
                     waiting.push(evidence.candidate);
                 } else {
@@ -262,15 +267,16 @@ impl Scanner {
         let (began, last_scan) = (Instant::now(), now());
         let mut budget = Budget::new(self.limits);
         budget.at = self.at.clone();
+        let root = self.root.for_one_scan();
         let mut all_folders = Vec::new();
         let mut found = Vec::new();
         for (index, path) in FOLDERS.iter().enumerate() {
             self.at.set(path.as_bytes());
-            let (folder, candidates) = folders::list(&self.root, index, &self.limits);
+            let (folder, candidates) = folders::list(&root, index, &self.limits);
             all_folders.push(folder);
             found.extend(candidates);
         }
-        let mut found = self.survey(found, &mut budget);
+        let mut found = self.survey(&root, found, &mut budget);
         found.sort_by_cached_key(|e| crate::text::escape(&e.candidate.path));
         let mut reader = Reader::new(&self.roots);
         // Each is read and judged before the next, the smallest first: whoever plants a huge one, or
@@ -289,15 +295,15 @@ impl Scanner {
             let before = self.before(&evidence.candidate.path);
             let again = due.contains(&evidence.candidate.path);
             let known = before.map(|b| &b.evidence);
-            evidence::read_list(&self.root, evidence, known, &budget);
+            evidence::read_list(&root, evidence, known, &budget);
             if let Some(known) = known {
                 let reused = evidence::recall(evidence, known, again);
                 files_reused = files_reused.saturating_add(reused);
             }
-            evidence::read_contents(&self.root, evidence, &mut reader, &mut budget);
-            evidence::weigh_writers(&self.root, evidence);
+            evidence::read_contents(&root, evidence, &mut reader, &mut budget);
+            evidence::weigh_writers(&root, evidence);
             let known = known.map(|known| (known, again));
-            evidence::read_linked(&self.root, evidence, known, &mut reader, &mut budget);
+            evidence::read_linked(&root, evidence, known, &mut reader, &mut budget);
             let signature = match before.filter(|_| evidence.is_unchanged) {
                 Some(before) => before.signature.clone(),
                 None if budget.is_late() => bundle::unjudged_signature(evidence),
@@ -307,7 +313,7 @@ impl Scanner {
         }
         let verdicts = load::judge(&found);
         let (files_read, files_skipped) = (reader.files, skipped(&found));
-        let exceptions = Exceptions::read(&self.root, last_scan);
+        let exceptions = Exceptions::read(&root, last_scan);
         let judged = found
             .into_iter()
             .zip(signatures.into_values())
@@ -331,7 +337,7 @@ impl Scanner {
             events: Events::default(),
             is_foreign: false,
         };
-        snapshot.is_foreign = snapshot.folders.iter().all(|f| !f.exists) && !self.root.is_mac();
+        snapshot.is_foreign = snapshot.folders.iter().all(|f| !f.exists) && !root.is_mac();
         self.scans = self.scans.saturating_add(1);
         if let Some(error) = snapshot.unreadable() {
             log::error!("{error}");

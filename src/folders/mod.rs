@@ -174,7 +174,11 @@ pub fn list(root: &Root, index: usize, limits: &Limits) -> (Folder, Vec<Candidat
     match finder.run(path, &mut folder) {
         // Absent, or a link to nothing: the loader finds nothing there either.
         Err(error) if error.leads_nowhere() && folder.meta.is_none() => {
-            if root.find_entry(path.as_bytes()).is_ok() {
+            // Where a part of the very path is not there, no link is.
+            let below = path.as_bytes().strip_prefix(error.path.as_slice());
+            let is_part = below.is_some_and(|b| b.is_empty() || b.starts_with(b"/"));
+            let is_plain = error.is_absent() && is_part;
+            if !is_plain && root.find_entry(path.as_bytes()).is_ok() {
                 finder.anomalies.push("broken_symlink");
             }
         }
