@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::evidence::{Evidence, Given, Info, Trouble};
+use crate::evidence::{Cpus, Evidence, Given, Info, Trouble};
 use crate::folders::Listed;
 use crate::meta::Kind;
 use crate::name::Suffix;
@@ -54,11 +54,12 @@ reasons! {
     NoExecutable "no_executable" true "Its main executable is not there, or is no regular file."
     NotMachO "not_mach_o" true "Its main executable is not a Mach-O file."
     No64BitSlice "no_64bit_slice" true "Its main executable has no 64-bit slice."
+    OddMachO "odd_mach_o" false "Of its main executable the loader's lenient look at the head and the Mach-O headers themselves tell different things."
     NoTypes "no_plugin_types" true "Its Info.plist has no CFPlugInTypes."
     NoFactories "no_plugin_factories" true "Its Info.plist has no CFPlugInFactories."
     NoVersion "no_version" true "Its Info.plist has no CFBundleShortVersionString."
     NoPluginName "no_plugin_name" true "Its Info.plist has no CFPluginNameString."
-    OddType "odd_type" false "Its version, its plug-in name or its configuration is there and is no text; the loader asks only whether it is there."
+    OddType "odd_type" false "Its version, its plug-in name, its configuration or its executable's name is there and is no text that the loader can use; it asks only whether it is there."
     NameShadowed "name_shadowed" false "Another plug-in has the same CFPluginNameString; which of them loads the order of the disk decides."
     FactoryTaken "factory_taken" false "Another bundle declares a factory of the same UUID; which of them opens the order of the disk decides."
     DynamicRegistration "dynamic_registration" false "It registers its factories by code, which is not run here."
@@ -207,7 +208,9 @@ fn judge_bundle(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
         info.has_config_file,
         info.has_plugin_name,
     ];
-    if texts.contains(&Given::NoText) {
+    // On a Mac no path can be made of a NUL that more follows.
+    let has_nul = |name: &String| name.trim_end_matches('\0').contains('\0');
+    if texts.contains(&Given::NoText) || info.executable.as_ref().is_some_and(has_nul) {
         say(Reason::OddType);
     }
     if info.has_types && info.has_factories && !info.has_module_factory {
@@ -234,18 +237,20 @@ fn judge_executable(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
     if content.sha256().is_none() {
         return say(Reason::Unreadable);
     }
-    match content.code() {
-        None => say(Reason::NotMachO),
-        Some(code) => {
-            if !code.slices.iter().any(|s| is_64_bit(&s.architecture)) {
-                say(Reason::No64BitSlice);
-            }
-        }
+    let maps = content.code().is_some_and(|code| {
+        let mut slices = code.slices.iter();
+        slices.any(|s| is_64_bit(&s.architecture))
+    });
+    match content.cpus() {
+        Cpus::Wanted if maps => {}
+        Cpus::Unwanted if !maps => say(Reason::No64BitSlice),
+        Cpus::None if !maps => say(Reason::NotMachO),
+        _ => say(Reason::OddMachO),
     }
 }
 
-/// True for an architecture that the loader, or today's, may take: it asks for the CPU alone, of which
-/// a slice may name any subtype.
+/// True for an architecture of which code may be mapped: the loader asks for the CPU alone, of which a
+/// slice may name any subtype.
 fn is_64_bit(architecture: &str) -> bool {
     let cpus = ["16777223", "16777228", "16777234"];
     match architecture.split_once(':') {

@@ -635,7 +635,15 @@ fn load_reasons_one_by_one() {
     assert_eq!(reasons(a().without_executable()), no("no_executable"));
     assert_eq!(reasons(a().executable("#!/bin/sh\n")), no("not_mach_o"));
     assert_eq!(
-        reasons(a().executable(dsplug_fixtures::mach_header(dsplug_fixtures::I386))),
+        reasons(
+            a().executable(
+                [
+                    dsplug_fixtures::mach_header(dsplug_fixtures::I386),
+                    vec![0; 4]
+                ]
+                .concat()
+            )
+        ),
         no("no_64bit_slice")
     );
     assert_eq!(reasons(a().without("CFPlugInTypes")), no("no_plugin_types"));
@@ -685,6 +693,74 @@ fn load_reasons_one_by_one() {
             ("loadable".into(), String::new())
         );
     }
+}
+
+/// What CoreFoundation, built from its source, finds in the head of a file, against what could be mapped.
+#[test]
+fn heads_that_the_loader_takes_and_nothing_else_are_unknown() {
+    let verdict = |executable: Vec<u8>| {
+        let disk = Disk::new();
+        Plugin::new("A")
+            .executable(executable)
+            .write(disk.at(PLUGINS));
+        let row = only_bundle(disk.path());
+        (row["load_verdict"].clone(), row["load_reasons"].clone())
+    };
+    let odd = ("unknown".to_owned(), "odd_mach_o".to_owned());
+    // A universal header in the other order of bytes.
+    let mut little = [0xbe_ba_fe_ca_u32, 0x0100_0000, 0x0700_0001, 0, 0, 0, 0]
+        .map(u32::to_be_bytes)
+        .concat();
+    little.resize(4096, 0);
+    assert_eq!(verdict(little), odd);
+    // A slice that is not there.
+    let mut empty = [0xcafe_babe_u32, 1, 0x0100_0007, 3, 4096, 32, 12]
+        .map(u32::to_be_bytes)
+        .concat();
+    empty.resize(64, 0);
+    assert_eq!(verdict(empty), odd);
+    // Headers of 64-bit offsets, which it does not know and dyld does.
+    let thin = dsplug_fixtures::mach_header(dsplug_fixtures::X86_64);
+    let mut wide = [0xcafe_babf_u32, 1, 0x0100_0007, 3, 0, 4096, 0, 32, 12, 0]
+        .map(u32::to_be_bytes)
+        .concat();
+    wide.resize(4096, 0);
+    wide.extend_from_slice(thin.as_ref());
+    assert_eq!(verdict(wide), odd);
+}
+
+/// CoreFoundation's answers for such lists were `version_string`, `name_string` and, for the NUL on a Mac,
+/// `no_executable`.
+#[test]
+fn a_text_that_the_loader_cannot_use_leaves_it_unknown() {
+    let (module, factory) = (
+        dsplug_fixtures::plugin::MODULE_TYPE,
+        dsplug_fixtures::plugin::factory("A"),
+    );
+    let verdict = |version: &str, name: &str, executable: &str| {
+        let disk = Disk::new();
+        let list = format!(
+            "{{ CFBundleShortVersionString = \"{version}\"; CFPluginNameString = \"{name}\";
+                CFBundleExecutable = \"{executable}\";
+                CFPlugInTypes = {{ \"{module}\" = (\"{factory}\"); }};
+                CFPlugInFactories = {{ \"{factory}\" = F; }}; }}"
+        );
+        let plugin = Plugin::new("A").without_plist();
+        plugin
+            .file("Contents/Info.plist", list)
+            .write(disk.at(PLUGINS));
+        let row = only_bundle(disk.path());
+        (row["load_verdict"].clone(), row["load_reasons"].clone())
+    };
+    let odd = ("unknown".to_owned(), "odd_type".to_owned());
+    assert_eq!(verdict("1", "A", "A"), ("loadable".into(), String::new()));
+    assert_eq!(verdict("1\\Ud800", "A", "A"), odd);
+    assert_eq!(verdict("1", "A\\Ud800", "A"), odd);
+    assert_eq!(verdict("1", "A", "A\\U0000B"), odd);
+    assert_eq!(
+        verdict("1", "A", "A\\U0000"),
+        ("loadable".into(), String::new())
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::attributes::{self, Attributes};
+use super::cpus::Cpus;
 use super::{Entry, Trouble};
 use crate::codesign::{CodeFacts, FileCheck, Limits as CodeLimits, Roots, is_macho};
 use crate::directory::{OpenFile, ReadError};
@@ -41,6 +42,8 @@ pub enum Content {
         sha256: [u8; 32],
         /// SHA-1 of it, for resource seals that know no better; only where the seal may need it.
         sha1: Option<Box<[u8; 20]>>,
+        /// The CPUs that the loader would find in it.
+        cpus: Cpus,
         /// The Mach-O file's slices and signatures, when it is one.
         code: Option<Arc<CodeFacts>>,
     },
@@ -60,6 +63,14 @@ impl Content {
         match self {
             Self::Read { sha1, .. } => sha1.as_deref(),
             _ => None,
+        }
+    }
+
+    /// The CPUs that the loader would find in it.
+    pub fn cpus(&self) -> Cpus {
+        match self {
+            Self::Read { cpus, .. } => *cpus,
+            _ => Cpus::None,
         }
     }
 
@@ -150,6 +161,7 @@ impl<'r> Reader<'r> {
         let large = Arc::clone(&self.large);
         let mut turn = None;
         let mut code = None;
+        let mut cpus = Cpus::None;
         let mut sha256 = Sha256::new();
         let mut sha1 = wants.sha1.then(Sha1::new);
         let mut kept = (wants.bytes && len <= MAX_KEPT).then(Vec::new);
@@ -166,6 +178,7 @@ impl<'r> Reader<'r> {
             }
             let chunk = self.buffer.get(..count).unwrap_or_default();
             if seen == 0 {
+                cpus = Cpus::of(chunk);
                 code = self
                     .begin_code(file, len, chunk, &large, &mut turn)
                     .map_err(refused)?;
@@ -200,6 +213,7 @@ impl<'r> Reader<'r> {
             content: Content::Read {
                 sha256: sha256.finalize().into(),
                 sha1: sha1.map(|s| Box::new(s.finalize().into())),
+                cpus,
                 code: code.map(|c| Arc::new(c.finish())),
             },
             attributes: (!attributes.is_empty()).then_some(attributes),

@@ -44,7 +44,8 @@ pub enum Given {
     /// It is missing.
     #[default]
     No,
-    /// It is something else: the loader asks only whether it is there, and then takes it for a text.
+    /// It is something else, or a text that has no UTF-8: the loader asks only whether it is there, and
+    /// then takes it for a text.
     NoText,
     /// It is a text, maybe an empty one.
     Text,
@@ -54,7 +55,7 @@ impl Given {
     fn of(value: Option<&Value>) -> Self {
         match value {
             None => Self::No,
-            Some(Value::String(_)) => Self::Text,
+            Some(Value::String(text)) if !text.is_ill_formed() => Self::Text,
             Some(_) => Self::NoText,
         }
     }

@@ -5,6 +5,7 @@
 
 mod attributes;
 mod content;
+mod cpus;
 mod executable;
 mod info_plist;
 mod linked;
@@ -17,6 +18,7 @@ use std::fmt;
 
 pub use attributes::Attributes;
 pub use content::{Content, Reader, Wants};
+pub use cpus::Cpus;
 pub use executable::Executable;
 pub use info_plist::{Given, Info, InfoPlist};
 pub use linked::{Linked, Places};
