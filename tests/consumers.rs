@@ -21,5 +21,7 @@ mod file_events;
 mod files;
 #[path = "consumers/programs.rs"]
 mod programs;
+#[path = "common/python.rs"]
+mod python;
 #[path = "consumers/versions.rs"]
 mod versions;

@@ -14,7 +14,7 @@ use std::path::Path;
 
 use dsplug::engine::Engine;
 use dsplug::pack::{
-    NAME_COLUMN, OLDEST_OSQUERY, conf, elastic, elastic_rules, fleet, markdown, sigma,
+    NAME_COLUMN, OLDEST_OSQUERY, conf, elastic, elastic_rules, fleet, hunting, markdown, sigma,
 };
 use dsplug_fixtures::generated::{held, parts_held};
 use serde_json::Value;
@@ -58,6 +58,32 @@ fn generated_files_are_current() {
     let kept = fs::read_dir(top().join("packs/sigma")).unwrap();
     let kept = kept.filter(|e| e.as_ref().unwrap().path().is_file());
     assert_eq!(kept.count(), rules.len(), "a rule whose query is gone");
+}
+
+/// The questions to the log of a fleet.
+fn hunts() -> Vec<hunting::Hunt> {
+    let files = fs::read_dir(top().join("packs/hunting")).unwrap();
+    let mut files: Vec<_> = files.map(|e| e.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|e| e == "sql"));
+    files.sort();
+    let read = |path: &std::path::PathBuf| {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        hunting::parse(name, &fs::read_to_string(path).unwrap()).unwrap()
+    };
+    files.iter().map(read).collect()
+}
+
+#[test]
+fn what_asks_the_log_of_a_fleet_is_current() {
+    let views = hunting::views::files();
+    for (path, statement) in &views {
+        check(path, statement);
+    }
+    let kept = fs::read_dir(top().join("packs/hunting/views")).unwrap();
+    assert_eq!(kept.count(), views.len(), "a view whose engine is gone");
+    let readme = fs::read_to_string(top().join("packs/hunting/README.md")).unwrap();
+    let filled = markdown::fill(&readme, "hunts", &hunting::index(&hunts()));
+    check("packs/hunting/README.md", &filled.unwrap());
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn says_its_name(name: &str, sql: &str) -> bool {
 }
 
 /// The header's keys with their values, and the query in one line.
-fn split(text: &str) -> Result<(Vec<(String, String)>, String), String> {
+pub(super) fn split(text: &str) -> Result<(Vec<(String, String)>, String), String> {
     let mut fields: Vec<(String, String)> = Vec::new();
     let mut sql = Vec::new();
     for line in text.lines() {

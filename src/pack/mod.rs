@@ -3,7 +3,7 @@
 //!
 //! [`header`] reads a file; [`conf`] writes and reads osquery's pack, [`fleet`], [`elastic`],
 //! [`elastic_rules`] and [`sigma`] write what those import, `restriction`
-//! tells where a pack runs, [`markdown`] the tables for people. The binary holds the pack that was
+//! tells where a pack runs, [`hunting`] asks the log of a fleet, [`markdown`] the tables for people. The binary holds the pack that was
 //! generated, and a test keeps it the one that the files give.
 
 pub mod conf;
@@ -11,6 +11,7 @@ pub mod elastic;
 pub mod elastic_rules;
 pub mod fleet;
 pub mod header;
+pub mod hunting;
 pub mod markdown;
 mod restriction;
 pub mod sigma;

@@ -1,0 +1,25 @@
+//! The questions to the log of a fleet, and the panels over it, on engines that a registry has: DuckDB
+//! and ClickHouse. What Trino and BigQuery take is checked by rewriting it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::explicit_write,
+    missing_docs,
+    reason = "a panic is a test's report, and what is printed with a macro is hidden"
+)]
+
+#[path = "common/python.rs"]
+mod python;
+
+use python::check;
+
+#[test]
+fn each_question_gives_the_expected_rows_on_every_engine() {
+    check("hunting/questions.py");
+}
+
+#[test]
+fn trino_and_bigquery_read_each_question_and_view() {
+    check("hunting/dialects.py");
+}
