@@ -73,10 +73,11 @@ pub fn parse(name: &str, text: &str) -> Result<Hunt, PackError> {
 pub fn index(hunts: &[Hunt]) -> String {
     let mut out = String::new();
     for hunt in hunts {
+        let apart = if out.is_empty() { "" } else { "\n" };
         // Writing to a String cannot fail.
         let _ = writeln!(
             out,
-            "### `{}`: {}\n\n**{}** {}\n\n*Cost:* {}\n",
+            "{apart}### `{}`: {}\n\n**{}** {}\n\n*Cost:* {}",
             hunt.name, hunt.title, hunt.question, hunt.answer, hunt.cost
         );
     }
