@@ -150,6 +150,21 @@ fn resources_hide_the_top_level_only_when_they_hold_some() {
     );
 }
 
+/// CoreFoundation, asked, lists no name that is no UTF-8, and then goes on as if it were not there.
+#[test]
+fn a_name_that_is_no_text_may_not_be_listed() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.at(PLUGINS));
+    let name = std::ffi::OsStr::from_bytes(b"\xff.dsplug");
+    Plugin::new("R").write_as(disk.plugin("Resources").join(name));
+    let rows = query(disk.path(), "SELECT load_reasons FROM dsplug_bundles");
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        assert_eq!(row["load_reasons"], "maybe_listed");
+    }
+}
+
 #[test]
 fn support_files_take_the_place_of_the_top_level() {
     let disk = Disk::new();

@@ -283,6 +283,9 @@ impl<'a> Finder<'a> {
                 // Whether the list keeps it hangs on what the disk names first.
                 _ if *suffix == Suffix::Platform => Listed::Maybe,
                 _ if name.starts_with(b"._") => Listed::No,
+                // CoreFoundation leaves out what it has no text for; the file systems of a Mac
+                // refuse such names.
+                _ if std::str::from_utf8(name).is_err() => Listed::Maybe,
                 listed => only.narrow(&folded, listed),
             };
             if matches!(suffix, Suffix::Exact | Suffix::Platform) && listed != Listed::No {
