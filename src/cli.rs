@@ -234,7 +234,7 @@ impl Disk {
     }
 
     /// The events that have been kept; why they cannot be read is told to who asks for them.
-    pub fn events(&self, root: &Root) -> Events {
+    pub(crate) fn events(&self, root: &Root) -> Events {
         match self.state_to_read(root) {
             Ok(Some(state)) => Events::kept_in(&state),
             Ok(None) => Events::default(),

@@ -67,7 +67,7 @@ pub struct Status {
     /// How it stands with the watch.
     pub watch: WatchStatus,
     /// How it stands with the journal of events.
-    pub journal: journal::Status,
+    pub(crate) journal: journal::Status,
 }
 
 /// How it stands with the watch.

@@ -3,7 +3,8 @@
 //! A Mach-O file is checked by [`FileCheck`], which gives [`CodeFacts`]; from the outside in:
 //! `fat`, `mach_o`, `superblob`, `code_directory` and `pages` hold the code to its hashes, `signer`
 //! with `cms`, `chain` and `timestamp` says who signed these. `bytes` alone computes offsets.
-//! A bundle is judged by [`judge`](fn@judge) from what its files say.
+//! A bundle is judged by [`judge`](fn@judge) from what its files say; [`InMemory`] does all of it for
+//! a bundle whose bytes are at hand.
 //!
 //! Nothing here knows of revocation or notarization: both need Apple's servers, and are unknown.
 
@@ -22,6 +23,7 @@ pub mod facts;
 mod fat;
 mod findings;
 pub mod hash;
+mod in_memory;
 mod judge;
 mod layout;
 mod mach_o;
@@ -49,6 +51,7 @@ pub use facts::{
     SignatureState, SliceFacts, SpecialSlot, slot,
 };
 pub use hash::{HashType, Hasher};
+pub use in_memory::{InMemory, check_bytes};
 pub use roots::Roots;
 pub use seal::sha1_paths;
 pub use unsigned::unsigned_digest;

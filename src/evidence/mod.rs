@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub use attributes::Attributes;
-pub use content::{Content, Reader, Wants};
+pub use content::{Content, Reader};
 pub use cpus::Cpus;
 pub use executable::Executable;
 pub use info_plist::{Given, Info, InfoPlist};
@@ -165,7 +165,7 @@ pub struct Evidence {
     /// What links in it lead to outside of it, by where that really stands.
     pub linked: Places,
     /// True when its Info.plist and its main executable are yet to be looked for.
-    pub is_pending: bool,
+    pub(crate) is_pending: bool,
     /// The weakest of the candidate and the directories above it, up to the plug-in folder.
     pub writable_by: WritableBy,
     /// True when there were more entries than could be taken.
@@ -176,17 +176,17 @@ pub struct Evidence {
     /// seem, because something on the way to them could not be read.
     pub is_doubtful: bool,
     /// How CoreFoundation reads it as a bundle.
-    pub layout: Layout,
+    pub(crate) layout: Layout,
     /// What could not be read.
     pub troubles: Vec<Trouble>,
     /// Bytes of files that the signature's check needs whole, by path in the bundle.
-    pub kept: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub(crate) kept: BTreeMap<Vec<u8>, Vec<u8>>,
     /// When the oldest part of it was read.
-    pub read_at: ReadAt,
+    pub(crate) read_at: ReadAt,
     /// When the oldest of the code in it was read.
-    pub code_read_at: ReadAt,
+    pub(crate) code_read_at: ReadAt,
     /// When it was looked at, before anything of it was read.
-    pub scanned_at: ReadAt,
+    pub(crate) scanned_at: ReadAt,
     /// True when nothing of it has changed since an earlier scan, so that its judgement stands.
     pub is_unchanged: bool,
     dir: Option<Dir>,

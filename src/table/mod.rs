@@ -10,13 +10,13 @@ mod folders;
 mod quarantine;
 mod status;
 
-pub use bundles::BUNDLES;
-pub use events::EVENTS;
-pub use exceptions::EXCEPTIONS;
-pub use files::FILES;
-pub use folders::FOLDERS;
-pub use quarantine::QUARANTINE;
-pub use status::STATUS;
+pub(crate) use bundles::BUNDLES;
+pub(crate) use events::EVENTS;
+pub(crate) use exceptions::EXCEPTIONS;
+pub(crate) use files::FILES;
+pub(crate) use folders::FOLDERS;
+pub(crate) use quarantine::QUARANTINE;
+pub(crate) use status::STATUS;
 
 use crate::scan::Snapshot;
 
