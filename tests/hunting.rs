@@ -23,3 +23,13 @@ fn each_question_gives_the_expected_rows_on_every_engine() {
 fn trino_and_bigquery_read_each_question_and_view() {
     check("hunting/dialects.py");
 }
+
+#[test]
+fn sigma_rules_find_what_their_queries_told() {
+    check("hunting/sigma_rules.py");
+}
+
+#[test]
+fn panels_show_what_the_log_holds() {
+    check("hunting/panels.py");
+}

@@ -14,7 +14,8 @@ use std::path::Path;
 
 use dsplug::engine::Engine;
 use dsplug::pack::{
-    NAME_COLUMN, OLDEST_OSQUERY, conf, elastic, elastic_rules, fleet, hunting, markdown, sigma,
+    NAME_COLUMN, OLDEST_OSQUERY, conf, elastic, elastic_rules, fleet, grafana, hunting, kibana,
+    markdown, sigma,
 };
 use dsplug_fixtures::generated::{held, parts_held};
 use serde_json::Value;
@@ -85,6 +86,11 @@ fn what_asks_the_log_of_a_fleet_is_current() {
         "packs/hunting/README.md",
         &[("hunts", hunting::index(&hunts()))],
     );
+    held(
+        "packs/grafana/dsplug.json",
+        &grafana::dashboard(&hunts()).unwrap(),
+    );
+    held("packs/kibana/dsplug.ndjson", &kibana::objects());
 }
 
 #[test]

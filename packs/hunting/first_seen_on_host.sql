@@ -10,7 +10,8 @@ WITH seen AS (
   SELECT digest, host, MIN(unix_time) AS first_time, MIN(time_utc) AS first_utc,
     MIN(path) AS a_path, MIN(signature_state) AS state, MIN(signer) AS signed_by,
     MIN(team_identifier) AS team,
-    MAX(CASE WHEN dsplug_query <> 'inventory' AND counter > 0 THEN 1 ELSE 0 END) AS change
+    MAX(CASE WHEN dsplug_query <> 'inventory' AND counter > 0 AND event_action <> 'gone'
+      THEN 1 ELSE 0 END) AS change
   FROM dsplug_lines
   WHERE dsplug_query IN ('modified', 'events', 'inventory') AND digest <> ''
   GROUP BY digest, host

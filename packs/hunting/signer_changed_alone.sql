@@ -1,6 +1,6 @@
 -- signer_changed_alone: a signature that became another's on one Mac alone
 --
--- question: Where did a bundle change hands, when on no other Mac the same happened to it?
+-- question: Where did a bundle change hands, when on no other Mac it came to the same content?
 -- answer: A vendor that renews its certificate does so on every Mac: raise fewer_than while an update
 --   is on its way. What went from signed to adhoc, unsigned or broken on one Mac was altered there:
 --   compare its digest with that of another Mac's copy by dsplug compare.
@@ -25,19 +25,19 @@ steps AS (
   FROM bundles
 ),
 changes AS (
-  SELECT host, path, signature_before, signature, MIN(time_utc) AS changed_utc,
-    MIN(digest_before) AS old_digest, MIN(digest) AS new_digest
+  SELECT host, path, signature_before, signature, digest AS new_digest,
+    MIN(digest_before) AS old_digest, MIN(time_utc) AS changed_utc
   FROM steps
   WHERE signature_before <> '' AND signature_before <> signature
-  GROUP BY host, path, signature_before, signature
+  GROUP BY host, path, signature_before, signature, digest
 ),
 counted AS (
   SELECT host, path, signature_before, signature, changed_utc, old_digest, new_digest,
-    COUNT(*) OVER (PARTITION BY path, signature_before, signature) AS hosts
+    COUNT(*) OVER (PARTITION BY path, signature, new_digest) AS hosts
   FROM changes
 )
 SELECT changed_utc, host, path, signature_before, signature, old_digest, new_digest, hosts
 FROM counted
 CROSS JOIN settings
 WHERE hosts < fewer_than
-ORDER BY changed_utc DESC, host, path;
+ORDER BY changed_utc DESC, host, path, new_digest;

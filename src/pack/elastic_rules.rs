@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{MITRE, NAME_COLUMN, Query, Severity};
 
 /// The indices that Osquery Manager writes results to.
-const INDEX: &str = "logs-osquery_manager.result*";
+pub(super) const INDEX: &str = "logs-osquery_manager.result*";
 /// Of a host's first answer to a query, of which nothing is news; agents before 8.15 or so do not say it.
 const BASE_LINE: &str = "osquery_meta.counter : 0";
 

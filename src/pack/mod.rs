@@ -3,15 +3,18 @@
 //!
 //! [`header`] reads a file; [`conf`] writes and reads osquery's pack, [`fleet`], [`elastic`],
 //! [`elastic_rules`] and [`sigma`] write what those import, `restriction`
-//! tells where a pack runs, [`hunting`] asks the log of a fleet, [`markdown`] the tables for people. The binary holds the pack that was
+//! tells where a pack runs, [`hunting`] asks the log of a fleet, [`grafana`] and [`kibana`] show it, [`markdown`] the tables for
+//! people. The binary holds the pack that was
 //! generated, and a test keeps it the one that the files give.
 
 pub mod conf;
 pub mod elastic;
 pub mod elastic_rules;
 pub mod fleet;
+pub mod grafana;
 pub mod header;
 pub mod hunting;
+pub mod kibana;
 pub mod markdown;
 mod restriction;
 pub mod sigma;

@@ -40,7 +40,10 @@ def same(value):
 class DuckDB:
     def __init__(self, log):
         self.database = duckdb.connect()
-        self.database.execute(view("duckdb", log))
+        self.make(view("duckdb", log))
+
+    def make(self, sql):
+        self.database.execute(sql)
 
     def rows(self, sql):
         answer = self.database.execute(sql)
@@ -51,7 +54,10 @@ class DuckDB:
 class ClickHouse:
     def __init__(self, log):
         self.session = Session()
-        self.session.query(view("clickhouse", log))
+        self.make(view("clickhouse", log))
+
+    def make(self, sql):
+        self.session.query(sql)
 
     def rows(self, sql):
         answer = str(self.session.query(sql, "JSONEachRow"))

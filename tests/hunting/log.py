@@ -75,6 +75,7 @@ def lines():
     old = at(-300, "12:00")
     one = bundle(KANAKA, "1" * 64, old)
     update = bundle(KANAKA, "2" * 64, at(2, "10:00"))
+    installed = str(at(3, "08:28"))
     log = []
     # Twelve Macs with one vendor's plug-in. On the third day it is updated, on mac-10 an hour later
     # than everywhere; mac-11 and mac-12 sleep from the first day on and on.
@@ -90,7 +91,9 @@ def lines():
         for day in range(1, 6):
             if host in ("mac-04", "mac-05") and day > 2:
                 continue
-            log.append(inventory(host, at(day, "12:00"), update if day > 1 else one))
+            again = host == "mac-08" and day > 2
+            stands = one if day < 2 else {**update, "ctime": installed} if again else update
+            log.append(inventory(host, at(day, "12:00"), stands))
     # mac-05 goes on to write lines of another pack, and no inventory: its extension does not run.
     for day in (3, 4, 5):
         other = line("mac-05", at(day, "11:00"), "x", 3, path="/bin/sh", pid="7")
@@ -122,24 +125,36 @@ def lines():
     log.append(modified("mac-04", at(3, "07:00"), 2, altered))
     for day in (3, 4, 5):
         log.append(inventory("mac-04", at(day, "12:00"), altered))
+    # mac-08: the vendor's plug-in is taken away and installed again.
+    log.append(line("mac-08", at(3, "08:00"), "presence", 1, "removed", path=KANAKA))
+    log.append(line("mac-08", at(3, "08:30"), "presence", 2, path=KANAKA))
+    log.append(modified("mac-08", at(3, "08:30"), 3, update))
     # mac-06: osquery's database is emptied, and what was planted comes as a base line.
     hidden = bundle(CENTRIFY, "c" * 64, at(4, "03:00"), NOBODY)
     for of in (update, hidden):
         log.append(line("mac-06", at(4, "03:10"), "presence", 0, path=of["path"]))
         log.append(modified("mac-06", at(4, "03:10"), 0, of))
     log.append(inventory("mac-06", at(5, "13:00"), update, hidden))
+    # Of that one the fleet is told when it goes: it came by no change all the same.
+    event = {key: value for key, value in hidden.items() if key != "ctime"}
+    left = str(at(5, "14:00"))
+    log.append(line("mac-06", at(5, "14:01"), "events", 1, id="2", time=left, **event))
+    log[-1]["columns"].update(action="gone", stood_ms="125400000")
     # mac-07 is imaged again: its base line has what the fleet knows.
     log.append(modified("mac-07", at(4, "08:00"), 0, update))
     # mac-13 has no plug-in at all, mac-14 a clock that is years ahead, mac-15 no inventory ever.
     for day in range(0, 6):
         log.append(inventory("mac-13", at(day, "12:00")))
     log.append(inventory("mac-14", at(3000, "12:00")))
-    log.append(line("mac-15", at(5, "12:00"), "helper_running", 0, path="/usr/libexec/dspluginhelperd"))
+    helper = "/usr/libexec/dspluginhelperd"
+    for counter, day in enumerate((1, 5)):
+        log.append(line("mac-15", at(day, "12:00"), "helper_running", counter, path=helper))
     # What osquery's own log has beside: another pack's snapshot, and a server that is no Mac.
-    other = inventory("server-1", at(5, "12:00"), {"path": "/etc/passwd", "uid": "0"})
-    del other["snapshot"][0]["dsplug_query"]
-    other["name"] = "pack_incident_files"
-    log.append(other)
+    for day in (1, 5):
+        other = inventory("server-1", at(day, "12:00"), {"path": "/etc/passwd", "uid": "0"})
+        del other["snapshot"][0]["dsplug_query"]
+        other["name"] = "pack_incident_files"
+        log.append(other)
     # A number that no clock gives.
     forged = inventory("mac-13", at(5, "12:00"))
     forged["unixTime"] = 9_000_000_000_000_000_000

@@ -100,19 +100,25 @@ EXPECTED = {
             ("forged", "clock", "2100-01-01 00:00:00", "2100-01-01 00:00:00", -26717.5),
             ("mac-11", "gone", "2026-11-02 09:00:00", "2026-11-02 09:00:00", 5.1),
             ("mac-12", "gone", "2026-11-02 09:00:00", "2026-11-02 09:00:00", 5.1),
-            ("mac-15", "never", "2026-11-07 12:00:00", "", 0),
+            ("mac-15", "never", "2026-11-07 12:00:00", "", 4),
         ],
     ),
-    # The last day of the fleet: on it nothing changed.
-    "changed_on_day": ("host", []),
+    # The last day of the fleet, and not those of clocks that are ahead.
+    "changed_on_day": (
+        "time_utc host dsplug_query what digest new_to_fleet base_line",
+        [
+            ("2026-11-07 12:00:00", "mac-15", "helper_running", "added", "", "no", "no"),
+            ("2026-11-07 14:01:00", "mac-06", "events", "gone", D["c"], "no", "no"),
+        ],
+    ),
     "time_to_line": (
         "dsplug_query changes hosts fastest_seconds average_seconds slowest_seconds"
         " later_than_ten_minutes",
         [
-            ("events", 2, 1, 60, 60, 60, 0),
+            ("events", 3, 2, 60, 60, 60, 0),
             ("folder_changed", 1, 1, 120, 120, 120, 0),
-            # Nine after four minutes, one after 64, one after four hours.
-            ("modified", 11, 10, 240, 1854.5, 14400, 2),
+            # One after two minutes, nine after four, one after 64, one after four hours.
+            ("modified", 12, 10, 120, 1710, 14400, 2),
         ],
     ),
     "late_lines": (
@@ -127,23 +133,35 @@ EXPECTED = {
         "first_utc host digest a_path hosts",
         [("2026-11-06 03:10:00", "mac-06", D["c"], log.CENTRIFY, 1)],
     ),
+    # No base line of a first day, none of mac-06 or mac-07, and nothing of another query.
+    "timeline": (
+        "day appeared changed gone events hosts",
+        [
+            ("2026-11-04", 0, 10, 0, 0, 10),
+            ("2026-11-05", 1, 2, 1, 2, 3),
+            ("2026-11-07", 0, 0, 0, 1, 1),
+        ],
+    ),
     "lines_by_day": (
         "day dsplug_query line_count base_lines hosts digests",
         [
             ("2026-11-02", "inventory", 13, 0, 13, 1),
             ("2026-11-02", "modified", 12, 12, 12, 1),
             ("2026-11-02", "presence", 12, 12, 12, 0),
+            ("2026-11-03", "helper_running", 1, 1, 1, 0),
             ("2026-11-03", "inventory", 11, 0, 11, 1),
             ("2026-11-04", "inventory", 11, 0, 11, 1),
             ("2026-11-04", "modified", 10, 0, 10, 1),
             ("2026-11-05", "events", 2, 0, 1, 1),
             ("2026-11-05", "folder_changed", 1, 0, 1, 0),
             ("2026-11-05", "inventory", 10, 0, 10, 2),
-            ("2026-11-05", "modified", 1, 0, 1, 1),
+            ("2026-11-05", "modified", 2, 0, 2, 2),
+            ("2026-11-05", "presence", 2, 0, 1, 0),
             ("2026-11-06", "inventory", 10, 0, 10, 2),
             ("2026-11-06", "modified", 3, 3, 2, 2),
             ("2026-11-06", "presence", 2, 2, 1, 0),
-            ("2026-11-07", "helper_running", 1, 1, 1, 0),
+            ("2026-11-07", "events", 1, 0, 1, 1),
+            ("2026-11-07", "helper_running", 1, 0, 1, 0),
             ("2026-11-07", "inventory", 12, 0, 10, 3),
             ("2035-01-19", "inventory", 1, 0, 1, 0),
             ("2100-01-01", "inventory", 1, 0, 1, 0),
@@ -163,6 +181,9 @@ EDITED = [
             ("2026-11-05 02:02:00", "mac-03", "events", "gone", D["a"], "yes", "no"),
             ("2026-11-05 02:03:00", "mac-03", "folder_changed", "added", "", "no", "no"),
             ("2026-11-05 07:00:00", "mac-04", "modified", "added", D["b"], "yes", "no"),
+            ("2026-11-05 08:00:00", "mac-08", "presence", "removed", "", "no", "no"),
+            ("2026-11-05 08:30:00", "mac-08", "modified", "added", D["2"], "no", "no"),
+            ("2026-11-05 08:30:00", "mac-08", "presence", "added", "", "no", "no"),
         ],
     ),
     # Of the base lines of that day the one that nobody knew, and no other.

@@ -27,7 +27,7 @@ pub struct Hunt {
     pub answer: String,
     /// How often it reads the log.
     pub cost: String,
-    /// The statement in one line, without its header.
+    /// The statement as it stands, without its header.
     pub sql: String,
 }
 
@@ -38,7 +38,11 @@ pub struct Hunt {
 /// view once, at the end of a line of its own.
 pub fn parse(name: &str, text: &str) -> Result<Hunt, PackError> {
     let fail = |why: String| PackError::new(format!("{name}.sql"), why);
-    let (mut fields, sql) = split(text).map_err(fail)?;
+    let (mut fields, _) = split(text).map_err(fail)?;
+    let sql: Vec<&str> = text
+        .lines()
+        .skip_while(|line| line.starts_with("--"))
+        .collect();
     let mut need = |key: &str| {
         let at = fields.iter().position(|(k, _)| k == key);
         let (_, value) = fields.remove(at.ok_or_else(|| format!("the header has no `{key}`"))?);
@@ -50,7 +54,7 @@ pub fn parse(name: &str, text: &str) -> Result<Hunt, PackError> {
         question: need("question").map_err(fail)?,
         answer: need("answer").map_err(fail)?,
         cost: need("cost").map_err(fail)?,
-        sql,
+        sql: sql.join("\n"),
     };
     if let Some((key, _)) = fields.first() {
         return Err(fail(format!("the header's `{key}` is not known")));
@@ -97,7 +101,7 @@ mod tests {
         assert_eq!(hunt.answer, "Count them.");
         assert_eq!(
             hunt.sql,
-            "SELECT COUNT(*) AS n FROM dsplug_lines WHERE path <> '';"
+            "SELECT COUNT(*) AS n\nFROM dsplug_lines\nWHERE path <> '';"
         );
     }
 
