@@ -171,13 +171,8 @@ pub fn collect<W: Write>(
 /// that is on no bundle.
 fn rows(table: &dyn Table, snapshot: &Snapshot, paths: &[String]) -> Result<Spool, String> {
     let headings = table.headings();
-    let key = match table.name() {
-        "dsplug_folders" | "dsplug_status" | "dsplug_exceptions" => None,
-        _ => headings
-            .iter()
-            .position(|h| h.name == "bundle_path")
-            .or_else(|| headings.iter().position(|h| h.name == "path")),
-    };
+    let key = table.bundle();
+    let key = key.and_then(|key| headings.iter().position(|h| h.name == key));
     let mut spool = Spool::default();
     let mut before = "[\n";
     table.rows(snapshot, &mut |values| {

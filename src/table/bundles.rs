@@ -11,6 +11,7 @@ use crate::text::{escape, hex};
 pub const BUNDLES: TableOf<Bundle> = TableOf {
     name: "dsplug_bundles",
     meaning: "One row per candidate: whatever stands in a plug-in folder and ends in .dsplug in any letter case.",
+    bundle: Some("path"),
     columns: &[
         text("path", "Where the candidate stands.", |b| {
             escape(&b.evidence.candidate.path).into()

@@ -7,6 +7,7 @@ use crate::event::Event;
 pub const EVENTS: TableOf<Event> = TableOf {
     name: "dsplug_events",
     meaning: "One row per event, oldest first: a bundle appeared, changed or went, whether a query ran then or not.",
+    bundle: Some("path"),
     columns: &[
         number(
             "id",

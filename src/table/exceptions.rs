@@ -8,6 +8,7 @@ use crate::text::escape;
 pub const EXCEPTIONS: TableOf<Exception> = TableOf {
     name: "dsplug_exceptions",
     meaning: "One row per exception entry; a file of exceptions that is refused has a row with its error alone.",
+    bundle: None,
     columns: &[
         text(
             "id",

@@ -33,6 +33,7 @@ impl FileRow {
 pub const FILES: TableOf<FileRow> = TableOf {
     name: "dsplug_files",
     meaning: "One row per entry of each candidate: file, directory, symlink or other.",
+    bundle: Some("bundle_path"),
     columns: &[
         text("bundle_path", "The candidate that it belongs to.", |f| {
             escape(&f.bundle.evidence.candidate.path).into()

@@ -9,6 +9,7 @@ use crate::text::escape;
 pub const FOLDERS: TableOf<Folder> = TableOf {
     name: "dsplug_folders",
     meaning: "One row per plug-in folder, whether it exists or not.",
+    bundle: None,
     columns: &[
         text("path", "The folder.", |f| f.path.into()),
         number(

@@ -138,6 +138,9 @@ pub trait Table: Sync {
     fn name(&self) -> &'static str;
     /// What one row of it is, in one sentence.
     fn meaning(&self) -> &'static str;
+    /// The column that has the path of the bundle which a row is about; `None` when its rows are about
+    /// no bundle in particular.
+    fn bundle(&self) -> Option<&'static str>;
     /// Name, type and meaning of each column, in order.
     fn headings(&self) -> Vec<Heading>;
     /// Passes each row of it to `sink`, its values in the order of the columns.
@@ -169,6 +172,7 @@ pub struct Heading {
 pub struct TableOf<R: ?Sized + 'static> {
     name: &'static str,
     meaning: &'static str,
+    bundle: Option<&'static str>,
     columns: &'static [Column<R>],
     each: fn(&Snapshot, &mut RowSink<'_, R>) -> Result<(), String>,
 }
@@ -187,6 +191,10 @@ impl<R: ?Sized> Table for TableOf<R> {
 
     fn meaning(&self) -> &'static str {
         self.meaning
+    }
+
+    fn bundle(&self) -> Option<&'static str> {
+        self.bundle
     }
 
     fn headings(&self) -> Vec<Heading> {

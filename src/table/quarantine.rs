@@ -8,6 +8,7 @@ use crate::text::escape;
 pub const QUARANTINE: TableOf<Read> = TableOf {
     name: "dsplug_quarantine",
     meaning: "One row per entry of the quarantine's ledger: what was taken out, when, by whom and why.",
+    bundle: Some("path"),
     columns: &[
         text(
             "id",

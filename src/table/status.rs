@@ -7,6 +7,7 @@ use crate::scan::Status;
 pub const STATUS: TableOf<Status> = TableOf {
     name: "dsplug_status",
     meaning: "One row on the running program itself: its version, its scans, its exceptions.",
+    bundle: None,
     columns: &[
         text("version", "Version of dsplug.", |_| {
             env!("CARGO_PKG_VERSION").into()
