@@ -18,6 +18,7 @@ use dsplug::pack::{
     markdown, sigma,
 };
 use dsplug_fixtures::generated::{held, parts_held};
+use rusqlite::types::ValueRef;
 use serde_json::Value;
 
 #[path = "common/pack.rs"]
@@ -170,10 +171,12 @@ fn answer(name: &str, rows: &[(&str, &[(&str, &str)])]) -> Vec<String> {
     let rows = statement.query_map([], |row| {
         let cells: Vec<String> = (0..count)
             .map(|i| {
-                row.get::<_, Option<String>>(i)
-                    .map(Option::unwrap_or_default)
+                Ok(match row.get_ref(i)? {
+                    ValueRef::Integer(number) => number.to_string(),
+                    other => other.as_str_or_null()?.unwrap_or_default().to_owned(),
+                })
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<rusqlite::Result<_>>()?;
         Ok(cells.join(" "))
     });
     rows.unwrap().map(Result::unwrap).collect()

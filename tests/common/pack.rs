@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use dsplug::pack::{Query, header};
-use dsplug::table::TABLES;
+use dsplug::table::{Heading, TABLES};
 use rusqlite::Connection;
 
 /// The repository.
@@ -61,19 +61,20 @@ pub fn database_with(needed: &[String], has: impl Fn(&str, &str) -> bool) -> Con
     let core = core_tables();
     let database = Connection::open_in_memory().unwrap();
     let create = |name: &str, columns: Vec<String>| {
-        let columns: Vec<String> = columns.iter().map(|c| format!("\"{c}\"")).collect();
         let sql = format!("CREATE TABLE \"{name}\" ({})", columns.join(", "));
         database.execute_batch(&sql).unwrap();
     };
     for table in TABLES {
-        let columns = table.headings().iter().map(|h| h.name.to_owned()).collect();
-        create(table.name(), columns);
+        // With its type, so that a number which a test puts in as text is one.
+        let column = |h: &Heading| format!("\"{}\" {}", h.name, h.kind.as_str());
+        create(table.name(), table.headings().iter().map(column).collect());
     }
     for table in needed {
         let columns = core.get(table).unwrap_or_else(|| {
             panic!("{table} is not in tests/data/osquery-tables.txt; add its columns")
         });
-        let columns: Vec<String> = columns.iter().filter(|c| has(table, c)).cloned().collect();
+        let columns = columns.iter().filter(|c| has(table, c));
+        let columns: Vec<String> = columns.map(|c| format!("\"{c}\"")).collect();
         if !columns.is_empty() {
             create(table, columns);
         }
