@@ -47,8 +47,6 @@ pub fn run(arguments: &[OsString]) -> Option<ExitCode> {
     };
     let stderr = env_logger::Builder::new()
         .filter_level(level)
-        // Its server logs its talk with our session as if that were osquery.
-        .filter_module("osquery_rust_ng", level.min(LevelFilter::Warn))
         .parse_default_env()
         .target(env_logger::Target::Pipe(Box::new(Stderr::start())))
         .build();

@@ -109,6 +109,7 @@
 //! - `tree` reads everything at one place as it stands, `collect` keeps it as evidence, `compare`
 //!   holds it against another,
 //!   and `quarantine` takes it out of its folder and puts it back;
+//! - `worker` is a thread for as long as it has something to do;
 //! - `doctor` says what is wrong with this host's installation;
 //! - `report` is what people read, `given` reads the files that they name, and `cli` is the
 //!   command line.
@@ -172,6 +173,7 @@ mod spelling;
 mod sqlite;
 mod system_log;
 mod tree;
+mod worker;
 
 pub use sqlite::engine;
 

@@ -4,13 +4,13 @@
 //! the lines to the unified log: read in its documentation, not seen on a Mac). A thread of its own
 //! writes, so that a log that is full or gone holds up nothing; a flood is cut to a line a minute.
 
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{Level, Log, Metadata, Record};
 use syslog::{Facility, Formatter3164};
+
+use crate::worker::Worker;
 
 /// The target of records for the system log alone, which standard error gets in another way.
 pub const SYSTEM_ONLY: &str = "dsplug::system_only";
@@ -26,24 +26,17 @@ const WAITING: usize = 32;
 pub struct SystemLog {
     stderr: env_logger::Logger,
     rate: Mutex<Rate>,
-    lines: Option<SyncSender<(Level, String)>>,
+    lines: Worker<(Level, String)>,
 }
 
 impl SystemLog {
-    /// Starts the thread that writes. Where there is no system log, the other logger is left.
+    /// A logger to which nothing was said yet. Where there is no system log, the other logger is left.
     pub fn start(stderr: env_logger::Logger) -> Self {
-        let (lines, waiting) = sync_channel::<(Level, String)>(WAITING);
-        let spawned = thread::Builder::new()
-            .name("system log".to_owned())
-            .spawn(move || {
-                for (level, line) in waiting {
-                    write(level, &line);
-                }
-            });
+        let write = |(level, line): (Level, String)| write(level, &line);
         Self {
             stderr,
             rate: Mutex::new(Rate::new(Instant::now())),
-            lines: spawned.is_ok().then_some(lines),
+            lines: Worker::new("system log", WAITING, write),
         }
     }
 }
@@ -60,13 +53,9 @@ impl Log for SystemLog {
         if record.target() != SYSTEM_ONLY {
             self.stderr.log(record);
         }
-        let Some(lines) = self
-            .lines
-            .as_ref()
-            .filter(|_| record.level() <= Level::Warn)
-        else {
+        if record.level() > Level::Warn {
             return;
-        };
+        }
         let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(left_out) = rate.take(Instant::now()) else {
             return;
@@ -76,7 +65,7 @@ impl Log for SystemLog {
             line.push_str(&format!(" ({left_out} lines before it were left out)"));
         }
         // Full: the log is slow or gone, and a lost line is the lesser harm.
-        let _ = lines.try_send((record.level(), line));
+        let _ = self.lines.give((record.level(), line));
     }
 
     fn flush(&self) {

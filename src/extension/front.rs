@@ -1,26 +1,27 @@
-//! The socket that osquery talks to, in front of osquery-rust-ng's server.
+//! The socket that osquery talks to.
 //!
-//! That server gives each open connection one of its ten threads for as long as
-//! it stays open, and reserves whatever length a message claims. So nothing
-//! reaches it but whole requests, checked and written anew, each on a connection of its own that
-//! ends with the answer. Whoever may open the socket can at worst keep it busy
-//! until the limits below.
+//! What comes is read whole and checked before anything is done with it. Whoever may open the socket
+//! can at worst keep it busy until the limits below.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use osquery_rust_ng::plugin::OsqueryPlugin as _;
+use osquery_rust_ng::{ExtensionResponse, ExtensionStatus};
+
 use super::End;
-use super::manager::{Manager, Status};
-use super::socket::{Until, connect};
-use super::source::Source;
+use super::life::Ends;
+use super::manager::Status;
+use super::plugin::{self, Table};
+use super::socket::Until;
+use super::source::{Row, Source};
 use super::wire::{Kind, Message, Output, Type};
 
 /// Connections open at once. One more ends the one that has been idle longest.
@@ -35,26 +36,38 @@ const IDLE: Duration = Duration::from_secs(300);
 /// How long a request may take to arrive once it has begun.
 const ARRIVAL: Duration = Duration::from_secs(5);
 
-/// How long a call may take: osquery's own limit, `--thrift_timeout`.
-const CALL: Duration = Duration::from_secs(300);
-
 /// How long an answer may take to be read, once there is one.
 const DEPARTURE: Duration = Duration::from_secs(20);
 
-/// How long the server behind may take to begin listening, and to answer a ping.
-const BEHIND: Duration = Duration::from_secs(2);
+/// Bytes of an answer that are written at once, about: a table may have many rows.
+const PIECE: usize = 64 << 10;
 
-/// The listener in front, with what its connections share.
+/// The listener, with what its connections share.
 pub(super) struct Front {
-    /// Where the server of osquery-rust-ng listens.
-    behind: PathBuf,
-    ends: Sender<End>,
+    ends: Ends,
     source: Arc<dyn Source>,
+    tables: Vec<Table>,
+    pinged: Arc<Pinged>,
     connections: Mutex<BTreeMap<u64, Arc<Connection>>>,
     /// Held by the one call that is answered, of a table that is not ready at once. A second would
-    /// hold as many rows in memory again; the server's other threads stay free for pings.
+    /// hold as many rows in memory again.
     call: Mutex<()>,
     number: AtomicU64,
+}
+
+/// When a ping was answered last.
+#[derive(Default)]
+pub(super) struct Pinged(Mutex<Option<Instant>>);
+
+impl Pinged {
+    fn now(&self) {
+        *lock(&self.0) = Some(Instant::now());
+    }
+
+    /// When that was.
+    pub(super) fn last(&self) -> Option<Instant> {
+        *lock(&self.0)
+    }
 }
 
 /// One connection from osquery.
@@ -69,21 +82,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Front {
-    /// Listens at `path` for the server at `behind`, from a thread of its own.
+    /// Listens at `path`, from a thread of its own.
     ///
     /// # Errors
     /// When the socket cannot be made.
     pub(super) fn open(
         path: &Path,
-        behind: &Path,
-        ends: Sender<End>,
+        ends: Ends,
         source: Arc<dyn Source>,
+        tables: Vec<Table>,
+        pinged: Arc<Pinged>,
     ) -> io::Result<()> {
         let listener = UnixListener::bind(path)?;
         let front = Arc::new(Self {
-            behind: behind.to_owned(),
             ends,
             source,
+            tables,
+            pinged,
             connections: Mutex::default(),
             call: Mutex::default(),
             number: AtomicU64::default(),
@@ -159,117 +174,117 @@ impl Front {
                 return Err(io::Error::other("an answer came where a call belongs"));
             }
             match request.header.name.as_str() {
-                "ping" => self.ping(&request, stream)?,
+                "ping" => {
+                    answer(&request, stream, |output| {
+                        output.field(Type::Struct, 0);
+                        Status::default().write(output);
+                        output.stop();
+                    })?;
+                    self.pinged.now();
+                }
                 "shutdown" => {
                     answer(&request, stream, |output| {
                         output.stop();
                     })?;
-                    // Nobody listens once the end has begun.
-                    let _ = self.ends.send(End::Asked);
-                    stream.flush()?;
+                    self.ends.send(End::Asked);
                 }
                 _ => {
-                    let (item, request) = rewritten(&request)?;
-                    let _one = (!self.source.is_ready(&item)).then(|| lock(&self.call));
-                    self.pass(&request, stream)?;
+                    let call = Call::of(&request)?;
+                    let _one = (!self.source.is_ready(&call.item)).then(|| lock(&self.call));
+                    answer_call(&request, self.called(call), stream)?;
                 }
             }
         }
     }
 
-    /// Answers a ping when the server behind answers one. Its own answer leaves
-    /// the code unset.
-    fn ping(&self, request: &Message, stream: &UnixStream) -> io::Result<()> {
-        let mut behind = Manager::over(&self.behind, self.reach()?, BEHIND);
-        behind.ping().map_err(io::Error::other)?;
-        answer(request, stream, |output| {
-            output.field(Type::Struct, 0);
-            Status::default().write(output);
-            output.stop();
+    /// What the plug-in answers that is called.
+    fn called(&self, call: Call) -> ExtensionResponse {
+        let is_called = |table: &&Table| {
+            table.registry().to_string() == call.registry && table.name() == call.item
+        };
+        match self.tables.iter().find(is_called) {
+            Some(table) => table.handle_call(call.request),
+            None => plugin::failure(&format!("there is no {} {}", call.registry, call.item)),
+        }
+    }
+}
+
+/// A call of a plug-in.
+#[derive(Debug, PartialEq, Eq)]
+struct Call {
+    registry: String,
+    item: String,
+    request: Row,
+}
+
+impl Call {
+    /// The call that a message holds.
+    fn of(request: &Message) -> io::Result<Self> {
+        let invalid = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        if request.header.name != "call" {
+            return invalid("a method that no extension has");
+        }
+        let (mut registry, mut item) = (None, None);
+        let mut pairs = Row::new();
+        let mut fields = request.fields();
+        while let Some(field) = fields.field()? {
+            match field {
+                (Type::Text, 1) => registry = Some(fields.text()?),
+                (Type::Text, 2) => item = Some(fields.text()?),
+                (Type::Map, 3) => match fields.map()? {
+                    (None, _) => {}
+                    (Some((Type::Text, Type::Text)), count) => {
+                        for _ in 0..count {
+                            pairs.insert(fields.text()?, fields.text()?);
+                        }
+                    }
+                    _ => return invalid("a request that is no map of texts"),
+                },
+                (_, 1..=3) => return invalid("an argument of another type"),
+                (of, _) => fields.skip(of)?,
+            }
+        }
+        let (Some(registry), Some(item)) = (registry, item) else {
+            return invalid("a call of nothing");
+        };
+        Ok(Self {
+            registry,
+            item,
+            request: pairs,
         })
     }
-
-    /// Hands a request to the server behind, and its answer back.
-    fn pass(&self, request: &Output, stream: &UnixStream) -> io::Result<()> {
-        let behind = self.reach()?;
-        Until::new(&behind, BEHIND).write_all(request.bytes())?;
-        behind.shutdown(Shutdown::Write)?;
-        let mut first = [0];
-        Until::new(&behind, CALL).read_exact(&mut first)?;
-        let mut rest = first.as_slice().chain(Until::new(&behind, DEPARTURE));
-        io::copy(&mut rest, &mut Until::new(stream, DEPARTURE))?;
-        Ok(())
-    }
-
-    /// Connects to the server behind, which begins to listen a moment after
-    /// osquery has been told where.
-    fn reach(&self) -> io::Result<UnixStream> {
-        let begun = Instant::now();
-        loop {
-            match connect(&self.behind, BEHIND) {
-                Err(error) if begun.elapsed() < BEHIND && not_there(&error) => {
-                    thread::sleep(Duration::from_millis(5));
-                }
-                other => return other,
-            }
-        }
-    }
 }
 
-/// The item that is called, and the call in a message of our own making: registry, item, request, and
-/// nothing else.
-///
-/// The server behind reads arguments by their numbers and takes their types for granted, so that a
-/// number's bytes become a length that nobody has checked; and where it cannot read on (a text that
-/// is not UTF-8, a flag that is neither true nor false, a method that it does not have), it takes what
-/// is left for the next message. So it is never given bytes that somebody else arranged.
-fn rewritten(request: &Message) -> io::Result<(String, Output)> {
-    let invalid = |what| Err(io::Error::new(io::ErrorKind::InvalidData, what));
-    if request.header.name != "call" {
-        return invalid("a method that no extension has");
-    }
-    let (mut registry, mut item) = (None, None);
-    let mut pairs = BTreeMap::new();
-    let mut fields = request.fields();
-    while let Some(field) = fields.field()? {
-        match field {
-            (Type::Text, 1) => registry = Some(fields.text()?),
-            (Type::Text, 2) => item = Some(fields.text()?),
-            (Type::Map, 3) => match fields.map()? {
-                (None, _) => {}
-                (Some((Type::Text, Type::Text)), count) => {
-                    for _ in 0..count {
-                        pairs.insert(fields.text()?, fields.text()?);
-                    }
-                }
-                _ => return invalid("a request that is no map of texts"),
-            },
-            (_, 1..=3) => return invalid("an argument of another type"),
-            (of, _) => fields.skip(of)?,
+/// Writes what a plug-in answered, piece by piece.
+fn answer_call(
+    request: &Message,
+    response: ExtensionResponse,
+    stream: &UnixStream,
+) -> io::Result<()> {
+    let mut until = Until::new(stream, DEPARTURE);
+    let mut output = Output::message(Kind::Reply, &request.header.name, request.header.sequence);
+    output.field(Type::Struct, 0);
+    output.field(Type::Struct, 1);
+    status(response.status.unwrap_or_default()).write(&mut output);
+    let rows = response.response.unwrap_or_default();
+    output.field(Type::List, 2).list(Type::Map, rows.len());
+    for row in rows {
+        output.texts(row.iter());
+        if output.bytes().len() >= PIECE {
+            until.write_all(output.bytes())?;
+            output.clear();
         }
     }
-    let (Some(registry), Some(item)) = (registry, item) else {
-        return invalid("a call of nothing");
-    };
-    let mut output = Output::message(Kind::Call, "call", request.header.sequence);
-    output.field(Type::Text, 1).text(&registry);
-    output.field(Type::Text, 2).text(&item);
-    output
-        .field(Type::Map, 3)
-        .map(Type::Text, Type::Text, pairs.len());
-    for (key, value) in &pairs {
-        output.text(key).text(value);
-    }
-    output.stop();
-    Ok((item, output))
+    output.stop().stop();
+    until.write_all(output.bytes())
 }
 
-/// Whether nobody listens at a socket's path.
-pub(super) fn not_there(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-    )
+fn status(status: ExtensionStatus) -> Status {
+    Status {
+        code: status.code.unwrap_or_default(),
+        message: status.message.unwrap_or_default(),
+        uuid: status.uuid,
+    }
 }
 
 fn answer(
@@ -286,33 +301,40 @@ fn answer(
 mod tests {
     use super::*;
 
-    /// What the server behind is given for a message with these arguments.
-    fn passed(name: &str, arguments: &[&[u8]]) -> io::Result<Vec<u8>> {
+    /// What is called by a message with these arguments.
+    fn called(name: &str, arguments: &[&[u8]]) -> io::Result<Call> {
         let mut output = Output::message(Kind::Call, name, 1);
         output.raw(&arguments.concat()).stop();
         let mut rest = output.bytes();
         let message = Message::read(&mut rest, MAX_REQUEST).unwrap();
         assert!(rest.is_empty(), "not one whole message");
-        Ok(rewritten(&message)?.1.bytes().to_vec())
+        Call::of(&message)
+    }
+
+    fn generate(item: &str) -> Call {
+        Call {
+            registry: "table".to_owned(),
+            item: item.to_owned(),
+            request: Row::from([("action".to_owned(), "generate".to_owned())]),
+        }
     }
 
     // Field heads are type and number; types by `doc/specs/thrift-binary-protocol.md` of Apache
     // Thrift; arguments by osquery's `osquery.thrift`: 1 string, 2 string, 3 map of strings.
-    const HEAD: &[u8] = b"\x80\x01\0\x01\0\0\0\x04call\0\0\0\x01";
     const REGISTRY: &[u8] = b"\x0b\0\x01\0\0\0\x05table";
     const ITEM: &[u8] = b"\x0b\0\x02\0\0\0\x01t";
     const REQUEST: &[u8] = b"\x0d\0\x03\x0b\x0b\0\0\0\x01\0\0\0\x06action\0\0\0\x08generate";
 
     #[test]
-    fn osquerys_own_calls_pass_as_they_are() {
-        let whole = [HEAD, REGISTRY, ITEM, REQUEST, b"\0"].concat();
-        assert_eq!(passed("call", &[REGISTRY, ITEM, REQUEST]).unwrap(), whole);
+    fn osquerys_own_calls_are_read() {
+        assert_eq!(
+            called("call", &[REGISTRY, ITEM, REQUEST]).unwrap(),
+            generate("t")
+        );
         // In another order, and with a field that a later osquery may add.
         let later = b"\x02\0\x04\x01";
-        assert_eq!(
-            passed("call", &[REQUEST, later, ITEM, REGISTRY]).unwrap(),
-            whole
-        );
+        let other = called("call", &[REQUEST, later, ITEM, REGISTRY]);
+        assert_eq!(other.unwrap(), generate("t"));
     }
 
     #[test]
@@ -321,37 +343,73 @@ mod tests {
         for number in [1, 2] {
             let field = [10, 0, number, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
             assert!(
-                passed("call", &[REGISTRY, ITEM, &field]).is_err(),
+                called("call", &[REGISTRY, ITEM, &field]).is_err(),
                 "{number}"
             );
         }
         // A uuid, a text and an empty struct where the map belongs.
         let uuid = [b"\x10\0\x03\x0b\x0b\x7f".as_slice(), &[0xff; 13]].concat();
         for field in [uuid.as_slice(), b"\x0b\0\x03\0\0\0\0", b"\x0c\0\x03\0"] {
-            assert!(passed("call", &[REGISTRY, ITEM, field]).is_err());
+            assert!(called("call", &[REGISTRY, ITEM, field]).is_err());
         }
         // Maps from numbers and to numbers.
         for types in [b"\x0a\x0b", b"\x0b\x0a"] {
             let head = [b"\x0d\0\x03".as_slice(), types, &[0, 0, 0, 1]].concat();
-            assert!(passed("call", &[REGISTRY, ITEM, &head, &[0; 12]]).is_err());
+            assert!(called("call", &[REGISTRY, ITEM, &head, &[0; 12]]).is_err());
         }
-        assert!(passed("call", &[REGISTRY, REQUEST]).is_err());
-        assert!(passed("other", &[REGISTRY, ITEM, REQUEST]).is_err());
+        assert!(called("call", &[REGISTRY, REQUEST]).is_err());
+        assert!(called("other", &[REGISTRY, ITEM, REQUEST]).is_err());
     }
 
     #[test]
-    fn no_message_hides_in_a_field_that_the_server_cannot_read() {
-        // The server stops at the uuid, or at the flag 7, and goes on with what follows.
+    fn what_cannot_be_read_is_skipped_or_refused() {
+        // A uuid with a message in it, and a list of flags of which one is neither true nor false.
         let uuid = b"\x10\x10\x10\x80\x01\0\x01\xff\xff\xff\xff\0\0\0\0\0\0\0\0".as_slice();
         let flags = b"\x0f\0\x09\x02\0\0\0\x09\x07\x80\x01\0\x01\xff\xff\xff\xff".as_slice();
-        let whole = [HEAD, REGISTRY, ITEM, REQUEST, b"\0"].concat();
         for hidden in [uuid, flags] {
-            let given = passed("call", &[hidden, REGISTRY, ITEM, REQUEST]).unwrap();
-            assert_eq!(given, whole);
+            let read = called("call", &[hidden, REGISTRY, ITEM, REQUEST]).unwrap();
+            assert_eq!(read, generate("t"));
         }
         let not_utf8 = b"\x0b\0\x02\0\0\0\x01\xff";
-        let given = passed("call", &[REGISTRY, not_utf8, REQUEST]).unwrap();
-        let replaced = b"\x0b\0\x02\0\0\0\x03\xef\xbf\xbd".as_slice();
-        assert_eq!(given, [HEAD, REGISTRY, replaced, REQUEST, b"\0"].concat());
+        let read = called("call", &[REGISTRY, not_utf8, REQUEST]).unwrap();
+        assert_eq!(read, generate("\u{fffd}"));
+    }
+
+    #[test]
+    fn an_answer_of_many_rows_is_one_message() {
+        let row = |number: usize| Row::from([("path".to_owned(), format!("/{number}"))]);
+        let rows: Vec<Row> = (0..20_000).map(row).collect();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut output = Output::message(Kind::Call, "call", 7);
+        output.stop();
+        let request = Message::read(&mut output.bytes(), MAX_REQUEST).unwrap();
+        let status = ExtensionStatus {
+            code: Some(0),
+            message: Some("OK".to_owned()),
+            uuid: None,
+        };
+        let response = ExtensionResponse::new(status, rows);
+        let written = thread::spawn(move || answer_call(&request, response, &ours));
+        let answer = Message::read(&mut theirs, u64::MAX).unwrap();
+        written.join().unwrap().unwrap();
+        assert_eq!(
+            (answer.header.kind, answer.header.sequence),
+            (Kind::Reply, 7)
+        );
+        let mut fields = answer.fields();
+        assert_eq!(fields.field().unwrap(), Some((Type::Struct, 0)));
+        assert_eq!(fields.field().unwrap(), Some((Type::Struct, 1)));
+        fields.skip(Type::Struct).unwrap();
+        assert_eq!(fields.field().unwrap(), Some((Type::List, 2)));
+        assert_eq!(fields.list().unwrap(), (Some(Type::Map), 20_000));
+        for number in 0..20_000 {
+            assert_eq!(fields.map().unwrap().1, 1);
+            let pair = (fields.text().unwrap(), fields.text().unwrap());
+            assert_eq!(pair, ("path".to_owned(), format!("/{number}")));
+        }
+        assert_eq!(
+            (fields.field().unwrap(), fields.field().unwrap()),
+            (None, None)
+        );
     }
 }

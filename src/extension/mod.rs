@@ -1,27 +1,25 @@
 //! The face towards osquery, and the only module that knows it.
 //!
-//! The extension is built on osquery-rust-ng: its plug-in trait, its server,
-//! which encodes the routes, dispatches calls and writes the answers. Around
-//! that server stands what it lacks for years of unattended work, so that it
-//! deals with nobody but us:
+//! Its tables are plug-ins of osquery-rust-ng, by that crate's trait and types. Its server is not
+//! used: it starts ten threads at once and keeps them, wakes twice a second, gives each
+//! open connection a thread, takes lengths as they come, ignores a registration that was refused, waits
+//! without limit for a silent manager, and never learns that it was forgotten. In its place stand:
 //!
-//! * `session` in the manager's place: it waits for osquery's socket, clears
-//!   a dead entry of our name or leaves to a living one, registers with our own
-//!   version, and afterwards looks every interval whether osquery still knows
-//!   us. The server ignores a registration that was refused, does not retry,
-//!   waits without limit for a silent manager, and never learns that it was
-//!   forgotten.
-//! * `front` at the socket that osquery calls: it lets only whole, checked
-//!   requests through. The server's ten threads would each serve one open
-//!   connection, and lengths are taken as they come.
-//! * `plugin` in its tables: a panic, or a scan that failed, is a status that
-//!   fails the query, and one thread makes all rows.
+//! * `session`: it waits for osquery's socket, clears a dead entry of our name or leaves to a living
+//!   one, registers, and afterwards finds out whether osquery still knows us: osquery's own
+//!   pings say so, and where none came within an interval, a look.
+//! * `front` at the socket that osquery calls: whole, checked requests are answered, each connection
+//!   in a thread of its own that ends with it.
+//! * `plugin` in its tables: a panic, or a scan that failed, is a status that fails the query.
 //! * `shared` in front of the scan: nobody waits longer for it than it was given.
-//! * [`run`] ends the process: on a signal, with the parent, when asked to, on two misses and
+//! * `life` and [`run`] end the process: on a signal, with the parent, when asked to, on two misses and
 //!   with a scan that does not come back, so that osqueryd starts it anew. Nothing that hangs can
 //!   keep it alive, for the main thread does nothing but wait for the end.
+//!
+//! Nothing here wakes by the clock but the session, once an interval.
 
 mod front;
+mod life;
 pub mod manager;
 mod plugin;
 mod session;
@@ -36,13 +34,10 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-
+use life::Life;
 use session::{Session, Traces};
 pub use shared::Shared;
 pub use source::{Row, Source, TableSpec};
@@ -50,9 +45,6 @@ pub use stderr::{Stderr, last_line};
 
 /// The name under which the extension registers.
 pub const NAME: &str = "dsplug";
-
-/// How often the parent is looked at.
-const PARENT: Duration = Duration::from_millis(500);
 
 /// How long a signal waits for the orderly end.
 const ORDERLY: Duration = Duration::from_millis(1500);
@@ -83,8 +75,6 @@ pub enum Error {
     Forgotten(i64),
     /// One of our own sockets could not be made or used.
     Socket(PathBuf, io::Error),
-    /// The server of osquery-rust-ng ended.
-    Server(Option<String>),
     /// No thread could be started.
     Thread(io::Error),
     /// What makes the rows does not come back.
@@ -114,8 +104,6 @@ impl fmt::Display for Error {
                 )
             }
             Self::Socket(path, error) => write!(f, "the socket {}: {error}", path.display()),
-            Self::Server(Some(error)) => write!(f, "the extension's server failed: {error}"),
-            Self::Server(None) => write!(f, "the extension's server ended"),
             Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
             Self::Hung(why) => write!(f, "{why}; osqueryd starts the extension anew"),
             Self::Orphaned => write!(f, "the process that started this extension has ended"),
@@ -131,7 +119,6 @@ impl std::error::Error for Error {
             Self::Taken(_)
             | Self::Refused(_)
             | Self::Forgotten(_)
-            | Self::Server(_)
             | Self::Hung(_)
             | Self::Orphaned => None,
         }
@@ -158,20 +145,23 @@ pub fn run(options: Options, source: Arc<dyn Source>) -> ExitCode {
     std::panic::set_hook(Box::new(|panic| log::error!("{panic}")));
     let socket = options.socket.clone();
     let traces = Arc::new(Traces::default());
-    let (ends, end) = channel();
-    let session = Session {
-        options,
-        source,
-        ends: ends.clone(),
-        traces: Arc::clone(&traces),
-    };
-    let end = match begin(session, &ends) {
-        Ok(()) => end.recv().unwrap_or(End::Failed(Error::Server(None))),
-        Err(error) => End::Failed(Error::Thread(error)),
-    };
+    let end = Life::begin().and_then(|(life, ends)| {
+        let session = Session {
+            options,
+            source,
+            ends,
+            traces: Arc::clone(&traces),
+        };
+        thread::Builder::new()
+            .name("session".to_owned())
+            .spawn(move || session.run())?;
+        Ok(life.wait())
+    });
+    let end = end.unwrap_or_else(|error| End::Failed(Error::Thread(error)));
     match end {
         End::Signal(number) => {
             log::info!("ends on signal {number}");
+            end_at_once_after(ORDERLY);
             traces.remove(Some(&socket));
             ExitCode::SUCCESS
         }
@@ -188,35 +178,11 @@ pub fn run(options: Options, source: Arc<dyn Source>) -> ExitCode {
     }
 }
 
-/// Starts the threads of which one will send the end.
-fn begin(session: Session, ends: &Sender<End>) -> io::Result<()> {
-    // An error from `send` means that the end has begun already.
-    let signalled = ends.clone();
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            if let Some(number) = signals.forever().next() {
-                let _ = signalled.send(End::Signal(number));
-                thread::sleep(ORDERLY);
-                std::process::exit(1);
-            }
-        })?;
-    let orphaned = ends.clone();
-    let parent = rustix::process::getppid();
-    // Started by launchd itself, there is no parent to lose.
-    if parent.is_some_and(|parent| !parent.is_init()) {
-        thread::Builder::new()
-            .name("parent".to_owned())
-            .spawn(move || {
-                while rustix::process::getppid() == parent {
-                    thread::sleep(PARENT);
-                }
-                let _ = orphaned.send(End::Failed(Error::Orphaned));
-            })?;
-    }
-    thread::Builder::new()
-        .name("session".to_owned())
-        .spawn(move || session.run())?;
-    Ok(())
+/// Ends the process after a time, whatever it does then.
+fn end_at_once_after(time: Duration) {
+    // Without another thread the orderly end has no limit but its own.
+    let _ = thread::Builder::new().spawn(move || {
+        thread::sleep(time);
+        std::process::exit(1);
+    });
 }

@@ -1,9 +1,7 @@
 //! One table as a plug-in of osquery-rust-ng.
 
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use osquery_rust_ng::plugin::{ColumnOptions, OsqueryPlugin, Registry};
@@ -20,56 +18,41 @@ use super::source::{Row, Source, TableSpec};
 /// rows and SQLite filters.
 const OPTION: ColumnOptions = ColumnOptions::OPTIMIZED;
 
-/// A table of the [`Source`], for the server of osquery-rust-ng.
+/// A table of the [`Source`].
 #[derive(Clone)]
 pub(super) struct Table {
     spec: TableSpec,
-    orders: Sender<Order>,
+    source: Arc<dyn Source>,
 }
-
-/// A table whose rows are wanted, and where they go.
-struct Order(&'static str, Sender<Result<Vec<Row>, String>>);
 
 impl Table {
     /// One plug-in for each table of the source.
-    ///
-    /// One thread makes the rows of all that wait for the same: were it each of the server's ten,
-    /// an allocator that keeps memory for each thread would keep ten times as much. What is
-    /// ready at once has another.
-    ///
-    /// # Errors
-    /// When a thread cannot be started.
-    pub(super) fn all(source: Arc<dyn Source>) -> io::Result<Vec<Self>> {
-        let orders = [(); 2].map(|()| {
-            let (orders, inbox) = channel();
-            let source = Arc::clone(&source);
-            thread::Builder::new()
-                .name("rows".to_owned())
-                .spawn(move || serve(&*source, &inbox))
-                .map(|_| orders)
-        });
-        let [waiting, ready] = orders;
-        let (waiting, ready) = (waiting?, ready?);
-        let table = |spec: TableSpec| {
-            let orders = if source.is_ready(spec.name) {
-                ready.clone()
-            } else {
-                waiting.clone()
-            };
-            Self { spec, orders }
+    pub(super) fn all(source: &Arc<dyn Source>) -> Vec<Self> {
+        let table = |spec| Self {
+            spec,
+            source: Arc::clone(source),
         };
-        Ok(source.tables().into_iter().map(table).collect())
+        source.tables().into_iter().map(table).collect()
     }
 
     /// All rows, whatever the request's `context` says: SQLite filters.
+    ///
+    /// A thread makes them that ends with it: were it that of the connection, an allocator that keeps
+    /// memory for each thread would keep it for each that ever called.
     fn generate(&self) -> ExtensionResponse {
         let name = self.spec.name;
-        let (answer, rows) = channel();
-        // An order that nobody takes has no answer either.
-        let _ = self.orders.send(Order(name, answer));
-        let rows = rows
-            .recv()
-            .unwrap_or_else(|_| Err("the thread that makes rows has ended".to_owned()));
+        let make = || catch_unwind(AssertUnwindSafe(|| self.source.generate(name)));
+        let rows = thread::scope(|scope| {
+            let rows = thread::Builder::new().name("rows".to_owned());
+            let rows = rows.spawn_scoped(scope, make);
+            rows.map(|rows| rows.join().and_then(|made| made))
+        });
+        let rows = match rows {
+            Ok(made) => made.unwrap_or_else(|panic| {
+                Err(format!("failed inside: {}", shared::message(&*panic)))
+            }),
+            Err(error) => Err(format!("no thread can be started for its rows: {error}")),
+        };
         match rows {
             Ok(rows) => success(rows),
             Err(message) => {
@@ -80,23 +63,13 @@ impl Table {
     }
 }
 
-/// Takes orders until no table is left that could send one.
-fn serve(source: &dyn Source, inbox: &Receiver<Order>) {
-    for Order(name, answer) in inbox {
-        let rows = catch_unwind(AssertUnwindSafe(|| source.generate(name)))
-            .unwrap_or_else(|panic| Err(format!("failed inside: {}", shared::message(&*panic))));
-        // Whoever ordered waits, unless the process is ending.
-        let _ = answer.send(rows);
-    }
-}
-
 fn success(rows: ExtensionPluginResponse) -> ExtensionResponse {
     ExtensionResponse::new(status(0, "OK"), rows)
 }
 
 /// A status that is not zero: osquery discards the rows and shows the message
 /// as the query's error.
-fn failure(message: &str) -> ExtensionResponse {
+pub(super) fn failure(message: &str) -> ExtensionResponse {
     ExtensionResponse::new(status(1, message), Vec::new())
 }
 
@@ -186,7 +159,8 @@ mod tests {
     }
 
     fn call(table: &str, request: &[(&str, &str)]) -> (i32, String, Vec<Row>) {
-        let tables = Table::all(Arc::new(Three)).unwrap();
+        let source: Arc<dyn Source> = Arc::new(Three);
+        let tables = Table::all(&source);
         let table = tables.iter().find(|other| other.name() == table).unwrap();
         let cells = request.iter().map(|(k, v)| (k.to_string(), v.to_string()));
         let answer = table.handle_call(cells.collect());

@@ -1,27 +1,22 @@
 //! From the first look for osquery's socket to the last miss.
 //!
-//! The server of osquery-rust-ng believes that it speaks with the manager. It
-//! speaks with the session, which hands its registration on once the way is
-//! clear, answers its pings, and finds out by itself whether osquery still
-//! knows the extension.
+//! osquery pings each extension once an interval, and forgets one that does not answer. So a ping
+//! says that it knows us; only where none came, the session looks for itself.
 
-use std::io::{self, Write};
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use osquery_rust_ng::Server;
+use osquery_rust_ng::plugin::OsqueryPlugin as _;
 
-use super::front::{Front, not_there};
-use super::manager::{self, Extension, Manager, Status};
+use super::front::{Front, Pinged};
+use super::life::Ends;
+use super::manager::{self, Extension, Manager};
 use super::plugin::Table;
-use super::socket::{Until, connect};
 use super::source::Source;
-use super::wire::{Input, Kind, Message, Output, Type};
+use super::wire::{Output, Type};
 use super::{End, Error, NAME, Options};
 
 /// How long one call to osquery, or to ourselves, may take.
@@ -33,14 +28,20 @@ const FAREWELL: Duration = Duration::from_millis(400);
 /// Between two looks for a socket that is not there yet.
 const POLL: Duration = Duration::from_millis(10);
 
-/// Between a miss and the look that confirms it; also between two ticks.
+/// Between a miss and the look that confirms it.
 const SOON: Duration = Duration::from_secs(1);
+
+/// How much longer than an interval a ping is waited for.
+const LATE: Duration = Duration::from_millis(500);
+
+/// For how many intervals pings are taken for a look: others may ping as well.
+const LOOKLESS: u32 = 10;
+
+/// Between two ticks at most.
+const TICK: Duration = Duration::from_secs(10);
 
 /// How often a name that is taken by a dead extension is cleared again.
 const ATTEMPTS: u32 = 3;
-
-/// The largest registration: tables, columns, types.
-const MAX_REGISTRATION: u64 = 1 << 20;
 
 /// What has to be undone at the end.
 #[derive(Default)]
@@ -81,7 +82,7 @@ impl Traces {
 pub(super) struct Session {
     pub(super) options: Options,
     pub(super) source: Arc<dyn Source>,
-    pub(super) ends: Sender<End>,
+    pub(super) ends: Ends,
     pub(super) traces: Arc<Traces>,
 }
 
@@ -89,71 +90,26 @@ impl Session {
     /// Registers, serves, and sends the end once osquery and we have lost each
     /// other.
     pub(super) fn run(&self) {
-        // Held until the end is sent: without it the server ends as well, and
-        // its complaint would come before the reason.
-        let mut server_side = None;
-        let error = match self.establish(&mut server_side) {
-            Ok(uuid) => self.watch(uuid),
+        let pinged = Arc::new(Pinged::default());
+        let error = match self.establish(&pinged) {
+            Ok(uuid) => self.watch(uuid, &pinged),
             Err(error) => error,
         };
-        // Nobody listens once the end has begun.
-        let _ = self.ends.send(End::Failed(error));
-        drop(server_side);
+        self.ends.send(End::Failed(error));
     }
 
-    fn establish(&self, held: &mut Option<Arc<UnixStream>>) -> Result<i64, Error> {
+    fn establish(&self, pinged: &Arc<Pinged>) -> Result<i64, Error> {
         let mut manager = self.wait()?;
         let socket = &self.options.socket;
-        let private = private_socket(socket);
-        let behind = with_suffix(&private, "0");
-        let folder = private.parent().unwrap_or(Path::new("."));
-        sweep(folder);
-
-        let listener =
-            UnixListener::bind(&private).map_err(|error| Error::Socket(private.clone(), error))?;
-        self.traces.socket(&private);
-        self.traces.socket(&behind);
-        let path = private.to_str().ok_or_else(|| {
-            Error::Socket(private.clone(), io::Error::other("the path is not UTF-8"))
-        })?;
-        let of_socket = |error| Error::Socket(private.clone(), error);
-        let mut server = Server::<Table>::new(Some(NAME), path).map_err(of_socket)?;
-        let server_side = Arc::new(listener.accept().map_err(of_socket)?.0);
-        *held = Some(Arc::clone(&server_side));
-        let _ = std::fs::remove_file(&private);
-        for table in Table::all(Arc::clone(&self.source)).map_err(Error::Thread)? {
-            server.register_plugin(table);
-        }
-        let ends = self.ends.clone();
-        spawn("server", move || {
-            let result = server.run();
-            // Nobody listens once the end has begun.
-            let _ = ends.send(End::Failed(Error::Server(
-                result.err().map(|error| error.to_string()),
-            )));
-        })?;
-
-        let request = Message::read(&mut Until::new(&server_side, CALL), MAX_REGISTRATION)
-            .map_err(of_socket)?;
-        let uuid = self.register(&mut manager, &request)?;
+        let tables = Table::all(&self.source);
+        let uuid = self.register(&mut manager, &registry(&tables))?;
         self.traces.registered(uuid);
         let front = with_suffix(socket, &uuid.to_string());
         remove_socket(&front);
-        Front::open(&front, &behind, self.ends.clone(), Arc::clone(&self.source))
+        let (ends, source) = (self.ends.clone(), Arc::clone(&self.source));
+        Front::open(&front, ends, source, tables, Arc::clone(pinged))
             .map_err(|error| Error::Socket(front.clone(), error))?;
         self.traces.socket(&front);
-        // The server listens at the path that it spoke to, with this number.
-        let status = Status {
-            uuid: Some(0),
-            ..Status::default()
-        };
-        respond(&request, &*server_side, &status).map_err(of_socket)?;
-        spawn("manager", move || {
-            if let Err(error) = stand_in(&server_side) {
-                log::debug!("the server has gone: {error}");
-            }
-        })?;
-
         self.look(uuid)?;
         log::info!(
             "registered as {NAME} {} with the identifier {uuid}",
@@ -184,17 +140,20 @@ impl Session {
         }
     }
 
-    /// Hands the server's registration on, with our own version in it.
-    fn register(&self, manager: &mut Manager, request: &Message) -> Result<i64, Error> {
-        let (extension, registry) = registration(request)
-            .map_err(|error| Error::Server(Some(format!("its registration: {error}"))))?;
+    /// Registers the tables, once the name is free.
+    fn register(&self, manager: &mut Manager, registry: &Output) -> Result<i64, Error> {
+        let extension = Extension {
+            name: NAME.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            sdk_version: "Unknown".to_owned(),
+        };
         let mut refusal = String::new();
         for attempt in 0..ATTEMPTS {
             if attempt > 0 {
                 thread::sleep(Duration::from_millis(100));
             }
             self.clear_name(manager)?;
-            let status = manager.register(&extension, registry)?;
+            let status = manager.register(&extension, registry.bytes())?;
             match status.uuid {
                 Some(uuid) if status.code == 0 => return Ok(uuid),
                 _ => refusal = status.message,
@@ -224,21 +183,32 @@ impl Session {
         Ok(())
     }
 
-    /// Looks every interval, and soon again after a miss; returns after two.
-    fn watch(&self, uuid: i64) -> Error {
+    /// Looks where no ping came for an interval, and soon again after a miss; returns after two.
+    fn watch(&self, uuid: i64, pinged: &Pinged) -> Error {
+        let interval = self.options.interval.max(POLL);
+        let mut looked = Instant::now();
         let mut missed = false;
         loop {
-            let pause = self.options.interval.max(POLL);
-            let pause = if missed { pause.min(SOON) } else { pause };
-            let begun = Instant::now();
-            while begun.elapsed() < pause {
-                thread::sleep(pause.saturating_sub(begun.elapsed()).min(SOON));
+            let left = if missed {
+                interval.min(SOON).saturating_sub(looked.elapsed())
+            } else {
+                until_look(
+                    interval,
+                    looked.elapsed(),
+                    pinged.last().map(|p| p.elapsed()),
+                )
+            };
+            if !left.is_zero() {
+                thread::sleep(left.min(TICK));
                 self.source.tick();
                 if let Some(why) = self.source.hangs() {
                     return Error::Hung(why);
                 }
+                continue;
             }
-            match self.look(uuid) {
+            let look = self.look(uuid);
+            looked = Instant::now();
+            match look {
                 Ok(()) => missed = false,
                 Err(error) if missed => return error,
                 Err(error) => {
@@ -264,12 +234,15 @@ impl Session {
     }
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Error> {
-    thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(run)
-        .map(drop)
-        .map_err(Error::Thread)
+/// How long until the next look, by how long ago the last look and the last ping were.
+fn until_look(interval: Duration, looked: Duration, pinged: Option<Duration>) -> Duration {
+    let by_look = interval.saturating_sub(looked);
+    let by_ping = pinged.map_or(Duration::ZERO, |pinged| {
+        let late = LATE.min(interval);
+        interval.saturating_add(late).saturating_sub(pinged)
+    });
+    let most = interval.saturating_mul(LOOKLESS).saturating_sub(looked);
+    by_look.max(by_ping).min(most)
 }
 
 /// The path at which an extension listens: the manager's, a dot, its number.
@@ -280,26 +253,6 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// What our private sockets' names begin with.
-const PRIVATE: &str = ".dsplug-";
-
-/// Where the server of osquery-rust-ng finds the session. It is a short name in
-/// the manager's folder: a socket's whole path has 103 bytes on macOS.
-fn private_socket(manager: &Path) -> PathBuf {
-    manager.with_file_name(format!("{PRIVATE}{}", std::process::id()))
-}
-
-/// Removes private sockets whose process was killed before it could.
-fn sweep(folder: &Path) {
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(PRIVATE)
-            && connect(&entry.path(), FAREWELL).is_err_and(|error| not_there(&error))
-        {
-            remove_socket(&entry.path());
-        }
-    }
-}
-
 /// Removes a socket, and nothing that is not one.
 fn remove_socket(path: &Path) {
     if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
@@ -307,52 +260,51 @@ fn remove_socket(path: &Path) {
     }
 }
 
-/// What the server wants to register: who it is, and its routes as they came.
-fn registration(request: &Message) -> io::Result<(Extension, &[u8])> {
-    let mut extension = Extension::default();
-    let body = request.body();
-    let mut rest = body;
-    let mut registry = None;
-    loop {
-        let mut input = Input::new(&mut rest, MAX_REGISTRATION);
-        match input.field()? {
-            None => break,
-            Some((Type::Struct, 1)) => extension = Extension::read(&mut input)?,
-            Some((of, number)) => {
-                let begin = body.len().saturating_sub(rest.len());
-                Input::new(&mut rest, MAX_REGISTRATION).skip(of)?;
-                let end = body.len().saturating_sub(rest.len());
-                if (of, number) == (Type::Map, 2) {
-                    registry = body.get(begin..end);
-                }
-            }
+/// The tables' routes as osquery's registration has them: a map of registries, each a map of items,
+/// each a list of maps.
+fn registry(tables: &[Table]) -> Output {
+    let mut output = Output::default();
+    let registries = tables.first().map(|table| table.registry().to_string());
+    output.map(Type::Text, Type::Map, usize::from(registries.is_some()));
+    if let Some(registry) = registries {
+        output.text(&registry);
+        output.map(Type::Text, Type::List, tables.len());
+    }
+    for table in tables {
+        let routes = table.routes();
+        output.text(&table.name()).list(Type::Map, routes.len());
+        for route in &routes {
+            output.texts(route.iter());
         }
     }
-    extension.version = env!("CARGO_PKG_VERSION").to_owned();
-    let registry = registry.ok_or(io::ErrorKind::InvalidData)?;
-    Ok((extension, registry))
-}
-
-fn respond(request: &Message, mut to: impl Write, status: &Status) -> io::Result<()> {
-    let mut output = Output::message(Kind::Reply, &request.header.name, request.header.sequence);
-    output.field(Type::Struct, 0);
-    status.write(&mut output);
-    output.stop();
-    to.write_all(output.bytes())
-}
-
-/// Answers the server's pings for as long as it sends them.
-fn stand_in(server: &UnixStream) -> io::Result<()> {
-    server.set_read_timeout(None)?;
-    let mut reader = server;
-    loop {
-        let request = Message::read(&mut reader, MAX_REGISTRATION)?;
-        respond(&request, server, &Status::default())?;
-    }
+    output
 }
 
 impl From<manager::Error> for Error {
     fn from(error: manager::Error) -> Self {
         Self::Manager(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ping_stands_for_a_look() {
+        let seconds = Duration::from_secs;
+        let left = |looked, pinged: Option<u64>| {
+            until_look(seconds(3), seconds(looked), pinged.map(Duration::from_secs))
+        };
+        // Without pings, once an interval.
+        assert_eq!(left(0, None), seconds(3));
+        assert_eq!(left(3, None), Duration::ZERO);
+        // A ping that came is one look less, and one that did not is looked after at once.
+        assert_eq!(left(3, Some(0)), seconds(3) + LATE);
+        assert_eq!(left(20, Some(3)), LATE);
+        assert_eq!(left(20, Some(4)), Duration::ZERO);
+        // Pings alone do not do for ever.
+        assert_eq!(left(29, Some(0)), seconds(1));
+        assert_eq!(left(30, Some(0)), Duration::ZERO);
     }
 }

@@ -32,8 +32,7 @@ pub trait Source: Send + Sync + 'static {
     /// be an error: osquery logs an empty success as "everything was removed".
     fn generate(&self, table: &str) -> Result<Vec<Row>, String>;
 
-    /// True for a table that is answered without waiting for what the others wait for: it then has
-    /// a thread of its own.
+    /// True for a table that is answered without waiting for what the others wait for.
     fn is_ready(&self, _table: &str) -> bool {
         false
     }
@@ -43,6 +42,6 @@ pub trait Source: Send + Sync + 'static {
         None
     }
 
-    /// Called about once a second: the time to let go of what is held too long.
+    /// Called once in a while, every ten seconds at the least: the time to let go of what is held too long.
     fn tick(&self) {}
 }

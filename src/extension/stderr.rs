@@ -3,9 +3,11 @@
 //! osqueryd hands its own on, and it may be closed, or a pipe that nobody reads.
 
 use std::io::{self, Write};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
+
+use crate::worker::Worker;
 
 /// Lines that wait for a reader; more are dropped.
 const WAITING: usize = 256;
@@ -15,36 +17,28 @@ const LAST: Duration = Duration::from_millis(200);
 
 /// Writes to standard error from a thread of its own, never waiting for it: for
 /// a logger's target.
-#[derive(Debug)]
 pub struct Stderr {
-    lines: Option<SyncSender<Vec<u8>>>,
+    lines: Worker<Vec<u8>>,
 }
 
 impl Stderr {
-    /// Starts the thread. Without one, what is written goes nowhere.
+    /// A standard error to which nothing was written yet.
     #[must_use]
     pub fn start() -> Self {
-        let (lines, waiting) = sync_channel::<Vec<u8>>(WAITING);
-        let spawned = thread::Builder::new()
-            .name("stderr".to_owned())
-            .spawn(move || {
-                for line in waiting {
-                    // Closed: there is nowhere to say so.
-                    let _ = io::stderr().write_all(&line);
-                }
-            });
+        let write = |line: Vec<u8>| {
+            // Closed: there is nowhere to say so.
+            let _ = io::stderr().write_all(&line);
+        };
         Self {
-            lines: spawned.is_ok().then_some(lines),
+            lines: Worker::new("stderr", WAITING, write),
         }
     }
 }
 
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Some(lines) = &self.lines {
-            // Full: the reader is slow or gone, and a lost line is the lesser harm.
-            let _ = lines.try_send(bytes.to_vec());
-        }
+        // Full: the reader is slow or gone, and a lost line is the lesser harm.
+        let _ = self.lines.give(bytes.to_vec());
         Ok(bytes.len())
     }
 

@@ -352,6 +352,24 @@ impl Output {
         self.i32(i32::try_from(count).unwrap_or(i32::MAX))
     }
 
+    /// What opens a list: its type and how many elements follow.
+    pub(super) fn list(&mut self, element: Type, count: usize) -> &mut Self {
+        self.0.push(element.code());
+        self.i32(i32::try_from(count).unwrap_or(i32::MAX))
+    }
+
+    /// A map of texts.
+    pub(super) fn texts<'t>(
+        &mut self,
+        pairs: impl ExactSizeIterator<Item = (&'t String, &'t String)>,
+    ) -> &mut Self {
+        self.map(Type::Text, Type::Text, pairs.len());
+        for (key, value) in pairs {
+            self.text(key).text(value);
+        }
+        self
+    }
+
     /// Bytes that are a value already.
     pub(super) fn raw(&mut self, value: &[u8]) -> &mut Self {
         self.0.extend_from_slice(value);
@@ -362,6 +380,11 @@ impl Output {
     pub(super) fn stop(&mut self) -> &mut Self {
         self.0.push(0);
         self
+    }
+
+    /// Begins anew after what was built so far: the rest of the same message.
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// The bytes built so far.

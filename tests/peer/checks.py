@@ -446,7 +446,7 @@ def answers_pings_while_it_scans(host):
     manager = Manager(host.socket)
     process, uuid = host.registered(manager)
     outcomes = []
-    # More calls than the library has threads, all on one scan.
+    # Many calls, all on one scan.
     threads = [
         threading.Thread(target=lambda: outcomes.append(call(manager, uuid).status.code))
         for _ in range(12)

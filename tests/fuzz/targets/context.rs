@@ -1,7 +1,7 @@
 //! A call of a table over the extension's socket: whatever context osquery sends, all rows come.
 //!
 //! The extension reads no constraints: it asks osquery for none, and SQLite filters. This is the
-//! whole of it, the server of osquery-rust-ng included, beside a manager that only registers.
+//! whole of it, beside a manager that only registers.
 #![no_main]
 
 use std::io::{Read as _, Write as _};
