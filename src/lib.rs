@@ -91,7 +91,7 @@
 //! Arrows point one way. What is not linked here is no part of the library's surface.
 //!
 //! - [`root`] resolves paths inside the directory that plays the Mac's `/`, each `directory` on
-//!   the way opened by itself; `spelling`, `meta`, `name`, `text`, [`limits`] and `property_list` are
+//!   the way opened by itself; `spelling`, `sha256`, `meta`, `name`, `text`, [`limits`] and `property_list` are
 //!   its small tools;
 //! - `layout` and `info_dictionary` are CoreFoundation's rules of a bundle, which a plug-in folder
 //!   is read by as well;
@@ -151,6 +151,8 @@ pub mod property_list;
 pub mod quarantine;
 #[doc(hidden)]
 pub mod report;
+#[doc(hidden)]
+pub mod sha256;
 #[doc(hidden)]
 pub mod state_dir;
 #[doc(hidden)]

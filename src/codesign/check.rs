@@ -1,7 +1,7 @@
 //! The check of one Mach-O file: asks for the ranges it needs, then hashes the file as it streams by.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use super::mach_o::{self, Commands, Header};
 use super::pages::Pages;
 use super::roots::Roots;
 use super::signature;
+use crate::sha256::Sha256;
 
 /// What is read first of a file and of a slice: the headers of nearly all fit.
 const HEAD_LEN: u64 = 16 << 10;
@@ -68,6 +69,8 @@ pub struct FileCheck<'r> {
     facts: CodeFacts,
     gaps: Vec<Range<u64>>,
     pages: Vec<(usize, Pages)>,
+    /// Where first pages end of which the hash is that of the file up to there.
+    shared: BTreeSet<u64>,
     seen: u64,
     changed: bool,
 }
@@ -109,6 +112,7 @@ impl<'r> FileCheck<'r> {
             facts: CodeFacts::default(),
             gaps: Vec::new(),
             pages: Vec::new(),
+            shared: BTreeSet::new(),
             seen: 0,
             changed: false,
         };
@@ -167,6 +171,33 @@ impl<'r> FileCheck<'r> {
                 }
             }
         }
+    }
+
+    /// Takes in the next chunk of the whole file, and adds it to the hash of the whole: what is the hash of
+    /// a page as well is not hashed twice. For all chunks of a file, or for none.
+    pub fn update_hashing(&mut self, chunk: &[u8], whole: &mut Sha256) {
+        let at = self.seen;
+        if at == 0 {
+            self.shared = self
+                .pages
+                .iter_mut()
+                .filter_map(|(_, p)| p.share())
+                .collect();
+        }
+        let end = at.saturating_add(bytes::length(chunk));
+        let (mut from, mut rest) = (at, chunk);
+        while let Some(next) = self.shared.first().copied().filter(|next| *next <= end) {
+            self.shared.pop_first();
+            let (piece, after) = bytes::split(rest, next.saturating_sub(from));
+            (from, rest) = (next, after);
+            whole.update(piece);
+            let so_far = whole.clone().finish();
+            for (_, pages) in &mut self.pages {
+                pages.take_shared(next, &so_far);
+            }
+        }
+        whole.update(rest);
+        self.update(chunk);
     }
 
     /// Takes in the next chunk of the whole file.

@@ -1,7 +1,9 @@
 //! The hashes that a code directory may use.
 
 use sha1::{Digest as _, Sha1};
-use sha2::{Sha256, Sha384};
+use sha2::Sha384;
+
+use crate::sha256::Sha256;
 
 /// A code directory's hash type.
 ///
@@ -110,8 +112,8 @@ impl Hasher {
     pub fn matches(self, digest: &[u8]) -> bool {
         match self {
             Self::Sha1(h) => h.finalize().as_slice() == digest,
-            Self::Sha256(h) => h.finalize().as_slice() == digest,
-            Self::Sha256Truncated(h) => h.finalize().get(..20) == Some(digest),
+            Self::Sha256(h) => h.finish() == digest,
+            Self::Sha256Truncated(h) => h.finish().get(..20) == Some(digest),
             Self::Sha384(h) => h.finalize().as_slice() == digest,
         }
     }
@@ -120,9 +122,9 @@ impl Hasher {
     pub fn finish(self) -> Vec<u8> {
         match self {
             Self::Sha1(h) => h.finalize().to_vec(),
-            Self::Sha256(h) => h.finalize().to_vec(),
+            Self::Sha256(h) => h.finish().to_vec(),
             Self::Sha256Truncated(h) => {
-                let mut digest = h.finalize().to_vec();
+                let mut digest = h.finish().to_vec();
                 digest.truncate(20);
                 digest
             }

@@ -18,6 +18,9 @@ pub(crate) struct Pages {
     page_start: u64,
     missing: u64,
     pieces: Option<Hasher>,
+    /// Where the first page ends, as long as its hash is waited for: it begins with the file, whose own
+    /// hash up to there it is.
+    shared: Option<u64>,
     /// What the pages' hashes are compared with, one after the other.
     signature: Arc<Vec<u8>>,
     expected: Range<u64>,
@@ -45,6 +48,7 @@ impl Pages {
             page_size: if page_size == 0 { u64::MAX } else { page_size },
             missing: 0,
             pieces: None,
+            shared: None,
             signature,
             expected,
             altered: 0,
@@ -80,9 +84,30 @@ impl Pages {
         }
     }
 
+    /// Has the first page wait for the hash of the file up to its end, which it gives, if that is its own
+    /// hash as well. For the beginning of the file alone.
+    pub(crate) fn share(&mut self) -> Option<u64> {
+        let is_sha256 = matches!(self.hash_type, HashType::Sha256 | HashType::Sha256Truncated);
+        if is_sha256 && self.rest.start == 0 && self.missing > 0 && self.pieces.is_none() {
+            self.rest.start = self.missing;
+            self.shared = Some(self.missing);
+        }
+        self.shared
+    }
+
+    /// Takes the SHA-256 of the file up to `end` for that of the first page, if it waits for that.
+    pub(crate) fn take_shared(&mut self, end: u64, sha256: &[u8; 32]) {
+        if self.shared.take_if(|shared| *shared == end).is_some() {
+            let digest = sha256.get(..self.hash_type.length());
+            let holds = digest == Some(self.next_expected());
+            self.missing = 0;
+            self.end_page(holds);
+        }
+    }
+
     /// True when all the code was seen.
     pub(crate) fn is_complete(&self) -> bool {
-        self.rest.is_empty() && self.pieces.is_none()
+        self.rest.is_empty() && self.pieces.is_none() && self.shared.is_none()
     }
 
     fn next_expected(&self) -> &[u8] {

@@ -15,11 +15,11 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use super::spool::Spool;
 use crate::meta::{Kind, Meta, Timestamp};
+use crate::sha256::Sha256;
 use crate::text::{escape, escape_json, hex};
 use crate::tree::{Attribute, Entry, Tree};
 
@@ -280,7 +280,7 @@ impl<W: Write> Archive<W> {
             sha256: Sha256::new(),
         };
         self.tar.append(&header, &mut content)?;
-        Ok(content.sha256.finalize().into())
+        Ok(content.sha256.finish())
     }
 
     /// Writes the manifest and the archive's end.
@@ -295,7 +295,7 @@ impl<W: Write> Archive<W> {
         let hashed = self.tar.into_inner()?.finish()?;
         Ok(Written {
             out: hashed.out,
-            sha256: hashed.sha256.finalize().into(),
+            sha256: hashed.sha256.finish(),
             members,
             left_out,
         })

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
-use sha2::{Digest, Sha256};
-
 use crate::codesign::{CodeFacts, FileCheck, Limits, Roots, is_macho, unsigned_digest};
 use crate::digest::Records;
 use crate::meta::Kind;
+use crate::sha256::Sha256;
 use crate::tree::Tree;
 
 /// Bytes of a Mach-O file whose code is told from its signature: it is held in memory for that.
@@ -99,7 +98,7 @@ impl Thing {
         Self {
             kind,
             mode,
-            sha256: link.map_or([0; 32], |link| Sha256::digest(link).into()),
+            sha256: link.map_or([0; 32], |link| Sha256::digest(link)),
             code: None,
         }
     }
@@ -129,7 +128,7 @@ impl Thing {
         if seen != len {
             return Err(io::Error::other("it changed while it was read"));
         }
-        self.sha256 = sha256.finalize().into();
+        self.sha256 = sha256.finish();
         self.code = unsigned_digest(&whole)
             .filter(|_| is_code)
             .map(|unsigned| Code {

@@ -5,8 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
+use sha1::{Digest as _, Sha1};
 
 use super::attributes::{self, Attributes};
 use super::cpus::Cpus;
@@ -14,6 +13,7 @@ use super::{Entry, Trouble};
 use crate::codesign::{CodeFacts, FileCheck, Limits as CodeLimits, Roots, is_macho};
 use crate::directory::{OpenFile, ReadError};
 use crate::limits::Budget;
+use crate::sha256::Sha256;
 use crate::text::escape;
 
 /// Bytes read at once.
@@ -184,12 +184,12 @@ impl<'r> Reader<'r> {
                     .map_err(refused)?;
             }
             seen = seen.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
-            sha256.update(chunk);
             if let Some(sha1) = &mut sha1 {
                 sha1.update(chunk);
             }
-            if let Some(code) = &mut code {
-                code.update(chunk);
+            match &mut code {
+                Some(code) => code.update_hashing(chunk, &mut sha256),
+                None => sha256.update(chunk),
             }
             if let Some(kept) = &mut kept {
                 kept.extend_from_slice(chunk);
@@ -211,7 +211,7 @@ impl<'r> Reader<'r> {
         let attributes = attributes::read(&file.fd).map_err(refused)?;
         Ok(Passed {
             content: Content::Read {
-                sha256: sha256.finalize().into(),
+                sha256: sha256.finish(),
                 sha1: sha1.map(|s| Box::new(s.finalize().into())),
                 cpus,
                 code: code.map(|c| Arc::new(c.finish())),

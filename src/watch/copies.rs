@@ -8,12 +8,11 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest as _, Sha256};
-
 use crate::bundle::Bundle;
 use crate::digest;
 use crate::meta::Kind;
 use crate::root::{Found, Root};
+use crate::sha256::Sha256;
 use crate::state_dir::{StateDir, StateDirError};
 use crate::text::hex;
 
@@ -230,7 +229,7 @@ fn copy(found: &Found, folder: &StateDir, sha256: &[u8; 32]) -> Result<(), Strin
             to.write_all(bytes).map_err(|e| e.to_string())?;
         }
     }
-    if digest.finalize().as_slice() != sha256 {
+    if digest.finish() != *sha256 {
         return Err("it changed before it could be copied".to_owned());
     }
     copy.0.sync_all().map_err(|e| e.to_string())

@@ -1,6 +1,7 @@
 //! How a test has bytes checked, and says what it expects.
 
 use dsplug::codesign::{CodeFacts, FileCheck, Limits, ProblemCode, Roots, SignatureState};
+use dsplug::sha256::Sha256;
 
 /// The bytes checked as a caller does it, in chunks of an odd size.
 pub fn facts_with(bytes: &[u8], roots: &Roots, limits: Limits) -> CodeFacts {
@@ -13,6 +14,20 @@ pub fn facts_with(bytes: &[u8], roots: &Roots, limits: Limits) -> CodeFacts {
         check.update(chunk);
     }
     let mut facts = check.finish();
+    // The hash of the whole file may stand for that of a page, and nothing else changes by it.
+    for size in [1_000, 4_096, 70_000] {
+        let mut check = FileCheck::new(u64::try_from(bytes.len()).unwrap(), roots, limits);
+        while let Some(range) = check.wants() {
+            let index = |offset| usize::try_from(offset).unwrap();
+            check.supply(bytes.get(index(range.start)..index(range.end)).unwrap());
+        }
+        let mut whole = Sha256::new();
+        for chunk in bytes.chunks(size) {
+            check.update_hashing(chunk, &mut whole);
+        }
+        assert_eq!(check.finish(), facts);
+        assert_eq!(whole.finish(), Sha256::digest(bytes));
+    }
     facts.judge_standalone();
     facts
 }
