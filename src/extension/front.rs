@@ -2,10 +2,14 @@
 //!
 //! What comes is read whole and checked before anything is done with it. Whoever may open the socket
 //! can at worst keep it busy until the limits below.
+//!
+//! One thread waits for all connections and answers the pings, of which osquery makes one every few
+//! seconds for as long as it runs. Anything else gets a thread of its own.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +19,9 @@ use std::time::{Duration, Instant};
 
 use osquery_rust_ng::plugin::OsqueryPlugin as _;
 use osquery_rust_ng::{ExtensionResponse, ExtensionStatus};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::RecvFlags;
 
 use super::End;
 use super::life::Ends;
@@ -38,6 +45,9 @@ const ARRIVAL: Duration = Duration::from_secs(5);
 
 /// How long an answer may take to be read, once there is one.
 const DEPARTURE: Duration = Duration::from_secs(20);
+
+/// Bytes of a request that are looked at for a ping: one has 17.
+const PING: usize = 64;
 
 /// Bytes of an answer that are written at once, about: a table may have many rows.
 const PIECE: usize = 64 << 10;
@@ -70,11 +80,30 @@ impl Pinged {
     }
 }
 
+/// What becomes of a connection that the listening thread has looked at.
+enum Next {
+    /// It may bring more.
+    Stays,
+    /// It is over.
+    Ends,
+    /// It asks for more than a ping, or has not brought all of it yet.
+    Asks,
+}
+
+/// A connection that the listening thread waits for, and its number.
+type Held = (u64, Arc<Connection>);
+
 /// One connection from osquery.
 struct Connection {
     stream: UnixStream,
     /// Since when it has had no whole request; none while one is answered.
     idle_since: Mutex<Option<Instant>>,
+}
+
+impl Connection {
+    fn is_idle_for(&self, time: Duration) -> bool {
+        lock(&self.idle_since).is_some_and(|since| since.elapsed() > time)
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -110,57 +139,117 @@ impl Front {
     }
 
     fn listen(self: &Arc<Self>, listener: &UnixListener) {
+        let mut held: Vec<Held> = Vec::new();
         loop {
-            let taken = listener.accept().and_then(|(stream, _)| self.take(stream));
-            if let Err(error) = taken {
-                log::warn!("a connection could not be taken: {error}");
-                // Out of descriptors or threads: some are given back soon.
-                thread::sleep(Duration::from_millis(50));
+            let mut ready = wait(listener, &held).into_iter();
+            let is_called = ready.next().unwrap_or(true);
+            held.retain(|(number, connection)| {
+                let next = match ready.next() {
+                    Some(true) => self.attend(&connection.stream),
+                    _ if connection.is_idle_for(IDLE) => Next::Ends,
+                    _ => return true,
+                };
+                match next {
+                    Next::Stays => {
+                        *lock(&connection.idle_since) = Some(Instant::now());
+                        return true;
+                    }
+                    Next::Ends => drop(lock(&self.connections).remove(number)),
+                    Next::Asks => self.hand_over(*number, connection),
+                }
+                false
+            });
+            if !is_called {
+                continue;
+            }
+            match listener.accept().and_then(|(stream, _)| self.take(stream)) {
+                Ok(new) => held.push(new),
+                Err(error) => {
+                    log::warn!("a connection could not be taken: {error}");
+                    // Out of descriptors or threads: some are given back soon.
+                    thread::sleep(Duration::from_millis(50));
+                }
             }
         }
     }
 
-    fn take(self: &Arc<Self>, stream: UnixStream) -> io::Result<()> {
+    fn take(&self, stream: UnixStream) -> io::Result<Held> {
+        stream.set_nonblocking(true)?;
         let number = self.number.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(Connection {
             stream,
             idle_since: Mutex::new(Some(Instant::now())),
         });
-        {
-            let mut connections = lock(&self.connections);
-            if connections.len() >= MAX_CONNECTIONS {
-                let idle = connections
-                    .iter()
-                    .filter_map(|(number, other)| Some(((*lock(&other.idle_since))?, *number)))
-                    .min();
-                let Some((_, idle)) = idle else {
-                    return Err(io::Error::other("too many are busy"));
-                };
-                if let Some(idle) = connections.remove(&idle) {
-                    // An error says that the other side has closed it already.
-                    let _ = idle.stream.shutdown(Shutdown::Both);
-                }
+        let mut connections = lock(&self.connections);
+        if connections.len() >= MAX_CONNECTIONS {
+            let idle = connections
+                .iter()
+                .filter_map(|(number, other)| Some(((*lock(&other.idle_since))?, *number)))
+                .min();
+            let Some((_, idle)) = idle else {
+                return Err(io::Error::other("too many are busy"));
+            };
+            if let Some(idle) = connections.remove(&idle) {
+                // An error says that the other side has closed it already.
+                let _ = idle.stream.shutdown(Shutdown::Both);
             }
-            connections.insert(number, Arc::clone(&connection));
         }
-        let front = Arc::clone(self);
-        let spawned = thread::Builder::new()
-            .name("connection".to_owned())
-            .spawn(move || {
-                if let Err(error) = front.serve(&connection) {
+        connections.insert(number, Arc::clone(&connection));
+        Ok((number, connection))
+    }
+
+    /// Answers what can be read from a connection if that is a whole ping and nothing else.
+    fn attend(&self, mut stream: &UnixStream) -> Next {
+        let mut bytes = [0; PING];
+        let flags = RecvFlags::PEEK;
+        let count = match retry_on_intr(|| rustix::net::recv(stream, &mut bytes, flags)) {
+            Ok((0, _)) => return Next::Ends,
+            Ok((count, _)) => count,
+            Err(Errno::AGAIN) => return Next::Stays,
+            Err(_) => return Next::Ends,
+        };
+        let seen = bytes.get(..count).unwrap_or_default();
+        let mut rest = seen;
+        let request = match Message::read(&mut rest, MAX_REQUEST) {
+            Ok(request) if is_ping(&request) && rest.is_empty() => request,
+            _ => return Next::Asks,
+        };
+        let mut read = [0; PING];
+        let read = read.get_mut(..count).unwrap_or_default();
+        let pong = pong(&request);
+        // An answer for which there is no room goes to somebody who does not read his answers.
+        let is_answered = stream.read_exact(read).is_ok()
+            && stream
+                .write(pong.bytes())
+                .is_ok_and(|c| c == pong.bytes().len());
+        if !is_answered {
+            return Next::Ends;
+        }
+        self.pinged.now();
+        Next::Stays
+    }
+
+    /// Has a thread answer what comes over a connection.
+    fn hand_over(self: &Arc<Self>, number: u64, connection: &Arc<Connection>) {
+        let (front, served) = (Arc::clone(self), Arc::clone(connection));
+        let spawned = served.stream.set_nonblocking(false).and_then(|()| {
+            let thread = thread::Builder::new().name("connection".to_owned());
+            thread.spawn(move || {
+                if let Err(error) = front.serve(&served) {
                     log::debug!("a connection ended: {error}");
                 }
                 lock(&front.connections).remove(&number);
-            });
-        if spawned.is_err() {
+            })
+        });
+        if let Err(error) = spawned {
+            log::warn!("a connection cannot be answered: {error}");
             lock(&self.connections).remove(&number);
         }
-        spawned.map(drop)
     }
 
     /// Answers the requests of one connection until it ends.
     fn serve(&self, connection: &Connection) -> io::Result<()> {
-        let mut stream = &connection.stream;
+        let stream = &connection.stream;
         loop {
             *lock(&connection.idle_since) = Some(Instant::now());
             let mut first = [0];
@@ -175,17 +264,13 @@ impl Front {
             }
             match request.header.name.as_str() {
                 "ping" => {
-                    answer(&request, stream, |output| {
-                        output.field(Type::Struct, 0);
-                        Status::default().write(output);
-                        output.stop();
-                    })?;
+                    Until::new(stream, ARRIVAL).write_all(pong(&request).bytes())?;
                     self.pinged.now();
                 }
                 "shutdown" => {
-                    answer(&request, stream, |output| {
-                        output.stop();
-                    })?;
+                    let mut output = reply(&request);
+                    output.stop();
+                    Until::new(stream, ARRIVAL).write_all(output.bytes())?;
                     self.ends.send(End::Asked);
                 }
                 _ => {
@@ -262,7 +347,7 @@ fn answer_call(
     stream: &UnixStream,
 ) -> io::Result<()> {
     let mut until = Until::new(stream, DEPARTURE);
-    let mut output = Output::message(Kind::Reply, &request.header.name, request.header.sequence);
+    let mut output = reply(request);
     output.field(Type::Struct, 0);
     output.field(Type::Struct, 1);
     status(response.status.unwrap_or_default()).write(&mut output);
@@ -287,14 +372,50 @@ fn status(status: ExtensionStatus) -> Status {
     }
 }
 
-fn answer(
-    request: &Message,
-    stream: &UnixStream,
-    result: impl FnOnce(&mut Output),
-) -> io::Result<()> {
-    let mut output = Output::message(Kind::Reply, &request.header.name, request.header.sequence);
-    result(&mut output);
-    Until::new(stream, ARRIVAL).write_all(output.bytes())
+/// What opens the answer to a request.
+fn reply(request: &Message) -> Output {
+    Output::message(Kind::Reply, &request.header.name, request.header.sequence)
+}
+
+/// The answer to a ping.
+fn pong(request: &Message) -> Output {
+    let mut output = reply(request);
+    output.field(Type::Struct, 0);
+    Status::default().write(&mut output);
+    output.stop();
+    output
+}
+
+fn is_ping(request: &Message) -> bool {
+    request.header.kind == Kind::Call && request.header.name == "ping"
+}
+
+/// Waits until the listener or a connection has something, or one of these has been idle for too
+/// long; gives which have, the listener first.
+fn wait(listener: &UnixListener, held: &[Held]) -> Vec<bool> {
+    let first = held.iter().filter_map(|(_, c)| *lock(&c.idle_since)).min();
+    let left = first.map(|since| {
+        let left = IDLE.saturating_sub(since.elapsed());
+        Timespec {
+            tv_sec: i64::try_from(left.as_secs().saturating_add(1)).unwrap_or(i64::MAX),
+            tv_nsec: 0,
+        }
+    });
+    let streams = held.iter().map(|(_, connection)| connection.stream.as_fd());
+    let fds = std::iter::once(listener.as_fd()).chain(streams);
+    let mut fds: Vec<_> = fds
+        .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+        .collect();
+    match poll(&mut fds, left.as_ref()) {
+        Ok(_) => fds.iter().map(|fd| !fd.revents().is_empty()).collect(),
+        Err(error) => {
+            if error != Errno::INTR {
+                // Out of memory for a moment.
+                thread::sleep(Duration::from_millis(50));
+            }
+            vec![false; fds.len()]
+        }
+    }
 }
 
 #[cfg(test)]
