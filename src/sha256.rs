@@ -69,7 +69,9 @@ mod tests {
             hex(&Sha256::digest(b"abc")),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
-        let bytes: Vec<u8> = (0..70_000_u32).map(|n| (n % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..70_000_u32)
+            .map(|n| u8::try_from(n % 251).unwrap())
+            .collect();
         for len in [0, 1, 55, 56, 63, 64, 65, 119, 4_096, 70_000] {
             let bytes = &bytes[..len];
             let mut pieces = Sha256::new();

@@ -98,7 +98,7 @@ impl Thing {
         Self {
             kind,
             mode,
-            sha256: link.map_or([0; 32], |link| Sha256::digest(link)),
+            sha256: link.map_or([0; 32], Sha256::digest),
             code: None,
         }
     }

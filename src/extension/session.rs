@@ -110,7 +110,6 @@ impl Session {
         Front::open(&front, ends, source, tables, Arc::clone(pinged))
             .map_err(|error| Error::Socket(front.clone(), error))?;
         self.traces.socket(&front);
-        self.look(uuid)?;
         log::info!(
             "registered as {NAME} {} with the identifier {uuid}",
             env!("CARGO_PKG_VERSION")
@@ -183,20 +182,18 @@ impl Session {
         Ok(())
     }
 
-    /// Looks where no ping came for an interval, and soon again after a miss; returns after two.
+    /// Looks at once, then where no ping came for an interval, and soon again after a miss; returns
+    /// after two.
     fn watch(&self, uuid: i64, pinged: &Pinged) -> Error {
         let interval = self.options.interval.max(POLL);
-        let mut looked = Instant::now();
+        let mut looked: Option<Instant> = None;
         let mut missed = false;
         loop {
-            let left = if missed {
-                interval.min(SOON).saturating_sub(looked.elapsed())
-            } else {
-                until_look(
-                    interval,
-                    looked.elapsed(),
-                    pinged.last().map(|p| p.elapsed()),
-                )
+            let pinged = pinged.last().map(|pinged| pinged.elapsed());
+            let left = match looked.map(|looked| looked.elapsed()) {
+                None => Duration::ZERO,
+                Some(looked) if missed => interval.min(SOON).saturating_sub(looked),
+                Some(looked) => until_look(interval, looked, pinged),
             };
             if !left.is_zero() {
                 thread::sleep(left.min(TICK));
@@ -207,7 +204,7 @@ impl Session {
                 continue;
             }
             let look = self.look(uuid);
-            looked = Instant::now();
+            looked = Some(Instant::now());
             match look {
                 Ok(()) => missed = false,
                 Err(error) if missed => return error,

@@ -2,8 +2,11 @@
 //! in turn in one run.
 //!
 //! No harness of single functions: what counts is a whole run beside another program's, each pair
-//! in turn, so that a busy machine slows both. `cargo bench` prints it; `cargo bench -- NAME` only
-//! the parts whose name holds NAME.
+//! in turn, so that a busy machine slows both. Beside the time by the clock stands that of the
+//! processors, all threads and programs of a side together. `cargo bench` prints it;
+//! `cargo bench -- NAME` only the parts whose name holds NAME.
+//!
+//! `OPENSSL_ia32cap=:~0x20000000` keeps openssl from the SHA instructions of an x86_64 processor.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -50,11 +53,16 @@ fn main() {
             .unwrap_or_default()
             .trim()
     );
-    println!("{:<44} {:>10} {:>10} {:>7}", "", "dsplug", "other", "ratio");
+    println!(
+        "{:<44} {:>10} {:>10} {:>7} {:>10}",
+        "", "dsplug", "other", "ratio", "processor"
+    );
     for (name, part) in [
         ("cold", many_bundles as fn()),
         ("executable", large_executable),
         ("linear", linear),
+        ("small", small),
+        ("day", day),
     ] {
         if wanted.is_none_or(|w| name.contains(w.as_str())) {
             part();
@@ -199,24 +207,104 @@ fn run(command: &mut Command) {
     assert!(status.unwrap().success(), "{command:?}");
 }
 
-/// Measures both in turn and prints their medians.
+/// Measures both in turn and prints their medians, and the ratio of all the processor time.
 fn compare(name: &str, mut ours: impl FnMut(), mut theirs: impl FnMut()) {
     let timed = |run: &mut dyn FnMut()| {
-        let begun = Instant::now();
+        let (begun, spent) = (Instant::now(), processor());
         run();
-        begun.elapsed()
+        (begun.elapsed(), processor() - spent)
     };
     timed(&mut ours);
     timed(&mut theirs);
-    let (mut a, mut b): (Vec<_>, Vec<_>) = (0..ROUNDS)
+    let (a, b): (Vec<_>, Vec<_>) = (0..ROUNDS)
         .map(|_| (timed(&mut ours), timed(&mut theirs)))
         .unzip();
-    let median = |times: &mut Vec<Duration>| {
+    let median = |times: &[(Duration, f64)]| {
+        let mut times: Vec<_> = times.iter().map(|(time, _)| *time).collect();
         times.sort_unstable();
         times[ROUNDS / 2].as_secs_f64() * 1000.0
     };
-    let (a, b) = (median(&mut a), median(&mut b));
-    println!("  {name:<42} {a:>7.1} ms {b:>7.1} ms {:>7.2}", a / b);
+    let sum = |times: &[(Duration, f64)]| times.iter().map(|(_, spent)| spent).sum::<f64>();
+    let processor = sum(&a) / sum(&b);
+    let (a, b) = (median(&a), median(&b));
+    println!(
+        "  {name:<42} {a:>7.1} ms {b:>7.1} ms {:>7.2} {processor:>10.2}",
+        a / b
+    );
+}
+
+/// Processor time of this process and of its children that have ended, in ticks of the system; not a
+/// number where the system does not say.
+fn processor() -> f64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // proc(5): utime, stime, cutime and cstime are the fields 14 to 17; the name may hold blanks.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks = fields.split_whitespace().skip(11).take(4);
+    ticks
+        .map(|ticks| ticks.parse::<f64>().unwrap_or(f64::NAN))
+        .reduce(|a, b| a + b)
+        .unwrap_or(f64::NAN)
+}
+
+/// Calls of the system for a scan of a Mac without plug-ins, with strace: what `dsplug_status` and a
+/// query over the tables ask of the disk.
+fn small() {
+    let disk = Disk::new();
+    for name in ["Library", "System"] {
+        fs::create_dir_all(disk.at(name)).unwrap();
+    }
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let trace = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=openat,statx,getdents64", "-o"])
+        .arg(log.path())
+        .arg(env!("CARGO_BIN_EXE_dsplug"))
+        .args(["query", "SELECT path FROM dsplug_bundles", "--root"])
+        .arg(disk.path())
+        .stdout(Stdio::null())
+        .status();
+    if trace.is_err() {
+        return println!("  skipped: what an empty Mac costs: there is no strace");
+    }
+    let log = fs::read_to_string(log.path()).unwrap();
+    // What the program's start opens has a path; what a scan opens is below a directory.
+    let opened = log
+        .lines()
+        .filter(|l| l.contains("openat(") && !l.contains("AT_FDCWD"));
+    let (opened, stats) = (
+        opened.count(),
+        log.lines().filter(|l| l.contains("statx(")).count(),
+    );
+    println!("  an empty Mac: {opened} directories opened, {stats} stats");
+    assert!(
+        opened <= 8,
+        "a first scan of an empty Mac opens more than before"
+    );
+}
+
+/// What a day of the pack costs under a real osqueryd.
+fn day() {
+    let Some(osqueryd) = std::env::var_os("OSQUERYD") else {
+        return println!("  skipped: a day of the pack: OSQUERYD names no osqueryd");
+    };
+    let empty = Disk::new();
+    fs::create_dir_all(empty.at("Library")).unwrap();
+    let [few, many] = [3, 200].map(|count| {
+        let disk = Disk::new();
+        signed_bundles(&disk, count, 116 << 10);
+        disk
+    });
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/day.py");
+    let disks = [
+        ("empty", &empty),
+        ("3 bundles", &few),
+        ("200 bundles", &many),
+    ];
+    let status = Command::new("python3")
+        .arg(script)
+        .args([env!("CARGO_BIN_EXE_dsplug").into(), osqueryd])
+        .args(disks.map(|(name, disk)| format!("{name}={}", disk.path().display())))
+        .status();
+    assert!(status.unwrap().success());
 }
 
 /// Registration and `generate`, from the manager's side.

@@ -286,7 +286,7 @@ def comes_back_after_each_kill(host):
     process = host.start()
     within(3, lambda: manager.uuid() and answers(manager, manager.uuid()), "answering")
     sockets = [name for name in os.listdir(host.folder.name) if "." in name]
-    assert len(sockets) == 2, sockets
+    assert len(sockets) == 1, sockets
 
 
 @check
