@@ -397,3 +397,39 @@ fn many_queries_do_not_make_it_grow() {
     assert!(growth < 4096, "{growth} kB more after {many} queries");
     assert_eq!(daemon.extension(), pid, "it is the same process");
 }
+
+/// A process that has nothing to do: its threads, and how often they were switched so far.
+fn switches(pid: Pid) -> Option<(usize, u64)> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero())).ok()?;
+    let mut threads = 0;
+    let mut switches = 0;
+    for task in tasks {
+        let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap_or_default();
+        let counts = status.lines().filter(|l| l.contains("ctxt_switches:"));
+        let counts = counts.map(|l| l.rsplit('\t').next().unwrap().parse::<u64>().unwrap());
+        switches += counts.sum::<u64>();
+        threads += 1;
+    }
+    Some((threads, switches))
+}
+
+#[test]
+fn it_sleeps_while_nobody_asks() {
+    let Some(daemon) = Daemon::start(&nothing()) else {
+        return;
+    };
+    daemon.answering(30);
+    let pid = daemon.extension();
+    // The threads of the calls end, and the look after what has settled is over.
+    sleep(Duration::from_secs(4));
+    let Some((_, before)) = switches(pid) else {
+        return skipped("there is no /proc");
+    };
+    sleep(Duration::from_secs(10));
+    let (threads, after) = switches(pid).unwrap();
+    assert!(threads <= 8, "{threads} threads");
+    // osqueryd pings every two seconds here; a look of the watch may fall into the time.
+    let count = after.saturating_sub(before);
+    assert!(count <= 40, "{count} switches in ten seconds");
+    assert_eq!(daemon.extension(), pid, "it is the same process");
+}

@@ -101,7 +101,9 @@ impl Life {
                 return end;
             }
             let [(_, term), (_, int)] = &self.signals;
-            self.events.wait([term, int, &self.bell]);
+            if self.events.wait([term, int, &self.bell]) {
+                return End::Failed(Error::Orphaned);
+            }
         }
     }
 }
@@ -133,7 +135,8 @@ mod events {
             })
         }
 
-        pub(super) fn wait(&self, streams: [&UnixStream; 3]) {
+        /// Waits for any of them; true when it was the parent's end and nothing else will tell it.
+        pub(super) fn wait(&self, streams: [&UnixStream; 3]) -> bool {
             let timeout = Timespec {
                 tv_sec: i64::try_from(self.timeout.as_secs()).unwrap_or(i64::MAX),
                 tv_nsec: self.timeout.subsec_nanos().into(),
@@ -147,6 +150,8 @@ mod events {
                 .collect();
             // Interrupted by the signal itself, whoever waits looks at all of them.
             let _ = poll(&mut fds, Some(&timeout));
+            // The descriptor can be read from then on.
+            false
         }
     }
 }
@@ -155,7 +160,7 @@ mod events {
 mod events {
     use std::os::fd::AsRawFd as _;
 
-    use kqueue::{EventFilter, FilterFlag, Watcher};
+    use kqueue::{EventFilter, FilterFlag, Ident, Watcher};
 
     use super::{Duration, PARENT, Pid, TOLD, UnixStream, io};
 
@@ -188,8 +193,11 @@ mod events {
             Ok(Self { queue, timeout })
         }
 
-        pub(super) fn wait(&self, _: [&UnixStream; 3]) {
-            let _ = self.queue.poll(Some(self.timeout));
+        /// Waits for any of them; true when it was the parent's end and nothing else will tell it.
+        pub(super) fn wait(&self, _: [&UnixStream; 3]) -> bool {
+            let event = self.queue.poll(Some(self.timeout));
+            // It may come before there is another parent, and comes once.
+            event.is_some_and(|event| matches!(event.ident, Ident::Pid(_)))
         }
     }
 }
