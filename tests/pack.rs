@@ -573,3 +573,49 @@ fn a_signature_changes_only_where_there_was_one_before() {
     let found: Vec<i64> = found.unwrap().map(Result::unwrap).collect();
     assert_eq!(found, [3, 4]);
 }
+
+/// Back is where it stood before: what appears for the first time, changes on and on, is put back after
+/// it could not be read, or stood there on another path, is not back; nor is what was long ago.
+#[test]
+fn a_bundle_goes_back_only_to_what_it_was() {
+    let queries = queries();
+    let query = queries.iter().find(|q| q.name == "went_back").unwrap();
+    let database = database(&query.tables);
+    let now = "CAST(strftime('%s', 'now') AS INTEGER)";
+    for (id, action, path, previous, hash, age) in [
+        (1, "appeared", "/a", "", "one", 90_000),
+        (2, "changed", "/a", "one", "two", 90_000),
+        (3, "changed", "/a", "two", "three", 50),
+        // Swapped and put back.
+        (4, "changed", "/a", "three", "evil", 40),
+        (5, "changed", "/a", "evil", "three", 30),
+        // Taken away, and an older one put there.
+        (6, "gone", "/a", "three", "three", 20),
+        (7, "appeared", "/a", "", "one", 10),
+        // On another path, and a second time without anything in between.
+        (8, "appeared", "/b", "", "two", 10),
+        (9, "gone", "/b", "two", "two", 10),
+        (10, "appeared", "/b", "", "two", 10),
+        // Not to be read for a while.
+        (11, "changed", "/b", "two", "", 10),
+        (12, "changed", "/b", "", "two", 10),
+        // The same as 4 and 5, long ago.
+        (13, "changed", "/c", "five", "six", 95_000),
+        (14, "changed", "/c", "six", "five", 94_000),
+    ] {
+        let sql = format!(
+            "INSERT INTO dsplug_events (id, action, path, previous_hash, hash, exception, time)
+             VALUES ({id}, '{action}', '{path}', '{previous}', '{hash}', '', {now} - {age})"
+        );
+        database.execute_batch(&sql).unwrap();
+    }
+    let found = || -> Vec<i64> {
+        let mut statement = database.prepare(&query.sql).unwrap();
+        let found = statement.query_map([], |row| row.get::<_, i64>("id"));
+        found.unwrap().map(Result::unwrap).collect()
+    };
+    assert_eq!(found(), [5, 7]);
+    let accept = "UPDATE dsplug_events SET exception = 'known' WHERE id = 5";
+    database.execute_batch(accept).unwrap();
+    assert_eq!(found(), [7]);
+}

@@ -30,7 +30,11 @@ const DSPLUG: &str = env!("CARGO_BIN_EXE_dsplug");
 const TICK: &str = "zz_tick";
 
 /// The queries whose rows are events, as the log names them.
-const EVENT_QUERIES: [&str; 2] = ["pack_dsplug_events", "pack_dsplug_signature_changed"];
+const EVENT_QUERIES: [&str; 3] = [
+    "pack_dsplug_events",
+    "pack_dsplug_signature_changed",
+    "pack_dsplug_went_back",
+];
 
 /// The pack, for any platform, every query each second, and without those that need macOS.
 fn derived() -> Value {

@@ -9,7 +9,8 @@
 -- adds: It is the one line to raise an alert on, for what is new and for what changed; presence
 --   tells the two apart, and tells what goes.
 -- alert: yes
--- group: path hash
+-- group: path hash resolved_path
+-- group_hours: 720
 -- interval: 300
 -- platform: darwin
 -- snapshot: no

@@ -35,8 +35,8 @@ const FLEET: &[Fleet] = &[
         id: "38ded027-8c80-4bd7-ac7e-8301299792a1",
         of: "modified",
         name: "a digest that the fleet has not seen",
-        description: "A bundle whose content no Mac of the fleet has had within thirty days. A vendor's update raises one alert, whatever the number of Macs that get it.",
-        query: "osquery.dsplug_query : \"modified\" and osquery.hash : * and not osquery.hash : \"\"",
+        description: "A bundle whose content no Mac of the fleet has had within thirty days, and that nobody known has signed. A known vendor's update is the one alert of modified, whatever the number of Macs that get it.",
+        query: "osquery.dsplug_query : \"modified\" and osquery.hash : * and not osquery.hash : \"\" and not osquery.anchor : \"apple\" and not osquery.anchor : \"developer_id\" and not osquery.anchor : \"app_store\"",
         high: true,
         new_terms: &["osquery.hash"],
         building_block: false,
@@ -147,7 +147,10 @@ fn rule(query: &Query) -> Map<String, Value> {
     }
     if query.alert && !query.group.is_empty() {
         let fields: Vec<String> = query.group.iter().map(|c| format!("osquery.{c}")).collect();
-        rule.insert("alert_suppression".into(), suppression(&fields));
+        rule.insert(
+            "alert_suppression".into(),
+            suppression(&fields, query.group_hours),
+        );
     }
     rule
 }
@@ -180,17 +183,20 @@ fn fleet_rule(fleet: &Fleet) -> Map<String, Value> {
         rule.insert("history_window_start".into(), "now-30d".into());
     }
     if !fleet.suppress_by.is_empty() {
-        rule.insert("alert_suppression".into(), suppression(fleet.suppress_by));
+        rule.insert(
+            "alert_suppression".into(),
+            suppression(fleet.suppress_by, 24),
+        );
     }
     rule
 }
 
-/// One alert with a count for all lines that agree in these fields within a day.
-fn suppression(fields: &[impl AsRef<str>]) -> Value {
+/// One alert with a count for all lines that agree in these fields within so many hours.
+fn suppression(fields: &[impl AsRef<str>], hours: u32) -> Value {
     let fields: Vec<&str> = fields.iter().map(AsRef::as_ref).collect();
     json!({
         "group_by": fields,
-        "duration": {"value": 24, "unit": "h"},
+        "duration": {"value": hours, "unit": "h"},
         "missing_fields_strategy": "doNotSuppress",
     })
 }

@@ -7,6 +7,9 @@ use super::{MITRE, NAME_COLUMN, PackError, Query, Severity};
 /// The longest interval that osquery takes, in seconds.
 const MAX_INTERVAL: u32 = 604_800;
 
+/// Hours for which lines of one group are one alert, unless the header says more.
+const DAY_HOURS: u32 = 24;
+
 /// Reads the file of the query of that name.
 ///
 /// # Errors
@@ -88,6 +91,10 @@ pub fn parse(name: &str, text: &str) -> Result<Query, PackError> {
     query.policy = take("policy").unwrap_or_default();
     query.resolution = take("resolution").unwrap_or_default();
     query.group = words(&take("group").unwrap_or_default());
+    query.group_hours = match take("group_hours") {
+        None => DAY_HOURS,
+        Some(hours) => number(&hours).map_err(|_| fail(bad("group_hours", &hours)))?,
+    };
     query.ecs = pairs("ecs", &take("ecs").unwrap_or_default()).map_err(fail)?;
     query.graver = pairs("graver", &take("graver").unwrap_or_default()).map_err(fail)?;
     if let Some(bytes) = take("line_bytes") {

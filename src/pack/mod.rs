@@ -40,6 +40,9 @@ pub struct Query {
     pub alert: bool,
     /// The columns in which lines of many hosts must agree to be one alert.
     pub group: Vec<String>,
+    /// For how many hours such lines are one alert: as long as a roll-out takes, where the columns say
+    /// all that is new in a line, and a day elsewhere.
+    pub group_hours: u32,
     /// Seconds between two runs; 0 for a query that is only run by hand.
     pub interval: u32,
     /// Where it runs: `darwin`.

@@ -295,7 +295,9 @@ fn every_rule_is_whole() {
     assert_eq!(ids.len(), of_queries + of_fleet);
 }
 
-/// An update of one bundle on every Mac agrees in path and digest, and is one alert with a count.
+/// An update of one bundle on every Mac agrees in path and digest, and is one alert with a count, however
+/// many days it takes to reach the last; a bundle that is led elsewhere with its content kept is none of
+/// them.
 #[test]
 fn an_update_across_the_fleet_is_one_alert() {
     let modified = files::queries()
@@ -309,9 +311,22 @@ fn an_update_across_the_fleet_is_one_alert() {
         .unwrap();
     assert_eq!(
         rule["alert_suppression"]["group_by"],
-        json!(["osquery.path", "osquery.hash"])
+        json!(["osquery.path", "osquery.hash", "osquery.resolved_path"])
+    );
+    assert_eq!(
+        rule["alert_suppression"]["duration"],
+        json!({"value": 720, "unit": "h"})
     );
     let columns = row(&modified);
+    // By a vendor whom the fleet knows it is no other rule's: that of new digests is for the rest.
+    for (anchor, raised) in [("developer_id", false), ("untrusted", true), ("none", true)] {
+        let mut update = columns.clone();
+        update["anchor"] = anchor.into();
+        let update = document(Agent::Newest, &update, "added", 3, "modified");
+        let is_raised = matching(&update).is_superset(&fleet_rules(&[NEW_DIGEST]));
+        assert_eq!(is_raised, raised, "{anchor}");
+        assert!(matching(&update).contains(&modified.rule_id), "{anchor}");
+    }
     for query in files::queries().iter().filter(|q| q.name == "modified") {
         for column in &query.group {
             assert!(columns.get(column).is_some(), "{column}");

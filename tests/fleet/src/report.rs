@@ -125,11 +125,9 @@ pub struct Report {
     pub attacks: Vec<Attack>,
     /// The vendors' versions.
     pub releases: Vec<Release>,
-    /// Lines but the inventory of Macs to which nothing happened but the vendors' updates, and how
-    /// many such Macs there are.
-    quiet: (Amount, u64),
-    /// The same without the base line and without what an update gave.
-    still: Amount,
+    /// Macs to which nothing happened but the vendors' updates: how many they are, their base lines,
+    /// and what the updates gave; the inventory has no part in it.
+    quiet: (u64, Amount, Amount),
 }
 
 impl Report {
@@ -181,7 +179,7 @@ impl Report {
             } = release;
             failures.push(format!("{name} on {hosts} Macs gave {after} alerts"));
         }
-        // The base line comes once, and the updates here are those of a month.
+        // The base lines come once.
         let quiet = self.quiet_bytes() * ratio(self.days, self.days.max(MONTH));
         if quiet >= QUIET_BYTES {
             failures.push(format!(
@@ -191,10 +189,10 @@ impl Report {
         failures
     }
 
-    /// Bytes that a Mac writes a day on which nobody attacks and nothing goes wrong, the base line and
-    /// the vendors' updates included and the inventory left out.
+    /// Bytes that a Mac writes a day on which nothing changes, the base line of its first run
+    /// included and the inventory left out.
     pub fn quiet_bytes(&self) -> f64 {
-        ratio(self.quiet.0.bytes, self.quiet.1 * self.days)
+        ratio(self.quiet.1.bytes, self.quiet.0 * self.days)
     }
 
     /// The numbers of each day, for a picture.
@@ -279,8 +277,7 @@ impl Reader {
                 alerts: Vec::new(),
                 attacks,
                 releases,
-                quiet: (Amount::default(), 0),
-                still: Amount::default(),
+                quiet: Default::default(),
             },
         }
         .counted(hosts)
@@ -290,7 +287,7 @@ impl Reader {
     fn counted(mut self, hosts: u64) -> Self {
         // The empty name stands for facts that are of no Mac.
         let troubled = self.troubled.iter().filter(|host| !host.is_empty()).count();
-        self.report.quiet.1 = hosts - troubled as u64;
+        self.report.quiet.0 = hosts - troubled as u64;
         self
     }
 
@@ -310,10 +307,9 @@ impl Reader {
             later.add(line);
         }
         if !self.troubled.contains(&line.host) {
-            self.report.quiet.0.add(line);
-            if !line.is_base_line() {
-                self.report.still.add(line);
-            }
+            let (_, base, updates) = &mut self.report.quiet;
+            let amount = if line.is_base_line() { base } else { updates };
+            amount.add(line);
         }
         for (index, outcome) in self.rules.take(line) {
             self.outcome(index, outcome, line, day);
@@ -415,14 +411,14 @@ impl fmt::Display for Report {
             format!("{} lines, {:.1} MB", base.lines, base.bytes as f64 / 1e6),
         )?;
         row(
-            "a quiet Mac: its base line and the vendors' updates",
+            "a Mac on which nothing changes: its base lines",
             format!("{:.0} bytes a day", self.quiet_bytes()),
         )?;
         row(
-            "the same without the base line",
+            "the vendors' updates on it",
             format!(
                 "{:.0} bytes a day",
-                ratio(self.still.bytes, self.quiet.1 * days)
+                ratio(self.quiet.2.bytes, self.quiet.0 * days)
             ),
         )?;
         row(
