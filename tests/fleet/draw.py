@@ -31,6 +31,7 @@ def main(source: str, target: str) -> None:
     )
     lines.set_ylabel("lines a day")
     lines.set_title(f"{month['hosts']:,} Macs, {len(days)} days (simulated)")
+    lines.yaxis.set_major_formatter("{x:,.0f}")
     lines.legend(frameon=False, fontsize=9)
 
     # None at all has no place on a logarithmic scale, and is no bar.
@@ -42,7 +43,7 @@ def main(source: str, target: str) -> None:
     alerts.set_ylabel("alerts a day")
     alerts.set_xlabel("day")
     alerts.set_xlim(0.3, len(days) + 0.7)
-    alerts.legend(frameon=False, fontsize=9)
+    alerts.legend(frameon=False, fontsize=9, ncols=2, loc="lower right", bbox_to_anchor=(1, 0.97))
     for axes in (lines, alerts):
         axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()

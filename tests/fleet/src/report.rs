@@ -96,7 +96,7 @@ pub struct Attack {
 pub struct Release {
     /// Vendor and version.
     pub name: String,
-    /// How many Macs it came to within the month.
+    /// How often it was installed within the month.
     pub hosts: u64,
     /// True when it is signed.
     pub signed: bool,
@@ -177,7 +177,9 @@ impl Report {
             let Release {
                 name, after, hosts, ..
             } = release;
-            failures.push(format!("{name} on {hosts} Macs gave {after} alerts"));
+            failures.push(format!(
+                "{name}, installed {hosts} times, gave {after} alerts"
+            ));
         }
         // The base lines come once.
         let quiet = self.quiet_bytes() * ratio(self.days, self.days.max(MONTH));
@@ -463,7 +465,7 @@ impl fmt::Display for Report {
         for release in self.releases.iter().filter(|r| r.hosts > 0) {
             row(
                 &format!(
-                    "{} on {} Macs, before suppression and after",
+                    "{}, installed {} times: before suppression and after",
                     release.name, release.hosts
                 ),
                 format!("{}, {}", release.before, release.after),
