@@ -7,7 +7,7 @@ use crate::codesign::{
     Anchor, BundleEntry, BundleSignature, BundleView, CodeVerdict, EntryKind, MainExecutable,
     Place, Problem, ProblemCode, SealLimits, Sealed, SignatureState,
 };
-use crate::digest::digest;
+use crate::digest::{self, digest};
 use crate::evidence::{Entry, Evidence, Executable, Trouble};
 use crate::load::LoadVerdict;
 use crate::meta::Kind;
@@ -40,6 +40,11 @@ impl Bundle {
         }
     }
 
+    /// The digest over what its links lead to; `None` when that could not be read whole.
+    pub fn linked_digest(&self) -> Option<[u8; 32]> {
+        digest::of_linked(&self.evidence.linked)
+    }
+
     /// What stands for the digests where one of them is missing, so that a change shows all the same:
     /// the newest status change, the bytes, and the codes of why.
     pub fn unread(&self) -> String {
@@ -47,7 +52,7 @@ impl Bundle {
         let executable = evidence.executable.as_ref();
         let is_whole = self.digest.is_some()
             && executable.is_none_or(|e| !e.is_unread(evidence))
-            && evidence.linked_digest().is_some();
+            && self.linked_digest().is_some();
         if is_whole {
             return String::new();
         }

@@ -1,9 +1,8 @@
 //! The command line: what is asked for, and which face answers.
 
 use std::ffi::OsString;
-use std::fmt;
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,18 +11,17 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::collect;
 use crate::compare;
 use crate::detect;
+use crate::disk::Disk;
 use crate::doctor::{self, Agent};
 use crate::engine::Engine;
 use crate::exceptions::baseline;
+use crate::failure::Failure;
 use crate::given;
-use crate::journal::Events;
 use crate::launch;
-use crate::limits::Limits;
+use crate::output::print;
 use crate::quarantine;
 use crate::report::{answer, explain, list, schema};
-use crate::root::Root;
-use crate::scan::{Scanner, Snapshot};
-use crate::state_dir::{self, StateDir};
+use crate::scan::Snapshot;
 use crate::watch::command;
 
 /// Shows DirectoryService plug-in bundles: who signed them, what they hold, whether they would load.
@@ -57,21 +55,6 @@ struct Extension {
     /// Log more
     #[arg(long, requires = "socket")]
     verbose: bool,
-}
-
-/// What every command can be told.
-#[derive(Clone, Debug, clap::Args)]
-pub struct Disk {
-    /// Read DIR as the / of a Mac: a mounted disk image, a collected folder
-    #[arg(long, global = true, value_name = "DIR", default_value = "/")]
-    pub root: PathBuf,
-    /// Lift the budgets of time and size
-    #[arg(long, global = true)]
-    pub thorough: bool,
-    /// Keep state (events, copies, what is quarantined) in DIR; without it, in /var/db/dsplug on a
-    /// Mac that reads its own disk, and nowhere with --root
-    #[arg(long, global = true, value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -129,141 +112,6 @@ enum Command {
     },
 }
 
-/// Why a command could not do what it was asked for, in one line: what, where and what to do.
-#[derive(Debug)]
-pub struct Failure {
-    line: String,
-    code: u8,
-}
-
-impl<E: std::error::Error> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self::new(error.to_string())
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.line)
-    }
-}
-
-impl Failure {
-    /// A failure with that line; several lines become one.
-    pub fn new(line: impl Into<String>) -> Self {
-        Self {
-            line: one_line(&line.into()),
-            code: 1,
-        }
-    }
-
-    /// A failure of who called: the status is 2.
-    pub fn wrong_call(line: impl Into<String>) -> Self {
-        Self {
-            line: one_line(&line.into()),
-            code: 2,
-        }
-    }
-}
-
-impl Disk {
-    /// A scanner of the disk that was asked for.
-    ///
-    /// # Errors
-    /// When there is no such directory.
-    pub fn scanner(&self) -> Result<Scanner, Failure> {
-        self.scanner_within(Limits::STANDARD)
-    }
-
-    /// The same for a call that acts on what it finds: whoever makes the scan slow does not make a
-    /// digest unknown by it.
-    ///
-    /// # Errors
-    /// As [`scanner`](Self::scanner).
-    pub fn patient_scanner(&self) -> Result<Scanner, Failure> {
-        self.scanner_within(Limits::PATIENT)
-    }
-
-    fn scanner_within(&self, limits: Limits) -> Result<Scanner, Failure> {
-        let limits = if self.thorough {
-            Limits::THOROUGH
-        } else {
-            limits
-        };
-        let root = self.open_root()?;
-        let state = state_dir::place(self.state_dir.as_deref(), &root);
-        Ok(Scanner::new(root, limits).keeping(state))
-    }
-
-    /// The directory that plays the `/`.
-    ///
-    /// # Errors
-    /// When there is no such directory.
-    pub fn open_root(&self) -> Result<Root, Failure> {
-        open_root(&self.root)
-    }
-
-    /// True when it is not the disk of this computer.
-    pub fn is_image(&self) -> bool {
-        self.root
-            .canonicalize()
-            .map_or(true, |root| root != Path::new("/"))
-    }
-
-    /// Where state is kept, made when it is not there; `None` when nothing is.
-    ///
-    /// # Errors
-    /// When the place cannot hold state.
-    pub fn state(&self, root: &Root) -> Result<Option<StateDir>, Failure> {
-        let place = state_dir::place(self.state_dir.as_deref(), root);
-        Ok(place
-            .map(|place| StateDir::open(&place, root))
-            .transpose()?)
-    }
-
-    /// Where state has been kept; `None` when nothing is, or has been yet. Makes nothing.
-    ///
-    /// # Errors
-    /// When the place cannot hold state.
-    pub fn state_to_read(&self, root: &Root) -> Result<Option<StateDir>, Failure> {
-        let place = state_dir::place(self.state_dir.as_deref(), root);
-        let found = place
-            .map(|place| StateDir::find(&place, root))
-            .transpose()?;
-        Ok(found.flatten())
-    }
-
-    /// The events that have been kept; why they cannot be read is told to who asks for them.
-    pub(crate) fn events(&self, root: &Root) -> Events {
-        match self.state_to_read(root) {
-            Ok(Some(state)) => Events::kept_in(&state),
-            Ok(None) => Events::default(),
-            Err(why) => Events::refused(why.to_string()),
-        }
-    }
-}
-
-fn open_root(path: &Path) -> Result<Root, Failure> {
-    let fail = |why: &str| {
-        Failure::new(format!(
-            "cannot open the root {}: {why}; --root takes a directory that is read as the / of a Mac",
-            path.display()
-        ))
-    };
-    let root = Root::open(path).map_err(|error| fail(&given::why(&error)))?;
-    // Else what is no Mac's disk would seem to be one without plug-ins.
-    if path != Path::new("/") && !root.is_mac() {
-        return Err(fail("neither Library nor System stands in it"));
-    }
-    Ok(root)
-}
-
-/// The same text in one line.
-fn one_line(text: &str) -> String {
-    let parts = text.lines().map(str::trim).filter(|part| !part.is_empty());
-    parts.collect::<Vec<_>>().join(" ")
-}
-
 /// Runs the command that `arguments` name, the program's own name first. Gives 0 when it was done,
 /// 1 when it could not be, 2 when the call was wrong.
 pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
@@ -285,10 +133,10 @@ pub fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(LOGGED)).init();
     match dispatch(arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure { line, code }) => {
+        Err(failure) => {
             // Nothing is left to do where even this line cannot be written.
-            let _ = writeln!(io::stderr(), "dsplug: {line}");
-            ExitCode::from(code)
+            let _ = writeln!(io::stderr(), "dsplug: {failure}");
+            ExitCode::from(failure.status())
         }
     }
 }
@@ -404,20 +252,6 @@ fn examine(
         many => Err(Failure::new(format!(
             "{many} things are wrong with this installation"
         ))),
-    }
-}
-
-/// Prints to standard output; a reader that has gone, such as `head`, is no failure.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn print(text: &str) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(format!(
-            "cannot write to standard output: {error}"
-        ))),
-        _ => Ok(()),
     }
 }
 

@@ -10,7 +10,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::evidence::{Entry, Evidence};
+use crate::evidence::{Entry, Evidence, Places};
 use crate::meta::Kind;
 use crate::text::hex;
 
@@ -54,6 +54,23 @@ pub fn of_entries(entries: &[Entry], is_directory: bool) -> Option<[u8; 32]> {
         records.add(entry.meta.kind, &sha256, &entry.path);
     }
     Some(records.finish())
+}
+
+/// One SHA-256 over all places that links in a bundle lead to, by a record `DIGEST SP PATH NUL` for each, in order of path; `None`
+/// when one of them could not be read whole.
+pub fn of_linked(places: &Places) -> Option<[u8; 32]> {
+    let mut all = Sha256::new();
+    for (path, place) in places {
+        if !place.is_whole {
+            return None;
+        }
+        let one = of_entries(&place.entries, place.kind == Kind::Directory)?;
+        all.update(hex(&one));
+        all.update(b" ");
+        all.update(path);
+        all.update([0]);
+    }
+    Some(all.finalize().into())
 }
 
 /// The records that the digest of a candidate is of; `None` when any part of it could not be read.

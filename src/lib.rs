@@ -88,7 +88,8 @@
 //!
 //! # The map
 //!
-//! Arrows point one way. What is not linked here is no part of the library's surface.
+//! Arrows point one way, from what stands below to what stands above it, file by file
+//! (`tests/rooms.rs`). What is not linked here is no part of the library's surface.
 //!
 //! - [`root`] resolves paths inside the directory that plays the Mac's `/`, each `directory` on
 //!   the way opened by itself; `spelling`, `sha256`, `meta`, `name`, `text`, [`limits`] and `property_list` are
@@ -99,7 +100,7 @@
 //! - `evidence` reads what is on disk of each, once;
 //! - [`codesign`] judges signatures: bytes to facts and problems, without I/O;
 //! - `digest` and [`load`] judge the rest, and [`bundle`] is one candidate with all of that;
-//! - [`scan`] does all of it and gives a snapshot;
+//! - `memory` is what earlier scans learned, and [`scan`] does all of it and gives a snapshot;
 //! - `state_dir` is the one place where anything is kept from run to run;
 //! - `event` is what happened to a bundle, `journal` keeps it, and `watch` sees it happen;
 //! - [`table`] declares the columns that show a snapshot;
@@ -111,8 +112,9 @@
 //!   and `quarantine` takes it out of its folder and puts it back;
 //! - `worker` is a thread for as long as it has something to do;
 //! - `doctor` says what is wrong with this host's installation;
-//! - `report` is what people read, `given` reads the files that they name, and `cli` is the
-//!   command line.
+//! - `report` is what people read, `given` reads the files that they name, `disk` is the one that they
+//!   ask for, `failure` what they are told when it cannot be, and `output` where all goes;
+//! - `cli` is the command line, which calls these.
 #![deny(unnameable_types)]
 
 pub mod bundle;
@@ -134,11 +136,15 @@ pub mod differential;
 #[doc(hidden)]
 pub mod directory;
 #[doc(hidden)]
+pub mod disk;
+#[doc(hidden)]
 pub mod doctor;
 #[doc(hidden)]
 pub mod event;
 #[doc(hidden)]
 pub mod extension;
+#[doc(hidden)]
+pub mod failure;
 #[doc(hidden)]
 pub mod journal;
 #[doc(hidden)]
@@ -169,7 +175,9 @@ mod given;
 mod info_dictionary;
 mod launch;
 mod layout;
+mod memory;
 mod name;
+mod output;
 mod service;
 mod spelling;
 mod sqlite;

@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use dsplug::codesign::facts::CodeFlags;
+use dsplug::codesign::CodeFlags;
 use dsplug::codesign::{CodeFacts, FileCheck, Limits, Roots, SignatureState};
 use dsplug_fixtures::macho::{Cpu, Fat, MachO};
 use dsplug_fixtures::signature::Signature;

@@ -193,6 +193,14 @@ fn exactly(bytes: &[u8], len: u64) -> Option<(&[u8], &[u8])> {
     (bytes::length(bytes) >= len).then(|| bytes::split(bytes, len))
 }
 
+/// The bytes of a `BIT STRING` of whole bytes.
+pub(crate) fn bits(element: Element<'_>) -> Option<&[u8]> {
+    match element.content.split_first() {
+        Some((0, bits)) => Some(bits),
+        _ => None,
+    }
+}
+
 /// A definite-length `SET OF` with that content: what a signature over attributes is made over,
 /// however the attributes are tagged where they stand (RFC 5652, section 5.4).
 pub(crate) fn set_of(content: &[u8]) -> Vec<u8> {

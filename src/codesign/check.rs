@@ -6,15 +6,15 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::bytes::{self, Bytes};
-use super::facts::{
+use super::container::fat::{self, Fat};
+use super::container::mach_o::{self, Commands, Header};
+use super::signature::pages::Pages;
+use super::signer::Roots;
+use super::slice;
+use super::verdict::{
     Anchor, CodeFacts, EmbeddedFacts, Note, Place, Problem, ProblemCode, SignatureState,
     SliceFacts, slot,
 };
-use super::fat::{self, Fat};
-use super::mach_o::{self, Commands, Header};
-use super::pages::Pages;
-use super::roots::Roots;
-use super::signature;
 use crate::sha256::Sha256;
 
 /// What is read first of a file and of a slice: the headers of nearly all fit.
@@ -165,7 +165,7 @@ impl<'r> FileCheck<'r> {
             }
             Part::Signature => {
                 if let Some(slice) = self.facts.slices.get_mut(wanted.slice) {
-                    let pages = signature::judge(slice, &bytes, wanted.range.start, self.roots);
+                    let pages = slice::judge(slice, &bytes, wanted.range.start, self.roots);
                     let pages = pages.into_iter().map(|pages| (wanted.slice, pages));
                     self.pages.extend(pages);
                 }

@@ -3,10 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{
-    BundleEntry, BundleSignature, BundleView, CodeFacts, EntryKind, FileCheck, HashType, Limits,
-    MainExecutable, Roots, SealLimits, is_macho, judge, sha1_paths, wants_bytes,
+use super::bundle::{
+    BundleEntry, BundleSignature, BundleView, EntryKind, MainExecutable, SealLimits, judge,
+    sha1_paths, wants_bytes,
 };
+use super::check::{FileCheck, Limits, is_macho};
+use super::hash::HashType;
+use super::signer::Roots;
+use super::verdict::CodeFacts;
 
 /// A bundle that is held in memory, to be [judged](Self::judge).
 ///

@@ -7,21 +7,19 @@
 //! counts the same in the bundle digest; the manifest says `other` of all three.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsStr;
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde_json::{Map, Value, json};
-use tar::{Builder, EntryType, Header};
+use tar::Builder;
 
+use super::manifest::Manifest;
+use super::member::Member;
 use super::spool::Spool;
-use crate::meta::{Kind, Meta, Timestamp};
+use crate::meta::Kind;
 use crate::sha256::Sha256;
-use crate::text::{escape, escape_json, hex};
-use crate::tree::{Attribute, Entry, Tree};
+use crate::text::escape;
+use crate::tree::{Entry, Tree};
 
 /// The manifest's name in the archive, the last member.
 pub const MANIFEST: &str = "manifest.json";
@@ -29,15 +27,6 @@ pub const MANIFEST: &str = "manifest.json";
 pub const FILES: &str = "files";
 /// Below it stand the copies that were kept of earlier states, at this computer's own paths.
 const KEPT: &str = "kept";
-/// The longest name that the old header holds in one piece.
-const SHORT: usize = 100;
-/// The greatest owner or group that the old header holds.
-const MOST_ID: u64 = 0o7_777_777;
-/// The greatest time that the old header holds.
-const MOST_TIME: u64 = 0o77_777_777_777;
-/// What is left out is listed, at most so many lines; the rest is counted.
-const MOST_LINES: usize = 10_000;
-
 /// Files that are in the archive, by device and inode: the member and its SHA-256.
 type Links = BTreeMap<(u64, u64), (Vec<u8>, [u8; 32])>;
 
@@ -375,255 +364,7 @@ impl Read for Content {
     }
 }
 
-/// One member, before it is written.
-struct Member {
-    /// Its path below the archive's top.
-    name: Vec<u8>,
-    kind: Kind,
-    size: u64,
-    /// Absent for a text of ours.
-    meta: Option<Meta>,
-    /// The text of a symlink.
-    link: Option<Box<[u8]>>,
-    /// The member below the archive's top that is the same file.
-    hard_link: Option<Vec<u8>>,
-    attributes: Vec<Attribute>,
-}
-
-impl Member {
-    fn ours(name: &str, size: u64) -> Self {
-        Self {
-            name: name.as_bytes().to_vec(),
-            kind: Kind::File,
-            size,
-            meta: None,
-            link: None,
-            hard_link: None,
-            attributes: Vec::new(),
-        }
-    }
-
-    fn of(below: &str, real: &[u8], entry: &Entry) -> Self {
-        let mut name = [below.as_bytes(), real].concat();
-        if entry.meta.kind == Kind::Directory {
-            name.push(b'/');
-        }
-        Self {
-            name,
-            kind: entry.meta.kind,
-            size: 0,
-            meta: Some(entry.meta),
-            link: entry.link.clone(),
-            hard_link: None,
-            attributes: Vec::new(),
-        }
-    }
-
-    /// The old header, and the pax records of what it cannot hold.
-    fn header(&self, name: &[u8], target: &[u8]) -> (Header, Vec<(String, Vec<u8>)>) {
-        let mut header = Header::new_ustar();
-        let mut records: Vec<(String, Vec<u8>)> = Vec::new();
-        let mut add = |key: &str, value: &[u8]| records.push((key.to_owned(), value.to_vec()));
-        header.set_entry_type(match (self.kind, &self.hard_link) {
-            (Kind::File, Some(_)) => EntryType::Link,
-            (Kind::File, None) => EntryType::Regular,
-            (Kind::Directory, _) => EntryType::Directory,
-            (Kind::Symlink, _) => EntryType::Symlink,
-            (Kind::Other, _) => EntryType::Fifo,
-        });
-        let name_fits = header.set_path(Path::new(OsStr::from_bytes(name))).is_ok();
-        let target_fits = header.set_link_name_literal(target).is_ok();
-        let is_plain = |text: &[u8], fits: bool| fits || text.is_ascii();
-        if !is_plain(name, name_fits) || !is_plain(target, target_fits) {
-            // Without it libarchive composes or decomposes the letters of a record.
-            add("hdrcharset", b"BINARY");
-        }
-        if !name_fits {
-            add("path", name);
-            // What those see who do not know of records.
-            let short = name.get(name.len().saturating_sub(SHORT)..).unwrap_or(name);
-            if let Some(old) = header.as_ustar_mut() {
-                put(&mut old.name, short);
-            }
-        }
-        if !target_fits {
-            add("linkpath", target);
-        }
-        let mut fit = |key: &str, number: u64, most: u64| {
-            if number > most {
-                add(key, number.to_string().as_bytes());
-                return 0;
-            }
-            number
-        };
-        // One that is too large stands there in base 256, which every tar reads.
-        header.set_size(self.size);
-        let meta = self.meta.as_ref();
-        header.set_uid(fit("uid", meta.map_or(0, |m| m.uid.into()), MOST_ID));
-        header.set_gid(fit("gid", meta.map_or(0, |m| m.gid.into()), MOST_ID));
-        header.set_mode(meta.map_or(0o600, |m| m.mode));
-        let mtime = meta.map_or(0, |m| u64::try_from(m.mtime.seconds).unwrap_or_default());
-        header.set_mtime(if mtime > MOST_TIME { 0 } else { mtime });
-        if let Some(meta) = meta {
-            add("mtime", decimal(meta.mtime).as_bytes());
-            add("ctime", decimal(meta.ctime).as_bytes());
-        }
-        for (name, value) in &self.attributes {
-            add(&format!("SCHILY.xattr.{}", keyword(name)), value);
-        }
-        header.set_cksum();
-        (header, records)
-    }
-}
-
 /// The names on a path, for an order in which a directory comes with all that it holds.
 fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.split(|b| *b == b'/').filter(|name| !name.is_empty())
-}
-
-/// Copies what fits into a field of the old header; the rest stands in a record.
-fn put(field: &mut [u8], text: &[u8]) {
-    let fits = field.len().min(text.len());
-    if let (Some(field), Some(text)) = (field.get_mut(..fits), text.get(..fits)) {
-        field.copy_from_slice(text);
-    }
-}
-
-/// A time as pax writes it. Nanoseconds count forward from the second, before 1970 as well.
-fn decimal(time: Timestamp) -> String {
-    let (seconds, nanoseconds) = (time.seconds, time.nanoseconds);
-    match (seconds, nanoseconds) {
-        (_, 0) => seconds.to_string(),
-        (0.., _) => format!("{seconds}.{nanoseconds:09}"),
-        _ => {
-            let whole = seconds.saturating_add(1).unsigned_abs();
-            let part = 1_000_000_000_u32.saturating_sub(nanoseconds);
-            format!("-{whole}.{part:09}")
-        }
-    }
-}
-
-/// An attribute's name as a keyword: GNU tar's way for the signs that would end one.
-fn keyword(name: &[u8]) -> String {
-    let mut out = String::new();
-    for chunk in name.utf8_chunks() {
-        out.push_str(&chunk.valid().replace('%', "%25").replace('=', "%3D"));
-        for byte in chunk.invalid() {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
-/// What stands in the archive and what does not.
-#[derive(Default)]
-struct Manifest {
-    lines: Spool,
-    members: u64,
-    left_out: Vec<String>,
-    more: u64,
-}
-
-impl Manifest {
-    fn leave_out(&mut self, line: String) {
-        if self.left_out.len() < MOST_LINES {
-            self.left_out.push(line);
-        } else {
-            self.more = self.more.saturating_add(1);
-        }
-    }
-
-    fn left_out(&self) -> u64 {
-        let listed = u64::try_from(self.left_out.len()).unwrap_or(u64::MAX);
-        listed.saturating_add(self.more)
-    }
-
-    fn add(
-        &mut self,
-        member: &Member,
-        sha256: Option<&[u8; 32]>,
-        error: Option<&str>,
-    ) -> io::Result<()> {
-        let mut line = Map::new();
-        let mut text = |key: &str, bytes: &[u8]| match std::str::from_utf8(bytes) {
-            Ok(text) => drop(line.insert(key.into(), json!(text))),
-            Err(_) => {
-                line.insert(key.into(), json!(escape(bytes)));
-                line.insert(format!("{key}_hex"), json!(hex(bytes)));
-            }
-        };
-        text("member", &member.name);
-        if let Some(link) = &member.link {
-            text("link", link);
-        }
-        if let Some(first) = &member.hard_link {
-            text("same_file_as", first);
-        }
-        line.insert("kind".into(), json!(member.kind.as_str()));
-        if let Some(sha256) = sha256 {
-            line.insert("size".into(), json!(member.size));
-            line.insert("sha256".into(), json!(hex(sha256)));
-        }
-        if let Some(meta) = &member.meta {
-            line.insert("mode".into(), json!(meta.octal_mode()));
-            line.insert("uid".into(), json!(meta.uid));
-            line.insert("gid".into(), json!(meta.gid));
-            line.insert("mtime".into(), json!(decimal(meta.mtime)));
-            line.insert("ctime".into(), json!(decimal(meta.ctime)));
-            line.insert("btime".into(), json!(meta.btime));
-        }
-        if !member.attributes.is_empty() {
-            let attributes = member.attributes.iter();
-            let attributes = attributes.map(|(name, value)| (escape(name), json!(hex(value))));
-            line.insert("attributes_hex".into(), Value::Object(attributes.collect()));
-        }
-        if let Some(error) = error {
-            line.insert("error".into(), json!(error));
-        }
-        let comma = if self.members == 0 { "" } else { ",\n" };
-        self.members = self.members.saturating_add(1);
-        let line = escape_json(&Value::Object(line).to_string());
-        write!(self.lines, "{comma}{line}")
-    }
-
-    fn finish(self) -> io::Result<Spool> {
-        let mut out = Spool::default();
-        out.write_all(b"{\"members\":[\n")?;
-        let (mut lines, _) = self.lines.finish()?;
-        io::copy(&mut lines, &mut out)?;
-        let left_out = json!(self.left_out).to_string();
-        let left_out = escape_json(&left_out);
-        write!(
-            out,
-            "\n],\n\"left_out\":{left_out},\n\"left_out_more\":{}}}\n",
-            self.more
-        )?;
-        Ok(out)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_as_pax_writes_them() {
-        let time = |seconds, nanoseconds| {
-            decimal(Timestamp {
-                seconds,
-                nanoseconds,
-            })
-        };
-        assert_eq!(time(5, 0), "5");
-        assert_eq!(time(5, 7), "5.000000007");
-        assert_eq!(time(-2, 500_000_000), "-1.500000000");
-        assert_eq!(time(-1, 999_999_999), "-0.000000001");
-        assert_eq!(time(-1, 0), "-1");
-    }
-
-    #[test]
-    fn keywords_hold_no_sign_that_ends_one() {
-        assert_eq!(keyword(b"com.apple.quarantine"), "com.apple.quarantine");
-        assert_eq!(keyword(b"a=b%\xff"), "a%3Db%25%FF");
-    }
 }

@@ -5,6 +5,8 @@
 
 mod archive;
 mod case;
+mod manifest;
+mod member;
 mod output;
 mod spool;
 
@@ -19,8 +21,10 @@ pub use case::{CASE, Circumstances, Collected, collect};
 pub use output::{Output, said};
 
 use crate::bundle::Bundle;
-use crate::cli::{Disk, Failure, print};
-use crate::report::explain::find;
+use crate::disk::Disk;
+use crate::failure::Failure;
+use crate::output::print;
+use crate::report::named::find;
 use crate::root::Root;
 use crate::scan::Snapshot;
 use crate::text::hex;

@@ -14,10 +14,12 @@ use std::path::{Path, PathBuf};
 
 use side::{Side, Thing};
 
-use crate::cli::{Disk, Failure, print};
 use crate::codesign::Roots;
 use crate::collect::Bounds;
+use crate::disk::Disk;
+use crate::failure::Failure;
 use crate::meta::Kind;
+use crate::output::print;
 use crate::root::{Found, Root};
 use crate::text::{escape, hex};
 use crate::tree::Tree;

@@ -16,9 +16,10 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
-use crate::cli::{Disk, Failure};
 use crate::differential::{self, Row};
+use crate::disk::Disk;
 use crate::engine::{Cell, Engine};
+use crate::failure::Failure;
 use crate::given;
 use crate::pack::conf::{self, Pack, Scheduled};
 use crate::scan::Snapshot;

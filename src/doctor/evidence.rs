@@ -3,7 +3,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::finding::Finding;
-use super::{Host, place};
+use super::host::Host;
+use super::place;
 use crate::exceptions::{Exceptions, SOURCES};
 use crate::folders::{self, FOLDERS, FolderError};
 use crate::limits::Limits;

@@ -1,6 +1,7 @@
 //! The host: who runs osqueryd on it, and where the files of each stand.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::ValueEnum;
@@ -16,6 +17,32 @@ pub const STATE: &str = "/var/db/dsplug";
 
 /// Where osquery's own package stands.
 const OSQUERY: &str = "/opt/osquery/lib/osquery.app";
+
+/// A host to examine.
+pub struct Host<'a> {
+    /// Its disk.
+    pub root: &'a Root,
+    /// Where that disk is mounted: sockets are connected by path.
+    pub mount: &'a Path,
+    /// The user who must own what osqueryd runs: 0, save in a test without root.
+    pub owner: u32,
+    /// Who runs osqueryd here; found out when absent.
+    pub agent: Option<Agent>,
+    /// The extension socket of osqueryd; that of the agent when absent.
+    pub socket: Option<PathBuf>,
+    /// Who knows which extensions are registered; nobody where the disk is not that of a running
+    /// system.
+    pub registry: Option<&'a dyn Registry>,
+}
+
+/// Who knows which extensions are registered.
+pub trait Registry {
+    /// The names of the extensions that are registered with the osqueryd behind a socket.
+    ///
+    /// # Errors
+    /// Why it does not answer: one line.
+    fn extensions(&self, socket: &Path) -> Result<Vec<String>, String>;
+}
 
 /// Who runs osqueryd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum)]

@@ -14,34 +14,13 @@ mod place;
 mod quarantine;
 mod registration;
 
-use std::path::{Path, PathBuf};
-
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
 pub use finding::{Finding, Severity};
-pub use host::Agent;
+pub use host::{Agent, Host, Registry};
 pub use quarantine::interrupted;
-pub use registration::{Osqueryd, Registry};
-
-use crate::root::Root;
-
-/// A host to examine.
-pub struct Host<'a> {
-    /// Its disk.
-    pub root: &'a Root,
-    /// Where that disk is mounted: sockets are connected by path.
-    pub mount: &'a Path,
-    /// The user who must own what osqueryd runs: 0, save in a test without root.
-    pub owner: u32,
-    /// Who runs osqueryd here; found out when absent.
-    pub agent: Option<Agent>,
-    /// The extension socket of osqueryd; that of the agent when absent.
-    pub socket: Option<PathBuf>,
-    /// Who knows which extensions are registered; nobody where the disk is not that of a running
-    /// system.
-    pub registry: Option<&'a dyn Registry>,
-}
+pub use registration::Osqueryd;
 
 /// Everything that is wrong with a host, and what else its admin should know.
 pub fn examine(host: &Host<'_>) -> Vec<Finding> {

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer};
 
 use super::finding::Finding;
 use super::flags::Flags;
-use super::host::{Agent, BINARY};
-use super::{Host, disk, place};
+use super::host::{Agent, BINARY, Host};
+use super::{disk, place};
 use crate::meta::Kind;
 use crate::pack::conf::osquery_json;
 use crate::root::Root;

@@ -1,8 +1,8 @@
 //! The binary and where it stands: osqueryd runs it as root, so only root may be able to change it.
 
-use super::Host;
 use super::disk;
 use super::finding::Finding;
+use super::host::Host;
 use crate::meta::{Kind, Meta};
 use crate::text::escape;
 

@@ -3,23 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Host;
 use super::finding::Finding;
 use super::flags::Flags;
-use super::host::Agent;
+use super::host::{Agent, Host, Registry};
 use crate::extension::NAME;
 use crate::extension::manager::Manager;
 use crate::meta::Kind;
 use crate::text::escape;
-
-/// Who knows which extensions are registered.
-pub trait Registry {
-    /// The names of the extensions that are registered with the osqueryd behind a socket.
-    ///
-    /// # Errors
-    /// Why it does not answer: one line.
-    fn extensions(&self, socket: &Path) -> Result<Vec<String>, String>;
-}
 
 /// osqueryd itself, asked over its extension socket.
 #[derive(Clone, Copy, Debug)]

@@ -9,8 +9,9 @@ use sha1::{Digest as _, Sha1};
 
 use super::attributes::{self, Attributes};
 use super::cpus::Cpus;
-use super::{Entry, Trouble};
-use crate::codesign::{CodeFacts, FileCheck, Limits as CodeLimits, Roots, is_macho};
+use super::entry::{Content, Entry};
+use super::trouble::Trouble;
+use crate::codesign::{FileCheck, Limits as CodeLimits, Roots, is_macho};
 use crate::directory::{OpenFile, ReadError};
 use crate::limits::Budget;
 use crate::sha256::Sha256;
@@ -28,60 +29,6 @@ const LARGE: u64 = 64 << 10;
 const ROOM: usize = 33 << 20;
 /// Bytes of a file that is kept whole.
 pub const MAX_KEPT: u64 = 8 << 20;
-
-/// What a file holds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// Not read, or nothing that can be.
-    Unread,
-    /// It could not be read.
-    Failed(Box<Trouble>),
-    /// Read from its first byte to its last.
-    Read {
-        /// SHA-256 of it.
-        sha256: [u8; 32],
-        /// SHA-1 of it, for resource seals that know no better; only where the seal may need it.
-        sha1: Option<Box<[u8; 20]>>,
-        /// The CPUs that the loader would find in it.
-        cpus: Cpus,
-        /// The Mach-O file's slices and signatures, when it is one.
-        code: Option<Arc<CodeFacts>>,
-    },
-}
-
-impl Content {
-    /// SHA-256 of the content.
-    pub fn sha256(&self) -> Option<&[u8; 32]> {
-        match self {
-            Self::Read { sha256, .. } => Some(sha256),
-            _ => None,
-        }
-    }
-
-    /// SHA-1 of the content.
-    pub fn sha1(&self) -> Option<&[u8; 20]> {
-        match self {
-            Self::Read { sha1, .. } => sha1.as_deref(),
-            _ => None,
-        }
-    }
-
-    /// The CPUs that the loader would find in it.
-    pub fn cpus(&self) -> Cpus {
-        match self {
-            Self::Read { cpus, .. } => *cpus,
-            _ => Cpus::None,
-        }
-    }
-
-    /// What is known of it as code.
-    pub fn code(&self) -> Option<&CodeFacts> {
-        match self {
-            Self::Read { code, .. } => code.as_deref(),
-            _ => None,
-        }
-    }
-}
 
 /// What one pass gives.
 pub struct Passed {

@@ -4,46 +4,15 @@
 //! (`_CFBundleCopyExecutableURLInDirectory2` of CFBundle_Executable.c, as read there): `../../x`
 //! or an absolute path leads anywhere.
 
-use super::content::{Content, Reader, Wants};
-use super::{Entry, Evidence, Trouble};
+use super::content::{Reader, Wants};
+use super::entry::{Content, Entry};
+use super::facts::{Evidence, Executable};
+use super::trouble::Trouble;
 use crate::directory::ReadError;
 use crate::limits::Budget;
-use crate::meta::{Kind, Meta};
+use crate::meta::Kind;
 use crate::root::{Found, Root};
 use crate::text::escape;
-
-/// The main executable.
-#[derive(Clone, Debug)]
-pub struct Executable {
-    /// Where: through the candidate when it stands in the bundle, else where it really is.
-    pub path: Vec<u8>,
-    /// Its path in the bundle, links resolved, when it stands there.
-    pub relative: Option<Vec<u8>>,
-    /// What stands there.
-    pub meta: Meta,
-    /// What it holds, when it stands outside: an inner one is among the entries.
-    pub outside: Content,
-}
-
-impl Executable {
-    /// True when it stands outside of the bundle.
-    pub fn is_outside(&self) -> bool {
-        self.relative.is_none()
-    }
-
-    /// True when it is a regular file that could not be read.
-    pub fn is_unread(&self, evidence: &Evidence) -> bool {
-        self.meta.kind == Kind::File && self.content(evidence).sha256().is_none()
-    }
-
-    /// What it holds.
-    pub fn content<'a>(&'a self, evidence: &'a Evidence) -> &'a Content {
-        match self.relative.as_deref().and_then(|r| evidence.entry(r)) {
-            Some(entry) => &entry.content,
-            None => &self.outside,
-        }
-    }
-}
 
 /// Finds the main executable.
 pub fn find(root: &Root, evidence: &mut Evidence) {

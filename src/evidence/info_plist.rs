@@ -4,98 +4,18 @@
 //! can be read at all.
 
 use super::content::read_small;
-use super::memory::recall_plist;
-use super::{Evidence, Trouble};
+use super::facts::Evidence;
+use super::info::{Info, InfoPlist};
+use super::recall::recall_plist;
+use super::trouble::Trouble;
 use crate::directory::ReadError;
-use crate::info_dictionary::{self, InfoNames};
+use crate::info_dictionary::InfoNames;
 use crate::layout::{Marks, marks_in};
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
-use crate::property_list::{self, Bounds, Dictionary, Value};
+use crate::property_list::{self, Bounds};
 use crate::root::{Found, Root};
 use crate::text::escape;
-
-/// Factories of one bundle that are told apart from those of others.
-const MOST_FACTORIES: usize = 1_024;
-
-/// The UUID of the module type that a DirectoryService plug-in registers a factory for.
-pub const MODULE_TYPE: &str = "697B5D6C-87A1-1226-89CA-000502C1C736";
-
-/// The Info.plist that CoreFoundation would use.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InfoPlist {
-    /// Where, through the candidate.
-    pub path: Vec<u8>,
-    /// Its path in the bundle.
-    pub relative: Vec<u8>,
-    /// True when an `Info-macos.plist` hides an `Info.plist`.
-    pub hides_another: bool,
-    /// False when CoreFoundation may wait at another for ever, and never come to this one.
-    pub is_certain: bool,
-    /// What the file system says of it, links followed.
-    pub meta: Option<Meta>,
-    /// What it says, or why it says nothing.
-    pub info: Result<Info, Trouble>,
-}
-
-/// How much of a key is given that must be a text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Given {
-    /// It is missing.
-    #[default]
-    No,
-    /// It is something else, or a text that has no UTF-8: the loader asks only whether it is there, and
-    /// then takes it for a text.
-    NoText,
-    /// It is a text, maybe an empty one.
-    Text,
-}
-
-impl Given {
-    fn of(value: Option<&Value>) -> Self {
-        match value {
-            None => Self::No,
-            Some(Value::String(text)) if !text.is_ill_formed() => Self::Text,
-            Some(_) => Self::NoText,
-        }
-    }
-}
-
-/// What an Info.plist says, `-macos` keys applied.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Info {
-    /// `CFBundleIdentifier`.
-    pub identifier: String,
-    /// `CFBundleName`.
-    pub name: String,
-    /// `CFBundleShortVersionString`.
-    pub version: String,
-    /// `CFPluginNameString`: the name that the loader knows the plug-in by.
-    pub plugin_name: String,
-    /// `CFBundleExecutable`, or `NSExecutable` where that is missing, when it is a text and not empty;
-    /// an empty text for one that has no UTF-8.
-    pub executable: Option<String>,
-    /// True when `CFPlugInTypes` is there.
-    pub has_types: bool,
-    /// True when `CFPlugInFactories` is there.
-    pub has_factories: bool,
-    /// Whether `CFBundleShortVersionString` is there.
-    pub has_version: Given,
-    /// Whether `CFPluginNameString` is there.
-    pub has_plugin_name: Given,
-    /// Whether `CFBundleConfigAvail` is there, which the loader asks for between the two.
-    pub has_config_avail: Given,
-    /// Whether `CFBundleConfigFile` is there.
-    pub has_config_file: Given,
-    /// The UUIDs of the factories that are declared, `None` for an empty text.
-    pub factories: Vec<Option<[u8; 16]>>,
-    /// True when a factory is registered for [`MODULE_TYPE`].
-    pub has_module_factory: bool,
-    /// `CFPlugInDynamicRegistration`: the code registers factories itself.
-    pub registers_dynamically: bool,
-    /// `DSNodesToRegister`: nodes registered before the code is mapped.
-    pub nodes: Vec<String>,
-}
 
 /// Finds and reads the Info.plist.
 pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, budget: &Budget) {
@@ -303,87 +223,4 @@ fn read(found: Result<Found, ReadError>, path: &[u8], most: u64) -> Result<Info,
             crate::text::escape(path)
         ))),
     }
-}
-
-impl Info {
-    fn from_dictionary(keys: &Dictionary) -> Self {
-        let get = |key: &str| info_dictionary::value(keys, key);
-        let text = |key| {
-            get(key)
-                .and_then(Value::as_string)
-                .unwrap_or_default()
-                .to_owned()
-        };
-        let types = get("CFPlugInTypes");
-        let factories = get("CFPlugInFactories");
-        // `_CFBundleCopyExecutableName`: a key that is there is asked, whatever it holds, and after
-        // it none but the bundle's own name.
-        let executable = get("CFBundleExecutable").or_else(|| get("NSExecutable"));
-        let executable = executable.and_then(Value::as_text);
-        let declared = factories
-            .and_then(Value::as_dictionary)
-            .map(declared_factories);
-        let declared = declared.unwrap_or_default();
-        Self {
-            identifier: text("CFBundleIdentifier"),
-            name: text("CFBundleName"),
-            version: text("CFBundleShortVersionString"),
-            plugin_name: text("CFPluginNameString"),
-            executable: executable
-                .filter(|e| !e.is_empty())
-                .map(|e| e.as_str().to_owned()),
-            has_types: types.is_some(),
-            has_factories: factories.is_some(),
-            has_version: Given::of(get("CFBundleShortVersionString")),
-            has_plugin_name: Given::of(get("CFPluginNameString")),
-            has_config_avail: Given::of(get("CFBundleConfigAvail")),
-            has_config_file: Given::of(get("CFBundleConfigFile")),
-            has_module_factory: types
-                .and_then(Value::as_dictionary)
-                .is_some_and(|types| has_module_factory(types, &declared)),
-            factories: declared,
-            registers_dynamically: get("CFPlugInDynamicRegistration")
-                .and_then(Value::as_string)
-                .is_some_and(|s| s.eq_ignore_ascii_case("YES")),
-            nodes: get("DSNodesToRegister")
-                .and_then(Value::as_array)
-                .map(|nodes| nodes.iter().filter_map(node).take(64).collect())
-                .unwrap_or_default(),
-        }
-    }
-}
-
-/// The path of a node to register: the text itself, or a dictionary's.
-fn node(value: &Value) -> Option<String> {
-    let path = || value.as_dictionary()?.get("DSNodeToRegisterPath");
-    let text = value.as_string().or_else(|| path()?.as_string());
-    text.map(str::to_owned)
-}
-
-/// The UUIDs of the factories that are declared; none when they are those of Apple's template, which
-/// makes it no plug-in (`_CFBundleInitPlugIn` of CFPlugIn.c).
-fn declared_factories(factories: &Dictionary) -> Vec<Option<[u8; 16]>> {
-    let template = factories.get("00000000-0000-0000-0000-000000000000");
-    if template.and_then(Value::as_string) == Some("MyFactoryFunction") {
-        return Vec::new();
-    }
-    let ids = factories.keys().take(MOST_FACTORIES);
-    ids.map(|id| info_dictionary::uuid(id.as_str())).collect()
-}
-
-/// True when the module type names a factory that is declared, in an array or by itself
-/// (`_registerTypeLocked` of CFPlugIn.c).
-fn has_module_factory(types: &Dictionary, declared: &[Option<[u8; 16]>]) -> bool {
-    let module = info_dictionary::uuid(MODULE_TYPE);
-    let is_declared = |id: &Value| {
-        let id = id.as_string().map(info_dictionary::uuid);
-        id.is_some_and(|id| declared.contains(&id))
-    };
-    types
-        .iter()
-        .filter(|(id, _)| info_dictionary::uuid(id.as_str()) == module)
-        .any(|(_, ids)| match ids.as_array() {
-            Some(ids) => ids.iter().any(is_declared),
-            None => is_declared(ids),
-        })
 }

@@ -4,19 +4,17 @@
 //! Each place is walked and read like a bundle, bounded by itself, and links in it are followed on to
 //! further places. Where a link leads is resolved in the root, as everywhere.
 
-use std::collections::BTreeMap;
-
-use sha2::{Digest as _, Sha256};
-
-use super::content::{Content, Reader, Wants};
+use super::content::{Reader, Wants};
+use super::entry::{Content, Entry};
+use super::facts::{Evidence, Linked, Places};
+use super::recall::recall_entries;
+use super::trouble::Trouble;
 use super::walk::{Cursor, entries_of};
-use super::{Entry, Evidence, Trouble};
-use crate::digest;
 use crate::directory::ReadError;
 use crate::limits::Budget;
-use crate::meta::{Kind, Timestamp};
+use crate::meta::Kind;
 use crate::root::{Found, Root};
-use crate::text::{escape, hex};
+use crate::text::escape;
 
 /// Places that are looked at for one candidate.
 const MOST_PLACES: usize = 32;
@@ -24,50 +22,6 @@ const MOST_PLACES: usize = 32;
 const MOST_ENTRIES: usize = 4096;
 /// Bytes of all of them together.
 const MOST_BYTES: u64 = 256 << 20;
-
-/// One place outside of a bundle that a link in it leads to.
-#[derive(Clone, Debug)]
-pub struct Linked {
-    /// What it is.
-    pub kind: Kind,
-    /// What it holds; for a file, itself.
-    pub entries: Vec<Entry>,
-    /// True when every entry is there.
-    is_whole: bool,
-    newest: Option<Timestamp>,
-}
-
-/// All of them, by where they really stand.
-pub type Places = BTreeMap<Vec<u8>, Linked>;
-
-/// One SHA-256 over all places, by a record `DIGEST SP PATH NUL` for each, in order of path; `None`
-/// when one of them could not be read whole.
-pub fn digest_of(places: &Places) -> Option<[u8; 32]> {
-    let mut all = Sha256::new();
-    for (path, place) in places {
-        if !place.is_whole {
-            return None;
-        }
-        let one = digest::of_entries(&place.entries, place.kind == Kind::Directory)?;
-        all.update(hex(&one));
-        all.update(b" ");
-        all.update(path);
-        all.update([0]);
-    }
-    Some(all.finalize().into())
-}
-
-/// The newest status-change time of anything in the places.
-pub fn newest_ctime(places: &Places) -> Option<Timestamp> {
-    places.values().filter_map(|p| p.newest).max()
-}
-
-/// Bytes of the files in the places.
-pub fn bytes(places: &Places) -> u64 {
-    let entries = places.values().flat_map(|p| &p.entries);
-    let files = entries.filter(|e| e.meta.kind == Kind::File);
-    files.map(|e| e.meta.size).fold(0, u64::saturating_add)
-}
 
 /// Finds and reads the places that links of a bundle lead to. What was read `before` and has not
 /// changed since is not read again, but for code when it is to be read `again`.
@@ -182,7 +136,7 @@ impl Search<'_> {
         let mut is_whole = troubles.is_empty();
         self.troubles.extend(troubles);
         if let Some((place, before, again)) = old {
-            super::memory::recall_entries(&mut entries, &place.entries, before, again);
+            recall_entries(&mut entries, &place.entries, before, again);
         }
         let mut open = Opener::new(found);
         let mut refused = false;

@@ -5,9 +5,11 @@ use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::content::{self, Content, Reader, Wants};
+use super::content::{self, Reader, Wants};
+use super::entry::{Content, Entry};
+use super::facts::Evidence;
+use super::trouble::Trouble;
 use super::walk::Cursor;
-use super::{Entry, Evidence, Trouble};
 use crate::codesign::{sha1_paths, wants_bytes};
 use crate::directory::Dir;
 use crate::limits::Budget;

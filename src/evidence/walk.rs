@@ -1,6 +1,8 @@
 //! The walk through a bundle: every entry's status, no link followed, no file opened.
 
-use super::{Content, Entry, Evidence, Trouble};
+use super::entry::{Content, Entry};
+use super::facts::Evidence;
+use super::trouble::Trouble;
 use crate::directory::{Dir, OpenFile, ReadError};
 use crate::limits::Budget;
 use crate::meta::Kind;

@@ -61,7 +61,7 @@ fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'sta
         put("executable_hash", hex(digest));
     }
     if !bundle.evidence.linked.is_empty() {
-        let digest = bundle.evidence.linked_digest();
+        let digest = bundle.linked_digest();
         let digest = digest.ok_or("what a link in it leads to could not be read whole")?;
         put("linked_hash", hex(&digest));
     }

@@ -251,7 +251,7 @@ fn found(bundle: &Bundle, cdhashes: &str) -> [Option<String>; FIELDS] {
         Some(bundle.load.as_str().to_owned()),
         Some(bundle.evidence.kind().as_str().to_owned()),
         Some(bundle.evidence.candidate.via.as_str().to_owned()),
-        bundle.evidence.linked_digest().map(|digits| hex(&digits)),
+        bundle.linked_digest().map(|digits| hex(&digits)),
     ]
 }
 

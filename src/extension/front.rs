@@ -23,7 +23,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::RecvFlags;
 
-use super::End;
+use super::end::End;
 use super::life::Ends;
 use super::manager::Status;
 use super::plugin::{self, Table};

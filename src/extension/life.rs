@@ -11,7 +11,7 @@ use rustix::process::{Pid, getppid};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
-use super::{End, Error};
+use super::end::{End, Error};
 
 /// How often the parent is looked at where the system does not tell of its end.
 const PARENT: Duration = Duration::from_millis(500);

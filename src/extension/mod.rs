@@ -18,9 +18,11 @@
 //!
 //! Nothing here wakes by the clock but the session, once an interval.
 
+mod end;
 mod front;
 mod life;
 pub mod manager;
+mod options;
 mod plugin;
 mod session;
 mod shared;
@@ -29,111 +31,22 @@ mod source;
 mod stderr;
 mod wire;
 
-use std::fmt;
-use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use end::End;
+pub use end::Error;
 use life::Life;
+pub use options::{NAME, Options};
 use session::{Session, Traces};
 pub use shared::Shared;
 pub use source::{Row, Source, TableSpec};
 pub use stderr::{Stderr, last_line};
 
-/// The name under which the extension registers.
-pub const NAME: &str = "dsplug";
-
 /// How long a signal waits for the orderly end.
 const ORDERLY: Duration = Duration::from_millis(1500);
-
-/// What osqueryd says on the command line.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Options {
-    /// The manager's socket, `--socket`.
-    pub socket: PathBuf,
-    /// How long to wait for that socket, `--timeout`.
-    pub timeout: Duration,
-    /// How often to look whether all is well, `--interval`.
-    pub interval: Duration,
-}
-
-/// Why the extension could not go on.
-#[derive(Debug)]
-pub enum Error {
-    /// Nobody answered at the manager's socket in this time.
-    NoManager(Duration, manager::Error),
-    /// A call to osquery failed.
-    Manager(manager::Error),
-    /// A living extension has our name, under this identifier.
-    Taken(i64),
-    /// osquery did not take the registration, for the reason it gave.
-    Refused(String),
-    /// osquery no longer knows us under this identifier.
-    Forgotten(i64),
-    /// One of our own sockets could not be made or used.
-    Socket(PathBuf, io::Error),
-    /// No thread could be started.
-    Thread(io::Error),
-    /// What makes the rows does not come back.
-    Hung(String),
-    /// The process that started us has gone.
-    Orphaned,
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoManager(waited, error) => write!(
-                f,
-                "no osquery answers after {} s: {error}; is osqueryd running, with this --extensions_socket?",
-                waited.as_secs_f32()
-            ),
-            Self::Manager(error) => write!(f, "lost osquery: {error}"),
-            Self::Taken(uuid) => write!(
-                f,
-                "osquery already has an extension {NAME} that answers (identifier {uuid}); stop that one first"
-            ),
-            Self::Refused(message) => write!(f, "osquery refused the registration: {message}"),
-            Self::Forgotten(uuid) => {
-                write!(
-                    f,
-                    "osquery no longer knows this extension (identifier {uuid})"
-                )
-            }
-            Self::Socket(path, error) => write!(f, "the socket {}: {error}", path.display()),
-            Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
-            Self::Hung(why) => write!(f, "{why}; osqueryd starts the extension anew"),
-            Self::Orphaned => write!(f, "the process that started this extension has ended"),
-        }
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::NoManager(_, error) | Self::Manager(error) => Some(error),
-            Self::Socket(_, error) | Self::Thread(error) => Some(error),
-            Self::Taken(_)
-            | Self::Refused(_)
-            | Self::Forgotten(_)
-            | Self::Hung(_)
-            | Self::Orphaned => None,
-        }
-    }
-}
-
-/// What ends the extension.
-enum End {
-    /// A signal.
-    Signal(i32),
-    /// osquery's shutdown call.
-    Asked,
-    /// Everything else.
-    Failed(Error),
-}
 
 /// Runs the extension until something ends it. The caller's process must exit
 /// at once with the status returned: threads may still be in a scan.

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use osquery_rust_ng::plugin::OsqueryPlugin as _;
 
+use super::end::{End, Error};
 use super::front::{Front, Pinged};
 use super::life::Ends;
 use super::manager::{self, Extension, Manager};
+use super::options::{NAME, Options};
 use super::plugin::Table;
 use super::source::Source;
 use super::wire::{Output, Type};
-use super::{End, Error, NAME, Options};
 
 /// How long one call to osquery, or to ourselves, may take.
 const CALL: Duration = Duration::from_secs(3);

@@ -1,6 +1,6 @@
 //! What of a plug-in folder was not looked at, so that nothing is cut off in silence.
 
-use super::FolderError;
+use super::candidate::FolderError;
 use crate::directory::ReadError;
 use crate::text::escape;
 

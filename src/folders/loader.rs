@@ -4,60 +4,17 @@
 //! of resources, and beside it one `.lproj` for each language is read, of which the user's languages
 //! and the folder's own Info.plist say which. Names that begin `._` do not count.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read as _;
+use std::collections::BTreeSet;
 
-use super::left_out::LeftOut;
-use super::listing::{self, Listing};
-use super::nested::Branch;
-use super::{Candidate, Folder, Listed, Via, join};
+use super::candidate::{Folder, Listed, Via};
+use super::finder::{Branch, Finder, Place, join};
+use super::listing::Listing;
+use super::only::{Has, Only};
 use crate::directory::{Dir, ReadError};
-use crate::info_dictionary;
 use crate::layout::Layout;
-use crate::limits::Limits;
 use crate::meta::{Kind, WritableBy};
 use crate::name::{self, Suffix};
-use crate::property_list::{self, Bounds, Value};
-use crate::root::{Found, Root};
-use crate::text::escape;
-
-/// Languages that the folder's Info.plist may name.
-const MOST_LANGUAGES: usize = 256;
-
-/// The search through one plug-in folder.
-pub struct Finder<'a> {
-    pub root: &'a Root,
-    pub limits: &'a Limits,
-    index: usize,
-    pub found: BTreeMap<Vec<u8>, Candidate>,
-    pub anomalies: Vec<&'static str>,
-    pub left_out: LeftOut,
-    branches: Vec<Branch>,
-    names_left: usize,
-    languages: Vec<Vec<u8>>,
-    /// True when a way that the loader may go was too long to be followed.
-    is_unsure: bool,
-}
-
-/// A directory of the folder that is being searched.
-#[derive(Debug)]
-pub struct Place {
-    /// Its path through the plug-in folder.
-    pub path: Vec<u8>,
-    pub via: Via,
-    pub listed: Listed,
-    pub writable_by: WritableBy,
-    /// The device that it stands on.
-    pub device: u64,
-}
-
-/// Whether a place has any plug-in for the loader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Has {
-    None,
-    Maybe,
-    Some,
-}
+use crate::root::Found;
 
 /// The directories of resources that a layout may make the loader read.
 const PLACES: [(Layout, Via); 5] = [
@@ -68,22 +25,7 @@ const PLACES: [(Layout, Via); 5] = [
     (Layout::WrappedFlat, Via::Resources),
 ];
 
-impl<'a> Finder<'a> {
-    pub fn new(root: &'a Root, limits: &'a Limits, index: usize) -> Self {
-        Self {
-            root,
-            limits,
-            index,
-            found: BTreeMap::new(),
-            anomalies: Vec::new(),
-            left_out: LeftOut::default(),
-            branches: Vec::new(),
-            names_left: limits.listed_entries,
-            languages: Vec::new(),
-            is_unsure: false,
-        }
-    }
-
+impl Finder<'_> {
     pub fn run(&mut self, path: &str, folder: &mut Folder) -> Result<(), ReadError> {
         let found = self.root.find(path.as_bytes())?;
         folder.exists = found.meta.kind == Kind::Directory;
@@ -197,64 +139,6 @@ impl<'a> Finder<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Reads a directory to its end, as far as the names of all go.
-    fn read(&mut self, dir: &Dir, path: &[u8]) -> Result<Listing, ReadError> {
-        let listing = listing::read(dir, self.limits, self.names_left)?;
-        self.names_left = self.names_left.saturating_sub(listing.count);
-        if listing.is_cut {
-            self.left_out.unlisted(format!(
-                "{} has more than the {} entries that were looked at",
-                escape(path),
-                listing.count
-            ));
-        }
-        Ok(listing)
-    }
-
-    /// Where a path of the folder leads; `None` when that is nowhere, or further than is followed:
-    /// one link of an attacker's must not keep all else from being shown.
-    fn reach(&mut self, path: &[u8]) -> Result<Option<Found>, ReadError> {
-        match self.root.find(path) {
-            Ok(found) => Ok(Some(found)),
-            Err(error) if error.leads_nowhere() => Ok(None),
-            Err(error) if error.is_limit() || error.is_unfollowed() => {
-                self.left_out.unlisted(error.to_string());
-                self.is_unsure = true;
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Goes down from a place by names as a Mac finds them, links followed; `None` when there is no
-    /// directory.
-    fn spelled_path(
-        &mut self,
-        place: &mut Place,
-        names: &[&[u8]],
-    ) -> Result<Option<Found>, ReadError> {
-        let mut last = None;
-        for wanted in names {
-            let Some(above) = self.reach(&place.path)? else {
-                return Ok(None);
-            };
-            if above.meta.kind != Kind::Directory {
-                return Ok(None);
-            }
-            let Some(name) = above.open_dir()?.spelled(wanted)? else {
-                return Ok(None);
-            };
-            place.path = join(&place.path, &name);
-            let Some(found) = self.reach(&place.path)? else {
-                return Ok(None);
-            };
-            place.writable_by = place.writable_by.max(WritableBy::of(&found.meta));
-            place.device = found.meta.dev;
-            last = Some(found);
-        }
-        Ok(last.filter(|found| found.meta.kind == Kind::Directory))
     }
 
     /// Takes one of the directories in which the loader looks for resources.
@@ -416,43 +300,6 @@ impl<'a> Finder<'a> {
         Ok(only)
     }
 
-    /// Takes one candidate, unless it was come upon before: the loader's places come first.
-    pub fn take(
-        &mut self,
-        path: Vec<u8>,
-        suffix: Suffix,
-        place: &Place,
-        listed: Listed,
-        is_double: bool,
-    ) {
-        if self.found.contains_key(&path) {
-            return;
-        }
-        match suffix {
-            Suffix::Exact => {}
-            Suffix::OtherCase => self.anomalies.push("letter_case"),
-            Suffix::Platform => self.anomalies.push("platform_suffix"),
-            _ => self.anomalies.push("look_alike"),
-        }
-        if is_double {
-            self.anomalies.push("same_letters");
-        }
-        if self.found.len() >= self.limits.candidates {
-            return self.left_out.candidate();
-        }
-        let candidate = Candidate {
-            path: path.clone(),
-            via: place.via,
-            suffix,
-            listed,
-            folder: self.index,
-            ancestors_writable_by: place.writable_by,
-            is_double,
-            left_out: Vec::new(),
-        };
-        self.found.insert(path, candidate);
-    }
-
     /// Names the directories whose presence changes how the folder is read, and says whether the one
     /// that does is a directory.
     fn specials(
@@ -500,87 +347,6 @@ impl<'a> Finder<'a> {
         Ok(decides)
     }
 
-    /// Reads which languages the Info.plist of the folder itself names. A path in the place of a
-    /// language leads the loader anywhere.
-    fn read_languages(&mut self, folder: &[u8], layout: Layout) -> Result<(), ReadError> {
-        let mut place = Place {
-            path: folder.to_vec(),
-            via: Via::TopLevel,
-            listed: Listed::No,
-            writable_by: WritableBy::Root,
-            device: 0,
-        };
-        let found = match layout.info_directory() {
-            [] => self.reach(folder)?,
-            names => self.spelled_path(&mut place, names)?,
-        };
-        let Some(found) = found else { return Ok(()) };
-        let listing = self.read(&found.open_dir()?, &place.path)?;
-        for name in listing.info.in_order() {
-            self.anomalies.push("info_plist");
-            let path = join(&place.path, name);
-            let Some(bytes) = self.small_file(&path)? else {
-                continue;
-            };
-            // What is no property list is taken for an empty one, and no other is asked.
-            match property_list::parse(&bytes, &Bounds::STANDARD) {
-                Ok(value) => self.languages_of(&value, &path),
-                Err(error) => self
-                    .left_out
-                    .unlisted(format!("{}: {error}", escape(&path))),
-            }
-            break;
-        }
-        Ok(())
-    }
-
-    fn small_file(&mut self, path: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
-        let Some(found) = self.reach(path)? else {
-            return Ok(None);
-        };
-        if found.meta.kind != Kind::File {
-            return Ok(None);
-        }
-        let most = self.limits.plist_bytes;
-        let mut bytes = Vec::new();
-        let file = found.open_file()?;
-        let read = std::fs::File::from(file.fd)
-            .take(most.saturating_add(1))
-            .read_to_end(&mut bytes);
-        if read.is_ok() && u64::try_from(bytes.len()).is_ok_and(|len| len <= most) {
-            return Ok(Some(bytes));
-        }
-        self.left_out
-            .unlisted(format!("{} could not be read whole", escape(path)));
-        Ok(None)
-    }
-
-    fn languages_of(&mut self, value: &Value, path: &[u8]) {
-        let Some(keys) = value.as_dictionary() else {
-            return;
-        };
-        let region = info_dictionary::value(keys, "CFBundleDevelopmentRegion");
-        let others = info_dictionary::value(keys, "CFBundleLocalizations");
-        let others = others.and_then(Value::as_array).into_iter().flatten();
-        let mut languages: BTreeSet<Vec<u8>> = BTreeSet::new();
-        for language in region.into_iter().chain(others) {
-            let Some(language) = language.as_string().filter(|l| !l.is_empty()) else {
-                continue;
-            };
-            if languages.len() >= MOST_LANGUAGES {
-                self.left_out
-                    .unlisted(format!("{} names more languages", escape(path)));
-                break;
-            }
-            // A path of the system's ends at a NUL.
-            languages.insert(match language.split_once('\0') {
-                Some((before, _)) => before.into(),
-                None => format!("{}.lproj", language.trim_end_matches('/')).into(),
-            });
-        }
-        self.languages = languages.into_iter().filter(|l| !l.is_empty()).collect();
-    }
-
     /// True when a link on the way to the folder is not one of a framework's own
     /// (`Resources` → `Versions/Current/Resources` → `Versions/A/Resources`).
     fn goes_through_foreign_link(&self, path: &str) -> bool {
@@ -603,47 +369,6 @@ impl<'a> Finder<'a> {
 enum Special {
     IsDirectory,
     LeadsNowhere,
-}
-
-/// The names to which the list of a directory is narrowed, folded; all when there are none.
-#[derive(Debug, Default)]
-struct Only {
-    names: BTreeMap<Vec<u8>, Has>,
-    is_certain: bool,
-}
-
-impl Only {
-    fn note(&mut self, listing: &Listing, has: Has) {
-        for (name, suffix) in &listing.candidates {
-            let counts = match suffix {
-                Suffix::Exact => !name.starts_with(b"._"),
-                other => *other == Suffix::Platform,
-            };
-            if counts {
-                let is_exact = *suffix == Suffix::Exact;
-                self.is_certain |= has == Has::Some && is_exact;
-                let slot = self.names.entry(name::folded(name).into_owned());
-                let has = if is_exact { has } else { Has::Maybe };
-                let slot = slot.or_insert(has);
-                *slot = (*slot).max(has);
-            }
-        }
-        if listing.is_cut || listing.more_candidates > 0 {
-            // Any name may be among those that were not seen.
-            self.is_certain = false;
-            self.names.entry(Vec::new()).or_insert(Has::Maybe);
-        }
-    }
-
-    fn narrow(&self, folded: &[u8], listed: Listed) -> Listed {
-        match self.names.get(folded) {
-            _ if self.names.is_empty() => listed,
-            Some(Has::Some) => listed,
-            Some(_) => Listed::Maybe,
-            None if self.is_certain => Listed::No,
-            None => Listed::Maybe,
-        }
-    }
 }
 
 /// An absolute path with `.` and `..` resolved in the text alone.

@@ -5,152 +5,22 @@
 //! a `.lproj`, in it or elsewhere, can hold what loads. An attacker may use any of them, or a link in
 //! their place.
 
+mod candidate;
+mod finder;
+mod languages;
 mod left_out;
 mod listing;
 mod loader;
 mod nested;
+mod only;
 
-use self::loader::Finder;
-use crate::directory::ReadError;
+pub use candidate::{Candidate, FOLDERS, Folder, FolderError, Listed, Via};
+
 use crate::limits::Limits;
-use crate::meta::{Meta, WritableBy};
+use crate::meta::WritableBy;
 use crate::name::Suffix;
 use crate::root::Root;
-use crate::text::escape;
-
-/// The folders that are looked at: that of `dspluginhelperd` (macOS 10.7 and later), and the
-/// system's own of `DirectoryService` (macOS 10.6 and earlier, which read both).
-pub const FOLDERS: &[&str] = &[
-    "/Library/DirectoryServices/PlugIns",
-    "/System/Library/Frameworks/DirectoryService.framework/Resources/Plugins",
-];
-
-/// Where in a plug-in folder a candidate stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Via {
-    /// In the folder itself.
-    TopLevel,
-    /// In `Contents/Resources`, a wrapped bundle's as well.
-    ContentsResources,
-    /// In `Resources`, or in a flat bundle that is wrapped.
-    Resources,
-    /// In `Support Files/Resources`.
-    SupportFiles,
-    /// In a `.lproj` where localized resources are looked for.
-    Lproj,
-    /// Anywhere else: the loader does not look there.
-    Nested,
-}
-
-impl Via {
-    /// Every place.
-    pub const ALL: [Self; 6] = [
-        Self::TopLevel,
-        Self::ContentsResources,
-        Self::Resources,
-        Self::SupportFiles,
-        Self::Lproj,
-        Self::Nested,
-    ];
-
-    /// The word for it, as the tables show it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::TopLevel => "top_level",
-            Self::ContentsResources => "contents_resources",
-            Self::Resources => "resources",
-            Self::SupportFiles => "support_files",
-            Self::Lproj => "lproj",
-            Self::Nested => "nested",
-        }
-    }
-}
-
-/// Whether the loader's enumeration lists a candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Listed {
-    /// It does.
-    Yes,
-    /// It does when the user's language is that of the `.lproj`.
-    ForItsLanguage,
-    /// It may: the order of the disk decides, or not all of what decides could be read.
-    Maybe,
-    /// It does not.
-    No,
-}
-
-/// Something that stands in a plug-in folder and looks like a plug-in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// Where, as a path of the Mac through the plug-in folder.
-    pub path: Vec<u8>,
-    /// Where in the folder.
-    pub via: Via,
-    /// How its name ends.
-    pub suffix: Suffix,
-    /// Whether the loader's enumeration lists it, its name apart.
-    pub listed: Listed,
-    /// The plug-in folder that it belongs to, an index into [`FOLDERS`].
-    pub folder: usize,
-    /// The weakest of the folder and the directories between it and the candidate.
-    pub ancestors_writable_by: WritableBy,
-    /// True when another stands beside it whose name differs in letter case or in Unicode's form alone.
-    pub is_double: bool,
-    /// What was left out of the folder, when this stands for the folder itself; else empty.
-    pub left_out: Vec<FolderError>,
-}
-
-/// One plug-in folder.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Folder {
-    /// Its path.
-    pub path: &'static str,
-    /// True when a directory stands there, links followed.
-    pub exists: bool,
-    /// Where it really stands.
-    pub resolved_path: Vec<u8>,
-    /// What stands there, the last link followed.
-    pub meta: Option<Meta>,
-    /// Who can write it.
-    pub writable_by: WritableBy,
-    /// Number of its entries.
-    pub entries: usize,
-    /// Number of its candidates.
-    pub candidates: usize,
-    /// What is unusual, in words, sorted.
-    pub anomalies: Vec<&'static str>,
-    /// Why it could not be listed, or what of it was cut off.
-    pub error: Option<FolderError>,
-}
-
-/// Why a plug-in folder is not known whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FolderError {
-    /// It is there, and it cannot be listed. Every query on the bundles must fail.
-    Unreadable(ReadError),
-    /// One entry of it cannot be looked at: what was found beside it stands.
-    Entry(ReadError),
-    /// A volume is mounted in it, and was not searched.
-    Mount(Vec<u8>),
-    /// It holds more than the limits allow: what was found stands.
-    Limit(String),
-}
-
-impl std::fmt::Display for FolderError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unreadable(error) | Self::Entry(error) => write!(f, "unreadable: {error}"),
-            Self::Mount(path) => {
-                let path = escape(path);
-                write!(
-                    f,
-                    "mount: a volume is mounted at {path} and was not searched"
-                )
-            }
-            Self::Limit(what) => write!(f, "limit: {what}"),
-        }
-    }
-}
+use finder::Finder;
 
 /// Lists one plug-in folder, by its index in [`FOLDERS`].
 ///
@@ -212,9 +82,4 @@ pub fn list(root: &Root, index: usize, limits: &Limits) -> (Folder, Vec<Candidat
         found.insert(path.into(), itself);
     }
     (folder, found.into_values().collect())
-}
-
-/// A path below a directory.
-fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    [directory, b"/", name].concat()
 }

@@ -1,24 +1,14 @@
 //! The search for candidates where the loader does not look: each directory has its own share, so that
 //! whoever fills one with junk takes nothing from another.
 
-use super::{Listed, Via, join, loader::Finder, loader::Place};
+use super::candidate::{Listed, Via};
+use super::finder::{Branch, Finder, Place, join};
 use crate::directory::{Dir, ReadError};
 use crate::meta::{Kind, WritableBy};
 use crate::name::{self, Suffix};
 
 /// How many entries of a directory are looked at before the next has its turn.
 const ROUNDS: [usize; 3] = [256, 8_192, usize::MAX];
-
-/// A directory that is still to be searched.
-#[derive(Debug)]
-pub struct Branch {
-    /// Its path through the plug-in folder.
-    pub path: Vec<u8>,
-    /// The weakest of the directories above it.
-    pub writable_by: WritableBy,
-    /// The device that it should stand on, which is not left.
-    pub device: u64,
-}
 
 /// What was found in a branch.
 struct Search {

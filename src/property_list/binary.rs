@@ -5,8 +5,12 @@
 
 use std::collections::HashSet;
 
+use super::date::Date;
+use super::error::PropertyListError;
+use super::exact::Reading;
 use super::limits::Budget;
-use super::{Date, Dictionary, PropertyListError, Reading, Text, Value};
+use super::text::Text;
+use super::value::{Dictionary, Value};
 
 /// What a list in this format begins with; any one character may follow.
 const MAGIC: &[u8] = b"bplist0";

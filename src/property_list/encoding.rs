@@ -4,7 +4,7 @@
 //! `CFStringUtilities.c` and `CFStringEncodingDatabase.c`; `__CFStringDecodeByteStream3`,
 //! `CFStringEncodings.c`; all of Apple.
 
-use super::PropertyListError::{self, Malformed, NotKnown};
+use super::error::PropertyListError::{self, Malformed, NotKnown};
 
 /// The characters of a list.
 #[derive(Debug, PartialEq, Eq)]

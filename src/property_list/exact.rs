@@ -1,5 +1,14 @@
 //! What of a property list in XML could be read in another way than CoreFoundation's.
 
+/// What is to be done about that which readers take in different ways.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// It is read as CoreFoundation reads it.
+    Lenient,
+    /// It is refused.
+    Exact,
+}
+
 /// The one declaration that is plain.
 const DOCTYPE: &[u8] = b"<!DOCTYPE";
 

@@ -1,6 +1,6 @@
 //! What reading one property list may cost, whoever wrote it.
 
-use super::PropertyListError;
+use super::error::PropertyListError;
 
 /// Bounds on a property list.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,6 @@
 
 mod binary;
 mod date;
-mod dictionary;
 mod encoding;
 mod error;
 mod exact;
@@ -21,23 +20,14 @@ mod value;
 mod xml;
 
 pub use date::Date;
-pub use dictionary::Dictionary;
 pub use error::PropertyListError;
 pub use limits::{Bounds, MOST_DEPTH};
 pub use text::Text;
-pub use value::Value;
+pub use value::{Dictionary, Value};
 
 use encoding::Characters;
+use exact::Reading;
 use limits::Budget;
-
-/// What is to be done about that which readers take in different ways.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reading {
-    /// It is read as CoreFoundation reads it.
-    Lenient,
-    /// It is refused.
-    Exact,
-}
 
 /// Parses a property list of any format.
 ///

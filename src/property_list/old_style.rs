@@ -7,8 +7,10 @@
 //! Source: `CFOldStylePList.c` of Apple, function by function.
 
 use super::encoding::next_step;
+use super::error::PropertyListError;
 use super::limits::{Budget, MOST_DEPTH};
-use super::{Dictionary, PropertyListError, Text, Value};
+use super::text::Text;
+use super::value::{Dictionary, Value};
 
 const TAB: u16 = 0x09;
 const NEW_LINE: u16 = 0x0a;

@@ -2,7 +2,9 @@
 //!
 //! Source: `CFPropertyList.c` of Apple, and what each function names beside.
 
-use super::{Date, PropertyListError, Text};
+use super::date::Date;
+use super::error::PropertyListError;
+use super::text::Text;
 
 /// UTF-8 as text, and whether it is plain UTF-8.
 ///

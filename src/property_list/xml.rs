@@ -4,9 +4,12 @@
 //! Source: `CFPropertyList.c` of Apple, function by function; what depth or bounds leave open is not
 //! called damaged.
 
+use super::error::PropertyListError;
+use super::exact::Reading;
 use super::limits::Budget;
 use super::scalar;
-use super::{Dictionary, PropertyListError, Reading, Text, Value};
+use super::text::Text;
+use super::value::{Dictionary, Value};
 
 /// `<plist>` within `<plist>` is no deeper to CoreFoundation, which calls itself for each, until its
 /// stack ends.

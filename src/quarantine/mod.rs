@@ -37,11 +37,13 @@ use std::sync::Arc;
 pub use recover::Recovered;
 
 use crate::bundle::Bundle;
-use crate::cli::{Disk, Failure, print};
 use crate::collect::{self, Circumstances, Output, archive_name};
+use crate::disk::Disk;
 use crate::engine::Engine;
+use crate::failure::Failure;
+use crate::output::print;
 use crate::report::answer;
-use crate::report::explain::find;
+use crate::report::named::find;
 use crate::root::{Found, Root};
 use crate::scan::Snapshot;
 use crate::state_dir::StateDir;

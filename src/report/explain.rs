@@ -5,20 +5,22 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::document::{Body, Document, Format, Section};
+use super::named::find;
 use super::told::{Told, told};
 use super::{response, time};
 use crate::bundle::Bundle;
-use crate::cli::{Disk, Failure, print};
 use crate::codesign::{Place, SignatureState};
 use crate::detect::state::State;
 use crate::differential::Row;
+use crate::disk::Disk;
 use crate::engine::Engine;
+use crate::failure::Failure;
 use crate::given;
 use crate::journal::Events;
 use crate::load::Reason;
+use crate::output::print;
 use crate::pack::conf::{self, Scheduled};
 use crate::scan::Snapshot;
 use crate::table::{BUNDLES, Value};
@@ -189,79 +191,6 @@ fn memory(path: &Path) -> Result<State, Failure> {
         )));
     }
     Ok(state)
-}
-
-/// The candidate at a path, which may be given through the root, or by its name alone where only
-/// one bears it.
-///
-/// # Errors
-/// When none stands there.
-pub fn find<'a>(
-    snapshot: &'a Snapshot,
-    root: &Path,
-    path: &Path,
-) -> Result<&'a Arc<Bundle>, Failure> {
-    let named = |path: &Path| {
-        use std::os::unix::ffi::OsStrExt as _;
-        let wanted = path.components().collect::<PathBuf>();
-        let wanted = wanted.as_os_str().as_bytes();
-        let mut bundles = snapshot.bundles.iter();
-        // People copy what the tables show, which is escaped.
-        bundles.find(|b| {
-            let path = &b.evidence.candidate.path;
-            path == wanted || escape(path).as_bytes() == wanted
-        })
-    };
-    let below = |path: &Path, root: &Path| {
-        let below = path.strip_prefix(root).ok();
-        below.map(|below| Path::new("/").join(below))
-    };
-    // From where the caller stands; a link in the last place is the candidate.
-    let from_here = || {
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new(".")).canonicalize().ok()?;
-        below(&parent.join(path.file_name()?), &root.canonicalize().ok()?)
-    };
-    let found = named(path)
-        .or_else(|| below(path, root).as_deref().and_then(named))
-        .or_else(|| from_here().as_deref().and_then(named));
-    if let Some(bundle) = found {
-        return Ok(bundle);
-    }
-    let shown = path.display();
-    match by_name(snapshot, path).as_slice() {
-        [bundle] => Ok(bundle),
-        [] => Err(Failure::new(format!(
-            "no candidate stands at {shown}; dsplug list shows which there are"
-        ))),
-        several => {
-            let paths = several.iter().map(|b| escape(&b.evidence.candidate.path));
-            let paths = paths.collect::<Vec<_>>().join(", ");
-            Err(Failure::new(format!(
-                "more than one candidate is called {shown}; name one of {paths}"
-            )))
-        }
-    }
-}
-
-/// The candidates of that name, given without a folder; a few of them where there are many.
-fn by_name<'a>(snapshot: &'a Snapshot, name: &Path) -> Vec<&'a Arc<Bundle>> {
-    const MOST: usize = 8;
-    let wanted = name.as_os_str().as_encoded_bytes();
-    if wanted.contains(&b'/') {
-        return Vec::new();
-    }
-    let is_called = |bundle: &&Arc<Bundle>| {
-        let path = &bundle.evidence.candidate.path;
-        let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
-        name == wanted || escape(name).as_bytes() == wanted
-    };
-    snapshot
-        .bundles
-        .iter()
-        .filter(is_called)
-        .take(MOST)
-        .collect()
 }
 
 /// The report on one bundle of a snapshot.

@@ -6,8 +6,8 @@ use clap::ValueEnum;
 
 use super::time::rfc3339;
 use crate::bundle::Bundle;
-use crate::cli::Failure;
 use crate::codesign::SignatureState;
+use crate::failure::Failure;
 use crate::scan::Snapshot;
 use crate::text::{escape, hex};
 

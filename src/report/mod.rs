@@ -4,6 +4,7 @@ pub mod answer;
 pub mod document;
 pub mod explain;
 pub mod list;
+pub mod named;
 pub mod response;
 pub mod schema;
 pub mod time;

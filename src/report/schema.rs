@@ -5,7 +5,7 @@ use std::fmt::Write;
 use clap::ValueEnum;
 use serde_json::json;
 
-use crate::cli::Failure;
+use crate::failure::Failure;
 use crate::table::{TABLES, Table};
 use crate::text::escape;
 

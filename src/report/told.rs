@@ -1,8 +1,8 @@
 //! What the pack's lines say of one bundle, and what each is evidence of.
 
 use super::document::Line;
-use crate::cli::Failure;
 use crate::engine::Engine;
+use crate::failure::Failure;
 use crate::pack::NAME_COLUMN;
 use crate::pack::conf::Scheduled;
 use crate::scan::Snapshot;

@@ -1,6 +1,6 @@
 //! `dsplug_bundles`: one row per candidate.
 
-use super::{TableOf, Value, number, text};
+use super::column::{TableOf, Value, number, text};
 use crate::bundle::Bundle;
 use crate::codesign::{CodeFacts, ProblemCode};
 use crate::evidence::{Content, Info};
@@ -256,7 +256,7 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
             "linked_hash",
             "One SHA-256 over what stands there; empty without such a link, or when it could not be read whole.",
             |b| {
-                let linked = b.evidence.linked_digest();
+                let linked = b.linked_digest();
                 let linked = linked.filter(|_| !b.evidence.linked.is_empty());
                 digits(linked.as_ref().map(<[u8; 32]>::as_slice))
             },

@@ -1,6 +1,6 @@
 //! `dsplug_events`: one row per event.
 
-use super::{TableOf, number, text};
+use super::column::{TableOf, number, text};
 use crate::event::Event;
 
 /// The table `dsplug_events`.

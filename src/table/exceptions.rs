@@ -1,6 +1,6 @@
 //! `dsplug_exceptions`: one row per exception entry.
 
-use super::{TableOf, Value, number, text};
+use super::column::{TableOf, Value, number, text};
 use crate::exceptions::Exception;
 use crate::text::escape;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::bundles::{cdhashes, digits};
-use super::{TableOf, Value, number, text};
+use super::column::{TableOf, Value, number, text};
 use crate::bundle::Bundle;
 use crate::codesign::{CodeVerdict, Sealed};
 use crate::evidence::{Content, Entry};

@@ -1,6 +1,6 @@
 //! `dsplug_folders`: one row per plug-in folder, whether it exists or not.
 
-use super::{TableOf, Value, number, text};
+use super::column::{TableOf, Value, number, text};
 use crate::folders::Folder;
 use crate::meta::Meta;
 use crate::text::escape;

@@ -3,6 +3,7 @@
 //! osquery's routes, the SQLite tables, `schema`, JSON and the page `README.md` beside this file all iterate these.
 
 mod bundles;
+mod column;
 mod events;
 mod exceptions;
 mod files;
@@ -11,207 +12,13 @@ mod quarantine;
 mod status;
 
 pub(crate) use bundles::BUNDLES;
+pub use column::{Column, Heading, Sink, Table, TableOf, Type, Value};
 pub(crate) use events::EVENTS;
 pub(crate) use exceptions::EXCEPTIONS;
 pub(crate) use files::FILES;
 pub(crate) use folders::FOLDERS;
 pub(crate) use quarantine::QUARANTINE;
 pub(crate) use status::STATUS;
-
-use crate::scan::Snapshot;
-
-/// The type of a column, as osquery and SQLite name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Type {
-    /// Text, never NULL.
-    Text,
-    /// A number of 64 bits, or NULL.
-    BigInt,
-}
-
-impl Type {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "TEXT",
-            Self::BigInt => "BIGINT",
-        }
-    }
-}
-
-/// One value of a row.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Value {
-    /// A number that is not known, or does not exist.
-    Null,
-    /// A number.
-    Int(i64),
-    /// Text.
-    Text(String),
-}
-
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
-}
-
-impl From<String> for Value {
-    fn from(text: String) -> Self {
-        Self::Text(text)
-    }
-}
-
-impl From<i64> for Value {
-    fn from(number: i64) -> Self {
-        Self::Int(number)
-    }
-}
-
-impl From<u32> for Value {
-    fn from(number: u32) -> Self {
-        Self::Int(number.into())
-    }
-}
-
-impl From<u64> for Value {
-    fn from(number: u64) -> Self {
-        i64::try_from(number).map_or(Self::Null, Self::Int)
-    }
-}
-
-impl From<usize> for Value {
-    fn from(number: usize) -> Self {
-        i64::try_from(number).map_or(Self::Null, Self::Int)
-    }
-}
-
-impl From<bool> for Value {
-    fn from(yes: bool) -> Self {
-        Self::Int(yes.into())
-    }
-}
-
-impl<T: Into<Self>> From<Option<T>> for Value {
-    fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Into::into)
-    }
-}
-
-/// A column of rows made of `R`.
-pub struct Column<R: ?Sized + 'static> {
-    /// Its name.
-    pub name: &'static str,
-    /// Its type.
-    pub kind: Type,
-    /// What it means, in one sentence.
-    pub meaning: &'static str,
-    /// Its value in a row.
-    pub get: fn(&R) -> Value,
-}
-
-/// A column that holds text.
-const fn text<R>(name: &'static str, meaning: &'static str, get: fn(&R) -> Value) -> Column<R> {
-    let kind = Type::Text;
-    Column {
-        name,
-        kind,
-        meaning,
-        get,
-    }
-}
-
-/// A column that holds a number.
-const fn number<R>(name: &'static str, meaning: &'static str, get: fn(&R) -> Value) -> Column<R> {
-    let kind = Type::BigInt;
-    Column {
-        name,
-        kind,
-        meaning,
-        get,
-    }
-}
-
-/// A table, whatever its rows are made of.
-pub trait Table: Sync {
-    /// Its name.
-    fn name(&self) -> &'static str;
-    /// What one row of it is, in one sentence.
-    fn meaning(&self) -> &'static str;
-    /// The column that has the path of the bundle which a row is about; `None` when its rows are about
-    /// no bundle in particular.
-    fn bundle(&self) -> Option<&'static str>;
-    /// Name, type and meaning of each column, in order.
-    fn headings(&self) -> Vec<Heading>;
-    /// Passes each row of it to `sink`, its values in the order of the columns.
-    ///
-    /// # Errors
-    /// With a message when what the table shows could not be read: an empty answer would be taken for
-    /// a removal. The sink's own error ends it as well.
-    fn rows(&self, snapshot: &Snapshot, sink: &mut Sink<'_>) -> Result<(), String>;
-}
-
-/// Takes in the rows of a table.
-pub type Sink<'a> = dyn FnMut(Vec<Value>) -> Result<(), String> + 'a;
-
-/// Takes in what the rows of a table are made of.
-type RowSink<'a, R> = dyn FnMut(&R) -> Result<(), String> + 'a;
-
-/// What is told of a column to those who do not see rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Heading {
-    /// Its name.
-    pub name: &'static str,
-    /// Its type.
-    pub kind: Type,
-    /// What it means, in one sentence.
-    pub meaning: &'static str,
-}
-
-/// A table whose rows are made of `R`.
-pub struct TableOf<R: ?Sized + 'static> {
-    name: &'static str,
-    meaning: &'static str,
-    bundle: Option<&'static str>,
-    columns: &'static [Column<R>],
-    each: fn(&Snapshot, &mut RowSink<'_, R>) -> Result<(), String>,
-}
-
-impl<R: ?Sized> TableOf<R> {
-    /// Its columns, in order.
-    pub fn columns(&self) -> &'static [Column<R>] {
-        self.columns
-    }
-}
-
-impl<R: ?Sized> Table for TableOf<R> {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn meaning(&self) -> &'static str {
-        self.meaning
-    }
-
-    fn bundle(&self) -> Option<&'static str> {
-        self.bundle
-    }
-
-    fn headings(&self) -> Vec<Heading> {
-        let heading = |c: &Column<R>| Heading {
-            name: c.name,
-            kind: c.kind,
-            meaning: c.meaning,
-        };
-        self.columns.iter().map(heading).collect()
-    }
-
-    fn rows(&self, snapshot: &Snapshot, sink: &mut Sink<'_>) -> Result<(), String> {
-        (self.each)(snapshot, &mut |row| {
-            sink(self.columns.iter().map(|c| (c.get)(row)).collect())
-        })
-    }
-}
 
 /// Every table.
 pub const TABLES: &[&dyn Table] = &[

@@ -1,6 +1,6 @@
 //! `dsplug_quarantine`: one row per entry of the ledger.
 
-use super::{TableOf, Value, number, text};
+use super::column::{TableOf, Value, number, text};
 use crate::quarantine::ledger::{Entry, Read};
 use crate::text::escape;
 

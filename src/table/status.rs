@@ -1,6 +1,6 @@
 //! `dsplug_status`: one row on the extension itself.
 
-use super::{TableOf, Value, number, text};
+use super::column::{TableOf, Value, number, text};
 use crate::scan::Status;
 
 /// The table `dsplug_status`.

@@ -9,9 +9,10 @@ use rustix::process::{Signal, getpid, kill_process};
 use serde_json::{Map, Value as Json};
 
 use super::Watch;
-use crate::cli::{Disk, Failure};
 use crate::detect::wait::Stop;
+use crate::disk::Disk;
 use crate::event::{Action, Event};
+use crate::failure::Failure;
 use crate::journal::{Events, Journal};
 use crate::report::time::rfc3339;
 use crate::state_dir;

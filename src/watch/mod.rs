@@ -236,7 +236,7 @@ impl Watch {
 
     /// Watches the places that are wanted now, and no others.
     fn place(&mut self, snapshot: &Snapshot) {
-        let (mut wanted, folders) = places::wanted(&self.root, snapshot);
+        let (mut wanted, folders) = places::wanted(&self.root, snapshot, Hints::TELLS_WRITES);
         let Some(hints) = &mut self.hints else {
             return self.say("tick", "the system gives no hints".to_owned());
         };

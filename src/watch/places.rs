@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use super::hints::Hints;
 use crate::folders::FOLDERS;
 use crate::meta::{Kind, Meta};
 use crate::name::{self, Suffix};
@@ -62,8 +61,9 @@ impl Place {
     }
 }
 
-/// The places that are wanted, each once, and how many of them are the folders' own.
-pub fn wanted(root: &Root, snapshot: &Snapshot) -> (Vec<Place>, usize) {
+/// The places that are wanted, each once, and how many of them are the folders' own. Where the watch
+/// of a directory `tells_writes` to its files as well, these are not watched themselves.
+pub fn wanted(root: &Root, snapshot: &Snapshot, tells_writes: bool) -> (Vec<Place>, usize) {
     let mut places = Places::default();
     for folder in FOLDERS {
         ancestors(root, folder.as_bytes(), &mut places);
@@ -80,7 +80,7 @@ pub fn wanted(root: &Root, snapshot: &Snapshot) -> (Vec<Place>, usize) {
             }
             // Where a directory tells of its files, that of a candidate is watched already, but
             // not that of what it links to.
-            Some(Kind::File) if !Hints::TELLS_WRITES || evidence.symlink_target.is_some() => {
+            Some(Kind::File) if !tells_writes || evidence.symlink_target.is_some() => {
                 places.extend(meta.and_then(|m| Place::file(&evidence.resolved_path, m)));
             }
             _ => {}
@@ -89,7 +89,7 @@ pub fn wanted(root: &Root, snapshot: &Snapshot) -> (Vec<Place>, usize) {
             places.extend(regular(&executable.path, &executable.meta));
         }
     }
-    if !Hints::TELLS_WRITES {
+    if !tells_writes {
         // What would be loaded, before all the rest.
         for bundle in &snapshot.bundles {
             let evidence = &bundle.evidence;

@@ -26,7 +26,7 @@ fn a_small_one_holds() {
     let code = usize::try_from(code).unwrap();
     let directory = &signature.directories(&file[..code])[0];
     let cdhash = digest(SHA256, directory)[..20].to_vec();
-    assert_eq!(facts.cdhash(), dsplug::codesign::facts::hex(&cdhash));
+    assert_eq!(facts.cdhash(), dsplug::text::hex(&cdhash));
 }
 
 #[test]

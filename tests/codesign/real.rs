@@ -40,7 +40,7 @@ fn hash_types(facts: &CodeFacts, slice: usize) -> Vec<HashType> {
 fn cdhashes(facts: &CodeFacts) -> Vec<String> {
     let slices = facts.slices.iter();
     slices
-        .map(|slice| dsplug::codesign::facts::hex(&slice.cdhash().unwrap()))
+        .map(|slice| dsplug::text::hex(&slice.cdhash().unwrap()))
         .collect()
 }
 
@@ -251,10 +251,7 @@ fn unsigned_slices_beside_slices_signed_for_development() {
         assert_eq!(slice.anchor, Anchor::Untrusted);
         // The unit of the certificate, not what stands in its name.
         assert_eq!(slice.team_identifier(), "W7TGC3P93K");
-        assert_eq!(
-            dsplug::codesign::facts::hex(&slice.cdhash().unwrap()),
-            cdhash
-        );
+        assert_eq!(dsplug::text::hex(&slice.cdhash().unwrap()), cdhash);
         assert_eq!(slice.signing_time, None);
     }
 }
@@ -294,7 +291,7 @@ fn an_unsigned_slice_beside_an_adhoc_one() {
     assert_eq!(facts.slices[1].state(), SignatureState::Adhoc);
     let cdhash = facts.slices[1].cdhash().unwrap();
     assert_eq!(
-        dsplug::codesign::facts::hex(&cdhash),
+        dsplug::text::hex(&cdhash),
         "2c1d1bf77ab36d91396cdece0d5d2c5ef7e1c930"
     );
 }
@@ -310,7 +307,7 @@ fn universal_and_adhoc() {
     assert_eq!(facts.cdhash(), "142c79aff6665e3b0c15d3e97f298b12172bd24a");
     let cdhash = facts.slices[1].cdhash().unwrap();
     assert_eq!(
-        dsplug::codesign::facts::hex(&cdhash),
+        dsplug::text::hex(&cdhash),
         "578b0fe87dcd6aab1cea9f54f1990768bb7294d3"
     );
 }

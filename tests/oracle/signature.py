@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 
-ROOTS = pathlib.Path(__file__).resolve().parents[2] / "src/codesign/roots"
+ROOTS = pathlib.Path(__file__).resolve().parents[2] / "src/codesign/signer/roots"
 HASHES = {
     1: ("hash", hashlib.sha1, 20),
     2: ("hash2", hashlib.sha256, 32),

@@ -166,7 +166,7 @@ impl Sealed {
             resource_fork: false,
             finder_info: false,
         };
-        dsplug::codesign::judge(&view, &dsplug::codesign::bundle::SealLimits::default())
+        dsplug::codesign::judge(&view, &dsplug::codesign::SealLimits::default())
     }
 
     /// How many entries it has.

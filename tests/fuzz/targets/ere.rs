@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::mem::MaybeUninit;
 
-use dsplug::codesign::ere;
+use dsplug::codesign::bundle::ere;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -1,7 +1,7 @@
 //! Attributes, certificates and timestamp in which every signature holds.
 #![no_main]
 
-use dsplug::codesign::facts::{Anchor, SignatureState};
+use dsplug::codesign::{Anchor, SignatureState};
 use dsplug_fuzz::TEAM;
 use dsplug_fuzz::signer::{ROOT, Resigned, TIME};
 use libfuzzer_sys::fuzz_target;

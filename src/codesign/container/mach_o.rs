@@ -1,0 +1,308 @@
+//! The Mach-O header and load commands of one slice: where its signature stands and what it loads.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use object::macho::{
+    LC_CODE_SIGNATURE, LC_LAZY_LOAD_DYLIB, LC_LOAD_DYLIB, LC_LOAD_UPWARD_DYLIB, LC_LOAD_WEAK_DYLIB,
+    LC_REEXPORT_DYLIB, LC_RPATH, LC_SEGMENT, LC_SEGMENT_64, LoadCommandType, MH_CIGAM, MH_CIGAM_64,
+    MH_MAGIC, MH_MAGIC_64,
+};
+
+use super::architecture::Architecture;
+use crate::codesign::bytes::{self, Bytes, Order};
+use crate::codesign::verdict::{Place, Problem, ProblemCode};
+
+const HEADER_LEN: u64 = 28;
+const HEADER_LEN_64: u64 = 32;
+const COMMAND_HEADER_LEN: u64 = 8;
+/// Libraries and run paths that are kept of a slice, and the bytes kept of each.
+const MOST_PATHS: usize = 1024;
+const MOST_PATH_BYTES: usize = 4096;
+
+/// True when a file or slice that begins with `head` is a Mach-O file of one architecture.
+pub(crate) fn is_thin(head: &[u8]) -> bool {
+    order_and_width(Bytes::new(head, 0)).is_some()
+}
+
+fn order_and_width(head: Bytes<'_>) -> Option<(Order, bool)> {
+    match head.u32(0, Order::Little)? {
+        MH_MAGIC => Some((Order::Little, false)),
+        MH_MAGIC_64 => Some((Order::Little, true)),
+        MH_CIGAM => Some((Order::Big, false)),
+        MH_CIGAM_64 => Some((Order::Big, true)),
+        _ => None,
+    }
+}
+
+/// The header of a slice.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Header {
+    order: Order,
+    wide: bool,
+    /// What it is built for.
+    pub(crate) architecture: Architecture,
+    /// `filetype`.
+    pub(crate) file_type: u32,
+    commands: u32,
+    commands_len: u32,
+}
+
+impl Header {
+    /// Reads the header at the beginning of a slice.
+    pub(crate) fn parse(head: Bytes<'_>) -> Option<Self> {
+        let (order, wide) = order_and_width(head)?;
+        let field = |offset| head.u32(offset, order);
+        head.get(0, if wide { HEADER_LEN_64 } else { HEADER_LEN })?;
+        Some(Self {
+            order,
+            wide,
+            architecture: Architecture::new(field(4)?, field(8)?),
+            file_type: field(12)?,
+            commands: field(16)?,
+            commands_len: field(20)?,
+        })
+    }
+
+    /// The order of its bytes.
+    pub(crate) fn order(self) -> Order {
+        self.order
+    }
+
+    /// How many load commands it says there are.
+    pub(crate) fn commands(self) -> u32 {
+        self.commands
+    }
+
+    /// Bytes of all of them.
+    pub(crate) fn commands_len(self) -> u32 {
+        self.commands_len
+    }
+
+    /// Where they begin.
+    pub(crate) fn commands_begin(self) -> u64 {
+        self.len()
+    }
+
+    fn len(self) -> u64 {
+        if self.wide { HEADER_LEN_64 } else { HEADER_LEN }
+    }
+
+    /// Length of header and load commands together, in bytes.
+    pub(crate) fn commands_end(self) -> u64 {
+        self.len().saturating_add(u64::from(self.commands_len))
+    }
+}
+
+/// What the load commands say; ranges are relative to the slice.
+#[derive(Debug, Default)]
+pub(crate) struct Commands {
+    /// Where the signature stands.
+    pub(crate) signature: Option<Range<u64>>,
+    /// Where the section `__TEXT,__info_plist` stands.
+    pub(crate) info_plist: Option<Range<u64>>,
+    /// Libraries that are loaded.
+    pub(crate) dylibs: Vec<String>,
+    /// Run paths.
+    pub(crate) rpaths: Vec<String>,
+    /// What is wrong.
+    pub(crate) problems: Vec<Problem>,
+}
+
+struct Reader<'a> {
+    bytes: Bytes<'a>,
+    header: Header,
+    size: u64,
+    commands: Commands,
+    segments: Vec<(Vec<u8>, Range<u64>)>,
+    signatures: u32,
+}
+
+impl Commands {
+    /// Reads the load commands of a slice of `size` bytes; `bytes` begins with its header and
+    /// holds all of them.
+    pub(crate) fn parse(bytes: Bytes<'_>, header: Header, size: u64, most: u32) -> Self {
+        let mut reader = Reader {
+            bytes,
+            header,
+            size,
+            commands: Self::default(),
+            segments: Vec::new(),
+            signatures: 0,
+        };
+        reader.walk(most);
+        reader.judge();
+        reader.commands
+    }
+}
+
+impl<'a> Reader<'a> {
+    fn walk(&mut self, most: u32) {
+        if self.header.commands > most {
+            self.say_as(
+                ProblemCode::Limit,
+                self.bytes.place(16),
+                format!("{} load commands, {most} are read", self.header.commands),
+            );
+            return;
+        }
+        let end = self.header.commands_end();
+        let mut at = self.header.len();
+        for _ in 0..self.header.commands {
+            let Some((kind, command)) = self.command(at, end) else {
+                let at = self.bytes.place(at);
+                self.say(at, "a load command is cut off or passes the end of all");
+                return;
+            };
+            if self.read(LoadCommandType(kind), command).is_none() {
+                let at = command.place(0);
+                self.say(at, "a load command is too short for what it says");
+            }
+            at = at.saturating_add(command.len());
+        }
+    }
+
+    fn command(&self, at: u64, end: u64) -> Option<(u32, Bytes<'a>)> {
+        let kind = self.bytes.u32(at, self.header.order)?;
+        let len = u64::from(self.bytes.u32(at.checked_add(4)?, self.header.order)?);
+        bytes::range_within(at, len, end)?;
+        let whole = len >= COMMAND_HEADER_LEN && len % 4 == 0;
+        Some((kind, self.bytes.part(at, len).filter(|_| whole)?))
+    }
+
+    fn read(&mut self, kind: LoadCommandType, command: Bytes<'_>) -> Option<()> {
+        let order = self.header.order;
+        match kind {
+            LC_SEGMENT => self.segment(command, false)?,
+            LC_SEGMENT_64 => self.segment(command, true)?,
+            LC_CODE_SIGNATURE => {
+                self.signatures = self.signatures.saturating_add(1);
+                let offset = u64::from(command.u32(8, order)?);
+                let len = u64::from(command.u32(12, order)?);
+                match bytes::range_within(offset, len, self.size) {
+                    Some(range) => self.commands.signature = Some(range),
+                    None => self.say(command.place(0), "the signature is out of bounds"),
+                }
+            }
+            LC_LOAD_DYLIB | LC_LOAD_WEAK_DYLIB | LC_REEXPORT_DYLIB | LC_LAZY_LOAD_DYLIB
+            | LC_LOAD_UPWARD_DYLIB => {
+                let path = path(command, command.u32(8, order)?)?;
+                keep(&mut self.commands.dylibs, path);
+            }
+            LC_RPATH => {
+                let path = path(command, command.u32(8, order)?)?;
+                keep(&mut self.commands.rpaths, path);
+            }
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn segment(&mut self, command: Bytes<'_>, wide: bool) -> Option<()> {
+        let order = self.header.order;
+        let name = bytes::name(command.get(8, 16)?);
+        let (offset, len, sections, first) = if wide {
+            let (offset, len) = (command.u64(40, order)?, command.u64(48, order)?);
+            (offset, len, command.u32(64, order)?, 72)
+        } else {
+            let (offset, len) = (command.u32(32, order)?, command.u32(36, order)?);
+            (offset.into(), len.into(), command.u32(48, order)?, 56)
+        };
+        match bytes::range_within(offset, len, self.size) {
+            Some(range) => self.segments.push((name.to_vec(), range)),
+            None => self.say(command.place(0), "a segment is out of bounds"),
+        }
+        let section_len = if wide { 80 } else { 68 };
+        let table = u64::from(sections).checked_mul(section_len)?;
+        command.get(first, table)?;
+        for i in 0..u64::from(sections) {
+            let at = first.checked_add(i.checked_mul(section_len)?)?;
+            self.section(command.part(at, section_len)?, wide)?;
+        }
+        Some(())
+    }
+
+    fn section(&mut self, section: Bytes<'_>, wide: bool) -> Option<()> {
+        let order = self.header.order;
+        if bytes::name(section.get(0, 16)?) != b"__info_plist"
+            || bytes::name(section.get(16, 16)?) != b"__TEXT"
+        {
+            return Some(());
+        }
+        let (len, offset) = if wide {
+            (section.u64(40, order)?, section.u32(48, order)?)
+        } else {
+            (section.u32(36, order)?.into(), section.u32(40, order)?)
+        };
+        let range = bytes::range_within(offset.into(), len, self.size);
+        if range.is_none() || self.commands.info_plist.is_some() {
+            let detail = "the section __info_plist is out of bounds or stands there twice";
+            self.say(section.place(0), detail);
+        }
+        self.commands.info_plist = range;
+        Some(())
+    }
+
+    /// The signature must be the only one, and the last thing in `__LINKEDIT` and in the slice:
+    /// else what loads the slice may see bytes that no page hash covers.
+    fn judge(&mut self) {
+        if self.signatures == 0 {
+            return;
+        }
+        if self.signatures > 1 {
+            self.say(self.bytes.place(0), "more than one LC_CODE_SIGNATURE");
+        }
+        let Some(signature) = self.commands.signature.clone() else {
+            return;
+        };
+        let at = self.bytes.place(signature.start);
+        if signature.end != self.size {
+            self.say(at, "the signature does not end where the slice ends");
+        }
+        let is_linkedit = |name: &[u8]| name == b"__LINKEDIT";
+        let linkedit: Vec<_> = self
+            .segments
+            .iter()
+            .filter(|(name, _)| is_linkedit(name))
+            .map(|(_, range)| range.clone())
+            .collect();
+        match linkedit.as_slice() {
+            [range] if range.end == signature.end && range.start <= signature.start => {}
+            [_] => self.say(at, "the signature is not the end of __LINKEDIT"),
+            _ => self.say(at, "there is not exactly one __LINKEDIT"),
+        }
+        let covered = self
+            .segments
+            .iter()
+            .all(|(name, range)| is_linkedit(name) || range.end <= signature.start);
+        if !covered {
+            self.say_as(
+                ProblemCode::CodeLimit,
+                at,
+                "a segment reaches into the signature, where no page hash covers it",
+            );
+        }
+    }
+
+    fn say(&mut self, at: u64, detail: impl Into<Cow<'static, str>>) {
+        self.say_as(ProblemCode::LoadCommand, at, detail);
+    }
+
+    fn say_as(&mut self, code: ProblemCode, at: u64, detail: impl Into<Cow<'static, str>>) {
+        self.commands
+            .problems
+            .push(Problem::malformed(code, Place::Offset(at), detail));
+    }
+}
+
+fn path(command: Bytes<'_>, offset: u32) -> Option<&[u8]> {
+    let offset = u64::from(offset);
+    (offset >= COMMAND_HEADER_LEN && offset < command.len()).then(|| command.padded_string(offset))
+}
+
+fn keep(paths: &mut Vec<String>, path: &[u8]) {
+    if paths.len() < MOST_PATHS {
+        let path = bytes::first(path, MOST_PATH_BYTES);
+        paths.push(String::from_utf8_lossy(path).into_owned());
+    }
+}

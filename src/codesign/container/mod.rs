@@ -1,0 +1,6 @@
+//! From the container to the code: the slices of a file, and where each has its code and its signature.
+
+pub(super) mod architecture;
+pub(super) mod fat;
+pub(super) mod mach_o;
+pub(super) mod unsigned;

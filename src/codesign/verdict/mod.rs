@@ -1,0 +1,11 @@
+//! The verdict: what is known of code, and what is wrong with it. Plain data, which all the others fill.
+
+mod facts;
+mod findings;
+mod problem;
+
+pub use facts::{
+    Anchor, CodeFacts, CodeFlags, DirectoryFacts, EmbeddedFacts, SliceFacts, SpecialSlot, slot,
+};
+pub(in crate::codesign) use findings::Findings;
+pub use problem::{Note, Place, Problem, ProblemCode, SignatureState, weakest};

@@ -1,0 +1,177 @@
+//! One member of an archive: the old header, and the records of what that cannot hold.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use tar::{EntryType, Header};
+
+use crate::meta::{Kind, Meta, Timestamp};
+use crate::tree::{Attribute, Entry};
+
+/// The longest name that the old header holds in one piece.
+const SHORT: usize = 100;
+/// The greatest owner or group that the old header holds.
+const MOST_ID: u64 = 0o7_777_777;
+/// The greatest time that the old header holds.
+const MOST_TIME: u64 = 0o77_777_777_777;
+/// One member, before it is written.
+pub struct Member {
+    /// Its path below the archive's top.
+    pub name: Vec<u8>,
+    pub kind: Kind,
+    pub size: u64,
+    /// Absent for a text of ours.
+    pub meta: Option<Meta>,
+    /// The text of a symlink.
+    pub link: Option<Box<[u8]>>,
+    /// The member below the archive's top that is the same file.
+    pub hard_link: Option<Vec<u8>>,
+    pub attributes: Vec<Attribute>,
+}
+
+impl Member {
+    pub fn ours(name: &str, size: u64) -> Self {
+        Self {
+            name: name.as_bytes().to_vec(),
+            kind: Kind::File,
+            size,
+            meta: None,
+            link: None,
+            hard_link: None,
+            attributes: Vec::new(),
+        }
+    }
+
+    pub fn of(below: &str, real: &[u8], entry: &Entry) -> Self {
+        let mut name = [below.as_bytes(), real].concat();
+        if entry.meta.kind == Kind::Directory {
+            name.push(b'/');
+        }
+        Self {
+            name,
+            kind: entry.meta.kind,
+            size: 0,
+            meta: Some(entry.meta),
+            link: entry.link.clone(),
+            hard_link: None,
+            attributes: Vec::new(),
+        }
+    }
+
+    /// The old header, and the pax records of what it cannot hold.
+    pub fn header(&self, name: &[u8], target: &[u8]) -> (Header, Vec<(String, Vec<u8>)>) {
+        let mut header = Header::new_ustar();
+        let mut records: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut add = |key: &str, value: &[u8]| records.push((key.to_owned(), value.to_vec()));
+        header.set_entry_type(match (self.kind, &self.hard_link) {
+            (Kind::File, Some(_)) => EntryType::Link,
+            (Kind::File, None) => EntryType::Regular,
+            (Kind::Directory, _) => EntryType::Directory,
+            (Kind::Symlink, _) => EntryType::Symlink,
+            (Kind::Other, _) => EntryType::Fifo,
+        });
+        let name_fits = header.set_path(Path::new(OsStr::from_bytes(name))).is_ok();
+        let target_fits = header.set_link_name_literal(target).is_ok();
+        let is_plain = |text: &[u8], fits: bool| fits || text.is_ascii();
+        if !is_plain(name, name_fits) || !is_plain(target, target_fits) {
+            // Without it libarchive composes or decomposes the letters of a record.
+            add("hdrcharset", b"BINARY");
+        }
+        if !name_fits {
+            add("path", name);
+            // What those see who do not know of records.
+            let short = name.get(name.len().saturating_sub(SHORT)..).unwrap_or(name);
+            if let Some(old) = header.as_ustar_mut() {
+                put(&mut old.name, short);
+            }
+        }
+        if !target_fits {
+            add("linkpath", target);
+        }
+        let mut fit = |key: &str, number: u64, most: u64| {
+            if number > most {
+                add(key, number.to_string().as_bytes());
+                return 0;
+            }
+            number
+        };
+        // One that is too large stands there in base 256, which every tar reads.
+        header.set_size(self.size);
+        let meta = self.meta.as_ref();
+        header.set_uid(fit("uid", meta.map_or(0, |m| m.uid.into()), MOST_ID));
+        header.set_gid(fit("gid", meta.map_or(0, |m| m.gid.into()), MOST_ID));
+        header.set_mode(meta.map_or(0o600, |m| m.mode));
+        let mtime = meta.map_or(0, |m| u64::try_from(m.mtime.seconds).unwrap_or_default());
+        header.set_mtime(if mtime > MOST_TIME { 0 } else { mtime });
+        if let Some(meta) = meta {
+            add("mtime", decimal(meta.mtime).as_bytes());
+            add("ctime", decimal(meta.ctime).as_bytes());
+        }
+        for (name, value) in &self.attributes {
+            add(&format!("SCHILY.xattr.{}", keyword(name)), value);
+        }
+        header.set_cksum();
+        (header, records)
+    }
+}
+
+/// Copies what fits into a field of the old header; the rest stands in a record.
+fn put(field: &mut [u8], text: &[u8]) {
+    let fits = field.len().min(text.len());
+    if let (Some(field), Some(text)) = (field.get_mut(..fits), text.get(..fits)) {
+        field.copy_from_slice(text);
+    }
+}
+
+/// A time as pax writes it. Nanoseconds count forward from the second, before 1970 as well.
+pub fn decimal(time: Timestamp) -> String {
+    let (seconds, nanoseconds) = (time.seconds, time.nanoseconds);
+    match (seconds, nanoseconds) {
+        (_, 0) => seconds.to_string(),
+        (0.., _) => format!("{seconds}.{nanoseconds:09}"),
+        _ => {
+            let whole = seconds.saturating_add(1).unsigned_abs();
+            let part = 1_000_000_000_u32.saturating_sub(nanoseconds);
+            format!("-{whole}.{part:09}")
+        }
+    }
+}
+
+/// An attribute's name as a keyword: GNU tar's way for the signs that would end one.
+fn keyword(name: &[u8]) -> String {
+    let mut out = String::new();
+    for chunk in name.utf8_chunks() {
+        out.push_str(&chunk.valid().replace('%', "%25").replace('=', "%3D"));
+        for byte in chunk.invalid() {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_as_pax_writes_them() {
+        let time = |seconds, nanoseconds| {
+            decimal(Timestamp {
+                seconds,
+                nanoseconds,
+            })
+        };
+        assert_eq!(time(5, 0), "5");
+        assert_eq!(time(5, 7), "5.000000007");
+        assert_eq!(time(-2, 500_000_000), "-1.500000000");
+        assert_eq!(time(-1, 999_999_999), "-0.000000001");
+        assert_eq!(time(-1, 0), "-1");
+    }
+
+    #[test]
+    fn keywords_hold_no_sign_that_ends_one() {
+        assert_eq!(keyword(b"com.apple.quarantine"), "com.apple.quarantine");
+        assert_eq!(keyword(b"a=b%\xff"), "a%3Db%25%FF");
+    }
+}

@@ -1,0 +1,282 @@
+//! What was found of one candidate: plain data, filled by those who read.
+
+use std::collections::BTreeMap;
+
+use super::attributes::Attributes;
+use super::entry::{Content, Entry};
+use super::info::InfoPlist;
+use super::read_at::ReadAt;
+use super::trouble::Trouble;
+use crate::directory::{Dir, ReadError};
+use crate::folders::Candidate;
+use crate::layout::Layout;
+use crate::meta::{Kind, Meta, Timestamp, WritableBy};
+use crate::root::{Found, Root};
+
+/// What was found of one candidate.
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    /// Where it stands, and how the loader comes upon it.
+    pub candidate: Candidate,
+    /// What stands there, a link not followed. `None` when it went before it could be looked at.
+    pub meta: Option<Meta>,
+    /// The text of a candidate that is a symlink.
+    pub symlink_target: Option<Vec<u8>>,
+    /// Where it really stands, every link followed; empty for a broken link.
+    pub resolved_path: Vec<u8>,
+    /// What really stands there.
+    pub resolved_meta: Option<Meta>,
+    /// What it holds, sorted by path as bytes; for a file, itself.
+    pub entries: Vec<Entry>,
+    /// Its extended attributes.
+    pub attributes: Attributes,
+    /// The Info.plist that CoreFoundation would use.
+    pub info_plist: Option<InfoPlist>,
+    /// The main executable as CoreFoundation resolves it.
+    pub executable: Option<Executable>,
+    /// What links in it lead to outside of it, by where that really stands.
+    pub linked: Places,
+    /// True when its Info.plist and its main executable are yet to be looked for.
+    pub(crate) is_pending: bool,
+    /// The weakest of the candidate and the directories above it, up to the plug-in folder.
+    pub writable_by: WritableBy,
+    /// True when there were more entries than could be taken.
+    pub is_cut: bool,
+    /// True when every entry is among [`entries`](Self::entries).
+    pub is_whole: bool,
+    /// True when its attributes, its Info.plist or its main executable may be other than they
+    /// seem, because something on the way to them could not be read.
+    pub is_doubtful: bool,
+    /// How CoreFoundation reads it as a bundle.
+    pub(crate) layout: Layout,
+    /// What could not be read.
+    pub troubles: Vec<Trouble>,
+    /// Bytes of files that the signature's check needs whole, by path in the bundle.
+    pub(crate) kept: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// When the oldest part of it was read.
+    pub(crate) read_at: ReadAt,
+    /// When the oldest of the code in it was read.
+    pub(crate) code_read_at: ReadAt,
+    /// When it was looked at, before anything of it was read.
+    pub(crate) scanned_at: ReadAt,
+    /// True when nothing of it has changed since an earlier scan, so that its judgement stands.
+    pub is_unchanged: bool,
+    /// The directory that it is, between [`open`](Self::open) and [`close`](Self::close).
+    pub(super) dir: Option<Dir>,
+    /// The file that it is, likewise.
+    pub(super) file: Option<Found>,
+}
+
+impl Evidence {
+    /// The kind of the candidate itself.
+    pub fn kind(&self) -> Kind {
+        self.meta.map_or(Kind::Other, |m| m.kind)
+    }
+
+    /// The word for its kind, as the tables show it.
+    pub fn kind_word(&self) -> &'static str {
+        if self.is_folder() {
+            return "folder";
+        }
+        self.kind().as_str()
+    }
+
+    /// True when it stands for a plug-in folder of which something was left out.
+    pub fn is_folder(&self) -> bool {
+        !self.candidate.left_out.is_empty()
+    }
+
+    /// True when it is a directory, a link to one included.
+    pub fn is_bundle(&self) -> bool {
+        self.resolved_meta
+            .is_some_and(|m| m.kind == Kind::Directory)
+    }
+
+    /// Bytes of its regular files.
+    pub fn bytes(&self) -> u64 {
+        self.files()
+            .map(|e| e.meta.size)
+            .fold(0, u64::saturating_add)
+    }
+
+    /// What the reading of its property list may cost, in bytes of it: what a link leads to may be as
+    /// large as any.
+    pub fn list_cost(&self) -> u64 {
+        let near = |e: &&Entry| e.path.iter().filter(|b| **b == b'/').count() <= 1;
+        let cost = |e: &Entry| match e.meta.kind {
+            Kind::Symlink => UNKNOWN_LIST,
+            Kind::File if ends_like_a_list(&e.path) => e.meta.size,
+            _ => 0,
+        };
+        let costs = self.entries.iter().filter(near).map(cost);
+        costs.fold(0, u64::saturating_add)
+    }
+
+    /// The newest status-change time of all that is told of it, wherever it stands.
+    pub fn newest_ctime_anywhere(&self) -> Option<Timestamp> {
+        let outside = self.executable.as_ref().map(|e| e.meta.ctime);
+        let newest = self.newest_ctime().into_iter().chain(outside);
+        newest.chain(newest_ctime(&self.linked)).max()
+    }
+
+    /// Bytes of all that is told of it, wherever it stands.
+    pub fn bytes_anywhere(&self) -> u64 {
+        let outside = self.executable.as_ref().filter(|e| e.is_outside());
+        let outside = outside.map_or(0, |e| e.meta.size);
+        let own = self.bytes().saturating_add(outside);
+        own.saturating_add(bytes(&self.linked))
+    }
+
+    /// Its regular files.
+    pub fn files(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|e| e.meta.kind == Kind::File)
+    }
+
+    /// The entry at a path in the bundle.
+    pub fn entry(&self, path: &[u8]) -> Option<&Entry> {
+        let at = self
+            .entries
+            .binary_search_by(|e| e.path.as_ref().cmp(path))
+            .ok()?;
+        self.entries.get(at)
+    }
+
+    /// The path of an entry as the Mac names it, through the candidate.
+    pub fn path_of(&self, entry: &Entry) -> Vec<u8> {
+        if entry.path.is_empty() {
+            return self.candidate.path.clone();
+        }
+        [&self.candidate.path, b"/".as_slice(), &entry.path].concat()
+    }
+
+    /// The newest modification time of the candidate, of what it links to, or of anything in
+    /// it, and the path that has it.
+    pub fn newest_mtime(&self) -> Option<(Timestamp, Vec<u8>)> {
+        let own = self.own_metas().map(|m| (m.mtime, None));
+        let inner = self.entries.iter().map(|e| (e.meta.mtime, Some(e)));
+        // Of equal times the first in order of path is named, the candidate before all.
+        let (time, entry) = own
+            .chain(inner)
+            .reduce(|a, b| if b.0 > a.0 { b } else { a })?;
+        let path = entry.map_or_else(|| self.candidate.path.clone(), |e| self.path_of(e));
+        Some((time, path))
+    }
+
+    /// The newest status-change time, likewise.
+    pub fn newest_ctime(&self) -> Option<Timestamp> {
+        let inner = self.entries.iter().map(|e| e.meta.ctime);
+        self.own_metas().map(|m| m.ctime).chain(inner).max()
+    }
+
+    fn own_metas(&self) -> impl Iterator<Item = &Meta> {
+        self.meta.iter().chain(self.resolved_meta.iter())
+    }
+
+    /// Opens what was surveyed. When something else stands there by now, its files' own status tells.
+    pub(super) fn open(&mut self, root: &Root) -> Result<(), ReadError> {
+        let found = root.find(&self.candidate.path)?;
+        if self.is_bundle() {
+            self.dir = Some(found.open_dir()?);
+        } else {
+            self.file = Some(found);
+        }
+        Ok(())
+    }
+
+    /// Resolves an absolute path, in the bundle or not.
+    pub(super) fn find(&self, root: &Root, path: &[u8]) -> Result<Found, ReadError> {
+        match &self.dir {
+            Some(dir) => root.find_below(dir, path),
+            None => root.find(path),
+        }
+    }
+
+    /// Between survey and reading nothing stays open: whoever plants many candidates could use
+    /// up the descriptors, of which launchd gives a job 256.
+    pub(super) fn close(&mut self) {
+        self.dir = None;
+        self.file = None;
+    }
+
+    pub(super) fn trouble(&mut self, trouble: Trouble) {
+        self.troubles.push(trouble);
+    }
+
+    /// A trouble with what the whole is judged by.
+    pub(super) fn doubt(&mut self, trouble: Trouble) {
+        self.is_doubtful = true;
+        self.trouble(trouble);
+    }
+}
+
+/// The main executable.
+#[derive(Clone, Debug)]
+pub struct Executable {
+    /// Where: through the candidate when it stands in the bundle, else where it really is.
+    pub path: Vec<u8>,
+    /// Its path in the bundle, links resolved, when it stands there.
+    pub relative: Option<Vec<u8>>,
+    /// What stands there.
+    pub meta: Meta,
+    /// What it holds, when it stands outside: an inner one is among the entries.
+    pub outside: Content,
+}
+
+impl Executable {
+    /// True when it stands outside of the bundle.
+    pub fn is_outside(&self) -> bool {
+        self.relative.is_none()
+    }
+
+    /// True when it is a regular file that could not be read.
+    pub fn is_unread(&self, evidence: &Evidence) -> bool {
+        self.meta.kind == Kind::File && self.content(evidence).sha256().is_none()
+    }
+
+    /// What it holds.
+    pub fn content<'a>(&'a self, evidence: &'a Evidence) -> &'a Content {
+        match self.relative.as_deref().and_then(|r| evidence.entry(r)) {
+            Some(entry) => &entry.content,
+            None => &self.outside,
+        }
+    }
+}
+
+/// One place outside of a bundle that a link in it leads to.
+#[derive(Clone, Debug)]
+pub struct Linked {
+    /// What it is.
+    pub kind: Kind,
+    /// What it holds; for a file, itself.
+    pub entries: Vec<Entry>,
+    /// True when every entry is there.
+    pub is_whole: bool,
+    /// The newest status-change time of it and of anything in it.
+    pub newest: Option<Timestamp>,
+}
+
+/// All of them, by where they really stand.
+pub type Places = BTreeMap<Vec<u8>, Linked>;
+
+/// The newest status-change time of anything in the places.
+fn newest_ctime(places: &Places) -> Option<Timestamp> {
+    places.values().filter_map(|p| p.newest).max()
+}
+
+/// Bytes of the files in the places.
+fn bytes(places: &Places) -> u64 {
+    let entries = places.values().flat_map(|p| &p.entries);
+    let files = entries.filter(|e| e.meta.kind == Kind::File);
+    files.map(|e| e.meta.size).fold(0, u64::saturating_add)
+}
+
+/// Bytes of a property list that is read with the survey: ten times an honest one.
+pub(super) const CHEAP_LIST: u64 = 16 << 10;
+/// What a list behind a link is taken to cost.
+const UNKNOWN_LIST: u64 = CHEAP_LIST + 1;
+
+/// True for the names of property lists that CoreFoundation would read of a bundle.
+fn ends_like_a_list(path: &[u8]) -> bool {
+    let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    name.eq_ignore_ascii_case(b"Info.plist") || name.eq_ignore_ascii_case(b"Info-macos.plist")
+}

@@ -1,0 +1,55 @@
+//! When evidence was read, and whether what was read then still holds.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::meta::{Meta, Timestamp};
+
+/// After this long everything is read again.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// A change this recent may be followed by another within the same tick of a coarse clock.
+const RECENT: Duration = Duration::from_secs(2);
+
+/// When evidence was read, by the clock that can be set and by the one that cannot.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadAt {
+    wall: SystemTime,
+    steady: Instant,
+}
+
+impl ReadAt {
+    /// Now.
+    pub fn now() -> Self {
+        Self {
+            wall: SystemTime::now(),
+            steady: Instant::now(),
+        }
+    }
+
+    /// True when what was read then may still be used now.
+    pub fn is_fresh(&self, now: &Self) -> bool {
+        let by_wall = now.wall.duration_since(self.wall);
+        // A clock that was set back proves nothing.
+        by_wall.is_ok_and(|age| age < DAY)
+            && now.steady.saturating_duration_since(self.steady) < DAY
+    }
+
+    /// For how long it has been, by the clock that cannot be set.
+    pub fn age(&self, now: &Self) -> Duration {
+        now.steady.saturating_duration_since(self.steady)
+    }
+
+    /// True when what `meta` says had settled by then: its status changed neither just before nor
+    /// in the future, and the file system keeps a time for that at all.
+    pub fn settled(&self, meta: &Meta) -> bool {
+        let Timestamp {
+            seconds,
+            nanoseconds,
+        } = meta.ctime;
+        let Ok(seconds) = u64::try_from(seconds) else {
+            return false;
+        };
+        let ctime = SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds));
+        seconds != 0
+            && ctime.is_some_and(|c| self.wall.duration_since(c).is_ok_and(|age| age > RECENT))
+    }
+}

@@ -1,0 +1,149 @@
+//! What holds of the evidence of an earlier scan, so that what has not changed is not read again.
+//!
+//! A file is the same while its device, inode, size, mtime and ctime are, to the nanosecond: an
+//! attacker can set all of them but the ctime, and that only by setting the system's clock at the very
+//! nanosecond. Whoever writes through a mapping whose page is dirty already, or to the raw disk, passes
+//! this by: so code is read again within the hour, and everything after a day or when the extension
+//! is started anew.
+
+use super::entry::{Content, Entry};
+use super::facts::{Evidence, Executable};
+use super::info::InfoPlist;
+use crate::meta::{Kind, Meta};
+
+/// True for what may run: a change of it is to show within the hour.
+fn is_code(entry: &Entry) -> bool {
+    entry.content.code().is_some() || entry.meta.is_executable()
+}
+
+/// Bytes of all that may run of a candidate.
+pub fn code_bytes(evidence: &Evidence) -> u64 {
+    let linked = evidence.linked.values().flat_map(|place| &place.entries);
+    let files = evidence.entries.iter().chain(linked);
+    let code = files.filter(|e| is_code(e)).map(|e| e.meta.size);
+    let outside = evidence.executable.as_ref().filter(|e| e.is_outside());
+    code.chain(outside.map(|e| e.meta.size))
+        .fold(0, u64::saturating_add)
+}
+
+/// Fills in what is known of entries from `before`, but for code when it is to be read `again`; gives
+/// the number of files that need not be read.
+pub fn recall_entries(
+    entries: &mut [Entry],
+    olds: &[Entry],
+    before: &Evidence,
+    again: bool,
+) -> u64 {
+    let mut reused = 0_u64;
+    let mut olds = olds.iter().peekable();
+    for entry in entries {
+        while olds.next_if(|old| old.path < entry.path).is_some() {}
+        let Some(old) = olds.next_if(|old| old.path == entry.path) else {
+            continue;
+        };
+        let is_known = matches!(old.content, Content::Read { .. })
+            && entry.meta.is_unchanged(&old.meta)
+            && before.scanned_at.settled(&entry.meta);
+        if is_known && !(again && is_code(old)) {
+            entry.content = old.content.clone();
+            entry.attributes.clone_from(&old.attributes);
+            reused = reused.saturating_add(1);
+        }
+    }
+    reused
+}
+
+/// Takes over what was learned `before` and still holds, but for code when it is to be read `again`;
+/// gives the number of files that need not be read.
+///
+/// When nothing at all has changed, the evidence is marked
+/// [`is_unchanged`](Evidence::is_unchanged), so that its judgement can be used again as well. Else
+/// the files whose bytes the judgement needs are left to be read.
+pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
+    // What was not settled then was read again, so the last scan's time holds for all of it.
+    let at = before.scanned_at;
+    let known = |meta: &Meta, old: &Meta| meta.is_unchanged(old) && at.settled(meta);
+    let mut same = evidence.entries.len() == before.entries.len()
+        && evidence.resolved_path == before.resolved_path
+        && evidence.is_whole
+        && before.troubles.is_empty()
+        && evidence.troubles.is_empty()
+        && same_metas(evidence.meta, before.meta)
+        && same_metas(evidence.resolved_meta, before.resolved_meta);
+    let same_entry = |(entry, old): (&Entry, &Entry)| {
+        entry.path == old.path
+            && entry.meta == old.meta
+            && entry.link == old.link
+            && at.settled(&entry.meta)
+    };
+    same = same && evidence.entries.iter().zip(&before.entries).all(same_entry);
+    let mut reused = recall_entries(&mut evidence.entries, &before.entries, before, again);
+    let is_read = |e: &Entry| e.meta.kind != Kind::File || e.content != Content::Unread;
+    same = same && evidence.entries.iter().all(is_read);
+    if !again {
+        evidence.code_read_at = before.code_read_at;
+    }
+    if let (Some(executable), Some(old)) = (&mut evidence.executable, &before.executable)
+        && !again
+        && executable.path == old.path
+        && matches!(old.outside, Content::Read { .. })
+        && known(&executable.meta, &old.meta)
+    {
+        executable.outside.clone_from(&old.outside);
+    }
+    same = same
+        && same_executable(evidence.executable.as_ref(), before.executable.as_ref())
+        && same_plist(evidence.info_plist.as_ref(), before.info_plist.as_ref());
+    evidence.is_unchanged = same;
+    if same {
+        evidence.read_at = before.read_at;
+        return reused;
+    }
+    // The judgement of a bundle that changed needs the bytes of some files again.
+    for entry in &mut evidence.entries {
+        if crate::codesign::wants_bytes(&entry.path, entry.meta.size)
+            && matches!(entry.content, Content::Read { .. })
+        {
+            entry.content = Content::Unread;
+            reused = reused.saturating_sub(1);
+        }
+    }
+    // What is reused stays as old as it is.
+    if reused > 0 {
+        evidence.read_at = before.read_at;
+    }
+    reused
+}
+
+fn same_metas(a: Option<Meta>, b: Option<Meta>) -> bool {
+    // A directory's size and times are told by its entries, but its owner and mode are its own.
+    a == b
+}
+
+fn same_executable(a: Option<&Executable>, b: Option<&Executable>) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => a.path == b.path && a.meta == b.meta,
+        _ => false,
+    }
+}
+
+fn same_plist(a: Option<&InfoPlist>, b: Option<&InfoPlist>) -> bool {
+    match (a, b) {
+        (None, None) => true,
+        (Some(a), Some(b)) => a.path == b.path && a.meta == b.meta && a.meta.is_some(),
+        _ => false,
+    }
+}
+
+/// The Info.plist as it was read before, if it is the same file. One that could not be read is read
+/// again, and its trouble told again.
+pub fn recall_plist(before: Option<&Evidence>, path: &[u8], meta: &Meta) -> Option<InfoPlist> {
+    let before = before?;
+    let plist = before.info_plist.as_ref()?;
+    let same = plist.info.is_ok()
+        && plist.path == path
+        && plist.meta.is_some_and(|old| old.is_unchanged(meta))
+        && before.scanned_at.settled(meta);
+    same.then(|| plist.clone())
+}

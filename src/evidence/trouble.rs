@@ -1,0 +1,86 @@
+//! What could not be read, or not whole, and why.
+
+use std::fmt;
+
+use crate::directory::ReadError;
+use crate::property_list::PropertyListError;
+
+/// Something that could not be read, or not whole.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Trouble {
+    /// The system refused.
+    Unreadable(String),
+    /// It changed while it was read, or went.
+    Changed(String),
+    /// A limit was met.
+    Limit(String),
+    /// A link leads nowhere, or in a loop.
+    BrokenSymlink(String),
+    /// It is a socket, FIFO or device where a file or directory is needed.
+    NotRegular(String),
+    /// A property list is damaged.
+    Malformed(String),
+    /// A volume is mounted there.
+    Mount(String),
+    /// Two names are one on a Mac's disk.
+    Ambiguous(String),
+}
+
+impl Trouble {
+    /// Why a property list that stands at a path says nothing: damaged when that is certain, and else
+    /// past a limit of what is read here.
+    pub(super) fn of_list(path: &[u8], error: &PropertyListError) -> Self {
+        let detail = format!("{}: {error}", crate::text::escape(path));
+        if error.is_certain() {
+            Self::Malformed(detail)
+        } else {
+            Self::Limit(detail)
+        }
+    }
+
+    /// The code for it, as the tables show it before the colon.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unreadable(_) => "unreadable",
+            Self::Changed(_) => "changed",
+            Self::Limit(_) => "limit",
+            Self::BrokenSymlink(_) => "broken_symlink",
+            Self::NotRegular(_) => "not_regular",
+            Self::Malformed(_) => "malformed",
+            Self::Mount(_) => "mount",
+            Self::Ambiguous(_) => "ambiguous",
+        }
+    }
+
+    fn detail(&self) -> &str {
+        match self {
+            Self::Unreadable(d)
+            | Self::Changed(d)
+            | Self::Limit(d)
+            | Self::BrokenSymlink(d)
+            | Self::NotRegular(d)
+            | Self::Malformed(d)
+            | Self::Mount(d)
+            | Self::Ambiguous(d) => d,
+        }
+    }
+
+    /// The trouble that an error of the system makes of something that was there before.
+    pub(super) fn of_entry(error: &ReadError) -> Self {
+        use rustix::io::Errno;
+        match error.errno {
+            _ if error.is_limit() => Self::Limit(error.to_string()),
+            _ if error.is_unfollowed() => Self::Unreadable(error.to_string()),
+            Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NOTSUP => {
+                Self::Changed(error.to_string())
+            }
+            _ => Self::Unreadable(error.to_string()),
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code(), self.detail())
+    }
+}

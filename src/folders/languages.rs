@@ -1,0 +1,99 @@
+//! The languages that a plug-in folder's own Info.plist names: the loader looks for a `.lproj` of each.
+
+use std::collections::BTreeSet;
+use std::io::Read as _;
+
+use super::candidate::{Listed, Via};
+use super::finder::{Finder, Place, join};
+use crate::directory::ReadError;
+use crate::info_dictionary;
+use crate::layout::Layout;
+use crate::meta::{Kind, WritableBy};
+use crate::property_list::{self, Bounds, Value};
+use crate::text::escape;
+
+/// Languages that the folder's Info.plist may name.
+const MOST_LANGUAGES: usize = 256;
+
+impl Finder<'_> {
+    /// Reads which languages the Info.plist of the folder itself names. A path in the place of a
+    /// language leads the loader anywhere.
+    pub fn read_languages(&mut self, folder: &[u8], layout: Layout) -> Result<(), ReadError> {
+        let mut place = Place {
+            path: folder.to_vec(),
+            via: Via::TopLevel,
+            listed: Listed::No,
+            writable_by: WritableBy::Root,
+            device: 0,
+        };
+        let found = match layout.info_directory() {
+            [] => self.reach(folder)?,
+            names => self.spelled_path(&mut place, names)?,
+        };
+        let Some(found) = found else { return Ok(()) };
+        let listing = self.read(&found.open_dir()?, &place.path)?;
+        for name in listing.info.in_order() {
+            self.anomalies.push("info_plist");
+            let path = join(&place.path, name);
+            let Some(bytes) = self.small_file(&path)? else {
+                continue;
+            };
+            // What is no property list is taken for an empty one, and no other is asked.
+            match property_list::parse(&bytes, &Bounds::STANDARD) {
+                Ok(value) => self.languages_of(&value, &path),
+                Err(error) => self
+                    .left_out
+                    .unlisted(format!("{}: {error}", escape(&path))),
+            }
+            break;
+        }
+        Ok(())
+    }
+
+    fn small_file(&mut self, path: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
+        let Some(found) = self.reach(path)? else {
+            return Ok(None);
+        };
+        if found.meta.kind != Kind::File {
+            return Ok(None);
+        }
+        let most = self.limits.plist_bytes;
+        let mut bytes = Vec::new();
+        let file = found.open_file()?;
+        let read = std::fs::File::from(file.fd)
+            .take(most.saturating_add(1))
+            .read_to_end(&mut bytes);
+        if read.is_ok() && u64::try_from(bytes.len()).is_ok_and(|len| len <= most) {
+            return Ok(Some(bytes));
+        }
+        self.left_out
+            .unlisted(format!("{} could not be read whole", escape(path)));
+        Ok(None)
+    }
+
+    fn languages_of(&mut self, value: &Value, path: &[u8]) {
+        let Some(keys) = value.as_dictionary() else {
+            return;
+        };
+        let region = info_dictionary::value(keys, "CFBundleDevelopmentRegion");
+        let others = info_dictionary::value(keys, "CFBundleLocalizations");
+        let others = others.and_then(Value::as_array).into_iter().flatten();
+        let mut languages: BTreeSet<Vec<u8>> = BTreeSet::new();
+        for language in region.into_iter().chain(others) {
+            let Some(language) = language.as_string().filter(|l| !l.is_empty()) else {
+                continue;
+            };
+            if languages.len() >= MOST_LANGUAGES {
+                self.left_out
+                    .unlisted(format!("{} names more languages", escape(path)));
+                break;
+            }
+            // A path of the system's ends at a NUL.
+            languages.insert(match language.split_once('\0') {
+                Some((before, _)) => before.into(),
+                None => format!("{}.lproj", language.trim_end_matches('/')).into(),
+            });
+        }
+        self.languages = languages.into_iter().filter(|l| !l.is_empty()).collect();
+    }
+}

@@ -1,0 +1,152 @@
+//! The events as they are read, and those that are held in memory.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::file::FILE;
+use crate::event::Event;
+use crate::sqlite::store::{self, Dropped};
+use crate::state_dir::StateDir;
+
+/// Events that are held in memory.
+const MOST_HELD: usize = 10_000;
+/// Bytes of them.
+const HELD_BYTES: usize = 6 << 20;
+/// How it stands with the journal, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// The file; empty when nothing is kept.
+    pub path: String,
+    /// `kept` in the file, in `memory` alone because nothing is to be kept, `error` when it ought to
+    /// be in the file and is not; empty where nobody watches.
+    pub state: &'static str,
+    /// The last error since the start.
+    pub error: String,
+}
+
+/// What is not in the file.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// Events, in order.
+    pub events: VecDeque<Event>,
+    bytes: usize,
+    dropped: Dropped,
+    /// How it stands with the journal.
+    pub status: Status,
+}
+
+impl Held {
+    /// Adds one, and drops the oldest where there is no room.
+    pub fn push(&mut self, event: Event) {
+        self.bytes = self.bytes.saturating_add(weight(&event));
+        self.events.push_back(event);
+        while self.events.len() > MOST_HELD || self.bytes > HELD_BYTES {
+            let Some(oldest) = self.events.pop_front() else {
+                break;
+            };
+            self.bytes = self.bytes.saturating_sub(weight(&oldest));
+            self.dropped.add(oldest.id, oldest.time);
+        }
+    }
+
+    /// Lets go of all.
+    pub fn clear(&mut self) {
+        self.events = VecDeque::new();
+        self.bytes = 0;
+    }
+}
+
+/// Bytes that an event takes in memory, about.
+fn weight(event: &Event) -> usize {
+    let s = &event.state;
+    let texts = [
+        &event.path,
+        &event.previous_hash,
+        &event.kept,
+        &s.hash,
+        &s.executable,
+        &s.executable_hash,
+        &s.bundle_identifier,
+        &s.signer,
+        &s.cdhash,
+        &s.error,
+        &s.info_plist,
+        &s.info_plist_hash,
+        &s.symlink_target,
+        &s.resolved_path,
+        &s.fingerprint,
+    ];
+    let bytes = texts.iter().map(|t| t.len());
+    bytes.fold(size_of::<Event>(), usize::saturating_add)
+}
+
+/// The events as they are read: those of the file, and those that are held by the process itself.
+#[derive(Clone, Debug, Default)]
+pub struct Events {
+    pub(super) file: Option<PathBuf>,
+    pub(super) held: Option<Arc<Mutex<Held>>>,
+    /// Why they cannot be read.
+    pub(super) refused: Option<String>,
+}
+
+impl Events {
+    /// The events that are kept in a directory, for those who only read.
+    pub fn kept_in(state: &StateDir) -> Self {
+        Self {
+            file: Some(state.path().join(FILE)),
+            ..Self::default()
+        }
+    }
+
+    /// Events that cannot be read, for this reason.
+    pub fn refused(why: String) -> Self {
+        Self {
+            refused: Some(why),
+            ..Self::default()
+        }
+    }
+
+    /// Passes each event to `sink`, oldest first.
+    ///
+    /// # Errors
+    /// When they cannot be read; the sink's own error as well.
+    pub fn each(&self, sink: &mut dyn FnMut(&Event) -> Result<(), String>) -> Result<(), String> {
+        if let Some(why) = &self.refused {
+            return Err(why.clone());
+        }
+        // Held for as long as the file is read: what moves from here to there in between is
+        // seen at least once, and told once.
+        let held = self.held.as_ref().map(|held| lock(held));
+        let mut last = 0_i64;
+        if let Some(path) = &self.file {
+            let is_there = std::fs::symlink_metadata(path).is_ok_and(|m| m.len() > 0);
+            if is_there {
+                store::read(path, &mut |event| {
+                    last = event.id;
+                    sink(&event)
+                })
+                .map_err(|error| error.to_string())?;
+            }
+        }
+        let Some(held) = held else {
+            return Ok(());
+        };
+        if let Some(gone) = held.dropped.event() {
+            sink(&gone)?;
+        }
+        let mut rest = held.events.iter().filter(|event| event.id > last);
+        rest.try_for_each(sink)
+    }
+
+    /// How it stands with them.
+    pub fn status(&self) -> Status {
+        let held = self.held.as_ref();
+        held.map_or_else(Status::default, |held| lock(held).status.clone())
+    }
+}
+
+/// Takes hold of them; a panic of another thread leaves them as good as they were.
+pub(super) fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,275 @@
+//! The journal of events: what was seen is kept, and shown after the end of this process as before.
+//!
+//! One process at a time writes it, held apart by a lock. Where it cannot be written, events are held
+//! in memory, bounded as the file is, and put into the file once that can be written. A file that is
+//! damaged, or that others could have written, is kept aside and a new one begun; that of a newer
+//! version of this program is left alone.
+
+mod events;
+mod file;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+pub use crate::sqlite::store::{AllKnown, Change};
+pub use events::{Events, Status};
+pub use file::now_ms;
+
+use crate::event::{Event, Known};
+use crate::root::Root;
+use crate::sqlite::store::StoreError;
+use events::{Held, lock};
+use file::{FILE, Open, Refusal, open};
+
+/// Between two attempts to use a file that could not be used.
+const AGAIN: Duration = Duration::from_secs(20);
+
+/// What is written at once.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Events, in order.
+    pub events: Vec<Event>,
+    /// What is known after them, where that changed.
+    pub changes: Vec<Change>,
+    /// True when `changes` has all that is known.
+    pub is_all: bool,
+}
+
+impl Batch {
+    /// Adds what came after it.
+    pub fn extend(&mut self, later: Self) {
+        self.events.extend(later.events);
+        self.changes.extend(later.changes);
+        self.is_all |= later.is_all;
+    }
+
+    /// True when there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.changes.is_empty()
+    }
+}
+
+/// The journal as it is written, by one thread.
+#[derive(Debug)]
+pub struct Journal {
+    /// Where it is to be kept, and the root that is read.
+    place: Option<(PathBuf, Root)>,
+    open: Option<Open>,
+    tried: Option<Instant>,
+    busy: bool,
+    /// True when the file was tried before: events may have been told that it does not have.
+    was_open: bool,
+    next: i64,
+    /// What is known after events that are not in the file.
+    unwritten: BTreeMap<Vec<u8>, Option<Known>>,
+    /// True when the file does not have all that is known.
+    lacks_known: bool,
+    held: Arc<Mutex<Held>>,
+}
+
+impl Journal {
+    /// A journal in memory alone.
+    pub fn in_memory() -> Self {
+        Self::new(None)
+    }
+
+    /// A journal in the directory at a place, or in memory for as long as that cannot be used.
+    pub fn kept_at(place: &Path, root: &Root) -> Self {
+        Self::new(Some((place.to_owned(), root.clone())))
+    }
+
+    fn new(place: Option<(PathBuf, Root)>) -> Self {
+        let mut held = Held::default();
+        held.status.state = "memory";
+        let mut journal = Self {
+            place,
+            open: None,
+            tried: None,
+            busy: false,
+            was_open: false,
+            // Milliseconds: so that numbers grow over the end of a journal that left no trace.
+            next: now_ms(),
+            unwritten: BTreeMap::new(),
+            lacks_known: false,
+            held: Arc::new(Mutex::new(held)),
+        };
+        journal.reopen();
+        journal
+    }
+
+    /// The events, to be read by others.
+    pub fn events(&self) -> Events {
+        let place = self.place.as_ref().map(|(place, _)| place.join(FILE));
+        Events {
+            file: self.open.as_ref().map(|o| o.path.clone()).or(place),
+            held: Some(Arc::clone(&self.held)),
+            refused: None,
+        }
+    }
+
+    /// True when another process writes the journal of this place.
+    pub fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// Tries again to write where another process did.
+    pub fn retry(&mut self) {
+        if self.busy {
+            self.tried = None;
+            self.reopen();
+        }
+    }
+
+    /// Where it is kept.
+    pub fn place(&self) -> Option<&Path> {
+        self.place.as_ref().map(|(place, _)| place.as_path())
+    }
+
+    /// What was last known of the bundles, and whether that is not all that was; nothing when
+    /// nobody has looked before.
+    pub fn known(&mut self) -> Option<(AllKnown, bool)> {
+        let store = &self.open.as_ref()?.store;
+        let read = store
+            .known()
+            .and_then(|known| Ok((known, store.is_known_cut()?)));
+        match read {
+            Ok((known, cut)) => known.map(|known| (known, cut)),
+            Err(error) => {
+                self.fail(&error.into());
+                None
+            }
+        }
+    }
+
+    /// True when the file was begun anew, and what is known has to be told to it again, whole.
+    pub fn lacks_known(&self) -> bool {
+        self.lacks_known
+    }
+
+    /// Gives events their numbers and writes them, with what is known after them; gives them back
+    /// once they can be shown.
+    pub fn write(&mut self, batch: Batch) -> Vec<Event> {
+        let Batch {
+            mut events,
+            changes,
+            is_all,
+        } = batch;
+        for event in &mut events {
+            event.id = self.next;
+            self.next = self.next.saturating_add(1);
+        }
+        self.unwritten.extend(changes);
+        if let Err(refusal) = self.try_write(&events, is_all) {
+            if self.place.is_some() {
+                self.fail(&refusal);
+            }
+            let mut held = lock(&self.held);
+            events.iter().for_each(|event| held.push(event.clone()));
+        }
+        if self.place.is_none() {
+            self.unwritten.clear();
+        }
+        events
+    }
+
+    /// Looks whether the file is still there, and puts into it what could not be before.
+    pub fn tick(&mut self) {
+        if self.place.is_none() {
+            return;
+        }
+        if let Some(open) = &self.open {
+            let there = std::fs::symlink_metadata(&open.path);
+            if there.map(|m| (m.dev(), m.ino())).ok() != Some(open.id) {
+                log::error!("the journal {} was taken away", open.path.display());
+                self.open = None;
+                self.tried = None;
+            }
+        }
+        let waits = !self.unwritten.is_empty() || !lock(&self.held).events.is_empty();
+        if waits || self.open.is_none() {
+            self.write(Batch::default());
+        }
+    }
+
+    fn try_write(&mut self, events: &[Event], is_all: bool) -> Result<(), Refusal> {
+        if self.open.is_none() {
+            self.reopen();
+        }
+        let Some(open) = &mut self.open else {
+            // What is wrong has been said.
+            let why = lock(&self.held).status.error.clone();
+            return Err(Refusal::Store(StoreError::Failed(why)));
+        };
+        let changes: Vec<Change> = self
+            .unwritten
+            .iter()
+            .map(|(path, known)| (path.clone(), known.clone()))
+            .collect();
+        let mut batch: Vec<Event> = lock(&self.held).events.iter().cloned().collect();
+        batch.extend_from_slice(events);
+        match open.store.write(&batch, &changes) {
+            Ok(()) => {
+                self.unwritten.clear();
+                self.lacks_known &= !is_all;
+                let mut held = lock(&self.held);
+                held.clear();
+                held.status.state = "kept";
+                Ok(())
+            }
+            Err(error) => {
+                if matches!(error, StoreError::Damaged(_)) {
+                    // Opened anew, it is looked through, and put aside if need be.
+                    self.open = None;
+                    self.tried = None;
+                }
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Opens the file, unless that was tried a moment ago.
+    fn reopen(&mut self) {
+        let Some((place, root)) = &self.place else {
+            return;
+        };
+        if self.tried.is_some_and(|tried| tried.elapsed() < AGAIN) {
+            return;
+        }
+        let was_open = std::mem::replace(&mut self.was_open, true);
+        self.tried = Some(Instant::now());
+        let opened = open(place, root);
+        self.busy = matches!(opened, Err(Refusal::Busy(_)));
+        // Nothing has been told yet of what another process keeps.
+        self.was_open &= !self.busy;
+        match opened {
+            Ok((open, aside)) => {
+                let last = open.store.last_id().unwrap_or_default();
+                self.next = self.next.max(last.saturating_add(1));
+                self.lacks_known = was_open || aside.is_some();
+                let mut held = lock(&self.held);
+                held.status.path = open.path.to_string_lossy().into_owned();
+                held.status.state = "kept";
+                if let Some(why) = aside {
+                    log::error!("{why}");
+                    held.status.error = why;
+                }
+                drop(held);
+                self.open = Some(open);
+            }
+            Err(refusal) => self.fail(&refusal),
+        }
+    }
+
+    fn fail(&mut self, refusal: &Refusal) {
+        let mut held = lock(&self.held);
+        let why = refusal.to_string();
+        if held.status.error != why {
+            log::error!("{why}; events are held in memory");
+            held.status.error = why;
+        }
+        held.status.state = "error";
+    }
+}

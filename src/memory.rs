@@ -1,0 +1,62 @@
+//! What earlier scans learned of each candidate.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::bundle::Bundle;
+use crate::evidence::{ReadAt, code_bytes};
+
+/// Bytes of code that one scan reads again for its age; of candidates, one at least.
+const CODE_A_SCAN: u64 = 128 << 20;
+/// Candidates of more entries than this are not remembered, for the sake of memory.
+const MOST_ENTRIES: usize = 20_000;
+
+/// What the scans before found, by the candidate's path.
+#[derive(Debug, Default)]
+pub struct Memory {
+    bundles: BTreeMap<Vec<u8>, Arc<Bundle>>,
+}
+
+impl Memory {
+    /// Keeps what a scan found in place of what was kept before.
+    pub fn keep(&mut self, bundles: &[Arc<Bundle>]) {
+        let kept = bundles
+            .iter()
+            .filter(|b| b.evidence.entries.len() <= MOST_ENTRIES);
+        self.bundles = kept
+            .map(|b| (b.evidence.candidate.path.clone(), Arc::clone(b)))
+            .collect();
+    }
+
+    /// The candidates whose code is read again because that is `age` ago: the oldest first, as much as
+    /// one scan may take. A page that is dirty already and is written through a shared mapping leaves
+    /// every time of the file as it was.
+    pub fn due(&self, now: &ReadAt, age: Duration) -> BTreeSet<Vec<u8>> {
+        let mut old: Vec<_> = self
+            .bundles
+            .iter()
+            .map(|(path, bundle)| (bundle.evidence.code_read_at.age(now), path, bundle))
+            .filter(|(old, ..)| *old >= age)
+            .collect();
+        old.sort_by_key(|(age, ..)| std::cmp::Reverse(*age));
+        let mut due = BTreeSet::new();
+        let mut left = CODE_A_SCAN;
+        for (_, path, bundle) in old {
+            let bytes = code_bytes(&bundle.evidence);
+            match left.checked_sub(bytes) {
+                Some(rest) => left = rest,
+                None if due.is_empty() => left = 0,
+                None => break,
+            }
+            due.insert(path.clone());
+        }
+        due
+    }
+
+    /// What is still worth something of a candidate.
+    pub fn of(&self, path: &[u8], now: &ReadAt) -> Option<&Arc<Bundle>> {
+        let bundle = self.bundles.get(path)?;
+        bundle.evidence.read_at.is_fresh(now).then_some(bundle)
+    }
+}
