@@ -13,6 +13,7 @@ other is measured by processor time, not by the clock.
 """
 
 import concurrent.futures
+import glob
 import json
 import os
 import pathlib
@@ -86,13 +87,16 @@ def osqueryd(program, seconds, schedule, extension=None):
             os.chmod(at("dsplug.ext"), 0o755)
             pathlib.Path(at("load")).write_text(at("dsplug.ext") + "\n")
             flags += [f"--extensions_autoload={at('load')}", "--extensions_require=dsplug"]
-            flags += ["--extensions_timeout=10", "--disable_watchdog=false"]
+            flags += ["--extensions_timeout=60", "--disable_watchdog=false"]
         else:
             flags += ["--disable_watchdog", "--disable_extensions"]
         pathlib.Path(at("flags")).write_text("")
         pathlib.Path(at("conf")).write_text(json.dumps({"schedule": schedule}))
         with open(at("out"), "wb") as out:
             process = subprocess.Popen([program, *flags], stdout=out, stderr=out)
+            end = time.monotonic() + 120
+            while extension and not glob.glob(at("em.*")) and time.monotonic() < end:
+                time.sleep(0.05)
             time.sleep(seconds)
             process.send_signal(signal.SIGTERM)
             _, _, usage = os.wait4(process.pid, 0)
