@@ -2,11 +2,11 @@
 --
 -- question: What happened on the day of the incident, in order, on every Mac?
 -- answer: Set day_asked to the day, as 2026-11-28; left empty it is the last one on which a good part of
---   the fleet wrote (one wrong clock does not make a day). new_to_fleet = yes marks a digest that no Mac had before that day. A base line is here only with such a
---   digest: a Mac that was imaged again is no news, and one whose first answer has what nobody knows
---   is. Look at the day before as well: a Mac that was asleep tells later, and the event's own time
---   says when it saw it (event_time).
--- cost: The log is read three times.
+--   the fleet wrote (one wrong clock does not make a day). new_to_fleet = yes marks a digest that no
+--   Mac had before that day. A base line is here only with such a digest: a Mac that was imaged again
+--   is no news, and one whose first answer has what nobody knows is. Look at the day after as well: a
+--   Mac that was asleep tells later; the event's own time says when it saw it (event_time).
+-- cost: The log is read twice.
 WITH settings AS (
   SELECT '' AS day_asked
 ),
@@ -21,33 +21,33 @@ pack_lines AS (
   FROM dsplug_lines
   WHERE dsplug_query <> ''
 ),
-first_days AS (
-  SELECT bundle_digest AS known_digest, MIN(day) AS first_day
+daily AS (
+  SELECT day AS log_day, bundle_digest AS known_digest, COUNT(DISTINCT host) AS hosts
   FROM pack_lines
-  WHERE bundle_digest <> ''
-  GROUP BY bundle_digest
+  GROUP BY day, bundle_digest
 ),
-days AS (
-  SELECT day AS log_day, COUNT(DISTINCT host) AS hosts, MAX(COUNT(DISTINCT host)) OVER () AS most
-  FROM pack_lines
-  GROUP BY day
+measured AS (
+  SELECT log_day, known_digest, hosts,
+    MIN(log_day) OVER (PARTITION BY known_digest) AS digest_day,
+    MAX(hosts) OVER () AS most
+  FROM daily
 ),
-last_day AS (
-  SELECT MAX(log_day) AS newest_day
-  FROM days
-  WHERE hosts * 4 > most
+dated AS (
+  SELECT log_day, known_digest,
+    CASE WHEN known_digest = '' THEN '' ELSE digest_day END AS first_day,
+    MAX(CASE WHEN hosts * 4 > most THEN log_day ELSE '' END) OVER () AS newest_day
+  FROM measured
 )
 SELECT time_utc, host, dsplug_query, what, what_path, digest, previous_digest, signature_state,
   signer, team_identifier, changed, event_time,
-  CASE WHEN COALESCE(first_day, '') = day THEN 'yes' ELSE 'no' END AS new_to_fleet,
+  CASE WHEN first_day = day THEN 'yes' ELSE 'no' END AS new_to_fleet,
   CASE WHEN counter = 0 THEN 'yes' ELSE 'no' END AS base_line
 FROM pack_lines
 CROSS JOIN settings
-CROSS JOIN last_day
-LEFT JOIN first_days ON known_digest = bundle_digest
+JOIN dated ON log_day = day AND known_digest = bundle_digest
 WHERE day = CASE WHEN day_asked = '' THEN newest_day ELSE day_asked END
   AND dsplug_query <> 'inventory'
   AND (counter > 0
     OR dsplug_query IN ('files_written', 'files_written_by', 'helper_opened')
-    OR COALESCE(first_day, '') = day)
+    OR first_day = day)
 ORDER BY unix_time, host, dsplug_query, what_path, what, digest;

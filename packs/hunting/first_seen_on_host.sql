@@ -26,7 +26,7 @@ placed AS (
 SELECT first_utc, host, digest, a_path, state, signed_by, team,
   CASE WHEN change = 1 THEN 'change' ELSE 'base_line' END AS came_as,
   CASE WHEN place = 1 THEN 'yes' ELSE 'no' END AS first_in_fleet,
-  ROUND((first_time - fleet_time) / 36e2, 1) AS hours_after_fleet,
+  FLOOR((first_time - fleet_time) / 36e1 + 0.5) / 10 AS hours_after_fleet,
   hosts
 FROM placed
 WHERE change = 1 OR place = 1

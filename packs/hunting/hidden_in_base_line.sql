@@ -10,35 +10,29 @@
 WITH settings AS (
   SELECT 3600 AS later_than
 ),
-bundles AS (
-  SELECT host, digest, path, signature_state, signer, team_identifier, unix_time, time_utc,
-    dsplug_query, counter, event_action,
-    MIN(unix_time) OVER (PARTITION BY host) AS host_time
-  FROM dsplug_lines
-  WHERE dsplug_query IN ('modified', 'events', 'inventory', 'folder_changed')
-),
 seen AS (
   SELECT host, digest, MIN(unix_time) AS first_time, MIN(time_utc) AS first_utc,
-    MIN(host_time) AS host_first_time, MIN(path) AS a_path, MIN(signature_state) AS state,
+    MIN(path) AS a_path, MIN(signature_state) AS state,
     MIN(signer) AS signed_by, MIN(team_identifier) AS team,
     MIN(CASE WHEN dsplug_query <> 'inventory' AND counter = 0
       THEN unix_time ELSE 4102444800 END) AS base_time,
     MIN(CASE WHEN dsplug_query <> 'inventory' AND counter > 0 AND event_action <> 'gone'
       THEN unix_time ELSE 4102444800 END) AS change_time
-  FROM bundles
-  WHERE digest <> '' AND dsplug_query <> 'folder_changed'
+  FROM dsplug_lines
+  WHERE dsplug_query IN ('modified', 'events', 'inventory', 'folder_changed')
   GROUP BY host, digest
 ),
 counted AS (
-  SELECT host, digest, first_time, first_utc, host_first_time, a_path, state, signed_by, team,
-    base_time, change_time,
+  SELECT host, digest, first_time, first_utc, a_path, state, signed_by, team, base_time, change_time,
+    MIN(first_time) OVER (PARTITION BY host) AS host_first_time,
     COUNT(*) OVER (PARTITION BY digest) AS hosts
   FROM seen
 )
 SELECT first_utc, host, digest, a_path, state, signed_by, team, hosts
 FROM counted
 CROSS JOIN settings
-WHERE first_time > host_first_time + later_than
+WHERE digest <> ''
+  AND first_time > host_first_time + later_than
   AND base_time < first_time + later_than
   AND base_time < change_time
 ORDER BY hosts, first_time DESC, host, digest;

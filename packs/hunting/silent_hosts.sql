@@ -49,7 +49,7 @@ SELECT host,
   END AS silence,
   last_line_utc,
   last_inventory_utc,
-  ROUND((now_time - heard) / 864e2, 1) AS days_silent
+  FLOOR((now_time - heard) / 864e1 + 0.5) / 10 AS days_silent
 FROM timed
 CROSS JOIN settings
 WHERE (last_line > now_time + 86400

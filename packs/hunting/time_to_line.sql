@@ -30,7 +30,7 @@ SELECT dsplug_query,
   COUNT(*) AS changes,
   COUNT(DISTINCT host) AS hosts,
   MIN(seconds) AS fastest_seconds,
-  ROUND(AVG(seconds), 1) AS average_seconds,
+  FLOOR(AVG(seconds) * 10 + 0.5) / 10 AS average_seconds,
   MAX(seconds) AS slowest_seconds,
   COUNT(CASE WHEN seconds > 600 THEN 1 END) AS later_than_ten_minutes
 FROM delays

@@ -86,7 +86,7 @@ def lines():
         log.append(inventory(host, at(0, "09:00"), one))
         if number > 10:
             continue
-        late = 60 if number == 10 else 0
+        late = 63 if number == 10 else 0
         log.append(modified(host, at(2, "10:04") + late * 60, 1, update))
         for day in range(1, 6):
             if host in ("mac-04", "mac-05") and day > 2:

@@ -18,7 +18,7 @@ UPDATED = [f"mac-{n:02}" for n in range(1, 10)]
 # For each question the columns to look at, and the rows, in order.
 EXPECTED = {
     "prevalence_digest": (
-        "digest hosts percent hosts_now state team first_day last_day",
+        "digest hosts percent hosts_now a_state a_team first_day last_day",
         [
             # Of fifteen hosts that wrote of bundles; it came and went.
             (D["a"], 1, 6.67, 0, "unsigned", "", "2026-11-05", "2026-11-05"),
@@ -52,7 +52,7 @@ EXPECTED = {
             ("2026-11-06 03:10:00", "mac-06", D["c"], 1, "2026-11-06 03:10:00", "loadable"),
             ("2026-11-05 07:00:00", "mac-04", D["b"], 1, "2026-11-05 07:00:00", "loadable"),
             ("2026-11-05 02:01:00", "mac-03", D["a"], 1, "2026-11-05 02:01:00", "loadable"),
-            ("2026-11-04 10:04:00", "mac-01", D["2"], 10, "2026-11-04 11:04:00", "loadable"),
+            ("2026-11-04 10:04:00", "mac-01", D["2"], 10, "2026-11-04 11:07:00", "loadable"),
             ("2026-11-02 09:00:00", "mac-01", D["1"], 12, "2026-11-02 09:00:00", "loadable"),
         ],
     ),
@@ -63,7 +63,8 @@ EXPECTED = {
             ("mac-06", D["c"], "base_line", "yes", 0),
             ("mac-04", D["b"], "change", "yes", 0),
             ("mac-03", D["a"], "change", "yes", 0),
-            ("mac-10", D["2"], "change", "no", 1),
+            # 1.05 hours: engines round a half of their own each way.
+            ("mac-10", D["2"], "change", "no", 1.1),
             *[(host, D["2"], "change", "yes" if host == "mac-01" else "no", 0) for host in UPDATED],
             ("mac-01", D["1"], "base_line", "yes", 0),
         ],
@@ -117,15 +118,15 @@ EXPECTED = {
         [
             ("events", 3, 2, 60, 60, 60, 0),
             ("folder_changed", 1, 1, 120, 120, 120, 0),
-            # One after two minutes, nine after four, one after 64, one after four hours.
-            ("modified", 12, 10, 120, 1710, 14400, 2),
+            # One after two minutes, nine after four, one after 67, one after four hours.
+            ("modified", 12, 10, 120, 1725, 14400, 2),
         ],
     ),
     "late_lines": (
         "time_utc host dsplug_query digest seconds",
         [
             ("2026-11-05 07:00:00", "mac-04", "modified", D["b"], 14400),
-            ("2026-11-04 11:04:00", "mac-10", "modified", D["2"], 3840),
+            ("2026-11-04 11:07:00", "mac-10", "modified", D["2"], 4020),
         ],
     ),
     # Not what mac-06 had before, and not mac-07, which was imaged again.
