@@ -611,6 +611,29 @@ fn managed_preferences_come_first_and_may_hold_other_keys() {
     assert_eq!(snapshot.status.exceptions_state, "active");
 }
 
+/// Who turns the copies off hides what goes: `exceptions_changed` asks for every column of this.
+#[test]
+fn what_a_file_says_of_copies_is_a_row() {
+    if !is_root() {
+        return;
+    }
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    for (wish, word) in [(true, "<true/>"), (false, "<false/>")] {
+        let text = format!("<plist><dict><key>KeepCopies</key>{word}</dict></plist>");
+        chmod(disk.file(&LOCAL[1..], text), 0o644);
+        let snapshot = scan(&disk);
+        let [row] = &snapshot.exceptions.entries[..] else {
+            panic!("{:?}", snapshot.exceptions);
+        };
+        assert_eq!((row.keep_copies, row.source.as_str()), (Some(wish), LOCAL));
+        assert_eq!((row.active, row.error.as_str()), (false, ""));
+        assert_eq!(snapshot.exceptions.keep_copies, wish);
+        assert_eq!(snapshot.bundles[0].exception, None);
+        assert_eq!(snapshot.status.exceptions_state, "none");
+    }
+}
+
 /// Without a file there is nothing to say.
 #[test]
 fn no_file_is_no_error() {

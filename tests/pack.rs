@@ -17,6 +17,7 @@ use dsplug::pack::{
     NAME_COLUMN, OLDEST_OSQUERY, conf, elastic, elastic_rules, fleet, grafana, hunting, kibana,
     markdown, sigma,
 };
+use dsplug::table::TABLES;
 use dsplug_fixtures::generated::{held, parts_held};
 use rusqlite::types::ValueRef;
 use serde_json::Value;
@@ -247,6 +248,23 @@ fn images_on_the_writable_volumes_are_told() {
         "/private/var/db/timezone/zoneinfo/Europe/Berlin",
         "r--"
     ));
+}
+
+/// A key of an exception that is not asked for could be taken away, and widen it, without a line.
+#[test]
+fn every_column_of_the_exceptions_is_watched_for_changes() {
+    let asked = queries();
+    let asked = asked
+        .iter()
+        .find(|q| q.name == "exceptions_changed")
+        .unwrap();
+    let database = database(&asked.tables);
+    let statement = database.prepare(&asked.sql).unwrap();
+    let asked: BTreeSet<&str> = statement.column_names().skip(1).collect();
+    let table = TABLES.iter().find(|t| t.name() == "dsplug_exceptions");
+    let headings = table.unwrap().headings();
+    let columns: BTreeSet<&str> = headings.iter().map(|h| h.name).collect();
+    assert_eq!(asked, columns);
 }
 
 #[test]

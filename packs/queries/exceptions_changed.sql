@@ -1,8 +1,9 @@
 -- exceptions_changed: the list of accepted bundles changed, or does not hold
 --
--- detects: An exception that came, went, expired or was altered, and a file of exceptions that is
---   refused because it is damaged or others than root could write it. Who can write exceptions can
---   silence every other query of this pack.
+-- detects: An exception that came, went, expired or was altered in any of its keys, a wish for copies
+--   (KeepCopies) that was changed, and a file of exceptions that is refused because it is damaged or
+--   others than root could write it. Who can write exceptions can silence every other query of this
+--   pack.
 -- adds: Nothing else tells who silences the others.
 -- alert: yes
 -- group: id
@@ -23,5 +24,6 @@
 -- rule_id: 1fd5c743-a9de-4eaf-b371-c0c2e32e7a6e
 -- sigma_id: be895774-4414-44db-9a89-846f77de327f
 SELECT 'exceptions_changed' AS dsplug_query, id, path, bundle_identifier, team_identifier, cdhash,
-  hash, signer, executable_hash, expires, reason, source, active, error
+  hash, signer, executable_hash, linked_hash, load_verdict, kind, discovered_via, expires, reason,
+  source, active, keep_copies, error
 FROM dsplug_exceptions;

@@ -45,6 +45,8 @@ pub struct Exception {
     pub active: bool,
     /// Why it excepts nothing.
     pub error: String,
+    /// What a file says of copies: then this stands for that alone, and excepts nothing.
+    pub keep_copies: Option<bool>,
 }
 
 impl Exception {
@@ -53,6 +55,15 @@ impl Exception {
         Self {
             source: source.to_owned(),
             error,
+            ..Self::default()
+        }
+    }
+
+    /// Stands for what a file says of copies: who turns that off hides what went.
+    pub(super) fn wish(source: &str, keep_copies: bool) -> Self {
+        Self {
+            source: source.to_owned(),
+            keep_copies: Some(keep_copies),
             ..Self::default()
         }
     }

@@ -40,7 +40,8 @@ const WRITABLE: u32 = 0o022;
 /// What was read at all sources.
 #[derive(Clone, Debug, Default)]
 pub struct Exceptions {
-    /// The entries, in order; a file that excepts nothing stands here as one entry with an error.
+    /// The entries, in order; a file that excepts nothing stands here as one entry with an error, and
+    /// what a file says of copies as one that is not active.
     pub entries: Vec<Exception>,
     /// The sources that are there.
     pub sources: Vec<&'static str>,
@@ -54,7 +55,12 @@ impl Exceptions {
         let mut exceptions = Self::default();
         let mut keep_copies = None;
         for source in SOURCES {
-            match read_source(root, source, &mut keep_copies) {
+            let mut wish = None;
+            let read = read_source(root, source, &mut wish);
+            let said = wish.map(|wish| Exception::wish(source, wish));
+            exceptions.entries.extend(said);
+            keep_copies = keep_copies.or(wish);
+            match read {
                 Ok(None) => continue,
                 Ok(Some(entries)) => exceptions.take(source, &entries, now),
                 Err(error) => exceptions.entries.push(Exception::refused(source, error)),
@@ -107,7 +113,8 @@ impl Exceptions {
     /// Two entries of one identifier could not be told apart where it is logged.
     fn refuse_repeated(&mut self) {
         let mut seen = BTreeSet::new();
-        for entry in self.entries.iter_mut().filter(|e| e.error.is_empty()) {
+        let named = |e: &&mut Exception| e.error.is_empty() && e.keep_copies.is_none();
+        for entry in self.entries.iter_mut().filter(named) {
             if !seen.insert(entry.id.clone()) {
                 entry.refuse("its id is that of an entry before it");
             }
@@ -128,17 +135,16 @@ fn read_source(
     let Value::Dictionary(mut keys) = value else {
         return Err("its top is no dictionary".into());
     };
-    let wish = match keys.remove(KEEP_COPIES) {
+    *keep_copies = match keys.remove(KEEP_COPIES) {
         None => None,
         Some(Value::Boolean(wish)) => Some(wish),
         Some(_) => return Err(format!("its {KEEP_COPIES} is neither true nor false")),
     };
-    *keep_copies = keep_copies.or(wish);
     match keys.remove(KEY) {
         Some(Value::Array(entries)) => Ok(Some(entries)),
         Some(_) => Err(format!("its {KEY} is no array")),
         // A managed domain may hold other preferences.
-        None if source == MANAGED || wish.is_some() => Ok(None),
+        None if source == MANAGED || keep_copies.is_some() => Ok(None),
         None => Err(format!("it has no array {KEY}")),
     }
 }

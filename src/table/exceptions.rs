@@ -7,7 +7,7 @@ use crate::text::escape;
 /// The table `dsplug_exceptions`.
 pub const EXCEPTIONS: TableOf<Exception> = TableOf {
     name: "dsplug_exceptions",
-    meaning: "One row per exception entry; a file of exceptions that is refused has a row with its error alone.",
+    meaning: "One row per exception entry; a file that is refused has a row with its error alone, and the wish for copies has one of its own.",
     bundle: None,
     columns: &[
         text(
@@ -78,6 +78,11 @@ pub const EXCEPTIONS: TableOf<Exception> = TableOf {
             "discovered_via",
             "The place in the folder that it asks for.",
             |e| shown(&e.discovered_via),
+        ),
+        number(
+            "keep_copies",
+            "1 or 0 in the row of a file that says whether copies are kept (KeepCopies); NULL for an exception.",
+            |e| e.keep_copies.map(i64::from).into(),
         ),
     ],
     each: |snapshot, sink| snapshot.exceptions.entries.iter().try_for_each(sink),
