@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::codesign::{
     Anchor, BundleEntry, BundleSignature, BundleView, CodeVerdict, EntryKind, MainExecutable,
     Place, Problem, ProblemCode, SealLimits, Sealed, SignatureState,
 };
 use crate::digest::{self, digest};
-use crate::evidence::{Entry, Evidence, Executable, Trouble};
+use crate::evidence::{Entry, Evidence, Executable, Trouble, fingerprint};
 use crate::load::LoadVerdict;
 use crate::meta::Kind;
-use crate::text::escape;
+use crate::text::{escape, hex};
 
 /// A candidate, its evidence judged.
 #[derive(Clone, Debug)]
@@ -46,7 +48,9 @@ impl Bundle {
     }
 
     /// What stands for the digests where one of them is missing, so that a change shows all the same:
-    /// the newest status change, the bytes, and the codes of why.
+    /// the newest status change, the bytes, half a digest of what the file system says of each entry
+    /// and of what links lead to, and the codes of why. One entry whose status change lies in the
+    /// future must not stand for all.
     pub fn unread(&self) -> String {
         let evidence = &self.evidence;
         let executable = evidence.executable.as_ref();
@@ -57,13 +61,19 @@ impl Bundle {
             return String::new();
         }
         let newest = evidence.newest_ctime_anywhere().unwrap_or_default();
+        let mut entries = Sha256::new();
+        entries.update(fingerprint::of(evidence));
+        entries.update(fingerprint::of_linked(evidence).unwrap_or_default());
+        let entries: [u8; 32] = entries.finalize().into();
+        let (entries, _) = entries.split_at(16);
         let codes: BTreeSet<&str> = evidence.troubles.iter().map(Trouble::code).collect();
         let codes: Vec<&str> = codes.into_iter().collect();
         format!(
-            "ctime={}.{:09};bytes={};{}",
+            "ctime={}.{:09};bytes={};entries={};{}",
             newest.seconds,
             newest.nanoseconds,
             evidence.bytes_anywhere(),
+            hex(entries),
             codes.join(";")
         )
     }

@@ -64,7 +64,7 @@ pub fn of_linked(places: &Places) -> Option<[u8; 32]> {
         if !place.is_whole {
             return None;
         }
-        let one = of_entries(&place.entries, place.kind == Kind::Directory)?;
+        let one = of_entries(&place.entries, place.meta.kind == Kind::Directory)?;
         all.update(hex(&one));
         all.update(b" ");
         all.update(path);

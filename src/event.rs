@@ -54,6 +54,9 @@ impl Seen {
     }
 }
 
+/// In place of a fingerprint: the time of the scan did not suffice.
+pub const NOT_LOOKED: &str = "not looked";
+
 /// What a bundle was, in the words of `dsplug_bundles`, and what else tells a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -100,6 +103,12 @@ pub struct State {
     pub mode: String,
     /// SHA-256 of what the file system says of all of it: the same for what nobody wrote to.
     pub fingerprint: String,
+    /// One SHA-256 over what its links lead to outside of it; empty without such a link, or when that
+    /// could not be read whole.
+    pub linked_hash: String,
+    /// SHA-256 of what the file system says of that; empty without such a link, and [`NOT_LOOKED`]
+    /// when the time did not suffice.
+    pub linked_fingerprint: String,
 }
 
 impl State {
@@ -114,9 +123,7 @@ impl State {
     /// a scan that ran out of time must not be taken for a change.
     pub fn differences(&self, new: &Self) -> String {
         let untouched = self.fingerprint == new.fingerprint;
-        if untouched && !new.is_whole() {
-            return String::new();
-        }
+        let is_told = !untouched || new.is_whole();
         let content = if self.is_whole() || new.is_whole() {
             self.hash != new.hash
         } else {
@@ -145,8 +152,32 @@ impl State {
             (self.mode != new.mode, "mode"),
             (self.exception != new.exception, "exception"),
         ];
-        let told: Vec<&str> = words.into_iter().filter(|w| w.0).map(|w| w.1).collect();
+        let linked = (self.differs_by_links(new), "linked");
+        let own = words.into_iter().filter(|_| is_told);
+        let told = own.chain([linked]).filter(|w| w.0).map(|w| w.1);
+        let told: Vec<&str> = told.collect();
         told.join(";")
+    }
+
+    /// True when what its links lead to is not what it was. What could not be read differs when
+    /// somebody wrote to it, and what was not looked at never does.
+    fn differs_by_links(&self, new: &Self) -> bool {
+        let prints = [&self.linked_fingerprint, &new.linked_fingerprint];
+        if prints.contains(&&NOT_LOOKED.to_owned()) {
+            return false;
+        }
+        if new.linked_hash.is_empty() && !new.linked_fingerprint.is_empty() {
+            return self.linked_fingerprint != new.linked_fingerprint;
+        }
+        self.linked_hash != new.linked_hash
+    }
+
+    /// Takes over what was known of what its links lead to, where that was not looked at.
+    pub fn keep_links(&mut self, old: &Self) {
+        if self.linked_fingerprint == NOT_LOOKED {
+            self.linked_hash.clone_from(&old.linked_hash);
+            self.linked_fingerprint.clone_from(&old.linked_fingerprint);
+        }
     }
 
     fn signature(&self) -> [&str; 4] {
@@ -232,6 +263,39 @@ mod tests {
             with(|s| (s.hash, s.mode) = ("b".into(), "0777".into())),
             "content;mode"
         );
+    }
+
+    fn linked(hash: &str, fingerprint: &str) -> State {
+        State {
+            linked_hash: hash.into(),
+            linked_fingerprint: fingerprint.into(),
+            ..state("a", "1")
+        }
+    }
+
+    #[test]
+    fn what_links_lead_to_is_a_word_of_its_own() {
+        let told = |old: State, new: State| old.differences(&new);
+        assert_eq!(told(linked("x", "1"), linked("x", "2")), "");
+        assert_eq!(told(linked("x", "1"), linked("y", "2")), "linked");
+        assert_eq!(told(linked("", ""), linked("y", "2")), "linked");
+        assert_eq!(told(linked("x", "1"), linked("", "")), "linked");
+        // What cannot be read: when somebody wrote to it.
+        assert_eq!(told(linked("", "1"), linked("", "1")), "");
+        assert_eq!(told(linked("x", "1"), linked("", "1")), "");
+        assert_eq!(told(linked("", "1"), linked("", "2")), "linked");
+        // Where the bundle itself cannot be read, too.
+        let unread = |print| State {
+            hash: String::new(),
+            ..linked("", print)
+        };
+        assert_eq!(told(unread("1"), unread("2")), "linked");
+        // A scan whose time was spent says nothing, and forgets nothing.
+        assert_eq!(told(linked("x", "1"), linked("", NOT_LOOKED)), "");
+        assert_eq!(told(linked("", NOT_LOOKED), linked("x", "1")), "");
+        let mut late = linked("", NOT_LOOKED);
+        late.keep_links(&linked("x", "1"));
+        assert_eq!(told(late, linked("y", "2")), "linked");
     }
 
     #[test]

@@ -14,14 +14,19 @@ mod common;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{bundle, only_bundle, query, scan, scan_with};
+use dsplug::bundle::Bundle;
 use dsplug::engine::{Engine, EngineError};
 use dsplug::limits::Limits;
+use dsplug::meta::{Kind, Meta};
+use dsplug::root::Root;
+use dsplug::scan::Scanner;
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo, needs_root, skipped};
 
 #[test]
@@ -679,6 +684,64 @@ fn what_is_made_unreadable_still_shows_its_changes() {
     fs::remove_file(path.join("Contents/hole")).unwrap();
     assert_eq!(only_bundle(disk.path())["unread"], "");
     assert!(include_str!("../packs/queries/modified.sql").contains("unread"));
+}
+
+/// One status change in the future, by a clock that was set or on a volume of one's own, must not stand
+/// for all that is written afterwards. The times are put in by hand: nobody sets them on a disk.
+#[test]
+fn any_write_to_what_is_not_read_shows_whatever_the_newest_time_is() {
+    let disk = Disk::new();
+    let hole = |at: &Path, bytes: u64| File::create(at).unwrap().set_len(bytes).unwrap();
+    let path = Plugin::new("A")
+        .key("CFBundleExecutable", "/opt/code")
+        .without_executable()
+        .file("Contents/marker", "m")
+        .file("Contents/Frameworks/l.dylib", "code")
+        .write(disk.at(PLUGINS));
+    disk.file("opt/code", "code");
+    hole(&path.join("Contents/hole"), 10 << 30);
+    disk.file("Users/Shared/fw/l.dylib", "code");
+    hole(&disk.at("Users/Shared/fw/hole"), 300 << 20);
+    symlink("/Users/Shared/fw", path.join("Contents/out")).unwrap();
+    let root = Root::open(disk.path()).unwrap();
+    let snapshot = Scanner::new(root, Limits::STANDARD).scan();
+    let mut bundle = Bundle::clone(&snapshot.bundles[0]);
+    assert_eq!((bundle.digest, bundle.linked_digest()), (None, None));
+    let at = |bundle: &Bundle, name: &[u8]| {
+        let mut entries = bundle.evidence.entries.iter();
+        entries.position(|e| *e.path == *name).unwrap()
+    };
+    let marker = at(&bundle, b"Contents/marker");
+    bundle.evidence.entries[marker].meta.ctime.seconds = 4_070_908_800;
+    let before = bundle.unread();
+    assert!(before.starts_with("ctime=4070908800."), "{before}");
+    let dylib = at(&bundle, b"Contents/Frameworks/l.dylib");
+    let fw = b"/Users/Shared/fw".as_slice();
+    let changes: [fn(&mut Meta); 6] = [
+        |m| m.size += 1,
+        |m| m.mtime.nanoseconds += 1,
+        |m| m.ctime.nanoseconds += 1,
+        |m| m.ino += 1,
+        |m| m.mode ^= 0o100,
+        |m| m.kind = Kind::Other,
+    ];
+    for (number, change) in changes.into_iter().enumerate() {
+        let places: [&dyn Fn(&mut Bundle); 4] = [
+            &|b| change(&mut b.evidence.entries[dylib].meta),
+            &|b| change(&mut b.evidence.linked.get_mut(fw).unwrap().entries[1].meta),
+            &|b| change(&mut b.evidence.linked.get_mut(fw).unwrap().meta),
+            &|b| change(&mut b.evidence.executable.as_mut().unwrap().meta),
+        ];
+        for (place, written) in places.into_iter().enumerate() {
+            let mut other = bundle.clone();
+            written(&mut other);
+            assert_ne!(other.unread(), before, "change {number} at {place}");
+        }
+    }
+    // A Mac that starts anew numbers its volumes otherwise: nobody has written.
+    let mut other = bundle.clone();
+    other.evidence.entries[dylib].meta.dev += 1;
+    assert_eq!(other.unread(), before);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 --   wherever it stands and whatever its times say; another signer or another state of the
 --   signature; a symlink that leads elsewhere. A bundle that appears gives a line as well. What
 --   links in it lead to counts as well. One that can no longer be read gives a line without a digest,
---   one for each change of its size or status change meanwhile (unread), and another when it can be
+--   one for each write to any of its files meanwhile (unread), and another when it can be
 --   read again: else times, owner and mode have no part in it.
 -- adds: It is the one line to raise an alert on, for what is new and for what changed; presence
 --   tells the two apart, and tells what goes.

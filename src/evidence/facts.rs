@@ -36,6 +36,8 @@ pub struct Evidence {
     pub executable: Option<Executable>,
     /// What links in it lead to outside of it, by where that really stands.
     pub linked: Places,
+    /// True when the time of the scan was spent before all of those were looked at.
+    pub is_linked_late: bool,
     /// True when its Info.plist and its main executable are yet to be looked for.
     pub(crate) is_pending: bool,
     /// The weakest of the candidate and the directories above it, up to the plug-in folder.
@@ -245,14 +247,12 @@ impl Executable {
 /// One place outside of a bundle that a link in it leads to.
 #[derive(Clone, Debug)]
 pub struct Linked {
-    /// What it is.
-    pub kind: Kind,
+    /// What the file system says of it.
+    pub meta: Meta,
     /// What it holds; for a file, itself.
     pub entries: Vec<Entry>,
     /// True when every entry is there.
     pub is_whole: bool,
-    /// The newest status-change time of it and of anything in it.
-    pub newest: Option<Timestamp>,
 }
 
 /// All of them, by where they really stand.
@@ -260,7 +260,9 @@ pub type Places = BTreeMap<Vec<u8>, Linked>;
 
 /// The newest status-change time of anything in the places.
 fn newest_ctime(places: &Places) -> Option<Timestamp> {
-    places.values().filter_map(|p| p.newest).max()
+    let inner = places.values().flat_map(|p| &p.entries).map(|e| &e.meta);
+    let all = places.values().map(|p| &p.meta).chain(inner);
+    all.map(|meta| meta.ctime).max()
 }
 
 /// Bytes of the files in the places.

@@ -61,6 +61,7 @@ pub fn read(
     }
     evidence.troubles.append(&mut search.troubles);
     evidence.linked = search.places;
+    evidence.is_linked_late = budget.is_late();
 }
 
 /// A link that stays below its own directory leads out only by way of another link, which is looked
@@ -169,18 +170,15 @@ impl Search<'_> {
                 "{shown}, where a link leads, was not read to its end; dsplug --thorough reads more"
             )));
         }
-        let newest = entries.iter().map(|e| e.meta.ctime);
-        let newest = newest.chain([found.meta.ctime]).max();
         let onward: Vec<Vec<u8>> = entries
             .iter()
             .filter(|e| may_lead_out(e))
             .map(|e| [path.as_slice(), b"/", e.path.as_ref()].concat())
             .collect();
         let place = Linked {
-            kind: found.meta.kind,
+            meta: found.meta,
             entries,
             is_whole,
-            newest,
         };
         self.places.insert(path, place);
         for link in onward {

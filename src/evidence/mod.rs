@@ -9,6 +9,7 @@ mod cpus;
 mod entry;
 mod executable;
 mod facts;
+pub mod fingerprint;
 mod info;
 mod info_plist;
 mod linked;
@@ -62,6 +63,7 @@ pub fn survey(
         info_plist: None,
         executable: None,
         linked: Places::new(),
+        is_linked_late: false,
         is_pending: false,
         is_cut: false,
         is_whole: true,

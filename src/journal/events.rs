@@ -76,6 +76,8 @@ fn weight(event: &Event) -> usize {
         &s.symlink_target,
         &s.resolved_path,
         &s.fingerprint,
+        &s.linked_hash,
+        &s.linked_fingerprint,
     ];
     let bytes = texts.iter().map(|t| t.len());
     bytes.fold(size_of::<Event>(), usize::saturating_add)

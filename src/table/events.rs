@@ -25,7 +25,7 @@ pub const EVENTS: TableOf<Event> = TableOf {
         }),
         text(
             "changed",
-            "What changed, as words separated by ;: content, executable, info_plist, signer, signature, symlink, owner, mode, exception.",
+            "What changed, as words separated by ;: content, executable, info_plist, signer, signature, symlink, owner, mode, exception, linked (what a link in it leads to outside of it).",
             |e| e.changed.as_str().into(),
         ),
         text(

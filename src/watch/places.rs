@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::evidence::Evidence;
 use crate::folders::FOLDERS;
 use crate::meta::{Kind, Meta};
 use crate::name::{self, Suffix};
@@ -89,6 +90,9 @@ pub fn wanted(root: &Root, snapshot: &Snapshot, tells_writes: bool) -> (Vec<Plac
             places.extend(regular(&executable.path, &executable.meta));
         }
     }
+    for bundle in &snapshot.bundles {
+        linked(&bundle.evidence, tells_writes, &mut places);
+    }
     if !tells_writes {
         // What would be loaded, before all the rest.
         for bundle in &snapshot.bundles {
@@ -110,6 +114,29 @@ pub fn wanted(root: &Root, snapshot: &Snapshot, tells_writes: bool) -> (Vec<Plac
         }
     }
     (places.list, folders)
+}
+
+/// What links lead to outside of a bundle: the directory, or the file, and the code in it where the
+/// directory does not tell of writes to that.
+fn linked(evidence: &Evidence, tells_writes: bool, places: &mut Places) {
+    for (path, place) in &evidence.linked {
+        match place.meta.kind {
+            Kind::Directory => places.extend([Place::directory(path, &place.meta)]),
+            Kind::File => places.extend(Place::file(path, &place.meta)),
+            Kind::Symlink | Kind::Other => {}
+        }
+        let inner = place.entries.iter().filter(|e| {
+            let is_code = e.content.code().is_some();
+            e.meta.kind == Kind::Directory || (is_code && !tells_writes)
+        });
+        for entry in inner.filter(|e| !e.path.is_empty()).take(MOST_INNER) {
+            let at = [path, b"/".as_slice(), &entry.path].concat();
+            match entry.meta.kind {
+                Kind::Directory => places.extend([Place::directory(&at, &entry.meta)]),
+                _ => places.extend(regular(&at, &entry.meta)),
+            }
+        }
+    }
 }
 
 fn regular(path: &[u8], meta: &Meta) -> Option<Place> {

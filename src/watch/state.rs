@@ -2,11 +2,9 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use sha2::{Digest as _, Sha256};
-
 use crate::bundle::Bundle;
-use crate::event::State;
-use crate::meta::Meta;
+use crate::event::{NOT_LOOKED, State};
+use crate::evidence::fingerprint;
 use crate::table::{BUNDLES, Value};
 use crate::text::hex;
 
@@ -16,6 +14,9 @@ pub struct Key {
     fingerprint: [u8; 32],
     digest: Option<[u8; 32]>,
     outside: Option<[u8; 32]>,
+    /// What stands where links lead, and what the file system says of it.
+    linked: [Option<[u8; 32]>; 2],
+    is_linked_late: bool,
     exception: Option<String>,
     verdict: &'static str,
 }
@@ -25,9 +26,14 @@ impl Key {
     pub fn of(bundle: &Bundle) -> Self {
         let executable = bundle.evidence.executable.as_ref();
         Self {
-            fingerprint: fingerprint(bundle),
+            fingerprint: fingerprint::of(&bundle.evidence),
             digest: bundle.digest,
             outside: executable.and_then(|e| e.outside.sha256().copied()),
+            linked: [
+                bundle.linked_digest(),
+                fingerprint::of_linked(&bundle.evidence),
+            ],
+            is_linked_late: bundle.evidence.is_linked_late,
             exception: bundle.exception.clone(),
             verdict: bundle.load.as_str(),
         }
@@ -39,8 +45,17 @@ impl Key {
             fingerprint: [0; 32],
             digest: None,
             outside: None,
+            linked: [None; 2],
+            is_linked_late: false,
             exception: None,
             verdict: "",
+        }
+    }
+
+    fn linked_fingerprint(&self) -> String {
+        match self.linked {
+            _ if self.is_linked_late => NOT_LOOKED.to_owned(),
+            [_, print] => print.map_or_else(String::new, |print| hex(&print)),
         }
     }
 
@@ -48,6 +63,7 @@ impl Key {
     pub fn state(&self, bundle: &Bundle) -> State {
         let mut state = State {
             fingerprint: hex(&self.fingerprint),
+            linked_fingerprint: self.linked_fingerprint(),
             ..State::default()
         };
         // The columns of `dsplug_bundles` say it all, and in the same words.
@@ -55,6 +71,7 @@ impl Key {
             let place = match column.name {
                 "kind" => &mut state.kind,
                 "hash" => &mut state.hash,
+                "linked_hash" => &mut state.linked_hash,
                 "executable" => &mut state.executable,
                 "executable_hash" => &mut state.executable_hash,
                 "bundle_identifier" => &mut state.bundle_identifier,
@@ -85,45 +102,6 @@ impl Key {
         state.info_plist_hash = plist.map_or_else(String::new, |digest| hex(digest));
         state
     }
-}
-
-/// What the file system says of a bundle and of all that belongs to it, in one digest: writing to
-/// any of it changes the status of something.
-fn fingerprint(bundle: &Bundle) -> [u8; 32] {
-    let evidence = &bundle.evidence;
-    let mut digest = Sha256::new();
-    let mut add = |path: &[u8], meta: Option<&Meta>| {
-        digest.update(path);
-        digest.update([0]);
-        let Some(meta) = meta else {
-            return;
-        };
-        digest.update([0, u8::from(meta.is_executable())]);
-        digest.update(meta.kind.as_str());
-        for number in [meta.size, meta.dev, meta.ino] {
-            digest.update(number.to_le_bytes());
-        }
-        for time in [meta.mtime, meta.ctime] {
-            digest.update(time.seconds.to_le_bytes());
-            digest.update(time.nanoseconds.to_le_bytes());
-        }
-        for number in [meta.uid, meta.gid, meta.mode] {
-            digest.update(number.to_le_bytes());
-        }
-    };
-    add(&evidence.candidate.path, evidence.meta.as_ref());
-    add(evidence.symlink_target.as_deref().unwrap_or_default(), None);
-    add(&evidence.resolved_path, evidence.resolved_meta.as_ref());
-    for entry in &evidence.entries {
-        add(&entry.path, Some(&entry.meta));
-    }
-    if let Some(executable) = &evidence.executable {
-        add(&executable.path, Some(&executable.meta));
-    }
-    if let Some(plist) = &evidence.info_plist {
-        add(&plist.path, plist.meta.as_ref());
-    }
-    digest.finalize().into()
 }
 
 /// What a bundle holds: one number for each entry with its content, sorted.

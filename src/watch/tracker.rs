@@ -92,10 +92,13 @@ impl Tracker {
         for bundle in bundles {
             let path = &bundle.evidence.candidate.path;
             let last = Key::of(bundle);
-            let sight = Sight {
+            let mut sight = Sight {
                 state: last.state(bundle),
                 records: records(bundle),
             };
+            if let Some(known) = known.get(path) {
+                sight.state.keep_links(&known.state);
+            }
             let (told, since_ms, is_new) = match known.remove(path) {
                 Some(known) => {
                     let records = sight.records.clone();
@@ -297,10 +300,13 @@ impl Watched {
         if key == self.last {
             return;
         }
-        let sight = Sight {
+        let mut sight = Sight {
             state: key.state(bundle),
             records: records(bundle),
         };
+        if let Some(told) = &self.told {
+            sight.state.keep_links(&told.state);
+        }
         self.last = key;
         let moving = self.moving.get_or_insert_with(|| Moving {
             began: now.steady,

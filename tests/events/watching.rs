@@ -7,6 +7,11 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use dsplug::event::Seen;
+use dsplug::limits::Limits;
+use dsplug::root::Root;
+use dsplug::scan::Scanner;
+use dsplug::watch::tracker::{Now, Tracker};
 use dsplug_fixtures::{Disk, chmod, fifo};
 
 use crate::{Line, Watcher, digest, make, sha256};
@@ -375,4 +380,75 @@ fn it_sleeps_while_nothing_happens() {
     println!("context switches in {seconds} s: {added}");
     assert!(added < if seconds == 60 { 60 } else { 10 }, "{added}");
     assert!(watcher.stop().is_empty());
+}
+
+/// A library behind a link loads like any other, and no digest of the bundle's own reaches it.
+#[test]
+fn what_a_link_leads_to_is_watched() {
+    let mut watcher = Watcher::new(Disk::new());
+    let library = watcher.disk.file("Users/Shared/fw/inner/l.dylib", "one");
+    let bundle = watcher.make("A.dsplug", b"code");
+    symlink("/Users/Shared/fw", bundle.join("Contents/Frameworks")).unwrap();
+    watcher.start();
+    let begun = Instant::now();
+    fs::write(library, "two").unwrap();
+    let changed = watcher.wait("changed", "A.dsplug");
+    assert!(begun.elapsed() < Duration::from_secs(10), "by the tick");
+    assert_eq!(
+        (&*changed["changed"], &*changed["seen"]),
+        ("linked", "watched")
+    );
+    assert_eq!(changed["hash"], changed["previous_hash"]);
+    watcher.stop();
+}
+
+/// Where nothing hints at it, the look that the clock asks for finds it all the same, and so does the
+/// first one after a time in which nothing ran.
+#[test]
+fn a_look_finds_what_changed_behind_a_link() {
+    let disk = Disk::new();
+    let library = disk.file("Users/Shared/fw/l.dylib", "one");
+    let unread = disk.file("Users/Shared/huge/hole", "");
+    let hole = fs::File::options().write(true).open(unread).unwrap();
+    hole.set_len(300 << 20).unwrap();
+    disk.file("Users/Shared/huge/l.dylib", "one");
+    for (name, target) in [("A", "fw"), ("B", "huge")] {
+        let bundle = disk.plugin(&format!("{name}.dsplug"));
+        make(&bundle, b"code");
+        let target = format!("/Users/Shared/{target}");
+        symlink(target, bundle.join("Contents/Frameworks")).unwrap();
+    }
+    let root = Root::open(disk.path()).unwrap();
+    let mut scanner = Scanner::new(root, Limits::STANDARD).remembering();
+    let begun = Instant::now();
+    let after = |millis: u64| Now {
+        steady: begun + Duration::from_millis(millis),
+        wall_ms: 0,
+    };
+    let first = scanner.scan();
+    let mut tracker = Tracker::base_line(&first.bundles, after(0));
+    let known: Vec<_> = tracker.known().into_iter().collect();
+    let known = known
+        .into_iter()
+        .map(|(path, known)| (path, known.unwrap()));
+    let known: Vec<_> = known.collect();
+    tracker.see(&scanner.scan().bundles, Seen::Scan, after(1_000), &|_| {
+        false
+    });
+    assert_eq!(tracker.settle(after(9_000)).0, []);
+    fs::write(library, "two").unwrap();
+    disk.file("Users/Shared/huge/l.dylib", "two");
+    let second = scanner.scan();
+    tracker.see(&second.bundles, Seen::Scan, after(10_000), &|_| false);
+    let told = |tracker: &mut Tracker, at: u64| {
+        let (events, _) = tracker.settle(after(at));
+        let told = events
+            .into_iter()
+            .map(|e| format!("{} {}", e.path, e.changed));
+        told.collect::<Vec<_>>()
+    };
+    let both = ["A", "B"].map(|n| format!("/Library/DirectoryServices/PlugIns/{n}.dsplug linked"));
+    assert_eq!(told(&mut tracker, 20_000), both);
+    let mut restarted = Tracker::begin(known, &second.bundles, false, after(0));
+    assert_eq!(told(&mut restarted, 0), both);
 }

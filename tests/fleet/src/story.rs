@@ -118,8 +118,8 @@ fn no_override() {}
 struct Calendar {
     begun: Option<Timestamp>,
     ends: Vec<Timestamp>,
-    /// In which step an inode was seen first.
-    born: std::collections::HashMap<(u64, u64), i64>,
+    /// In which step an inode was seen first, and as which of them.
+    born: std::collections::HashMap<(u64, u64), (i64, u64)>,
 }
 
 impl Calendar {
@@ -149,8 +149,11 @@ impl Calendar {
 
     fn meta(&mut self, meta: &mut Meta) {
         let last = STEP + self.ends.len() as i64 - 1;
-        let born = *self.born.entry((meta.dev, meta.ino)).or_insert(last);
+        let number = self.born.len() as u64;
+        let inode = self.born.entry((meta.dev, meta.ino));
+        let (born, number) = *inode.or_insert((last, number));
         meta.btime = Some(born);
+        meta.ino = number;
         (meta.mtime, meta.ctime) = (self.step(meta.mtime), self.step(meta.ctime));
     }
 
@@ -167,7 +170,15 @@ impl Calendar {
                 .filter_map(|p| p.meta.as_mut());
             let entries = evidence.entries.iter_mut().map(|e| &mut e.meta);
             let executable = evidence.executable.iter_mut().map(|e| &mut e.meta);
-            let all = own.chain(plist).chain(entries).chain(executable);
+            let linked = evidence.linked.values_mut().flat_map(|place| {
+                let inner = place.entries.iter_mut().map(|e| &mut e.meta);
+                inner.chain([&mut place.meta])
+            });
+            let all = own
+                .chain(plist)
+                .chain(entries)
+                .chain(executable)
+                .chain(linked);
             all.for_each(|m| self.meta(m));
         }
     }

@@ -1,0 +1,75 @@
+//! What the file system says of a candidate, and of what its links lead to, each in one digest:
+//! writing to any of it changes the status of something, and reading changes nothing here.
+//!
+//! An attacker sets sizes and times as he likes, and with the clock or a volume of his own the status
+//! change too, but not so that the newest of many stands for all: each entry counts by itself. The
+//! device is left out, for a Mac numbers its volumes anew when it starts.
+
+use sha2::{Digest as _, Sha256};
+
+use super::entry::Entry;
+use super::facts::Evidence;
+use crate::meta::Meta;
+
+/// That of a candidate: itself, every entry, its Info.plist and its main executable.
+pub fn of(evidence: &Evidence) -> [u8; 32] {
+    let mut print = Print::default();
+    print.add(&evidence.candidate.path, evidence.meta.as_ref());
+    let target = evidence.symlink_target.as_deref();
+    print.add(target.unwrap_or_default(), None);
+    print.add(&evidence.resolved_path, evidence.resolved_meta.as_ref());
+    print.entries(&evidence.entries);
+    if let Some(executable) = &evidence.executable {
+        print.add(&executable.path, Some(&executable.meta));
+    }
+    if let Some(plist) = &evidence.info_plist {
+        print.add(&plist.path, plist.meta.as_ref());
+    }
+    print.0.finalize().into()
+}
+
+/// That of the places that its links lead to; nothing when no link leads out.
+pub fn of_linked(evidence: &Evidence) -> Option<[u8; 32]> {
+    if evidence.linked.is_empty() {
+        return None;
+    }
+    let mut print = Print::default();
+    for (path, place) in &evidence.linked {
+        print.add(path, Some(&place.meta));
+        print.entries(&place.entries);
+    }
+    Some(print.0.finalize().into())
+}
+
+#[derive(Default)]
+struct Print(Sha256);
+
+impl Print {
+    fn entries(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            self.add(&entry.path, Some(&entry.meta));
+            self.add(entry.link.as_deref().unwrap_or_default(), None);
+        }
+    }
+
+    fn add(&mut self, path: &[u8], meta: Option<&Meta>) {
+        let digest = &mut self.0;
+        digest.update(path);
+        digest.update([0]);
+        let Some(meta) = meta else {
+            return;
+        };
+        digest.update(meta.kind.as_str());
+        digest.update([0]);
+        for number in [meta.size, meta.ino] {
+            digest.update(number.to_le_bytes());
+        }
+        for time in [meta.mtime, meta.ctime] {
+            digest.update(time.seconds.to_le_bytes());
+            digest.update(time.nanoseconds.to_le_bytes());
+        }
+        for number in [meta.uid, meta.gid, meta.mode] {
+            digest.update(number.to_le_bytes());
+        }
+    }
+}
