@@ -104,6 +104,30 @@ fn every_question_has_its_answer() {
     assert!(text(&report["exception"]).contains("No exception accepts it."));
 }
 
+/// Each path that the tables show names the bundle that they show it for, whatever others are called.
+#[test]
+fn a_decoy_takes_the_place_of_no_bundle() {
+    let disk = Disk::new();
+    for (name, identifier) in [
+        ("i\u{7f}j.dsplug", "com.example.real"),
+        ("i\\x7fj.dsplug", "com.example.decoy"),
+    ] {
+        Plugin::new("A")
+            .key("CFBundleIdentifier", identifier)
+            .write_as(disk.plugin(name));
+    }
+    let folder = A.trim_end_matches("A.dsplug");
+    for (name, identifier) in [
+        ("i\\x7fj.dsplug", "com.example.real"),
+        ("i\\x5cx7fj.dsplug", "com.example.decoy"),
+    ] {
+        for path in [format!("{folder}{name}"), name.to_owned()] {
+            let report = json(&disk, &path, &[]);
+            assert_eq!(report["load"]["bundle_identifier"], identifier, "{path}");
+        }
+    }
+}
+
 #[test]
 fn a_stapled_ticket_is_told_with_what_it_lists() {
     let disk = Disk::new();

@@ -22,12 +22,13 @@ pub fn find<'a>(
         use std::os::unix::ffi::OsStrExt as _;
         let wanted = path.components().collect::<PathBuf>();
         let wanted = wanted.as_os_str().as_bytes();
-        let mut bundles = snapshot.bundles.iter();
-        // People copy what the tables show, which is escaped.
-        bundles.find(|b| {
-            let path = &b.evidence.candidate.path;
-            path == wanted || escape(path).as_bytes() == wanted
-        })
+        let stands = |is: &dyn Fn(&[u8]) -> bool| {
+            let mut bundles = snapshot.bundles.iter();
+            bundles.find(|b| is(&b.evidence.candidate.path))
+        };
+        // People copy what the tables show, which is escaped and names one alone. A name that bears
+        // another's escapes as its own signs is a decoy: it comes second.
+        stands(&|path| escape(path).as_bytes() == wanted).or_else(|| stands(&|path| path == wanted))
     };
     let below = |path: &Path, root: &Path| {
         let below = path.strip_prefix(root).ok();
@@ -68,15 +69,16 @@ fn by_name<'a>(snapshot: &'a Snapshot, name: &Path) -> Vec<&'a Arc<Bundle>> {
     if wanted.contains(&b'/') {
         return Vec::new();
     }
-    let is_called = |bundle: &&Arc<Bundle>| {
-        let path = &bundle.evidence.candidate.path;
-        let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
-        name == wanted || escape(name).as_bytes() == wanted
+    let called = |is: &dyn Fn(&[u8]) -> bool| {
+        let bundles = snapshot.bundles.iter().filter(|bundle| {
+            let path = &bundle.evidence.candidate.path;
+            is(path.rsplit(|b| *b == b'/').next().unwrap_or_default())
+        });
+        bundles.take(MOST).collect::<Vec<_>>()
     };
-    snapshot
-        .bundles
-        .iter()
-        .filter(is_called)
-        .take(MOST)
-        .collect()
+    let shown = called(&|name| escape(name).as_bytes() == wanted);
+    if shown.is_empty() {
+        return called(&|name| name == wanted);
+    }
+    shown
 }
