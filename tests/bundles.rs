@@ -690,6 +690,13 @@ fn load_reasons_one_by_one() {
         ),
         ("unknown".into(), "dynamic_registration".into())
     );
+    // CFStringCompare folds the long s as well.
+    for (value, may_register) in [("yEs", true), ("YE\u{17f}", true), ("NO", false)] {
+        let none = plist::Dictionary::new();
+        let plugin = a().key("CFPlugInFactories", Value::Dictionary(none));
+        let (verdict, _) = reasons(plugin.key("CFPlugInDynamicRegistration", value));
+        assert_eq!(verdict == "unknown", may_register, "{value}");
+    }
     assert_eq!(
         reasons(
             a().without("CFBundleShortVersionString")

@@ -126,13 +126,20 @@ impl Info {
             factories: declared,
             registers_dynamically: get("CFPlugInDynamicRegistration")
                 .and_then(Value::as_string)
-                .is_some_and(|s| s.eq_ignore_ascii_case("YES")),
+                .is_some_and(may_be_yes),
             nodes: get("DSNodesToRegister")
                 .and_then(Value::as_array)
                 .map(|nodes| nodes.iter().filter_map(node).take(64).collect())
                 .unwrap_or_default(),
         }
     }
+}
+
+/// True for `YES` as `CFStringCompare` takes it without regard to case (`_CFBundleInitPlugIn`
+/// of CFPlugIn.c, as read there). That folds signs beyond ASCII too, such as the long s: where there
+/// are any, it may be.
+fn may_be_yes(text: &str) -> bool {
+    text.eq_ignore_ascii_case("YES") || !text.is_ascii()
 }
 
 /// The path of a node to register: the text itself, or a dictionary's.
