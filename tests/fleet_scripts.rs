@@ -19,6 +19,10 @@ use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod};
 
 /// Runs a script with the lines at its top filled in, over a disk that a wrapper names.
 fn run(script: &str, lines: &[(&str, &str)], disk: &Disk, place: &Path) -> Output {
+    command(script, lines, disk, place).output().unwrap()
+}
+
+fn command(script: &str, lines: &[(&str, &str)], disk: &Disk, place: &Path) -> Command {
     let wrapper = place.join("dsplug");
     let text = format!(
         "#!/bin/sh\ncase \"$1\" in quarantine|restore) set -- \"$@\" --yes-write-image ;; esac\n\
@@ -44,11 +48,9 @@ fn run(script: &str, lines: &[(&str, &str)], disk: &Disk, place: &Path) -> Outpu
     }
     let filled = place.join(script);
     fs::write(&filled, text).unwrap();
-    Command::new("sh")
-        .arg(filled)
-        .env("DSPLUG", wrapper)
-        .output()
-        .unwrap()
+    let mut call = Command::new("sh");
+    call.arg(filled).env("DSPLUG", wrapper);
+    call
 }
 
 #[track_caller]
@@ -97,6 +99,30 @@ fn collect_quarantine_restore() {
     );
     ended(&run("restore.sh", &[("path", &path), ("expect", &hash)]), 0);
     assert_eq!(common::only_bundle(disk.path())["hash"], hash);
+}
+
+/// Whoever owns a Mac names it.
+#[test]
+fn no_name_of_a_host_leads_out_of_the_place() {
+    let disk = Disk::new();
+    Plugin::new("X").write(disk.plugin(""));
+    let place = tempfile::tempdir().unwrap();
+    let kept = place.path().join("collected");
+    let commands = place.path().join("commands");
+    fs::create_dir(&commands).unwrap();
+    let hostname = commands.join("hostname");
+    fs::write(&hostname, "#!/bin/sh\necho '/../../ev il$(id)'\n").unwrap();
+    chmod(&hostname, 0o755);
+    let lines = [("place", kept.to_str().unwrap())];
+    let mut call = command("collect.sh", &lines, &disk, place.path());
+    let path = std::env::var("PATH").unwrap();
+    call.env("PATH", format!("{}:{path}", commands.display()));
+    ended(&call.output().unwrap(), 0);
+    let names: Vec<_> = fs::read_dir(&kept).unwrap().collect();
+    assert_eq!(names.len(), 1);
+    let name = names[0].as_ref().unwrap().file_name();
+    let name = name.to_str().unwrap();
+    assert!(name.starts_with("dsplug-evilid-2"), "{name}");
 }
 
 #[test]

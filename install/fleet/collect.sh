@@ -32,7 +32,9 @@ sql() {
 find_dsplug
 umask 077
 mkdir -p "$place"
-archive="$place/dsplug-$(hostname -s)-$(date -u +%Y%m%dT%H%M%SZ)-$$.tar.gz"
+# Whoever has a Mac names it: of that name goes into a path what leads nowhere else.
+host=$(hostname -s | LC_ALL=C tr -cd 'A-Za-z0-9-' | cut -c 1-63)
+archive="$place/dsplug-$host-$(date -u +%Y%m%dT%H%M%SZ)-$$.tar.gz"
 if [ -n "$path" ]; then
     "$dsplug" collect --output "$archive" "$path"
 else
