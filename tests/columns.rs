@@ -37,7 +37,7 @@ const CONTRACT: &[(&str, &str)] = &[
     (
         "dsplug_folders",
         "path exists resolved_path mtime ctime btime uid gid mode writable_by entries candidates \
-         anomalies error",
+         anomalies error ctime_nanoseconds",
     ),
     (
         "dsplug_events",

@@ -160,8 +160,8 @@ fn answer(name: &str, rows: &[(&str, &[(&str, &str)])]) -> Vec<String> {
         let (names, values): (Vec<_>, Vec<_>) = cells.iter().copied().unzip();
         let holes = vec!["?"; names.len()].join(", ");
         let sql = format!(
-            "INSERT INTO {table} ({}) VALUES ({holes})",
-            names.join(", ")
+            "INSERT INTO {table} (\"{}\") VALUES ({holes})",
+            names.join("\", \"")
         );
         database
             .execute(&sql, rusqlite::params_from_iter(values))
@@ -265,6 +265,41 @@ fn every_column_of_the_exceptions_is_watched_for_changes() {
     let headings = table.unwrap().headings();
     let columns: BTreeSet<&str> = headings.iter().map(|h| h.name).collect();
     assert_eq!(asked, columns);
+}
+
+/// Root sets the clock back, does something, and sets it forward again; or the other way round. What an
+/// event's time says then must not decide whether it is a line, now or later.
+#[test]
+fn no_clock_hides_an_event() {
+    for name in ["events", "signature_changed"] {
+        let query = queries().into_iter().find(|q| q.name == name).unwrap();
+        assert!(!query.sql.contains("time >") && !query.sql.contains("'now'"));
+        for time in ["0", "4070908800", "-9"] {
+            let row: &[(&str, &str)] = &[
+                ("id", "7"),
+                ("time", time),
+                ("action", "changed"),
+                ("changed", "signer"),
+                ("exception", ""),
+            ];
+            let lines = answer(name, &[("dsplug_events", row)]);
+            assert_eq!(lines.len(), 1, "{name} at {time}");
+        }
+    }
+}
+
+/// Two writes within one second are two.
+#[test]
+fn a_folder_that_was_written_again_within_the_second_differs() {
+    let told = |nanoseconds: &str| {
+        let row: &[(&str, &str)] = &[
+            ("anomalies", "x"),
+            ("ctime", "1800000000"),
+            ("ctime_nanoseconds", nanoseconds),
+        ];
+        answer("folder_changed", &[("dsplug_folders", row)])
+    };
+    assert_ne!(told("1"), told("2"));
 }
 
 #[test]

@@ -2,7 +2,8 @@
 --
 -- detects: What happened between two runs as well: a bundle that was created, loaded and deleted
 --   gives its path, digest, signer and main executable. One line for each event, and no second one
---   after a restart. The action dropped says that so much happened that older events are no longer
+--   after a restart. All that are kept are asked for, for an age would go by a clock that root can
+--   set; what is no longer kept gives no line. The action dropped says that so much happened that older events are no longer
 --   kept. What an exception accepts gives lines as well, with the exception's identifier.
 -- adds: What came and went between two runs, with its digest and code; in what order things
 --   happened, when each was seen and how long it stood. What stands is told by modified as well.
@@ -31,5 +32,4 @@
 SELECT 'events' AS dsplug_query, id, time, action, path, changed, seen, kind, hash, previous_hash,
   executable, executable_hash, bundle_identifier, signature_state, signer, anchor, team_identifier,
   cdhash, load_verdict, exception, stood_ms, kept, error
-FROM dsplug_events
-WHERE time > CAST(strftime('%s', 'now') AS INTEGER) - 86400;
+FROM dsplug_events;

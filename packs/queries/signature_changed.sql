@@ -32,5 +32,4 @@ WHERE action = 'changed'
   AND (';' || changed || ';' LIKE '%;signer;%'
     OR (';' || changed || ';' LIKE '%;signature;%'
       AND NOT (signature_state = 'signed' AND anchor IN ('apple', 'developer_id', 'app_store'))))
-  AND exception = ''
-  AND time > CAST(strftime('%s', 'now') AS INTEGER) - 86400;
+  AND exception = '';

@@ -64,6 +64,11 @@ pub const FOLDERS: TableOf<Folder> = TableOf {
                     .into()
             },
         ),
+        number(
+            "ctime_nanoseconds",
+            "The nanoseconds of ctime beyond the second.",
+            |f| own(f, |m| i64::from(m.ctime.nanoseconds).into()),
+        ),
     ],
     each: |snapshot, sink| snapshot.folders.iter().try_for_each(sink),
 };

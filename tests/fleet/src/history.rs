@@ -17,7 +17,6 @@ use dsplug::journal::{Batch, Journal};
 use dsplug::scan::Snapshot;
 use dsplug::watch::tracker::{Now, Tracker};
 
-use crate::DAY;
 use crate::asker::{Answer, Asker};
 use crate::story::Story;
 
@@ -35,7 +34,7 @@ pub struct History {
     /// The events, oldest first.
     pub events: Vec<Event>,
     /// What was answered, by query and by the events that are not too old.
-    answers: RefCell<HashMap<(usize, u64), Answer>>,
+    answers: RefCell<HashMap<usize, Answer>>,
 }
 
 /// All journals that were asked for.
@@ -85,18 +84,17 @@ fn follow(story: &Story, visits: &[Visit]) -> Vec<Event> {
 }
 
 impl History {
-    /// The answer of a query when the events of which `young` has a bit are less than a day old.
-    pub fn answer(&self, asker: &mut Asker, query: usize, young: u64) -> Answer {
-        let key = (query, young);
-        if let Some(answer) = self.answers.borrow().get(&key) {
+    /// The answer of a query.
+    pub fn answer(&self, asker: &mut Asker, query: usize) -> Answer {
+        if let Some(answer) = self.answers.borrow().get(&query) {
             return answer.clone();
         }
-        let answer = self.asked(asker, query, young);
-        self.answers.borrow_mut().insert(key, answer.clone());
+        let answer = self.asked(asker, query);
+        self.answers.borrow_mut().insert(query, answer.clone());
         answer
     }
 
-    fn asked(&self, asker: &mut Asker, query: usize, young: u64) -> Answer {
+    fn asked(&self, asker: &mut Asker, query: usize) -> Answer {
         let hour = 3600;
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -104,9 +102,7 @@ impl History {
         let now = i64::try_from(now.as_secs()).expect("a time");
         let mut events = self.events.clone();
         for (index, event) in events.iter_mut().enumerate() {
-            let is_young = young >> index & 1 == 1;
-            let age = if is_young { hour } else { DAY + hour };
-            event.time = now - age + index as i64;
+            event.time = now - hour + index as i64;
         }
         let mut journal = Journal::in_memory();
         let written = journal.write(Batch {

@@ -145,11 +145,6 @@ fn runs(host: &Host, world: &World, schedule: &Schedule) -> Vec<(i64, usize)> {
     let mut runs = Vec::new();
     let times = std::iter::once(host.begins).chain(host.changes.iter().map(|(time, _)| *time));
     let times: Vec<i64> = times.collect();
-    let mut offsets: Vec<i64> = vec![0];
-    offsets.extend(host.changes.iter().filter_map(|(_, change)| match change {
-        Change::Clock(offset) => Some(*offset),
-        _ => None,
-    }));
     for (index, query) in world.asker.queries.iter().enumerate() {
         let interval = query.interval as i64;
         let next = |time| schedule.next(index, interval, time);
@@ -162,14 +157,6 @@ fn runs(host: &Host, world: &World, schedule: &Schedule) -> Vec<(i64, usize)> {
             continue;
         }
         runs.extend(times.iter().filter_map(|time| Some((next(*time)?, index))));
-        if world.asker.of[index] == Of::Events {
-            // An event is too old after a day, by whatever clock.
-            for (time, _) in &host.changes {
-                let old = offsets.iter().map(|offset| time + DAY - offset);
-                let after = old.filter(|old| old > time);
-                runs.extend(after.filter_map(|old| Some((next(old)?, index))));
-            }
-        }
     }
     runs.retain(|(time, _)| *time < host.ends);
     runs.sort_unstable();
@@ -287,11 +274,7 @@ impl<'a> Life<'a> {
 
     fn answer(&mut self, query: usize, time: i64) -> Answer {
         if self.world.asker.of[query] == Of::Events {
-            let since = time + self.offset - DAY;
-            let young = self.seen.iter().enumerate();
-            let young = young.filter(|(_, seen)| **seen > since);
-            let young = young.fold(0, |bits, (index, _)| bits | 1 << index);
-            return self.history.answer(&mut self.world.asker, query, young);
+            return self.history.answer(&mut self.world.asker, query);
         }
         let state = &self.world.stories[self.story].states[self.state];
         if self.readable {
