@@ -78,6 +78,16 @@ impl Bundle {
         )
     }
 
+    /// Who has signed a main executable that stands outside, by a chain to an anchor that is known:
+    /// the anchor, and the leaf's name. Whether its pages hold as well is not asked.
+    pub fn outside_signer(&self) -> Option<(Anchor, &str)> {
+        let executable = self.evidence.executable.as_ref();
+        let code = executable.filter(|e| e.is_outside())?.outside.code()?;
+        let mut slices = code.slices.iter();
+        let slice = slices.find(|slice| slice.anchor.names_somebody_known())?;
+        Some((slice.anchor, &slice.claimed_signer))
+    }
+
     /// The entries, each with what the seal says of it and its verdict as code.
     pub fn entries(&self) -> impl Iterator<Item = (&Entry, Option<Sealed>, Option<&CodeVerdict>)> {
         let signature = &self.signature;

@@ -100,6 +100,13 @@ fn every_question_has_its_answer() {
     let response = text(&report["response"]);
     assert!(response.contains("system/com.apple.dspluginhelperd"));
     assert!(response.contains("/Users/Shared/x"));
+    // No line that is pasted as it stands moves what the attacker has named.
+    let steps = report["response"].as_array().unwrap();
+    let at = |part: &str| steps.iter().position(|s| text(s).contains(part)).unwrap();
+    let (bundle, warning) = (at("dsplug quarantine '"), at("See who else uses it"));
+    let both = at("--with-executable --expect-executable ");
+    assert!(bundle < warning && warning < both, "{steps:#?}");
+    assert!(!text(&steps[bundle]).contains("--with-executable"));
     assert!(text(&report["pack"]).contains("loadable_unverified"));
     assert!(text(&report["exception"]).contains("No exception accepts it."));
 }

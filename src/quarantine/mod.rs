@@ -73,9 +73,15 @@ pub struct Options {
     /// Leave the process alone that has loaded it
     #[arg(long)]
     pub keep_loader: bool,
-    /// Move its main executable too, where that stands outside of it
+    /// Move its main executable too, where that stands outside of it and is what was expected
     #[arg(long)]
     pub with_executable: bool,
+    /// The SHA-256 of that, the column executable_hash
+    #[arg(long, value_name = "HASH", requires = "with_executable")]
+    pub expect_executable: Option<String>,
+    /// Move it though Apple or a developer known to Apple has signed it
+    #[arg(long, requires = "with_executable")]
+    pub force_executable: bool,
     /// Write to the image that --root names
     #[arg(long)]
     pub yes_write_image: bool,
@@ -118,6 +124,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     }
     let bundle = Arc::clone(find(&snapshot, &disk.root, path)?);
     expected(&bundle, options.expect.as_deref())?;
+    may_take_executable(&bundle, options)?;
     let vault = open(disk, scanner.root())?;
     let call = Call {
         disk,
@@ -255,6 +262,44 @@ fn expected(bundle: &Bundle, expect: Option<&str>) -> Result<(), Failure> {
         None => Err(Failure::new(format!(
             "{path} is not known to be what was expected, and was left alone: its digest is not known; dsplug --thorough reads all"
         ))),
+    }
+}
+
+/// Holds what is said of a main executable that stands outside to what is there. Whoever planted the
+/// bundle has chosen it: it may be the very program that would find him.
+///
+/// # Errors
+/// When it is not named by its digest, or has been signed by somebody known; with a line.
+pub fn may_take_executable(bundle: &Bundle, options: &Options) -> Result<(), Failure> {
+    let executable = bundle.evidence.executable.as_ref();
+    let executable = executable.filter(|e| options.with_executable && e.is_outside());
+    let Some(executable) = executable else {
+        return Ok(());
+    };
+    let path = escape(&executable.path);
+    let sha256 = executable.content(&bundle.evidence).sha256();
+    let Some(hash) = sha256.map(|digest| hex(digest)) else {
+        return Err(Failure::new(format!(
+            "{path} is not known to be what was expected, and nothing was moved: it could not be read as a file; dsplug --thorough reads all"
+        )));
+    };
+    let Some(expect) = options.expect_executable.as_deref().map(str::trim) else {
+        return Err(Failure::new(format!(
+            "{path} was named by the bundle and may be somebody else's, and nothing was moved; see who uses it, and then say --expect-executable {hash}"
+        )));
+    };
+    if !hash.eq_ignore_ascii_case(expect) {
+        return Err(Failure::new(format!(
+            "{path} is not what was expected, and nothing was moved: its SHA-256 is {hash}"
+        )));
+    }
+    match bundle.outside_signer() {
+        Some((anchor, signer)) if !options.force_executable => Err(Failure::new(format!(
+            "{path} is signed by {} ({}), and nothing was moved: a bundle may name another's program to have it removed; --force-executable moves it all the same",
+            escape(signer.as_bytes()),
+            anchor.as_str()
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -490,7 +535,7 @@ fn say(entry: &Entry, bundle: &Bundle) -> Result<(), Failure> {
         let path = escape(&executable.path);
         let _ = writeln!(
             text,
-            "{:<12}{path}: its main executable; --with-executable moves it too",
+            "{:<12}{path}: its main executable was left there",
             "outside"
         );
     }

@@ -17,22 +17,29 @@ pub fn steps(bundle: &Bundle, path: &str) -> Vec<String> {
     let expect = hash.map_or_else(String::new, |hash| format!(" --expect {hash}"));
     let outside = bundle.evidence.executable.as_ref();
     let outside = outside.filter(|e| e.is_outside());
-    let with = match outside {
-        Some(_) => " --with-executable",
-        None => "",
-    };
     steps.extend([
         format!("Keep the evidence before anything is changed: sudo dsplug collect {quoted} — and the log: log show --last 1d --predicate 'process == \"dspluginhelperd\"'"),
         "See whether its code is in use: sudo vmmap of dspluginhelperd, or the pack's queries helper_running and helper_images; and whether its node is in the search policy: dscl /Search -read / CSPSearchPath".to_owned(),
         format!("Compare it with the vendor's own, with a backup or with what was collected before: dsplug compare {quoted} OTHER — by digest and cdhash, not by names."),
         "If it is not wanted, take the Mac off the network, or isolate it by its MDM or EDR.".to_owned(),
-        format!("Take it out of the folder, into a vault from which nothing loads, and end the process that has loaded it: sudo dsplug quarantine {quoted}{expect}{with} --reason TEXT"),
+        format!("Take it out of the folder, into a vault from which nothing loads, and end the process that has loaded it: sudo dsplug quarantine {quoted}{expect} --reason TEXT"),
     ]);
     if let Some(outside) = outside {
+        // The attacker has chosen it: no line that is pasted as it stands may move it.
+        let place = escape(&outside.path);
         steps.push(format!(
-            "Its main executable stands outside of it, at {}: --with-executable takes it too; see first who else uses it.",
-            escape(&outside.path)
+            "Its main executable stands outside of it, at {place}, and stays there: whoever made the bundle chose it, and it may belong to another program, such as the one that watches this Mac. See who else uses it (lsof, the package that installed it{}).",
+            match bundle.outside_signer() {
+                Some((anchor, signer)) => format!("; it is signed by {} ({})", escape(signer.as_bytes()), anchor.as_str()),
+                None => String::new(),
+            }
         ));
+        if let Some(sha256) = outside.content(&bundle.evidence).sha256() {
+            steps.push(format!(
+                "Only if nobody else uses it, take both in place of the bundle alone: sudo dsplug quarantine {quoted}{expect} --with-executable --expect-executable {} --reason TEXT",
+                hex(sha256)
+            ));
+        }
     }
     if let Some(target) = &bundle.evidence.symlink_target {
         steps.push(format!(

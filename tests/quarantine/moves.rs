@@ -6,7 +6,16 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use dsplug::codesign::Roots;
+use dsplug::limits::Limits;
+use dsplug::quarantine::{Options, may_take_executable};
+use dsplug::report::answer::Format;
+use dsplug::root::Root;
+use dsplug::scan::Scanner;
+use dsplug_fixtures::cms::Signer;
+use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo, needs_root, sample, set_mtime, skipped};
+use sha2::{Digest as _, Sha256};
 
 use super::scene::{DSPLUG, Scene};
 use super::strace;
@@ -192,16 +201,76 @@ fn a_link_is_moved_as_a_link_and_an_executable_outside_with_it() {
         scene.done(&["restore", &row["id"]]);
     }
     assert_eq!(scene.picture(), before);
+    let out = fs::read(scene.disk.at("opt/out")).unwrap();
+    let hash = dsplug::text::hex(&Sha256::digest(out));
     scene.done(&[
         "quarantine",
         &Scene::path("Out.dsplug"),
         "--with-executable",
+        "--expect-executable",
+        &hash,
     ]);
     assert!(!scene.disk.at("opt/out").exists());
     let ledger = scene.ledger();
     let id = ledger.iter().find(|r| r["state"] == "quarantined").unwrap()["id"].clone();
     scene.done(&["restore", id.trim_end_matches("-executable")]);
     assert_eq!(scene.picture(), before);
+}
+
+/// Whoever planted the bundle has chosen its main executable: it may be the program that would find him.
+#[test]
+fn an_executable_outside_is_moved_by_its_digest_and_no_known_signers() {
+    let name = "Developer ID Application: Example (TEAM123456)";
+    let signer = Signer::developer_id(name, "TEAM123456");
+    let scene = Scene::new(Disk::new());
+    let agent = SignedBundle::new("Agent", Form::Deep)
+        .signer(&signer)
+        .write(scene.disk.dir("opt"));
+    let agent = agent.join("Contents/MacOS/Agent");
+    let hash = dsplug::text::hex(&Sha256::digest(fs::read(&agent).unwrap()));
+    let named = agent.strip_prefix(scene.disk.path()).unwrap();
+    Plugin::new("Out")
+        .key("CFBundleExecutable", format!("/{}", named.display()))
+        .without_executable()
+        .write(scene.disk.plugin(""));
+    let before = scene.picture();
+    let path = Scene::path("Out.dsplug");
+    let call = ["quarantine", &path, "--with-executable"];
+    let line = scene.refused(&call);
+    assert!(
+        line.contains(&format!("--expect-executable {hash}")),
+        "{line}"
+    );
+    let wrong = [&call[..], &["--expect-executable", "00"]].concat();
+    let line = scene.refused(&wrong);
+    assert!(line.contains("is not what was expected"), "{line}");
+    assert_eq!(scene.picture(), before);
+    // Where its chain ends in a root that is known.
+    let root = Root::open(scene.disk.path()).unwrap();
+    let scanner = Scanner::new(root, Limits::STANDARD).with_roots(Roots::of(signer.roots()));
+    let snapshot = { scanner }.scan();
+    let mut bundles = snapshot.bundles.iter();
+    let bundle = bundles.find(|b| b.evidence.candidate.path == path.as_bytes());
+    let mut options = Options {
+        path: None,
+        expect: None,
+        reason: String::new(),
+        keep_loader: false,
+        with_executable: true,
+        expect_executable: Some(hash),
+        force_executable: false,
+        yes_write_image: false,
+        list: false,
+        format: Format::Line,
+    };
+    let line = may_take_executable(bundle.unwrap(), &options).unwrap_err();
+    let line = line.to_string();
+    assert!(
+        line.contains(name) && line.contains("developer_id"),
+        "{line}"
+    );
+    options.force_executable = true;
+    assert!(may_take_executable(bundle.unwrap(), &options).is_ok());
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub type Visit = (usize, i64);
 pub struct History {
     /// The events, oldest first.
     pub events: Vec<Event>,
-    /// What was answered, by query and by the events that are not too old.
+    /// What was answered, by query.
     answers: RefCell<HashMap<usize, Answer>>,
 }
 
