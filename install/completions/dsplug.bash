@@ -291,7 +291,7 @@ _dsplug() {
             return 0
             ;;
         dsplug__subcmd__quarantine)
-            opts="-h --expect --reason --keep-loader --with-executable --yes-write-image --list --format --root --thorough --state-dir --help"
+            opts="-h --expect --reason --keep-loader --with-executable --expect-executable --force-executable --yes-write-image --list --format --root --thorough --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -302,6 +302,10 @@ _dsplug() {
                     return 0
                     ;;
                 --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --expect-executable)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

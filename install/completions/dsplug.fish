@@ -93,6 +93,7 @@ complete -c dsplug -n "__fish_dsplug_using_subcommand compare" -l thorough -d 'L
 complete -c dsplug -n "__fish_dsplug_using_subcommand compare" -s h -l help -d 'Print help'
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l expect -d 'Leave it alone unless this is its digest, the column hash' -r
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l reason -d 'Why, for the ledger' -r
+complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l expect-executable -d 'The SHA-256 of that, the column executable_hash' -r
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l format -d 'How the ledger is printed' -r -f -a "table\t'Columns side by side'
 json\t'An array of objects of strings'
 csv\t'Comma-separated values, with a heading (RFC 4180)'
@@ -100,7 +101,8 @@ line\t'One line for each value'"
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l root -d 'Read DIR as the / of a Mac: a mounted disk image, a collected folder' -r -F
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l state-dir -d 'Keep state (events, copies, what is quarantined) in DIR; without it, in /var/db/dsplug on a Mac that reads its own disk, and nowhere with --root' -r -F
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l keep-loader -d 'Leave the process alone that has loaded it'
-complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l with-executable -d 'Move its main executable too, where that stands outside of it'
+complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l with-executable -d 'Move its main executable too, where that stands outside of it and is what was expected'
+complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l force-executable -d 'Move it though Apple or a developer known to Apple has signed it'
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l yes-write-image -d 'Write to the image that --root names'
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l list -d 'Show the ledger'
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l thorough -d 'Lift the budgets of time and size'

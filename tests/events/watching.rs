@@ -413,7 +413,7 @@ fn a_look_finds_what_changed_behind_a_link() {
     hole.set_len(300 << 20).unwrap();
     disk.file("Users/Shared/huge/l.dylib", "one");
     for (name, target) in [("A", "fw"), ("B", "huge")] {
-        let bundle = disk.plugin(&format!("{name}.dsplug"));
+        let bundle = disk.plugin(format!("{name}.dsplug"));
         make(&bundle, b"code");
         let target = format!("/Users/Shared/{target}");
         symlink(target, bundle.join("Contents/Frameworks")).unwrap();

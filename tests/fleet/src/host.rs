@@ -239,7 +239,7 @@ impl<'a> Life<'a> {
     }
 
     fn run(&mut self, query: usize, time: i64, log: &mut Log) -> io::Result<()> {
-        let Some(rows) = self.answer(query, time) else {
+        let Some(rows) = self.answer(query) else {
             return Ok(());
         };
         let asked = &self.world.asker.queries[query];
@@ -272,7 +272,7 @@ impl<'a> Life<'a> {
         Ok(())
     }
 
-    fn answer(&mut self, query: usize, time: i64) -> Answer {
+    fn answer(&mut self, query: usize) -> Answer {
         if self.world.asker.of[query] == Of::Events {
             return self.history.answer(&mut self.world.asker, query);
         }
