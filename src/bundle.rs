@@ -44,6 +44,9 @@ impl Bundle {
 
     /// The digest over what its links lead to; `None` when that could not be read whole.
     pub fn linked_digest(&self) -> Option<[u8; 32]> {
+        if self.evidence.is_linked_cut {
+            return None;
+        }
         digest::of_linked(&self.evidence.linked)
     }
 

@@ -92,8 +92,8 @@
 //! (`tests/rooms.rs`). What is not linked here is no part of the library's surface.
 //!
 //! - [`root`] resolves paths inside the directory that plays the Mac's `/`, each `directory` on
-//!   the way opened by itself; `spelling`, `sha256`, `meta`, `name`, `text`, [`limits`] and `property_list` are
-//!   its small tools;
+//!   the way opened by itself, of a long `descent` the last few at a time;
+//!   `spelling`, `sha256`, `meta`, `name`, `text`, [`limits`] and `property_list` are its small tools;
 //! - `layout` and `info_dictionary` are CoreFoundation's rules of a bundle, which a plug-in folder
 //!   is read by as well;
 //! - `folders` lists the plug-in folders and finds candidates;
@@ -168,6 +168,7 @@ pub mod watch;
 
 mod collect;
 mod compare;
+mod descent;
 mod digest;
 mod evidence;
 mod folders;

@@ -1,5 +1,6 @@
 //! What one scan may cost, whoever wrote the files.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,9 +14,9 @@ pub struct Limits {
     pub candidate_bytes: u64,
     /// Bytes read in one scan.
     pub scan_bytes: u64,
-    /// Entries of one candidate.
+    /// Entries of one candidate. One with a long path or link counts for several, see [`weight`].
     pub candidate_entries: usize,
-    /// Entries of all candidates.
+    /// Entries of all candidates, counted likewise.
     pub scan_entries: usize,
     /// Names in the directories of a plug-in folder in which the loader looks.
     pub listed_entries: usize,
@@ -23,6 +24,12 @@ pub struct Limits {
     pub folder_entries: usize,
     /// Candidates.
     pub candidates: usize,
+    /// Bytes of their paths, those of one plug-in folder.
+    pub candidate_paths: usize,
+    /// Bytes of what is known of code, of all files that are code.
+    pub code_facts: usize,
+    /// Factories of all bundles that are told apart.
+    pub factories: usize,
     /// Depth of directories in a candidate or a plug-in folder. Each level costs an open
     /// descriptor, of which launchd gives a job 256.
     pub depth: usize,
@@ -43,6 +50,9 @@ impl Limits {
         listed_entries: 1_000_000,
         folder_entries: 50_000,
         candidates: 5_000,
+        candidate_paths: 1 << 20,
+        code_facts: 12 << 20,
+        factories: 65_536,
         depth: 96,
         plist_bytes: 4 << 20,
         code_age: Duration::from_secs(30 * 60),
@@ -65,8 +75,23 @@ impl Limits {
         listed_entries: 100_000_000,
         folder_entries: 5_000_000,
         candidates: 1_000_000,
+        candidate_paths: 256 << 20,
+        code_facts: 1 << 30,
+        factories: 1 << 20,
         ..Self::STANDARD
     };
+}
+
+/// Bytes of path and link text that one entry has for nothing.
+const LIGHT: usize = 128;
+
+/// For how many entries one counts that has so many bytes of path and link text: a name may have 255
+/// bytes, a path a hundred names, and all of it is held.
+pub fn weight(bytes: usize) -> usize {
+    bytes
+        .checked_div(LIGHT)
+        .unwrap_or_default()
+        .saturating_add(1)
 }
 
 /// Where a scan is on the disk: what a call that does not come back was made on.
@@ -100,6 +125,8 @@ pub struct Budget {
     until: Option<Instant>,
     bytes: u64,
     entries: usize,
+    code_facts: AtomicUsize,
+    factories: AtomicUsize,
 }
 
 impl Budget {
@@ -111,7 +138,25 @@ impl Budget {
             until: Instant::now().checked_add(limits.time),
             bytes: limits.scan_bytes,
             entries: limits.scan_entries,
+            code_facts: AtomicUsize::new(limits.code_facts),
+            factories: AtomicUsize::new(limits.factories),
         }
+    }
+
+    /// A moment after which `share` parts of a hundred of the time are over.
+    pub fn after(&self, share: u32) -> Option<Instant> {
+        let part = self.limits.time.checked_mul(share)?.checked_div(100)?;
+        Instant::now().checked_add(part)
+    }
+
+    /// Takes bytes of what is known of code; false, and nothing taken, when they are not left.
+    pub fn take_code_facts(&self, bytes: usize) -> bool {
+        take(&self.code_facts, bytes)
+    }
+
+    /// Takes factories, likewise.
+    pub fn take_factories(&self, count: usize) -> bool {
+        take(&self.factories, count)
     }
 
     /// True when the time is up.
@@ -142,4 +187,10 @@ impl Budget {
     pub fn take_entries(&mut self, entries: usize) {
         self.entries = self.entries.saturating_sub(entries);
     }
+}
+
+fn take(left: &AtomicUsize, count: usize) -> bool {
+    let less = |left: usize| left.checked_sub(count);
+    left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+        .is_ok()
 }

@@ -61,7 +61,7 @@ reasons! {
     NoPluginName "no_plugin_name" true "Its Info.plist has no CFPluginNameString."
     OddType "odd_type" false "Its version, its plug-in name, its configuration or its executable's name is there and is no text that the loader can use; it asks only whether it is there."
     NameShadowed "name_shadowed" false "Another plug-in has the same CFPluginNameString; which of them loads the order of the disk decides."
-    FactoryTaken "factory_taken" false "Another bundle declares a factory of the same UUID; which of them opens the order of the disk decides."
+    FactoryTaken "factory_taken" false "Another bundle declares a factory of the same UUID, or it declares more than are told apart; which of them opens the order of the disk decides."
     DynamicRegistration "dynamic_registration" false "It registers its factories by code, which is not run here."
     NoModuleFactory "no_module_factory" true "It registers no factory for the module type of DirectoryService plug-ins."
 }
@@ -188,6 +188,9 @@ fn judge_bundle(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
         say(Reason::Unreadable);
     }
     judge_executable(evidence, say);
+    if info.has_more_factories {
+        say(Reason::FactoryTaken);
+    }
     if !info.has_types {
         say(Reason::NoTypes);
     }

@@ -24,8 +24,14 @@ impl Memory {
         let kept = bundles
             .iter()
             .filter(|b| b.evidence.entries.len() <= MOST_ENTRIES);
+        let mut known = std::mem::take(&mut self.bundles);
         self.bundles = kept
-            .map(|b| (b.evidence.candidate.path.clone(), Arc::clone(b)))
+            .map(|b| {
+                let path = b.evidence.candidate.path.clone();
+                // What there was no time to look at is as it was known.
+                let old = known.remove(&path).filter(|_| b.evidence.is_unsurveyed);
+                (path, old.unwrap_or_else(|| Arc::clone(b)))
+            })
             .collect();
     }
 

@@ -14,13 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::Errno;
 
+use crate::descent::Descent;
 use crate::directory::{Dir, OpenFile, ReadError};
 use crate::meta::{Kind, Meta};
 use crate::name;
 
 /// Links followed in one resolution, as `MAXSYMLINKS` of macOS.
 const MAX_LINKS: u32 = 32;
-/// Components walked in one resolution. Each costs a descriptor while it lasts.
+/// Components walked in one resolution.
 const MAX_COMPONENTS: usize = 160;
 
 /// A directory that plays the `/` of a Mac.
@@ -154,7 +155,7 @@ impl Root {
         let mut todo = components(path);
         // What a trailing slash or a dot asks for is a directory, so its link is followed.
         let follow_last = follow_last || path.ends_with(b"/");
-        let mut stack: Vec<Dir> = Vec::new();
+        let mut way = Descent::new(self.top.clone());
         let (mut links, mut steps) = (0_u32, 0_usize);
         while let Some(name) = todo.pop() {
             steps = steps.saturating_add(1);
@@ -162,11 +163,11 @@ impl Root {
                 return Err(ReadError::too_far(path));
             }
             if name == b".." {
-                stack.pop();
+                way.up();
                 continue;
             }
-            let dir = stack.last().unwrap_or(&self.top).clone();
-            if stack.is_empty() && name == b".vol" && !todo.is_empty() {
+            let dir = way.here()?;
+            if way.names().is_empty() && name == b".vol" && !todo.is_empty() {
                 return Err(ReadError::by_number(path));
             }
             let (name, meta) = match dir.meta(&name) {
@@ -182,7 +183,7 @@ impl Root {
                         if links > MAX_LINKS {
                             return Err(fail(Errno::LOOP));
                         }
-                        stack.clear();
+                        way.restart();
                         continue;
                     }
                     None => return Err(error),
@@ -199,7 +200,7 @@ impl Root {
                     return Err(fail(Errno::NOENT));
                 }
                 if target.starts_with(b"/") {
-                    stack.clear();
+                    way.restart();
                 }
                 todo.extend(components(&target));
                 continue;
@@ -218,10 +219,10 @@ impl Root {
                     _ => fail(Errno::NOTDIR),
                 });
             }
-            stack.push(dir.open_dir(&name)?);
+            way.down(&name)?;
         }
         // The path ended in `..` or is the root itself: a directory that is open already.
-        let dir = stack.last().unwrap_or(&self.top).clone();
+        let dir = way.here()?;
         let meta = dir.own_meta()?;
         Ok(Found {
             dir,

@@ -12,7 +12,7 @@ use crate::codesign::Roots;
 use crate::directory::ReadError;
 use crate::evidence::{self, Entry, Evidence, ReadAt, Reader, Trouble};
 use crate::exceptions::Exceptions;
-use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError};
+use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError, Via};
 use crate::journal::{self, Events};
 use crate::limits::{Budget, Limits, Whereabouts};
 use crate::load;
@@ -37,6 +37,11 @@ pub struct Scanner {
 
 /// How many entries of a candidate are taken before the next one has its turn.
 const ROUNDS: [usize; 3] = [512, 8_192, usize::MAX];
+
+/// Parts of a hundred of the scan's time after which what the loader does not list is surveyed no more.
+const SURVEY: u32 = 30;
+/// Bytes that what the loader does not list is taken to cost more than it does.
+const NESTED: u64 = 1 << 20;
 
 /// What is told of the program itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -240,9 +245,22 @@ impl Scanner {
     ) -> Vec<Evidence> {
         let mut surveyed = Vec::new();
         let mut waiting = candidates;
+        // What the loader may list comes before what only stands there, and what is near before what is
+        // deep: each directory on the way to it is opened.
+        waiting.sort_by_cached_key(|c| {
+            let depth = c.path.iter().filter(|b| **b == b'/').count();
+            (c.via == Via::Nested, depth, c.path.clone())
+        });
+        let until = budget.after(SURVEY);
+        let is_over = || until.is_some_and(|until| Instant::now() >= until);
         for round in ROUNDS {
             let most = round.min(self.limits.candidate_entries);
             for candidate in std::mem::take(&mut waiting) {
+                let is_nested = candidate.via == Via::Nested;
+                if candidate.left_out.is_empty() && (budget.is_late() || is_nested && is_over()) {
+                    surveyed.push(evidence::unsurveyed(candidate));
+                    continue;
+                }
                 let most = most.min(budget.entries());
                 self.at.set(&candidate.path);
                 let before = self.before(&candidate.path).map(|b| &b.evidence);
@@ -250,7 +268,7 @@ impl Scanner {
                 if evidence.is_cut && round < self.limits.candidate_entries && !budget.is_late() {
                     waiting.push(evidence.candidate);
                 } else {
-                    budget.take_entries(evidence.entries.len());
+                    budget.take_entries(evidence.weight());
                     surveyed.push(evidence);
                 }
             }
@@ -273,7 +291,7 @@ impl Scanner {
         let mut found = Vec::new();
         for (index, path) in FOLDERS.iter().enumerate() {
             self.at.set(path.as_bytes());
-            let (folder, candidates) = folders::list(&root, index, &self.limits);
+            let (folder, candidates) = folders::list(&root, index, &budget);
             all_folders.push(folder);
             found.extend(candidates);
         }
@@ -300,9 +318,11 @@ impl Scanner {
             if let Some(known) = known {
                 let reused = evidence::recall(evidence, known, again);
                 files_reused = files_reused.saturating_add(reused);
+                // Where there is no room for it, none is left for more.
+                let _ = budget.take_code_facts(evidence.code_facts());
             }
             evidence::read_contents(&root, evidence, &mut reader, &mut budget);
-            evidence::weigh_writers(&root, evidence);
+            evidence::weigh_writers(&root, evidence, &budget);
             let known = known.map(|known| (known, again));
             evidence::read_linked(&root, evidence, known, &mut reader, &mut budget);
             let signature = match before.filter(|_| evidence.is_unchanged) {
@@ -367,7 +387,12 @@ impl Scanner {
 /// dear comes last. A property list takes some sixty times as long as a file of its size.
 fn cost(evidence: &Evidence) -> u64 {
     let list = evidence.list_cost().saturating_mul(64);
-    evidence.bytes().saturating_add(list)
+    let nested = if evidence.candidate.via == Via::Nested {
+        NESTED
+    } else {
+        0
+    };
+    evidence.bytes().saturating_add(list).saturating_add(nested)
 }
 
 fn now() -> i64 {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use sha2::{Digest as _, Sha256};
+
 /// Shows bytes from disk as text in which nothing can hide and that no two byte strings share.
 ///
 /// Control and invalid bytes become `\xHH`; bidirectional marks, C1 controls, line separators and
@@ -29,6 +31,25 @@ pub fn escape(bytes: &[u8]) -> String {
     }
     out
 }
+
+/// A text that is longer than `most` bytes, cut there, with its length and a digest of the whole: it
+/// says that it was cut, and two that differ stay different.
+pub fn cut(text: String, most: usize) -> String {
+    if text.len() <= most {
+        return text;
+    }
+    let digest = Sha256::digest(text.as_bytes());
+    let digest = hex(digest.get(..CUT_DIGEST).unwrap_or(&digest));
+    let mut end = most;
+    while !text.is_char_boundary(end) {
+        end = end.saturating_sub(1);
+    }
+    let start = text.get(..end).unwrap_or_default();
+    format!("{start}… ({} bytes, sha256 {digest}…)", text.len())
+}
+
+/// Bytes of the digest that a text which was cut carries: nobody finds two with the same.
+const CUT_DIGEST: usize = 20;
 
 fn push_byte(out: &mut String, byte: u32) {
     let _ = write!(out, "\\x{byte:02x}");
@@ -102,6 +123,16 @@ mod tests {
             assert!(told.is_ascii(), "{told}");
             assert_eq!(serde_json::from_str::<String>(&told).unwrap(), name);
         }
+    }
+
+    #[test]
+    fn a_text_that_is_cut_says_so_and_stays_itself() {
+        assert_eq!(cut("é".repeat(4), 8), "éééé");
+        let told = cut("é".repeat(4), 7);
+        // printf éééé | shasum -a 256
+        let digest = "14cde7c9ad35de5a37fce2ac276742175028fd9f";
+        assert_eq!(told, format!("ééé… (8 bytes, sha256 {digest}…)"));
+        assert_ne!(cut("éééx1".into(), 7), cut("éééx2".into(), 7));
     }
 
     #[test]

@@ -7,13 +7,13 @@ use super::host::Host;
 use super::place;
 use crate::exceptions::{Exceptions, SOURCES};
 use crate::folders::{self, FOLDERS, FolderError};
-use crate::limits::Limits;
+use crate::limits::{Budget, Limits};
 use crate::scan;
 
 /// A folder that is there and cannot be listed makes every query on bundles fail.
 pub fn check_folders(host: &Host<'_>, findings: &mut Vec<Finding>) {
     for index in 0..FOLDERS.len() {
-        let (folder, _) = folders::list(host.root, index, &Limits::STANDARD);
+        let (folder, _) = folders::list(host.root, index, &Budget::new(Limits::STANDARD));
         match folder.error {
             None => {}
             Some(error @ FolderError::Unreadable(_)) => findings.push(Finding::wrong(

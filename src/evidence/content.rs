@@ -11,7 +11,7 @@ use super::attributes::{self, Attributes};
 use super::cpus::Cpus;
 use super::entry::{Content, Entry};
 use super::trouble::Trouble;
-use crate::codesign::{FileCheck, Limits as CodeLimits, Roots, is_macho};
+use crate::codesign::{CodeFacts, FileCheck, Limits as CodeLimits, Roots, is_macho};
 use crate::directory::{OpenFile, ReadError};
 use crate::limits::Budget;
 use crate::sha256::Sha256;
@@ -156,12 +156,24 @@ impl<'r> Reader<'r> {
         self.bytes = self.bytes.saturating_add(len);
         // A signature that holds without a fork may not hold with it.
         let attributes = attributes::read(&file.fd).map_err(refused)?;
+        let code = code.map(|code| {
+            let mut code = code.finish();
+            code.forget_lists();
+            code
+        });
+        let held = code.as_ref().map_or(0, CodeFacts::held);
+        if !budget.take_code_facts(held) {
+            return Err(Trouble::Limit(format!(
+                "{}: there is no room for what is known of its code; dsplug --thorough has more",
+                escape(&entry.path)
+            )));
+        }
         Ok(Passed {
             content: Content::Read {
                 sha256: sha256.finish(),
                 sha1: sha1.map(|s| Box::new(s.finalize().into())),
                 cpus,
-                code: code.map(|c| Arc::new(c.finish())),
+                code: code.map(Arc::new),
             },
             attributes: (!attributes.is_empty()).then_some(attributes),
             kept,

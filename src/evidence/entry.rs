@@ -6,6 +6,7 @@ use super::attributes::Attributes;
 use super::cpus::Cpus;
 use super::trouble::Trouble;
 use crate::codesign::CodeFacts;
+use crate::limits;
 use crate::meta::Meta;
 
 /// One entry of a candidate.
@@ -24,6 +25,12 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// For how many entries it counts.
+    pub(super) fn weight(&self) -> usize {
+        let link = self.link.as_ref().map_or(0, |link| link.len());
+        limits::weight(self.path.len().saturating_add(link))
+    }
+
     /// The one entry of what is no directory.
     pub(super) fn itself(meta: Meta) -> Self {
         Self {

@@ -20,6 +20,12 @@ pub fn find(root: &Root, evidence: &mut Evidence) {
         .info_plist
         .as_ref()
         .and_then(|p| p.info.as_ref().ok());
+    if info.is_some_and(|i| i.has_long_executable) {
+        let path = escape(&evidence.candidate.path);
+        return evidence.doubt(Trouble::Limit(format!(
+            "the CFBundleExecutable of {path} is a longer path than is followed here"
+        )));
+    }
     let declared = info.and_then(|i| i.executable.as_deref());
     let name = declared.map_or_else(
         || base_name(&evidence.candidate.path),
@@ -108,7 +114,11 @@ pub fn read(root: &Root, evidence: &mut Evidence, reader: &mut Reader<'_>, budge
     }
     let shown = escape(&executable.path);
     let size = executable.meta.size;
-    let read = if size > budget.limits.candidate_bytes || !budget.take_bytes(size) {
+    let read = if budget.is_late() {
+        Err(Trouble::Limit(format!(
+            "{shown} was not read: the time of the scan is spent"
+        )))
+    } else if size > budget.limits.candidate_bytes || !budget.take_bytes(size) {
         Err(Trouble::Limit(format!(
             "{shown} has {size} bytes and was not read; dsplug --thorough reads all"
         )))

@@ -7,6 +7,7 @@ use super::entry::{Content, Entry};
 use super::info::InfoPlist;
 use super::read_at::ReadAt;
 use super::trouble::Trouble;
+use crate::codesign::CodeFacts;
 use crate::directory::{Dir, ReadError};
 use crate::folders::Candidate;
 use crate::layout::Layout;
@@ -38,6 +39,8 @@ pub struct Evidence {
     pub linked: Places,
     /// True when the time of the scan was spent before all of those were looked at.
     pub is_linked_late: bool,
+    /// True when not every link in it was followed.
+    pub is_linked_cut: bool,
     /// True when its Info.plist and its main executable are yet to be looked for.
     pub(crate) is_pending: bool,
     /// The weakest of the candidate and the directories above it, up to the plug-in folder.
@@ -49,6 +52,8 @@ pub struct Evidence {
     /// True when its attributes, its Info.plist or its main executable may be other than they
     /// seem, because something on the way to them could not be read.
     pub is_doubtful: bool,
+    /// True when there was no time to look at it.
+    pub is_unsurveyed: bool,
     /// How CoreFoundation reads it as a bundle.
     pub(crate) layout: Layout,
     /// What could not be read.
@@ -112,6 +117,20 @@ impl Evidence {
         };
         let costs = self.entries.iter().filter(near).map(cost);
         costs.fold(0, u64::saturating_add)
+    }
+
+    /// For how many entries it counts.
+    pub fn weight(&self) -> usize {
+        let weights = self.entries.iter().map(Entry::weight);
+        weights.fold(0, usize::saturating_add)
+    }
+
+    /// Bytes of what is known of the code in it.
+    pub fn code_facts(&self) -> usize {
+        let contents = self.entries.iter().map(|e| &e.content);
+        let outside = self.executable.as_ref().map(|e| &e.outside);
+        let code = contents.chain(outside).filter_map(Content::code);
+        code.map(CodeFacts::held).fold(0, usize::saturating_add)
     }
 
     /// The newest status-change time of all that is told of it, wherever it stands.
@@ -201,7 +220,7 @@ impl Evidence {
     }
 
     pub(super) fn trouble(&mut self, trouble: Trouble) {
-        self.troubles.push(trouble);
+        self.troubles.push(trouble.shortened());
     }
 
     /// A trouble with what the whole is judged by.

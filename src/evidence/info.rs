@@ -4,7 +4,17 @@ use super::trouble::Trouble;
 use crate::info_dictionary;
 use crate::meta::Meta;
 use crate::property_list::{Dictionary, Value};
+use crate::text;
 
+/// Bytes of a text that are kept.
+const MOST_TEXT: usize = 512;
+/// Bytes of the name of the main executable, which is a path: a Mac follows 1,024 (`PATH_MAX`), but what
+/// CoreFoundation takes out of it before, `./` for one, may be any more.
+const MOST_EXECUTABLE: usize = 1_024;
+/// Nodes to register that are kept.
+const MOST_NODES: usize = 16;
+/// Bytes of one that are kept.
+const MOST_NODE: usize = 128;
 /// Factories of one bundle that are told apart from those of others.
 const MOST_FACTORIES: usize = 1_024;
 
@@ -54,7 +64,7 @@ impl Given {
 /// What an Info.plist says, `-macos` keys applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Info {
-    /// `CFBundleIdentifier`.
+    /// `CFBundleIdentifier`. Of a long text, here and below, its beginning and a digest of the whole.
     pub identifier: String,
     /// `CFBundleName`.
     pub name: String,
@@ -65,6 +75,8 @@ pub struct Info {
     /// `CFBundleExecutable`, or `NSExecutable` where that is missing, when it is a text and not empty;
     /// an empty text for one that has no UTF-8.
     pub executable: Option<String>,
+    /// True when that text is longer than is kept, so that where it leads is not known.
+    pub has_long_executable: bool,
     /// True when `CFPlugInTypes` is there.
     pub has_types: bool,
     /// True when `CFPlugInFactories` is there.
@@ -79,6 +91,8 @@ pub struct Info {
     pub has_config_file: Given,
     /// The UUIDs of the factories that are declared, `None` for an empty text.
     pub factories: Vec<Option<[u8; 16]>>,
+    /// True when there are more than are kept, so that it is not known which others have them too.
+    pub has_more_factories: bool,
     /// True when a factory is registered for [`MODULE_TYPE`].
     pub has_module_factory: bool,
     /// `CFPlugInDynamicRegistration`: the code registers factories itself.
@@ -91,10 +105,8 @@ impl Info {
     pub(super) fn from_dictionary(keys: &Dictionary) -> Self {
         let get = |key: &str| info_dictionary::value(keys, key);
         let text = |key| {
-            get(key)
-                .and_then(Value::as_string)
-                .unwrap_or_default()
-                .to_owned()
+            let text = get(key).and_then(Value::as_string).unwrap_or_default();
+            kept(text)
         };
         let types = get("CFPlugInTypes");
         let factories = get("CFPlugInFactories");
@@ -111,8 +123,9 @@ impl Info {
             name: text("CFBundleName"),
             version: text("CFBundleShortVersionString"),
             plugin_name: text("CFPluginNameString"),
+            has_long_executable: executable.is_some_and(|e| e.as_str().len() > MOST_EXECUTABLE),
             executable: executable
-                .filter(|e| !e.is_empty())
+                .filter(|e| !e.is_empty() && e.as_str().len() <= MOST_EXECUTABLE)
                 .map(|e| e.as_str().to_owned()),
             has_types: types.is_some(),
             has_factories: factories.is_some(),
@@ -123,13 +136,14 @@ impl Info {
             has_module_factory: types
                 .and_then(Value::as_dictionary)
                 .is_some_and(|types| has_module_factory(types, &declared)),
-            factories: declared,
+            has_more_factories: declared.len() > MOST_FACTORIES,
+            factories: declared.into_iter().take(MOST_FACTORIES).collect(),
             registers_dynamically: get("CFPlugInDynamicRegistration")
                 .and_then(Value::as_string)
                 .is_some_and(may_be_yes),
             nodes: get("DSNodesToRegister")
                 .and_then(Value::as_array)
-                .map(|nodes| nodes.iter().filter_map(node).take(64).collect())
+                .map(nodes_of)
                 .unwrap_or_default(),
         }
     }
@@ -146,7 +160,25 @@ fn may_be_yes(text: &str) -> bool {
 fn node(value: &Value) -> Option<String> {
     let path = || value.as_dictionary()?.get("DSNodeToRegisterPath");
     let text = value.as_string().or_else(|| path()?.as_string());
-    text.map(str::to_owned)
+    text.map(|text| text::cut(text.to_owned(), MOST_NODE))
+}
+
+/// The nodes to register, and how many more there are.
+fn nodes_of(values: &[Value]) -> Vec<String> {
+    let mut nodes: Vec<String> = values.iter().filter_map(node).take(MOST_NODES).collect();
+    if nodes.len() == MOST_NODES {
+        let more = values.iter().filter_map(node).count();
+        let more = more.saturating_sub(MOST_NODES);
+        if more > 0 {
+            nodes.push(format!("… and {more} more"));
+        }
+    }
+    nodes
+}
+
+/// A text as it is kept: a long one cut, so that whoever writes long ones does not fill the memory.
+fn kept(text: &str) -> String {
+    text::cut(text.to_owned(), MOST_TEXT)
 }
 
 /// The UUIDs of the factories that are declared; none when they are those of Apple's template, which
@@ -156,7 +188,8 @@ fn declared_factories(factories: &Dictionary) -> Vec<Option<[u8; 16]>> {
     if template.and_then(Value::as_string) == Some("MyFactoryFunction") {
         return Vec::new();
     }
-    let ids = factories.keys().take(MOST_FACTORIES);
+    // One more, so that what is cut is seen to be.
+    let ids = factories.keys().take(MOST_FACTORIES.saturating_add(1));
     ids.map(|id| info_dictionary::uuid(id.as_str())).collect()
 }
 

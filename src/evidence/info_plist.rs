@@ -41,7 +41,7 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
             .filter(|_| is_certain)
             .and_then(|meta| recall_plist(before, &path, &meta))
         {
-            evidence.info_plist = Some(known);
+            evidence.info_plist = Some(within(known, budget));
             return;
         }
         is_certain &= meta.is_none_or(|m| m.kind != Kind::Other);
@@ -61,12 +61,23 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
             info,
         };
         if is_read {
-            evidence.info_plist = Some(plist);
+            evidence.info_plist = Some(within(plist, budget));
             return;
         }
         refused.get_or_insert(plist);
     }
     evidence.info_plist = refused;
+}
+
+/// The same, without its factories where those of all bundles are too many.
+fn within(mut plist: InfoPlist, budget: &Budget) -> InfoPlist {
+    if let Ok(info) = &mut plist.info
+        && !budget.take_factories(info.factories.len())
+    {
+        info.factories = Vec::new();
+        info.has_more_factories = true;
+    }
+    plist
 }
 
 /// What becomes of an Info.plist that gave no dictionary.

@@ -4,12 +4,17 @@
 //! Each place is walked and read like a bundle, bounded by itself, and links in it are followed on to
 //! further places. Where a link leads is resolved in the root, as everywhere.
 
+use std::collections::BTreeSet;
+
+use sha2::{Digest as _, Sha256};
+
 use super::content::{Reader, Wants};
 use super::entry::{Content, Entry};
 use super::facts::{Evidence, Linked, Places};
 use super::recall::recall_entries;
-use super::trouble::Trouble;
+use super::trouble::{Trouble, tell};
 use super::walk::{Cursor, entries_of};
+use crate::codesign::CodeFacts;
 use crate::directory::ReadError;
 use crate::limits::Budget;
 use crate::meta::Kind;
@@ -18,6 +23,8 @@ use crate::text::escape;
 
 /// Places that are looked at for one candidate.
 const MOST_PLACES: usize = 32;
+/// Links of one candidate that are followed, of those that differ: each may lead far.
+const MOST_FOLLOWED: usize = 1_024;
 /// Entries of all of them together.
 const MOST_ENTRIES: usize = 4096;
 /// Bytes of all of them together.
@@ -39,12 +46,15 @@ pub fn read(
         places: Places::new(),
         troubles: Vec::new(),
         is_full: false,
+        is_cut: false,
+        followed: BTreeSet::new(),
         entries: MOST_ENTRIES,
         bytes: MOST_BYTES,
     };
     let links = evidence.entries.iter().filter(|e| may_lead_out(e));
     for link in links {
-        search.follow(&evidence.path_of(link));
+        let text = link.link.as_deref().unwrap_or_default();
+        search.follow(&evidence.path_of(link), text, budget);
     }
     while let Some((path, found)) = search.waiting.pop() {
         let old = before.and_then(|(before, again)| {
@@ -59,6 +69,12 @@ pub fn read(
         )));
         search.places.values_mut().for_each(|p| p.is_whole = false);
     }
+    if search.is_cut {
+        search.troubles.push(Trouble::Limit(format!(
+            "not all links were followed, of which there are more than {MOST_FOLLOWED}, or the time of the scan is spent"
+        )));
+    }
+    evidence.is_linked_cut = search.is_cut;
     evidence.troubles.append(&mut search.troubles);
     evidence.linked = search.places;
     evidence.is_linked_late = budget.is_late();
@@ -81,18 +97,40 @@ struct Search<'a> {
     troubles: Vec<Trouble>,
     /// True when there are more places than are looked at.
     is_full: bool,
+    /// True when not all links were followed.
+    is_cut: bool,
+    /// The links that were followed, by where they lead.
+    followed: BTreeSet<[u8; 32]>,
     entries: usize,
     bytes: u64,
 }
 
 impl Search<'_> {
     /// Looks where a link leads; a place that is new is taken up.
-    fn follow(&mut self, link: &[u8]) {
+    fn follow(&mut self, link: &[u8], text: &[u8], budget: &Budget) {
+        // Where it leads hangs on its text, and for a relative one on where it stands.
+        let above = if text.starts_with(b"/") {
+            b"".as_slice()
+        } else {
+            let end = link.iter().rposition(|b| *b == b'/').unwrap_or_default();
+            link.get(..end).unwrap_or_default()
+        };
+        let mut key = Sha256::new();
+        key.update(above);
+        key.update([0]);
+        key.update(text);
+        if self.is_cut || !self.followed.insert(key.finalize().into()) {
+            return;
+        }
+        if self.followed.len() > MOST_FOLLOWED || budget.is_late() {
+            self.is_cut = true;
+            return;
+        }
         let found = match self.root.find(link) {
             Ok(found) => found,
             // When something stands there one day, it is a new place.
             Err(error) if error.leads_nowhere() => return,
-            Err(error) => return self.troubles.push(Trouble::of_entry(&error)),
+            Err(error) => return tell(&mut self.troubles, Trouble::of_entry(&error)),
         };
         let path = found.path();
         let known = self
@@ -132,12 +170,20 @@ impl Search<'_> {
             },
             _ => (vec![Entry::itself(found.meta)], Vec::new()),
         };
-        self.entries = self.entries.saturating_sub(entries.len());
-        budget.take_entries(entries.len());
+        let weight = entries.iter().map(Entry::weight);
+        let weight = weight.fold(0, usize::saturating_add);
+        self.entries = self.entries.saturating_sub(weight);
+        budget.take_entries(weight);
         let mut is_whole = troubles.is_empty();
-        self.troubles.extend(troubles);
+        for trouble in troubles {
+            tell(&mut self.troubles, trouble);
+        }
         if let Some((place, before, again)) = old {
             recall_entries(&mut entries, &place.entries, before, again);
+            let code = entries.iter().filter_map(|e| e.content.code());
+            let held = code.map(CodeFacts::held).fold(0, usize::saturating_add);
+            // Where there is no room for it, none is left for more.
+            let _ = budget.take_code_facts(held);
         }
         let mut open = Opener::new(found);
         let mut refused = false;
@@ -160,7 +206,7 @@ impl Search<'_> {
                 Ok(passed) => entry.content = passed.content,
                 Err(trouble) => {
                     is_whole = false;
-                    self.troubles.push(trouble);
+                    tell(&mut self.troubles, trouble);
                 }
             }
         }
@@ -170,10 +216,13 @@ impl Search<'_> {
                 "{shown}, where a link leads, was not read to its end; dsplug --thorough reads more"
             )));
         }
-        let onward: Vec<Vec<u8>> = entries
+        let onward: Vec<(Vec<u8>, Box<[u8]>)> = entries
             .iter()
             .filter(|e| may_lead_out(e))
-            .map(|e| [path.as_slice(), b"/", e.path.as_ref()].concat())
+            .filter_map(|e| {
+                let at = [path.as_slice(), b"/", e.path.as_ref()].concat();
+                Some((at, e.link.clone()?))
+            })
             .collect();
         let place = Linked {
             meta: found.meta,
@@ -181,8 +230,8 @@ impl Search<'_> {
             is_whole,
         };
         self.places.insert(path, place);
-        for link in onward {
-            self.follow(&link);
+        for (link, text) in onward {
+            self.follow(&link, &text, budget);
         }
     }
 }

@@ -40,18 +40,10 @@ use crate::root::Root;
 use crate::text::escape;
 use facts::CHEAP_LIST;
 
-/// Takes the status of a candidate and of everything in it, at most `most` entries, and finds its
-/// Info.plist and its main executable. Reads no content but the Info.plist's, and that only when it
-/// is not the one that was read `before`.
-pub fn survey(
-    root: &Root,
-    candidate: Candidate,
-    most: usize,
-    before: Option<&Evidence>,
-    budget: &Budget,
-) -> Evidence {
+/// A candidate of which nothing was read.
+fn nothing_yet(candidate: Candidate) -> Evidence {
     let now = ReadAt::now();
-    let mut evidence = Evidence {
+    Evidence {
         writable_by: candidate.ancestors_writable_by,
         candidate,
         meta: None,
@@ -64,10 +56,12 @@ pub fn survey(
         executable: None,
         linked: Places::new(),
         is_linked_late: false,
+        is_linked_cut: false,
         is_pending: false,
         is_cut: false,
         is_whole: true,
         is_doubtful: false,
+        is_unsurveyed: false,
         layout: Layout::Flat,
         troubles: Vec::new(),
         kept: BTreeMap::new(),
@@ -77,7 +71,32 @@ pub fn survey(
         is_unchanged: false,
         dir: None,
         file: None,
-    };
+    }
+}
+
+/// A candidate that there was no time to look at.
+pub fn unsurveyed(candidate: Candidate) -> Evidence {
+    let mut evidence = nothing_yet(candidate);
+    evidence.is_whole = false;
+    evidence.is_unsurveyed = true;
+    let path = escape(&evidence.candidate.path);
+    evidence.doubt(Trouble::Limit(format!(
+        "{path} was not looked at: the time of the scan is spent"
+    )));
+    evidence
+}
+
+/// Takes the status of a candidate and of everything in it, at most `most` entries, and finds its
+/// Info.plist and its main executable. Reads no content but the Info.plist's, and that only when it
+/// is not the one that was read `before`.
+pub fn survey(
+    root: &Root,
+    candidate: Candidate,
+    most: usize,
+    before: Option<&Evidence>,
+    budget: &Budget,
+) -> Evidence {
+    let mut evidence = nothing_yet(candidate);
     if evidence.is_folder() {
         survey_folder(root, &mut evidence);
         return evidence;
@@ -227,7 +246,7 @@ pub fn read_list(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>
 
 /// Takes into account who can write what runs of it: code and executables in it with the directories
 /// on their way, a main executable outside, and every directory above what stands elsewhere.
-pub fn weigh_writers(root: &Root, evidence: &mut Evidence) {
+pub fn weigh_writers(root: &Root, evidence: &mut Evidence, budget: &Budget) {
     let mut weakest = evidence.writable_by;
     let runs = |e: &&Entry| {
         let is_code = e.content.code().is_some() || e.meta.is_executable();
@@ -239,7 +258,12 @@ pub fn weigh_writers(root: &Root, evidence: &mut Evidence) {
     weakest = metas.map(WritableBy::of).fold(weakest, WritableBy::max);
     let target = (evidence.kind() == Kind::Symlink).then_some(&evidence.resolved_path);
     let outside = executable.filter(|e| e.is_outside()).map(|e| &e.path);
+    let mut is_late = false;
     for path in target.into_iter().chain(outside) {
+        if budget.is_late() {
+            is_late = true;
+            break;
+        }
         for (end, _) in path.iter().enumerate().filter(|(_, b)| **b == b'/').skip(1) {
             let above = path.get(..end).unwrap_or_default();
             // What cannot be looked at is told where it is read.
@@ -249,6 +273,12 @@ pub fn weigh_writers(root: &Root, evidence: &mut Evidence) {
         }
     }
     evidence.writable_by = weakest;
+    if is_late {
+        let path = escape(&evidence.candidate.path);
+        evidence.trouble(Trouble::Limit(format!(
+            "who can write above what {path} leads to was not asked: the time of the scan is spent"
+        )));
+    }
 }
 
 /// Finds and reads what links in a candidate lead to outside of it. With what was learned `before`
@@ -281,7 +311,7 @@ fn read_executable_alone(
     else {
         return;
     };
-    if size > budget.limits.candidate_bytes || !budget.take_bytes(size) {
+    if size > budget.limits.candidate_bytes || budget.is_late() || !budget.take_bytes(size) {
         return;
     }
     match evidence.open(root) {
@@ -307,6 +337,10 @@ pub fn read_contents(
     let path = escape(&evidence.candidate.path);
     let refused = if bytes > limit {
         Some(format!("{path} holds {bytes} bytes, and {limit} are read"))
+    } else if left > 0 && budget.is_late() {
+        Some(format!(
+            "{path} was not read: the time of the scan is spent"
+        ))
     } else if !budget.take_bytes(left) {
         Some(format!(
             "{path} was not read: the bytes of the scan are spent"

@@ -8,7 +8,7 @@ use std::thread;
 use super::content::{self, Reader, Wants};
 use super::entry::{Content, Entry};
 use super::facts::Evidence;
-use super::trouble::Trouble;
+use super::trouble::{Trouble, tell};
 use super::walk::Cursor;
 use crate::codesign::{sha1_paths, wants_bytes};
 use crate::directory::Dir;
@@ -99,7 +99,7 @@ pub fn read_entries(
         match &task.entry.content {
             // A seal that cannot be read either time is told once.
             Content::Failed(trouble) if !evidence.troubles.contains(trouble) => {
-                evidence.troubles.push(Trouble::clone(trouble));
+                tell(&mut evidence.troubles, Trouble::clone(trouble));
             }
             Content::Failed(_) => {}
             Content::Unread => is_late = true,

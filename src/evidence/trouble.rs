@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::directory::ReadError;
 use crate::property_list::PropertyListError;
+use crate::text;
 
 /// Something that could not be read, or not whole.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -52,6 +53,20 @@ impl Trouble {
         }
     }
 
+    /// The same, a long text cut.
+    pub(super) fn shortened(mut self) -> Self {
+        let (Self::Unreadable(d)
+        | Self::Changed(d)
+        | Self::Limit(d)
+        | Self::BrokenSymlink(d)
+        | Self::NotRegular(d)
+        | Self::Malformed(d)
+        | Self::Mount(d)
+        | Self::Ambiguous(d)) = &mut self;
+        *d = text::cut(std::mem::take(d), MOST_TROUBLE);
+        self
+    }
+
     fn detail(&self) -> &str {
         match self {
             Self::Unreadable(d)
@@ -82,5 +97,20 @@ impl Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code(), self.detail())
+    }
+}
+
+/// Troubles of one kind of reading that are told.
+pub(super) const MOST_TROUBLES: usize = 64;
+/// Bytes of one that are told.
+const MOST_TROUBLE: usize = 2_048;
+
+/// Adds a trouble to those of one candidate, unless there are many: whoever wrote it can make as many as
+/// there are entries.
+pub(super) fn tell(troubles: &mut Vec<Trouble>, trouble: Trouble) {
+    if troubles.len().saturating_add(1) < MOST_TROUBLES {
+        troubles.push(trouble.shortened());
+    } else if troubles.len() < MOST_TROUBLES {
+        troubles.push(Trouble::Limit("more could not be read".into()));
     }
 }

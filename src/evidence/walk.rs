@@ -2,9 +2,10 @@
 
 use super::entry::{Content, Entry};
 use super::facts::Evidence;
-use super::trouble::Trouble;
+use super::trouble::{MOST_TROUBLES, Trouble, tell};
+use crate::descent::Descent;
 use crate::directory::{Dir, OpenFile, ReadError};
-use crate::limits::Budget;
+use crate::limits::{self, Budget};
 use crate::meta::Kind;
 use crate::text::escape;
 
@@ -19,7 +20,8 @@ pub fn walk(evidence: &mut Evidence, most: usize, budget: &Budget) {
     evidence.entries = entries;
     evidence.is_whole = troubles.is_empty();
     // What is mounted may hold the Info.plist, or be in its place.
-    evidence.is_doubtful |= troubles.iter().any(|t| matches!(t, Trouble::Mount(_)));
+    evidence.is_doubtful |=
+        troubles.iter().any(|t| matches!(t, Trouble::Mount(_))) || troubles.len() >= MOST_TROUBLES;
     evidence.troubles.extend(troubles);
 }
 
@@ -36,8 +38,10 @@ pub fn entries_of(
         troubles: Vec::new(),
         budget,
         most,
+        taken: 0,
         device,
         full: false,
+        late: false,
     };
     walk.directory(dir, b"", 0);
     let Walk {
@@ -56,38 +60,75 @@ struct Walk<'a> {
     troubles: Vec<Trouble>,
     budget: &'a Budget,
     most: usize,
+    /// For how many entries those count that were listed so far.
+    taken: usize,
     /// The device of the candidate, which is not left.
     device: Option<u64>,
     full: bool,
+    late: bool,
 }
 
 impl Walk<'_> {
+    /// Tells that there is more than is taken. What was listed is looked at all the same.
+    fn fill(&mut self, dir: &Dir) {
+        if !std::mem::replace(&mut self.full, true) {
+            let trouble = Trouble::Limit(format!(
+                "more than {} entries, of which long ones count for several; in {} and after it some are left out",
+                self.most,
+                escape(dir.path())
+            ));
+            // Said before all that is only a part of it.
+            self.troubles.insert(0, trouble.shortened());
+        }
+    }
+
+    /// The text of a link, where there is room for it.
+    fn taking(&mut self, target: Vec<u8>, dir: &Dir) -> Option<Box<[u8]>> {
+        let more = limits::weight(target.len()).saturating_sub(1);
+        let taken = self.taken.saturating_add(more);
+        if taken > self.most {
+            self.fill(dir);
+            return None;
+        }
+        self.taken = taken;
+        Some(target.into_boxed_slice())
+    }
+
     fn directory(&mut self, dir: &Dir, path: &[u8], depth: usize) {
         let limits = self.budget.limits;
         self.budget.at.set(dir.path());
-        // One more than fits, so that what is cut is seen to be.
-        let left = self.most.saturating_sub(self.entries.len());
-        let names = match dir.names(left.saturating_add(1)) {
-            Ok((names, _)) => names,
-            Err(error) => return self.troubles.push(Trouble::of_entry(&error)),
-        };
+        if self.full {
+            return;
+        }
+        // What is listed counts before it is looked at: the names of all directories on the way are held
+        // at once.
+        let mut names = Vec::new();
+        let listed = dir.each(|name, _| {
+            let length = path.len().saturating_add(name.len()).saturating_add(1);
+            let taken = self.taken.saturating_add(limits::weight(length));
+            let fits = taken <= self.most;
+            if fits {
+                self.taken = taken;
+                names.push(name.to_vec());
+            }
+            fits
+        });
+        names.sort_unstable();
+        match listed {
+            Ok(true) => {}
+            Ok(false) => self.fill(dir),
+            Err(error) => return tell(&mut self.troubles, Trouble::of_entry(&error)),
+        }
         for name in names {
-            if self.full {
+            if self.late {
                 return;
             }
-            if self.entries.len() >= self.most {
-                self.full = true;
-                return self.troubles.push(Trouble::Limit(format!(
-                    "more than {} entries; those after {} are left out",
-                    self.entries.len(),
-                    escape(dir.path())
-                )));
-            }
             if self.budget.is_late() {
-                self.full = true;
-                return self.troubles.push(Trouble::Limit(
-                    "the time of the scan is spent; entries are left out".into(),
-                ));
+                (self.full, self.late) = (true, true);
+                return tell(
+                    &mut self.troubles,
+                    Trouble::Limit("the time of the scan is spent; entries are left out".into()),
+                );
             }
             let path = if path.is_empty() {
                 name.clone()
@@ -97,15 +138,15 @@ impl Walk<'_> {
             let meta = match dir.meta(&name) {
                 Ok(meta) => meta,
                 Err(error) => {
-                    self.troubles.push(Trouble::of_entry(&error));
+                    tell(&mut self.troubles, Trouble::of_entry(&error));
                     continue;
                 }
             };
             let link = if meta.kind == Kind::Symlink {
                 match dir.read_link(&name) {
-                    Ok(target) => Some(target.into_boxed_slice()),
+                    Ok(target) => self.taking(target, dir),
                     Err(error) => {
-                        self.troubles.push(Trouble::of_entry(&error));
+                        tell(&mut self.troubles, Trouble::of_entry(&error));
                         None
                     }
                 }
@@ -123,40 +164,44 @@ impl Walk<'_> {
                 continue;
             }
             if self.device.is_some_and(|device| device != meta.dev) {
-                self.troubles.push(Trouble::Mount(format!(
-                    "a volume is mounted at {} and was not read",
-                    escape(&dir.join(&name))
-                )));
+                tell(
+                    &mut self.troubles,
+                    Trouble::Mount(format!(
+                        "a volume is mounted at {} and was not read",
+                        escape(&dir.join(&name))
+                    )),
+                );
                 continue;
             }
             if depth >= limits.depth {
-                self.troubles.push(Trouble::Limit(format!(
-                    "deeper than {} directories at {}",
-                    limits.depth,
-                    escape(&dir.join(&name))
-                )));
+                tell(
+                    &mut self.troubles,
+                    Trouble::Limit(format!(
+                        "deeper than {} directories at {}",
+                        limits.depth,
+                        escape(&dir.join(&name))
+                    )),
+                );
                 continue;
             }
             match dir.open_dir(&name) {
                 Ok(below) => self.directory(&below, &path, depth.saturating_add(1)),
-                Err(error) => self.troubles.push(Trouble::of_entry(&error)),
+                Err(error) => tell(&mut self.troubles, Trouble::of_entry(&error)),
             }
         }
     }
 }
 
-/// Opens files of a bundle in order of path, and keeps the directories of the last one open.
+/// Opens files of a bundle in order of path, and keeps the last directories on the way open.
 pub struct Cursor {
-    top: Dir,
-    open: Vec<(Vec<u8>, Dir)>,
+    way: Descent,
 }
 
 impl Cursor {
     /// A cursor at the bundle's own directory.
     pub fn new(top: Dir) -> Self {
         Self {
-            top,
-            open: Vec::new(),
+            way: Descent::new(top),
         }
     }
 
@@ -164,21 +209,14 @@ impl Cursor {
     pub fn open_file(&mut self, path: &[u8]) -> Result<OpenFile, ReadError> {
         let mut names: Vec<&[u8]> = path.split(|b| *b == b'/').collect();
         let name = names.pop().unwrap_or_default();
-        let shared = self
-            .open
-            .iter()
-            .zip(&names)
-            .take_while(|((open, _), name)| open == *name)
-            .count();
-        self.open.truncate(shared);
-        for name in names.iter().skip(shared) {
-            let dir = self.last().open_dir(name)?;
-            self.open.push((name.to_vec(), dir));
+        let so_far = self.way.names().iter();
+        let shared = so_far.zip(&names).take_while(|(a, b)| a == *b).count();
+        while self.way.names().len() > shared {
+            self.way.up();
         }
-        self.last().open_file(name)
-    }
-
-    fn last(&self) -> &Dir {
-        self.open.last().map_or(&self.top, |(_, dir)| dir)
+        for name in names.iter().skip(shared) {
+            self.way.down(name)?;
+        }
+        self.way.here()?.open_file(name)
     }
 }

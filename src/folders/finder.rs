@@ -1,16 +1,23 @@
 //! The search through one plug-in folder: what it has found, and what may still be looked at.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use super::candidate::{Candidate, Listed, Via};
+
 use super::left_out::LeftOut;
 use super::listing::{self, Listing};
 use crate::directory::{Dir, ReadError};
-use crate::limits::Limits;
+use crate::limits::{Budget, Limits};
 use crate::meta::{Kind, WritableBy};
 use crate::name::Suffix;
 use crate::root::{Found, Root};
 use crate::text::escape;
+
+/// Parts of a hundred of the scan's time that the search through one folder may take.
+const SHARE: u32 = 30;
+/// Links to a `.lproj` that are followed: each may lead far, and a Mac has none.
+pub const MOST_LPROJ_LINKS: usize = 256;
 
 /// The search through one plug-in folder.
 pub struct Finder<'a> {
@@ -22,6 +29,10 @@ pub struct Finder<'a> {
     pub left_out: LeftOut,
     pub branches: Vec<Branch>,
     pub names_left: usize,
+    pub paths_left: usize,
+    pub lproj_links_left: usize,
+    /// When the search has to leave the rest of the time to what is done with what it found.
+    until: Option<Instant>,
     pub languages: Vec<Vec<u8>>,
     /// True when a way that the loader may go was too long to be followed.
     pub is_unsure: bool,
@@ -51,7 +62,8 @@ pub struct Branch {
 }
 
 impl<'a> Finder<'a> {
-    pub fn new(root: &'a Root, limits: &'a Limits, index: usize) -> Self {
+    pub fn new(root: &'a Root, budget: &'a Budget, index: usize) -> Self {
+        let limits = &budget.limits;
         Self {
             root,
             limits,
@@ -61,6 +73,9 @@ impl<'a> Finder<'a> {
             left_out: LeftOut::default(),
             branches: Vec::new(),
             names_left: limits.listed_entries,
+            paths_left: limits.candidate_paths,
+            lproj_links_left: MOST_LPROJ_LINKS,
+            until: budget.after(SHARE),
             languages: Vec::new(),
             is_unsure: false,
         }
@@ -91,8 +106,55 @@ impl<'a> Finder<'a> {
                 self.is_unsure = true;
                 Ok(None)
             }
-            Err(error) => Err(error),
+            Err(error) => self.told(Err(error)),
         }
+    }
+
+    /// When the time of the search is spent.
+    pub fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// True when the time of the search is spent; then that is told.
+    pub fn is_late(&mut self) -> bool {
+        let is_late = self.until.is_some_and(|until| Instant::now() >= until);
+        if is_late {
+            self.left_out
+                .unlisted("the time of the search is spent, and not all was looked at".into());
+            self.is_unsure = true;
+        }
+        is_late
+    }
+
+    /// What the disk answers of something in the folder. What it refuses is told by the folder's own
+    /// row, and all else is shown: one directory that cannot be read must not blind the rest. But a
+    /// machine that has no room at the moment would make what stands there seem gone.
+    pub fn told<T>(&mut self, answer: Result<T, ReadError>) -> Result<Option<T>, ReadError> {
+        match answer {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_of_the_moment() => Err(error),
+            Err(error) => {
+                // What went meanwhile is no longer there to be told.
+                if !error.leads_nowhere() {
+                    self.left_out.entry(error);
+                }
+                self.is_unsure = true;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Opens a directory of the folder and reads it.
+    pub fn open_and_read(
+        &mut self,
+        found: &Found,
+        path: &[u8],
+    ) -> Result<Option<(Dir, Listing)>, ReadError> {
+        let Some(dir) = self.told(found.open_dir())? else {
+            return Ok(None);
+        };
+        let listing = self.read(&dir, path);
+        Ok(self.told(listing)?.map(|listing| (dir, listing)))
     }
 
     /// Goes down from a place by names as a Mac finds them, links followed; `None` when there is no
@@ -110,7 +172,8 @@ impl<'a> Finder<'a> {
             if above.meta.kind != Kind::Directory {
                 return Ok(None);
             }
-            let Some(name) = above.open_dir()?.spelled(wanted)? else {
+            let spelled = above.open_dir().and_then(|dir| dir.spelled(wanted));
+            let Some(Some(name)) = self.told(spelled)? else {
                 return Ok(None);
             };
             place.path = join(&place.path, &name);
@@ -145,9 +208,12 @@ impl<'a> Finder<'a> {
         if is_double {
             self.anomalies.push("same_letters");
         }
-        if self.found.len() >= self.limits.candidates {
+        let paths_left = self.paths_left.checked_sub(path.len());
+        let has_room = self.found.len() < self.limits.candidates;
+        let Some(paths_left) = paths_left.filter(|_| has_room) else {
             return self.left_out.candidate();
-        }
+        };
+        self.paths_left = paths_left;
         let candidate = Candidate {
             path: path.clone(),
             via: place.via,

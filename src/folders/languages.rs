@@ -31,7 +31,9 @@ impl Finder<'_> {
             names => self.spelled_path(&mut place, names)?,
         };
         let Some(found) = found else { return Ok(()) };
-        let listing = self.read(&found.open_dir()?, &place.path)?;
+        let Some((_, listing)) = self.open_and_read(&found, &place.path)? else {
+            return Ok(());
+        };
         for name in listing.info.in_order() {
             self.anomalies.push("info_plist");
             let path = join(&place.path, name);
@@ -59,7 +61,9 @@ impl Finder<'_> {
         }
         let most = self.limits.plist_bytes;
         let mut bytes = Vec::new();
-        let file = found.open_file()?;
+        let Some(file) = self.told(found.open_file())? else {
+            return Ok(None);
+        };
         let read = std::fs::File::from(file.fd)
             .take(most.saturating_add(1))
             .read_to_end(&mut bytes);

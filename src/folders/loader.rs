@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::candidate::{Folder, Listed, Via};
-use super::finder::{Branch, Finder, Place, join};
+use super::finder::{Branch, Finder, MOST_LPROJ_LINKS, Place, join};
 use super::listing::Listing;
 use super::only::{Has, Only};
 use crate::directory::{Dir, ReadError};
@@ -54,7 +54,7 @@ impl Finder<'_> {
                     self.left_out.unlisted(error.to_string());
                     None
                 }
-                Err(error) => return Err(error),
+                Err(error) => self.told(Err(error))?,
             }
         };
         if top.marks.are_wrapped() {
@@ -101,12 +101,13 @@ impl Finder<'_> {
                 let Some(found) = self.spelled_path(&mut place, of.resource_directory())? else {
                     continue;
                 };
-                let dir = found.open_dir()?;
+                let Some((dir, listing)) = self.open_and_read(&found, &place.path)? else {
+                    continue;
+                };
                 let only = match of {
                     Layout::SupportFiles => self.unlocalized(&dir, &place)?,
                     _ => Only::default(),
                 };
-                let listing = self.read(&dir, &place.path)?;
                 let some = self.resources(&dir, listing, &place, &only)?;
                 if is_first {
                     has = some;
@@ -210,8 +211,22 @@ impl Finder<'_> {
     ) -> Result<Has, ReadError> {
         let mut has = Has::None;
         for name in lprojs {
+            if self.is_late() {
+                return Ok(Has::Maybe);
+            }
             let path = join(&of.path, name);
             let is_link = dir.meta(name).is_ok_and(|m| m.kind == Kind::Symlink);
+            if is_link {
+                let Some(left) = self.lproj_links_left.checked_sub(1) else {
+                    self.left_out.unlisted(format!(
+                        "more than {MOST_LPROJ_LINKS} .lproj are links; the rest was not followed"
+                    ));
+                    self.is_unsure = true;
+                    has = Has::Maybe.max(has);
+                    continue;
+                };
+                self.lproj_links_left = left;
+            }
             let Some(found) = self.reach(&path)? else {
                 continue;
             };
@@ -226,6 +241,9 @@ impl Finder<'_> {
             has = has.max(self.lproj(&found, path, of, is_base)?);
         }
         for language in self.languages.clone() {
+            if self.is_late() {
+                return Ok(Has::Maybe);
+            }
             let wanted = join(&of.path, &language);
             let Some(found) = self.reach(&wanted)? else {
                 continue;
@@ -265,7 +283,9 @@ impl Finder<'_> {
             writable_by: of.writable_by.max(WritableBy::of(&found.meta)),
             device: found.meta.dev,
         };
-        let listing = self.read(&found.open_dir()?, &place.path)?;
+        let Some((_, listing)) = self.open_and_read(found, &place.path)? else {
+            return Ok(Has::Maybe);
+        };
         Ok(self.take_all(&listing, &place, &Only::default()))
     }
 
@@ -273,8 +293,10 @@ impl Finder<'_> {
     /// only these are listed (`_copyResourceURLsFromBundle`).
     fn unlocalized(&mut self, dir: &Dir, of: &Place) -> Result<Only, ReadError> {
         let mut only = Only::default();
-        let Some(name) = dir.spelled(b"Non-localized Resources")? else {
-            return Ok(only);
+        let name = match self.told(dir.spelled(b"Non-localized Resources"))? {
+            Some(Some(name)) => name,
+            Some(None) => return Ok(only),
+            None => return Ok(Only::unknown()),
         };
         let path = join(&of.path, &name);
         let Some(found) = self.reach(&path)? else {
@@ -283,18 +305,25 @@ impl Finder<'_> {
         if found.meta.kind != Kind::Directory {
             return Ok(only);
         }
-        let dir = found.open_dir()?;
-        let listing = self.read(&dir, &path)?;
+        let Some((_, listing)) = self.open_and_read(&found, &path)? else {
+            return Ok(Only::unknown());
+        };
         only.note(&listing, Has::Some);
         let mut lprojs = listing.lprojs;
         lprojs.extend(self.languages.iter().cloned());
         for name in lprojs {
+            if self.is_late() {
+                only.forget();
+                return Ok(only);
+            }
             let Some(found) = self.reach(&join(&path, &name))? else {
                 continue;
             };
             if found.meta.kind == Kind::Directory {
-                let listing = self.read(&found.open_dir()?, &path)?;
-                only.note(&listing, Has::Maybe);
+                match self.open_and_read(&found, &path)? {
+                    Some((_, listing)) => only.note(&listing, Has::Maybe),
+                    None => only.forget(),
+                }
             }
         }
         Ok(only)
@@ -329,7 +358,7 @@ impl Finder<'_> {
                 "symlinked_support_files",
             ),
         ] {
-            let Some(name) = dir.spelled(wanted)? else {
+            let Some(Some(name)) = self.told(dir.spelled(wanted))? else {
                 continue;
             };
             let is_link = dir.meta(&name).is_ok_and(|m| m.kind == Kind::Symlink);

@@ -16,7 +16,7 @@ mod only;
 
 pub use candidate::{Candidate, FOLDERS, Folder, FolderError, Listed, Via};
 
-use crate::limits::Limits;
+use crate::limits::Budget;
 use crate::meta::WritableBy;
 use crate::name::Suffix;
 use crate::root::Root;
@@ -27,7 +27,7 @@ use finder::Finder;
 /// What the loader lists is taken first, whole, in whatever layout; then what stands anywhere else.
 /// Where more stands than can be looked at, one more candidate is the folder itself, and says how much
 /// was left out.
-pub fn list(root: &Root, index: usize, limits: &Limits) -> (Folder, Vec<Candidate>) {
+pub fn list(root: &Root, index: usize, budget: &Budget) -> (Folder, Vec<Candidate>) {
     let path = FOLDERS.get(index).copied().unwrap_or_default();
     let mut folder = Folder {
         path,
@@ -40,7 +40,7 @@ pub fn list(root: &Root, index: usize, limits: &Limits) -> (Folder, Vec<Candidat
         anomalies: Vec::new(),
         error: None,
     };
-    let mut finder = Finder::new(root, limits, index);
+    let mut finder = Finder::new(root, budget, index);
     match finder.run(path, &mut folder) {
         // Absent, or a link to nothing: the loader finds nothing there either.
         Err(error) if error.leads_nowhere() && folder.meta.is_none() => {

@@ -1,6 +1,8 @@
 //! The search for candidates where the loader does not look: each directory has its own share, so that
 //! whoever fills one with junk takes nothing from another.
 
+use std::time::Instant;
+
 use super::candidate::{Listed, Via};
 use super::finder::{Branch, Finder, Place, join};
 use crate::directory::{Dir, ReadError};
@@ -19,7 +21,12 @@ struct Search {
     error: Option<ReadError>,
     device: u64,
     mount: Option<Vec<u8>>,
+    paths_left: usize,
+    until: Option<Instant>,
 }
+
+/// Bytes of a path that is searched: four times what a Mac follows (`PATH_MAX`).
+const MOST_PATH: usize = 4_096;
 
 impl Finder<'_> {
     /// Searches all branches.
@@ -32,6 +39,10 @@ impl Finder<'_> {
         for round in ROUNDS {
             let mut turns = waiting.len();
             for branch in std::mem::take(&mut waiting) {
+                if self.is_late() {
+                    self.left_out.directories(1, &branch.path);
+                    continue;
+                }
                 let share = left.checked_div(turns).unwrap_or_default();
                 turns = turns.saturating_sub(1);
                 let most = share.min(round);
@@ -43,6 +54,8 @@ impl Finder<'_> {
                     error: None,
                     device: branch.device,
                     mount: None,
+                    paths_left: self.limits.candidate_paths,
+                    until: self.until(),
                 };
                 search.branch(self, &branch);
                 left = left.saturating_sub(most.saturating_sub(search.left).max(1));
@@ -122,9 +135,20 @@ impl Search {
                 return false;
             }
             self.left = self.left.saturating_sub(1);
+            let length = path.len().saturating_add(name.len());
+            if length > MOST_PATH {
+                self.is_cut = true;
+                return true;
+            }
             let suffix = name::suffix(name);
             if suffix != Suffix::Other {
-                self.found.push((join(path, name), suffix, writable_by));
+                match self.paths_left.checked_sub(length) {
+                    Some(left) => {
+                        self.paths_left = left;
+                        self.found.push((join(path, name), suffix, writable_by));
+                    }
+                    None => self.is_cut = true,
+                }
             } else if kind.is_none_or(|kind| kind == Kind::Directory) {
                 below.push(name.to_vec());
             }
@@ -137,7 +161,7 @@ impl Search {
         below.sort_unstable();
         for name in below {
             let path = join(path, &name);
-            if self.left == 0 {
+            if self.left == 0 || self.until.is_some_and(|until| Instant::now() >= until) {
                 self.is_cut = true;
                 return;
             }

@@ -38,10 +38,21 @@ impl Only {
             }
         }
         if listing.is_cut || listing.more_candidates > 0 {
-            // Any name may be among those that were not seen.
-            self.is_certain = false;
-            self.names.entry(Vec::new()).or_insert(Has::Maybe);
+            self.forget();
         }
+    }
+
+    /// Any name may be among those that were not seen.
+    pub fn forget(&mut self) {
+        self.is_certain = false;
+        self.names.entry(Vec::new()).or_insert(Has::Maybe);
+    }
+
+    /// Any names, or none.
+    pub fn unknown() -> Self {
+        let mut only = Self::default();
+        only.forget();
+        only
     }
 
     pub fn narrow(&self, folded: &[u8], listed: Listed) -> Listed {

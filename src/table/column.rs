@@ -1,6 +1,7 @@
 //! A column, declared once with its name, type, meaning and accessor, and a table of columns.
 
 use crate::scan::Snapshot;
+use crate::text;
 
 /// The type of a column, as osquery and SQLite name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -197,8 +198,29 @@ impl<R: ?Sized> Table for TableOf<R> {
     }
 
     fn rows(&self, snapshot: &Snapshot, sink: &mut Sink<'_>) -> Result<(), String> {
+        let mut room = ROOM;
         (self.each)(snapshot, &mut |row| {
-            sink(self.columns.iter().map(|c| (c.get)(row)).collect())
+            let values = self.columns.iter().map(|c| (c.get)(row));
+            sink(values.map(|value| bounded(value, &mut room)).collect())
         })
     }
+}
+
+/// Bytes of a value that are shown: more than four times the longest path of a Mac.
+const MOST_VALUE: usize = 8_192;
+/// Bytes of texts after which those of further rows are cut sooner: the rows of a table are held all
+/// at once, here, by SQLite and by osquery.
+const ROOM: usize = 8 << 20;
+/// Bytes of a value that are shown then.
+const LEAST_VALUE: usize = 512;
+
+/// A value that is shown: long texts, which are an attacker's, are cut and say so.
+fn bounded(value: Value, room: &mut usize) -> Value {
+    let Value::Text(text) = value else {
+        return value;
+    };
+    let most = if *room == 0 { LEAST_VALUE } else { MOST_VALUE };
+    let text = text::cut(text, most);
+    *room = room.saturating_sub(text.len());
+    Value::Text(text)
 }

@@ -163,13 +163,17 @@ fn ancestors(root: &Root, folder: &[u8], places: &mut Places) {
 
 /// A directory in which candidates are looked for, and those below it.
 fn search(root: &Root, path: &[u8], depth: usize, left: &mut usize, places: &mut Places) {
+    // A link that leads nowhere costs as much as one that leads far.
+    let Some(rest) = left.checked_sub(1) else {
+        return;
+    };
+    *left = rest;
     let Ok(found) = root.find(path) else {
         return;
     };
-    if found.meta.kind != Kind::Directory || *left == 0 {
+    if found.meta.kind != Kind::Directory {
         return;
     }
-    *left = left.saturating_sub(1);
     places.extend([Place {
         holds_candidates: true,
         ..Place::directory(path, &found.meta)
@@ -180,14 +184,22 @@ fn search(root: &Root, path: &[u8], depth: usize, left: &mut usize, places: &mut
     let Ok(((names, _), dir)) = listed else {
         return;
     };
-    for name in names.iter().filter(|n| name::suffix(n) == Suffix::Other) {
-        let is_directory = dir
-            .meta(name)
-            .is_ok_and(|m| matches!(m.kind, Kind::Directory | Kind::Symlink));
-        if is_directory && depth > 0 {
-            let below = [path, b"/", name].concat();
-            search(root, &below, depth.saturating_sub(1), left, places);
+    if depth == 0 {
+        return;
+    }
+    let others = names.iter().filter(|n| name::suffix(n) == Suffix::Other);
+    let mut ways: Vec<_> = others
+        .filter_map(|name| Some((dir.meta(name).ok()?.kind, name)))
+        .filter(|(kind, _)| matches!(kind, Kind::Directory | Kind::Symlink))
+        .collect();
+    // Directories first: whoever plants links takes no watch from them.
+    ways.sort_by_key(|(kind, _)| *kind == Kind::Symlink);
+    for (_, name) in ways {
+        if *left == 0 {
+            return;
         }
+        let below = [path, b"/", name].concat();
+        search(root, &below, depth.saturating_sub(1), left, places);
     }
 }
 

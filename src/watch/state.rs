@@ -6,7 +6,10 @@ use crate::bundle::Bundle;
 use crate::event::{NOT_LOOKED, State};
 use crate::evidence::fingerprint;
 use crate::table::{BUNDLES, Value};
-use crate::text::hex;
+use crate::text::{self, hex};
+
+/// Bytes of a text that an event keeps: the journal holds thousands.
+const MOST_TEXT: usize = 1_024;
 
 /// What tells two looks at one bundle apart, without the cost of words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +93,7 @@ impl Key {
                 _ => continue,
             };
             if let Value::Text(text) = (column.get)(bundle) {
-                *place = text;
+                *place = text::cut(text, MOST_TEXT);
             }
         }
         let evidence = &bundle.evidence;

@@ -169,6 +169,8 @@ impl Tracker {
             let path = bundle.evidence.candidate.path.as_slice();
             there.insert(path);
             match self.bundles.get_mut(path) {
+                // What there was no time to look at is no change.
+                Some(_) if bundle.evidence.is_unsurveyed => {}
                 Some(watched) => watched.see(bundle, seen, now),
                 None => {
                     let watched = Watched::new(bundle, false, seen, now);

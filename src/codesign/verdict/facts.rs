@@ -299,6 +299,43 @@ pub struct CodeFacts {
 }
 
 impl CodeFacts {
+    /// Lets go of what nothing is judged by: the lists of libraries and run paths, and the entitlements,
+    /// each of them as long as whoever made the file likes.
+    pub(crate) fn forget_lists(&mut self) {
+        for slice in &mut self.slices {
+            slice.embedded.entitlements = None;
+            (slice.dylibs, slice.rpaths) = (Vec::new(), Vec::new());
+        }
+    }
+
+    /// Bytes that it takes in memory, about.
+    pub(crate) fn held(&self) -> usize {
+        let problem = |p: &Problem| size_of::<Problem>().saturating_add(p.detail.len());
+        let problems = |all: &[Problem]| all.iter().map(problem).fold(0, usize::saturating_add);
+        let note = |n: &Note| size_of::<Note>().saturating_add(n.text.len());
+        let notes = |all: &[Note]| all.iter().map(note).fold(0, usize::saturating_add);
+        let directory = |d: &DirectoryFacts| {
+            let slots = d.special_slots.len().saturating_mul(96);
+            size_of::<DirectoryFacts>()
+                .saturating_add(slots)
+                .saturating_add(d.identifier.len())
+        };
+        let slice = |s: &SliceFacts| {
+            let directories = s.directories.iter().map(directory);
+            let authority = s.authority.iter().map(|a| a.len().saturating_add(24));
+            directories
+                .chain(authority)
+                .fold(size_of::<SliceFacts>(), usize::saturating_add)
+                .saturating_add(problems(&s.problems))
+                .saturating_add(notes(&s.notes))
+        };
+        let slices = self.slices.iter().map(slice);
+        slices
+            .fold(size_of::<Self>(), usize::saturating_add)
+            .saturating_add(problems(&self.problems))
+            .saturating_add(notes(&self.notes))
+    }
+
     /// The weakest state of the file's slices and of its own problems.
     pub fn state(&self) -> SignatureState {
         let slices = self.slices.iter().map(SliceFacts::state).min();
