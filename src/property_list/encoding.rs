@@ -201,12 +201,12 @@ fn named(name: &[u8]) -> Option<Encoding> {
         return Some(Encoding::MacRoman);
     }
     match name.as_str() {
-        // "utf8", "ascii" and "latin1" are ICU's; the others CoreFoundation's own.
+        // "utf8", "ascii", "latin1" and "l1" are ICU's; the others CoreFoundation's own.
         "utf-8" | "utf8" => Some(Encoding::Utf8),
         "utf-16" | "utf-16le" => Some(Encoding::Utf16),
         "utf-16be" => Some(Encoding::Utf16Be),
         "utf-32" | "utf-32be" | "utf-32le" => Some(Encoding::Utf32),
-        "us-ascii" | "ascii" | "latin1" => Some(Encoding::Latin1),
+        "us-ascii" | "ascii" | "latin1" | "l1" => Some(Encoding::Latin1),
         "x-nextstep" => Some(Encoding::NextStep),
         "koi8-r" | "koi8-u" | "big5" | "euc-jp" | "euc-kr" | "gb2312" => Some(Encoding::AsciiBased),
         _ => None,
