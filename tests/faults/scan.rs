@@ -146,7 +146,12 @@ fn check(usual: &Rows, run: &Run, gone: Option<&Path>) -> Result<(), String> {
     };
     // What cannot be looked at where the loader does not look is told by a row of the folder.
     let is_cut = |key: &(String, String)| {
-        key.0 == "dsplug_bundles" && key.1 == "/Library/DirectoryServices/PlugIns"
+        let folder = Path::new(&key.1);
+        key.0 == "dsplug_bundles"
+            && [PLUGINS, SYSTEM_PLUGINS]
+                .map(|f| Path::new("/").join(f))
+                .iter()
+                .any(|f| f == folder)
     };
     let is_told = rows.keys().any(is_cut);
     if let Some((key, _)) = rows.iter().find(|(key, row)| {
@@ -173,6 +178,7 @@ fn check(usual: &Rows, run: &Run, gone: Option<&Path>) -> Result<(), String> {
             return Err(format!("{table} has lost {path}"));
         };
         let said = !text(now, "error").is_empty()
+            || is_told
             || owner.is_some_and(|o| !text(o, "error").is_empty())
             || (table == "dsplug_folders" && is_gone);
         for (column, was) in before {
