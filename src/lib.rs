@@ -89,7 +89,7 @@
 //! # The map
 //!
 //! Arrows point one way, from what stands below to what stands above it, file by file
-//! (`tests/rooms.rs`). What is not linked here is no part of the library's surface.
+//! (`tests/suite/rooms.rs`). What is not linked here is no part of the library's surface.
 //!
 //! - [`root`] resolves paths inside the directory that plays the Mac's `/`, each `directory` on
 //!   the way opened by itself, of a long `descent` the last few at a time;

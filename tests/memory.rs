@@ -20,7 +20,7 @@ use common::{Row, query_in};
 use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::{Scanner, Snapshot};
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, set_mtime};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, macho, set_mtime, sparse};
 
 /// A disk of two plug-ins whose last change is long enough ago to be trusted.
 fn settled() -> (Disk, Scanner) {
@@ -303,33 +303,10 @@ fn many_large_signatures_stay_within_64_megabytes() {
     let disk = Disk::new();
     let path = Plugin::new("A").write(disk.at(PLUGINS));
     let size = 20_u32 << 20;
-    // A Mach-O file of one load command, LC_CODE_SIGNATURE, and a superblob of one blob.
-    let mut head = Vec::new();
-    for word in [
-        0xfeed_facf,
-        0x0100_000c,
-        0,
-        8,
-        1,
-        16,
-        0,
-        0,
-        0x1d,
-        16,
-        16384,
-        size,
-    ] {
-        head.extend(u32::to_le_bytes(word));
-    }
-    head.resize(16384, 0);
-    for word in [0xfade_0cc0, size, 1, 0, 20, 0xfade_0c02, size - 20] {
-        head.extend(u32::to_be_bytes(word));
-    }
+    let head = macho::head_of_signature(size);
     for number in 0..16 {
         let at = path.join(format!("Contents/MacOS/{number}"));
-        fs::write(&at, &head).unwrap();
-        let file = fs::File::options().write(true).open(at).unwrap();
-        file.set_len(16384 + u64::from(size)).unwrap();
+        sparse(at, &head, macho::HEAD + u64::from(size));
     }
     let held = most_held(disk.path());
     assert!(held < 64 << 10, "{held} KB");
@@ -341,32 +318,10 @@ fn many_large_info_plist_sections_stay_within_64_megabytes() {
     let disk = Disk::new();
     let path = Plugin::new("A").write(disk.at(PLUGINS));
     let size = 20_u32 << 20;
-    // A Mach-O file of one load command, LC_SEGMENT_64 of one section.
-    let mut head = Vec::new();
-    for word in [0xfeed_facf, 0x0100_000c, 0, 8, 1, 152, 0, 0, 0x19, 152] {
-        head.extend(u32::to_le_bytes(word));
-    }
-    let name = |text: &str| text.bytes().chain([0; 16]).take(16).collect::<Vec<_>>();
-    head.extend(name("__TEXT"));
-    for number in [0, 32 << 20, 0, u64::from(size) + 16384] {
-        head.extend(u64::to_le_bytes(number));
-    }
-    for word in [7, 5, 1, 0] {
-        head.extend(u32::to_le_bytes(word));
-    }
-    head.extend(name("__info_plist"));
-    head.extend(name("__TEXT"));
-    head.extend(u64::to_le_bytes(16384));
-    head.extend(u64::to_le_bytes(size.into()));
-    for word in [16384, 0, 0, 0, 0, 0, 0, 0] {
-        head.extend(u32::to_le_bytes(word));
-    }
-    head.resize(16384, 0);
+    let head = macho::head_of_info_plist(size);
     for number in 0..8 {
         let at = path.join(format!("Contents/MacOS/{number}"));
-        fs::write(&at, &head).unwrap();
-        let file = fs::File::options().write(true).open(at).unwrap();
-        file.set_len(16384 + u64::from(size)).unwrap();
+        sparse(at, &head, macho::HEAD + u64::from(size));
     }
     let held = most_held(disk.path());
     assert!(held < 64 << 10, "{held} KB");

@@ -5,7 +5,7 @@
 //! (`_CFPropertyListCreateWithData`, `CFPropertyList.c` of Apple). None of them is read there as its
 //! specification has it, and what the loader sees is what counts: a list that is called damaged here
 //! and is read there would hide a plug-in. The answers of the published CoreFoundation, built and run,
-//! are held against this in `tests/corefoundation.rs`.
+//! are held against this in `tests/suite/corefoundation.rs`.
 
 mod binary;
 mod date;

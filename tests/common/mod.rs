@@ -1,13 +1,27 @@
 //! What the tests of the tables share: a disk in, rows out.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod pack;
+pub mod python;
+
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Command;
 
 use dsplug::engine::Engine;
 use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::{Scanner, Snapshot};
+
+/// The program.
+pub const DSPLUG: &str = env!("CARGO_BIN_EXE_dsplug");
+
+/// A call of the program over a disk.
+pub fn call(command: &str, root: &Path) -> Command {
+    let mut call = Command::new(DSPLUG);
+    call.arg(command).arg("--root").arg(root);
+    call
+}
 
 /// A row: column names to values as text.
 pub type Row = BTreeMap<String, String>;

@@ -1,4 +1,8 @@
 //! Runs the tests' Python scripts with the interpreter that `tests/setup/python.sh` makes.
+#![allow(
+    clippy::explicit_write,
+    reason = "what is printed with a macro is hidden"
+)]
 
 use std::io::Write;
 use std::path::Path;

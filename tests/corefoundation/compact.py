@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes cases of property lists in the form that tests/corefoundation.rs reads:
+"""Writes cases of property lists in the form that tests/suite/corefoundation.rs reads:
 compact.py CASES.jsonl.xz > property_lists.jsonl. With --all, all of them, else a sample: one of each
 kind of name, and of the mutated lists one in eight.
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes cases of plug-in folders and bundles in the form that tests/corefoundation/trees.rs reads:
+"""Writes cases of plug-in folders and bundles in the form that tests/suite/corefoundation/trees.rs reads:
 trees.py CASES.jsonl.xz > trees.jsonl. With --all, all of them, else a sample: one of each kind of name.
 
 A line is an object of `name`, `tree` and what CoreFoundation made of it: `accepted`, the paths that it

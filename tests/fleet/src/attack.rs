@@ -1,6 +1,6 @@
 //! The forty attacks: each of the twenty evasions that are known, in two forms.
 //!
-//! The numbers are those of `tests/evasions.rs`. Every attack is done with real files on a disk that
+//! The numbers are those of `tests/suite/evasions.rs`. Every attack is done with real files on a disk that
 //! has a vendor's plug-in already.
 
 use std::fs;

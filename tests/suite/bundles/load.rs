@@ -1,0 +1,200 @@
+//! Whether the loader would load it.
+
+use std::fs;
+
+use crate::common::{bundle, only_bundle};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin};
+use plist::Value;
+
+#[test]
+fn load_reasons_one_by_one() {
+    let reasons = |plugin: Plugin| {
+        let disk = Disk::new();
+        plugin.write(disk.at(PLUGINS));
+        let row = only_bundle(disk.path());
+        (row["load_verdict"].clone(), row["load_reasons"].clone())
+    };
+    let no = |reason: &str| ("not_loadable".to_owned(), reason.to_owned());
+    let a = || Plugin::new("A");
+    assert_eq!(reasons(a()), ("loadable".into(), String::new()));
+    assert_eq!(reasons(a().flat()), ("loadable".into(), String::new()));
+    assert_eq!(reasons(a().without_plist()), no("no_info_plist"));
+    assert_eq!(
+        reasons(a().without_plist().file("Contents/Info.plist", "x")),
+        no("malformed_info_plist")
+    );
+    assert_eq!(reasons(a().without_executable()), no("no_executable"));
+    assert_eq!(reasons(a().executable("#!/bin/sh\n")), no("not_mach_o"));
+    assert_eq!(
+        reasons(
+            a().executable(
+                [
+                    dsplug_fixtures::mach_header(dsplug_fixtures::I386),
+                    vec![0; 4]
+                ]
+                .concat()
+            )
+        ),
+        no("no_64bit_slice")
+    );
+    assert_eq!(reasons(a().without("CFPlugInTypes")), no("no_plugin_types"));
+    assert_eq!(
+        reasons(a().without("CFPlugInFactories")),
+        no("no_plugin_factories")
+    );
+    assert_eq!(
+        reasons(a().without("CFBundleShortVersionString")),
+        no("no_version")
+    );
+    assert_eq!(
+        reasons(a().without("CFPluginNameString")),
+        no("no_plugin_name")
+    );
+    let empty = plist::Dictionary::new();
+    assert_eq!(
+        reasons(a().key("CFPlugInTypes", Value::Dictionary(empty.clone()))),
+        no("no_module_factory")
+    );
+    assert_eq!(
+        reasons(a().key("CFPlugInFactories", Value::Dictionary(empty.clone()))),
+        no("no_module_factory")
+    );
+    assert_eq!(
+        reasons(
+            a().key("CFPlugInFactories", Value::Dictionary(empty))
+                .key("CFPlugInDynamicRegistration", "YES")
+        ),
+        ("unknown".into(), "dynamic_registration".into())
+    );
+    // CFStringCompare folds the long s as well.
+    for (value, may_register) in [("yEs", true), ("YE\u{17f}", true), ("NO", false)] {
+        let none = plist::Dictionary::new();
+        let plugin = a().key("CFPlugInFactories", Value::Dictionary(none));
+        let (verdict, _) = reasons(plugin.key("CFPlugInDynamicRegistration", value));
+        assert_eq!(verdict == "unknown", may_register, "{value}");
+    }
+    assert_eq!(
+        reasons(
+            a().without("CFBundleShortVersionString")
+                .without("CFPluginNameString")
+        ),
+        no("no_version;no_plugin_name")
+    );
+    // CoreFoundation's own case: the loader crashed on an array here, as published.
+    for key in ["CFBundleConfigAvail", "CFBundleConfigFile"] {
+        assert_eq!(
+            reasons(a().key(key, Value::Array(Vec::new()))),
+            ("unknown".into(), "odd_type".into())
+        );
+        assert_eq!(
+            reasons(a().key(key, "x")),
+            ("loadable".into(), String::new())
+        );
+    }
+}
+
+/// What CoreFoundation, built from its source, finds in the head of a file, against what could be mapped.
+#[test]
+fn heads_that_the_loader_takes_and_nothing_else_are_unknown() {
+    let verdict = |executable: Vec<u8>| {
+        let disk = Disk::new();
+        Plugin::new("A")
+            .executable(executable)
+            .write(disk.at(PLUGINS));
+        let row = only_bundle(disk.path());
+        (row["load_verdict"].clone(), row["load_reasons"].clone())
+    };
+    let odd = ("unknown".to_owned(), "odd_mach_o".to_owned());
+    // A universal header in the other order of bytes.
+    let mut little = [0xbe_ba_fe_ca_u32, 0x0100_0000, 0x0700_0001, 0, 0, 0, 0]
+        .map(u32::to_be_bytes)
+        .concat();
+    little.resize(4096, 0);
+    assert_eq!(verdict(little), odd);
+    // A slice that is not there.
+    let mut empty = [0xcafe_babe_u32, 1, 0x0100_0007, 3, 4096, 32, 12]
+        .map(u32::to_be_bytes)
+        .concat();
+    empty.resize(64, 0);
+    assert_eq!(verdict(empty), odd);
+    // Headers of 64-bit offsets, which it does not know and dyld does.
+    let thin = dsplug_fixtures::mach_header(dsplug_fixtures::X86_64);
+    let mut wide = [0xcafe_babf_u32, 1, 0x0100_0007, 3, 0, 4096, 0, 32, 12, 0]
+        .map(u32::to_be_bytes)
+        .concat();
+    wide.resize(4096, 0);
+    wide.extend_from_slice(thin.as_ref());
+    assert_eq!(verdict(wide), odd);
+}
+
+/// CoreFoundation's answers for such lists were `version_string`, `name_string` and, for the NUL on a Mac,
+/// `no_executable`.
+#[test]
+fn a_text_that_the_loader_cannot_use_leaves_it_unknown() {
+    let (module, factory) = (
+        dsplug_fixtures::plugin::MODULE_TYPE,
+        dsplug_fixtures::plugin::factory("A"),
+    );
+    let verdict = |version: &str, name: &str, executable: &str| {
+        let disk = Disk::new();
+        let list = format!(
+            "{{ CFBundleShortVersionString = \"{version}\"; CFPluginNameString = \"{name}\";
+                CFBundleExecutable = \"{executable}\";
+                CFPlugInTypes = {{ \"{module}\" = (\"{factory}\"); }};
+                CFPlugInFactories = {{ \"{factory}\" = F; }}; }}"
+        );
+        let plugin = Plugin::new("A").without_plist();
+        plugin
+            .file("Contents/Info.plist", list)
+            .write(disk.at(PLUGINS));
+        let row = only_bundle(disk.path());
+        (row["load_verdict"].clone(), row["load_reasons"].clone())
+    };
+    let odd = ("unknown".to_owned(), "odd_type".to_owned());
+    assert_eq!(verdict("1", "A", "A"), ("loadable".into(), String::new()));
+    assert_eq!(verdict("1\\Ud800", "A", "A"), odd);
+    assert_eq!(verdict("1", "A\\Ud800", "A"), odd);
+    assert_eq!(verdict("1", "A", "A\\U0000B"), odd);
+    assert_eq!(
+        verdict("1", "A", "A\\U0000"),
+        ("loadable".into(), String::new())
+    );
+}
+
+#[test]
+fn what_two_bundles_claim_is_unknown_for_both() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.at(PLUGINS));
+    Plugin::new("B")
+        .key("CFPluginNameString", "A")
+        .write(disk.at(PLUGINS));
+    let said = |name: &str| {
+        let row = bundle(disk.path(), name);
+        (row["load_verdict"].clone(), row["load_reasons"].clone())
+    };
+    // The order of the disk decides which of them is asked first.
+    let shadowed = ("unknown".to_owned(), "name_shadowed".to_owned());
+    assert_eq!(said("A.dsplug"), shadowed);
+    assert_eq!(said("B.dsplug"), shadowed);
+    // One that cannot load takes no name.
+    Plugin::new("C")
+        .key("CFPluginNameString", "D")
+        .without("CFPlugInTypes")
+        .write(disk.at(PLUGINS));
+    Plugin::new("D").write(disk.at(PLUGINS));
+    assert_eq!(said("D.dsplug").0, "loadable");
+    // A factory is taken by whatever bundle is opened first, one that then does not load included.
+    Plugin::new("E")
+        .factory(&dsplug_fixtures::plugin::factory("D"))
+        .without("CFPlugInTypes")
+        .write(disk.at(PLUGINS));
+    let taken = ("unknown".to_owned(), "factory_taken".to_owned());
+    assert_eq!(said("D.dsplug"), taken);
+    assert_eq!(said("E.dsplug").0, "not_loadable");
+    // But not by one that the loader does not look at.
+    fs::remove_dir_all(disk.plugin("E.dsplug")).unwrap();
+    Plugin::new("F")
+        .factory(&dsplug_fixtures::plugin::factory("D"))
+        .write(disk.at(PLUGINS).join("sub"));
+    assert_eq!(said("D.dsplug").0, "loadable");
+}

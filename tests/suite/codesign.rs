@@ -1,0 +1,8 @@
+//! The check of one Mach-O file: what holds is said to hold, and each way to break it is named.
+
+mod adhoc;
+mod check;
+mod container;
+mod flips;
+mod real;
+mod signed;

@@ -1,0 +1,209 @@
+//! Two bundles, or a bundle and a collected archive, file by file.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::common::{DSPLUG, call};
+use dsplug_fixtures::signature::Signature;
+use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod};
+
+fn compare(disk: &Disk, path: &str, other: &Path) -> Output {
+    call("compare", disk.path())
+        .arg(path)
+        .arg(other)
+        .output()
+        .unwrap()
+}
+
+#[track_caller]
+fn lines(output: &Output, code: i32) -> Vec<String> {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{error}");
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// The words and paths of the lines, without digests.
+fn told(lines: &[String]) -> Vec<(String, String)> {
+    let pair = |line: &String| {
+        let (word, rest) = line.split_at(10);
+        let path = rest.split("  ").next().unwrap();
+        (word.trim().to_owned(), path.to_owned())
+    };
+    lines.iter().map(pair).collect()
+}
+
+fn path(name: &str) -> String {
+    format!("/{PLUGINS}/{name}")
+}
+
+#[test]
+fn each_difference_has_its_word() {
+    let disk = Disk::new();
+    let other = tempfile::tempdir().unwrap();
+    Plugin::new("A")
+        .file("Contents/altered", "1")
+        .file("Contents/added", "")
+        .write(disk.plugin(""));
+    let known = Plugin::new("A")
+        .file("Contents/altered", "2")
+        .file("Contents/gone", "")
+        .write(other.path());
+    fs::create_dir(known.join("Contents/empty")).unwrap();
+    std::os::unix::fs::symlink("x", known.join("Contents/kind")).unwrap();
+    fs::write(disk.plugin("A.dsplug/Contents/kind"), "x").unwrap();
+    chmod(known.join("Contents/Info.plist"), 0o600);
+    let output = compare(&disk, &path("A.dsplug"), &known);
+    let lines = lines(&output, 1);
+    let word = |word: &str, path: &str| (word.to_owned(), format!("Contents/{path}"));
+    let expected = [
+        word("mode", "Info.plist"),
+        word("added", "added"),
+        word("altered", "altered"),
+        word("missing", "empty"),
+        word("missing", "gone"),
+        word("altered", "kind"),
+    ];
+    assert_eq!(told(&lines), expected, "{lines:#?}");
+    let error = String::from_utf8(output.stderr).unwrap();
+    let line = "dsplug: they are not the same: 1 added, 2 missing, 2 altered\n";
+    assert_eq!(error, line);
+}
+
+#[test]
+fn the_same_is_the_same_whoever_owns_it() {
+    let disk = Disk::new();
+    let other = tempfile::tempdir().unwrap();
+    Plugin::new("A").write(disk.plugin(""));
+    let known = Plugin::new("A").write(other.path());
+    let output = compare(&disk, &path("A.dsplug"), &known);
+    let lines = lines(&output, 0);
+    assert_eq!(lines.len(), 1);
+    assert!(
+        lines[0].starts_with("same      4 entries, digest "),
+        "{lines:?}"
+    );
+    // By a path of this computer as well, and the other way round.
+    let here = disk.plugin("A.dsplug");
+    assert!(
+        compare(&disk, known.to_str().unwrap(), &here)
+            .status
+            .success()
+    );
+}
+
+#[test]
+fn code_that_was_signed_anew_is_told_from_code_that_was_altered() {
+    let disk = Disk::new();
+    let other = tempfile::tempdir().unwrap();
+    SignedBundle::new("A", Form::Deep).write(disk.plugin(""));
+    let known = SignedBundle::new("A", Form::Deep)
+        .edit_signature(|_| Signature::adhoc("somebody.else"))
+        .write(other.path());
+    let output = compare(&disk, &path("A.dsplug"), &known);
+    let re_signed = lines(&output, 1);
+    assert_eq!(
+        told(&re_signed),
+        [("re-signed".to_owned(), "Contents/MacOS/A".to_owned())],
+        "{re_signed:#?}"
+    );
+    assert!(
+        re_signed[0].contains("adhoc (somebody.else)"),
+        "{re_signed:#?}"
+    );
+    let executable = known.join("Contents/MacOS/A");
+    let mut bytes = fs::read(&executable).unwrap();
+    bytes[4000] ^= 1;
+    fs::write(&executable, bytes).unwrap();
+    let altered = lines(&compare(&disk, &path("A.dsplug"), &known), 1);
+    assert_eq!(told(&altered)[0].0, "altered", "{altered:#?}");
+}
+
+#[test]
+fn a_collected_archive_is_a_side() {
+    let disk = Disk::new();
+    for name in ["A", "B"] {
+        let bundle = Plugin::new(name)
+            .file(&format!("Contents/{0}/{0}", "long".repeat(40)), "1")
+            .file("Contents/new\nline", "2")
+            .file("Contents/one", "3")
+            .write(disk.plugin(""));
+        fs::hard_link(bundle.join("Contents/one"), bundle.join("Contents/two")).unwrap();
+        std::os::unix::fs::symlink("l".repeat(150), bundle.join("Contents/link")).unwrap();
+    }
+    let place = tempfile::tempdir().unwrap();
+    let archive = place.path().join("a.tar.gz");
+    let collect = |arguments: &[&str], archive: &Path| {
+        let done = Command::new(DSPLUG)
+            .args(["collect", "--root"])
+            .arg(disk.path())
+            .arg("--output")
+            .arg(archive)
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(done.status.success());
+    };
+    collect(&["--all"], &archive);
+    let output = compare(&disk, &path("A.dsplug"), &archive);
+    assert!(lines(&output, 0)[0].starts_with("same "), "{output:?}");
+    fs::write(disk.plugin("A.dsplug/Contents/one"), "4").unwrap();
+    let changed = lines(&compare(&disk, &path("A.dsplug"), &archive), 1);
+    let word = |path: &str| ("altered".to_owned(), format!("Contents/{path}"));
+    assert_eq!(told(&changed), [word("one"), word("two")]);
+    assert!(compare(&disk, &path("B.dsplug"), &archive).status.success());
+    // Of another name, where the archive holds one alone.
+    let one = place.path().join("b.tar.gz");
+    collect(&[&path("B.dsplug")], &one);
+    fs::rename(disk.plugin("B.dsplug"), disk.plugin("C.dsplug")).unwrap();
+    assert!(compare(&disk, &path("C.dsplug"), &one).status.success());
+    // What the archive does not hold, and what is no archive.
+    let wrong = |other: &Path, why: &str| {
+        let output = compare(&disk, &path("C.dsplug"), other);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.contains(why) && error.lines().count() == 1, "{error}");
+    };
+    wrong(&archive, "it holds not /Library");
+    wrong(&place.path().join("none"), "No such file");
+    let mut whole = fs::read(&one).unwrap();
+    for len in [3, 200, whole.len() / 2, whole.len() - 20] {
+        let cut = place.path().join("cut.tar.gz");
+        fs::write(&cut, &whole[..len]).unwrap();
+        let output = compare(&disk, &path("C.dsplug"), &cut);
+        assert_eq!(output.status.code(), Some(2), "{len}: {output:?}");
+    }
+    whole.extend_from_slice(b"garbage");
+    let mut foreign = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    foreign.write_all(&[0; 1024]).unwrap();
+    let empty = place.path().join("empty.tar.gz");
+    fs::write(&empty, foreign.finish().unwrap()).unwrap();
+    wrong(&empty, "cannot read");
+}
+
+#[test]
+fn what_cannot_be_read_is_not_called_the_same() {
+    let disk = Disk::new();
+    let other = tempfile::tempdir().unwrap();
+    let mut deep = String::from("Contents");
+    for _ in 0..120 {
+        deep.push_str("/d");
+    }
+    for place in [disk.plugin(""), other.path().to_owned()] {
+        Plugin::new("A").file(&format!("{deep}/f"), "").write(place);
+    }
+    let output = compare(&disk, &path("A.dsplug"), &other.path().join("A.dsplug"));
+    let lines = lines(&output, 1);
+    assert!(
+        lines.iter().all(|line| line.starts_with("unknown ")),
+        "{lines:?}"
+    );
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.contains("they are not known to be the same"),
+        "{error}"
+    );
+}

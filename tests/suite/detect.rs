@@ -1,0 +1,655 @@
+//! `dsplug detect`: for each thing that happens, exactly the lines that tell it, and no others.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+
+use dsplug_fixtures::needs_root;
+use dsplug_fixtures::signature::Signature;
+use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
+use dsplug_fixtures::watch::{lines_of, told};
+use dsplug_fixtures::{
+    ARM64E, Disk, Plugin, Watch, X86_64, chmod, mach_header, set_mtime, skipped,
+};
+use serde_json::Value;
+
+const DSPLUG: &str = env!("CARGO_BIN_EXE_dsplug");
+const FOLDER: &str = "/Library/DirectoryServices/PlugIns";
+/// A time long before the test: what is written later has another, whatever the clock's grain.
+const LONG_AGO: u64 = 1_500_000_000;
+
+/// A watch over a disk, the base line taken.
+fn watch(disk: Disk) -> Watch {
+    age(&disk);
+    let watch = Watch::new(DSPLUG, disk);
+    watch.told();
+    watch
+}
+
+fn age(disk: &Disk) {
+    set_mtime(disk.plugin(""), LONG_AGO);
+}
+
+#[track_caller]
+fn tells(watch: &Watch, expected: &[(&str, &str, &str)]) {
+    let found = watch.told();
+    let found: Vec<(&str, &str, &str)> = found
+        .iter()
+        .map(|(q, a, p)| (q.as_str(), a.as_str(), p.as_str()))
+        .collect();
+    let mut expected = expected.to_vec();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    // Whatever happened is told once.
+    assert_eq!(watch.told(), []);
+}
+
+const A: &str = "/Library/DirectoryServices/PlugIns/A.dsplug";
+
+#[test]
+fn a_bundle_is_created_and_goes() {
+    let watch = watch(Disk::new());
+    Plugin::new("A").write(watch.disk.plugin(""));
+    tells(
+        &watch,
+        &[
+            ("presence", "added", A),
+            ("modified", "added", A),
+            ("loadable_unverified", "added", A),
+            ("folder_changed", "added", FOLDER),
+        ],
+    );
+    age(&watch.disk);
+    watch.told();
+    fs::remove_dir_all(watch.disk.plugin("A.dsplug")).unwrap();
+    tells(
+        &watch,
+        &[
+            ("presence", "removed", A),
+            ("folder_changed", "added", FOLDER),
+        ],
+    );
+}
+
+#[test]
+fn an_inner_file_is_modified() {
+    let disk = Disk::new();
+    let plugin = Plugin::new("A")
+        .file("Contents/Resources/data", "old")
+        .write(disk.plugin(""));
+    let watch = watch(disk);
+    fs::write(plugin.join("Contents/Resources/data"), "new").unwrap();
+    tells(&watch, &[("modified", "added", A)]);
+}
+
+#[test]
+fn the_executable_is_replaced_and_keeps_its_mtime() {
+    let disk = Disk::new();
+    let executable = Plugin::new("A")
+        .write(disk.plugin(""))
+        .join("Contents/MacOS/A");
+    let time = fs::metadata(&executable).unwrap().modified().unwrap();
+    let watch = watch(disk);
+    fs::write(&executable, mach_header(X86_64)).unwrap();
+    fs::File::open(&executable)
+        .unwrap()
+        .set_modified(time)
+        .unwrap();
+    tells(
+        &watch,
+        &[
+            ("modified", "added", A),
+            ("loadable_unverified", "added", A),
+        ],
+    );
+}
+
+#[test]
+fn a_bundle_is_signed_again() {
+    let disk = Disk::new();
+    let signed = SignedBundle::new("A", Form::Deep).file("Resources/data", b"x");
+    signed.write(disk.plugin(""));
+    let watch = watch(disk);
+    let again = signed.edit_signature(|signature| Signature {
+        identifier: "com.apple.another".into(),
+        ..signature
+    });
+    again.write(watch.disk.plugin(""));
+    tells(&watch, &[("modified", "added", A)]);
+}
+
+#[test]
+fn a_bundle_is_staged_elsewhere_and_renamed_in() {
+    let disk = Disk::new();
+    let staged = Plugin::new("A").write(disk.dir("private/tmp"));
+    for entry in walkdir::WalkDir::new(&staged) {
+        set_mtime(entry.unwrap().path(), LONG_AGO);
+    }
+    let watch = watch(disk);
+    fs::rename(&staged, watch.disk.plugin("A.dsplug")).unwrap();
+    tells(
+        &watch,
+        &[
+            ("presence", "added", A),
+            ("modified", "added", A),
+            ("loadable_unverified", "added", A),
+            ("oddities:backdated", "added", A),
+            ("folder_changed", "added", FOLDER),
+        ],
+    );
+}
+
+#[test]
+fn a_symlink_is_swapped() {
+    let disk = Disk::new();
+    Plugin::new("A").write_as(disk.dir("opt").join("one.dsplug"));
+    Plugin::new("A")
+        .executable(mach_header(X86_64))
+        .write_as(disk.dir("opt").join("two.dsplug"));
+    let link = disk.link(
+        "Library/DirectoryServices/PlugIns/A.dsplug",
+        "/opt/one.dsplug",
+    );
+    let watch = watch(disk);
+    fs::remove_file(&link).unwrap();
+    symlink("/opt/two.dsplug", &link).unwrap();
+    tells(
+        &watch,
+        &[
+            ("modified", "added", A),
+            ("loadable_unverified", "added", A),
+            ("oddities:symlink", "added", A),
+            ("folder_changed", "added", FOLDER),
+        ],
+    );
+    // The link stays, and what it leads to changes.
+    fs::write(watch.disk.at("opt/two.dsplug/Contents/more"), "x").unwrap();
+    tells(&watch, &[("modified", "added", A)]);
+}
+
+#[test]
+fn a_bundle_comes_and_goes_between_two_runs() {
+    let watch = watch(Disk::new());
+    let bundle = Plugin::new("A").write(watch.disk.plugin(""));
+    fs::remove_dir_all(bundle).unwrap();
+    tells(&watch, &[("folder_changed", "added", FOLDER)]);
+}
+
+/// The command, run as a user who is not root: root can read everything.
+fn as_nobody() -> Option<Vec<&'static str>> {
+    if !rustix::process::geteuid().is_root() {
+        return Some(vec![]);
+    }
+    let setpriv = [
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+    ];
+    let works = Command::new(setpriv[0])
+        .args(&setpriv[1..])
+        .args([DSPLUG, "--version"])
+        .stdout(Stdio::null())
+        .status();
+    works.is_ok_and(|s| s.success()).then(|| setpriv.to_vec())
+}
+
+#[test]
+fn permission_is_lost_and_regained() {
+    let Some(prefix) = as_nobody() else {
+        skipped("nobody but root can run the program");
+        return;
+    };
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let watch = Watch::new(DSPLUG, disk);
+    chmod(watch.disk.path(), 0o755);
+    chmod(watch.state().parent().unwrap(), 0o777);
+    let run = || {
+        let mut call = prefix.clone();
+        call.push(DSPLUG);
+        Command::new(call[0])
+            .args(&call[1..])
+            .args(["detect", "--root"])
+            .arg(watch.disk.path())
+            .arg("--state")
+            .arg(watch.state())
+            .output()
+            .unwrap()
+    };
+    let first = run();
+    assert!(first.status.success(), "{first:?}");
+    assert!(told(&lines_of(&first)).iter().any(|t| t.0 == "presence"));
+    chmod(watch.disk.plugin(""), 0);
+    for _ in 0..2 {
+        let lost = run();
+        let error = String::from_utf8(lost.stderr).unwrap();
+        assert_eq!(lost.status.code(), Some(1));
+        assert!(lost.stdout.is_empty(), "{:?}", lost.stdout);
+        assert!(
+            error.contains("cannot list /Library/DirectoryServices/PlugIns: Permission denied"),
+            "{error}"
+        );
+        assert!(
+            error.contains("pack_dsplug_presence") && error.contains("pack_dsplug_folder_changed")
+        );
+    }
+    chmod(watch.disk.plugin(""), 0o755);
+    let regained = run();
+    assert!(regained.status.success(), "{regained:?}");
+    // The folder's status did change, when its second is another than before.
+    let told = told(&lines_of(&regained));
+    assert!(told.iter().all(|t| t.0 == "folder_changed"), "{told:?}");
+}
+
+#[test]
+fn a_hundred_quiet_runs_tell_nothing() {
+    let disk = Disk::new();
+    let bundle = Plugin::new("A")
+        .file("Contents/Resources/data", "x")
+        .write(disk.plugin(""));
+    Plugin::new("B")
+        .executable(mach_header(ARM64E))
+        .write(disk.plugin("Resources"));
+    disk.link("Library/DirectoryServices/PlugIns/C.dsplug", "/nowhere");
+    let watch = watch(disk);
+    for file in ["Contents/Info.plist", "Contents/Resources/data"] {
+        fs::read(bundle.join(file)).unwrap();
+        let touched = Command::new("touch")
+            .arg("-a")
+            .arg(bundle.join(file))
+            .status();
+        assert!(touched.unwrap().success());
+    }
+    // A changed atime changes the ctime as well, and nothing that is logged.
+    let output = watch.call(&["--runs", "100"]);
+    assert!(output.status.success());
+    assert_eq!(told(&lines_of(&output)), []);
+    assert_eq!(lines_of(&output), Vec::<Value>::new());
+}
+
+#[test]
+fn a_plug_in_folder_that_is_not_there_gives_no_line() {
+    let disk = Disk::empty();
+    // Of a Mac's disk this is all that there is.
+    disk.dir("Library");
+    let watch = Watch::new(DSPLUG, disk);
+    assert_eq!(watch.told(), []);
+}
+
+#[test]
+fn a_root_that_is_no_macs_is_refused() {
+    let disk = Disk::empty();
+    disk.dir("home");
+    let run = |disk: &Disk| {
+        let mut command = std::process::Command::new(DSPLUG);
+        let command = command.args(["query", "SELECT 1", "--root"]);
+        command.arg(disk.path()).output().unwrap()
+    };
+    let refused = run(&disk);
+    assert_eq!(refused.status.code(), Some(1));
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    assert!(error.contains("neither Library nor System"), "{error}");
+    // In any letter case, as a Mac finds it.
+    disk.dir("SYSTEM");
+    assert_eq!(run(&disk).status.code(), Some(0));
+}
+
+#[test]
+fn without_a_state_each_call_is_a_first_run() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    for _ in 0..2 {
+        let output = Command::new(DSPLUG)
+            .args(["detect", "--root"])
+            .arg(disk.path())
+            .output()
+            .unwrap();
+        let lines = lines_of(&output);
+        assert!(lines.iter().all(|l| l["counter"] == 0));
+        let snapshots = lines.iter().filter(|l| l["action"] == "snapshot").count();
+        assert_eq!(snapshots, 1);
+        assert!(told(&lines).contains(&("presence".into(), "added".into(), A.into())));
+    }
+}
+
+/// Keys and types as a real osqueryd logs them, without decorators in its configuration.
+#[test]
+fn a_line_has_the_fields_of_osqueryd_in_its_order() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let lines = Watch::new(DSPLUG, disk).lines();
+    let line = lines
+        .iter()
+        .find(|l| l["name"] == "pack_dsplug_presence")
+        .unwrap();
+    let keys: Vec<&str> = line
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    let expected = [
+        "name",
+        "hostIdentifier",
+        "calendarTime",
+        "unixTime",
+        "epoch",
+        "counter",
+        "numerics",
+        "columns",
+        "action",
+    ];
+    assert_eq!(keys, expected);
+    assert_eq!(
+        (&line["epoch"], &line["counter"], &line["numerics"]),
+        (&0.into(), &0.into(), &false.into())
+    );
+    assert!(line["unixTime"].as_u64().unwrap() > LONG_AGO);
+    assert!(line["calendarTime"].as_str().unwrap().ends_with(" UTC"));
+    let modified = lines
+        .iter()
+        .find(|l| l["name"] == "pack_dsplug_modified")
+        .unwrap();
+    let columns = modified["columns"].as_object().unwrap();
+    assert!(columns.values().all(Value::is_string));
+    let names: Vec<&String> = columns.keys().collect();
+    assert!(names.is_sorted());
+}
+
+#[test]
+fn queries_that_need_osquery_are_skipped_by_name() {
+    let watch = Watch::new(DSPLUG, Disk::new());
+    let error = String::from_utf8(watch.call(&[]).stderr).unwrap();
+    assert!(
+        error.contains("skipped pack_dsplug_files_written: it needs osquery's table file_events")
+    );
+    assert!(!error.contains("skipped pack_dsplug_presence"));
+}
+
+#[test]
+fn another_pack_is_run_by_its_own_name() {
+    let watch = Watch::new(DSPLUG, Disk::new());
+    Plugin::new("A").write(watch.disk.plugin(""));
+    let pack = watch.disk.file(
+        "mine.conf",
+        r#"{"queries": {
+            "twice": {"query": "SELECT 1 AS one UNION ALL SELECT 1", "interval": 60},
+            "wrong": {"query": "SELECT nothing FROM dsplug_bundles", "interval": 60},
+            "odd": {"query": "SELECT char(10) || path AS p FROM dsplug_bundles", "interval": 60}
+        }}"#,
+    );
+    let output = watch.call(&["--pack", pack.to_str().unwrap()]);
+    let names: Vec<(String, String)> = lines_of(&output)
+        .iter()
+        .map(|l| (l["name"].as_str().unwrap().into(), l["columns"].to_string()))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("pack_mine_odd".into(), format!(r#"{{"p":"\\x0A{A}"}}"#)),
+            ("pack_mine_twice".into(), r#"{"one":"1"}"#.into()),
+            ("pack_mine_twice".into(), r#"{"one":"1"}"#.into()),
+        ]
+    );
+    // One query failed: the others are told, and the call says so.
+    assert_eq!(output.status.code(), Some(1));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        error.contains("failed in pack_mine_wrong: the query is not valid"),
+        "{error}"
+    );
+    assert!(error.contains("nothing"), "{error}");
+    let missing = watch.call(&["--pack", "/nowhere.conf"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(
+        String::from_utf8(missing.stderr)
+            .unwrap()
+            .contains("cannot read the pack /nowhere.conf")
+    );
+}
+
+/// Who says whether it runs: osquery's `stripConfigComments`, `checkPlatform`, `versionAtLeast` and
+/// `Pack::checkDiscovery`, which a Mac's osqueryd asks.
+#[test]
+fn a_pack_runs_where_osqueryd_would_run_it() {
+    let watch = Watch::new(DSPLUG, Disk::new());
+    Plugin::new("A").write(watch.disk.plugin(""));
+    let run = |head: &str| {
+        let queries = r#"
+            // a comment
+          # another
+          "here": {"query": "SELECT 1 AS x", "platform": "posix", "version": "1.4.0"},
+          "linux": {"query": "SELECT 2 AS x", "platform": "linux"},
+          "newer": {"query": "SELECT 3 AS x", "version": "99.0.0"}"#;
+        let pack = watch
+            .disk
+            .file("p.conf", format!("{{{head} \"queries\": {{{queries}\n}}}}"));
+        let args = ["detect", "--pack", pack.to_str().unwrap(), "--root"];
+        let mut command = std::process::Command::new(DSPLUG);
+        let output = command.args(args).arg(watch.disk.path()).output().unwrap();
+        let lines = lines_of(&output);
+        let names: Vec<&str> = lines.iter().map(|l| l["name"].as_str().unwrap()).collect();
+        let error = String::from_utf8(output.stderr.clone()).unwrap();
+        (names.join(" "), output.status.code(), error)
+    };
+    let here = "pack_p_here";
+    for (head, names, code, said) in [
+        (
+            "",
+            here,
+            0,
+            "left out pack_p_linux: it is for the platform linux",
+        ),
+        (
+            "",
+            here,
+            0,
+            "left out pack_p_newer: it is for osquery 99.0.0",
+        ),
+        (r#""platform": "linux,darwin","#, here, 0, "run 1"),
+        (r#""platform": "windows","#, "", 0, "left out the pack p"),
+        (r#""version": "99","#, "", 0, "left out the pack p"),
+        (
+            r#""discovery": ["SELECT 1", "SELECT 1 FROM dsplug_bundles;"],"#,
+            here,
+            0,
+            "run 1",
+        ),
+        (
+            r#""discovery": ["SELECT 1", "SELECT 1 FROM dsplug_bundles WHERE path = 'x'"],"#,
+            "",
+            0,
+            "the pack does not run: no row from its discovery query",
+        ),
+        (r#""discovery": ["SELECT nonsense"],"#, "", 1, "nonsense"),
+        (
+            r#""discovery": ["SELECT pid FROM processes"],"#,
+            here,
+            0,
+            "taken as met: the discovery query \"SELECT pid FROM processes\" needs osquery's table processes",
+        ),
+        (
+            r#""discovery": ["SELECT pid FROM processes", "SELECT 1 WHERE 0"],"#,
+            "",
+            0,
+            "no row",
+        ),
+    ] {
+        let (told, ended, error) = run(head);
+        assert_eq!(
+            (told.as_str(), ended),
+            (names, Some(code)),
+            "{head}: {error}"
+        );
+        assert!(error.contains(said), "{head}: {error}");
+    }
+}
+
+#[test]
+fn a_changed_query_keeps_what_it_remembers() {
+    let watch = Watch::new(DSPLUG, Disk::new());
+    let run = |sql: &str| {
+        let text = format!(r#"{{"queries": {{"q": {{"query": "{sql}", "interval": 60}}}}}}"#);
+        let pack = watch.disk.file("p.conf", text);
+        let output = watch.call(&["--pack", pack.to_str().unwrap()]);
+        let lines = lines_of(&output);
+        let short = |l: &Value| format!("{} {} {}", l["counter"], l["action"], l["columns"]["x"]);
+        lines.iter().map(short).collect::<Vec<_>>()
+    };
+    assert_eq!(run("SELECT 1 AS x"), [r#"0 "added" "1""#]);
+    assert_eq!(run("SELECT 1 + 0 AS x"), [""; 0]);
+    assert_eq!(run("SELECT nonsense AS x"), [""; 0]);
+    assert_eq!(
+        run("SELECT 2 AS x"),
+        [r#"1 "removed" "1""#, r#"1 "added" "2""#]
+    );
+}
+
+#[test]
+fn a_damaged_state_is_told_and_left_alone() {
+    let watch = Watch::new(DSPLUG, Disk::new());
+    for text in [
+        "",
+        "{}",
+        "[1, 2",
+        r#"{"version":2,"queries":{},"snapshots":{}}"#,
+    ] {
+        fs::write(watch.state(), text).unwrap();
+        let output = watch.call(&[]);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+        let error = String::from_utf8(output.stderr).unwrap();
+        let file = format!("the state {} is damaged", watch.state().display());
+        assert!(
+            error.contains(&file) && error.contains("move it away"),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(watch.state()).unwrap(), text);
+    }
+}
+
+/// In a folder that others write, anything may stand in the place of the state, or beside it.
+#[test]
+fn a_state_that_another_could_have_written_is_refused() {
+    let watch = watch(Disk::new());
+    let path = watch.state();
+    let good = fs::read(&path).unwrap();
+    let refused = |why: &str| {
+        let output = watch.call(&[]);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(why), "{error}");
+    };
+    dsplug_fixtures::chmod(&path, 0o646);
+    refused("others can write it (mode 0646)");
+    fs::remove_file(&path).unwrap();
+    dsplug_fixtures::fifo(&path);
+    refused("it is no regular file");
+    fs::remove_file(&path).unwrap();
+    let elsewhere = path.with_file_name("elsewhere");
+    fs::write(&elsewhere, &good).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    refused("it is a symbolic link");
+    fs::remove_file(&path).unwrap();
+    let huge = fs::File::create(&path).unwrap();
+    huge.set_len(300 << 20).unwrap();
+    refused("it is larger than");
+    if needs_root("giving a file away needs root") {
+        fs::write(&path, &good).unwrap();
+        std::os::unix::fs::chown(&path, Some(501), None).unwrap();
+        refused("it belongs to uid 501");
+    }
+    // What is written beside it goes through no link that was planted there.
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, &good).unwrap();
+    let victim = path.with_file_name("victim");
+    fs::write(&victim, "mine").unwrap();
+    std::os::unix::fs::symlink(&victim, path.with_file_name("state.json.new")).unwrap();
+    assert!(watch.call(&[]).status.success());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
+    assert!(!fs::symlink_metadata(&path).unwrap().is_symlink());
+}
+
+/// A crash while the state is written leaves the old one in place, and the half-written one beside it.
+#[test]
+fn a_crash_while_writing_loses_nothing() {
+    let disk = Disk::new();
+    let watch = watch(disk);
+    let before = fs::read(watch.state()).unwrap();
+    let beside = watch.state().with_file_name("state.json.new");
+    fs::write(&beside, &before[..before.len() / 2]).unwrap();
+    Plugin::new("A").write(watch.disk.plugin(""));
+    assert!(
+        watch
+            .told()
+            .contains(&("presence".into(), "added".into(), A.into()))
+    );
+    assert!(!beside.exists());
+    assert_eq!(watch.told(), []);
+}
+
+/// A state that cannot be written: the lines come again, and the call says so.
+#[test]
+fn lines_that_could_not_be_remembered_come_again() {
+    let disk = Disk::new();
+    let watch = watch(disk);
+    Plugin::new("A").write(watch.disk.plugin(""));
+    let beside = watch.state().with_file_name("state.json.new");
+    fs::create_dir(&beside).unwrap();
+    let first = watch.call(&[]);
+    assert_eq!(first.status.code(), Some(1));
+    fs::remove_dir(&beside).unwrap();
+    assert_eq!(told(&lines_of(&first)), watch.told());
+}
+
+#[test]
+fn it_goes_on_until_it_is_told_to_stop() {
+    let watch = watch(Disk::new());
+    let mut child = Command::new(DSPLUG)
+        .args(["detect", "--every", "1", "--root"])
+        .arg(watch.disk.path())
+        .arg("--state")
+        .arg(watch.state())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    Plugin::new("A").write(watch.disk.plugin(""));
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("presence") {
+        line.clear();
+        // A line comes when its run is done, not when the program ends.
+        assert!(out.read_line(&mut line).unwrap() > 0);
+    }
+    let child_id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(child_id, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    // What was told before the end is remembered.
+    let later = watch.told();
+    assert!(!later.iter().any(|t| t.0 == "presence"), "{later:?}");
+}
+
+/// A thousand planted bundles: each has its lines, and a cap is one query away.
+#[test]
+fn a_flood_loses_nothing() {
+    let watch = watch(Disk::new());
+    for number in 0..1000 {
+        fs::create_dir(watch.disk.plugin(format!("{number:04}.dsplug"))).unwrap();
+    }
+    let output = watch.call(&[]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("that is a flood"));
+    let told = told(&lines_of(&output));
+    for query in ["presence", "modified"] {
+        assert_eq!(told.iter().filter(|t| t.0 == query).count(), 1000);
+    }
+    let pack = watch.disk.file(
+        "capped.conf",
+        r#"{"queries": {"presence": {"query": "SELECT path, (SELECT count(*) FROM dsplug_bundles) AS of FROM dsplug_bundles ORDER BY path LIMIT 100", "interval": 300}}}"#,
+    );
+    let capped = lines_of(&watch.call(&["--pack", pack.to_str().unwrap()]));
+    assert_eq!(capped.len(), 100);
+    assert_eq!(capped[0]["columns"]["of"], "1000");
+}

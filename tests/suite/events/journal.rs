@@ -1,0 +1,268 @@
+//! The journal: what was shown is there afterwards, once, whatever happens to the process or the file.
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dsplug_fixtures::{Disk, chmod, fifo, needs_root};
+use plist::{Dictionary, Value};
+
+use super::{Line, Watcher, digest};
+
+fn ids(lines: &[Line]) -> Vec<i64> {
+    lines.iter().map(|l| l["id"].parse().unwrap()).collect()
+}
+
+#[test]
+fn what_happened_while_nothing_ran_is_told_at_the_start() {
+    let mut watcher = Watcher::new(Disk::new());
+    let stays = watcher.make("Stays.dsplug", b"stays");
+    let changes = watcher.make("Changes.dsplug", b"before");
+    let goes = watcher.make("Goes.dsplug", b"goes");
+    watcher.start();
+    assert!(watcher.stop().is_empty(), "the first look is the base line");
+    let before = digest(&changes);
+    fs::write(changes.join("Contents/MacOS/Changes"), "after").unwrap();
+    fs::remove_dir_all(goes).unwrap();
+    let comes = watcher.make("Comes.dsplug", b"comes");
+    watcher.start();
+    let changed = watcher.wait("changed", "Changes.dsplug");
+    assert_eq!(changed["previous_hash"], before);
+    assert_eq!(changed["hash"], digest(&changes));
+    watcher.stop();
+    let rows = watcher.rows();
+    assert!(rows.iter().all(|r| r["seen"] == "start"), "{rows:#?}");
+    let told: BTreeSet<(&str, &str)> = rows
+        .iter()
+        .map(|r| (&*r["action"], r["path"].rsplit('/').next().unwrap()))
+        .collect();
+    let expected = [
+        ("appeared", "Comes.dsplug"),
+        ("changed", "Changes.dsplug"),
+        ("gone", "Goes.dsplug"),
+    ];
+    assert_eq!(told, BTreeSet::from(expected));
+    // And nothing of it a second time.
+    watcher.start();
+    assert!(watcher.stop().is_empty());
+    assert_eq!(watcher.rows(), rows);
+    let _ = (stays, comes);
+}
+
+/// Kills at any moment of a storm. `DSPLUG_FULL` asks for twenty.
+#[test]
+fn no_kill_loses_or_doubles_what_was_shown() {
+    let mut watcher = Watcher::new(Disk::new());
+    let kills = if std::env::var_os("DSPLUG_FULL").is_some() {
+        20
+    } else {
+        4
+    };
+    let mut shown: Vec<Line> = Vec::new();
+    for round in 0..kills {
+        watcher.start();
+        for number in 0..6 {
+            let name = format!("R{round}N{number}.dsplug");
+            let bundle = watcher.make(&name, name.as_bytes());
+            thread::sleep(Duration::from_millis(40 + 13 * round));
+            if number % 2 == 0 {
+                fs::remove_dir_all(bundle).unwrap();
+            }
+        }
+        watcher.kill();
+        // All that it printed before.
+        let printed = watcher.lines.take().unwrap();
+        shown.extend(printed.iter());
+        let rows = watcher.rows();
+        let all = ids(&rows);
+        assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
+        for line in &shown {
+            assert_eq!(rows.iter().filter(|r| *r == line).count(), 1, "{line:?}");
+        }
+    }
+    println!("{kills} kills, {} events shown", shown.len());
+    watcher.start();
+    watcher.stop();
+    // What stands there now has been told, and nothing stands as told that is gone.
+    let last = |name: &str| {
+        let rows = watcher.rows();
+        let row = rows.into_iter().rev().find(|r| r["path"].ends_with(name));
+        row.map(|r| r["action"].clone())
+    };
+    assert_eq!(last("R0N1.dsplug").as_deref(), Some("appeared"));
+}
+
+/// What is done to the file.
+type Damage = fn(&std::path::Path);
+
+#[test]
+fn a_damaged_or_foreign_file_is_kept_aside_and_events_go_on() {
+    let breaks: [(&str, Damage); 6] = [
+        ("garbled", |path| {
+            let mut file = OpenOptions::new().write(true).open(path).unwrap();
+            file.seek(SeekFrom::Start(100)).unwrap();
+            file.write_all(&[0x5a; 9000]).unwrap();
+        }),
+        ("truncated", |path| {
+            let file = OpenOptions::new().write(true).open(path).unwrap();
+            file.set_len(5000).unwrap();
+        }),
+        ("another's", |path| {
+            fs::write(
+                path,
+                "no database at all, but long enough to be one ".repeat(200),
+            )
+            .unwrap();
+        }),
+        ("a link", |path| {
+            fs::rename(path, path.with_extension("moved")).unwrap();
+            symlink("journal.moved", path).unwrap();
+        }),
+        ("a FIFO", |path| {
+            fs::remove_file(path).unwrap();
+            fifo(path);
+        }),
+        ("writable", |path| chmod(path, 0o666)),
+    ];
+    for (what, damage) in breaks {
+        let mut watcher = Watcher::started();
+        watcher.make("A.dsplug", b"a");
+        let first = watcher.wait("appeared", "A.dsplug");
+        watcher.stop();
+        damage(&watcher.journal());
+        watcher.start();
+        watcher.make("B.dsplug", b"b");
+        let second = watcher.wait("appeared", "B.dsplug");
+        watcher.stop();
+        let aside = fs::read_dir(watcher.place()).unwrap().flatten();
+        let aside = aside.filter(|e| {
+            e.file_name()
+                .to_string_lossy()
+                .starts_with("journal.aside-")
+        });
+        assert!(aside.count() >= 1, "{what}");
+        assert!(ids(&[second])[0] > ids(&[first])[0], "{what}");
+        assert_eq!(watcher.rows().len(), 1, "{what}");
+    }
+}
+
+#[test]
+fn a_newer_versions_file_is_left_alone() {
+    let mut watcher = Watcher::started();
+    watcher.make("A.dsplug", b"a");
+    watcher.wait("appeared", "A.dsplug");
+    watcher.stop();
+    // user_version stands at byte 60 of the header (sqlite.org/fileformat.html).
+    let mut file = OpenOptions::new()
+        .write(true)
+        .open(watcher.journal())
+        .unwrap();
+    file.seek(SeekFrom::Start(60)).unwrap();
+    file.write_all(&99_u32.to_be_bytes()).unwrap();
+    drop(file);
+    let before = fs::read(watcher.journal()).unwrap();
+    let mut process = Command::new(env!("CARGO_BIN_EXE_dsplug"))
+        .args(["watch", "--root"])
+        .arg(watcher.disk.path())
+        .arg("--state-dir")
+        .arg(watcher.place())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    thread::sleep(Duration::from_secs(1));
+    process.kill().unwrap();
+    let output = process.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("is of version 99"), "{said}");
+    assert_eq!(fs::read(watcher.journal()).unwrap(), before);
+}
+
+#[test]
+fn a_file_that_is_taken_away_is_begun_anew() {
+    let mut watcher = Watcher::started();
+    watcher.make("A.dsplug", b"a");
+    watcher.wait("appeared", "A.dsplug");
+    watcher.stop();
+    fs::remove_file(watcher.journal()).unwrap();
+    let id = {
+        watcher.start();
+        watcher.make("B.dsplug", b"b");
+        let line = watcher.wait("appeared", "B.dsplug");
+        watcher.stop();
+        line["id"].clone()
+    };
+    assert_eq!(watcher.rows().len(), 1);
+    assert_eq!(watcher.rows()[0]["id"], id);
+}
+
+#[test]
+fn one_that_comes_second_shows_the_events_of_the_first() {
+    let watcher = Watcher::started();
+    let mut second = Command::new(env!("CARGO_BIN_EXE_dsplug"))
+        .args(["watch", "--root"])
+        .arg(watcher.disk.path())
+        .arg("--state-dir")
+        .arg(watcher.place())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    thread::sleep(Duration::from_secs(1));
+    watcher.make("A.dsplug", b"a");
+    watcher.wait("appeared", "A.dsplug");
+    thread::sleep(Duration::from_secs(1));
+    let id = rustix::process::Pid::from_child(&second);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    assert!(second.wait().unwrap().success());
+    let output = second.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains("appeared  /Library/DirectoryServices/PlugIns/A.dsplug"));
+    assert_eq!(watcher.rows().len(), 1);
+}
+
+#[test]
+fn copies_are_kept_where_that_is_asked_for_and_of_what_no_exception_accepts() {
+    if !needs_root("a file of preferences must belong to root") {
+        return;
+    }
+    let mut watcher = Watcher::new(Disk::new());
+    let keys = Dictionary::from_iter([("KeepCopies", Value::Boolean(true))]);
+    let mut bytes = Vec::new();
+    Value::Dictionary(keys).to_writer_xml(&mut bytes).unwrap();
+    let plist = "Library/Managed Preferences/com.dsplug.plist";
+    chmod(watcher.disk.file(plist, bytes), 0o644);
+    watcher.start();
+    let begun = Instant::now();
+    let bundle = watcher.make("A.dsplug", b"payload");
+    let hash = digest(&bundle);
+    let life = Duration::from_secs(2);
+    thread::sleep(life.saturating_sub(begun.elapsed()));
+    fs::remove_dir_all(bundle).unwrap();
+    watcher.wait("gone", "A.dsplug");
+    watcher.stop();
+    let rows = watcher.query("SELECT kept, hash FROM dsplug_events WHERE action = 'appeared'");
+    assert_eq!(rows[0]["hash"], hash);
+    let kept = std::path::PathBuf::from(&rows[0]["kept"]);
+    assert_eq!(
+        kept,
+        fs::canonicalize(watcher.place())
+            .unwrap()
+            .join("copies")
+            .join(&hash)
+    );
+    let manifest = fs::read(kept.join("manifest")).unwrap();
+    assert_eq!(super::sha256(&manifest), hash);
+    let code = kept.join(super::sha256(b"payload"));
+    assert_eq!(fs::read(&code).unwrap(), b"payload");
+    for entry in fs::read_dir(&kept).unwrap().flatten() {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(
+            entry.metadata().unwrap().permissions().mode() & 0o7777,
+            0o600
+        );
+    }
+}

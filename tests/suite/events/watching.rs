@@ -1,0 +1,454 @@
+//! The watch: what comes, changes and goes while it runs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use dsplug::event::Seen;
+use dsplug::limits::Limits;
+use dsplug::root::Root;
+use dsplug::scan::Scanner;
+use dsplug::watch::tracker::{Now, Tracker};
+use dsplug_fixtures::{Disk, chmod, fifo};
+
+use super::{Line, Watcher, digest, make, sha256};
+
+const BRIEF: Duration = Duration::from_millis(400);
+
+#[test]
+fn what_appears_changes_and_goes_is_told() {
+    let mut watcher = Watcher::started();
+    let begun = Instant::now();
+    let bundle = watcher.make("A.dsplug", b"one");
+    let appeared = watcher.wait("appeared", "A.dsplug");
+    assert!(begun.elapsed() < Duration::from_secs(3));
+    let first = digest(&bundle);
+    assert_eq!(
+        appeared["path"],
+        "/Library/DirectoryServices/PlugIns/A.dsplug"
+    );
+    assert_eq!(appeared["hash"], first);
+    assert_eq!(appeared["executable_hash"], sha256(b"one"));
+    assert_eq!(appeared["bundle_identifier"], "com.example.A");
+    assert_eq!((&*appeared["changed"], &*appeared["seen"]), ("", "watched"));
+    thread::sleep(BRIEF);
+    fs::write(bundle.join("Contents/MacOS/A"), b"two").unwrap();
+    let changed = watcher.wait("changed", "A.dsplug");
+    assert_eq!(changed["changed"], "content;executable");
+    assert_eq!(changed["previous_hash"], first);
+    assert_eq!(changed["hash"], digest(&bundle));
+    chmod(&bundle, 0o700);
+    assert_eq!(watcher.wait("changed", "A.dsplug")["changed"], "mode");
+    let last = digest(&bundle);
+    let report = watcher.explain("/Library/DirectoryServices/PlugIns/A.dsplug");
+    assert!(report.contains("WHAT HAPPENED TO IT"), "{report}");
+    assert!(
+        report
+            .contains("changed   /Library/DirectoryServices/PlugIns/A.dsplug  content;executable")
+    );
+    fs::remove_dir_all(&bundle).unwrap();
+    let gone = watcher.wait("gone", "A.dsplug");
+    assert_eq!((&gone["hash"], &gone["previous_hash"]), (&last, &last));
+    let stood: i64 = gone["stood_ms"].parse().unwrap();
+    assert!((400..60_000).contains(&stood), "{stood}");
+    watcher.stop();
+    let ids: Vec<i64> = watcher
+        .rows()
+        .iter()
+        .map(|r| r["id"].parse().unwrap())
+        .collect();
+    assert_eq!(ids.len(), 4);
+    assert!(ids.is_sorted_by(|a, b| a < b));
+}
+
+/// Evasion 16: created, loaded and deleted between two runs.
+#[test]
+fn what_stands_for_half_a_second_is_told_whole_and_nothing_short_is_missing() {
+    let mut watcher = Watcher::started();
+    let (long, short) = match std::env::var_os("DSPLUG_FULL") {
+        Some(_) => (100, 100),
+        None => (6, 12),
+    };
+    let mut wanted = BTreeMap::new();
+    for (prefix, count, life) in [("L", long, 500), ("S", short, 100)] {
+        for number in 0..count {
+            let name = format!("{prefix}{number}.dsplug");
+            let begun = Instant::now();
+            let bundle = watcher.make(&name, format!("code of {name}").as_bytes());
+            wanted.insert(name, digest(&bundle));
+            thread::sleep(Duration::from_millis(life).saturating_sub(begun.elapsed()));
+            fs::remove_dir_all(bundle).unwrap();
+        }
+    }
+    thread::sleep(Duration::from_secs(1));
+    let lines = watcher.stop();
+    let of = |name: &str, action: &str| {
+        let is = |l: &&Line| l["action"] == action && l["path"].ends_with(&format!("/{name}"));
+        lines.iter().filter(is).collect::<Vec<_>>()
+    };
+    let mut whole = [0, 0];
+    for (name, hash) in &wanted {
+        let (appeared, gone) = (of(name, "appeared"), of(name, "gone"));
+        assert_eq!((appeared.len(), gone.len()), (1, 1), "{name}: {lines:#?}");
+        let told = &appeared[0];
+        assert_eq!(
+            told["hash"].is_empty(),
+            !told["error"].is_empty(),
+            "{told:?}"
+        );
+        whole[usize::from(name.starts_with('S'))] += usize::from(told["hash"] == *hash);
+    }
+    println!(
+        "whole: {} of {long} that stood 500 ms, {} of {short} of 100 ms",
+        whole[0], whole[1]
+    );
+    assert_eq!(whole[0], long);
+    // A machine that does other work as well may take the hundred milliseconds for itself.
+    let enough = if std::env::var_os("DSPLUG_FULL").is_some() {
+        short * 9 / 10
+    } else {
+        short / 2
+    };
+    assert!(whole[1] >= enough, "{} of {short}", whole[1]);
+}
+
+/// A random life of some bundles, and a model of it: what stood long enough is told in order, and
+/// what the last state is.
+#[test]
+fn the_events_tell_any_life() {
+    let mut watcher = Watcher::new(Disk::new());
+    watcher.disk.dir("Users/Shared/Real.dsplug");
+    make(&watcher.disk.at("Users/Shared/Real.dsplug"), b"linked");
+    watcher.start();
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    };
+    let names = ["A.dsplug", "B.dsplug", "C.dsplug"];
+    let mut standing: BTreeSet<&str> = BTreeSet::new();
+    let (mut came, mut went) = (BTreeMap::new(), BTreeMap::new());
+    let steps = if std::env::var_os("DSPLUG_FULL").is_some() {
+        200
+    } else {
+        16
+    };
+    for step in 0..steps {
+        let name = names[next(3) as usize];
+        let path = watcher.disk.plugin(name);
+        let is_link = fs::symlink_metadata(&path).is_ok_and(|m| m.is_symlink());
+        if standing.contains(name) {
+            match next(3) {
+                0 if !is_link => {
+                    let file = format!("Contents/file{}", next(3));
+                    fs::write(path.join(file), format!("{step}")).unwrap();
+                }
+                1 => {
+                    // Another name for it, and back: a rename away is a removal.
+                    fs::rename(&path, watcher.disk.at("Users/Shared/away")).unwrap();
+                    standing.remove(name);
+                    *went.entry(name).or_insert(0) += 1;
+                    let _ = fs::remove_dir_all(watcher.disk.at("Users/Shared/away"));
+                    let _ = fs::remove_file(watcher.disk.at("Users/Shared/away"));
+                }
+                _ => {
+                    if is_link {
+                        fs::remove_file(&path).unwrap();
+                    } else {
+                        fs::remove_dir_all(&path).unwrap();
+                    }
+                    standing.remove(name);
+                    *went.entry(name).or_insert(0) += 1;
+                }
+            }
+        } else {
+            if next(4) == 0 {
+                symlink("/Users/Shared/Real.dsplug", &path).unwrap();
+            } else {
+                make(&path, format!("{step}").as_bytes());
+            }
+            standing.insert(name);
+            *came.entry(name).or_insert(0) += 1;
+        }
+        thread::sleep(Duration::from_millis(150 + next(400)));
+    }
+    thread::sleep(Duration::from_secs(1));
+    let lines = watcher.stop();
+    for name in names {
+        let of = |action: &str| {
+            let is = |l: &&Line| l["action"] == action && l["path"].ends_with(name);
+            lines.iter().filter(is).count()
+        };
+        assert_eq!(
+            of("appeared"),
+            *came.get(name).unwrap_or(&0),
+            "{name}: {lines:#?}"
+        );
+        assert_eq!(
+            of("gone"),
+            *went.get(name).unwrap_or(&0),
+            "{name}: {lines:#?}"
+        );
+        let last = lines.iter().rev().find(|l| l["path"].ends_with(name));
+        if standing.contains(name) {
+            let real = fs::canonicalize(watcher.disk.plugin(name));
+            let path = real.unwrap_or_else(|_| watcher.disk.at("Users/Shared/Real.dsplug"));
+            assert_eq!(last.unwrap()["hash"], digest(&path), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_that_comes_later_and_one_that_is_replaced_are_watched() {
+    let mut watcher = Watcher::new(Disk::empty());
+    watcher.disk.dir("Library");
+    watcher.start();
+    watcher.disk.dir("Library/DirectoryServices/PlugIns");
+    watcher.make("A.dsplug", b"a");
+    watcher.wait("appeared", "A.dsplug");
+    let services = watcher.disk.at("Library/DirectoryServices");
+    let other = watcher.disk.dir("Users/Shared/Other/PlugIns");
+    make(&other.join("B.dsplug"), b"b");
+    fs::rename(&services, watcher.disk.at("Library/Old")).unwrap();
+    symlink("/Users/Shared/Other", &services).unwrap();
+    watcher.wait("appeared", "B.dsplug");
+    make(&other.join("C.dsplug"), b"c");
+    assert_eq!(watcher.wait("appeared", "C.dsplug")["seen"], "watched");
+    watcher.stop();
+    let gone = watcher.query("SELECT path FROM dsplug_events WHERE action = 'gone'");
+    assert_eq!(gone.len(), 1);
+}
+
+#[test]
+fn what_it_links_to_and_an_executable_outside_are_watched() {
+    let watcher = {
+        let mut watcher = Watcher::new(Disk::new());
+        let real = watcher.disk.at("Users/Shared/Real.dsplug");
+        make(&real, b"linked");
+        symlink(
+            "/Users/Shared/Real.dsplug",
+            watcher.disk.plugin("Link.dsplug"),
+        )
+        .unwrap();
+        watcher.disk.file("Users/Shared/code", "outside");
+        dsplug_fixtures::Plugin::new("Out")
+            .key("CFBundleExecutable", "/Users/Shared/code")
+            .write(watcher.disk.plugin(""));
+        watcher.start();
+        watcher
+    };
+    fs::write(
+        watcher
+            .disk
+            .at("Users/Shared/Real.dsplug/Contents/MacOS/Real"),
+        "new",
+    )
+    .unwrap();
+    let changed = watcher.wait("changed", "Link.dsplug");
+    assert_eq!(changed["changed"], "content;executable");
+    fs::write(watcher.disk.at("Users/Shared/code"), "another").unwrap();
+    let changed = watcher.wait("changed", "Out.dsplug");
+    assert_eq!(
+        (&*changed["changed"], &*changed["seen"]),
+        ("executable", "watched")
+    );
+    assert_eq!(changed["executable_hash"], sha256(b"another"));
+}
+
+#[test]
+fn a_swap_between_two_looks_of_the_same_is_told_both_ways() {
+    let mut watcher = Watcher::new(Disk::new());
+    let bundle = watcher.make("A.dsplug", b"good");
+    watcher.start();
+    let code = bundle.join("Contents/MacOS/A");
+    let beside = watcher.disk.at("code");
+    fs::write(&beside, "evil").unwrap();
+    fs::rename(&code, watcher.disk.at("good")).unwrap();
+    fs::rename(&beside, &code).unwrap();
+    thread::sleep(Duration::from_millis(200));
+    fs::rename(watcher.disk.at("good"), &code).unwrap();
+    let evil = watcher.wait("changed", "A.dsplug");
+    assert_eq!(evil["executable_hash"], sha256(b"evil"));
+    let good = watcher.wait("changed", "A.dsplug");
+    assert_eq!(good["executable_hash"], sha256(b"good"));
+    assert_eq!(good["previous_hash"], evil["hash"]);
+}
+
+#[test]
+fn fifos_and_ten_thousand_files_neither_hold_it_nor_use_up_descriptors() {
+    let mut watcher = Watcher::started();
+    fifo(watcher.disk.plugin("pipe"));
+    fifo(watcher.disk.plugin("Pipe.dsplug"));
+    let many = watcher.disk.dir("Library/DirectoryServices/PlugIns/many");
+    for number in 0..2_500 {
+        fs::create_dir(many.join(format!("{number}"))).unwrap();
+    }
+    let bundle = watcher.make("A.dsplug", b"a");
+    for number in 0..2_500 {
+        fs::create_dir(bundle.join(format!("{number}"))).unwrap();
+    }
+    watcher.wait("appeared", "A.dsplug");
+    thread::sleep(BRIEF);
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", watcher.id()))
+        .unwrap()
+        .count();
+    assert!(descriptors < 64, "{descriptors}");
+    watcher.make("B.dsplug", b"b");
+    watcher.wait("appeared", "B.dsplug");
+    watcher.stop();
+}
+
+#[test]
+fn an_unreadable_folder_is_no_removal() {
+    let mut watcher = Watcher::new(Disk::new());
+    watcher.make("A.dsplug", b"a");
+    watcher.start();
+    let folder = watcher.disk.at("Library/DirectoryServices/PlugIns");
+    // A file in its place: there is nothing that could be listed.
+    let away = watcher.disk.at("away");
+    fs::rename(&folder, &away).unwrap();
+    watcher.wait("gone", "A.dsplug");
+    fs::rename(&away, &folder).unwrap();
+    let back = watcher.wait("appeared", "A.dsplug");
+    assert!(!back["hash"].is_empty());
+    watcher.stop();
+}
+
+/// Neither a byte nor a time below the root changes.
+#[test]
+fn nothing_below_the_root_is_touched() {
+    let mut watcher = Watcher::new(Disk::new());
+    watcher.make("A.dsplug", b"a");
+    let listing = |disk: &Disk| {
+        let find = Command::new("find")
+            .arg(disk.path())
+            .args(["-printf", "%p %y %s %m %U %T@ %C@\n"])
+            .output();
+        String::from_utf8(find.unwrap().stdout).unwrap()
+    };
+    let before = listing(&watcher.disk);
+    watcher.start();
+    thread::sleep(BRIEF);
+    watcher.stop();
+    assert_eq!(listing(&watcher.disk), before);
+    let below = Command::new(env!("CARGO_BIN_EXE_dsplug"))
+        .arg("watch")
+        .arg("--root")
+        .arg(watcher.disk.path())
+        .arg("--state-dir")
+        .arg(watcher.disk.at("state"))
+        .output()
+        .unwrap();
+    assert_eq!(below.status.code(), Some(1));
+    let said = String::from_utf8(below.stderr).unwrap();
+    assert!(said.contains("stands below --root"), "{said}");
+    assert_eq!(said.lines().count(), 1);
+    assert_eq!(listing(&watcher.disk), before);
+}
+
+/// Nothing happens: the watch sleeps. `DSPLUG_FULL` asks for the whole minute.
+#[test]
+fn it_sleeps_while_nothing_happens() {
+    let mut watcher = Watcher::new(Disk::new());
+    watcher.make("A.dsplug", b"a");
+    watcher.start();
+    thread::sleep(Duration::from_secs(1));
+    let switches = |id: u32| -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{id}/task")).unwrap();
+        let of = |task: fs::DirEntry| {
+            let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            let numbers = status.lines().filter(|l| l.contains("ctxt_switches"));
+            numbers
+                .filter_map(|l| l.split_whitespace().last()?.parse::<u64>().ok())
+                .sum::<u64>()
+        };
+        tasks.flatten().map(of).sum()
+    };
+    let seconds = if std::env::var_os("DSPLUG_FULL").is_some() {
+        60
+    } else {
+        3
+    };
+    let before = switches(watcher.id());
+    thread::sleep(Duration::from_secs(seconds));
+    let added = switches(watcher.id()) - before;
+    println!("context switches in {seconds} s: {added}");
+    assert!(added < if seconds == 60 { 60 } else { 10 }, "{added}");
+    assert!(watcher.stop().is_empty());
+}
+
+/// A library behind a link loads like any other, and no digest of the bundle's own reaches it.
+#[test]
+fn what_a_link_leads_to_is_watched() {
+    let mut watcher = Watcher::new(Disk::new());
+    let library = watcher.disk.file("Users/Shared/fw/inner/l.dylib", "one");
+    let bundle = watcher.make("A.dsplug", b"code");
+    symlink("/Users/Shared/fw", bundle.join("Contents/Frameworks")).unwrap();
+    watcher.start();
+    let begun = Instant::now();
+    fs::write(library, "two").unwrap();
+    let changed = watcher.wait("changed", "A.dsplug");
+    assert!(begun.elapsed() < Duration::from_secs(10), "by the tick");
+    assert_eq!(
+        (&*changed["changed"], &*changed["seen"]),
+        ("linked", "watched")
+    );
+    assert_eq!(changed["hash"], changed["previous_hash"]);
+    watcher.stop();
+}
+
+/// Where nothing hints at it, the look that the clock asks for finds it all the same, and so does the
+/// first one after a time in which nothing ran.
+#[test]
+fn a_look_finds_what_changed_behind_a_link() {
+    let disk = Disk::new();
+    let library = disk.file("Users/Shared/fw/l.dylib", "one");
+    let unread = disk.file("Users/Shared/huge/hole", "");
+    let hole = fs::File::options().write(true).open(unread).unwrap();
+    hole.set_len(300 << 20).unwrap();
+    disk.file("Users/Shared/huge/l.dylib", "one");
+    for (name, target) in [("A", "fw"), ("B", "huge")] {
+        let bundle = disk.plugin(format!("{name}.dsplug"));
+        make(&bundle, b"code");
+        let target = format!("/Users/Shared/{target}");
+        symlink(target, bundle.join("Contents/Frameworks")).unwrap();
+    }
+    let root = Root::open(disk.path()).unwrap();
+    let mut scanner = Scanner::new(root, Limits::STANDARD).remembering();
+    let begun = Instant::now();
+    let after = |millis: u64| Now {
+        steady: begun + Duration::from_millis(millis),
+        wall_ms: 0,
+    };
+    let first = scanner.scan();
+    let mut tracker = Tracker::base_line(&first.bundles, after(0));
+    let known: Vec<_> = tracker.known().into_iter().collect();
+    let known = known
+        .into_iter()
+        .map(|(path, known)| (path, known.unwrap()));
+    let known: Vec<_> = known.collect();
+    tracker.see(&scanner.scan().bundles, Seen::Scan, after(1_000), &|_| {
+        false
+    });
+    assert_eq!(tracker.settle(after(9_000)).0, []);
+    fs::write(library, "two").unwrap();
+    disk.file("Users/Shared/huge/l.dylib", "two");
+    let second = scanner.scan();
+    tracker.see(&second.bundles, Seen::Scan, after(10_000), &|_| false);
+    let told = |tracker: &mut Tracker, at: u64| {
+        let (events, _) = tracker.settle(after(at));
+        let told = events
+            .into_iter()
+            .map(|e| format!("{} {}", e.path, e.changed));
+        told.collect::<Vec<_>>()
+    };
+    let both = ["A", "B"].map(|n| format!("/Library/DirectoryServices/PlugIns/{n}.dsplug linked"));
+    assert_eq!(told(&mut tracker, 20_000), both);
+    let mut restarted = Tracker::begin(known, &second.bundles, false, after(0));
+    assert_eq!(told(&mut restarted, 0), both);
+}

@@ -1,0 +1,6 @@
+//! Disks that were laid out to hang, blind, crash or mislead: always a row and an error.
+
+mod limits;
+mod links;
+mod names;
+mod unreadable;

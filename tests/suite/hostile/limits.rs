@@ -1,0 +1,252 @@
+//! More than can be looked at: what is left out is said, and starves nothing else.
+
+use crate::common;
+
+use std::fs::{self, File};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::common::{bundle, only_bundle, query, scan_with};
+use dsplug::limits::Limits;
+use dsplug_fixtures::{Disk, PLUGINS, Plugin};
+
+#[test]
+fn a_huge_sparse_file_starves_only_itself() {
+    let disk = Disk::new();
+    let path = Plugin::new("Big").write(disk.at(PLUGINS));
+    File::create(path.join("Contents/hole"))
+        .unwrap()
+        .set_len(10 << 30)
+        .unwrap();
+    File::create(disk.plugin("File.dsplug"))
+        .unwrap()
+        .set_len(10 << 30)
+        .unwrap();
+    Plugin::new("Small").write(disk.at(PLUGINS));
+    for name in ["Big.dsplug", "File.dsplug"] {
+        let row = bundle(disk.path(), name);
+        assert_eq!(row["hash"], "");
+        assert!(row["error"].starts_with("limit: "), "{}", row["error"]);
+        assert!(row["bytes"].parse::<u64>().unwrap() >= 10 << 30);
+    }
+    let row = bundle(disk.path(), "Small.dsplug");
+    assert_eq!((row["hash"].len(), row["error"].as_str()), (64, ""));
+}
+
+#[test]
+fn too_many_entries_are_cut_and_said() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    for i in 0..50 {
+        fs::write(path.join(format!("Contents/{i}")), "").unwrap();
+    }
+    let limits = Limits {
+        candidate_entries: 20,
+        ..Limits::STANDARD
+    };
+    let rows = common::query_in(
+        &scan_with(disk.path(), limits),
+        "SELECT * FROM dsplug_bundles",
+    );
+    assert_eq!(rows[0]["hash"], "");
+    assert!(
+        rows[0]["error"].starts_with("limit: more than 20 entries"),
+        "{}",
+        rows[0]["error"]
+    );
+}
+
+#[test]
+fn a_bundle_of_many_entries_starves_only_itself() {
+    let disk = Disk::new();
+    let path = Plugin::new("AAA").write(disk.at(PLUGINS));
+    for i in 0..600 {
+        fs::write(path.join(format!("Contents/{i}")), "").unwrap();
+    }
+    Plugin::new("Small").write(disk.at(PLUGINS));
+    let limits = Limits {
+        candidate_entries: 700,
+        scan_entries: 600,
+        ..Limits::STANDARD
+    };
+    let rows = common::query_in(
+        &scan_with(disk.path(), limits),
+        "SELECT * FROM dsplug_bundles",
+    );
+    assert!(
+        rows[0]["error"].starts_with("limit: more than "),
+        "{}",
+        rows[0]["error"]
+    );
+    assert_eq!((rows[1]["hash"].len(), rows[1]["error"].as_str()), (64, ""));
+}
+
+#[test]
+fn what_is_large_takes_the_bytes_of_nothing_smaller() {
+    let disk = Disk::new();
+    for (name, len) in [("A", 1 << 20), ("B", 1 << 10)] {
+        Plugin::new(name)
+            .file("Contents/data", vec![0; len])
+            .write(disk.plugin(""));
+    }
+    // As many as the larger one needs, which has the first name.
+    let bytes = &query(disk.path(), "SELECT bytes FROM dsplug_bundles")[0]["bytes"];
+    let limits = Limits {
+        scan_bytes: bytes.parse().unwrap(),
+        ..Limits::STANDARD
+    };
+    let rows = common::query_in(
+        &scan_with(disk.path(), limits),
+        "SELECT hash FROM dsplug_bundles",
+    );
+    assert_eq!((rows[0]["hash"].len(), rows[1]["hash"].len()), (0, 64));
+}
+
+#[test]
+fn depth_is_cut_and_said() {
+    let disk = Disk::new();
+    let mut path = Plugin::new("A").write(disk.at(PLUGINS));
+    for _ in 0..150 {
+        path.push("d");
+    }
+    fs::create_dir_all(&path).unwrap();
+    let row = only_bundle(disk.path());
+    assert_eq!(row["hash"], "");
+    assert!(
+        row["error"].starts_with("limit: deeper than 96"),
+        "{}",
+        row["error"]
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn of_many_files_that_the_judgement_wants_few_are_kept() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    for i in 0..60 {
+        let directory = path.join(format!("Contents/{i}/_CodeSignature"));
+        fs::create_dir_all(&directory).unwrap();
+        File::create(directory.join("CodeResources"))
+            .unwrap()
+            .set_len(4 << 20)
+            .unwrap();
+    }
+    // What is not resident counts too here: stacks, and the allocator's arenas of each thread.
+    let out = Command::new("sh")
+        .args(["-c", "ulimit -v 327680 && exec \"$0\" query --root \"$1\" --format json 'SELECT hash, error FROM dsplug_bundles'"])
+        .arg(env!("CARGO_BIN_EXE_dsplug"))
+        .arg(disk.path())
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{out:?}");
+    let rows: Vec<common::Row> = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((rows[0]["hash"].len(), rows[0]["error"].as_str()), (64, ""));
+}
+
+#[test]
+fn without_time_nothing_is_said_to_be_unsigned() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.at(PLUGINS));
+    let limits = Limits {
+        time: Duration::ZERO,
+        ..Limits::STANDARD
+    };
+    let rows = common::query_in(
+        &scan_with(disk.path(), limits),
+        "SELECT * FROM dsplug_bundles",
+    );
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["signature_state"], "unreadable");
+    assert_eq!(rows[0]["hash"], "");
+    assert!(
+        rows[0]["error"].starts_with("limit: "),
+        "{}",
+        rows[0]["error"]
+    );
+}
+
+#[test]
+fn an_info_plist_of_gigabytes_is_not_read() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").without_plist().write(disk.at(PLUGINS));
+    File::create(path.join("Contents/Info.plist"))
+        .unwrap()
+        .set_len(1 << 30)
+        .unwrap();
+    let row = only_bundle(disk.path());
+    assert!(row["error"].starts_with("limit: "), "{}", row["error"]);
+    assert_eq!(row["load_verdict"], "unknown");
+}
+
+#[test]
+fn many_bundles_do_not_use_up_the_descriptors() {
+    let disk = Disk::new();
+    for number in 0..100 {
+        Plugin::new(&format!("Many{number}")).write(disk.at(PLUGINS));
+    }
+    // A launchd job has 256 of them; fewer show the same.
+    let output = std::process::Command::new("sh")
+        .args(["-c", "ulimit -n 64 && exec \"$@\"", "sh"])
+        .arg(env!("CARGO_BIN_EXE_dsplug"))
+        .args(["query", "--format", "csv", "--root"])
+        .arg(disk.path())
+        .arg("SELECT count(*) FROM dsplug_bundles WHERE hash != '' AND error = ''")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("100"), "{text}");
+}
+
+/// Lists are read with the smallest first, as contents are.
+#[test]
+fn dear_lists_take_the_time_of_nothing_cheaper() {
+    let disk = Disk::new();
+    let mut list = b"<plist><dict>".to_vec();
+    for number in 0..50_000 {
+        list.extend(format!("<key>k{number}</key><array><true/></array>").into_bytes());
+    }
+    list.extend_from_slice(b"<key>CFPluginNameString</key><string>D</string></dict></plist>");
+    assert!(list.len() < 2 << 20, "{}", list.len());
+    let one = disk.file("list", list);
+    for number in 0..60 {
+        let path = disk.dir(format!("{PLUGINS}/A{number}.dsplug/Contents"));
+        fs::hard_link(&one, path.join("Info.plist")).unwrap();
+    }
+    let evil = Plugin::new("Evil").write(disk.plugin(""));
+    let limits = Limits {
+        time: Duration::from_millis(700),
+        ..Limits::STANDARD
+    };
+    let root = dsplug::root::Root::open(disk.path()).unwrap();
+    let mut scanner = dsplug::scan::Scanner::new(root, limits).remembering();
+    let sql = "SELECT path, hash, plugin_name, load_verdict, error FROM dsplug_bundles ORDER BY path DESC";
+    let first = common::query_in(&scanner.scan(), sql);
+    assert_eq!(
+        (first[0]["hash"].len(), first[0]["error"].as_str()),
+        (64, "")
+    );
+    assert_eq!(first[0]["plugin_name"], "Evil");
+    let of_known =
+        |rows: &[common::Row]| rows.iter().filter(|r| !r["plugin_name"].is_empty()).count();
+    assert!(
+        of_known(&first) < 61,
+        "the time was enough for all: nothing was shown"
+    );
+    for row in first.iter().filter(|r| r["plugin_name"].is_empty()) {
+        assert!(
+            row["error"].contains("the time of the scan is spent"),
+            "{row:#?}"
+        );
+        assert_eq!(row["load_verdict"], "unknown", "{row:#?}");
+    }
+    // A change of the other is seen, and what was read before is kept.
+    fs::write(evil.join("Contents/more"), "x").unwrap();
+    std::thread::sleep(Duration::from_millis(2100));
+    let second = common::query_in(&scanner.scan(), sql);
+    assert_ne!(first[0]["hash"], second[0]["hash"]);
+    assert_eq!(second[0]["hash"].len(), 64);
+    // Each scan goes on where the last one stopped, however much of its time the machine gave.
+    let all_are_known = (0..100).any(|_| of_known(&common::query_in(&scanner.scan(), sql)) == 61);
+    assert!(all_are_known, "what was read before is not kept");
+}

@@ -1,0 +1,11 @@
+//! Out of the folder and back: exactly, once, and whatever befalls.
+
+use crate::faults::strace;
+
+mod scene;
+
+mod moves;
+
+mod interrupted;
+
+mod model;
