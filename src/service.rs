@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 use crate::bundle::Bundle;
 use crate::codesign::Sealed;
 use crate::evidence::Entry;
-use crate::extension::{Row, Shared, Source, TableSpec};
+use crate::extension::{Rows, Shared, Source, TableSpec};
 use crate::journal::{Events, Journal};
 use crate::limits::Whereabouts;
 use crate::root::Root;
 use crate::scan::{Scanner, Snapshot, Status, WatchStatus};
-use crate::table::{EVENTS, FILES, STATUS, TABLES, Table, Value, by_name};
+use crate::table::{EVENTS, FILES, Heading, STATUS, TABLES, Table, Value, by_name};
 use crate::text::escape;
 use crate::watch::Watch;
 
@@ -206,36 +206,32 @@ impl Source for Service {
             .collect()
     }
 
-    fn generate(&self, name: &str) -> Result<Vec<Row>, String> {
+    fn generate(&self, name: &str, to: &mut Rows) -> Result<(), String> {
         let table = by_name(name).ok_or_else(|| format!("there is no table {name}"))?;
         if name == STATUS.name() {
             let status = self.status();
-            return rows(
-                table,
-                &Snapshot {
-                    status,
-                    ..Snapshot::default()
-                },
-            );
+            let snapshot = Snapshot {
+                status,
+                ..Snapshot::default()
+            };
+            return rows(table, &snapshot, to);
         }
         if name == EVENTS.name() {
             let events = self.events()?;
-            return rows(
-                table,
-                &Snapshot {
-                    events,
-                    ..Snapshot::default()
-                },
-            );
+            let snapshot = Snapshot {
+                events,
+                ..Snapshot::default()
+            };
+            return rows(table, &snapshot, to);
         }
         let snapshot = self
             .scans
             .get()
             .map_err(|error| self.hung(Duration::ZERO).unwrap_or(error))?;
         if name == FILES.name() {
-            return files(&snapshot);
+            return files(&snapshot, to);
         }
-        rows(table, &snapshot)
+        rows(table, &snapshot, to)
     }
 
     fn is_ready(&self, name: &str) -> bool {
@@ -251,31 +247,28 @@ impl Source for Service {
     }
 }
 
-fn rows(table: &dyn Table, snapshot: &Snapshot) -> Result<Vec<Row>, String> {
-    let mut rows = Vec::new();
+fn rows(table: &dyn Table, snapshot: &Snapshot, to: &mut Rows) -> Result<(), String> {
+    let headings = table.headings();
     table.rows(snapshot, &mut |values| {
-        rows.push(row(table, values));
+        to.push(&row(&headings, values));
         Ok(())
-    })?;
-    Ok(rows)
+    })
 }
 
-fn row(table: &dyn Table, values: Vec<Value>) -> Row {
-    let names = table.headings();
-    let pairs = names.iter().zip(values).filter_map(|(heading, value)| {
-        let text = match value {
-            Value::Null => return None,
-            Value::Int(number) => number.to_string(),
-            Value::Text(text) => text,
-        };
-        Some((heading.name.to_owned(), text))
+fn row(headings: &[Heading], values: Vec<Value>) -> Vec<(&'static str, String)> {
+    let pairs = headings.iter().zip(values);
+    let texts = pairs.filter_map(|(heading, value)| match value {
+        Value::Null => None,
+        Value::Int(number) => Some((heading.name, number.to_string())),
+        Value::Text(text) => Some((heading.name, text)),
     });
-    pairs.collect()
+    texts.collect()
 }
 
 /// The rows of `dsplug_files`, cut where one bundle holds too many: so that it does not push out
 /// those of others, and with a row that says so.
-fn files(snapshot: &Snapshot) -> Result<Vec<Row>, String> {
+fn files(snapshot: &Snapshot, to: &mut Rows) -> Result<(), String> {
+    let headings = FILES.headings();
     let counts: Vec<usize> = snapshot
         .bundles
         .iter()
@@ -289,7 +282,6 @@ fn files(snapshot: &Snapshot) -> Result<Vec<Row>, String> {
         .map(|b| (escape(&b.evidence.candidate.path), foremost(b, each)))
         .collect();
     let mut shown: BTreeMap<String, usize> = BTreeMap::new();
-    let mut rows = Vec::new();
     FILES.rows(snapshot, &mut |values| {
         let Some(Value::Text(bundle)) = values.first() else {
             return Ok(());
@@ -299,7 +291,7 @@ fn files(snapshot: &Snapshot) -> Result<Vec<Row>, String> {
             .get(bundle)
             .is_none_or(|served| served.contains(index))
         {
-            rows.push(row(&FILES, values));
+            to.push(&row(&headings, values));
         }
         *index = index.saturating_add(1);
         Ok(())
@@ -307,19 +299,19 @@ fn files(snapshot: &Snapshot) -> Result<Vec<Row>, String> {
     for (bundle, count) in shown.into_iter().filter(|(_, count)| *count > each) {
         let left_out = count.saturating_sub(each);
         let error = format!("limit: {left_out} more entries; dsplug query shows them all");
-        let text = FILES.headings().into_iter().map(|h| {
-            let value = match h.name {
+        let texts = headings.iter().map(|heading| {
+            let value = match heading.name {
                 "bundle_path" | "path" => bundle.clone(),
                 "kind" => "other".to_owned(),
                 "sealed" => "unknown".to_owned(),
                 "error" => error.clone(),
                 _ => String::new(),
             };
-            (h.name.to_owned(), value)
+            (heading.name, value)
         });
-        rows.push(text.collect());
+        to.push(&texts.collect::<Vec<_>>());
     }
-    Ok(rows)
+    Ok(())
 }
 
 /// The entries of a bundle that are served where not all are: code that no seal covers, other code,
@@ -383,7 +375,9 @@ mod tests {
         std::fs::write(path.join("Contents/z.dylib"), mach_header(ARM64E)).unwrap();
         let root = Root::open(disk.path()).unwrap();
         let snapshot = Scanner::new(root, Limits::STANDARD).scan();
-        let rows = files(&snapshot).unwrap();
+        let mut rows = super::Rows::default();
+        files(&snapshot, &mut rows).unwrap();
+        let rows = rows.maps();
         assert_eq!(rows.len(), super::MOST_FILES + 1);
         let served = |end: &str| rows.iter().any(|r| r["path"].ends_with(end));
         assert!(served("/Contents/z.dylib") && served("/Contents/MacOS/A"));

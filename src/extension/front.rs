@@ -18,7 +18,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use osquery_rust_ng::plugin::OsqueryPlugin as _;
-use osquery_rust_ng::{ExtensionResponse, ExtensionStatus};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::RecvFlags;
@@ -26,9 +25,9 @@ use rustix::net::RecvFlags;
 use super::end::End;
 use super::life::Ends;
 use super::manager::Status;
-use super::plugin::{self, Table};
+use super::plugin::{self, Answer, Table};
 use super::socket::Until;
-use super::source::{Row, Source};
+use super::source::Source;
 use super::wire::{Kind, Message, Output, Type};
 
 /// Connections open at once. One more ends the one that has been idle longest.
@@ -48,9 +47,6 @@ const DEPARTURE: Duration = Duration::from_secs(20);
 
 /// Bytes of a request that are looked at for a ping: one has 17.
 const PING: usize = 64;
-
-/// Bytes of an answer that are written at once, about: a table may have many rows.
-const PIECE: usize = 64 << 10;
 
 /// The listener, with what its connections share.
 pub(super) struct Front {
@@ -276,20 +272,20 @@ impl Front {
                 _ => {
                     let call = Call::of(&request)?;
                     let _one = (!self.source.is_ready(&call.item)).then(|| lock(&self.call));
-                    answer_call(&request, self.called(call), stream)?;
+                    answer_call(&request, &self.called(&call), stream)?;
                 }
             }
         }
     }
 
     /// What the plug-in answers that is called.
-    fn called(&self, call: Call) -> ExtensionResponse {
+    fn called(&self, call: &Call) -> Answer {
         let is_called = |table: &&Table| {
             table.registry().to_string() == call.registry && table.name() == call.item
         };
         match self.tables.iter().find(is_called) {
-            Some(table) => table.handle_call(call.request),
-            None => plugin::failure(&format!("there is no {} {}", call.registry, call.item)),
+            Some(table) => table.call(&call.request),
+            None => plugin::failure(format!("there is no {} {}", call.registry, call.item)),
         }
     }
 }
@@ -299,7 +295,7 @@ impl Front {
 struct Call {
     registry: String,
     item: String,
-    request: Row,
+    request: BTreeMap<String, String>,
 }
 
 impl Call {
@@ -310,7 +306,7 @@ impl Call {
             return invalid("a method that no extension has");
         }
         let (mut registry, mut item) = (None, None);
-        let mut pairs = Row::new();
+        let mut pairs = BTreeMap::new();
         let mut fields = request.fields();
         while let Some(field) = fields.field()? {
             match field {
@@ -341,35 +337,22 @@ impl Call {
 }
 
 /// Writes what a plug-in answered, piece by piece.
-fn answer_call(
-    request: &Message,
-    response: ExtensionResponse,
-    stream: &UnixStream,
-) -> io::Result<()> {
+fn answer_call(request: &Message, answer: &Answer, stream: &UnixStream) -> io::Result<()> {
     let mut until = Until::new(stream, DEPARTURE);
     let mut output = reply(request);
     output.field(Type::Struct, 0);
     output.field(Type::Struct, 1);
-    status(response.status.unwrap_or_default()).write(&mut output);
-    let rows = response.response.unwrap_or_default();
-    output.field(Type::List, 2).list(Type::Map, rows.len());
-    for row in rows {
-        output.texts(row.iter());
-        if output.bytes().len() >= PIECE {
-            until.write_all(output.bytes())?;
-            output.clear();
-        }
+    answer.status.write(&mut output);
+    output
+        .field(Type::List, 2)
+        .list(Type::Map, answer.rows.count());
+    until.write_all(output.bytes())?;
+    for piece in answer.rows.pieces() {
+        until.write_all(piece)?;
     }
+    output.clear();
     output.stop().stop();
     until.write_all(output.bytes())
-}
-
-fn status(status: ExtensionStatus) -> Status {
-    Status {
-        code: status.code.unwrap_or_default(),
-        message: status.message.unwrap_or_default(),
-        uuid: status.uuid,
-    }
 }
 
 /// What opens the answer to a request.
@@ -436,7 +419,7 @@ mod tests {
         Call {
             registry: "table".to_owned(),
             item: item.to_owned(),
-            request: Row::from([("action".to_owned(), "generate".to_owned())]),
+            request: BTreeMap::from([("action".to_owned(), "generate".to_owned())]),
         }
     }
 
@@ -498,19 +481,15 @@ mod tests {
 
     #[test]
     fn an_answer_of_many_rows_is_one_message() {
-        let row = |number: usize| Row::from([("path".to_owned(), format!("/{number}"))]);
-        let rows: Vec<Row> = (0..20_000).map(row).collect();
+        let mut answer = Answer::default();
+        for number in 0..20_000 {
+            answer.rows.push(&[("path", format!("/{number}"))]);
+        }
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let mut output = Output::message(Kind::Call, "call", 7);
         output.stop();
         let request = Message::read(&mut output.bytes(), MAX_REQUEST).unwrap();
-        let status = ExtensionStatus {
-            code: Some(0),
-            message: Some("OK".to_owned()),
-            uuid: None,
-        };
-        let response = ExtensionResponse::new(status, rows);
-        let written = thread::spawn(move || answer_call(&request, response, &ours));
+        let written = thread::spawn(move || answer_call(&request, &answer, &ours));
         let answer = Message::read(&mut theirs, u64::MAX).unwrap();
         written.join().unwrap().unwrap();
         assert_eq!(

@@ -9,8 +9,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::rows::{Row, read_row};
 use super::socket::{Until, connect};
-use super::source::Row;
 use super::wire::{Input, Kind, Message, Output, Type};
 
 /// The largest answer that is read: rows of a query are the largest.
@@ -315,18 +315,7 @@ fn read_rows(input: &mut Input<impl Read>) -> io::Result<Vec<Row>> {
         Some(_) => return Err(io::ErrorKind::InvalidData.into()),
     }
     for _ in 0..count {
-        let mut row = Row::new();
-        let (types, count) = input.map()?;
-        match types {
-            None => (),
-            Some((Type::Text, Type::Text)) => {
-                for _ in 0..count {
-                    row.insert(input.text()?, input.text()?);
-                }
-            }
-            Some(_) => return Err(io::ErrorKind::InvalidData.into()),
-        }
-        rows.push(row);
+        rows.push(read_row(input)?);
     }
     Ok(rows)
 }

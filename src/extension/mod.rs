@@ -24,6 +24,7 @@ mod life;
 pub mod manager;
 mod options;
 mod plugin;
+mod rows;
 mod session;
 mod shared;
 mod socket;
@@ -40,9 +41,10 @@ use end::End;
 pub use end::Error;
 use life::Life;
 pub use options::{NAME, Options};
+pub use rows::{Row, Rows};
 use session::{Session, Traces};
 pub use shared::Shared;
-pub use source::{Row, Source, TableSpec};
+pub use source::{Source, TableSpec};
 pub use stderr::{Stderr, last_line};
 
 /// How long a signal waits for the orderly end.

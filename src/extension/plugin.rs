@@ -9,8 +9,10 @@ use osquery_rust_ng::{
     ExtensionPluginRequest, ExtensionPluginResponse, ExtensionResponse, ExtensionStatus,
 };
 
+use super::manager::Status;
+use super::rows::Rows;
 use super::shared;
-use super::source::{Row, Source, TableSpec};
+use super::source::{Source, TableSpec};
 
 /// The option of every column. With none, osquery makes each column an index:
 /// it then delivers constraints, and a table that does not filter by them
@@ -35,13 +37,40 @@ impl Table {
         source.tables().into_iter().map(table).collect()
     }
 
+    /// What it answers to a request.
+    pub(super) fn call(&self, request: &ExtensionPluginRequest) -> Answer {
+        match request.get("action").map(String::as_str) {
+            Some("generate") => self.generate(),
+            Some("columns") => {
+                let mut rows = Rows::default();
+                self.columns().iter().for_each(|column| rows.push(column));
+                success(rows)
+            }
+            // As osquery's own tables answer; it becomes SQLITE_READONLY.
+            Some("insert" | "update" | "delete") => {
+                let mut rows = Rows::default();
+                rows.push(&[("status", "readonly".to_owned())]);
+                success(rows)
+            }
+            action => failure(format!(
+                "{}: a table does not know the action {:?}",
+                self.spec.name,
+                action.unwrap_or_default()
+            )),
+        }
+    }
+
     /// All rows, whatever the request's `context` says: SQLite filters.
     ///
     /// A thread makes them that ends with it: were it that of the connection, an allocator that keeps
     /// memory for each thread would keep it for each that ever called.
-    fn generate(&self) -> ExtensionResponse {
+    fn generate(&self) -> Answer {
         let name = self.spec.name;
-        let make = || catch_unwind(AssertUnwindSafe(|| self.source.generate(name)));
+        let make = || {
+            let mut rows = Rows::default();
+            let source = AssertUnwindSafe(|| self.source.generate(name, &mut rows));
+            catch_unwind(source).map(|made| made.map(|()| rows))
+        };
         let rows = thread::scope(|scope| {
             let rows = thread::Builder::new().name("rows".to_owned());
             let rows = rows.spawn_scoped(scope, make);
@@ -57,28 +86,52 @@ impl Table {
             Ok(rows) => success(rows),
             Err(message) => {
                 log::error!("{name}: {message}");
-                failure(&format!("{name}: {message}"))
+                failure(format!("{name}: {message}"))
             }
         }
     }
+
+    fn columns(&self) -> Vec<[(&'static str, String); 4]> {
+        let columns = self.spec.columns.iter();
+        columns
+            .map(|(name, of)| {
+                [
+                    ("id", "column".to_owned()),
+                    ("name", (*name).to_owned()),
+                    ("type", of.as_str().to_owned()),
+                    ("op", OPTION.bits().to_string()),
+                ]
+            })
+            .collect()
+    }
 }
 
-fn success(rows: ExtensionPluginResponse) -> ExtensionResponse {
-    ExtensionResponse::new(status(0, "OK"), rows)
+/// What a plug-in answers.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub(super) status: Status,
+    pub(super) rows: Rows,
+}
+
+fn success(rows: Rows) -> Answer {
+    let status = Status {
+        code: 0,
+        message: "OK".to_owned(),
+        uuid: None,
+    };
+    Answer { status, rows }
 }
 
 /// A status that is not zero: osquery discards the rows and shows the message
 /// as the query's error.
-pub(super) fn failure(message: &str) -> ExtensionResponse {
-    ExtensionResponse::new(status(1, message), Vec::new())
-}
-
-fn status(code: i32, message: &str) -> ExtensionStatus {
-    ExtensionStatus {
-        code: Some(code),
-        message: Some(message.to_owned()),
+pub(super) fn failure(message: String) -> Answer {
+    let status = Status {
+        code: 1,
+        message,
         uuid: None,
-    }
+    };
+    let rows = Rows::default();
+    Answer { status, rows }
 }
 
 impl OsqueryPlugin for Table {
@@ -91,47 +144,41 @@ impl OsqueryPlugin for Table {
     }
 
     fn routes(&self) -> ExtensionPluginResponse {
-        let columns = self.spec.columns.iter();
-        columns
-            .map(|(name, of)| {
-                row([
-                    ("id", "column"),
-                    ("name", name),
-                    ("type", of.as_str()),
-                    ("op", &OPTION.bits().to_string()),
-                ])
-            })
-            .collect()
+        let columns = self.columns().into_iter();
+        let owned = |column: [(&str, String); 4]| column.map(|(key, text)| (key.to_owned(), text));
+        columns.map(|column| owned(column).into()).collect()
     }
 
     fn ping(&self) -> ExtensionStatus {
-        status(0, "OK")
+        Status::default().into()
     }
 
     fn handle_call(&self, request: ExtensionPluginRequest) -> ExtensionResponse {
-        match request.get("action").map(String::as_str) {
-            Some("generate") => self.generate(),
-            Some("columns") => success(self.routes()),
-            // As osquery's own tables answer; it becomes SQLITE_READONLY.
-            Some("insert" | "update" | "delete") => success(vec![row([("status", "readonly")])]),
-            action => failure(&format!(
-                "{}: a table does not know the action {:?}",
-                self.spec.name,
-                action.unwrap_or_default()
-            )),
-        }
+        self.call(&request).into()
     }
 
     fn shutdown(&self) {}
 }
 
-fn row<const N: usize>(cells: [(&str, &str); N]) -> Row {
-    let owned = cells.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    owned.into_iter().collect()
+impl From<Answer> for ExtensionResponse {
+    fn from(answer: Answer) -> Self {
+        Self::new(ExtensionStatus::from(answer.status), answer.rows.maps())
+    }
 }
 
+impl From<Status> for ExtensionStatus {
+    fn from(status: Status) -> Self {
+        Self {
+            code: Some(status.code),
+            message: Some(status.message),
+            uuid: status.uuid,
+        }
+    }
+}
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::table::Type;
 
@@ -149,16 +196,24 @@ mod tests {
                 .to_vec()
         }
 
-        fn generate(&self, table: &str) -> Result<Vec<Row>, String> {
+        fn generate(&self, table: &str, rows: &mut Rows) -> Result<(), String> {
+            rows.push(&[("path", "/x".to_owned()), ("size", "1".to_owned())]);
             match table {
-                "good" => Ok(vec![row([("path", "/x"), ("size", "1")])]),
+                "good" => Ok(()),
                 "failing" => Err("/x: cannot be listed".to_owned()),
                 _ => panic!("out of ideas"),
             }
         }
     }
 
-    fn call(table: &str, request: &[(&str, &str)]) -> (i32, String, Vec<Row>) {
+    type Map = BTreeMap<String, String>;
+
+    fn row<const N: usize>(cells: [(&str, &str); N]) -> Map {
+        let owned = cells.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        owned.into()
+    }
+
+    fn call(table: &str, request: &[(&str, &str)]) -> (i32, String, Vec<Map>) {
         let source: Arc<dyn Source> = Arc::new(Three);
         let tables = Table::all(&source);
         let table = tables.iter().find(|other| other.name() == table).unwrap();
@@ -209,6 +264,9 @@ mod tests {
         // osquery/core/plugins/…/tables.cpp: id, name, type, op; 8 is OPTIMIZED.
         let (code, _, rows) = call("good", &[("action", "columns")]);
         assert_eq!(code, 0);
+        let source: Arc<dyn Source> = Arc::new(Three);
+        let routes = Table::all(&source).first().map(Table::routes);
+        assert_eq!(routes.as_ref(), Some(&rows));
         assert_eq!(
             rows,
             [

@@ -272,7 +272,11 @@ fn registry(tables: &[Table]) -> Output {
         let routes = table.routes();
         output.text(&table.name()).list(Type::Map, routes.len());
         for route in &routes {
-            output.texts(route.iter());
+            output.texts(
+                route
+                    .iter()
+                    .map(|(key, text)| (key.as_str(), text.as_str())),
+            );
         }
     }
     output

@@ -1,7 +1,6 @@
 //! What the extension asks of the rest of the program: tables and their rows.
 
-use std::collections::BTreeMap;
-
+use super::rows::Rows;
 use crate::table::Type;
 
 /// One table as osquery sees it.
@@ -14,15 +13,12 @@ pub struct TableSpec {
     pub columns: Vec<(&'static str, Type)>,
 }
 
-/// One row: the values by column. A number that is absent has no key.
-pub type Row = BTreeMap<String, String>;
-
 /// Where the rows come from.
 pub trait Source: Send + Sync + 'static {
     /// The tables to register, asked for once at the start.
     fn tables(&self) -> Vec<TableSpec>;
 
-    /// Every row of one table.
+    /// Gives every row of one table to `rows`.
     ///
     /// osquery calls once for each row of a table it is joined with: see
     /// [`Shared`](super::Shared). The calls come one after the other.
@@ -30,7 +26,7 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// The message with which the query fails. Rows that could not be read must
     /// be an error: osquery logs an empty success as "everything was removed".
-    fn generate(&self, table: &str) -> Result<Vec<Row>, String>;
+    fn generate(&self, table: &str, rows: &mut Rows) -> Result<(), String>;
 
     /// True for a table that is answered without waiting for what the others wait for.
     fn is_ready(&self, _table: &str) -> bool {

@@ -361,7 +361,7 @@ impl Output {
     /// A map of texts.
     pub(super) fn texts<'t>(
         &mut self,
-        pairs: impl ExactSizeIterator<Item = (&'t String, &'t String)>,
+        pairs: impl ExactSizeIterator<Item = (&'t str, &'t str)>,
     ) -> &mut Self {
         self.map(Type::Text, Type::Text, pairs.len());
         for (key, value) in pairs {
