@@ -7,8 +7,10 @@ A check that fails says so with a traceback and the extension's own log.
 """
 
 import ctypes
+import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,6 +20,9 @@ import threading
 import time
 
 from manager import Extension, Manager, dead_entry, hostile_requests
+
+# The long forms of what is short otherwise.
+FULL = "DSPLUG_FULL" in os.environ
 
 CHECKS = {}
 
@@ -770,6 +775,146 @@ def many_rows_stay_within_64_megabytes(host):
     assert codes == [0] * 12
     height = proc(process, "VmHWM")
     assert height is None or height < 64 << 10, f"{height} kB at the height"
+
+
+def bundle(host, name, code):
+    """A bundle of one executable, and the digest that the README's recipe gives."""
+    path = os.path.join(host.plugins, name)
+    os.makedirs(os.path.join(path, "Contents/MacOS"))
+    with open(os.path.join(path, "Contents/MacOS/Code"), "wb") as file:
+        file.write(code)
+    return path
+
+
+def digest(path):
+    """The digest of a bundle of plain files and directories, by the README's recipe."""
+    records = []
+    for folder, folders, files in os.walk(path):
+        for name in folders:
+            records.append(("./" + os.path.relpath(os.path.join(folder, name), path), "d", "0" * 64))
+        for name in files:
+            at = os.path.join(folder, name)
+            with open(at, "rb") as file:
+                content = hashlib.sha256(file.read()).hexdigest()
+            records.append(("./" + os.path.relpath(at, path), "f", content))
+    whole = hashlib.sha256()
+    for name, kind, content in sorted((os.fsencode(name), *rest) for name, *rest in records):
+        whole.update(f"{kind} {content} ".encode() + name + b"\0")
+    return whole.hexdigest()
+
+
+@check
+def what_stands_for_half_a_second_is_an_event(host):
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    within(5, lambda: call(manager, uuid, "dsplug_events").status.code == 0, "the journal is open")
+    time.sleep(1)
+    many = 100 if FULL else 5
+    wanted = {}
+    for life, prefix in ((0.5, "L"), (0.1, "S")):
+        for number in range(many):
+            name = f"{prefix}{number}.dsplug"
+            begun = time.monotonic()
+            path = bundle(host, name, name.encode())
+            wanted[name] = digest(path)
+            time.sleep(max(0, life - (time.monotonic() - begun)))
+            shutil.rmtree(path)
+    time.sleep(1.5)
+    rows = call(manager, uuid, "dsplug_events").response
+    whole = {"L": 0, "S": 0}
+    for name, value in wanted.items():
+        of = [row for row in rows if row["path"].endswith("/" + name)]
+        assert [row["action"] for row in of] == ["appeared", "gone"], (name, of)
+        assert bool(of[0]["hash"]) != bool(of[0]["error"]), of
+        whole[name[0]] += of[0]["hash"] == value
+        if of[0]["hash"] != value:
+            print(f"not whole: {of[0]}", file=sys.stderr)
+    print(f"whole of {many}: {whole}", file=sys.stderr)
+    assert whole["L"] == many and whole["S"] >= many * (0.9 if FULL else 0.5), whole
+    if FULL:
+        # The next scan after the last event: what nothing happens to is at rest.
+        time.sleep(5)
+        before = switches(process.pid)
+        time.sleep(60)
+        added = switches(process.pid) - before
+        print(f"context switches in 60 s: {added}", file=sys.stderr)
+
+
+def switches(pid):
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status") as file:
+            total += sum(int(line.split()[1]) for line in file if "ctxt_switches" in line)
+    return total
+
+
+@check
+def a_storm_holds_no_query_up_and_loses_no_last_state(host):
+    manager = Manager(host.socket)
+    place = os.path.join(host.folder.name, "state")
+    seconds, kills = (20, 20) if FULL else (4, 2)
+    paths = [bundle(host, f"B{number}.dsplug", b"begun") for number in range(50)]
+    process, uuid = host.registered(manager, flags=["--state-dir", place])
+    stop = threading.Event()
+    written = [0]
+
+    def storm():
+        # Two thousand writes a second, in steps of twenty.
+        begun = time.monotonic()
+        while not stop.is_set():
+            if written[0] > (time.monotonic() - begun) * 2000:
+                time.sleep(0.005)
+                continue
+            for _ in range(20):
+                path = paths[written[0] % len(paths)]
+                with open(os.path.join(path, "Contents/MacOS/Code"), "wb") as file:
+                    file.write(b"%d" % written[0])
+                written[0] += 1
+
+    writer = threading.Thread(target=storm, daemon=True)
+    writer.start()
+    shown, slowest, height, most = {}, 0.0, 0, 0
+    begun = time.monotonic()
+    killed = 0
+    while (now := time.monotonic() - begun) < seconds or killed < kills:
+        for table in ("dsplug_events", "dsplug_bundles"):
+            asked = time.monotonic()
+            answer = call(manager, uuid, table)
+            assert answer.status.code == 0, answer.status
+            slowest = max(slowest, time.monotonic() - asked)
+            if table == "dsplug_events":
+                ids = [int(row["id"]) for row in answer.response]
+                assert ids == sorted(set(ids)), "twice, or out of order"
+                rows = {int(row["id"]): row for row in answer.response}
+                lost = [number for number, row in shown.items() if rows.get(number) != row]
+                assert not lost, f"shown and gone, or another: {lost}"
+                shown = rows
+        height = max(height, proc(process, "VmHWM") or 0)
+        if os.path.isdir(f"/proc/{process.pid}/fd"):
+            most = max(most, len(os.listdir(f"/proc/{process.pid}/fd")))
+        if now > (killed + 1) * seconds / (kills + 1):
+            process.kill()
+            process.wait()
+            killed += 1
+            dead = uuid
+            process = host.start(flags=["--state-dir", place])
+            uuid = within(5, lambda: manager.uuid() != dead and manager.uuid(), "back")
+            within(3, lambda: answers(manager, uuid), "answering again")
+    stop.set()
+    writer.join()
+    assert killed == kills, killed
+    last = {"/" + os.path.relpath(path, host.root): digest(path) for path in paths}
+
+    def recorded():
+        rows = call(manager, uuid, "dsplug_events").response
+        ends = {row["path"]: row["hash"] for row in rows}
+        return all(ends.get(path) == value for path, value in last.items())
+
+    within(10, recorded, "the last state of each")
+    rate = written[0] / now
+    told = f"{rate:.0f} writes a second, slowest answer {slowest:.2f} s, {height} kB, {most} descriptors"
+    print(told, file=sys.stderr)
+    assert slowest < 2 and height < 32 << 10 and most < 128, told
 
 
 def main():

@@ -94,4 +94,6 @@ checks! {
     unknown_flags_are_ignored
     many_queries_leave_nothing_behind
     many_rows_stay_within_64_megabytes
+    what_stands_for_half_a_second_is_an_event
+    a_storm_holds_no_query_up_and_loses_no_last_state
 }
