@@ -19,6 +19,8 @@ use crate::text::escape;
 const TOO_FAR: &str = "follow so far";
 /// What was tried where a path names a file by its number on a volume.
 const BY_NUMBER: &str = "follow the file number in";
+/// What was tried where a path's beginning is a prefix to one system, and a name to another.
+const PREFIX: &str = "tell the name from the prefix in";
 /// What was tried where a path names a fork of a file.
 const FORK: &str = "read the fork";
 /// Names that are looked at in one directory for one that differs in letter case alone.
@@ -54,6 +56,15 @@ impl ReadError {
         }
     }
 
+    /// A path that begins with a prefix of the kernel's (`/.nofollow`), where something bears that name.
+    pub fn prefix(path: &[u8]) -> Self {
+        Self {
+            operation: PREFIX,
+            path: path.to_vec(),
+            errno: Errno::NOTSUP,
+        }
+    }
+
     /// A path of the Mac's into a fork of a file (`..namedfork/rsrc`): what is there is no file.
     pub fn fork(path: &[u8]) -> Self {
         Self {
@@ -65,7 +76,7 @@ impl ReadError {
 
     /// True when a Mac finds something at the path by ways that are not gone here.
     pub fn is_unfollowed(&self) -> bool {
-        matches!(self.operation, BY_NUMBER | FORK)
+        matches!(self.operation, BY_NUMBER | PREFIX | FORK)
     }
 
     /// True when the machine has no memory or no descriptors left: the next try may succeed.

@@ -170,6 +170,18 @@ impl Root {
             if way.names().is_empty() && name == b".vol" && !todo.is_empty() {
                 return Err(ReadError::by_number(path));
             }
+            if way.names().is_empty() && is_prefix(&name, &todo) {
+                match dir.meta(&name) {
+                    Err(error) if error.is_absent() => {}
+                    _ => return Err(ReadError::prefix(path)),
+                }
+                if name == RESOLVE {
+                    todo.pop();
+                }
+                // Like a link, it leads from one spelling of the path to another.
+                links = links.saturating_add(1);
+                continue;
+            }
             let (name, meta) = match dir.meta(&name) {
                 Ok(meta) => (name, meta),
                 Err(_) if name == b"..namedfork" => return Err(ReadError::fork(path)),
@@ -230,6 +242,21 @@ impl Root {
             meta,
             links,
         })
+    }
+}
+
+/// The kernel opens `/.nofollow/P` and `/.resolve/N/P` as `/P`, by rules on links that only refuse more,
+/// since macOS 15.4. (xnu, `bsd/sys/paths.h`, `tests/vfs/resolve_namespace.c`: read, not seen.)
+const NOFOLLOW: &[u8] = b".nofollow";
+const RESOLVE: &[u8] = b".resolve";
+
+/// True when a name at the beginning of a path is such a prefix, by what comes after it, the last first.
+fn is_prefix(name: &[u8], todo: &[Vec<u8>]) -> bool {
+    let is_number = |n: &Vec<u8>| n.iter().all(|b| b.is_ascii_hexdigit() || *b == b'x');
+    match name {
+        NOFOLLOW => !todo.is_empty(),
+        RESOLVE => todo.len() > 1 && todo.last().is_some_and(is_number),
+        _ => false,
     }
 }
 

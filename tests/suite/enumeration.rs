@@ -10,7 +10,8 @@ use std::path::Path;
 
 use crate::common::{Row, query, query_in, scan, scan_with};
 use dsplug::limits::Limits;
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, fifo};
+use dsplug_fixtures::{ARM64E, Disk, PLUGINS, Plugin, fifo, mach_header};
+use plist::Dictionary;
 use proptest::prelude::*;
 
 /// A name: its bytes, how it is shown, and whether what bears it is a candidate.
@@ -496,4 +497,43 @@ fn what_leads_through_another_name_of_the_volume_leads_into_it() {
         assert_eq!(rows[0]["load_verdict"], "unknown", "{executable}");
         assert!(rows[0]["error"].contains(executable), "{rows:?}");
     }
+}
+
+/// `/.nofollow/P` and `/.resolve/N/P` open `/P` since macOS 15.4: the kernel takes the prefix off
+/// (xnu, `tests/vfs/resolve_namespace.c`; swift-system's `FilePath.Anchor` parses both). Nothing of that
+/// name stands on a disk.
+#[test]
+fn the_kernels_prefixes_of_a_path_are_no_names() {
+    for prefix in ["/.nofollow", "/.resolve/1"] {
+        let disk = Disk::new();
+        disk.file("Users/Shared/e", mach_header(ARM64E));
+        Plugin::new("A")
+            .key("CFBundleExecutable", format!("{prefix}/Users/Shared/e"))
+            .write(disk.plugin(""));
+        Plugin::new("H").write(disk.dir("Users/Shared/r.lproj"));
+        let region = format!("../../..{prefix}/Users/Shared/r");
+        let list = Dictionary::from_iter([("CFBundleDevelopmentRegion".to_owned(), region)]);
+        plist::to_file_xml(disk.plugin("Info.plist"), &list).unwrap();
+        let sql = "SELECT path, executable, executable_outside, load_verdict FROM dsplug_bundles \
+                   WHERE kind = 'directory'";
+        let rows = query(disk.path(), sql);
+        let outside = rows.iter().find(|r| r["path"].ends_with("/A.dsplug"));
+        let outside = outside.unwrap();
+        assert_eq!(outside["executable"], "/Users/Shared/e", "{prefix}");
+        assert_eq!(outside["executable_outside"], "1", "{prefix}");
+        assert_ne!(outside["load_verdict"], "not_loadable", "{prefix}");
+        assert!(
+            rows.iter().any(|r| r["path"].ends_with("/H.dsplug")),
+            "{prefix}: {rows:?}"
+        );
+    }
+    // Where something has that name, an older system finds that.
+    let disk = Disk::new();
+    disk.file(".nofollow/Users/Shared/e", "other");
+    disk.file("Users/Shared/e", mach_header(ARM64E));
+    Plugin::new("A")
+        .key("CFBundleExecutable", "/.nofollow/Users/Shared/e")
+        .write(disk.plugin(""));
+    let rows = query(disk.path(), "SELECT load_verdict FROM dsplug_bundles");
+    assert_eq!(rows[0]["load_verdict"], "unknown");
 }
