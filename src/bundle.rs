@@ -42,9 +42,10 @@ impl Bundle {
         }
     }
 
-    /// The digest over what its links lead to; `None` when that could not be read whole.
+    /// The digest over what its links lead to; `None` when that could not be read whole, and where
+    /// something that loads can stand in a resource fork.
     pub fn linked_digest(&self) -> Option<[u8; 32]> {
-        if self.evidence.is_linked_cut {
+        if self.evidence.is_linked_cut || self.evidence.forks().next().is_some() {
             return None;
         }
         digest::of_linked(&self.evidence.linked)

@@ -322,6 +322,7 @@ impl Scanner {
                 let _ = budget.take_code_facts(evidence.code_facts());
             }
             evidence::read_contents(&root, evidence, &mut reader, &mut budget);
+            evidence::tell_forks(evidence);
             evidence::weigh_writers(&root, evidence, &budget);
             let known = known.map(|known| (known, again));
             evidence::read_linked(&root, evidence, known, &mut reader, &mut budget);

@@ -223,6 +223,13 @@ impl Evidence {
         self.troubles.push(trouble.shortened());
     }
 
+    /// The entries that have a resource fork: `..namedfork/rsrc` behind its path opens it like a file, and
+    /// no digest here reaches what is in it.
+    pub fn forks(&self) -> impl Iterator<Item = &Entry> {
+        let has_fork = |e: &&Entry| e.attributes.as_ref().is_some_and(|a| a.resource_fork);
+        self.entries.iter().filter(has_fork)
+    }
+
     /// A trouble with what the whole is judged by.
     pub(super) fn doubt(&mut self, trouble: Trouble) {
         self.is_doubtful = true;

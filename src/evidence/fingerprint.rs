@@ -28,12 +28,17 @@ pub fn of(evidence: &Evidence) -> [u8; 32] {
     print.0.finalize().into()
 }
 
-/// That of the places that its links lead to; nothing when no link leads out.
+/// That of the places that its links lead to, and of its files with a resource fork; nothing when no link
+/// leads out and there is no fork.
 pub fn of_linked(evidence: &Evidence) -> Option<[u8; 32]> {
-    if evidence.linked.is_empty() {
+    let mut forks = evidence.forks().peekable();
+    if evidence.linked.is_empty() && forks.peek().is_none() {
         return None;
     }
     let mut print = Print::default();
+    for entry in forks {
+        print.add(&entry.path, Some(&entry.meta));
+    }
     for (path, place) in &evidence.linked {
         print.add(path, Some(&place.meta));
         print.entries(&place.entries);

@@ -42,6 +42,9 @@ pub fn write(snapshot: &Snapshot) -> Result<Baseline, plist::Error> {
 
 fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'static str> {
     let digest = bundle.digest.ok_or("it could not be read whole")?;
+    if bundle.evidence.forks().next().is_some() {
+        return Err("a file in it has a resource fork, which no digest reaches");
+    }
     let signature = &bundle.signature;
     let mut entry = Dictionary::new();
     let mut put = |key: &str, text: String| {

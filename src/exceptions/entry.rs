@@ -208,13 +208,16 @@ impl Exception {
     ///
     /// A bundle whose main executable stands outside of it is accepted only by an entry that pins
     /// that file: no other field does. So it is with what links in it lead to outside of it. The row
-    /// that says what of a folder was left out stands for what nobody has seen: none accepts it.
+    /// that says what of a folder was left out stands for what nobody has seen, and no digest reaches
+    /// what is in a resource fork: none accepts these.
     pub fn accepts(&self, bundle: &Bundle) -> bool {
         let executable = bundle.evidence.executable.as_ref();
         let is_outside = executable.is_some_and(|e| e.is_outside());
         let is_linked = !bundle.evidence.linked.is_empty();
+        let has_fork = bundle.evidence.forks().next().is_some();
         if !self.active
             || bundle.evidence.is_folder()
+            || has_fork
             || (is_outside && self.executable_hash.is_empty())
             || (is_linked && self.linked_hash.is_empty())
         {

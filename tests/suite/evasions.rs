@@ -440,3 +440,33 @@ fn e20_open_directory_modules() {
     assert_eq!(path, "/Library/OpenDirectory/Modules/evil.xpc");
     assert!(rows.next().unwrap().is_none());
 }
+
+/// `X/..namedfork/rsrc` opens the fork like a file, and `dlopen` takes such a path.
+#[test]
+fn e21_code_in_a_resource_fork() {
+    let disk = Disk::new();
+    let bundle = Plugin::new("A").file("Contents/data", "x");
+    let bundle = bundle.write(disk.plugin(""));
+    let fork = |value: &[u8]| {
+        let name = "user.com.apple.ResourceFork";
+        let none = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(bundle.join("Contents/data"), name, value, none)
+    };
+    if fork(b"one").is_err() {
+        return dsplug_fixtures::skipped("the file system has no extended attributes");
+    }
+    let watch = watch(disk);
+    assert!(fork(b"two").is_ok());
+    names(&watch.lines(), "modified", "A.dsplug", &[]);
+    assert!(watch.lines().is_empty());
+    // And one that comes to a bundle which had none.
+    let other = watch
+        .disk
+        .file("Library/DirectoryServices/PlugIns/B.dsplug/data", "x");
+    watch.lines();
+    let none = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(other, "user.com.apple.ResourceFork", b"f", none).unwrap();
+    let lines = watch.lines();
+    names(&lines, "modified", "B.dsplug", &[]);
+    odd(&lines, "B.dsplug", "incomplete", "limit");
+}
