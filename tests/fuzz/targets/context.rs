@@ -13,7 +13,7 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
-use dsplug::extension::{NAME, Options, Row, Source, TableSpec, run};
+use dsplug::extension::{NAME, Options, Rows, Source, TableSpec, run};
 use dsplug::table::Type as Column;
 use dsplug_fixtures::Disk;
 use dsplug_fuzz::call;
@@ -43,10 +43,11 @@ impl Source for Two {
         }]
     }
 
-    fn generate(&self, _: &str) -> Result<Vec<Row>, String> {
-        let row =
-            |path: &str| Row::from([("path".into(), path.into()), ("size".into(), "1".into())]);
-        Ok(["/a", "/b"].map(row).to_vec())
+    fn generate(&self, _: &str, rows: &mut Rows) -> Result<(), String> {
+        for path in ["/a", "/b"] {
+            rows.push(&[("path", path.to_owned()), ("size", "1".to_owned())]);
+        }
+        Ok(())
     }
 }
 

@@ -23,7 +23,9 @@ fuzz_target!(|bytes: &[u8]| {
         small => assert_eq!(small.as_ref().map(text), standard.as_ref().map(text)),
     }
     // An exact reading refuses, and changes nothing else.
-    let Ok(exact) = parse_exact(bytes, &Bounds::STANDARD) else { return };
+    let Ok(exact) = parse_exact(bytes, &Bounds::STANDARD) else {
+        return;
+    };
     assert_eq!(standard.as_ref().map(text), Ok(text(&exact)));
     if let Ok(theirs) = Theirs::from_reader(Cursor::new(bytes)) {
         assert!(agree(&exact, &theirs), "{exact:?} {theirs:?}");
@@ -52,7 +54,10 @@ fn agree(ours: &Value, theirs: &Theirs) -> bool {
         (Value::Data(a), Theirs::Data(b)) => a == b,
         (Value::Date(_), Theirs::Date(_)) => true,
         (Value::Integer(a), Theirs::Integer(b)) => {
-            b.as_signed().map(i128::from).or(b.as_unsigned().map(i128::from)) == Some(*a)
+            b.as_signed()
+                .map(i128::from)
+                .or(b.as_unsigned().map(i128::from))
+                == Some(*a)
         }
         (Value::Real(a), Theirs::Real(b)) => a == b || a.is_nan() && b.is_nan(),
         (Value::String(a), Theirs::String(b)) => a.as_str() == b,
