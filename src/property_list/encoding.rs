@@ -185,7 +185,11 @@ fn declaration(bytes: &[u8]) -> Result<Option<&[u8]>, PropertyListError> {
 /// The encoding of a name; `None` when ICU, which CoreFoundation asks last, may know it.
 fn named(name: &[u8]) -> Option<Encoding> {
     let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-    let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
+    // Beyond ASCII CoreFoundation knows no name, whatever that begins with.
+    let name = std::str::from_utf8(name)
+        .ok()
+        .filter(|name| name.is_ascii())?;
+    let name = name.to_ascii_lowercase();
     if let Some(part) = name.strip_prefix("iso-8859-") {
         return match leading_number(part)? {
             1 => Some(Encoding::Latin1),

@@ -335,6 +335,18 @@ fn the_old_style_is_what_it_is_there() {
 }
 
 #[test]
+fn an_encoding_whose_name_goes_on_beyond_ascii_is_not_taken_for_its_beginning() {
+    // CoreFoundation reads the first and knows no encoding of the other names.
+    let declared =
+        |name| format!("<?xml version='1.0' encoding='{name}'?><string>a</string>").into_bytes();
+    reads(&declared("ISO-8859-1e"), "a");
+    for name in ["ISO-8859-1é", "windows-1252é", "cp1252é", "macintoshé"] {
+        let error = parse(&declared(name), &Bounds::STANDARD).unwrap_err();
+        assert!(!error.is_certain(), "{name}: {error}");
+    }
+}
+
+#[test]
 fn encodings_are_told_as_there() {
     let text = "<?xml version=\"1.0\" encoding=\"UTF-16\"?><string>é</string>";
     let units = |mark: u16, order: fn(u16) -> [u8; 2]| -> Vec<u8> {
