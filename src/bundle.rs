@@ -59,6 +59,7 @@ impl Bundle {
         let evidence = &self.evidence;
         let executable = evidence.executable.as_ref();
         let is_whole = self.digest.is_some()
+            && !evidence.is_doubtful
             && executable.is_none_or(|e| !e.is_unread(evidence))
             && self.linked_digest().is_some();
         if is_whole {

@@ -309,7 +309,7 @@ impl Scanner {
         let due = due.unwrap_or_default();
         let mut files_reused = 0_u64;
         let mut signatures = BTreeMap::new();
-        for (index, evidence) in order {
+        for (index, evidence) in &mut order {
             self.at.set(&evidence.candidate.path);
             let before = self.before(&evidence.candidate.path);
             let again = due.contains(&evidence.candidate.path);
@@ -324,14 +324,20 @@ impl Scanner {
             evidence::read_contents(&root, evidence, &mut reader, &mut budget);
             evidence::tell_forks(evidence);
             evidence::weigh_writers(&root, evidence, &budget);
-            let known = known.map(|known| (known, again));
-            evidence::read_linked(&root, evidence, known, &mut reader, &mut budget);
             let signature = match before.filter(|_| evidence.is_unchanged) {
                 Some(before) => before.signature.clone(),
                 None if budget.is_late() => bundle::unjudged_signature(evidence),
                 None => bundle::judge_signature(evidence, budget.until()),
             };
-            signatures.insert(index, signature);
+            signatures.insert(*index, signature);
+        }
+        // What links lead to comes after all that is a bundle's own: a link costs nothing to plant.
+        for (_, evidence) in order {
+            self.at.set(&evidence.candidate.path);
+            let again = due.contains(&evidence.candidate.path);
+            let known = self.before(&evidence.candidate.path);
+            let known = known.map(|before| (&before.evidence, again));
+            evidence::read_linked(&root, evidence, known, &mut reader, &mut budget);
         }
         let verdicts = load::judge(&found);
         let (files_read, files_skipped) = (reader.files, skipped(&found));

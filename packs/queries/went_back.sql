@@ -33,12 +33,12 @@ WITH kept AS MATERIALIZED (
     team_identifier, cdhash
   FROM dsplug_events
   WHERE action IN ('appeared', 'changed') AND hash <> '' AND exception = ''
+    AND hash <> previous_hash
 )
 SELECT 'went_back' AS dsplug_query, id, time, path, hash, previous_hash, signature_state, anchor,
   signer, team_identifier, cdhash
 FROM kept AS back
-WHERE time > CAST(strftime('%s', 'now') AS INTEGER) - 86400
-  AND EXISTS (
+WHERE EXISTS (
     SELECT 1 FROM kept AS away
     WHERE away.path = back.path AND away.previous_hash = back.hash AND away.id < back.id
       AND away.hash <> back.hash

@@ -39,7 +39,7 @@ pub struct Evidence {
     pub linked: Places,
     /// True when the time of the scan was spent before all of those were looked at.
     pub is_linked_late: bool,
-    /// True when not every link in it was followed.
+    /// True when not every link in it was followed to where it leads.
     pub is_linked_cut: bool,
     /// True when its Info.plist and its main executable are yet to be looked for.
     pub(crate) is_pending: bool,
@@ -221,6 +221,12 @@ impl Evidence {
 
     pub(super) fn trouble(&mut self, trouble: Trouble) {
         self.troubles.push(trouble.shortened());
+    }
+
+    /// True when code of it can stand where no digest of its own reaches: a link leads out of it, or
+    /// may, or a file has a resource fork.
+    pub fn reaches_out(&self) -> bool {
+        !self.linked.is_empty() || self.is_linked_cut || self.forks().next().is_some()
     }
 
     /// The entries that have a resource fork: `..namedfork/rsrc` behind its path opens it like a file, and

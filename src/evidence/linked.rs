@@ -47,6 +47,7 @@ pub fn read(
         troubles: Vec::new(),
         is_full: false,
         is_cut: false,
+        is_unsure: false,
         followed: BTreeSet::new(),
         entries: MOST_ENTRIES,
         bytes: MOST_BYTES,
@@ -74,7 +75,7 @@ pub fn read(
             "not all links were followed, of which there are more than {MOST_FOLLOWED}, or the time of the scan is spent"
         )));
     }
-    evidence.is_linked_cut = search.is_cut;
+    evidence.is_linked_cut = search.is_cut || search.is_unsure;
     evidence.troubles.append(&mut search.troubles);
     evidence.linked = search.places;
     evidence.is_linked_late = budget.is_late();
@@ -99,6 +100,8 @@ struct Search<'a> {
     is_full: bool,
     /// True when not all links were followed.
     is_cut: bool,
+    /// True when it is not known where one of them leads.
+    is_unsure: bool,
     /// The links that were followed, by where they lead.
     followed: BTreeSet<[u8; 32]>,
     entries: usize,
@@ -130,7 +133,11 @@ impl Search<'_> {
             Ok(found) => found,
             // When something stands there one day, it is a new place.
             Err(error) if error.leads_nowhere() => return,
-            Err(error) => return tell(&mut self.troubles, Trouble::of_entry(&error)),
+            // A Mac may find something there all the same.
+            Err(error) => {
+                self.is_unsure = true;
+                return tell(&mut self.troubles, Trouble::of_entry(&error));
+            }
         };
         let path = found.path();
         let known = self

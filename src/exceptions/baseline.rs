@@ -45,6 +45,9 @@ fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'sta
     if bundle.evidence.forks().next().is_some() {
         return Err("a file in it has a resource fork, which no digest reaches");
     }
+    if bundle.evidence.is_doubtful {
+        return Err("what it is judged by could not be read whole");
+    }
     let signature = &bundle.signature;
     let mut entry = Dictionary::new();
     let mut put = |key: &str, text: String| {
@@ -63,7 +66,7 @@ fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'sta
             digest.ok_or("its main executable stands outside of it and could not be read")?;
         put("executable_hash", hex(digest));
     }
-    if !bundle.evidence.linked.is_empty() {
+    if bundle.evidence.reaches_out() {
         let digest = bundle.linked_digest();
         let digest = digest.ok_or("what a link in it leads to could not be read whole")?;
         put("linked_hash", hex(&digest));

@@ -207,26 +207,25 @@ impl Exception {
     /// True when all that it asks for holds of a bundle.
     ///
     /// A bundle whose main executable stands outside of it is accepted only by an entry that pins
-    /// that file: no other field does. So it is with what links in it lead to outside of it. The row
-    /// that says what of a folder was left out stands for what nobody has seen, and no digest reaches
-    /// what is in a resource fork: none accepts these.
-    pub fn accepts(&self, bundle: &Bundle) -> bool {
-        let executable = bundle.evidence.executable.as_ref();
-        let is_outside = executable.is_some_and(|e| e.is_outside());
-        let is_linked = !bundle.evidence.linked.is_empty();
-        let has_fork = bundle.evidence.forks().next().is_some();
+    /// that file: no other field does. So it is with what links in it lead to outside of it.
+    pub(super) fn accepts(&self, offer: &Offer) -> bool {
         if !self.active
-            || bundle.evidence.is_folder()
-            || has_fork
-            || (is_outside && self.executable_hash.is_empty())
-            || (is_linked && self.linked_hash.is_empty())
+            || offer.is_unknown
+            || (offer.is_outside && self.executable_hash.is_empty())
+            || (offer.reaches_out && self.linked_hash.is_empty())
         {
             return false;
         }
-        self.asked()
-            .into_iter()
-            .zip(found(bundle, &self.cdhash))
-            .all(|(asked, found)| asked.is_empty() || found.is_some_and(|found| found == asked))
+        let asked = self.asked().into_iter().zip(&offer.fields).enumerate();
+        let mut asked = asked.filter(|(index, (asked, _))| !asked.is_empty() && *index != CDHASH);
+        asked.all(|(_, (asked, found))| found.as_deref() == Some(asked)) && self.names_all(offer)
+    }
+
+    /// True when its cdhashes, if it has any, are those of every slice.
+    fn names_all(&self, offer: &Offer) -> bool {
+        let is_named = |cdhash: &String| self.cdhash.split(';').any(|named| named == cdhash);
+        self.cdhash.is_empty()
+            || (!offer.cdhashes.is_empty() && offer.cdhashes.iter().all(is_named))
     }
 }
 
@@ -234,6 +233,8 @@ impl Exception {
 const VERDICTS: [&str; 3] = ["loadable", "not_loadable", "unknown"];
 /// What an entry can ask for.
 const FIELDS: usize = 11;
+/// Which of these is compared with those of every slice.
+const CDHASH: usize = 3;
 /// How many of these, the first, say which bundle is meant.
 const NAMES: usize = 6;
 
@@ -241,32 +242,52 @@ fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<&'static str> {
     all.iter().map(|one| word(*one)).collect()
 }
 
-/// What a bundle has to offer for each thing that can be asked; `None` where nothing vouches for it.
-/// Of cdhashes that is what was asked, when it names every slice.
-fn found(bundle: &Bundle, cdhashes: &str) -> [Option<String>; FIELDS] {
-    let signature = &bundle.signature;
-    let verified =
-        signature.state == SignatureState::Signed && signature.anchor.names_somebody_known();
-    let info = bundle.evidence.info_plist.as_ref();
-    let info = info.and_then(|p| p.info.as_ref().ok());
-    let vouched = |text: &str| (verified && !text.is_empty()).then(|| text.to_owned());
-    let named = |cdhash: &[u8; 20]| cdhashes.split(';').any(|named| named == hex(cdhash));
-    let names_all = signature.state.holds()
-        && !signature.cdhashes.is_empty()
-        && signature.cdhashes.iter().all(named);
-    [
-        Some(escape(&bundle.evidence.candidate.path)),
-        info.and_then(|i| vouched(&i.identifier)),
-        vouched(&signature.team_identifier),
-        names_all.then(|| cdhashes.to_owned()),
-        bundle.digest.map(|digits| hex(&digits)),
-        vouched(&signature.signer),
-        executable_digest(bundle).map(|digits| hex(digits)),
-        Some(bundle.load.as_str().to_owned()),
-        Some(bundle.evidence.kind().as_str().to_owned()),
-        Some(bundle.evidence.candidate.via.as_str().to_owned()),
-        bundle.linked_digest().map(|digits| hex(&digits)),
-    ]
+/// What a bundle has to offer, made once for all entries.
+pub(super) struct Offer {
+    /// True when no entry can accept it: for the row that says what of a folder was left out, which
+    /// nobody has seen, and for a bundle of which something that it is judged by was not read.
+    is_unknown: bool,
+    /// True when its main executable stands outside of it.
+    is_outside: bool,
+    /// True when code of it can stand where no digest of its own reaches.
+    reaches_out: bool,
+    /// For each thing that can be asked; `None` where nothing vouches for it, and for the cdhash.
+    fields: [Option<String>; FIELDS],
+    /// Those of all slices; none where no signature holds.
+    cdhashes: Vec<String>,
+}
+
+impl Offer {
+    /// That of a bundle.
+    pub(super) fn of(bundle: &Bundle) -> Self {
+        let signature = &bundle.signature;
+        let verified =
+            signature.state == SignatureState::Signed && signature.anchor.names_somebody_known();
+        let evidence = &bundle.evidence;
+        let info = evidence.info_plist.as_ref();
+        let info = info.and_then(|p| p.info.as_ref().ok());
+        let vouched = |text: &str| (verified && !text.is_empty()).then(|| text.to_owned());
+        let cdhashes = signature.cdhashes.iter().map(|c| hex(c));
+        Self {
+            is_unknown: evidence.is_folder() || evidence.is_doubtful,
+            is_outside: evidence.executable.as_ref().is_some_and(|e| e.is_outside()),
+            reaches_out: evidence.reaches_out(),
+            fields: [
+                Some(escape(&evidence.candidate.path)),
+                info.and_then(|i| vouched(&i.identifier)),
+                vouched(&signature.team_identifier),
+                None,
+                bundle.digest.map(|digits| hex(&digits)),
+                vouched(&signature.signer),
+                executable_digest(bundle).map(|digits| hex(digits)),
+                Some(bundle.load.as_str().to_owned()),
+                Some(evidence.kind().as_str().to_owned()),
+                Some(evidence.candidate.via.as_str().to_owned()),
+                bundle.linked_digest().map(|digits| hex(&digits)),
+            ],
+            cdhashes: cdhashes.filter(|_| signature.state.holds()).collect(),
+        }
+    }
 }
 
 /// SHA-256 of the main executable, wherever it stands.

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 
 pub use entry::Exception;
+use entry::Offer;
 
 use crate::bundle::Bundle;
 use crate::directory::ReadError;
@@ -32,6 +33,10 @@ pub const SOURCES: [&str; 2] = [MANAGED, LOCAL];
 
 /// The most that is read of one file, in bytes.
 const MOST_BYTES: u64 = 4 << 20;
+/// The most entries of one file: each is compared with every bundle.
+const MOST_ENTRIES: usize = 4_096;
+/// Entries that except nothing of which the log tells one by one.
+const MOST_TOLD: usize = 16;
 /// The owner that a file must have.
 const OWNER: u32 = 0;
 /// Permission bits that it must not have: writable by the group, writable by others.
@@ -69,15 +74,21 @@ impl Exceptions {
         }
         exceptions.keep_copies = keep_copies.unwrap_or_default();
         exceptions.refuse_repeated();
-        for entry in exceptions.entries.iter().filter(|e| !e.error.is_empty()) {
+        let mut refused = exceptions.entries.iter().filter(|e| !e.error.is_empty());
+        for entry in refused.by_ref().take(MOST_TOLD) {
             log::warn!("{}: it excepts nothing: {}", entry.name(), entry.error);
+        }
+        let more = refused.count();
+        if more > 0 {
+            log::warn!("{more} more exceptions except nothing: dsplug_exceptions has them");
         }
         exceptions
     }
 
     /// The identifier of the first exception that accepts a bundle.
     pub fn accept(&self, bundle: &Bundle) -> Option<String> {
-        let entry = self.entries.iter().find(|e| e.accepts(bundle))?;
+        let offer = Offer::of(bundle);
+        let entry = self.entries.iter().find(|e| e.accepts(&offer))?;
         Some(entry.id.clone())
     }
 
@@ -141,6 +152,9 @@ fn read_source(
         Some(_) => return Err(format!("its {KEEP_COPIES} is neither true nor false")),
     };
     match keys.remove(KEY) {
+        Some(Value::Array(entries)) if entries.len() > MOST_ENTRIES => {
+            Err(format!("it has more than {MOST_ENTRIES} entries"))
+        }
         Some(Value::Array(entries)) => Ok(Some(entries)),
         Some(_) => Err(format!("its {KEY} is no array")),
         // A managed domain may hold other preferences.

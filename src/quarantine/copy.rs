@@ -156,8 +156,10 @@ fn fifo(tree: &Tree, entry: &Entry, above: &OwnedFd, own: &OsStr) -> Result<(), 
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn fifo(tree: &Tree, entry: &Entry, _: &OwnedFd, _: &OsStr) -> Result<(), String> {
+    let is_fifo = tree.is_fifo(entry).map_err(|e| e.to_string())?;
+    let what = if is_fifo { "FIFO" } else { "socket or device" };
     Err(format!(
-        "cannot copy {}: it is a FIFO, socket or device, which is not made anew; remove it by hand",
+        "cannot copy {}: it is a {what}, which is not made anew; remove it by hand",
         tree.path_of(entry)
     ))
 }

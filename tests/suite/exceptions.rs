@@ -1,7 +1,7 @@
 //! Exceptions: each field, all of them together, the end of one, and files that except nothing.
 
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{chown, symlink};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
@@ -684,4 +684,69 @@ fn a_baseline_accepts_what_it_saw_and_nothing_else() {
     // The executable outside is pinned by itself: the bundle's digest does not reach it.
     disk.file("opt/out", "other code");
     assert_eq!(accepted(&scan(&disk)), 3);
+}
+
+/// Where something that loads may stand, and was not looked at, no digest that was taken is one of all of it.
+#[test]
+fn what_was_not_followed_is_accepted_by_no_entry() {
+    if !is_root() {
+        return;
+    }
+    // More steps than are followed, and less text than a path may have.
+    let far = format!("{}/Users/Shared/x", "/Users/..".repeat(85));
+    let links: [&dyn Fn(&std::path::Path); 3] = [
+        &|at| symlink(&far, at).unwrap(),
+        &|at| symlink("/.vol/1/2", at).unwrap(),
+        &|at| {
+            for number in 0..1100 {
+                let before = at.with_file_name(format!("a{number}"));
+                symlink(format!("/nowhere/{number}"), before).unwrap();
+            }
+            symlink("/Users/Shared/x", at).unwrap();
+        },
+    ];
+    for (index, link) in links.into_iter().enumerate() {
+        let disk = Disk::new();
+        disk.file("Users/Shared/x", "library");
+        let bundle = Plugin::new("A").write(disk.plugin(""));
+        link(&bundle.join("Contents/zz"));
+        never_accepted(&disk, index);
+    }
+    let disk = Disk::new();
+    disk.file("Users/Shared/x", "executable");
+    let plugin = Plugin::new("A").key("CFBundleExecutable", far.as_str());
+    plugin.write(disk.plugin(""));
+    never_accepted(&disk, 3);
+}
+
+#[track_caller]
+fn never_accepted(disk: &Disk, case: usize) {
+    let snapshot = scan(disk);
+    let bundle = &snapshot.bundles[0];
+    assert!(!bundle.unread().is_empty(), "{case}");
+    let digest = hex(&bundle.digest.unwrap());
+    let entries = vec![entry([("path", A), ("hash", digest.as_str())])];
+    assert_eq!(accepts(disk, entries), None, "{case}");
+    let baseline = baseline::write(&scan(disk));
+    assert!(baseline.is_ok_and(|b| b.left_out.len() == 1), "{case}");
+}
+
+/// A list that would cost a scan its time excepts nothing.
+#[test]
+fn a_list_of_too_many_entries_is_refused() {
+    if !is_root() {
+        return;
+    }
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let named = |number: usize| {
+        let id = format!("n{number}");
+        entry([("id", id.as_str()), ("path", A)])
+    };
+    let one = Some("n0".to_owned());
+    assert_eq!(accepts(&disk, (0..4096).map(named).collect()), one);
+    assert_eq!(accepts(&disk, (0..4097).map(named).collect()), None);
+    let snapshot = scan(&disk);
+    assert_eq!(snapshot.exceptions.entries.len(), 1);
+    assert!(snapshot.exceptions.entries[0].error.contains("4096"));
 }

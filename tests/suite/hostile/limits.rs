@@ -250,3 +250,32 @@ fn dear_lists_take_the_time_of_nothing_cheaper() {
     let all_are_known = (0..100).any(|_| of_known(&common::query_in(&scanner.scan(), sql)) == 61);
     assert!(all_are_known, "what was read before is not kept");
 }
+
+#[test]
+fn what_links_lead_to_takes_the_bytes_of_no_bundle() {
+    let disk = Disk::new();
+    let hole = disk.file("Users/Shared/hole", "");
+    File::options()
+        .write(true)
+        .open(hole)
+        .unwrap()
+        .set_len(1 << 20)
+        .unwrap();
+    let decoy = disk.dir(format!("{PLUGINS}/A.dsplug"));
+    std::os::unix::fs::symlink("/Users/Shared/hole", decoy.join("link")).unwrap();
+    Plugin::new("B")
+        .file("Contents/data", vec![0; 100 << 10])
+        .write(disk.at(PLUGINS));
+    let limits = Limits {
+        scan_bytes: 1 << 20,
+        ..Limits::STANDARD
+    };
+    let rows = common::query_in(
+        &scan_with(disk.path(), limits),
+        "SELECT path, hash, linked_hash, error FROM dsplug_bundles",
+    );
+    assert!(rows[1]["path"].ends_with("/B.dsplug"));
+    assert_eq!((rows[1]["hash"].len(), rows[1]["error"].as_str()), (64, ""));
+    assert_eq!(rows[0]["linked_hash"], "");
+    assert!(rows[0]["error"].starts_with("limit: "), "{rows:?}");
+}
