@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
 
 use crate::event::{Action, Event, Known, State};
@@ -152,6 +153,7 @@ impl Store {
         if empty {
             connection.execute_batch(&format!("BEGIN;{SCHEMA}COMMIT;"))?;
         }
+        check_schema(&connection)?;
         let state: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
         if state != "ok" {
             return Err(StoreError::Damaged(state));
@@ -294,6 +296,7 @@ pub fn read(
     // All of it is read as it was at one moment.
     connection.execute_batch("BEGIN")?;
     check(&connection)?;
+    check_schema(&connection)?;
     if let Some(gone) = dropped(&connection)?.event() {
         sink(gone).map_err(StoreError::Failed)?;
     }
@@ -314,7 +317,28 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
     connection.busy_timeout(PATIENCE)?;
     // What stands in the file's schema is not ours to trust.
     connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
+    for program in [
+        DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER,
+        DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW,
+    ] {
+        connection.set_db_config(program, false)?;
+    }
     Ok(connection)
+}
+
+/// That nothing stands in the schema but our own: a trigger can take events out of it as they come, and a
+/// view in a table's place need never end.
+fn check_schema(connection: &Connection) -> Result<(), StoreError> {
+    let mut statement = connection.prepare("SELECT sql FROM sqlite_schema ORDER BY rowid")?;
+    let found = statement.query_map([], |row| row.get::<_, Option<String>>(0))?;
+    let found = found.collect::<Result<Vec<_>, _>>()?;
+    let ours = SCHEMA.trim().lines().map(|line| line.trim_end_matches(';'));
+    if found.iter().map(Option::as_deref).eq(ours.map(Some)) {
+        return Ok(());
+    }
+    Err(StoreError::Damaged(
+        "its schema is not that of this program".into(),
+    ))
 }
 
 /// That a database is one of ours and of our version.

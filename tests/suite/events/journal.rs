@@ -96,12 +96,34 @@ fn no_kill_loses_or_doubles_what_was_shown() {
     assert_eq!(last("R0N1.dsplug").as_deref(), Some("appeared"));
 }
 
+/// Changes a journal by SQL.
+fn altered(path: &std::path::Path, sql: &str) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    connection.execute_batch(sql).unwrap();
+}
+
+/// A trigger that comes while the journal is open takes nothing out of it.
+#[test]
+fn no_trigger_takes_events_out() {
+    let mut watcher = Watcher::started();
+    altered(
+        &watcher.journal(),
+        "CREATE TRIGGER t BEFORE INSERT ON events BEGIN SELECT raise(IGNORE); END",
+    );
+    watcher.make("A.dsplug", b"a");
+    watcher.wait("appeared", "A.dsplug");
+    watcher.stop();
+    let connection = rusqlite::Connection::open(watcher.journal()).unwrap();
+    let count = connection.query_row("SELECT count(*) FROM events", [], |row| row.get(0));
+    assert_eq!(count, Ok(1_i64));
+}
+
 /// What is done to the file.
 type Damage = fn(&std::path::Path);
 
 #[test]
 fn a_damaged_or_foreign_file_is_kept_aside_and_events_go_on() {
-    let breaks: [(&str, Damage); 6] = [
+    let breaks: [(&str, Damage); 8] = [
         ("garbled", |path| {
             let mut file = OpenOptions::new().write(true).open(path).unwrap();
             file.seek(SeekFrom::Start(100)).unwrap();
@@ -127,6 +149,21 @@ fn a_damaged_or_foreign_file_is_kept_aside_and_events_go_on() {
             fifo(path);
         }),
         ("writable", |path| chmod(path, 0o666)),
+        ("with a trigger", |path| {
+            altered(
+                path,
+                "CREATE TRIGGER t BEFORE INSERT ON events WHEN new.path LIKE '%B.dsplug'
+                 BEGIN SELECT raise(IGNORE); END",
+            );
+        }),
+        ("with a view that never ends", |path| {
+            altered(
+                path,
+                "DROP TABLE events; CREATE VIEW events AS WITH RECURSIVE n(id) AS
+                   (SELECT 1 UNION ALL SELECT id + 1 FROM n)
+                 SELECT id, 0 AS time, '' AS path, '' AS event FROM n",
+            );
+        }),
     ];
     for (what, damage) in breaks {
         let mut watcher = Watcher::started();
