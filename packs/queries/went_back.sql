@@ -41,5 +41,4 @@ FROM kept AS back
 WHERE EXISTS (
     SELECT 1 FROM kept AS away
     WHERE away.path = back.path AND away.previous_hash = back.hash AND away.id < back.id
-      AND away.hash <> back.hash
   );

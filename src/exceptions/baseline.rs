@@ -3,7 +3,7 @@
 use plist::{Dictionary, Value};
 
 use super::KEY;
-use super::entry::executable_digest;
+use super::offer::executable_digest;
 use crate::bundle::Bundle;
 use crate::codesign::SignatureState;
 use crate::scan::Snapshot;

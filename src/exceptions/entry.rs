@@ -1,11 +1,10 @@
 //! One exception: what it asks of a bundle, and whether it asks for anything at all.
 
-use crate::bundle::Bundle;
-use crate::codesign::SignatureState;
+use super::offer::{FIELDS, Offer};
 use crate::folders::Via;
 use crate::meta::Kind;
 use crate::property_list::{Dictionary, Value};
-use crate::text::{escape, hex};
+use crate::text::escape;
 
 /// An entry of a list of exceptions. Empty text stands for what it does not ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -169,12 +168,8 @@ impl Exception {
                 return Err(format!("its {key} is none of {}", known.join(", ")));
             }
         }
-        if self
-            .asked()
-            .iter()
-            .take(NAMES)
-            .all(|asked| asked.is_empty())
-        {
+        let mut names = self.asked().into_iter().take(NAMES);
+        if self.cdhash.is_empty() && names.all(str::is_empty) {
             return Err("it names no path, hash, cdhash, signer, team or bundle identifier".into());
         }
         let pins = [&self.team_identifier, &self.hash, &self.cdhash];
@@ -187,13 +182,12 @@ impl Exception {
         Ok(())
     }
 
-    /// What it asks for: first what can name a bundle, then what only narrows that.
+    /// What it asks for but for the cdhashes: first what can name a bundle, then what only narrows that.
     fn asked(&self) -> [&str; FIELDS] {
         [
             &self.path,
             &self.bundle_identifier,
             &self.team_identifier,
-            &self.cdhash,
             &self.hash,
             &self.signer,
             &self.executable_hash,
@@ -216,9 +210,9 @@ impl Exception {
         {
             return false;
         }
-        let asked = self.asked().into_iter().zip(&offer.fields).enumerate();
-        let mut asked = asked.filter(|(index, (asked, _))| !asked.is_empty() && *index != CDHASH);
-        asked.all(|(_, (asked, found))| found.as_deref() == Some(asked)) && self.names_all(offer)
+        let mut asked = self.asked().into_iter().zip(&offer.fields);
+        asked.all(|(asked, found)| asked.is_empty() || found.as_deref() == Some(asked))
+            && self.names_all(offer)
     }
 
     /// True when its cdhashes, if it has any, are those of every slice.
@@ -231,67 +225,9 @@ impl Exception {
 
 /// The words of `load_verdict`.
 const VERDICTS: [&str; 3] = ["loadable", "not_loadable", "unknown"];
-/// What an entry can ask for.
-const FIELDS: usize = 11;
-/// Which of these is compared with those of every slice.
-const CDHASH: usize = 3;
-/// How many of these, the first, say which bundle is meant.
-const NAMES: usize = 6;
+/// How many of the fields that are asked for, the first, say which bundle is meant.
+const NAMES: usize = 5;
 
 fn words<T: Copy>(all: &[T], word: fn(T) -> &'static str) -> Vec<&'static str> {
     all.iter().map(|one| word(*one)).collect()
-}
-
-/// What a bundle has to offer, made once for all entries.
-pub(super) struct Offer {
-    /// True when no entry can accept it: for the row that says what of a folder was left out, which
-    /// nobody has seen, and for a bundle of which something that it is judged by was not read.
-    is_unknown: bool,
-    /// True when its main executable stands outside of it.
-    is_outside: bool,
-    /// True when code of it can stand where no digest of its own reaches.
-    reaches_out: bool,
-    /// For each thing that can be asked; `None` where nothing vouches for it, and for the cdhash.
-    fields: [Option<String>; FIELDS],
-    /// Those of all slices; none where no signature holds.
-    cdhashes: Vec<String>,
-}
-
-impl Offer {
-    /// That of a bundle.
-    pub(super) fn of(bundle: &Bundle) -> Self {
-        let signature = &bundle.signature;
-        let verified =
-            signature.state == SignatureState::Signed && signature.anchor.names_somebody_known();
-        let evidence = &bundle.evidence;
-        let info = evidence.info_plist.as_ref();
-        let info = info.and_then(|p| p.info.as_ref().ok());
-        let vouched = |text: &str| (verified && !text.is_empty()).then(|| text.to_owned());
-        let cdhashes = signature.cdhashes.iter().map(|c| hex(c));
-        Self {
-            is_unknown: evidence.is_folder() || evidence.is_doubtful,
-            is_outside: evidence.executable.as_ref().is_some_and(|e| e.is_outside()),
-            reaches_out: evidence.reaches_out(),
-            fields: [
-                Some(escape(&evidence.candidate.path)),
-                info.and_then(|i| vouched(&i.identifier)),
-                vouched(&signature.team_identifier),
-                None,
-                bundle.digest.map(|digits| hex(&digits)),
-                vouched(&signature.signer),
-                executable_digest(bundle).map(|digits| hex(digits)),
-                Some(bundle.load.as_str().to_owned()),
-                Some(evidence.kind().as_str().to_owned()),
-                Some(evidence.candidate.via.as_str().to_owned()),
-                bundle.linked_digest().map(|digits| hex(&digits)),
-            ],
-            cdhashes: cdhashes.filter(|_| signature.state.holds()).collect(),
-        }
-    }
-}
-
-/// SHA-256 of the main executable, wherever it stands.
-pub(super) fn executable_digest(bundle: &Bundle) -> Option<&[u8; 32]> {
-    let executable = bundle.evidence.executable.as_ref()?;
-    executable.content(&bundle.evidence).sha256()
 }

@@ -6,12 +6,13 @@
 
 pub mod baseline;
 mod entry;
+mod offer;
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
 
 pub use entry::Exception;
-use entry::Offer;
+use offer::Offer;
 
 use crate::bundle::Bundle;
 use crate::directory::ReadError;

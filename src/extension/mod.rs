@@ -10,7 +10,8 @@
 //!   pings say so, and where none came within an interval, a look.
 //! * `front` at the socket that osquery calls: whole, checked requests are answered, each connection
 //!   in a thread of its own that ends with it.
-//! * `plugin` in its tables: a panic, or a scan that failed, is a status that fails the query.
+//! * `plugin` in its tables: a panic, or a scan that failed, is a status that fails the query; `rows` has
+//!   what they answer as the wire carries it.
 //! * `shared` in front of the scan: nobody waits longer for it than it was given.
 //! * `life` and [`run`] end the process: on a signal, with the parent, when asked to, on two misses and
 //!   with a scan that does not come back, so that osqueryd starts it anew. Nothing that hangs can

@@ -153,6 +153,7 @@ impl OsqueryPlugin for Table {
         Status::default().into()
     }
 
+    /// As the crate's own server would ask. The front takes the encoded rows of [`Table::call`].
     fn handle_call(&self, request: ExtensionPluginRequest) -> ExtensionResponse {
         self.call(&request).into()
     }

@@ -254,7 +254,7 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
         ),
         text(
             "linked_hash",
-            "One SHA-256 over what stands there; empty without such a link, or when it could not be read whole.",
+            "One SHA-256 over what stands there; empty without such a link, when it could not be read whole, or where a file has a resource fork.",
             |b| {
                 let linked = b.linked_digest();
                 let linked = linked.filter(|_| !b.evidence.linked.is_empty());
@@ -263,7 +263,7 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
         ),
         text(
             "unread",
-            "Where one of the digests is missing: the newest status change of all that belongs to it, the bytes, half a digest of what the file system says of each entry, and why; empty otherwise.",
+            "Where one of the digests is missing, or something that it is judged by was not read, or a file has a resource fork: the newest status change of all that belongs to it, the bytes, half a digest of what the file system says of each entry, and why; empty otherwise.",
             |b| b.unread().into(),
         ),
     ],

@@ -467,7 +467,7 @@ def answers_pings_while_it_scans(host):
     assert answers(manager, uuid)
     assert time.monotonic() - begun < 2
     for thread in threads:
-        thread.join(30)
+        thread.join(12)
     assert outcomes == [0] * 12, outcomes
 
 
@@ -778,7 +778,7 @@ def many_rows_stay_within_64_megabytes(host):
 
 
 def bundle(host, name, code):
-    """A bundle of one executable, and the digest that the README's recipe gives."""
+    """A bundle of one executable; its path."""
     path = os.path.join(host.plugins, name)
     os.makedirs(os.path.join(path, "Contents/MacOS"))
     with open(os.path.join(path, "Contents/MacOS/Code"), "wb") as file:
@@ -831,21 +831,26 @@ def what_stands_for_half_a_second_is_an_event(host):
             print(f"not whole: {of[0]}", file=sys.stderr)
     print(f"whole of {many}: {whole}", file=sys.stderr)
     assert whole["L"] == many and whole["S"] >= many * (0.9 if FULL else 0.5), whole
-    if FULL:
-        # The next scan after the last event: what nothing happens to is at rest.
-        time.sleep(5)
-        before = switches(process.pid)
-        time.sleep(60)
-        added = switches(process.pid) - before
-        print(f"context switches in 60 s: {added}", file=sys.stderr)
 
 
-def switches(pid):
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/status") as file:
-            total += sum(int(line.split()[1]) for line in file if "ctxt_switches" in line)
-    return total
+# Writes 800 times a second into one file after the other, and notes how often. Three of these are more
+# than the two thousand writes that are asked for: one alone is held up by its own interpreter.
+STORM = """
+import os, sys, time
+written, begun = 0, time.monotonic()
+while True:
+    if written > (time.monotonic() - begun) * 800:
+        time.sleep(0.002)
+        continue
+    for path in sys.argv[2:10]:
+        with open(os.path.join(path, "Contents/MacOS/Code"), "wb") as file:
+            file.write(b"%d" % written)
+        written += 1
+    sys.argv[2:] = sys.argv[10:] + sys.argv[2:10]
+    with open(sys.argv[1] + ".new", "w") as file:
+        file.write(str(written))
+    os.replace(sys.argv[1] + ".new", sys.argv[1])
+"""
 
 
 @check
@@ -855,24 +860,9 @@ def a_storm_holds_no_query_up_and_loses_no_last_state(host):
     seconds, kills = (20, 20) if FULL else (4, 2)
     paths = [bundle(host, f"B{number}.dsplug", b"begun") for number in range(50)]
     process, uuid = host.registered(manager, flags=["--state-dir", place])
-    stop = threading.Event()
-    written = [0]
-
-    def storm():
-        # Two thousand writes a second, in steps of twenty.
-        begun = time.monotonic()
-        while not stop.is_set():
-            if written[0] > (time.monotonic() - begun) * 2000:
-                time.sleep(0.005)
-                continue
-            for _ in range(20):
-                path = paths[written[0] % len(paths)]
-                with open(os.path.join(path, "Contents/MacOS/Code"), "wb") as file:
-                    file.write(b"%d" % written[0])
-                written[0] += 1
-
-    writer = threading.Thread(target=storm, daemon=True)
-    writer.start()
+    counts = [os.path.join(host.folder.name, f"written{number}") for number in range(3)]
+    writers = [subprocess.Popen([sys.executable, "-c", STORM, at, *paths]) for at in counts]
+    host.started += writers
     shown, slowest, height, most = {}, 0.0, 0, 0
     begun = time.monotonic()
     killed = 0
@@ -900,8 +890,9 @@ def a_storm_holds_no_query_up_and_loses_no_last_state(host):
             process = host.start(flags=["--state-dir", place])
             uuid = within(5, lambda: manager.uuid() != dead and manager.uuid(), "back")
             within(3, lambda: answers(manager, uuid), "answering again")
-    stop.set()
-    writer.join()
+    for writer in writers:
+        writer.terminate()
+        writer.wait()
     assert killed == kills, killed
     last = {"/" + os.path.relpath(path, host.root): digest(path) for path in paths}
 
@@ -911,10 +902,11 @@ def a_storm_holds_no_query_up_and_loses_no_last_state(host):
         return all(ends.get(path) == value for path, value in last.items())
 
     within(10, recorded, "the last state of each")
-    rate = written[0] / now
+    rate = sum(int(open(at).read()) for at in counts) / now
     told = f"{rate:.0f} writes a second, slowest answer {slowest:.2f} s, {height} kB, {most} descriptors"
     print(told, file=sys.stderr)
     assert slowest < 2 and height < 32 << 10 and most < 128, told
+    assert not FULL or rate >= 2000, told
 
 
 def main():
