@@ -42,9 +42,6 @@ pub fn write(snapshot: &Snapshot) -> Result<Baseline, plist::Error> {
 
 fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'static str> {
     let digest = bundle.digest.ok_or("it could not be read whole")?;
-    if bundle.evidence.forks().next().is_some() {
-        return Err("a file in it has a resource fork, which no digest reaches");
-    }
     if bundle.evidence.is_doubtful {
         return Err("what it is judged by could not be read whole");
     }
@@ -68,7 +65,9 @@ fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'sta
     }
     if bundle.evidence.reaches_out() {
         let digest = bundle.linked_digest();
-        let digest = digest.ok_or("what a link in it leads to could not be read whole")?;
+        let digest = digest.ok_or(
+            "what a link in it leads to, or a resource fork in it, could not be read whole",
+        )?;
         put("linked_hash", hex(&digest));
     }
     // The folder's own layout decides what loads without a byte of the bundle being touched.

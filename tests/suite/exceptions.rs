@@ -15,7 +15,7 @@ use dsplug_fixtures::cms::Signer;
 use dsplug_fixtures::macho::{Cpu, Fat, MachO};
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle, cdhash};
 use dsplug_fixtures::ticket::ticket;
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, needs_root};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, needs_root, skipped};
 use plist::{Date, Dictionary, Value};
 
 const A: &str = "/Library/DirectoryServices/PlugIns/A.dsplug";
@@ -717,6 +717,14 @@ fn what_was_not_followed_is_accepted_by_no_entry() {
     let plugin = Plugin::new("A").key("CFBundleExecutable", far.as_str());
     plugin.write(disk.plugin(""));
     never_accepted(&disk, 3);
+    let disk = Disk::new();
+    let bundle = Plugin::new("A").write(disk.plugin(""));
+    let file = bundle.join("Contents/Info.plist");
+    let none = rustix::fs::XattrFlags::empty();
+    match rustix::fs::setxattr(file, "user.com.apple.ResourceFork", b"code", none) {
+        Ok(()) => never_accepted(&disk, 4),
+        Err(error) => skipped(format_args!("the file system takes no attributes: {error}")),
+    }
 }
 
 #[track_caller]
