@@ -63,7 +63,7 @@ fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'sta
             digest.ok_or("its main executable stands outside of it and could not be read")?;
         put("executable_hash", hex(digest));
     }
-    if false {
+    if bundle.evidence.reaches_out() {
         let digest = bundle.linked_digest();
         let digest = digest.ok_or(
             "what a link in it leads to, or a resource fork in it, could not be read whole",
