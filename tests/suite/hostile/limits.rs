@@ -260,15 +260,15 @@ fn what_links_lead_to_takes_the_bytes_of_no_bundle() {
         .write(true)
         .open(hole)
         .unwrap()
-        .set_len((1 << 20) - (64 << 10))
+        .set_len((4 << 20) - (64 << 10))
         .unwrap();
     let decoy = disk.dir(format!("{PLUGINS}/A.dsplug"));
     std::os::unix::fs::symlink("/Users/Shared/hole", decoy.join("link")).unwrap();
     Plugin::new("B")
-        .file("Contents/data", vec![0; 100 << 10])
+        .file("Contents/data", vec![0; 3 << 20])
         .write(disk.at(PLUGINS));
     let limits = Limits {
-        scan_bytes: 1 << 20,
+        scan_bytes: 4 << 20,
         ..Limits::STANDARD
     };
     let rows = common::query_in(
