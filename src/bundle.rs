@@ -54,12 +54,14 @@ impl Bundle {
     /// What stands for the digests where one of them is missing, so that a change shows all the same:
     /// the newest status change, the bytes, half a digest of what the file system says of each entry
     /// and of what links lead to, and the codes of why. One entry whose status change lies in the
-    /// future must not stand for all.
+    /// future must not stand for all. And where something can be exchanged without any of that, the day, so
+    /// that it is told daily and not once.
     pub fn unread(&self) -> String {
         let evidence = &self.evidence;
         let executable = evidence.executable.as_ref();
         let is_whole = self.digest.is_some()
             && !evidence.is_doubtful
+            && !evidence.is_blind
             && executable.is_none_or(|e| !e.is_unread(evidence))
             && self.linked_digest().is_some();
         if is_whole {
@@ -73,8 +75,13 @@ impl Bundle {
         let (entries, _) = entries.split_at(16);
         let codes: BTreeSet<&str> = evidence.troubles.iter().map(Trouble::code).collect();
         let codes: Vec<&str> = codes.into_iter().collect();
+        let blind = if evidence.is_blind {
+            format!("unwatched={};", evidence.scanned_at.day())
+        } else {
+            String::new()
+        };
         format!(
-            "ctime={}.{:09};bytes={};entries={};{}",
+            "ctime={}.{:09};bytes={};entries={};{blind}{}",
             newest.seconds,
             newest.nanoseconds,
             evidence.bytes_anywhere(),

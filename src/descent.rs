@@ -16,6 +16,8 @@ pub struct Descent {
     names: Vec<Vec<u8>>,
     /// Those that the last of the names stand for.
     open: VecDeque<Dir>,
+    /// How many directories were opened again.
+    reopened: usize,
 }
 
 impl Descent {
@@ -25,12 +27,18 @@ impl Descent {
             top,
             names: Vec::new(),
             open: VecDeque::new(),
+            reopened: 0,
         }
     }
 
     /// The names that led here.
     pub fn names(&self) -> &[Vec<u8>] {
         &self.names
+    }
+
+    /// How many directories were opened again so far, because they were no longer held.
+    pub fn reopened(&self) -> usize {
+        self.reopened
     }
 
     /// The directory that was come to. One that is no longer open is gone down to again, by the same
@@ -40,6 +48,7 @@ impl Descent {
     /// When one of them is no directory any more, or cannot be opened.
     pub fn here(&mut self) -> Result<Dir, ReadError> {
         if self.open.is_empty() {
+            self.reopened = self.reopened.saturating_add(self.names.len());
             let mut dir = self.top.clone();
             for name in &self.names {
                 dir = dir.open_dir(name)?;

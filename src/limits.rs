@@ -18,6 +18,9 @@ pub struct Limits {
     pub candidate_entries: usize,
     /// Entries of all candidates, counted likewise.
     pub scan_entries: usize,
+    /// Entries beyond those, of all candidates and of what their links lead to, of which the status alone is
+    /// asked.
+    pub watched_entries: usize,
     /// Names in the directories of a plug-in folder in which the loader looks.
     pub listed_entries: usize,
     /// Entries that are searched where the loader does not look.
@@ -47,6 +50,7 @@ impl Limits {
         scan_bytes: 6 << 30,
         candidate_entries: 105_000,
         scan_entries: 110_000,
+        watched_entries: 400_000,
         listed_entries: 1_000_000,
         folder_entries: 50_000,
         candidates: 5_000,
@@ -72,6 +76,7 @@ impl Limits {
         scan_bytes: u64::MAX,
         candidate_entries: 5_000_000,
         scan_entries: 5_000_000,
+        watched_entries: 20_000_000,
         listed_entries: 100_000_000,
         folder_entries: 5_000_000,
         candidates: 1_000_000,
@@ -125,6 +130,7 @@ pub struct Budget {
     until: Option<Instant>,
     bytes: u64,
     entries: usize,
+    watched: usize,
     code_facts: AtomicUsize,
     factories: AtomicUsize,
 }
@@ -138,6 +144,7 @@ impl Budget {
             until: Instant::now().checked_add(limits.time),
             bytes: limits.scan_bytes,
             entries: limits.scan_entries,
+            watched: limits.watched_entries,
             code_facts: AtomicUsize::new(limits.code_facts),
             factories: AtomicUsize::new(limits.factories),
         }
@@ -181,6 +188,15 @@ impl Budget {
     /// Entries that are left.
     pub fn entries(&self) -> usize {
         self.entries
+    }
+
+    /// Takes one entry of those whose status alone is asked; false when none is left.
+    pub fn take_watched(&mut self) -> bool {
+        match self.watched.checked_sub(1) {
+            Some(left) => self.watched = left,
+            None => return false,
+        }
+        true
     }
 
     /// Takes entries, as many as are left.

@@ -10,6 +10,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::io::Errno;
@@ -21,8 +22,16 @@ use crate::name;
 
 /// Links followed in one resolution, as `MAXSYMLINKS` of macOS.
 const MAX_LINKS: u32 = 32;
-/// Components walked in one resolution.
-const MAX_COMPONENTS: usize = 160;
+/// Bytes of a path and of the text of a link, its end included, as `PATH_MAX` of macOS.
+const PATH_MAX: usize = 1024;
+/// Steps of one resolution: a path and the texts of as many links as are followed, every second byte of
+/// them a slash. No kernel of a Mac goes further.
+const MOST_STEPS: usize = 33 * PATH_MAX / 2;
+/// Steps that every resolution has for nothing: no honest path has more.
+const FREE_STEPS: usize = 160;
+/// Steps of all resolutions of a scan beyond those: a link that leads far is planted for nothing, and by
+/// the thousand.
+const STEPS_OF_A_SCAN: usize = 200_000;
 
 /// A directory that plays the `/` of a Mac.
 #[derive(Clone, Debug)]
@@ -34,24 +43,44 @@ pub struct Root {
     parents: Option<Arc<Parents>>,
 }
 
-/// The directories that were resolved last, by the paths that led to them without a link, the last
-/// first.
-#[derive(Debug, Default)]
-struct Parents(Mutex<Vec<(Vec<u8>, Dir)>>);
+/// What one scan keeps of the paths that it resolves.
+#[derive(Debug)]
+struct Parents {
+    /// The directories that were resolved last, by the paths that led to them without a link, the last
+    /// first.
+    kept: Mutex<Vec<(Vec<u8>, Dir)>>,
+    /// Steps that are left to paths that lead far.
+    steps: AtomicUsize,
+}
 
 /// How many directories are kept open.
 const MOST_PARENTS: usize = 8;
 
 impl Parents {
+    fn new() -> Self {
+        Self {
+            kept: Mutex::default(),
+            steps: AtomicUsize::new(STEPS_OF_A_SCAN),
+        }
+    }
+
+    /// Takes steps; false when they are not left.
+    fn take_steps(&self, count: usize) -> bool {
+        let less = |left: usize| left.checked_sub(count);
+        self.steps
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .is_ok()
+    }
+
     fn of(&self, path: &[u8]) -> Option<Dir> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let at = kept.iter().position(|(of, _)| of == path)?;
         kept.get_mut(..=at)?.rotate_right(1);
         kept.first().map(|(_, dir)| dir.clone())
     }
 
     fn keep(&self, path: &[u8], dir: &Dir) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.iter().all(|(of, _)| of != path) {
             kept.truncate(MOST_PARENTS.saturating_sub(1));
             kept.insert(0, (path.to_vec(), dir.clone()));
@@ -80,7 +109,7 @@ impl Root {
         Self {
             top: self.top.keeping_names(),
             is_image: self.is_image,
-            parents: Some(Arc::default()),
+            parents: Some(Arc::new(Parents::new())),
         }
     }
 
@@ -156,11 +185,17 @@ impl Root {
         // What a trailing slash or a dot asks for is a directory, so its link is followed.
         let follow_last = follow_last || path.ends_with(b"/");
         let mut way = Descent::new(self.top.clone());
-        let (mut links, mut steps) = (0_u32, 0_usize);
+        let (mut links, mut steps, mut paid) = (0_u32, 0_usize, FREE_STEPS);
         while let Some(name) = todo.pop() {
+            // A directory that is gone down to again costs as much as one more name.
             steps = steps.saturating_add(1);
-            if steps > MAX_COMPONENTS {
-                return Err(ReadError::too_far(path));
+            let all = steps.saturating_add(way.reopened());
+            if let more @ 1.. = all.saturating_sub(paid) {
+                let is_left = self.parents.as_ref().is_none_or(|p| p.take_steps(more));
+                if all > MOST_STEPS || !is_left {
+                    return Err(ReadError::too_far(path));
+                }
+                paid = all;
             }
             if name == b".." {
                 way.up();
@@ -230,6 +265,11 @@ impl Root {
                     Some(next) if next == b"..namedfork" => ReadError::fork(path),
                     _ => fail(Errno::NOTDIR),
                 });
+            }
+            // Where it only leads up again, nothing has to be opened.
+            if todo.last().is_some_and(|next| next == b"..") {
+                todo.pop();
+                continue;
             }
             way.down(&name)?;
         }

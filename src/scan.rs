@@ -297,6 +297,13 @@ impl Scanner {
         }
         let mut found = self.survey(&root, found, &mut budget);
         found.sort_by_cached_key(|e| crate::text::escape(&e.candidate.path));
+        let until = budget.after(evidence::BEYOND);
+        for evidence in found.iter_mut().filter(|e| e.is_left_out) {
+            self.at.set(&evidence.candidate.path);
+            let before = self.before(&evidence.candidate.path);
+            let before = before.map(|b| &b.evidence);
+            evidence::look_beyond(&root, evidence, before, until, &mut budget);
+        }
         let mut reader = Reader::new(&self.roots);
         // Each is read and judged before the next, the smallest first: whoever plants a huge one, or
         // one that is hard to judge, takes the time of none but those that are larger.

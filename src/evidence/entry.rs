@@ -31,6 +31,11 @@ impl Entry {
         limits::weight(self.path.len().saturating_add(link))
     }
 
+    /// True for a link that may lead out of where it stands.
+    pub(super) fn may_lead_out(&self) -> bool {
+        self.link.as_deref().is_some_and(may_lead_out)
+    }
+
     /// The one entry of what is no directory.
     pub(super) fn itself(meta: Meta) -> Self {
         Self {
@@ -41,6 +46,12 @@ impl Entry {
             attributes: None,
         }
     }
+}
+
+/// True for the text of a link that may lead out. One that stays below its own directory does so only by way
+/// of another link, which is looked at by itself.
+pub(super) fn may_lead_out(target: &[u8]) -> bool {
+    target.starts_with(b"/") || target.split(|b| *b == b'/').any(|name| name == b"..")
 }
 
 /// What a file holds.

@@ -6,6 +6,7 @@ use super::attributes::Attributes;
 use super::entry::{Content, Entry};
 use super::info::InfoPlist;
 use super::read_at::ReadAt;
+use super::sum::Sum;
 use super::trouble::Trouble;
 use crate::codesign::CodeFacts;
 use crate::directory::{Dir, ReadError};
@@ -52,6 +53,17 @@ pub struct Evidence {
     /// True when its attributes, its Info.plist or its main executable may be other than they
     /// seem, because something on the way to them could not be read.
     pub is_doubtful: bool,
+    /// True when something of it lies beyond a limit of the walk.
+    pub is_left_out: bool,
+    /// What the file system says of all of it, where something lies beyond a limit.
+    pub(crate) beyond: Option<Sum>,
+    /// The links there that may lead out of it.
+    pub(super) links_beyond: Vec<Link>,
+    /// Places outside that links lead to, of which something lies beyond a limit.
+    pub(crate) linked_beyond: BTreeMap<Vec<u8>, Beyond>,
+    /// True when something of it, or of what its links lead to, can be exchanged unseen: it was not looked
+    /// at.
+    pub is_blind: bool,
     /// True when there was no time to look at it.
     pub is_unsurveyed: bool,
     /// How CoreFoundation reads it as a bundle.
@@ -226,7 +238,10 @@ impl Evidence {
     /// True when code of it can stand where no digest of its own reaches: a link leads out of it, or
     /// may, or a file has a resource fork.
     pub fn reaches_out(&self) -> bool {
-        !self.linked.is_empty() || self.is_linked_cut || self.forks().next().is_some()
+        !self.linked.is_empty()
+            || !self.linked_beyond.is_empty()
+            || self.is_linked_cut
+            || self.forks().next().is_some()
     }
 
     /// The entries that have a resource fork: `..namedfork/rsrc` behind its path opens it like a file, and
@@ -239,6 +254,7 @@ impl Evidence {
     /// A trouble with what the whole is judged by.
     pub(super) fn doubt(&mut self, trouble: Trouble) {
         self.is_doubtful = true;
+        self.is_blind = true;
         self.trouble(trouble);
     }
 }
@@ -286,6 +302,18 @@ pub struct Linked {
     /// True when every entry is there.
     pub is_whole: bool,
 }
+
+/// A place outside of a bundle of which something lies beyond a limit.
+#[derive(Clone, Debug)]
+pub(crate) struct Beyond {
+    /// What the file system says of it.
+    pub meta: Meta,
+    /// What it says of all that stands there; `None` when it was not looked at to its end.
+    pub sum: Option<Sum>,
+}
+
+/// A link beyond a limit: its path below where it was come upon, and its text.
+pub(super) type Link = (Vec<u8>, Vec<u8>);
 
 /// All of them, by where they really stand.
 pub type Places = BTreeMap<Vec<u8>, Linked>;

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::entry::Entry;
 use super::facts::Evidence;
+use super::sum::Sum;
 use crate::meta::Meta;
 
 /// That of a candidate: itself, every entry, its Info.plist and its main executable.
@@ -25,14 +26,23 @@ pub fn of(evidence: &Evidence) -> [u8; 32] {
     if let Some(plist) = &evidence.info_plist {
         print.add(&plist.path, plist.meta.as_ref());
     }
+    print.beyond(evidence.beyond);
     print.0.finalize().into()
 }
 
-/// That of the places that its links lead to, and of its files with a resource fork; nothing when no link
-/// leads out and there is no fork.
+/// That of one entry.
+pub fn of_one(path: &[u8], meta: &Meta) -> [u8; 32] {
+    let mut print = Print::default();
+    print.add(path, Some(meta));
+    print.0.finalize().into()
+}
+
+/// That of the places that its links lead to, of what lies beyond a limit there, and of its files with a
+/// resource fork; nothing when no link leads out and there is no fork.
 pub fn of_linked(evidence: &Evidence) -> Option<[u8; 32]> {
     let mut forks = evidence.forks().peekable();
-    if evidence.linked.is_empty() && forks.peek().is_none() {
+    let is_empty = evidence.linked.is_empty() && evidence.linked_beyond.is_empty();
+    if is_empty && forks.peek().is_none() {
         return None;
     }
     let mut print = Print::default();
@@ -43,6 +53,10 @@ pub fn of_linked(evidence: &Evidence) -> Option<[u8; 32]> {
         print.add(path, Some(&place.meta));
         print.entries(&place.entries);
     }
+    for (path, place) in &evidence.linked_beyond {
+        print.add(path, Some(&place.meta));
+        print.beyond(place.sum);
+    }
     Some(print.0.finalize().into())
 }
 
@@ -50,6 +64,12 @@ pub fn of_linked(evidence: &Evidence) -> Option<[u8; 32]> {
 struct Print(Sha256);
 
 impl Print {
+    fn beyond(&mut self, sum: Option<Sum>) {
+        if let Some(sum) = sum {
+            self.0.update(sum.bytes());
+        }
+    }
+
     fn entries(&mut self, entries: &[Entry]) {
         for entry in entries {
             self.add(&entry.path, Some(&entry.meta));

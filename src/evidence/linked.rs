@@ -2,22 +2,26 @@
 //! library behind `Contents/Frameworks -> /Users/Shared/fw` loads all the same.
 //!
 //! Each place is walked and read like a bundle, bounded by itself, and links in it are followed on to
-//! further places. Where a link leads is resolved in the root, as everywhere.
+//! further places: files first, for a link to one costs little, and above it may stand what fills every limit.
+//! Of a place beyond a limit the status alone is asked. Where a link leads is resolved in the root, as
+//! everywhere.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
+use super::beyond::{self, Seen};
 use super::content::{Reader, Wants};
 use super::entry::{Content, Entry};
-use super::facts::{Evidence, Linked, Places};
+use super::facts::{Beyond, Evidence, Linked, Places};
 use super::recall::recall_entries;
+use super::sum::Sum;
 use super::trouble::{Trouble, tell};
-use super::walk::{Cursor, entries_of};
+use super::walk::{Cursor, Walked, entries_of};
 use crate::codesign::CodeFacts;
 use crate::directory::ReadError;
 use crate::limits::Budget;
-use crate::meta::Kind;
+use crate::meta::{Kind, Meta};
 use crate::root::{Found, Root};
 use crate::text::escape;
 
@@ -42,28 +46,45 @@ pub fn read(
     let mut search = Search {
         root,
         home: evidence.resolved_path.clone(),
-        waiting: Vec::new(),
+        files: Vec::new(),
+        directories: Vec::new(),
         places: Places::new(),
+        left: BTreeMap::new(),
+        beyond: BTreeMap::new(),
         troubles: Vec::new(),
         is_full: false,
         is_cut: false,
         is_unsure: false,
+        is_blind: false,
         followed: BTreeSet::new(),
         entries: MOST_ENTRIES,
         bytes: MOST_BYTES,
     };
-    let links = evidence.entries.iter().filter(|e| may_lead_out(e));
+    let links = evidence.entries.iter().filter(|e| e.may_lead_out());
     for link in links {
         let text = link.link.as_deref().unwrap_or_default();
         search.follow(&evidence.path_of(link), text, budget);
     }
-    while let Some((path, found)) = search.waiting.pop() {
-        let old = before.and_then(|(before, again)| {
-            let place = before.linked.get(&path)?;
-            Some((place, before, again))
-        });
-        search.take(path, &found, old, reader, budget);
+    for (path, text) in &evidence.links_beyond {
+        let link = [&evidence.candidate.path, b"/".as_slice(), path].concat();
+        search.follow(&link, text, budget);
     }
+    loop {
+        let waiting = search.files.pop().or_else(|| search.directories.pop());
+        if let Some((path, found)) = waiting {
+            let old = before.and_then(|(before, again)| {
+                let place = before.linked.get(&path)?;
+                Some((place, before, again))
+            });
+            search.take(path, &found, old, reader, budget);
+        } else if let Some((path, meta)) = search.left.pop_first() {
+            let old = before.and_then(|(before, _)| before.linked_beyond.get(&path));
+            search.look(path, meta, old, budget);
+        } else {
+            break;
+        }
+    }
+    search.fold();
     if search.is_full {
         search.troubles.push(Trouble::Limit(format!(
             "links lead to more than {MOST_PLACES} places outside of the bundle"
@@ -76,25 +97,24 @@ pub fn read(
         )));
     }
     evidence.is_linked_cut = search.is_cut || search.is_unsure;
+    evidence.is_blind |= search.is_blind || search.is_cut || search.is_unsure;
     evidence.troubles.append(&mut search.troubles);
     evidence.linked = search.places;
+    evidence.linked_beyond = search.beyond;
     evidence.is_linked_late = budget.is_late();
-}
-
-/// A link that stays below its own directory leads out only by way of another link, which is looked
-/// at by itself.
-fn may_lead_out(entry: &Entry) -> bool {
-    entry.link.as_ref().is_some_and(|target| {
-        target.starts_with(b"/") || target.split(|b| *b == b'/').any(|name| name == b"..")
-    })
 }
 
 struct Search<'a> {
     root: &'a Root,
     /// Where the bundle really stands.
     home: Vec<u8>,
-    waiting: Vec<(Vec<u8>, Found)>,
+    /// Places that are yet to be read: what is no directory, and what is one.
+    files: Vec<(Vec<u8>, Found)>,
+    directories: Vec<(Vec<u8>, Found)>,
     places: Places,
+    /// Places that are yet to be looked at, because something there is beyond a limit.
+    left: BTreeMap<Vec<u8>, Meta>,
+    beyond: BTreeMap<Vec<u8>, Beyond>,
     troubles: Vec<Trouble>,
     /// True when there are more places than are looked at.
     is_full: bool,
@@ -102,6 +122,8 @@ struct Search<'a> {
     is_cut: bool,
     /// True when it is not known where one of them leads.
     is_unsure: bool,
+    /// True when something was not looked at.
+    is_blind: bool,
     /// The links that were followed, by where they lead.
     followed: BTreeSet<[u8; 32]>,
     entries: usize,
@@ -140,19 +162,73 @@ impl Search<'_> {
             }
         };
         let path = found.path();
-        let known = self
-            .places
-            .keys()
-            .chain(self.waiting.iter().map(|(p, _)| p));
-        if is_below(&path, &self.home) || known.into_iter().any(|known| is_below(&path, known)) {
+        if is_below(&path, &self.home) || self.is_known(&path, found.meta.kind) {
             return;
         }
-        let taken = self.places.len().saturating_add(self.waiting.len());
-        if taken >= MOST_PLACES {
+        let waiting = self.files.len().saturating_add(self.directories.len());
+        if self.places.len().saturating_add(waiting) >= MOST_PLACES {
             self.is_full = true;
-            return;
+            self.left.insert(path, found.meta);
+        } else if found.meta.kind == Kind::Directory {
+            self.directories.push((path, found));
+        } else {
+            self.files.push((path, found));
         }
-        self.waiting.push((path, found));
+    }
+
+    /// True when a place is taken up already, or stands in one. A file is read by itself unless all of the
+    /// directory above it was.
+    fn is_known(&self, path: &[u8], kind: Kind) -> bool {
+        let beyond = self.left.keys().chain(self.beyond.keys());
+        let files = self.files.iter().map(|(p, _)| p);
+        let mut same = self.places.keys().chain(files).chain(beyond);
+        if same.any(|known| known == path) {
+            return true;
+        }
+        let taken = self.places.iter();
+        let mut taken = taken.filter(|(_, p)| p.is_whole || kind == Kind::Directory);
+        let waiting = self.directories.iter().map(|(p, _)| p);
+        let mut waiting = waiting.filter(|_| kind == Kind::Directory);
+        taken.any(|(known, _)| is_below(path, known)) || waiting.any(|known| is_below(path, known))
+    }
+
+    /// Lets go of each file that stands in a directory which was read whole as well.
+    fn fold(&mut self) {
+        let whole = |place: &Linked| place.is_whole && place.meta.kind == Kind::Directory;
+        let above: Vec<Vec<u8>> = self
+            .places
+            .iter()
+            .filter(|(_, p)| whole(p))
+            .map(|(p, _)| p.clone())
+            .collect();
+        self.places.retain(|path, place| {
+            let is_in = |above: &Vec<u8>| path != above && is_below(path, above);
+            place.meta.kind == Kind::Directory || !above.iter().any(is_in)
+        });
+    }
+
+    /// Looks at a place by the status of each entry alone.
+    fn look(&mut self, path: Vec<u8>, meta: Meta, old: Option<&Beyond>, budget: &mut Budget) {
+        budget.at.set(&path);
+        let mut seen = Seen {
+            sum: Some(Sum::default()),
+            links: Vec::new(),
+        };
+        if meta.kind == Kind::Directory {
+            let dir = self
+                .root
+                .find_entry(&path)
+                .and_then(|found| found.open_dir());
+            seen = dir
+                .map(|dir| beyond::look(&dir, meta.dev, None, budget))
+                .unwrap_or_default();
+        }
+        self.is_blind |= seen.sum.is_none();
+        let sum = seen.sum.or_else(|| old?.sum);
+        for (link, text) in &seen.links {
+            self.follow(&[&path, b"/".as_slice(), link].concat(), text, budget);
+        }
+        self.beyond.insert(path, Beyond { meta, sum });
     }
 
     fn take(
@@ -169,11 +245,17 @@ impl Search<'_> {
             Kind::Directory => match found.open_dir() {
                 Ok(dir) => {
                     let most = self.entries.min(budget.entries());
-                    let (entries, troubles, _) =
-                        entries_of(&dir, Some(found.meta.dev), most, budget);
-                    (entries, troubles)
+                    let walked: Walked = entries_of(&dir, Some(found.meta.dev), most, budget);
+                    self.is_blind |= walked.is_blind;
+                    if walked.is_left_out {
+                        self.left.insert(path.clone(), found.meta);
+                    }
+                    (walked.entries, walked.troubles)
                 }
-                Err(error) => (Vec::new(), vec![Trouble::of_entry(&error)]),
+                Err(error) => {
+                    self.is_blind = true;
+                    (Vec::new(), vec![Trouble::of_entry(&error)])
+                }
             },
             _ => (vec![Entry::itself(found.meta)], Vec::new()),
         };
@@ -192,6 +274,7 @@ impl Search<'_> {
             // Where there is no room for it, none is left for more.
             let _ = budget.take_code_facts(held);
         }
+        self.read_already(&path, &mut entries);
         let mut open = Opener::new(found);
         let mut refused = false;
         for entry in entries.iter_mut().filter(|e| e.meta.kind == Kind::File) {
@@ -225,7 +308,7 @@ impl Search<'_> {
         }
         let onward: Vec<(Vec<u8>, Box<[u8]>)> = entries
             .iter()
-            .filter(|e| may_lead_out(e))
+            .filter(|e| e.may_lead_out())
             .filter_map(|e| {
                 let at = [path.as_slice(), b"/", e.path.as_ref()].concat();
                 Some((at, e.link.clone()?))
@@ -239,6 +322,26 @@ impl Search<'_> {
         self.places.insert(path, place);
         for (link, text) in onward {
             self.follow(&link, &text, budget);
+        }
+    }
+}
+
+impl Search<'_> {
+    /// Fills in what was read of files by themselves, whose directory comes after them.
+    fn read_already(&self, above: &[u8], entries: &mut [Entry]) {
+        let below = self.places.range([above, b"/"].concat()..);
+        for (path, place) in below.take_while(|(path, _)| is_below(path, above)) {
+            let name = path
+                .get(above.len().saturating_add(1)..)
+                .unwrap_or_default();
+            let entry = entries.iter_mut().find(|e| *e.path == *name);
+            if let (Some(entry), [known]) = (entry, place.entries.as_slice())
+                && entry.meta == known.meta
+                && entry.content == Content::Unread
+            {
+                entry.content = known.content.clone();
+                entry.attributes.clone_from(&known.attributes);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! ([`read_contents`]), both the smallest candidates first: so a huge one starves only itself.
 
 mod attributes;
+mod beyond;
 mod content;
 mod cpus;
 mod entry;
@@ -16,10 +17,12 @@ mod linked;
 mod read_at;
 mod reading;
 mod recall;
+mod sum;
 mod trouble;
 mod walk;
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 pub use attributes::Attributes;
 pub use content::Reader;
@@ -61,6 +64,11 @@ fn nothing_yet(candidate: Candidate) -> Evidence {
         is_cut: false,
         is_whole: true,
         is_doubtful: false,
+        is_left_out: false,
+        beyond: None,
+        links_beyond: Vec::new(),
+        linked_beyond: BTreeMap::new(),
+        is_blind: false,
         is_unsurveyed: false,
         layout: Layout::Flat,
         troubles: Vec::new(),
@@ -109,6 +117,7 @@ pub fn survey(
     }
     if let Err(error) = survey_itself(root, before, &mut evidence) {
         evidence.is_whole = false;
+        evidence.is_blind = !error.leads_nowhere();
         let link = evidence.kind() == Kind::Symlink;
         let trouble = if link && error.leads_nowhere() {
             Trouble::BrokenSymlink(error.to_string())
@@ -148,6 +157,7 @@ pub fn survey(
 /// What stands for a plug-in folder that could not be looked at whole.
 fn survey_folder(root: &Root, evidence: &mut Evidence) {
     evidence.is_whole = false;
+    evidence.is_blind = true;
     if let Ok(found) = root.find(&evidence.candidate.path) {
         evidence.meta = Some(found.meta);
         evidence.resolved_path = found.path();
@@ -221,6 +231,21 @@ fn survey_itself(
     }
     Ok(())
 }
+
+/// Looks at what a survey left out of a candidate, until then, by the status of each entry alone. Where that
+/// ends too, what was seen `before` stands.
+pub fn look_beyond(
+    root: &Root,
+    evidence: &mut Evidence,
+    before: Option<&Evidence>,
+    until: Option<Instant>,
+    budget: &mut Budget,
+) {
+    beyond::look_at(root, evidence, before, until, budget);
+}
+
+/// Parts of a hundred of a scan's time that this has for all candidates.
+pub const BEYOND: u32 = 15;
 
 /// Looks for the Info.plist and the main executable of a candidate whose survey left them for later,
 /// because its list may be dear to read.

@@ -25,6 +25,12 @@ impl ReadAt {
         }
     }
 
+    /// The day of Unix time, by the clock that can be set.
+    pub fn day(&self) -> u64 {
+        let since = self.wall.duration_since(SystemTime::UNIX_EPOCH);
+        since.map_or(0, |since| since.as_secs() / DAY.as_secs())
+    }
+
     /// True when what was read then may still be used now.
     pub fn is_fresh(&self, now: &Self) -> bool {
         let by_wall = now.wall.duration_since(self.wall);

@@ -15,8 +15,16 @@ pub fn walk(evidence: &mut Evidence, most: usize, budget: &Budget) {
         return;
     };
     let device = evidence.resolved_meta.map(|m| m.dev);
-    let (entries, troubles, full) = entries_of(&dir, device, most, budget);
-    evidence.is_cut = full;
+    let Walked {
+        entries,
+        troubles,
+        is_full,
+        is_left_out,
+        is_blind,
+    } = entries_of(&dir, device, most, budget);
+    evidence.is_cut = is_full;
+    evidence.is_left_out = is_left_out;
+    evidence.is_blind |= is_blind;
     evidence.entries = entries;
     evidence.is_whole = troubles.is_empty();
     // What is mounted may hold the Info.plist, or be in its place.
@@ -25,14 +33,22 @@ pub fn walk(evidence: &mut Evidence, most: usize, budget: &Budget) {
     evidence.troubles.extend(troubles);
 }
 
-/// The entries of a directory, sorted by path as bytes, at most `most` of them and none of another
-/// device's; what could not be read; and whether there were more.
-pub fn entries_of(
-    dir: &Dir,
-    device: Option<u64>,
-    most: usize,
-    budget: &Budget,
-) -> (Vec<Entry>, Vec<Trouble>, bool) {
+/// What a walk through a directory gives.
+pub struct Walked {
+    /// The entries, sorted by path as bytes.
+    pub entries: Vec<Entry>,
+    /// What could not be read.
+    pub troubles: Vec<Trouble>,
+    /// True when there were more than were asked for.
+    pub is_full: bool,
+    /// True when something was left out: for that, or because it stands too deep.
+    pub is_left_out: bool,
+    /// True when something could not be looked at.
+    pub is_blind: bool,
+}
+
+/// Walks through a directory, at most `most` entries of it and none of another device's.
+pub fn entries_of(dir: &Dir, device: Option<u64>, most: usize, budget: &Budget) -> Walked {
     let mut walk = Walk {
         entries: Vec::new(),
         troubles: Vec::new(),
@@ -42,6 +58,8 @@ pub fn entries_of(
         device,
         full: false,
         late: false,
+        is_too_deep: false,
+        is_blind: false,
     };
     walk.directory(dir, b"", 0);
     let Walk {
@@ -52,7 +70,13 @@ pub fn entries_of(
     } = walk;
     entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     entries.shrink_to_fit();
-    (entries, troubles, full)
+    Walked {
+        entries,
+        troubles,
+        is_full: full,
+        is_left_out: full || walk.is_too_deep,
+        is_blind: walk.is_blind,
+    }
 }
 
 struct Walk<'a> {
@@ -66,6 +90,8 @@ struct Walk<'a> {
     device: Option<u64>,
     full: bool,
     late: bool,
+    is_too_deep: bool,
+    is_blind: bool,
 }
 
 impl Walk<'_> {
@@ -80,6 +106,12 @@ impl Walk<'_> {
             // Said before all that is only a part of it.
             self.troubles.insert(0, trouble.shortened());
         }
+    }
+
+    /// Tells that something could not be looked at.
+    fn miss(&mut self, trouble: Trouble) {
+        self.is_blind = true;
+        tell(&mut self.troubles, trouble);
     }
 
     /// The text of a link, where there is room for it.
@@ -117,7 +149,7 @@ impl Walk<'_> {
         match listed {
             Ok(true) => {}
             Ok(false) => self.fill(dir),
-            Err(error) => return tell(&mut self.troubles, Trouble::of_entry(&error)),
+            Err(error) => return self.miss(Trouble::of_entry(&error)),
         }
         for name in names {
             if self.late {
@@ -138,7 +170,7 @@ impl Walk<'_> {
             let meta = match dir.meta(&name) {
                 Ok(meta) => meta,
                 Err(error) => {
-                    tell(&mut self.troubles, Trouble::of_entry(&error));
+                    self.miss(Trouble::of_entry(&error));
                     continue;
                 }
             };
@@ -146,7 +178,7 @@ impl Walk<'_> {
                 match dir.read_link(&name) {
                     Ok(target) => self.taking(target, dir),
                     Err(error) => {
-                        tell(&mut self.troubles, Trouble::of_entry(&error));
+                        self.miss(Trouble::of_entry(&error));
                         None
                     }
                 }
@@ -164,16 +196,14 @@ impl Walk<'_> {
                 continue;
             }
             if self.device.is_some_and(|device| device != meta.dev) {
-                tell(
-                    &mut self.troubles,
-                    Trouble::Mount(format!(
-                        "a volume is mounted at {} and was not read",
-                        escape(&dir.join(&name))
-                    )),
-                );
+                self.miss(Trouble::Mount(format!(
+                    "a volume is mounted at {} and was not read",
+                    escape(&dir.join(&name))
+                )));
                 continue;
             }
             if depth >= limits.depth {
+                self.is_too_deep = true;
                 tell(
                     &mut self.troubles,
                     Trouble::Limit(format!(
@@ -186,7 +216,7 @@ impl Walk<'_> {
             }
             match dir.open_dir(&name) {
                 Ok(below) => self.directory(&below, &path, depth.saturating_add(1)),
-                Err(error) => tell(&mut self.troubles, Trouble::of_entry(&error)),
+                Err(error) => self.miss(Trouble::of_entry(&error)),
             }
         }
     }

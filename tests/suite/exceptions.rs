@@ -692,12 +692,11 @@ fn what_was_not_followed_is_accepted_by_no_entry() {
     if !is_root() {
         return;
     }
-    // More steps than are followed, and less text than a path may have.
-    let far = format!("{}/Users/Shared/x", "/Users/..".repeat(85));
-    let links: [&dyn Fn(&std::path::Path); 3] = [
-        &|at| symlink(&far, at).unwrap(),
-        &|at| symlink("/.vol/1/2", at).unwrap(),
-        &|at| {
+    type Link<'a> = &'a dyn Fn(&Disk, &std::path::Path);
+    let links: [Link<'_>; 3] = [
+        &|disk, at| symlink(disk.too_far() + "/Users/Shared/x", at).unwrap(),
+        &|_, at| symlink("/.vol/1/2", at).unwrap(),
+        &|_, at| {
             for number in 0..1100 {
                 let before = at.with_file_name(format!("a{number}"));
                 symlink(format!("/nowhere/{number}"), before).unwrap();
@@ -709,12 +708,13 @@ fn what_was_not_followed_is_accepted_by_no_entry() {
         let disk = Disk::new();
         disk.file("Users/Shared/x", "library");
         let bundle = Plugin::new("A").write(disk.plugin(""));
-        link(&bundle.join("Contents/zz"));
+        link(&disk, &bundle.join("Contents/zz"));
         never_accepted(&disk, index);
     }
     let disk = Disk::new();
     disk.file("Users/Shared/x", "executable");
-    let plugin = Plugin::new("A").key("CFBundleExecutable", far.as_str());
+    let far = disk.too_far() + "/Users/Shared/x";
+    let plugin = Plugin::new("A").key("CFBundleExecutable", far);
     plugin.write(disk.plugin(""));
     never_accepted(&disk, 3);
     let disk = Disk::new();

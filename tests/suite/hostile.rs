@@ -1,5 +1,6 @@
 //! Disks that were laid out to hang, blind, crash or mislead: always a row and an error.
 
+mod beyond;
 mod limits;
 mod links;
 mod names;

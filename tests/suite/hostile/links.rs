@@ -60,8 +60,8 @@ fn a_link_too_long_to_follow_blinds_nothing() {
         let disk = Disk::new();
         Plugin::new("A").write(disk.at(PLUGINS));
         disk.dir(format!("{PLUGINS}/sub"));
-        let far = "sub/../".repeat(100);
-        disk.link(format!("{PLUGINS}/{name}"), format!("{far}sub"));
+        let far = disk.too_far();
+        disk.link(format!("{PLUGINS}/{name}"), format!("{far}/{PLUGINS}/sub"));
         assert_eq!(bundle(disk.path(), "A.dsplug")["hash"].len(), 64);
         // The folder says so, in its own table and by a row among the bundles.
         let folder = query(disk.path(), "SELECT error FROM dsplug_folders");
@@ -80,8 +80,8 @@ fn a_link_too_long_to_follow_blinds_nothing() {
 fn a_candidate_that_is_a_link_too_long_to_follow_is_not_called_broken() {
     let disk = Disk::new();
     Plugin::new("A").write(disk.dir("opt"));
-    let far = "opt/../".repeat(100);
-    disk.link(format!("{PLUGINS}/L.dsplug"), format!("/{far}opt/A.dsplug"));
+    let far = disk.too_far();
+    disk.link(format!("{PLUGINS}/L.dsplug"), format!("{far}/opt/A.dsplug"));
     let row = only_bundle(disk.path());
     assert!(row["error"].starts_with("limit: "), "{}", row["error"]);
     assert_eq!(row["load_verdict"], "unknown");
