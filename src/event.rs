@@ -15,7 +15,7 @@ pub enum Action {
     Changed,
     /// It stands there no more.
     Gone,
-    /// No bundle: events up to this one are no longer kept.
+    /// No bundle: of the events up to this one some are no longer kept.
     Dropped,
 }
 
@@ -56,6 +56,9 @@ impl Seen {
 
 /// In place of a fingerprint: the time of the scan did not suffice.
 pub const NOT_LOOKED: &str = "not looked";
+
+/// The word of `changed` for what stands where links lead.
+pub const LINKED: &str = "linked";
 
 /// What a bundle was, in the words of `dsplug_bundles`, and what else tells a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,7 +155,7 @@ impl State {
             (self.mode != new.mode, "mode"),
             (self.exception != new.exception, "exception"),
         ];
-        let linked = (self.differs_by_links(new), "linked");
+        let linked = (self.differs_by_links(new), LINKED);
         let own = words.into_iter().filter(|_| is_told);
         let told = own.chain([linked]).filter(|w| w.0).map(|w| w.1);
         let told: Vec<&str> = told.collect();

@@ -102,7 +102,8 @@
 //! - `digest` and [`load`] judge the rest, and [`bundle`] is one candidate with all of that;
 //! - `memory` is what earlier scans learned, and [`scan`] does all of it and gives a snapshot;
 //! - `state_dir` is the one place where anything is kept from run to run;
-//! - `event` is what happened to a bundle, `journal` keeps it, and `watch` sees it happen;
+//! - `event` is what happened to a bundle, `journal` keeps it for as long as `retention` lets it, and
+//!   `watch` sees it happen;
 //! - [`table`] declares the columns that show a snapshot;
 //! - [`engine`], in the room of `sqlite`, queries the tables for those who have no osquery;
 //! - `extension` serves them to osquery, `service` gives it the rows, `launch` starts it
@@ -179,6 +180,7 @@ mod layout;
 mod memory;
 mod name;
 mod output;
+mod retention;
 mod service;
 mod spelling;
 mod sqlite;

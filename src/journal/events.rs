@@ -1,12 +1,13 @@
 //! The events as they are read, and those that are held in memory.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::file::FILE;
 use crate::event::Event;
-use crate::sqlite::store::{self, Dropped};
+use crate::retention::{Dropped, Kept};
+use crate::sqlite::store;
 use crate::state_dir::StateDir;
 
 /// Events that are held in memory.
@@ -28,8 +29,9 @@ pub struct Status {
 /// What is not in the file.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    /// Events, in order.
-    pub events: VecDeque<Event>,
+    /// Events, by number.
+    pub events: BTreeMap<i64, Event>,
+    kept: Kept,
     bytes: usize,
     dropped: Dropped,
     /// How it stands with the journal.
@@ -37,22 +39,24 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Adds one, and drops the oldest where there is no room.
+    /// Adds one, and drops others where there is no room.
     pub fn push(&mut self, event: Event) {
         self.bytes = self.bytes.saturating_add(weight(&event));
-        self.events.push_back(event);
+        self.kept.add(&event.path, event.id);
+        self.events.insert(event.id, event);
         while self.events.len() > MOST_HELD || self.bytes > HELD_BYTES {
-            let Some(oldest) = self.events.pop_front() else {
+            let Some(gone) = self.kept.take().and_then(|id| self.events.remove(&id)) else {
                 break;
             };
-            self.bytes = self.bytes.saturating_sub(weight(&oldest));
-            self.dropped.add(oldest.id, oldest.time);
+            self.bytes = self.bytes.saturating_sub(weight(&gone));
+            self.dropped.add(gone.id, gone.time);
         }
     }
 
     /// Lets go of all.
     pub fn clear(&mut self) {
-        self.events = VecDeque::new();
+        self.events = BTreeMap::new();
+        self.kept = Kept::default();
         self.bytes = 0;
     }
 }
@@ -120,25 +124,30 @@ impl Events {
         // Held for as long as the file is read: what moves from here to there in between is
         // seen at least once, and told once.
         let held = self.held.as_ref().map(|held| lock(held));
+        let mut gone = held.as_ref().and_then(|held| held.dropped.event());
+        // Each at its number's place.
+        let mut pass = |event: &Event| {
+            if let Some(gone) = gone.take_if(|gone| gone.id < event.id) {
+                sink(&gone)?;
+            }
+            sink(event)
+        };
         let mut last = 0_i64;
         if let Some(path) = &self.file {
             let is_there = std::fs::symlink_metadata(path).is_ok_and(|m| m.len() > 0);
             if is_there {
                 store::read(path, &mut |event| {
                     last = event.id;
-                    sink(&event)
+                    pass(&event)
                 })
                 .map_err(|error| error.to_string())?;
             }
         }
-        let Some(held) = held else {
-            return Ok(());
-        };
-        if let Some(gone) = held.dropped.event() {
-            sink(&gone)?;
+        if let Some(held) = &held {
+            let mut rest = held.events.range(last.saturating_add(1)..);
+            rest.try_for_each(|(_, event)| pass(event))?;
         }
-        let mut rest = held.events.iter().filter(|event| event.id > last);
-        rest.try_for_each(sink)
+        gone.map_or(Ok(()), |gone| sink(&gone))
     }
 
     /// How it stands with them.

@@ -132,11 +132,8 @@ impl Journal {
     /// nobody has looked before.
     pub fn known(&mut self) -> Option<(AllKnown, bool)> {
         let store = &self.open.as_ref()?.store;
-        let read = store
-            .known()
-            .and_then(|known| Ok((known, store.is_known_cut()?)));
-        match read {
-            Ok((known, cut)) => known.map(|known| (known, cut)),
+        match store.known() {
+            Ok(known) => known.map(|known| (known, store.is_known_cut())),
             Err(error) => {
                 self.fail(&error.into());
                 None
@@ -144,7 +141,8 @@ impl Journal {
         }
     }
 
-    /// True when the file was begun anew, and what is known has to be told to it again, whole.
+    /// True when what is known has to be told to the file again, whole: it was begun anew, or has
+    /// room again for all.
     pub fn lacks_known(&self) -> bool {
         self.lacks_known
     }
@@ -208,12 +206,13 @@ impl Journal {
             .iter()
             .map(|(path, known)| (path.clone(), known.clone()))
             .collect();
-        let mut batch: Vec<Event> = lock(&self.held).events.iter().cloned().collect();
+        let mut batch: Vec<Event> = lock(&self.held).events.values().cloned().collect();
         batch.extend_from_slice(events);
-        match open.store.write(&batch, &changes) {
+        match open.store.write(&batch, &changes, is_all) {
             Ok(()) => {
                 self.unwritten.clear();
                 self.lacks_known &= !is_all;
+                self.lacks_known |= open.store.has_room_again();
                 let mut held = lock(&self.held);
                 held.clear();
                 held.status.state = "kept";

@@ -4,6 +4,7 @@
 //! An event and what is known of its bundle after it are written in one transaction, to the disk
 //! before anybody is shown them. So a kill, or a loss of power, at any point leaves both or neither.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
@@ -11,22 +12,26 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
 
-use crate::event::{Action, Event, Known, State};
+use crate::event::{Event, Known};
+use crate::retention::{Dropped, Kept};
 
 /// Says that a database is ours: `dspl` in the file's header.
 const APPLICATION: i32 = 0x6473_706c;
 /// The version of what is in it.
 const VERSION: i32 = 1;
 /// Events that are kept.
-const MOST_EVENTS: i64 = 10_000;
+const MOST_EVENTS: usize = 10_000;
 /// Bytes of one page.
 const PAGE: i64 = 4096;
 /// Pages of the file, which with its log of writes stays within 16 MB.
 const MOST_PAGES: i64 = 3_500;
-/// Pages in use beyond which the oldest events go.
+/// Pages in use beyond which events go.
 const PAGES: i64 = 3_000;
-/// Of known bundles no more bytes than this are kept: events need the room.
+/// Of known bundles no more than take this much room are kept: events need the rest.
 const KNOWN_BYTES: i64 = 5 << 20;
+/// Bytes of a known bundle that stand in the tree itself, of a file with such pages; of a longer one some
+/// do, and the rest has pages of its own (SQLite's file format, "Cell Payload Overflow Pages").
+const IN_TREE: i64 = 1_002;
 /// Pages of the log of writes after which it is put into the file.
 const LOG_PAGES: i64 = 128;
 /// How long a reader or writer waits for the other.
@@ -75,45 +80,6 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// What is no longer kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dropped {
-    /// How many events.
-    pub count: i64,
-    /// The number of the newest of them.
-    pub id: i64,
-    /// When it was seen, in seconds of Unix time.
-    pub time: i64,
-}
-
-impl Dropped {
-    /// Counts one more event, newer than those before.
-    pub fn add(&mut self, id: i64, time: i64) {
-        self.count = self.count.saturating_add(1);
-        (self.id, self.time) = (id, time);
-    }
-
-    /// The row that says so; nothing when all are kept.
-    pub fn event(&self) -> Option<Event> {
-        let count = self.count;
-        (count > 0).then(|| Event {
-            id: self.id,
-            time: self.time,
-            action: Action::Dropped,
-            path: String::new(),
-            changed: String::new(),
-            seen: None,
-            state: State {
-                error: format!("limit: {count} events up to this one are no longer kept"),
-                ..State::default()
-            },
-            previous_hash: String::new(),
-            stood_ms: None,
-            kept: String::new(),
-        })
-    }
-}
-
 /// What is known of a bundle after an event, by its path; nothing when it went.
 pub type Change = (Vec<u8>, Option<Known>);
 
@@ -124,9 +90,14 @@ pub type AllKnown = Vec<(Vec<u8>, Known)>;
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
-    events: i64,
-    /// Bytes of the known bundles.
+    /// Which events are kept; nothing when a write failed, and the file has to be asked again.
+    events: Option<Kept>,
+    /// Bytes that the known bundles take.
     known: i64,
+    /// Bytes that those would take for which there was no room, by path.
+    left_out: BTreeMap<Vec<u8>, i64>,
+    /// True when the file says that not all is known.
+    is_cut: bool,
 }
 
 impl Store {
@@ -158,11 +129,11 @@ impl Store {
         if state != "ok" {
             return Err(StoreError::Damaged(state));
         }
-        let count = "SELECT count(*) FROM events";
-        let bytes = "SELECT coalesce(sum(length(path) + length(bundle)), 0) FROM known";
         Ok(Self {
-            events: connection.query_row(count, [], |row| row.get(0))?,
-            known: connection.query_row(bytes, [], |row| row.get(0))?,
+            events: Some(kept(&connection)?),
+            left_out: BTreeMap::new(),
+            is_cut: is_known_cut(&connection)?,
+            known: known_room(&connection)?,
             connection,
         })
     }
@@ -197,83 +168,139 @@ impl Store {
     }
 
     /// True when not all bundles that stood there are among those known.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    pub fn is_known_cut(&self) -> Result<bool, StoreError> {
-        Ok(note(&self.connection, "known_cut")? != 0)
+    pub fn is_known_cut(&self) -> bool {
+        self.is_cut
     }
 
-    /// Writes events and what is known after them, all or nothing. When it returns, they are on
-    /// the disk.
+    /// True when there is room by now for bundles that were left out: all that is known had better be
+    /// written again.
+    pub fn has_room_again(&self) -> bool {
+        let left_out = self.left_out.values().copied();
+        let all = left_out.fold(self.known, i64::saturating_add);
+        self.is_cut && all <= KNOWN_BYTES
+    }
+
+    /// Writes events and what is known after them, all or nothing; `is_all` says that the changes
+    /// have all that is known. When it returns, they are on the disk.
     ///
     /// # Errors
     /// When they could not be written; the store is then as it was before.
-    pub fn write(&mut self, events: &[Event], changes: &[Change]) -> Result<(), StoreError> {
-        let (mut count, mut known) = (self.events, self.known);
+    pub fn write(
+        &mut self,
+        events: &[Event],
+        changes: &[Change],
+        is_all: bool,
+    ) -> Result<(), StoreError> {
+        let mut kept = match self.events.take() {
+            Some(kept) => kept,
+            None => kept(&self.connection)?,
+        };
+        let mut known = self.known;
+        let mut left_out: Vec<(&[u8], Option<i64>)> = Vec::new();
         let transaction = self.connection.transaction()?;
         {
             let mut add = transaction
                 .prepare_cached("INSERT INTO events (id, time, path, event) VALUES (?, ?, ?, ?)")?;
             for event in events {
                 // Room is made first: the file never grows past its bound.
-                make_room(&transaction, &mut count)?;
+                make_room(&transaction, &mut kept)?;
                 let text = serde_json::to_string(event).map_err(damaged)?;
                 add.execute(params![event.id, event.time, event.path, text])?;
-                count = count.saturating_add(1);
+                kept.add(&event.path, event.id);
             }
-            let mut size = transaction
-                .prepare_cached("SELECT length(path) + length(bundle) FROM known WHERE path = ?")?;
+            let mut size = transaction.prepare_cached(&format!("{KNOWN_SIZES} WHERE path = ?"))?;
             let mut forget = transaction.prepare_cached("DELETE FROM known WHERE path = ?")?;
             let mut keep = transaction
                 .prepare_cached("INSERT OR REPLACE INTO known (path, bundle) VALUES (?, ?)")?;
             for (path, bundle) in changes {
                 let old: Option<i64> = size.query_row([path], |row| row.get(0)).optional()?;
-                known = known.saturating_sub(old.unwrap_or_default());
+                known = known.saturating_sub(old.map_or(0, room));
                 let text = bundle.as_ref().map(serde_json::to_string).transpose();
                 let Some(text) = text.map_err(damaged)? else {
                     forget.execute([path])?;
+                    left_out.push((path, None));
                     continue;
                 };
-                let new = i64::try_from(path.len().saturating_add(text.len())).unwrap_or(i64::MAX);
+                let new =
+                    i64::try_from(path.len().saturating_add(text.len())).map_or(i64::MAX, room);
                 if known.saturating_add(new) > KNOWN_BYTES {
                     forget.execute([path])?;
                     set_note(&transaction, "known_cut", 1)?;
+                    left_out.push((path, Some(new)));
                     continue;
                 }
                 known = known.saturating_add(new);
+                make_room(&transaction, &mut kept)?;
                 keep.execute(params![path, text])?;
+                left_out.push((path, None));
+            }
+            if is_all && left_out.iter().all(|(_, bytes)| bytes.is_none()) {
+                set_note(&transaction, "known_cut", 0)?;
             }
             set_note(&transaction, "looked", 1)?;
         }
         transaction.commit()?;
-        (self.events, self.known) = (count, known);
+        (self.events, self.known) = (Some(kept), known);
+        for (path, bytes) in left_out {
+            match bytes {
+                Some(bytes) => self.left_out.insert(path.to_owned(), bytes),
+                None => self.left_out.remove(path),
+            };
+        }
+        self.is_cut = is_known_cut(&self.connection)?;
         Ok(())
     }
 }
 
-/// Lets the oldest events go where the next one would be one too many, or take too much room.
-fn make_room(connection: &Connection, count: &mut i64) -> Result<(), StoreError> {
+/// What [`room`] goes by.
+const KNOWN_SIZES: &str = "SELECT octet_length(path) + octet_length(bundle) FROM known";
+
+/// Bytes that all known bundles take in a file.
+fn known_room(connection: &Connection) -> Result<i64, StoreError> {
+    let mut statement = connection.prepare(KNOWN_SIZES)?;
+    let sizes = statement.query_map([], |row| row.get(0))?;
+    let rooms = sizes.map(|size| size.map(room));
+    Ok(rooms.sum::<Result<i64, _>>()?)
+}
+
+/// Bytes that a known bundle of so many bytes takes in a file.
+fn room(bytes: i64) -> i64 {
+    if bytes < IN_TREE {
+        return bytes;
+    }
+    let pages = (bytes / PAGE).saturating_add(1);
+    IN_TREE.saturating_add(pages.saturating_mul(PAGE))
+}
+
+/// Which events a file keeps.
+fn kept(connection: &Connection) -> Result<Kept, StoreError> {
+    let mut statement = connection.prepare("SELECT id, path FROM events ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    let mut kept = Kept::default();
+    while let Some(row) = rows.next()? {
+        let path: String = row.get(1)?;
+        kept.add(&path, row.get(0)?);
+    }
+    Ok(kept)
+}
+
+/// Lets events go where the next one would be one too many, or take too much room.
+fn make_room(connection: &Connection, kept: &mut Kept) -> Result<(), StoreError> {
     let pages = |what| connection.query_row(what, [], |row| row.get::<_, i64>(0));
     let mut gone = dropped(connection)?;
     let before = gone;
     loop {
         let used = pages("PRAGMA page_count")?.saturating_sub(pages("PRAGMA freelist_count")?);
-        if (*count < MOST_EVENTS && used < PAGES) || *count == 0 {
+        if kept.count() < MOST_EVENTS && used < PAGES {
             break;
         }
-        let oldest = connection
-            .prepare_cached(
-                "DELETE FROM events WHERE id = (SELECT min(id) FROM events) RETURNING id, time",
-            )?
-            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        let Some((id, time)) = oldest else {
-            *count = 0;
+        let Some(id) = kept.take() else {
             break;
         };
+        let time: i64 = connection
+            .prepare_cached("DELETE FROM events WHERE id = ? RETURNING time")?
+            .query_row([id], |row| row.get(0))?;
         gone.add(id, time);
-        *count = count.saturating_sub(1);
     }
     if gone != before {
         set_note(connection, "dropped", gone.count)?;
@@ -283,7 +310,7 @@ fn make_room(connection: &Connection, count: &mut i64) -> Result<(), StoreError>
     Ok(())
 }
 
-/// The events that are kept in a file, oldest first, that of what is no longer kept before them;
+/// The events that are kept in a file, and that of what is no longer kept, by their numbers;
 /// each is passed to `sink`, whose own error ends it.
 ///
 /// # Errors
@@ -297,18 +324,22 @@ pub fn read(
     connection.execute_batch("BEGIN")?;
     check(&connection)?;
     check_schema(&connection)?;
-    if let Some(gone) = dropped(&connection)?.event() {
-        sink(gone).map_err(StoreError::Failed)?;
-    }
+    let mut gone = dropped(&connection)?.event();
     let mut statement = connection.prepare("SELECT id, event FROM events ORDER BY id")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let text: String = row.get(1)?;
         let mut event: Event = serde_json::from_str(&text).map_err(damaged)?;
         event.id = row.get(0)?;
+        if let Some(gone) = gone.take_if(|gone| gone.id < event.id) {
+            sink(gone).map_err(StoreError::Failed)?;
+        }
         sink(event).map_err(StoreError::Failed)?;
     }
-    Ok(())
+    match gone {
+        Some(gone) => sink(gone).map_err(StoreError::Failed),
+        None => Ok(()),
+    }
 }
 
 fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
@@ -354,6 +385,10 @@ fn check(connection: &Connection) -> Result<(), StoreError> {
         newer if newer > VERSION => Err(StoreError::Newer(newer)),
         other => Err(StoreError::Damaged(format!("its version is {other}"))),
     }
+}
+
+fn is_known_cut(connection: &Connection) -> Result<bool, StoreError> {
+    Ok(note(connection, "known_cut")? != 0)
 }
 
 fn dropped(connection: &Connection) -> Result<Dropped, StoreError> {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::state::{Key, Records, is_rest, records};
 use crate::bundle::Bundle;
-use crate::event::{Action, Event, Known, Seen, State};
+use crate::event::{Action, Event, Known, LINKED, Seen, State};
 use crate::journal::Change;
 use crate::text::escape;
 
@@ -23,6 +23,8 @@ pub const APPEARED: Duration = Duration::from_millis(250);
 pub const SETTLED: Duration = Duration::from_millis(300);
 /// A bundle that does not settle is told after so long.
 pub const UNSETTLED: Duration = Duration::from_secs(2);
+/// What changes behind a bundle's links alone, again and again, is told after so long at the latest.
+pub const RESTLESS: Duration = Duration::from_secs(600);
 
 /// What is said of a bundle of which nothing was seen whole.
 const TOO_SOON: &str = "changed: it was gone before it could be read whole";
@@ -54,6 +56,8 @@ struct Moving {
     best: Option<Sight>,
     /// Copies that were made: digests, and where.
     kept: Vec<(String, String)>,
+    /// True when it is told later, however still it is.
+    waits: bool,
 }
 
 #[derive(Debug)]
@@ -64,8 +68,36 @@ struct Watched {
     since_ms: Option<i64>,
     last: Key,
     moving: Option<Moving>,
+    links: Option<Links>,
     /// How it was seen to be gone.
     gone: Option<Seen>,
+}
+
+/// When what links lead to was told last, and how long it is not told again. A link to somebody's busy log
+/// makes a bundle change all day, at no cost to whoever planted it.
+#[derive(Clone, Copy, Debug)]
+struct Links {
+    told: Instant,
+    pause: Duration,
+}
+
+impl Links {
+    /// After one more that is told now: whoever changes again soon waits twice as long.
+    fn after(last: Option<Self>, now: Instant) -> Self {
+        let again = last.filter(|last| {
+            let calm = last.pause.saturating_mul(2);
+            now.saturating_duration_since(last.told) < calm
+        });
+        let pause = again.map_or(UNSETTLED, |last| last.pause.saturating_mul(2));
+        Self {
+            told: now,
+            pause: pause.min(RESTLESS),
+        }
+    }
+
+    fn is_early(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.told) < self.pause
+    }
 }
 
 /// All bundles that are watched, by path.
@@ -115,6 +147,7 @@ impl Tracker {
                 best: None,
                 now: sight,
                 kept: Vec::new(),
+                waits: false,
             });
             let watched = Watched {
                 since: told.is_none().then_some(now.steady),
@@ -122,6 +155,7 @@ impl Tracker {
                 since_ms,
                 last,
                 moving,
+                links: None,
                 gone: None,
             };
             tracker.bundles.insert(path.clone(), watched);
@@ -136,6 +170,7 @@ impl Tracker {
                 since_ms: known.since_ms,
                 last: Key::none(),
                 moving: None,
+                links: None,
                 gone: Some(Seen::Start),
             };
             tracker.bundles.insert(path, watched);
@@ -256,9 +291,10 @@ impl Tracker {
             .collect()
     }
 
-    /// True when something has not settled.
+    /// True when something has not settled, and is not to wait.
     pub fn is_moving(&self) -> bool {
-        self.bundles.values().any(|w| w.moving.is_some())
+        let mut moving = self.bundles.values().filter_map(|w| w.moving.as_ref());
+        moving.any(|moving| !moving.waits)
     }
 }
 
@@ -276,6 +312,7 @@ impl Watched {
                 since_ms: None,
                 last,
                 moving: None,
+                links: None,
                 gone: None,
             };
         }
@@ -286,6 +323,7 @@ impl Watched {
             best: sight.state.is_whole().then(|| sight.clone()),
             now: sight,
             kept: Vec::new(),
+            waits: false,
         };
         Self {
             told: None,
@@ -293,6 +331,7 @@ impl Watched {
             since_ms: Some(now.wall_ms),
             last,
             moving: Some(moving),
+            links: None,
             gone: None,
         }
     }
@@ -317,7 +356,12 @@ impl Watched {
             now: sight.clone(),
             best: None,
             kept: Vec::new(),
+            waits: false,
         });
+        if std::mem::take(&mut moving.waits) {
+            // What comes now has the time that anything has to settle.
+            moving.began = now.steady;
+        }
         moving.still_since = now.steady;
         let old = moving.best.as_ref().or(self.told.as_ref());
         let is_rest = old.is_some_and(|old| is_rest(&sight.records, &old.records));
@@ -371,17 +415,27 @@ impl Watched {
             told.state.differences(&sight.state).is_empty()
                 && !told.state.differences(&best.state).is_empty()
         });
-        let steps = between.into_iter().chain([&sight]);
+        let mut changes = Vec::new();
         let mut old = &told.state;
-        for step in steps {
+        for step in between.into_iter().chain([&sight]) {
             let changed = old.differences(&step.state);
             if !changed.is_empty() {
-                let mut event = moving.event(path, Action::Changed, &step.state, now);
-                event.changed = changed;
-                event.previous_hash.clone_from(&old.hash);
-                events.push(event);
+                changes.push((old, &step.state, changed));
                 old = &step.state;
             }
+        }
+        if !changes.is_empty() && changes.iter().all(|(_, _, changed)| changed == LINKED) {
+            if self.links.is_some_and(|links| links.is_early(now.steady)) {
+                moving.waits = true;
+                return;
+            }
+            self.links = Some(Links::after(self.links, now.steady));
+        }
+        for (old, new, changed) in changes {
+            let mut event = moving.event(path, Action::Changed, new, now);
+            event.changed = changed;
+            event.previous_hash.clone_from(&old.hash);
+            events.push(event);
         }
         let tells = !told.state.differences(&sight.state).is_empty();
         if tells || sight.state.is_whole() {

@@ -8,6 +8,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use dsplug::event::{Action, Event, Known, Seen, State};
+use dsplug::journal::{Batch, Change, Events, Journal};
+use dsplug::root::Root;
 use dsplug_fixtures::{Disk, chmod, fifo, needs_root};
 use plist::{Dictionary, Value};
 
@@ -302,4 +305,130 @@ fn copies_are_kept_where_that_is_asked_for_and_of_what_no_exception_accepts() {
             0o600
         );
     }
+}
+
+fn event(path: &str) -> Event {
+    Event {
+        id: 0,
+        time: 1,
+        action: Action::Changed,
+        path: path.to_owned(),
+        changed: "linked".to_owned(),
+        seen: Some(Seen::Watched),
+        state: State {
+            bundle_identifier: "i".repeat(1_000),
+            ..State::default()
+        },
+        previous_hash: String::new(),
+        stood_ms: None,
+        kept: String::new(),
+    }
+}
+
+fn all(events: &Events) -> Vec<Event> {
+    let mut all = Vec::new();
+    events
+        .each(&mut |event| {
+            all.push(event.clone());
+            Ok(())
+        })
+        .unwrap();
+    all
+}
+
+/// Four hundred bundles with a link to a busy log each.
+#[test]
+fn what_happened_once_is_kept_whoever_makes_noise() {
+    let disk = Disk::new();
+    let place = tempfile::tempdir().unwrap();
+    let root = Root::open(disk.path()).unwrap();
+    let journals = [
+        Journal::kept_at(&place.path().join("state"), &root),
+        Journal::in_memory(),
+    ];
+    for mut journal in journals {
+        let batch = |paths: Vec<String>| Batch {
+            events: paths.iter().map(|path| event(path)).collect(),
+            ..Batch::default()
+        };
+        journal.write(batch(vec!["/Evil.dsplug".to_owned(); 2]));
+        for round in 0..15 {
+            let paths = (0..800).map(|n| format!("/busy {}", (n + round) % 400));
+            journal.write(batch(paths.collect()));
+        }
+        let events = all(&journal.events());
+        let evil = events.iter().filter(|e| e.path == "/Evil.dsplug");
+        assert_eq!(evil.count(), 2);
+        let ids: Vec<i64> = events.iter().map(|e| e.id).collect();
+        assert!(ids.is_sorted_by(|a, b| a < b));
+        let gone = events.iter().find(|e| e.action == Action::Dropped).unwrap();
+        let count = 12_002 - (events.len() - 1);
+        let says = format!("limit: of the events up to this one, {count} are no longer kept");
+        assert_eq!(gone.state.error, says);
+        // It stands in its number's place, behind what is older and kept.
+        assert!(events.first().unwrap().id < gone.id && gone.id < events.last().unwrap().id);
+    }
+    let size = fs::metadata(place.path().join("state/journal.db"))
+        .unwrap()
+        .len();
+    assert!(size < 16 << 20, "{size}");
+    // Opened anew, it goes on in the same way.
+    let mut journal = Journal::kept_at(&place.path().join("state"), &root);
+    for _ in 0..5 {
+        journal.write(Batch {
+            events: vec![event("/busy"); 1_000],
+            ..Batch::default()
+        });
+    }
+    let evil = all(&journal.events()).into_iter();
+    assert_eq!(evil.filter(|e| e.path == "/Evil.dsplug").count(), 2);
+}
+
+/// Where not all that stands can be remembered, what comes while nothing runs cannot be told: only
+/// for as long as that is so.
+#[test]
+fn all_is_known_again_once_there_is_room() {
+    let disk = Disk::new();
+    let place = tempfile::tempdir().unwrap();
+    let root = Root::open(disk.path()).unwrap();
+    let mut journal = Journal::kept_at(&place.path().join("state"), &root);
+    let known = |name: &str| -> Change {
+        let known = Known {
+            state: event(name).state,
+            since_ms: None,
+        };
+        (name.as_bytes().to_owned(), Some(known))
+    };
+    let junk: Vec<String> = (0..6_000).map(|n| format!("/junk {n}")).collect();
+    let all = |changes: Vec<Change>| Batch {
+        changes,
+        is_all: true,
+        ..Batch::default()
+    };
+    // Events have all the room first: what is known gets its own all the same.
+    for _ in 0..8 {
+        journal.write(Batch {
+            events: vec![event("/busy"); 1_000],
+            ..Batch::default()
+        });
+    }
+    let mut changes: Vec<Change> = junk.iter().map(|name| known(name)).collect();
+    changes.push(known("/z.dsplug"));
+    journal.write(all(changes));
+    let (before, is_cut) = journal
+        .known()
+        .unwrap_or_else(|| panic!("{:?}", journal.events().status()));
+    assert!(is_cut && before.len() < 6_000, "{}", before.len());
+    assert!(!journal.lacks_known(), "it would be written without end");
+    // The junk goes.
+    let gone = junk.iter().map(|name| (name.as_bytes().to_owned(), None));
+    journal.write(Batch {
+        changes: gone.collect(),
+        ..Batch::default()
+    });
+    assert!(journal.lacks_known());
+    journal.write(all(vec![known("/z.dsplug")]));
+    assert!(!journal.lacks_known());
+    let (after, is_cut) = journal.known().unwrap();
+    assert_eq!((after.len(), is_cut), (1, false));
 }

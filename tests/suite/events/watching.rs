@@ -452,3 +452,62 @@ fn a_look_finds_what_changed_behind_a_link() {
     let mut restarted = Tracker::begin(known, &second.bundles, false, after(0));
     assert_eq!(told(&mut restarted, 0), both);
 }
+
+/// A link to somebody's busy log costs whoever plants it nothing, and would fill the journal.
+#[test]
+fn what_changes_behind_links_all_day_is_told_ever_more_rarely_and_nothing_else_is() {
+    let disk = Disk::new();
+    let log = disk.file("Users/Shared/log", "");
+    let bundle = disk.plugin("A.dsplug");
+    make(&bundle, b"code");
+    symlink("/Users/Shared/log", bundle.join("l")).unwrap();
+    let root = Root::open(disk.path()).unwrap();
+    let mut scanner = Scanner::new(root, Limits::STANDARD).remembering();
+    let begun = Instant::now();
+    let at = |millis: u64| Now {
+        steady: begun + Duration::from_millis(millis),
+        wall_ms: 0,
+    };
+    let mut tracker = Tracker::base_line(&scanner.scan().bundles, at(0));
+    let mut look = |tracker: &mut Tracker, millis: u64| {
+        tracker.see(&scanner.scan().bundles, Seen::Watched, at(millis), &|_| {
+            false
+        });
+        let (events, _) = tracker.settle(at(millis));
+        let told = events
+            .into_iter()
+            .map(|e| (millis, e.changed, e.state.linked_hash));
+        told.collect::<Vec<_>>()
+    };
+    let mut told = Vec::new();
+    // Half an hour, a line each half second, which is still for 400 ms.
+    for step in 0..3_600_u64 {
+        fs::write(&log, step.to_string()).unwrap();
+        if step == 2_000 {
+            fs::write(bundle.join("Contents/MacOS/A"), "evil").unwrap();
+        }
+        told.extend(look(&mut tracker, step * 500));
+        told.extend(look(&mut tracker, step * 500 + 400));
+    }
+    let links = told.iter().filter(|(_, changed, _)| changed == "linked");
+    assert_eq!(
+        links.clone().next().unwrap().0,
+        400,
+        "the first is told at once"
+    );
+    assert!((5..16).contains(&links.count()), "{told:#?}");
+    let evil = told
+        .iter()
+        .find(|(_, changed, _)| changed.contains("content"));
+    let evil = evil.expect("the content is told").0;
+    assert!((1_000_000..1_003_000).contains(&evil), "{evil}");
+    // What it is in the end is told without one more change, and nothing waits for it.
+    assert!(!tracker.is_moving());
+    let last = look(&mut tracker, 1_800_000 + 600_000);
+    assert_eq!(last.len(), 1, "{last:?}");
+    assert_eq!(look(&mut tracker, 9_000_000), []);
+    // After a quiet hour it is told at once again.
+    fs::write(&log, "once").unwrap();
+    assert_eq!(look(&mut tracker, 9_000_500), []);
+    assert_eq!(look(&mut tracker, 9_000_900).len(), 1);
+}
