@@ -3,8 +3,8 @@
 -- detects: What happened between two runs as well: a bundle that was created, loaded and deleted
 --   gives its path, digest, signer and main executable. One line for each event, and no second one
 --   after a restart. All that are kept are asked for, for an age would go by a clock that root can
---   set; what is no longer kept gives no line. The action dropped says that so much happened that older events are no longer
---   kept. What an exception accepts gives lines as well, with the exception's identifier.
+--   set; what is no longer kept gives no line. The action dropped says that so much happened that
+--   some events, those of the busiest bundles first, are no longer kept. What an exception accepts gives lines as well, with the exception's identifier.
 -- adds: What came and went between two runs, with its digest and code; in what order things
 --   happened, when each was seen and how long it stood. What stands is told by modified as well.
 -- alert: no
@@ -20,7 +20,7 @@
 -- false_positives: The installation, update or removal of directory software. A bundle that is
 --   written slowly gives a line when it appears and another when it has settled.
 -- cap: A flood gives a line for each event, once. To log fewer, schedule a copy that ends in
---   ORDER BY id LIMIT 100; the others stay in dsplug_events, of which the last 10,000 are kept.
+--   ORDER BY id LIMIT 100; the others stay in dsplug_events, which keeps 10,000.
 -- osquery: 5.0.1
 -- tables: none
 -- flags: none

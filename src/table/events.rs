@@ -17,7 +17,7 @@ pub const EVENTS: TableOf<Event> = TableOf {
         number("time", "When it was seen, in seconds.", |e| e.time.into()),
         text(
             "action",
-            "What happened: appeared, changed, gone; dropped, of no bundle, says how many older events are no longer kept.",
+            "What happened: appeared, changed, gone; dropped, of no bundle, says how many events up to this one are no longer kept.",
             |e| e.action.as_str().into(),
         ),
         text("path", "Where the bundle stands, or stood.", |e| {
