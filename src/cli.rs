@@ -155,8 +155,8 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::List { format } => match format {
             list::Format::Text => print(&list::render(&disk.scanner()?.scan(), style())?),
             list::Format::Json => {
-                let answer = Engine::new()?.query(list::ALL, &disk.scanner()?.scan())?;
-                print(&answer::render(&answer, answer::Format::Json))
+                let snapshot = disk.scanner()?.scan();
+                answer::give(Engine::new()?, list::ALL, &snapshot, answer::Format::Json)
             }
         },
         Command::Query { format, sql } => {
@@ -164,13 +164,13 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
                 Some(sql) if sql != "-" => sql,
                 _ => sql_from_input()?,
             };
-            let mut engine = Engine::new()?;
+            let engine = Engine::new()?;
             // A wrong query is told before the disk is read.
             engine.check(&sql)?;
             let mut scanner = disk.scanner()?;
             let mut snapshot = scanner.scan();
             snapshot.events = disk.events(scanner.root());
-            print(&answer::render(&engine.query(&sql, &snapshot)?, format))
+            answer::give(engine, &sql, &snapshot, format)
         }
         Command::Detect(options) => detect::run(&disk, &options),
         Command::Explain(options) => explain::run(&disk, &options),

@@ -114,7 +114,8 @@
 //! - `worker` is a thread for as long as it has something to do;
 //! - `doctor` says what is wrong with this host's installation;
 //! - `report` is what people read, `given` reads the files that they name, `disk` is the one that they
-//!   ask for, `failure` what they are told when it cannot be, and `output` where all goes;
+//!   ask for, `failure` what they are told when it cannot be, `spool` what is not all known yet, and
+//!   `output` where all goes;
 //! - `cli` is the command line, which calls these.
 #![deny(unnameable_types)]
 
@@ -183,6 +184,7 @@ mod output;
 mod retention;
 mod service;
 mod spelling;
+mod spool;
 mod sqlite;
 mod system_log;
 mod tree;

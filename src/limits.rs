@@ -33,6 +33,9 @@ pub struct Limits {
     pub code_facts: usize,
     /// Factories of all bundles that are told apart.
     pub factories: usize,
+    /// Bytes of the long texts of all Info.plists. One for which there is no room is cut: those of small
+    /// lists come first, and then those of larger ones in order of size.
+    pub texts: usize,
     /// Depth of directories in a candidate or a plug-in folder. Each level costs an open
     /// descriptor, of which launchd gives a job 256.
     pub depth: usize,
@@ -57,6 +60,7 @@ impl Limits {
         candidate_paths: 1 << 20,
         code_facts: 12 << 20,
         factories: 65_536,
+        texts: 2 << 20,
         depth: 96,
         plist_bytes: 4 << 20,
         code_age: Duration::from_secs(30 * 60),
@@ -83,6 +87,7 @@ impl Limits {
         candidate_paths: 256 << 20,
         code_facts: 1 << 30,
         factories: 1 << 20,
+        texts: 64 << 20,
         ..Self::STANDARD
     };
 }
@@ -133,6 +138,7 @@ pub struct Budget {
     watched: usize,
     code_facts: AtomicUsize,
     factories: AtomicUsize,
+    texts: AtomicUsize,
 }
 
 impl Budget {
@@ -147,6 +153,7 @@ impl Budget {
             watched: limits.watched_entries,
             code_facts: AtomicUsize::new(limits.code_facts),
             factories: AtomicUsize::new(limits.factories),
+            texts: AtomicUsize::new(limits.texts),
         }
     }
 
@@ -164,6 +171,11 @@ impl Budget {
     /// Takes factories, likewise.
     pub fn take_factories(&self, count: usize) -> bool {
         take(&self.factories, count)
+    }
+
+    /// Takes bytes of long texts, likewise.
+    pub fn take_texts(&self, bytes: usize) -> bool {
+        take(&self.texts, bytes)
     }
 
     /// True when the time is up.

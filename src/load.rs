@@ -95,7 +95,7 @@ impl LoadVerdict {
 /// Judges all candidates; the verdicts stand in the order of `evidence`.
 pub fn judge(evidence: &[Evidence]) -> Vec<LoadVerdict> {
     let mut verdicts: Vec<LoadVerdict> = evidence.iter().map(judge_alone).collect();
-    let mut names: BTreeMap<(usize, &str), Vec<usize>> = BTreeMap::new();
+    let mut names: BTreeMap<(usize, [u8; 32]), Vec<usize>> = BTreeMap::new();
     let mut factories: BTreeMap<(usize, Option<[u8; 16]>), Vec<usize>> = BTreeMap::new();
     for (index, (one, verdict)) in evidence.iter().zip(&verdicts).enumerate() {
         let Some(info) = info(one) else { continue };
@@ -104,7 +104,7 @@ pub fn judge(evidence: &[Evidence]) -> Vec<LoadVerdict> {
         let comes_to = |what: Reason| verdict.reasons.iter().all(|r| *r > what || !r.settles());
         let folder = one.candidate.folder;
         if comes_to(Reason::NameShadowed) && info.has_plugin_name == Given::Text {
-            let name = (folder, info.plugin_name.as_str());
+            let name = (folder, info.plugin_name_digest);
             names.entry(name).or_default().push(index);
         }
         if comes_to(Reason::NoInfoPlist) {

@@ -16,7 +16,7 @@ use crate::journal::{Events, Journal};
 use crate::limits::Whereabouts;
 use crate::root::Root;
 use crate::scan::{Scanner, Snapshot, Status, WatchStatus};
-use crate::table::{EVENTS, FILES, Heading, STATUS, TABLES, Table, Value, by_name};
+use crate::table::{EVENTS, FILES, Heading, STATUS, TABLES, Table, Texts, Value, by_name};
 use crate::text::escape;
 use crate::watch::Watch;
 
@@ -249,7 +249,7 @@ impl Source for Service {
 
 fn rows(table: &dyn Table, snapshot: &Snapshot, to: &mut Rows) -> Result<(), String> {
     let headings = table.headings();
-    table.rows(snapshot, &mut |values| {
+    table.rows(snapshot, Texts::Short, &mut |values| {
         to.push(&row(&headings, values));
         Ok(())
     })
@@ -282,7 +282,7 @@ fn files(snapshot: &Snapshot, to: &mut Rows) -> Result<(), String> {
         .map(|b| (escape(&b.evidence.candidate.path), foremost(b, each)))
         .collect();
     let mut shown: BTreeMap<String, usize> = BTreeMap::new();
-    FILES.rows(snapshot, &mut |values| {
+    FILES.rows(snapshot, Texts::Short, &mut |values| {
         let Some(Value::Text(bundle)) = values.first() else {
             return Ok(());
         };

@@ -38,18 +38,23 @@ pub fn cut(text: String, most: usize) -> String {
     if text.len() <= most {
         return text;
     }
-    let digest = Sha256::digest(text.as_bytes());
-    let digest = hex(digest.get(..CUT_DIGEST).unwrap_or(&digest));
     let mut end = most;
     while !text.is_char_boundary(end) {
         end = end.saturating_sub(1);
     }
     let start = text.get(..end).unwrap_or_default();
-    format!("{start}… ({} bytes, sha256 {digest}…)", text.len())
+    format!("{start}{}", end_of_cut(text.as_bytes()))
 }
 
-/// Bytes of the digest that a text which was cut carries: nobody finds two with the same.
-const CUT_DIGEST: usize = 20;
+/// What stands behind the beginning of a text that was cut.
+pub fn end_of_cut(whole: &[u8]) -> String {
+    let digest = hex(&Sha256::digest(whole));
+    let digest = digest.get(..CUT_DIGEST).unwrap_or(&digest);
+    format!("… ({} bytes, sha256 {digest}…)", whole.len())
+}
+
+/// Digits of the digest that a text which was cut carries: nobody finds two with the same.
+const CUT_DIGEST: usize = 40;
 
 fn push_byte(out: &mut String, byte: u32) {
     let _ = write!(out, "\\x{byte:02x}");

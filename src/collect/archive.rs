@@ -15,9 +15,9 @@ use tar::Builder;
 
 use super::manifest::Manifest;
 use super::member::Member;
-use super::spool::Spool;
 use crate::meta::Kind;
 use crate::sha256::Sha256;
+use crate::spool::Spool;
 use crate::text::escape;
 use crate::tree::{Entry, Tree};
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json, json};
 
 use super::archive::{Archive, Written};
-use super::spool::Spool;
 use crate::bundle::Bundle;
 use crate::meta::Kind;
 use crate::report::document::Format;
 use crate::report::{explain, time};
 use crate::root::{Found, Root};
 use crate::scan::Snapshot;
-use crate::table::{TABLES, Table, Value};
+use crate::spool::Spool;
+use crate::table::{TABLES, Table, Texts, Value};
 use crate::text::{escape, escape_json, hex};
 use crate::tree::Tree;
 
@@ -175,7 +175,7 @@ fn rows(table: &dyn Table, snapshot: &Snapshot, paths: &[String]) -> Result<Spoo
     let key = key.and_then(|key| headings.iter().position(|h| h.name == key));
     let mut spool = Spool::default();
     let mut before = "[\n";
-    table.rows(snapshot, &mut |values| {
+    table.rows(snapshot, Texts::Whole, &mut |values| {
         if let Some(Value::Text(path)) = key.and_then(|key| values.get(key))
             && !paths.contains(path)
         {

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use serde_json::{Map, Value, json};
 
 use super::member::{Member, decimal};
-use super::spool::Spool;
+use crate::spool::Spool;
 use crate::text::{escape, escape_json, hex};
 
 /// What is left out is listed, at most so many lines; the rest is counted.

@@ -8,7 +8,6 @@ mod case;
 mod manifest;
 mod member;
 mod output;
-mod spool;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufWriter, Write as _};

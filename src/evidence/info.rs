@@ -1,13 +1,16 @@
 //! What an Info.plist says to the loader, and to CoreFoundation on its behalf.
 
 use super::trouble::Trouble;
+use sha2::{Digest as _, Sha256};
+
 use crate::info_dictionary;
+use crate::limits::Budget;
 use crate::meta::Meta;
-use crate::property_list::{Dictionary, Value};
+use crate::property_list::{Dictionary, Text, Value};
 use crate::text;
 
-/// Bytes of a text that are kept.
-const MOST_TEXT: usize = 512;
+/// Bytes of a text that are kept however much there is of others: more than any honest one has.
+const SHORT_TEXT: usize = 512;
 /// Bytes of the name of the main executable, which is a path: a Mac follows 1,024 (`PATH_MAX`), but what
 /// CoreFoundation takes out of it before, `./` for one, may be any more.
 const MOST_EXECUTABLE: usize = 1_024;
@@ -64,14 +67,19 @@ impl Given {
 /// What an Info.plist says, `-macos` keys applied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Info {
-    /// `CFBundleIdentifier`. Of a long text, here and below, its beginning and a digest of the whole.
-    pub identifier: String,
+    /// `CFBundleIdentifier`. Of a long text for which there is no room, here and below, its beginning
+    /// and a digest of the whole.
+    pub identifier: Text,
     /// `CFBundleName`.
-    pub name: String,
+    pub name: Text,
     /// `CFBundleShortVersionString`.
-    pub version: String,
+    pub version: Text,
     /// `CFPluginNameString`: the name that the loader knows the plug-in by.
-    pub plugin_name: String,
+    pub plugin_name: Text,
+    /// SHA-256 of that name as it stands in the list.
+    pub plugin_name_digest: [u8; 32],
+    /// The keys whose texts were cut.
+    pub cut: Vec<&'static str>,
     /// `CFBundleExecutable`, or `NSExecutable` where that is missing, when it is a text and not empty;
     /// an empty text for one that has no UTF-8.
     pub executable: Option<String>,
@@ -102,12 +110,19 @@ pub struct Info {
 }
 
 impl Info {
-    pub(super) fn from_dictionary(keys: &Dictionary) -> Self {
+    pub(super) fn from_dictionary(keys: &Dictionary, budget: &Budget) -> Self {
         let get = |key: &str| info_dictionary::value(keys, key);
-        let text = |key| {
-            let text = get(key).and_then(Value::as_string).unwrap_or_default();
-            kept(text)
+        let get_text = |key| get(key).and_then(Value::as_text);
+        let mut cut = Vec::new();
+        let mut text = |key| {
+            let whole = get_text(key)?;
+            let most = room_for(whole, budget);
+            if whole.as_bytes().len() > most {
+                cut.push(key);
+            }
+            Some(whole.cut(most))
         };
+        let mut text = |key| text(key).unwrap_or_default();
         let types = get("CFPlugInTypes");
         let factories = get("CFPlugInFactories");
         // `_CFBundleCopyExecutableName`: a key that is there is asked, whatever it holds, and after
@@ -123,6 +138,8 @@ impl Info {
             name: text("CFBundleName"),
             version: text("CFBundleShortVersionString"),
             plugin_name: text("CFPluginNameString"),
+            plugin_name_digest: get_text("CFPluginNameString").map_or([0; 32], digest),
+            cut,
             has_long_executable: executable.is_some_and(|e| e.as_str().len() > MOST_EXECUTABLE),
             executable: executable
                 .filter(|e| !e.is_empty() && e.as_str().len() <= MOST_EXECUTABLE)
@@ -147,6 +164,40 @@ impl Info {
                 .unwrap_or_default(),
         }
     }
+
+    /// Cuts the texts for which the budget has no room: what an earlier scan had room for the next may
+    /// not have.
+    pub(super) fn fit(&mut self, budget: &Budget) {
+        for (key, text) in [
+            ("CFBundleIdentifier", &mut self.identifier),
+            ("CFBundleName", &mut self.name),
+            ("CFBundleShortVersionString", &mut self.version),
+            ("CFPluginNameString", &mut self.plugin_name),
+        ] {
+            if self.cut.contains(&key) {
+                continue;
+            }
+            let most = room_for(text, budget);
+            if text.as_bytes().len() > most {
+                *text = text.cut(most);
+                self.cut.push(key);
+            }
+        }
+    }
+}
+
+/// Bytes of a text that are kept: all, unless it is long and the texts of all bundles have no room for it.
+fn room_for(text: &Text, budget: &Budget) -> usize {
+    let bytes = text.as_bytes().len();
+    if bytes <= SHORT_TEXT || budget.take_texts(bytes) {
+        bytes
+    } else {
+        SHORT_TEXT
+    }
+}
+
+fn digest(text: &Text) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
 }
 
 /// True for `YES` as `CFStringCompare` takes it without regard to case (`_CFBundleInitPlugIn`
@@ -174,11 +225,6 @@ fn nodes_of(values: &[Value]) -> Vec<String> {
         }
     }
     nodes
-}
-
-/// A text as it is kept: a long one cut, so that whoever writes long ones does not fill the memory.
-fn kept(text: &str) -> String {
-    text::cut(text.to_owned(), MOST_TEXT)
 }
 
 /// The UUIDs of the factories that are declared; none when they are those of Apple's template, which

@@ -41,11 +41,14 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
             .filter(|_| is_certain)
             .and_then(|meta| recall_plist(before, &path, &meta))
         {
-            evidence.info_plist = Some(within(known, budget));
-            return;
+            let mut known = known;
+            if let Ok(info) = &mut known.info {
+                info.fit(budget);
+            }
+            return keep(evidence, known, budget);
         }
         is_certain &= meta.is_none_or(|m| m.kind != Kind::Other);
-        let (info, is_read) = match read(found, &path, budget.limits.plist_bytes) {
+        let (info, is_read) = match read(found, &path, budget) {
             Ok(info) => (Ok(info), true),
             Err(trouble) => {
                 let passed_over = passed_over(evidence, &relative, meta, trouble);
@@ -61,23 +64,30 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
             info,
         };
         if is_read {
-            evidence.info_plist = Some(within(plist, budget));
-            return;
+            return keep(evidence, plist, budget);
         }
         refused.get_or_insert(plist);
     }
     evidence.info_plist = refused;
 }
 
-/// The same, without its factories where those of all bundles are too many.
-fn within(mut plist: InfoPlist, budget: &Budget) -> InfoPlist {
-    if let Ok(info) = &mut plist.info
-        && !budget.take_factories(info.factories.len())
-    {
-        info.factories = Vec::new();
-        info.has_more_factories = true;
+/// Keeps an Info.plist, without its factories where those of all bundles are too many, and tells of the
+/// texts that were cut.
+fn keep(evidence: &mut Evidence, mut plist: InfoPlist, budget: &Budget) {
+    if let Ok(info) = &mut plist.info {
+        if !budget.take_factories(info.factories.len()) {
+            info.factories = Vec::new();
+            info.has_more_factories = true;
+        }
+        if !info.cut.is_empty() {
+            let path = escape(&plist.path);
+            let keys = info.cut.join(", ");
+            evidence.trouble(Trouble::Limit(format!(
+                "of {keys} in {path} the beginning alone is shown: the room for long texts is spent"
+            )));
+        }
     }
-    plist
+    evidence.info_plist = Some(plist);
 }
 
 /// What becomes of an Info.plist that gave no dictionary.
@@ -220,15 +230,15 @@ fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
-fn read(found: Result<Found, ReadError>, path: &[u8], most: u64) -> Result<Info, Trouble> {
+fn read(found: Result<Found, ReadError>, path: &[u8], budget: &Budget) -> Result<Info, Trouble> {
     let file = found
         .and_then(|found| found.open_file())
         .map_err(|e| Trouble::of_entry(&e))?;
-    let bytes = read_small(&file, most, path)?;
+    let bytes = read_small(&file, budget.limits.plist_bytes, path)?;
     let value =
         property_list::parse(&bytes, &Bounds::STANDARD).map_err(|e| Trouble::of_list(path, &e))?;
     match value.into_dictionary() {
-        Some(keys) => Ok(Info::from_dictionary(&keys)),
+        Some(keys) => Ok(Info::from_dictionary(&keys, budget)),
         None => Err(Trouble::Malformed(format!(
             "{}: not a dictionary",
             crate::text::escape(path)

@@ -39,7 +39,7 @@ impl Offer {
             reaches_out: evidence.reaches_out(),
             fields: [
                 Some(escape(&evidence.candidate.path)),
-                info.and_then(|i| vouched(&i.identifier)),
+                info.and_then(|i| vouched(i.identifier.as_str())),
                 vouched(&signature.team_identifier),
                 bundle.digest.map(|digits| hex(&digits)),
                 vouched(&signature.signer),

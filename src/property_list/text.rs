@@ -2,7 +2,9 @@
 //! stand alone.
 
 use std::borrow::Borrow;
-use std::fmt;
+use std::fmt::{self, Write as _};
+
+use crate::text::{end_of_cut, escape};
 
 /// Text, kept as UTF-8 in which a lone surrogate is the three bytes that would spell it (WTF-8). Two
 /// texts are equal when CoreFoundation's are: unit by unit, letter case and Unicode forms told
@@ -33,6 +35,37 @@ impl Text {
     /// nothing at all where a surrogate stands alone. It may hold NULs; a path ends at the first.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// The text as it is shown: escaped, a lone surrogate as `\u{…}` like what misleads.
+    pub fn shown(&self) -> String {
+        let mut out = String::with_capacity(self.0.len());
+        let mut lone = Vec::new();
+        for chunk in self.0.utf8_chunks() {
+            out.push_str(&escape(chunk.valid().as_bytes()));
+            lone.extend_from_slice(chunk.invalid());
+            if let [_, middle, last] = *lone.as_slice() {
+                let unit = 0xd000 | u16::from(middle & 0x3f) << 6 | u16::from(last & 0x3f);
+                // Writing to a String cannot fail.
+                let _ = write!(out, "\\u{{{unit:x}}}");
+                lone.clear();
+            }
+        }
+        out
+    }
+
+    /// The same, one that is longer than `most` bytes cut there; see [`text::cut`](crate::text::cut).
+    pub fn cut(&self, most: usize) -> Self {
+        if self.0.len() <= most {
+            return self.clone();
+        }
+        let is_inside = |at: usize| self.0.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+        let mut end = most;
+        while is_inside(end) {
+            end = end.saturating_sub(1);
+        }
+        let start = self.0.get(..end).unwrap_or_default();
+        Self([start, end_of_cut(&self.0).as_bytes()].concat())
     }
 
     /// Its bytes, those of lone surrogates too: no two texts have the same.
@@ -71,7 +104,7 @@ impl Borrow<[u8]> for Text {
 
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", crate::text::escape(&self.0))
+        write!(f, "\"{}\"", self.shown())
     }
 }
 
@@ -89,5 +122,17 @@ mod tests {
         assert_ne!(lone, Text::from_utf16([0x61, 0xd801]));
         assert_ne!(lone, Text::from("a\u{fffd}"));
         assert_eq!(Text::from_utf16([0xd83d, 0xde00]).as_str(), "😀");
+    }
+
+    #[test]
+    fn what_has_no_utf_8_is_shown() {
+        let shown = |units: &[u16]| Text::from_utf16(units.iter().copied()).shown();
+        assert_eq!(shown(&[0x61, 0xd800, 0x62]), "a\\u{d800}b");
+        assert_eq!(shown(&[0xdfff, 0xd800]), "\\u{dfff}\\u{d800}");
+        assert_eq!(shown(&[0xd83d, 0xde00, 0xde00]), "😀\\u{de00}");
+        // What only looks like it is another text.
+        assert_eq!(Text::from("\\u{d800}").shown(), "\\x5cu{d800}");
+        let cut = Text::from_utf16([0x61, 0xd800]).cut(2);
+        assert!(cut.shown().starts_with("a… (4 bytes, sha256 "), "{cut:?}");
     }
 }

@@ -226,8 +226,7 @@ pub fn recover(state: &StateDir) -> Result<Recovered, String> {
 
 fn list(disk: &Disk, format: answer::Format) -> Result<(), Failure> {
     let snapshot = disk.scanner()?.ledger_alone();
-    let answer = Engine::new()?.query(LIST, &snapshot)?;
-    print(&answer::render(&answer, format))
+    answer::give(Engine::new()?, LIST, &snapshot, format)
 }
 
 fn may_write(disk: &Disk, yes: bool) -> Result<(), Failure> {

@@ -1,11 +1,17 @@
 //! A query's answer in the formats of osqueryi.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, Read, Write};
 
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 
-use crate::engine::Answer;
+use crate::engine::{Cell, Engine};
+use crate::failure::Failure;
+use crate::output::print_all;
+use crate::scan::Snapshot;
+use crate::spool::Spool;
+use crate::table::Texts;
 use crate::text::escape;
 
 /// How an answer is printed.
@@ -22,39 +28,111 @@ pub enum Format {
     Line,
 }
 
-/// The answer as text.
-pub fn render(answer: &Answer, format: Format) -> String {
-    match format {
-        Format::Table => table(answer),
-        Format::Json => json(answer),
-        Format::Csv => csv(answer),
-        Format::Line => line(answer),
+impl Format {
+    /// How long the texts of an answer in it may be: of a table the longest is the width of every row.
+    pub fn texts(self) -> Texts {
+        match self {
+            Self::Table => Texts::Narrow,
+            Self::Json | Self::Csv | Self::Line => Texts::Whole,
+        }
     }
 }
 
-fn json(answer: &Answer) -> String {
-    let objects: Vec<String> = answer
-        .rows
-        .iter()
-        .map(|row| {
-            let pairs = answer.columns.iter().zip(row);
-            let object: Map<String, Value> = pairs
-                .map(|(name, value)| (name.clone(), Value::String(value.clone())))
-                .collect();
-            format!("  {}", Value::Object(object))
+/// Prints the answer to a query, once all of it is known.
+///
+/// # Errors
+/// As the engine's and those of standard output.
+pub fn give(engine: Engine, sql: &str, snapshot: &Snapshot, format: Format) -> Result<(), Failure> {
+    let mut engine = engine.with(format.texts());
+    let mut printer = Printer::new(format, engine.check(sql)?)?;
+    let mut written = Ok(());
+    engine.each(sql, snapshot, |row| {
+        if written.is_ok() {
+            written = printer.row(row.iter().map(Cell::to_string).collect());
+        }
+    })?;
+    written?;
+    print_all(&mut printer.finish()?)
+}
+
+/// An answer on its way out, row by row: packed until all of it is there, so that one which breaks off is
+/// never seen and one of many rows is not held as it will be printed.
+struct Printer {
+    format: Format,
+    columns: Vec<String>,
+    rows: usize,
+    /// Of a table, whose columns are as wide as their longest value.
+    held: Vec<Vec<String>>,
+    spool: Spool,
+}
+
+impl Printer {
+    /// An answer with these columns and no rows.
+    ///
+    /// # Errors
+    /// As the spool's.
+    fn new(format: Format, columns: Vec<String>) -> io::Result<Self> {
+        let mut spool = Spool::default();
+        match format {
+            Format::Json => write!(spool, "[")?,
+            Format::Csv => write!(spool, "{}", csv(&columns))?,
+            Format::Table | Format::Line => {}
+        }
+        Ok(Self {
+            format,
+            columns,
+            rows: 0,
+            held: Vec::new(),
+            spool,
         })
-        .collect();
-    format!("[\n{}\n]\n", objects.join(",\n"))
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// As the spool's.
+    fn row(&mut self, row: Vec<String>) -> io::Result<()> {
+        let is_first = self.rows == 0;
+        self.rows = self.rows.saturating_add(1);
+        match self.format {
+            Format::Table => {
+                self.held.push(row.iter().map(|v| visible(v)).collect());
+                Ok(())
+            }
+            Format::Json => {
+                let before = if is_first { "" } else { "," };
+                let pairs = self.columns.iter().cloned().zip(row);
+                let object: Map<String, Value> =
+                    pairs.map(|(name, text)| (name, text.into())).collect();
+                write!(self.spool, "{before}\n  {}", Value::Object(object))
+            }
+            Format::Csv => write!(self.spool, "{}", csv(&row)),
+            Format::Line => {
+                let before = if is_first { "" } else { "\n" };
+                write!(self.spool, "{before}{}", line(&self.columns, &row))
+            }
+        }
+    }
+
+    /// All of it, to be read.
+    ///
+    /// # Errors
+    /// As the spool's.
+    fn finish(mut self) -> io::Result<impl Read> {
+        match self.format {
+            Format::Table => table(&mut self.spool, &self.columns, &self.held)?,
+            Format::Json if self.rows == 0 => write!(self.spool, "\n\n]\n")?,
+            Format::Json => write!(self.spool, "\n]\n")?,
+            Format::Csv | Format::Line => {}
+        }
+        drop(self.held);
+        Ok(self.spool.finish()?.0)
+    }
 }
 
-fn csv(answer: &Answer) -> String {
-    let mut out = String::new();
-    for row in std::iter::once(&answer.columns).chain(&answer.rows) {
-        let fields: Vec<String> = row.iter().map(|field| csv_field(field)).collect();
-        out.push_str(&fields.join(","));
-        out.push('\n');
-    }
-    out
+fn csv(row: &[String]) -> String {
+    let fields: Vec<String> = row.iter().map(|field| csv_field(field)).collect();
+    format!("{}\n", fields.join(","))
 }
 
 /// A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a formula,
@@ -76,30 +154,19 @@ fn csv_field(field: &str) -> String {
     }
 }
 
-fn line(answer: &Answer) -> String {
-    let width = answer.columns.iter().map(|c| c.chars().count()).max();
+fn line(columns: &[String], row: &[String]) -> String {
+    let width = columns.iter().map(|c| c.chars().count()).max();
     let width = width.unwrap_or_default();
     let mut out = String::new();
-    for (number, row) in answer.rows.iter().enumerate() {
-        if number > 0 {
-            out.push('\n');
-        }
-        for (name, value) in answer.columns.iter().zip(row) {
-            // Writing to a String cannot fail.
-            let _ = writeln!(out, "{name:>width$} = {}", visible(value));
-        }
+    for (name, value) in columns.iter().zip(row) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{name:>width$} = {}", visible(value));
     }
     out
 }
 
-fn table(answer: &Answer) -> String {
-    let rows: Vec<Vec<String>> = answer
-        .rows
-        .iter()
-        .map(|row| row.iter().map(|v| visible(v)).collect())
-        .collect();
-    let widths: Vec<usize> = answer
-        .columns
+fn table(out: &mut impl Write, columns: &[String], rows: &[Vec<String>]) -> io::Result<()> {
+    let widths: Vec<usize> = columns
         .iter()
         .enumerate()
         .map(|(i, name)| {
@@ -124,14 +191,14 @@ fn table(answer: &Answer) -> String {
             .collect();
         format!("|{}|\n", cells.join("|"))
     };
-    let mut out = format!("{rule}{}{rule}", format_row(&answer.columns));
-    for row in &rows {
-        out.push_str(&format_row(row));
+    write!(out, "{rule}{}{rule}", format_row(columns))?;
+    for row in rows {
+        write!(out, "{}", format_row(row))?;
     }
     if !rows.is_empty() {
-        out.push_str(&rule);
+        write!(out, "{rule}")?;
     }
-    out
+    Ok(())
 }
 
 /// A value on one line of a terminal. What comes from disk was escaped before; what the query
@@ -147,6 +214,7 @@ fn visible(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Answer;
 
     fn answer() -> Answer {
         Answer {
@@ -156,6 +224,17 @@ mod tests {
                 vec!["/é".into(), String::new()],
             ],
         }
+    }
+
+    fn render(answer: &Answer, format: Format) -> String {
+        let mut printer = Printer::new(format, answer.columns.clone()).unwrap();
+        for row in &answer.rows {
+            printer.row(row.clone()).unwrap();
+        }
+        let mut text = String::new();
+        let mut all = printer.finish().unwrap();
+        all.read_to_string(&mut text).unwrap();
+        text
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::output::print;
 use crate::pack::conf::{self, Scheduled};
 use crate::scan::Snapshot;
 use crate::table::{BUNDLES, Value};
-use crate::text::escape;
+use crate::text::{self, escape};
 use crate::watch::command;
 
 /// What `explain` is told.
@@ -123,6 +123,9 @@ const TIMES: &[&str] = &[
     "bundle_ctime",
     "signing_time",
 ];
+
+/// Bytes of a fact that are told; `dsplug query` has all of it.
+const MOST_TEXT: usize = 8_192;
 
 /// Events that are told, the newest.
 const MOST_EVENTS: usize = 20;
@@ -277,7 +280,7 @@ fn facts(bundle: &Bundle, names: &[&str]) -> Vec<(String, String)> {
             Value::Null => String::new(),
             Value::Int(seconds) if TIMES.contains(name) => time::rfc3339(seconds),
             Value::Int(number) => number.to_string(),
-            Value::Text(text) => text,
+            Value::Text(text) => text::cut(text, MOST_TEXT),
         };
         Some(((*name).to_owned(), value))
     });

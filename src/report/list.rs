@@ -8,8 +8,12 @@ use super::time::rfc3339;
 use crate::bundle::Bundle;
 use crate::codesign::SignatureState;
 use crate::failure::Failure;
+use crate::property_list::Text;
 use crate::scan::Snapshot;
 use crate::text::{escape, hex};
+
+/// Bytes of a text that are told; `dsplug query` has all of it.
+const MOST_TEXT: usize = 512;
 
 /// How the list is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -98,12 +102,9 @@ fn one(out: &mut String, bundle: &Bundle, style: Style) {
         lines.push(("symlink", format!("to {}", escape(target))));
     }
     if let Some(info) = info {
-        let identifier = escape(info.identifier.as_bytes());
-        let named = format!(
-            "{} {}",
-            escape(info.plugin_name.as_bytes()),
-            escape(info.version.as_bytes())
-        );
+        let shown = |text: &Text| text.cut(MOST_TEXT).shown();
+        let identifier = shown(&info.identifier);
+        let named = format!("{} {}", shown(&info.plugin_name), shown(&info.version));
         let named = named.trim();
         lines.push((
             "claims",

@@ -12,7 +12,7 @@ use rusqlite::{Batch, Connection, limits::Limit, params_from_iter};
 use serde::{Deserialize, Serialize};
 
 use crate::scan::Snapshot;
-use crate::table::{TABLES, Table, Value};
+use crate::table::{TABLES, Table, Texts, Value};
 
 /// Why a query gave no answer.
 #[derive(Debug)]
@@ -110,6 +110,7 @@ impl fmt::Display for Cell {
 /// A database with our tables, empty until a query names them.
 pub struct Engine {
     connection: Connection,
+    texts: Texts,
 }
 
 impl Engine {
@@ -126,7 +127,16 @@ impl Engine {
         }
         // A query must not reach any file but its own database.
         connection.set_limit(Limit::SQLITE_LIMIT_ATTACHED, 0)?;
-        Ok(Self { connection })
+        Ok(Self {
+            connection,
+            texts: Texts::Short,
+        })
+    }
+
+    /// The same, with the long texts of rows whole.
+    #[must_use]
+    pub fn with(self, texts: Texts) -> Self {
+        Self { texts, ..self }
     }
 
     /// Runs one query over a snapshot.
@@ -150,15 +160,31 @@ impl Engine {
         snapshot: &Snapshot,
     ) -> Result<(Vec<String>, Vec<Vec<Cell>>), EngineError> {
         let (columns, mut rows) = (self.check(sql)?, Vec::new());
+        self.each(sql, snapshot, |row| rows.push(row))?;
+        Ok((columns, rows))
+    }
+
+    /// The same, each row passed to `sink` as it is found: whoever plants many bundles does not have all
+    /// of an answer held at once.
+    ///
+    /// # Errors
+    /// As [`query`](Self::query), when some rows may have been passed.
+    pub fn each(
+        &mut self,
+        sql: &str,
+        snapshot: &Snapshot,
+        mut sink: impl FnMut(Vec<Cell>),
+    ) -> Result<(), EngineError> {
+        self.check(sql)?;
         self.fill(sql, snapshot)?;
         let mut statement = self.connection.prepare(sql)?;
         let count = statement.column_count();
         let mut answer = statement.query([])?;
         while let Some(row) = answer.next()? {
             let values = (0..count).map(|i| row.get_ref(i).map(cell));
-            rows.push(values.collect::<Result<Vec<Cell>, _>>()?);
+            sink(values.collect::<Result<_, _>>()?);
         }
-        Ok((columns, rows))
+        Ok(())
     }
 
     /// Checks that `sql` is one valid query that only reads, and gives the names of its columns.
@@ -214,7 +240,7 @@ impl Engine {
                     .map_err(|e| EngineError::from(e).to_string())
             };
             table
-                .rows(snapshot, &mut sink)
+                .rows(snapshot, self.texts, &mut sink)
                 .map_err(EngineError::Unreadable)?;
             drop(insert);
             transaction.commit()?;

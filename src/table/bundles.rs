@@ -5,6 +5,7 @@ use crate::bundle::Bundle;
 use crate::codesign::{CodeFacts, ProblemCode};
 use crate::evidence::{Content, Info};
 use crate::meta::Meta;
+use crate::property_list::Text;
 use crate::text::{escape, hex};
 
 /// The table `dsplug_bundles`.
@@ -277,14 +278,13 @@ fn own(bundle: &Bundle, get: fn(&Meta) -> Value) -> Value {
     bundle.evidence.meta.as_ref().map_or(Value::Null, get)
 }
 
-fn info(bundle: &Bundle, get: fn(&Info) -> &String) -> Value {
+fn info(bundle: &Bundle, get: fn(&Info) -> &Text) -> Value {
     let info = bundle
         .evidence
         .info_plist
         .as_ref()
         .and_then(|p| p.info.as_ref().ok());
-    info.map_or_else(String::new, |i| escape(get(i).as_bytes()))
-        .into()
+    info.map_or_else(String::new, |i| get(i).shown()).into()
 }
 
 /// The code that the architectures are those of: the main executable, or a candidate that is a file.

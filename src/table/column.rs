@@ -134,12 +134,25 @@ pub trait Table: Sync {
     /// The column that has the path of the bundle which a row is about; `None` when its rows are about
     /// no bundle in particular.
     fn bundle(&self) -> Option<&'static str>;
-    /// Passes each row of it to `sink`, its values in the order of the columns.
+    /// Passes each row of it to `sink`, its values in the order of the columns, long texts cut.
     ///
     /// # Errors
     /// With a message when what the table shows could not be read: an empty answer would be taken for
     /// a removal. The sink's own error ends it as well.
-    fn rows(&self, snapshot: &Snapshot, sink: &mut Sink<'_>) -> Result<(), String>;
+    fn rows(&self, snapshot: &Snapshot, texts: Texts, sink: &mut Sink<'_>) -> Result<(), String>;
+}
+
+/// How long the texts in rows may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Texts {
+    /// As short as a terminal shows them side by side.
+    Narrow,
+    /// As short as a log takes them. What loggers and indexes do with a long
+    /// line is to drop it: a text of an attacker's must not make his row such a line.
+    #[default]
+    Short,
+    /// Whole, for a program that reads them, while there is room.
+    Whole,
 }
 
 /// Takes in the rows of a table.
@@ -197,30 +210,60 @@ impl<R: ?Sized> Table for TableOf<R> {
         self.columns.iter().map(heading).collect()
     }
 
-    fn rows(&self, snapshot: &Snapshot, sink: &mut Sink<'_>) -> Result<(), String> {
-        let mut room = ROOM;
+    fn rows(&self, snapshot: &Snapshot, texts: Texts, sink: &mut Sink<'_>) -> Result<(), String> {
+        let mut room = Room::new(texts);
         (self.each)(snapshot, &mut |row| {
             let values = self.columns.iter().map(|c| (c.get)(row));
-            sink(values.map(|value| bounded(value, &mut room)).collect())
+            sink(values.map(|value| room.bound(value)).collect())
         })
     }
 }
 
-/// Bytes of a value that are shown: more than four times the longest path of a Mac.
+/// Bytes of a short text: more than four times the longest path of a Mac.
 const MOST_VALUE: usize = 8_192;
 /// Bytes of texts after which those of further rows are cut sooner: the rows of a table are held all
 /// at once, here, by SQLite and by osquery.
 const ROOM: usize = 8 << 20;
-/// Bytes of a value that are shown then.
+/// Bytes of a text that are shown then.
 const LEAST_VALUE: usize = 512;
+/// Bytes of texts that are longer and shown whole.
+const LONG: usize = 2 << 20;
 
-/// A value that is shown: long texts, which are an attacker's, are cut and say so.
-fn bounded(value: Value, room: &mut usize) -> Value {
-    let Value::Text(text) = value else {
-        return value;
-    };
-    let most = if *room == 0 { LEAST_VALUE } else { MOST_VALUE };
-    let text = text::cut(text, most);
-    *room = room.saturating_sub(text.len());
-    Value::Text(text)
+/// The room that is left for the texts of a table.
+struct Room {
+    most: usize,
+    short: usize,
+    long: usize,
+}
+
+impl Room {
+    fn new(texts: Texts) -> Self {
+        let (most, long) = match texts {
+            Texts::Narrow => (LEAST_VALUE, 0),
+            Texts::Short => (MOST_VALUE, 0),
+            Texts::Whole => (MOST_VALUE, LONG),
+        };
+        let short = ROOM;
+        Self { most, short, long }
+    }
+
+    /// A value that is shown: long texts, which are an attacker's, are cut and say so.
+    fn bound(&mut self, value: Value) -> Value {
+        let Value::Text(text) = value else {
+            return value;
+        };
+        if text.len() > MOST_VALUE
+            && let Some(left) = self.long.checked_sub(text.len())
+        {
+            self.long = left;
+            return Value::Text(text);
+        }
+        let most = match self.short {
+            0 => LEAST_VALUE,
+            _ => self.most,
+        };
+        let text = text::cut(text, most);
+        self.short = self.short.saturating_sub(text.len());
+        Value::Text(text)
+    }
 }

@@ -12,7 +12,7 @@ mod quarantine;
 mod status;
 
 pub(crate) use bundles::BUNDLES;
-pub use column::{Column, Heading, Sink, Table, TableOf, Type, Value};
+pub use column::{Column, Heading, Sink, Table, TableOf, Texts, Type, Value};
 pub(crate) use events::EVENTS;
 pub(crate) use exceptions::EXCEPTIONS;
 pub(crate) use files::FILES;

@@ -142,25 +142,73 @@ fn a_directory_that_cannot_be_read_blinds_nothing() {
     }
 }
 
-/// What a long text in an Info.plist becomes.
+/// What a long text in an Info.plist becomes: whole for a program that asks, and short in a log.
 #[test]
-fn a_long_text_is_cut_and_stays_itself() {
+fn a_long_text_is_whole_where_there_is_room() {
     let disk = Disk::new();
-    let long = |end: char| format!("{}{end}", "n".repeat(5_000));
+    let long = |end: char| format!("{}{end}", "n".repeat(700_000));
     for (name, end) in [("A", 'x'), ("B", 'y'), ("C", 'x')] {
         Plugin::new(name)
             .key("CFPluginNameString", long(end))
             .write(disk.at(PLUGINS));
     }
-    let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
-    let names: Vec<&str> = rows.iter().map(|r| r["plugin_name"].as_str()).collect();
-    assert!(names[0].len() < 700, "{}", names[0]);
-    assert!(names[0].contains("… (5001 bytes, sha256 "), "{}", names[0]);
-    assert_eq!(names[0], names[2]);
-    assert_ne!(names[0], names[1]);
+    let whole = rows(&disk);
+    // The third is beyond the room of a scan.
+    assert_eq!(whole[0]["plugin_name"], long('x'));
+    assert_eq!(whole[1]["plugin_name"], long('y'));
+    assert_eq!(whole[0]["error"], "");
+    let cut = &whole[2]["plugin_name"];
+    assert!(cut.len() < 700, "{} bytes", cut.len());
+    assert!(cut.contains("… (700001 bytes, sha256 "), "{cut}");
+    let error = &whole[2]["error"];
+    assert!(
+        error.starts_with("limit: of CFPluginNameString in "),
+        "{error}"
+    );
     // By the whole text, and not by what is shown alike.
-    let reasons: Vec<&str> = rows.iter().map(|r| r["load_reasons"].as_str()).collect();
+    let reasons: Vec<&str> = whole.iter().map(|r| r["load_reasons"].as_str()).collect();
     assert_eq!(reasons, ["name_shadowed", "", "name_shadowed"]);
+    let short = query(disk.path(), "SELECT * FROM dsplug_bundles");
+    let names: Vec<&str> = short.iter().map(|r| r["plugin_name"].as_str()).collect();
+    assert!(names.iter().all(|name| name.len() < 9_000));
+    assert_ne!(names[0], names[1]);
+    for (name, arguments) in [
+        ("detect", &["detect"][..]),
+        ("list", &["list"]),
+        ("explain", &["explain", "A.dsplug"]),
+        ("query", &["query", "SELECT * FROM dsplug_bundles"]),
+    ] {
+        let told = within_the_promise(disk.path(), arguments);
+        let longest = told.lines().map(str::len).max().unwrap_or_default();
+        assert!(longest < 100_000, "{name}: {longest}");
+    }
+}
+
+/// Room is taken by those who come first, and by none whose texts are short.
+#[test]
+fn long_texts_of_many_leave_room_for_short_ones() {
+    let disk = with_evil();
+    // Each sign is four where it is shown, and takes five in JSON.
+    let fill = "\u{1}".repeat(2_000);
+    for number in 0..3_000 {
+        Plugin::new(&format!("A{number}"))
+            .binary_plist()
+            .key("CFBundleIdentifier", fill.as_str())
+            .key("CFBundleName", fill.as_str())
+            .key("CFPluginNameString", fill.as_str())
+            .key("CFBundleShortVersionString", fill.as_str())
+            .write(disk.at(PLUGINS));
+    }
+    Plugin::new("Z")
+        .key("CFBundleName", "z".repeat(512))
+        .write(disk.at(PLUGINS));
+    let rows = rows(&disk);
+    shows_evil(&rows);
+    assert_eq!(rows.len(), 3_002);
+    let last = &rows[3_001];
+    assert_eq!(last["bundle_name"], "z".repeat(512));
+    let is_cut = |row: &&Row| row["error"].starts_with("limit: of ");
+    assert!(rows.iter().filter(is_cut).count() > 1_000);
 }
 
 /// Where a path of the executable is longer than is followed, who knows what loads.
@@ -190,8 +238,14 @@ fn long_texts_in_property_lists() {
             .key("DSNodesToRegister", plist::Value::Array(nodes))
             .write(disk.at(PLUGINS));
     }
+    // One that would have room by itself, and is four times as long where it is shown.
+    Plugin::new("L")
+        .binary_plist()
+        .key("CFBundleName", "\u{1}".repeat(700_000))
+        .key("CFBundleIdentifier", "\u{1}".repeat(1_300_000))
+        .write(disk.at(PLUGINS));
     let rows = rows(&disk);
-    assert_eq!(rows.len(), 16);
+    assert_eq!(rows.len(), 17);
 }
 
 /// A name of control characters is four times as long where it is shown.

@@ -1,4 +1,4 @@
-//! Text that is written before its length is known, kept packed in memory.
+//! Text that is written before all of it is known, kept packed in memory.
 
 use std::io::{self, Read, Write};
 
@@ -6,7 +6,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
-/// Text on its way into an archive.
+/// Text on its way out.
 #[derive(Debug)]
 pub struct Spool {
     packed: GzEncoder<Vec<u8>>,
