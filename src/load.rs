@@ -3,7 +3,7 @@
 //! Read in DirectoryService's sources and CoreFoundation's, not run on a Mac. The loader checks
 //! neither signature nor owner nor mode, and neither does this verdict.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::evidence::{Cpus, Evidence, Given, Info, Trouble};
 use crate::folders::Listed;
@@ -44,7 +44,7 @@ macro_rules! reasons {
 reasons! {
     Name "name" true "Its name does not end in exactly `.dsplug`, so it does not load as named."
     NotListed "not_listed" true "It stands where the loader does not look, given what else the folder holds."
-    MaybeListed "maybe_listed" false "Whether the loader looks where it stands could not be told."
+    MaybeListed "maybe_listed" false "Whether the loader looks where it stands could not be told, or it is listed by another path that leads there."
     Language "language" false "It stands in a `.lproj` that is read only for users of that language."
     BrokenSymlink "broken_symlink" true "It is a symlink that leads nowhere."
     Unreadable "unreadable" false "It, its Info.plist or its executable could not be read, or not within the limits."
@@ -127,7 +127,27 @@ pub fn judge(evidence: &[Evidence]) -> Vec<LoadVerdict> {
             verdict.reasons.sort_unstable();
         }
     }
+    allow_for_other_paths(evidence, &mut verdicts);
     verdicts
+}
+
+/// What the loader does not list where it stands may be loaded by another path that leads there: of the
+/// place alone it is not proved that nothing there loads.
+fn allow_for_other_paths(evidence: &[Evidence], verdicts: &mut [LoadVerdict]) {
+    let listed = evidence
+        .iter()
+        .filter(|e| e.candidate.listed != Listed::No && e.is_bundle());
+    let places: BTreeSet<&[u8]> = listed.map(|e| e.resolved_path.as_slice()).collect();
+    for (one, verdict) in evidence.iter().zip(verdicts) {
+        if !places.contains(one.resolved_path.as_slice()) {
+            continue;
+        }
+        for reason in &mut verdict.reasons {
+            if *reason == Reason::NotListed {
+                *reason = Reason::MaybeListed;
+            }
+        }
+    }
 }
 
 fn info(evidence: &Evidence) -> Option<&Info> {

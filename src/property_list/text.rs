@@ -2,7 +2,7 @@
 //! stand alone.
 
 use std::borrow::Borrow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use crate::text::{end_of_cut, escape};
 
@@ -37,24 +37,12 @@ impl Text {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// The text as it is shown: escaped, a lone surrogate as `\u{…}` like what misleads.
+    /// The text as it is shown: what those get who ask CoreFoundation for UTF-8, escaped.
     pub fn shown(&self) -> String {
-        let mut out = String::with_capacity(self.0.len());
-        let mut lone = Vec::new();
-        for chunk in self.0.utf8_chunks() {
-            out.push_str(&escape(chunk.valid().as_bytes()));
-            lone.extend_from_slice(chunk.invalid());
-            if let [_, middle, last] = *lone.as_slice() {
-                let unit = 0xd000 | u16::from(middle & 0x3f) << 6 | u16::from(last & 0x3f);
-                // Writing to a String cannot fail.
-                let _ = write!(out, "\\u{{{unit:x}}}");
-                lone.clear();
-            }
-        }
-        out
+        escape(self.as_str().as_bytes())
     }
 
-    /// The same, one that is longer than `most` bytes cut there; see [`text::cut`](crate::text::cut).
+    /// The text, one that is longer than `most` bytes cut there; see [`text::cut`](crate::text::cut).
     pub fn cut(&self, most: usize) -> Self {
         if self.0.len() <= most {
             return self.clone();
@@ -104,7 +92,7 @@ impl Borrow<[u8]> for Text {
 
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}\"", self.shown())
+        write!(f, "\"{}\"", escape(&self.0))
     }
 }
 
@@ -125,14 +113,10 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_utf_8_is_shown() {
-        let shown = |units: &[u16]| Text::from_utf16(units.iter().copied()).shown();
-        assert_eq!(shown(&[0x61, 0xd800, 0x62]), "a\\u{d800}b");
-        assert_eq!(shown(&[0xdfff, 0xd800]), "\\u{dfff}\\u{d800}");
-        assert_eq!(shown(&[0xd83d, 0xde00, 0xde00]), "😀\\u{de00}");
-        // What only looks like it is another text.
-        assert_eq!(Text::from("\\u{d800}").shown(), "\\x5cu{d800}");
-        let cut = Text::from_utf16([0x61, 0xd800]).cut(2);
-        assert!(cut.shown().starts_with("a… (4 bytes, sha256 "), "{cut:?}");
+    fn what_is_cut_stays_well_or_ill_formed() {
+        let cut = Text::from("aé").cut(2);
+        assert!(cut.as_str().starts_with("a… (3 bytes, sha256 "), "{cut:?}");
+        assert!(Text::from_utf16([0xd800, 0x61]).cut(3).is_ill_formed());
+        assert_eq!(Text::from("aé").cut(3), Text::from("aé"));
     }
 }

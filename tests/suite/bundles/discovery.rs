@@ -288,3 +288,23 @@ fn an_absolute_link_resolves_inside_of_the_root() {
     assert_eq!(row["hash"], only_bundle(real.path())["hash"]);
     assert_eq!(row["hash"].len(), 64);
 }
+
+/// Of a place that another path leads to, which is listed, it is not proved that nothing there loads.
+#[test]
+fn what_is_listed_by_another_path_may_load() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin("hidden"));
+    disk.link(format!("{PLUGINS}/A.dsplug"), "hidden/A.dsplug");
+    // A link that the loader does not list proves nothing either way.
+    disk.link(format!("{PLUGINS}/deep/B.dsplug"), "../hidden/B.dsplug");
+    Plugin::new("B").write(disk.plugin("hidden"));
+    let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
+    let told = |end: &str| {
+        let row = rows.iter().find(|r| r["path"].ends_with(end)).unwrap();
+        (row["load_verdict"].as_str(), row["load_reasons"].as_str())
+    };
+    assert_eq!(told("/PlugIns/A.dsplug"), ("loadable", ""));
+    assert_eq!(told("/hidden/A.dsplug"), ("unknown", "maybe_listed"));
+    assert_eq!(told("/hidden/B.dsplug"), ("not_loadable", "not_listed"));
+    assert_eq!(told("/deep/B.dsplug"), ("not_loadable", "not_listed"));
+}

@@ -13,6 +13,11 @@ use crate::common::{Row, query};
 
 /// Where this reader says `loadable` and the loader does not come as far, or CoreFoundation crashes: an
 /// alert too many, and none too few.
+///
+/// Of the collection that these trees are a sample of there are six more, bundles of names with a newline
+/// (`named 'X\n.dsplug'`, executable at `Contents/MacOS`, `Contents` or the root, its name given as none or
+/// empty): the program that asked CoreFoundation took a path a line and could not ask for those, so no
+/// answer says whether they load.
 const OVER: &[&str] = &[
     // CoreFoundation asks an empty dictionary for its hash, and crashes.
     "type CFBundleIdentifier=emptydict ns=X",
