@@ -69,6 +69,25 @@ PACKAGES = [
         ],
         False,
     ),
+    # Ad hoc, universal, of the version-folder kind. The wheel holds no links, so that what stands in the
+    # frameworks' own folders is not found from above, and two seals that list a framework are broken.
+    (
+        "sdl2", "pip", "pysdl2-dll", "2.32.0",
+        "61adecf7501e074a8b476eebffbc1661f1553681db8d01b3047a9674b737b9fa",
+        "",
+        [
+            f"sdl2dll/dll/{name}.framework/Versions/A"
+            for name in (
+                "SDL2", "SDL2_gfx", "SDL2_image", "SDL2_mixer", "SDL2_ttf",
+                *(f"SDL2_image.framework/Versions/A/Frameworks/{of}" for of in ("avif", "webp")),
+                *(
+                    f"SDL2_mixer.framework/Versions/A/Frameworks/{of}"
+                    for of in ("gme", "ogg", "opus", "wavpack", "xmp")
+                ),
+            )
+        ],
+        False,
+    ),
     # Unsigned.
     (
         "node-notifier", "npm", "node-notifier", "10.0.1",

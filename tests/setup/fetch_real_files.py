@@ -149,7 +149,8 @@ FAULTS = (
 PIP = [
     sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:",
     "--platform", "macosx_15_0_universal2", "--platform", "macosx_14_0_universal2",
-    "--platform", "macosx_14_0_arm64", "--python-version", "3.11",
+    "--platform", "macosx_14_0_arm64", "--platform", "macosx_10_11_universal2",
+    "--python-version", "3.11",
 ]  # fmt: skip
 
 

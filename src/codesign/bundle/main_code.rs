@@ -6,7 +6,7 @@ use super::judge::{Judge, Outcome, standalone};
 use super::layout::Layout;
 use super::signature::Sealed;
 use super::slots;
-use super::view::{EntryKind, MainExecutable, join, split_name};
+use super::view::{BundleEntry, EntryKind, MainExecutable, split_name};
 use crate::codesign::verdict::{
     CodeFacts, Findings, Place, Problem, ProblemCode, SignatureState, slot,
 };
@@ -87,32 +87,35 @@ impl<'v> Judge<'_, 'v> {
     }
 
     /// True, and said, when the signature stands in files of its own: beside code that carries
-    /// none, Apple reads these, and what they say is not verified here.
+    /// none, Apple reads these, and what they say is not verified here. Letter case does not count, as
+    /// on a Mac's disk it does not, and a link in their folder's place leads Apple to others.
     ///
-    /// Source: `BundleDiskRep::component`, `bundlediskrep.cpp`, and the names of
+    /// Source: `BundleDiskRep::component` and `BundleDiskRep::metaPath`, `bundlediskrep.cpp`, and the names of
     /// `CodeDirectory::canonicalSlotName`, `codedirectory.cpp` of Apple.
     pub fn has_detached(&self, layout: &Layout<'v>, findings: &mut Findings) -> bool {
-        let range = self.view.below(&join(&layout.base, b"_CodeSignature"));
+        let range = self.view.below(&layout.base);
         let entries = self.view.entries.get(range).unwrap_or_default();
-        let detached = entries.iter().find(|e| {
-            let name = split_name(e.path).1;
-            e.kind != EntryKind::Directory
-                && name != b"CodeResources"
-                && (name.starts_with(b"Code")
-                    || name.starts_with(b"LaunchConstraint")
-                    || name == b"LibraryConstraint")
-                // Signing ad hoc leaves it behind, empty.
-                && !(name == b"CodeSignature" && e.kind == EntryKind::File && e.size == 0)
+        let mut detached = entries.iter().filter(|e| {
+            let inner = e.path.get(layout.base.len()..).unwrap_or_default();
+            let inner = inner.strip_prefix(b"/").unwrap_or(inner);
+            let mut parts = inner.splitn(2, |b| *b == b'/');
+            let folder = parts.next().unwrap_or_default();
+            folder.eq_ignore_ascii_case(b"_CodeSignature")
+                && match parts.next() {
+                    Some(path) => is_part_of_signature(split_name(path).1, e),
+                    None => e.kind == EntryKind::Symlink,
+                }
         });
-        if let Some(entry) = detached {
-            findings.broken(
-                ProblemCode::MainExecutable,
-                entry.path,
-                "the signature stands in files of its own, beside code that carries none: such a \
-                 signature is not accepted",
-            );
-        }
-        detached.is_some()
+        let Some(entry) = detached.next() else {
+            return false;
+        };
+        findings.broken(
+            ProblemCode::MainExecutable,
+            entry.path,
+            "the signature stands in files of its own, beside code that carries none: such a \
+             signature is not accepted",
+        );
+        true
     }
 
     pub fn note_loose_seal(&self, layout: &Layout<'v>, findings: &mut Findings) {
@@ -171,4 +174,16 @@ impl<'v> Judge<'_, 'v> {
         }
         None
     }
+}
+
+/// True for what Apple reads as a part of a signature where the code carries none.
+fn is_part_of_signature(name: &[u8], entry: &BundleEntry<'_>) -> bool {
+    let name = name.to_ascii_lowercase();
+    let is_named = name.starts_with(b"code") && name != b"coderesources"
+        || name.starts_with(b"launchconstraint")
+        || name == b"libraryconstraint";
+    // Signing ad hoc leaves it behind, empty.
+    let is_left_behind =
+        name == b"codesignature" && entry.kind == EntryKind::File && entry.size == 0;
+    is_named && entry.kind != EntryKind::Directory && !is_left_behind
 }

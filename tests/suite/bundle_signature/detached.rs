@@ -53,6 +53,26 @@ fn beside_unsigned_code_it_is_broken_and_never_plain_unsigned() {
     judged(&script, |root| detach(root, "CodeDirectory")).broken(&[P::MainExecutable]);
 }
 
+/// A Mac's disk does not tell letter case apart, and a link in the folder's place is followed there.
+#[test]
+fn in_any_letter_case_and_behind_a_link_it_is_broken_too() {
+    for path in [
+        "_codesignature/codedirectory",
+        "_CODESIGNATURE/CodeSignature",
+    ] {
+        let verdict = judged(&unsigned(), |root| {
+            put(root.join("Contents").join(path), b"\xfa\xde\x0c\x02");
+        });
+        verdict.broken(&[P::MainExecutable]);
+    }
+    let verdict = judged(&unsigned(), |root| {
+        let at = root.join(FOLDER);
+        std::fs::remove_dir_all(&at).unwrap();
+        std::os::unix::fs::symlink("Resources", at).unwrap();
+    });
+    verdict.broken(&[P::MainExecutable]);
+}
+
 #[test]
 fn other_files_make_no_signature() {
     for name in ["CodeResources", "Notes", "Directory"] {
