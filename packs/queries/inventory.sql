@@ -26,5 +26,6 @@ SELECT 'inventory' AS dsplug_query, path, mtime, signer, hash, ctime, btime, bun
   executable_hash, executable_outside, architectures, signature_state, signature_problems, anchor,
   claimed_signer, authority, team_identifier, signing_identifier, cdhash, signing_time,
   unsealed_files, uid, gid, mode, writable_by, quarantine, provenance, files, bytes,
-  notarization_ticket, exception, error, linked_paths, linked_hash, unread
+  notarization_ticket, exception, error, linked_paths, linked_hash, unread,
+  links_outside, loads_outside
 FROM dsplug_bundles;

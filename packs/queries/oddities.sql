@@ -3,8 +3,9 @@
 -- detects: One line for each oddity, named: it stands where only the loader's resource search or
 --   nothing looks (place); is a symlink (symlink) or stands behind one (symlinked_ancestor); is
 --   no directory (not_a_bundle); its name only seems to end in .dsplug (name); its main executable
---   stands outside (executable_outside); a link in it leads out of it (link_outside); its Info.plist is not Contents/Info.plist (info_plist); it
---   claims an identifier of Apple's or one that its signature contradicts (identifier); it is
+--   stands outside (executable_outside); a link in it leads out of it (link_outside); code in it names a
+--   library outside of it and of the system's own volume (loads_outside); its Info.plist is not
+--   Contents/Info.plist (info_plist); it claims an identifier of Apple's or one that its signature contradicts (identifier); it is
 --   signed with a certificate that any account gets (untrusted_signer); its
 --   plug-in name is another's (name_shadowed); files in a bundle whose signature holds stand outside of the seal
 --   (unsealed_files); others than root can write it (writable_by); its newest modification is over
@@ -21,7 +22,8 @@
 -- mitre: TA0003 T1547 T1574
 -- references: https://blog.chichou.me/2019/11/21/two-macos-persistence-tricks-abusing-plugins/
 --   https://attack.mitre.org/techniques/T1574/
--- false_positives: Plug-ins of the 32-bit age may lack a Contents directory; whatever a package
+--   https://attack.mitre.org/techniques/T1574/004/
+-- false_positives: A vendor's library in /Library/Frameworks or /usr/local/lib is outside, once. Plug-ins of the 32-bit age may lack a Contents directory; whatever a package
 --   installed is backdated once.
 -- cap: A flood gives a line for each bundle, once. To log fewer, schedule a copy that ends in
 --   ORDER BY path LIMIT 100; the others stay in dsplug_bundles and in inventory.
@@ -36,7 +38,8 @@
 WITH bundles AS MATERIALIZED (
   SELECT path, mtime, ctime, kind, symlink_target, resolved_path, discovered_via,
     bundle_identifier, plugin_name, info_plist, load_reasons, executable, executable_outside,
-    anchor, signature_state, signing_identifier, claimed_signer, unsealed_files, writable_by, linked_paths, error
+    anchor, signature_state, signing_identifier, claimed_signer, unsealed_files, writable_by, linked_paths,
+    links_outside, loads_outside, error
   FROM dsplug_bundles
   WHERE exception = ''
 )
@@ -61,7 +64,10 @@ SELECT 'oddities' AS dsplug_query, path, oddity, detail FROM (
   FROM bundles WHERE executable_outside = 1
   UNION ALL
   SELECT path, 'link_outside', linked_paths
-  FROM bundles WHERE linked_paths <> ''
+  FROM bundles WHERE links_outside > 0
+  UNION ALL
+  SELECT path, 'loads_outside', loads_outside
+  FROM bundles WHERE loads_outside <> ''
   UNION ALL
   SELECT path, 'info_plist', info_plist
   FROM bundles WHERE info_plist <> '' AND info_plist <> path || '/Contents/Info.plist'

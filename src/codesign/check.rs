@@ -326,6 +326,7 @@ impl<'r> FileCheck<'r> {
             signing_time: None,
             dylibs: Vec::new(),
             rpaths: Vec::new(),
+            is_list_cut: false,
             problems: Vec::new(),
             notes: Vec::<Note>::new(),
         });
@@ -399,6 +400,7 @@ impl<'r> FileCheck<'r> {
         slice.problems.extend(commands.problems);
         slice.dylibs = commands.dylibs;
         slice.rpaths = commands.rpaths;
+        slice.is_list_cut = commands.is_list_cut;
         // The section is held against the signature as it comes, and not kept: it may be large.
         let wanted = [
             (Part::Signature, commands.signature),

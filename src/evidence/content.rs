@@ -158,7 +158,7 @@ impl<'r> Reader<'r> {
         let attributes = attributes::read(&file.fd).map_err(refused)?;
         let code = code.map(|code| {
             let mut code = code.finish();
-            code.forget_lists();
+            code.shorten_lists();
             code
         });
         let held = code.as_ref().map_or(0, CodeFacts::held);

@@ -80,7 +80,7 @@ fn resolve(root: &Root, evidence: &Evidence, name: &[u8]) -> Result<Option<Found
 }
 
 /// An absolute path with `.` and `..` resolved in the text alone (RFC 3986, section 5.2.4).
-fn without_dots(path: &[u8]) -> Vec<u8> {
+pub(super) fn without_dots(path: &[u8]) -> Vec<u8> {
     let mut kept: Vec<&[u8]> = Vec::new();
     for component in path.split(|b| *b == b'/') {
         match component {

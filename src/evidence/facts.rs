@@ -1,6 +1,6 @@
 //! What was found of one candidate: plain data, filled by those who read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::attributes::Attributes;
 use super::entry::{Content, Entry};
@@ -61,6 +61,10 @@ pub struct Evidence {
     pub(super) links_beyond: Vec<Link>,
     /// Places outside that links lead to, of which something lies beyond a limit.
     pub(crate) linked_beyond: BTreeMap<Vec<u8>, Beyond>,
+    /// How many places outside of it links in it lead to.
+    pub links_outside: usize,
+    /// Where dyld looks outside of it for libraries that code in it names.
+    pub loads_outside: BTreeSet<Vec<u8>>,
     /// True when something of it, or of what its links lead to, can be exchanged unseen: it was not looked
     /// at.
     pub is_blind: bool,

@@ -1,5 +1,5 @@
-//! What links inside a bundle lead to outside of it: no digest of the bundle's own reaches that, and a
-//! library behind `Contents/Frameworks -> /Users/Shared/fw` loads all the same.
+//! What links and load commands in a bundle lead to outside of it: no digest of the bundle's own reaches
+//! that, and a library behind `Contents/Frameworks -> /Users/Shared/fw` loads all the same.
 //!
 //! Each place is walked and read like a bundle, bounded by itself, and links in it are followed on to
 //! further places: files first, for a link to one costs little, and above it may stand what fills every limit.
@@ -13,12 +13,14 @@ use sha2::{Digest as _, Sha256};
 use super::beyond::{self, Seen};
 use super::content::{Reader, Wants};
 use super::entry::{Content, Entry};
+use super::executable::without_dots;
 use super::facts::{Beyond, Evidence, Linked, Places};
+use super::loads::{self, Code};
 use super::recall::recall_entries;
 use super::sum::Sum;
 use super::trouble::{Trouble, tell};
 use super::walk::{Cursor, Walked, entries_of};
-use crate::codesign::CodeFacts;
+use crate::codesign::{CodeFacts, is_system};
 use crate::directory::ReadError;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
@@ -29,6 +31,8 @@ use crate::text::escape;
 const MOST_PLACES: usize = 32;
 /// Links of one candidate that are followed, of those that differ: each may lead far.
 const MOST_FOLLOWED: usize = 1_024;
+/// Paths of libraries of one candidate that are looked at.
+const MOST_LOADS: usize = 512;
 /// Entries of all of them together.
 const MOST_ENTRIES: usize = 4096;
 /// Bytes of all of them together.
@@ -46,6 +50,7 @@ pub fn read(
     let mut search = Search {
         root,
         home: evidence.resolved_path.clone(),
+        candidate: evidence.candidate.path.clone(),
         files: Vec::new(),
         directories: Vec::new(),
         places: Places::new(),
@@ -57,6 +62,9 @@ pub fn read(
         is_unsure: false,
         is_blind: false,
         followed: BTreeSet::new(),
+        by_links: BTreeSet::new(),
+        looked_up: BTreeSet::new(),
+        loads_outside: BTreeSet::new(),
         entries: MOST_ENTRIES,
         bytes: MOST_BYTES,
     };
@@ -69,6 +77,7 @@ pub fn read(
         let link = [&evidence.candidate.path, b"/".as_slice(), path].concat();
         search.follow(&link, text, budget);
     }
+    search.load_all(evidence, budget);
     loop {
         let waiting = search.files.pop().or_else(|| search.directories.pop());
         if let Some((path, found)) = waiting {
@@ -87,7 +96,7 @@ pub fn read(
     search.fold();
     if search.is_full {
         search.troubles.push(Trouble::Limit(format!(
-            "links lead to more than {MOST_PLACES} places outside of the bundle"
+            "links and libraries lead to more than {MOST_PLACES} places outside of the bundle"
         )));
         search.places.values_mut().for_each(|p| p.is_whole = false);
     }
@@ -101,6 +110,8 @@ pub fn read(
     evidence.troubles.append(&mut search.troubles);
     evidence.linked = search.places;
     evidence.linked_beyond = search.beyond;
+    evidence.links_outside = search.by_links.len();
+    evidence.loads_outside = search.loads_outside;
     evidence.is_linked_late = budget.is_late();
 }
 
@@ -108,6 +119,8 @@ struct Search<'a> {
     root: &'a Root,
     /// Where the bundle really stands.
     home: Vec<u8>,
+    /// Where it stands in its plug-in folder.
+    candidate: Vec<u8>,
     /// Places that are yet to be read: what is no directory, and what is one.
     files: Vec<(Vec<u8>, Found)>,
     directories: Vec<(Vec<u8>, Found)>,
@@ -126,6 +139,11 @@ struct Search<'a> {
     is_blind: bool,
     /// The links that were followed, by where they lead.
     followed: BTreeSet<[u8; 32]>,
+    /// Places outside of the bundle that links lead to.
+    by_links: BTreeSet<Vec<u8>>,
+    /// Paths of libraries that were looked at, and those of them that lead out of the bundle.
+    looked_up: BTreeSet<Vec<u8>>,
+    loads_outside: BTreeSet<Vec<u8>>,
     entries: usize,
     bytes: u64,
 }
@@ -137,8 +155,7 @@ impl Search<'_> {
         let above = if text.starts_with(b"/") {
             b"".as_slice()
         } else {
-            let end = link.iter().rposition(|b| *b == b'/').unwrap_or_default();
-            link.get(..end).unwrap_or_default()
+            directory_of(link)
         };
         let mut key = Sha256::new();
         key.update(above);
@@ -162,7 +179,15 @@ impl Search<'_> {
             }
         };
         let path = found.path();
-        if is_below(&path, &self.home) || self.is_known(&path, found.meta.kind) {
+        if !is_below(&path, &self.home) {
+            self.by_links.insert(path.clone());
+            self.take_up(path, found);
+        }
+    }
+
+    /// Has a place outside of the bundle read, unless it is known.
+    fn take_up(&mut self, path: Vec<u8>, found: Found) {
+        if self.is_known(&path, found.meta.kind) {
             return;
         }
         let waiting = self.files.len().saturating_add(self.directories.len());
@@ -173,6 +198,86 @@ impl Search<'_> {
             self.directories.push((path, found));
         } else {
             self.files.push((path, found));
+        }
+    }
+
+    /// Looks up the libraries that all code of a bundle names.
+    fn load_all(&mut self, evidence: &Evidence, budget: &Budget) {
+        let own = evidence.entries.iter().filter_map(|entry| {
+            let above = directory_of(&entry.path);
+            let at = match above {
+                b"" => self.home.clone(),
+                _ => [&self.home, b"/".as_slice(), above].concat(),
+            };
+            Some((entry.content.code()?, at))
+        });
+        let executable = evidence.executable.as_ref();
+        let outside = executable.filter(|e| e.is_outside());
+        let outside =
+            outside.and_then(|e| Some((e.outside.code()?, directory_of(&e.path).to_vec())));
+        let all: Vec<(&CodeFacts, Vec<u8>)> = own.chain(outside).collect();
+        let main = executable.and_then(|e| e.content(evidence).code());
+        let main = main.and_then(|main| all.iter().find(|(facts, _)| std::ptr::eq(*facts, main)));
+        let main = main.map(|(facts, at)| Code { facts, at });
+        for (facts, at) in &all {
+            let (paths, is_whole) = loads::paths(Code { facts, at }, main);
+            if !is_whole {
+                self.miss_loads();
+            }
+            for path in paths {
+                if self.load(&path, budget) {
+                    self.loads_outside.insert(without_dots(&path));
+                }
+            }
+        }
+    }
+
+    /// Tells, once, that not all libraries were looked up.
+    fn miss_loads(&mut self) {
+        self.is_unsure = true;
+        let trouble = Trouble::Limit("code names more libraries than are looked up, or longer paths, or the time of the scan is spent".into());
+        if !self.troubles.contains(&trouble) {
+            tell(&mut self.troubles, trouble);
+        }
+    }
+
+    /// Looks where a library is; true when that is outside of the bundle and of the system's own volume. A
+    /// file there is taken up.
+    fn load(&mut self, path: &[u8], budget: &Budget) -> bool {
+        let plain = without_dots(path);
+        let homes = [&self.home, &self.candidate];
+        let leads_out =
+            |path: &[u8]| !homes.iter().any(|home| is_below(path, home)) && !is_system(path);
+        let is_outside = leads_out(&plain);
+        // A link on the way inside of the bundle is looked at by itself.
+        if !is_outside && !loads::has_dots(path) {
+            return false;
+        }
+        if self.looked_up.contains(path) {
+            return is_outside;
+        }
+        if self.looked_up.len() >= MOST_LOADS || budget.is_late() {
+            self.miss_loads();
+            return is_outside;
+        }
+        self.looked_up.insert(path.to_vec());
+        match self.root.find(path) {
+            Ok(found) => {
+                let real = found.path();
+                if !leads_out(&real) {
+                    return is_outside;
+                }
+                if found.meta.kind != Kind::Directory {
+                    self.take_up(real, found);
+                }
+                true
+            }
+            Err(error) if error.leads_nowhere() => is_outside,
+            Err(error) => {
+                self.is_unsure = true;
+                tell(&mut self.troubles, Trouble::of_entry(&error));
+                true
+            }
         }
     }
 
@@ -314,6 +419,18 @@ impl Search<'_> {
                 Some((at, e.link.clone()?))
             })
             .collect();
+        // What a library outside loads by itself, too.
+        let code = entries.iter().find(|_| found.meta.kind == Kind::File);
+        if let Some(facts) = code.and_then(|entry| entry.content.code()) {
+            let at = directory_of(&path);
+            let (paths, is_whole) = loads::paths(Code { facts, at }, None);
+            if !is_whole {
+                self.miss_loads();
+            }
+            for path in paths {
+                self.load(&path, budget);
+            }
+        }
         let place = Linked {
             meta: found.meta,
             entries,
@@ -368,6 +485,12 @@ impl<'a> Opener<'a> {
             Self::Itself(found) => found.open_file(),
         }
     }
+}
+
+/// The directory of what stands at a path.
+fn directory_of(path: &[u8]) -> &[u8] {
+    let end = path.iter().rposition(|b| *b == b'/').unwrap_or_default();
+    path.get(..end).unwrap_or_default()
 }
 
 /// True when a path is another, or stands below it.

@@ -14,6 +14,7 @@ pub mod fingerprint;
 mod info;
 mod info_plist;
 mod linked;
+mod loads;
 mod read_at;
 mod reading;
 mod recall;
@@ -21,7 +22,7 @@ mod sum;
 mod trouble;
 mod walk;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 pub use attributes::Attributes;
@@ -68,6 +69,8 @@ fn nothing_yet(candidate: Candidate) -> Evidence {
         beyond: None,
         links_beyond: Vec::new(),
         linked_beyond: BTreeMap::new(),
+        links_outside: 0,
+        loads_outside: BTreeSet::new(),
         is_blind: false,
         is_unsurveyed: false,
         layout: Layout::Flat,
@@ -245,7 +248,7 @@ pub fn look_beyond(
 }
 
 /// Parts of a hundred of a scan's time that this has for all candidates.
-pub const BEYOND: u32 = 15;
+pub const BEYOND: u32 = 25;
 
 /// Looks for the Info.plist and the main executable of a candidate whose survey left them for later,
 /// because its list may be dear to read.

@@ -38,6 +38,10 @@ const EVASIONS: &[(&str, &str)] = &[
         "A link in it leads out of it, where neither its digest nor its seal reaches: linked_hash tells of changes.",
     ),
     (
+        "loads_outside",
+        "Code in it names a library outside of it, which runs with it and which neither its digest nor its seal reaches: linked_hash tells of changes.",
+    ),
+    (
         "info_plist",
         "Its Info.plist is not the one that people look at.",
     ),

@@ -247,7 +247,7 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
         ),
         text(
             "linked_paths",
-            "Where links in it lead outside of it, separated by ;.",
+            "Where links in it, and libraries that code in it names, stand outside of it, separated by ;.",
             |b| {
                 let paths: Vec<String> = b.evidence.linked.keys().map(|p| escape(p)).collect();
                 paths.join(";").into()
@@ -255,7 +255,7 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
         ),
         text(
             "linked_hash",
-            "One SHA-256 over what stands there; empty without such a link, when it could not be read whole, or where a file has a resource fork.",
+            "One SHA-256 over what stands there; empty when nothing does, when it could not be read whole, or where a file has a resource fork.",
             |b| {
                 let linked = b.linked_digest();
                 let linked = linked.filter(|_| !b.evidence.linked.is_empty());
@@ -266,6 +266,20 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
             "unread",
             "Where one of the digests is missing, or something that it is judged by was not read, or a file has a resource fork: the newest status change of all that belongs to it, the bytes, half a digest of what the file system says of each entry, the day where something there can be exchanged unseen, and why; empty otherwise.",
             |b| b.unread().into(),
+        ),
+        number(
+            "links_outside",
+            "How many places outside of it links in it lead to.",
+            |b| b.evidence.links_outside.into(),
+        ),
+        text(
+            "loads_outside",
+            "Where dyld looks for libraries that code in it names, outside of it and of the system's own volume, separated by ;.",
+            |b| {
+                let paths: Vec<String> =
+                    b.evidence.loads_outside.iter().map(|p| escape(p)).collect();
+                paths.join(";").into()
+            },
         ),
     ],
     each: |snapshot, sink| match snapshot.unreadable() {

@@ -63,7 +63,7 @@ pub const EXCEPTIONS: TableOf<Exception> = TableOf {
         ),
         text(
             "linked_hash",
-            "The linked_hash that it asks for; without it no bundle is accepted in which a link leads out.",
+            "The linked_hash that it asks for; without it no bundle is accepted in which a link leads out or that loads a library from outside.",
             |e| shown(&e.linked_hash),
         ),
         text(

@@ -470,3 +470,36 @@ fn e21_code_in_a_resource_fork() {
     names(&lines, "modified", "B.dsplug", &[]);
     odd(&lines, "B.dsplug", "incomplete", "limit");
 }
+
+#[test]
+fn e22_a_library_outside() {
+    let disk = Disk::new();
+    let code = MachO::bundle(Cpu::X86_64)
+        .dylib_path("/usr/lib/libSystem.B.dylib")
+        .dylib_path("/Users/Shared/x.dylib");
+    Plugin::new("A")
+        .executable(code.unsigned())
+        .write(disk.plugin(""));
+    let watch = watch(disk);
+    // Where there was none, where it is exchanged, and what it loads in its turn.
+    let more = MachO::dylib(Cpu::X86_64).dylib_path("@loader_path/y.dylib");
+    watch.disk.file("Users/Shared/x.dylib", more.unsigned());
+    let lines = watch.lines();
+    names(&lines, "modified", "A.dsplug", &[]);
+    for content in ["one", "other"] {
+        watch.disk.file("Users/Shared/y.dylib", content);
+        names(&watch.lines(), "modified", "A.dsplug", &[]);
+    }
+    watch.disk.file("Users/Shared/x.dylib", "other");
+    names(&watch.lines(), "modified", "A.dsplug", &[]);
+    assert!(watch.lines().is_empty());
+    // And one that comes to be named.
+    let other = Plugin::new("B").executable(code.unsigned());
+    other.write(watch.disk.plugin(""));
+    odd(
+        &watch.lines(),
+        "B.dsplug",
+        "loads_outside",
+        "/Users/Shared/x.dylib",
+    );
+}

@@ -3,5 +3,6 @@
 mod beyond;
 mod limits;
 mod links;
+mod loads;
 mod names;
 mod unreadable;

@@ -105,6 +105,8 @@ pub(crate) struct Commands {
     pub(crate) dylibs: Vec<String>,
     /// Run paths.
     pub(crate) rpaths: Vec<String>,
+    /// True when there are more of either than are kept, or not all were read.
+    pub(crate) is_list_cut: bool,
     /// What is wrong.
     pub(crate) problems: Vec<Problem>,
 }
@@ -139,6 +141,7 @@ impl Commands {
 impl<'a> Reader<'a> {
     fn walk(&mut self, most: u32) {
         if self.header.commands > most {
+            self.commands.is_list_cut = true;
             self.say_as(
                 ProblemCode::Limit,
                 self.bytes.place(16),
@@ -187,11 +190,11 @@ impl<'a> Reader<'a> {
             LC_LOAD_DYLIB | LC_LOAD_WEAK_DYLIB | LC_REEXPORT_DYLIB | LC_LAZY_LOAD_DYLIB
             | LC_LOAD_UPWARD_DYLIB => {
                 let path = path(command, command.u32(8, order)?)?;
-                keep(&mut self.commands.dylibs, path);
+                self.commands.is_list_cut |= !keep(&mut self.commands.dylibs, path);
             }
             LC_RPATH => {
                 let path = path(command, command.u32(8, order)?)?;
-                keep(&mut self.commands.rpaths, path);
+                self.commands.is_list_cut |= !keep(&mut self.commands.rpaths, path);
             }
             _ => {}
         }
@@ -300,9 +303,12 @@ fn path(command: Bytes<'_>, offset: u32) -> Option<&[u8]> {
     (offset >= COMMAND_HEADER_LEN && offset < command.len()).then(|| command.padded_string(offset))
 }
 
-fn keep(paths: &mut Vec<String>, path: &[u8]) {
-    if paths.len() < MOST_PATHS {
+/// Keeps a path; false when there is no room for it.
+fn keep(paths: &mut Vec<String>, path: &[u8]) -> bool {
+    let is_left = paths.len() < MOST_PATHS;
+    if is_left {
         let path = bytes::first(path, MOST_PATH_BYTES);
         paths.push(String::from_utf8_lossy(path).into_owned());
     }
+    is_left
 }

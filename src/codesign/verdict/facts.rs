@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::library::is_plainly_system;
 use super::problem::{Note, Place, Problem, ProblemCode, SignatureState, weakest};
 use crate::codesign::hash::HashType;
 use crate::text::hex;
@@ -197,6 +198,8 @@ pub struct SliceFacts {
     pub dylibs: Vec<String>,
     /// Its run paths (`LC_RPATH`), as written; capped likewise.
     pub rpaths: Vec<String>,
+    /// True when it has more libraries or run paths than are kept, or longer ones.
+    pub is_list_cut: bool,
     /// What does not hold.
     pub problems: Vec<Problem>,
     /// What is worth saying besides.
@@ -281,6 +284,12 @@ impl SliceFacts {
     }
 }
 
+/// Libraries and run paths of a slice that are kept for as long as its facts are: an honest plug-in has a
+/// handful beside those of the system.
+const MOST_PATHS: usize = 64;
+/// Bytes of a path and the NUL at its end: `PATH_MAX` of macOS.
+const MOST_PATH_BYTES: usize = 1_024;
+
 /// What is known about one Mach-O file.
 ///
 /// The slots that bind what stands outside of the file, the Info.plist and CodeResources, are
@@ -299,12 +308,19 @@ pub struct CodeFacts {
 }
 
 impl CodeFacts {
-    /// Lets go of what nothing is judged by: the lists of libraries and run paths, and the entitlements,
-    /// each of them as long as whoever made the file likes.
-    pub(crate) fn forget_lists(&mut self) {
+    /// Lets go of what nothing is judged by: libraries of the system, and the entitlements; what is left of
+    /// the lists of libraries and run paths is bounded, for whoever made the file chose their length.
+    pub(crate) fn shorten_lists(&mut self) {
         for slice in &mut self.slices {
             slice.embedded.entitlements = None;
-            (slice.dylibs, slice.rpaths) = (Vec::new(), Vec::new());
+            slice.dylibs.retain(|path| !is_plainly_system(path));
+            for list in [&mut slice.dylibs, &mut slice.rpaths] {
+                let fits = |path: &String| path.len() < MOST_PATH_BYTES;
+                slice.is_list_cut |= list.len() > MOST_PATHS || !list.iter().all(fits);
+                list.retain(fits);
+                list.truncate(MOST_PATHS);
+                list.shrink_to_fit();
+            }
         }
     }
 
@@ -322,9 +338,10 @@ impl CodeFacts {
         };
         let slice = |s: &SliceFacts| {
             let directories = s.directories.iter().map(directory);
-            let authority = s.authority.iter().map(|a| a.len().saturating_add(24));
+            let texts = s.authority.iter().chain(&s.dylibs).chain(&s.rpaths);
+            let texts = texts.map(|text| text.len().saturating_add(24));
             directories
-                .chain(authority)
+                .chain(texts)
                 .fold(size_of::<SliceFacts>(), usize::saturating_add)
                 .saturating_add(problems(&s.problems))
                 .saturating_add(notes(&s.notes))

@@ -2,10 +2,12 @@
 
 mod facts;
 mod findings;
+mod library;
 mod problem;
 
 pub use facts::{
     Anchor, CodeFacts, CodeFlags, DirectoryFacts, EmbeddedFacts, SliceFacts, SpecialSlot, slot,
 };
 pub(in crate::codesign) use findings::Findings;
+pub(crate) use library::is_system;
 pub use problem::{Note, Place, Problem, ProblemCode, SignatureState, weakest};
