@@ -17,8 +17,9 @@ use crate::limits::Budget;
 use crate::sha256::Sha256;
 use crate::text::escape;
 
-/// Bytes read at once.
-const CHUNK: usize = 256 << 10;
+/// Bytes read at once: few enough that they are still in the processor's nearest caches when they are
+/// hashed. With eight times as many, the copy out of the system's cache took three times as long.
+const CHUNK: usize = 32 << 10;
 /// Bytes that are held of one file's headers and signatures beyond which it has to be its turn.
 const MANY: u64 = 1 << 20;
 /// Bytes of a part of these that has room of its own.

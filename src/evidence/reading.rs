@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 
 use super::content::{self, Reader, Wants};
@@ -143,8 +143,10 @@ fn tasks<'a>(entries: &'a mut [Entry], with_sha1: &BTreeSet<Vec<u8>>) -> Vec<Tas
 }
 
 fn threads_for(files: usize) -> usize {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    let most = MOST_THREADS.min(cores);
+    // Linux reads half a dozen files to tell.
+    static CORES: LazyLock<usize> =
+        LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
+    let most = MOST_THREADS.min(*CORES);
     files.div_ceil(FILES_A_THREAD).clamp(1, most)
 }
 
