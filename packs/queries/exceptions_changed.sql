@@ -6,7 +6,7 @@
 --   pack.
 -- adds: Nothing else tells who silences the others.
 -- alert: yes
--- group: id
+-- group: id hash cdhash
 -- interval: 300
 -- platform: darwin
 -- snapshot: no

@@ -4,7 +4,7 @@
 --   from third parties. An attacker who is watched in the old folder may move here.
 -- adds: A module that comes or goes; open_directory_code sees its program an hour later.
 -- alert: yes
--- group: path
+-- group: path type symlink_target_path
 -- interval: 300
 -- platform: darwin
 -- snapshot: no

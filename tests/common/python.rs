@@ -14,7 +14,15 @@ use dsplug_fixtures::skipped;
 /// no interpreter. What the script says that it skips is told.
 #[track_caller]
 pub fn check(script: &str) {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    check_with(script, None);
+}
+
+/// The same with an argument.
+#[track_caller]
+pub fn check_with(script: &str, argument: Option<&Path>) {
+    let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let top = above.find(|above| above.join("packs").is_dir()).unwrap();
+    let tests = top.join("tests");
     let interpreter = tests.join(".venv/bin/python");
     if !interpreter.exists() {
         return skipped("no tests/.venv; run tests/setup/python.sh");
@@ -22,6 +30,7 @@ pub fn check(script: &str) {
     let output = Command::new(interpreter)
         .arg("-B")
         .arg(tests.join(script))
+        .args(argument)
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stderr);

@@ -5,6 +5,10 @@
     reason = "a test's panic is its report"
 )]
 
+#[expect(dead_code, reason = "other scripts take no argument")]
+#[path = "../../common/python.rs"]
+mod python;
+
 use std::collections::BTreeSet;
 
 use dsplug_fleet::host;
@@ -52,4 +56,6 @@ fn all_attacks_are_found_and_nothing_else_raises_an_alert() {
     let told = report.releases.iter().filter(|r| r.signed && r.after == 1);
     assert!(told.count() >= 3, "\n{report}");
     assert!(report.alerts.iter().any(|a| a.why == Why::Removal));
+    // The questions of packs/hunting find what happened, with the same rows on each engine.
+    python::check_with("hunting/month.py", Some(directory.path()));
 }
