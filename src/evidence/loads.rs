@@ -2,10 +2,11 @@
 //! stands in no digest of it when it is outside.
 //!
 //! The rules are those of `forEachResolvedAtPathVar`, `expandAtLoaderPath` and `expandAtExecutablePath` in
-//! dyld/Loader.cpp of dyld-1378 (read, not seen): `@loader_path` is the directory of the code itself,
-//! `@executable_path` that of the program, `@rpath` each run path of the code and of what loaded it, and what
-//! begins with neither `@` nor `/` leads to the working directory, which launchd makes `/`. Where all of that
-//! finds nothing, binaries built before 2022 fall back to `/usr/local/lib` and `/Library/Frameworks`
+//! dyld/Loader.cpp of dyld-1378 (read, not seen): `@loader_path` is the directory that the code really
+//! stands in (`F_GETPATH`, by `makeJustInTimeLoaderDisk` of dyld/JustInTimeLoader.cpp), `@executable_path`
+//! that of the program, `@rpath` each run path of the code and of what loaded it, and what begins with
+//! neither `@` nor `/` leads to the working directory, which launchd makes `/`. Where all of that finds
+//! nothing, binaries built before 2022 fall back to `/usr/local/lib` and `/Library/Frameworks`
 //! (`forEachDylibFallback` of dyld/DyldProcessConfig.cpp): that is not followed here. `LC_DYLD_ENVIRONMENT`
 //! counts in a program alone.
 
@@ -16,6 +17,8 @@ use crate::codesign::{CodeFacts, SliceFacts, is_system};
 
 /// The directory of `dspluginhelperd`, which loads plug-ins. `DirectoryService` of macOS 10.6 stood as deep.
 const PROGRAM: &[u8] = b"/usr/libexec";
+/// What of `/usr` stands on the data volume, where root writes (`/usr/share/firmlinks` of macOS 13).
+const WRITABLE: &[&[u8]] = &[b"/usr/local/", b"/usr/libexec/cups/", b"/usr/share/snmp/"];
 /// File type of a program.
 const MH_EXECUTE: u32 = 2;
 /// Paths of one file of code that are looked at.
@@ -87,7 +90,8 @@ fn path(text: &[u8], slice: &SliceFacts, at: &[u8]) -> Option<Vec<u8>> {
             return Some(below(at, rest));
         }
         let path = below(PROGRAM, rest);
-        let is_sealed = path.starts_with(b"/usr/") && !path.starts_with(b"/usr/local/");
+        let is_writable = WRITABLE.iter().any(|above| path.starts_with(above));
+        let is_sealed = path.starts_with(b"/usr/") && !is_writable;
         return (!is_sealed || has_dots(&path)).then_some(path);
     }
     let path = match text.strip_prefix(b"/") {

@@ -90,6 +90,11 @@ fn where_dyld_looks_is_told_when_that_is_outside() {
         &[],
         "/usr/local/x.dylib",
     );
+    leads(
+        "@executable_path/cups/x.dylib",
+        &[],
+        "/usr/libexec/cups/x.dylib",
+    );
     // By run paths, the first of which is the attacker's.
     leads(
         "@rpath/x.dylib",
