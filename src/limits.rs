@@ -41,6 +41,8 @@ pub struct Limits {
     pub depth: usize,
     /// Bytes of a property list that is parsed.
     pub plist_bytes: u64,
+    /// Cores that reading leaves free for whoever works at the Mac.
+    pub spare_cores: usize,
     /// After how long code is read again that seems unchanged, some of it with each scan.
     pub code_age: Duration,
 }
@@ -63,12 +65,14 @@ impl Limits {
         texts: 2 << 20,
         depth: 96,
         plist_bytes: 4 << 20,
+        spare_cores: 1,
         code_age: Duration::from_secs(30 * 60),
     };
 
     /// For a call that acts on what it finds, and for which a person waits.
     pub const PATIENT: Self = Self {
         time: Duration::from_secs(600),
+        spare_cores: 0,
         ..Self::STANDARD
     };
 
@@ -88,6 +92,7 @@ impl Limits {
         code_facts: 1 << 30,
         factories: 1 << 20,
         texts: 64 << 20,
+        spare_cores: 0,
         ..Self::STANDARD
     };
 }

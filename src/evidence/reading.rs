@@ -65,7 +65,8 @@ pub fn read_entries(
         file: evidence.file.as_ref(),
     };
     let mut batches: Vec<&mut [Task<'_>]> = tasks.chunks_mut(BATCH).rev().collect();
-    let threads = threads_for(batches.len().saturating_mul(BATCH));
+    let cores = cores().saturating_sub(budget.limits.spare_cores);
+    let threads = threads_for(batches.len().saturating_mul(BATCH), cores);
     let queue = Mutex::new(std::mem::take(&mut batches));
     thread::scope(|scope| {
         let others: Vec<_> = (1..threads)
@@ -142,12 +143,17 @@ fn tasks<'a>(entries: &'a mut [Entry], with_sha1: &BTreeSet<Vec<u8>>) -> Vec<Tas
         .collect()
 }
 
-fn threads_for(files: usize) -> usize {
-    // Linux reads half a dozen files to tell.
+/// Threads for so many files, on so many cores.
+fn threads_for(files: usize, cores: usize) -> usize {
+    let most = cores.clamp(1, MOST_THREADS);
+    files.div_ceil(FILES_A_THREAD).clamp(1, most)
+}
+
+/// Cores that the system lets this process use. Linux reads half a dozen files to tell.
+fn cores() -> usize {
     static CORES: LazyLock<usize> =
         LazyLock::new(|| thread::available_parallelism().map_or(1, NonZero::get));
-    let most = MOST_THREADS.min(*CORES);
-    files.div_ceil(FILES_A_THREAD).clamp(1, most)
+    *CORES
 }
 
 fn work(
@@ -221,4 +227,20 @@ fn sealed_by_sha1(evidence: &Evidence, budget: &Budget) -> (BTreeSet<Vec<u8>>, V
         }
     }
     (paths, troubles)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_files_and_few_cores_take_few_threads() {
+        let threads = |files, cores| threads_for(files, cores);
+        assert_eq!([threads(0, 8), threads(8, 8), threads(9, 8)], [1, 1, 2]);
+        assert_eq!(
+            [threads(1_000, 0), threads(1_000, 1), threads(1_000, 3)],
+            [1, 1, 3]
+        );
+        assert_eq!(threads(1_000, 64), MOST_THREADS);
+    }
 }

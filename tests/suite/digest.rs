@@ -8,7 +8,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use crate::common::only_bundle;
+use crate::common::{only_bundle, scan_with};
+use dsplug::limits::Limits;
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, fifo};
 use proptest::prelude::*;
 
@@ -168,4 +169,24 @@ proptest! {
         }
         agree(&disk, "A.dsplug");
     }
+}
+
+/// Reading leaves a core free where a scan is osqueryd's, and uses all where a person waits.
+#[test]
+fn it_does_not_depend_on_how_many_threads_read() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    for i in 0..200 {
+        fs::write(path.join(format!("Contents/{i}")), i.to_string()).unwrap();
+    }
+    let hashes = [0, usize::MAX].map(|spare_cores| {
+        let limits = Limits {
+            spare_cores,
+            ..Limits::STANDARD
+        };
+        let snapshot = scan_with(disk.path(), limits);
+        common::query_in(&snapshot, "SELECT hash FROM dsplug_bundles")
+    });
+    assert_eq!(hashes[0], hashes[1]);
+    assert_eq!(hashes[0][0]["hash"].len(), 64);
 }
