@@ -23,7 +23,7 @@ pub fn find(root: &Root, evidence: &mut Evidence) {
     if info.is_some_and(|i| i.has_long_executable) {
         let path = escape(&evidence.candidate.path);
         return evidence.doubt(Trouble::Limit(format!(
-            "the CFBundleExecutable of {path} is a longer path than is followed here"
+            "the CFBundleExecutable of {path} is a longer path than there is room for"
         )));
     }
     let declared = info.and_then(|i| i.executable.as_deref());

@@ -11,9 +11,9 @@ use crate::text;
 
 /// Bytes of a text that are kept however much there is of others: more than any honest one has.
 const SHORT_TEXT: usize = 512;
-/// Bytes of the name of the main executable, which is a path: a Mac follows 1,024 (`PATH_MAX`), but what
-/// CoreFoundation takes out of it before, `./` for one, may be any more.
-const MOST_EXECUTABLE: usize = 1_024;
+/// Bytes of the name of the main executable that are kept likewise. It is a path, of which a Mac follows
+/// 1,024 (`PATH_MAX`), but what CoreFoundation takes out of it before, `./` for one, may be any more.
+const SHORT_EXECUTABLE: usize = 1_024;
 /// Nodes to register that are kept.
 const MOST_NODES: usize = 16;
 /// Bytes of one that are kept.
@@ -83,7 +83,7 @@ pub struct Info {
     /// `CFBundleExecutable`, or `NSExecutable` where that is missing, when it is a text and not empty;
     /// an empty text for one that has no UTF-8.
     pub executable: Option<String>,
-    /// True when that text is longer than is kept, so that where it leads is not known.
+    /// True when there was no room for that text, so that where it leads is not known.
     pub has_long_executable: bool,
     /// True when `CFPlugInTypes` is there.
     pub has_types: bool,
@@ -129,6 +129,7 @@ impl Info {
         // it none but the bundle's own name.
         let executable = get("CFBundleExecutable").or_else(|| get("NSExecutable"));
         let executable = executable.and_then(Value::as_text);
+        let has_long_executable = executable.is_some_and(|e| !fits_executable(e.as_str(), budget));
         let declared = factories
             .and_then(Value::as_dictionary)
             .map(declared_factories);
@@ -140,9 +141,9 @@ impl Info {
             plugin_name: text("CFPluginNameString"),
             plugin_name_digest: get_text("CFPluginNameString").map_or([0; 32], digest),
             cut,
-            has_long_executable: executable.is_some_and(|e| e.as_str().len() > MOST_EXECUTABLE),
+            has_long_executable,
             executable: executable
-                .filter(|e| !e.is_empty() && e.as_str().len() <= MOST_EXECUTABLE)
+                .filter(|e| !e.is_empty() && !has_long_executable)
                 .map(|e| e.as_str().to_owned()),
             has_types: types.is_some(),
             has_factories: factories.is_some(),
@@ -183,7 +184,16 @@ impl Info {
                 self.cut.push(key);
             }
         }
+        let executable = self.executable.as_deref().unwrap_or_default();
+        if !fits_executable(executable, budget) {
+            (self.executable, self.has_long_executable) = (None, true);
+        }
     }
+}
+
+/// True when there is room for the name of a main executable.
+fn fits_executable(name: &str, budget: &Budget) -> bool {
+    name.len() <= SHORT_EXECUTABLE || budget.take_texts(name.len())
 }
 
 /// Bytes of a text that are kept: all, unless it is long and the texts of all bundles have no room for it.

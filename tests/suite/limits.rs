@@ -211,16 +211,28 @@ fn long_texts_of_many_leave_room_for_short_ones() {
     assert!(rows.iter().filter(is_cut).count() > 1_000);
 }
 
-/// Where a path of the executable is longer than is followed, who knows what loads.
+/// CoreFoundation takes `./` out before a Mac is asked. Where there is no room for the text, who knows
+/// what loads.
 #[test]
-fn an_executable_of_a_long_path_is_not_said_to_be_missing() {
+fn an_executable_of_a_long_path_is_found_or_not_said_to_be_missing() {
     let disk = Disk::new();
-    Plugin::new("A")
-        .key("CFBundleExecutable", format!("{}A", "./".repeat(4_000)))
+    let path = |length: usize| format!("{}A", "./".repeat(length));
+    for (name, length) in [("A", 4_000), ("B", 1_500_000)] {
+        Plugin::new("A")
+            .key("CFBundleExecutable", path(length))
+            .write_as(disk.plugin(&format!("{name}.dsplug")));
+    }
+    let found = bundle(disk.path(), "A.dsplug");
+    assert!(found["executable"].ends_with("/A.dsplug/Contents/MacOS/A"));
+    assert_eq!(found["error"], "", "{found:#?}");
+    let long = bundle(disk.path(), "B.dsplug");
+    assert_eq!(long["load_verdict"], "unknown", "{long:#?}");
+    assert!(long["error"].starts_with("limit: "), "{long:#?}");
+    Plugin::new("C")
+        .key("CFBundleExecutable", path(4_000))
         .write(disk.at(PLUGINS));
-    let row = bundle(disk.path(), "A.dsplug");
-    assert_eq!(row["load_verdict"], "unknown", "{row:#?}");
-    assert!(row["error"].starts_with("limit: "), "{row:#?}");
+    let missing = bundle(disk.path(), "C.dsplug");
+    assert_eq!(missing["load_reasons"], "no_executable", "{missing:#?}");
 }
 
 #[test]
