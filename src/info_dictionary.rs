@@ -1,7 +1,7 @@
 //! The Info dictionary of a bundle or a plug-in folder, as CoreFoundation comes by it: which file, and
 //! which of several keys counts.
 
-use crate::property_list::{Dictionary, Value};
+use crate::property_list::{Dictionary, Text, Value};
 
 /// The file that wins where it can be read.
 const PLATFORM_NAME: &[u8] = b"Info-macos.plist";
@@ -72,6 +72,19 @@ fn overridden<'d>(dictionary: &'d Dictionary, key: &str, left: usize) -> Option<
     both.filter(|_| !is_overridden)
         .or_else(|| dictionary.get(&format!("{key}~")))
         .or_else(|| overridden(dictionary, &for_macos, left.saturating_sub(1)))
+}
+
+/// True when a key that overrides this one is overridden itself: which is done first, and so what the
+/// key has in the end, follows from the order in which CoreFoundation's hash table holds them.
+pub fn is_overridden_twice(dictionary: &Dictionary, key: &str) -> bool {
+    let chains = ["-macos-macos", "-macos~-macos", "~-macos"];
+    let mut keys = dictionary.keys().map(Text::as_bytes);
+    keys.any(|other| {
+        let suffix = other.strip_prefix(key.as_bytes()).unwrap_or_default();
+        chains
+            .iter()
+            .any(|chain| suffix.starts_with(chain.as_bytes()))
+    })
 }
 
 /// The UUID that CoreFoundation makes of a text: what is no hexadecimal digit in front is skipped, one

@@ -51,6 +51,7 @@ reasons! {
     NotABundle "not_a_bundle" true "It is no directory, nor a link to one."
     NoInfoPlist "no_info_plist" true "It has no Info.plist where CoreFoundation looks for one."
     MalformedInfoPlist "malformed_info_plist" true "Its Info.plist is not a property list with a dictionary."
+    OverriddenTwice "overridden_twice" false "In its Info.plist a key that overrides another is overridden itself; which of them counts is not known."
     NoExecutable "no_executable" true "Its main executable is not there, or is no regular file."
     NotMachO "not_mach_o" true "Its main executable is not a Mach-O file."
     No64BitSlice "no_64bit_slice" true "Its main executable has no 64-bit slice."
@@ -206,6 +207,9 @@ fn judge_bundle(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
     };
     if !plist.is_certain {
         say(Reason::Unreadable);
+    }
+    if info.is_overridden_twice {
+        return say(Reason::OverriddenTwice);
     }
     judge_executable(evidence, say);
     if info.has_more_factories {

@@ -21,6 +21,18 @@ const MOST_NODE: usize = 128;
 /// Factories of one bundle that are told apart from those of others.
 const MOST_FACTORIES: usize = 1_024;
 
+/// What decides whether a plug-in loads, but for what cannot be overridden.
+const LOADER_KEYS: &[&str] = &[
+    "NSExecutable",
+    "CFPlugInDynamicRegistration",
+    "CFPlugInTypes",
+    "CFPlugInFactories",
+    "CFBundleShortVersionString",
+    "CFBundleConfigAvail",
+    "CFBundleConfigFile",
+    "CFPluginNameString",
+];
+
 /// The UUID of the module type that a DirectoryService plug-in registers a factory for.
 pub const MODULE_TYPE: &str = "697B5D6C-87A1-1226-89CA-000502C1C736";
 
@@ -97,6 +109,9 @@ pub struct Info {
     pub has_config_avail: Given,
     /// Whether `CFBundleConfigFile` is there.
     pub has_config_file: Given,
+    /// True when a key that the loader asks for is overridden by one that is overridden itself, so that
+    /// what it has is not known.
+    pub is_overridden_twice: bool,
     /// The UUIDs of the factories that are declared, `None` for an empty text.
     pub factories: Vec<Option<[u8; 16]>>,
     /// True when there are more than are kept, so that it is not known which others have them too.
@@ -155,6 +170,9 @@ impl Info {
                 .and_then(Value::as_dictionary)
                 .is_some_and(|types| has_module_factory(types, &declared)),
             has_more_factories: declared.len() > MOST_FACTORIES,
+            is_overridden_twice: LOADER_KEYS
+                .iter()
+                .any(|key| info_dictionary::is_overridden_twice(keys, key)),
             factories: declared.into_iter().take(MOST_FACTORIES).collect(),
             registers_dynamically: get("CFPlugInDynamicRegistration")
                 .and_then(Value::as_string)

@@ -198,3 +198,39 @@ fn what_two_bundles_claim_is_unknown_for_both() {
         .write(disk.at(PLUGINS).join("sub"));
     assert_eq!(said("D.dsplug").0, "loadable");
 }
+
+/// What a key has in the end that is overridden by one which is overridden itself follows from the order in
+/// which CoreFoundation's hash table holds the three: asked, it took `-macos` here, and `-macos-macos` of
+/// other keys.
+#[test]
+fn what_is_overridden_twice_is_not_known() {
+    let factories = Plugin::new("A").info_plist();
+    let factories: plist::Dictionary = plist::from_bytes(&factories).unwrap();
+    let factories = factories["CFPlugInFactories"].clone();
+    for (key, chain) in [
+        ("CFPlugInFactories", "-macos-macos"),
+        ("CFPluginNameString", "-macos-macos~"),
+        ("NSExecutable", "-macos~-macos"),
+        ("CFPlugInTypes", "~-macos"),
+    ] {
+        let disk = Disk::new();
+        Plugin::new("A")
+            .without("CFPlugInFactories")
+            .key("CFPlugInFactories-macos", factories.clone())
+            .key(&format!("{key}{chain}"), "odd")
+            .write(disk.at(PLUGINS));
+        let row = only_bundle(disk.path());
+        assert_eq!(row["load_verdict"], "unknown", "{key}{chain}");
+        assert_eq!(row["load_reasons"], "overridden_twice", "{key}{chain}");
+    }
+    let disk = Disk::new();
+    Plugin::new("A")
+        .key("CFBundleName-macos", "B")
+        .key("CFBundleName-macos-macos", "C")
+        .key(
+            "CFPlugInTypes-macosx-macos",
+            "no override of a key that is asked for",
+        )
+        .write(disk.at(PLUGINS));
+    assert_eq!(only_bundle(disk.path())["load_verdict"], "loadable");
+}
