@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
+use std::slice;
 
 use super::candidate::{Listed, Via};
 use super::finder::{Finder, Place, join};
@@ -81,7 +82,16 @@ impl Finder<'_> {
         };
         let region = info_dictionary::value(keys, "CFBundleDevelopmentRegion");
         let others = info_dictionary::value(keys, "CFBundleLocalizations");
+        // Of a key that is overridden twice any of the values may count.
+        let doubtful = ["CFBundleDevelopmentRegion", "CFBundleLocalizations"];
+        let doubtful = doubtful.map(|key| {
+            let is_doubtful = info_dictionary::is_overridden_twice(keys, key);
+            keys.iter()
+                .filter(move |(k, _)| is_doubtful && k.as_bytes().starts_with(key.as_bytes()))
+                .flat_map(|(_, value)| value.as_array().unwrap_or(slice::from_ref(value)))
+        });
         let others = others.and_then(Value::as_array).into_iter().flatten();
+        let others = others.chain(doubtful.into_iter().flatten());
         let mut languages: BTreeSet<Vec<u8>> = BTreeSet::new();
         for language in region.into_iter().chain(others) {
             let Some(language) = language.as_string().filter(|l| !l.is_empty()) else {

@@ -308,3 +308,22 @@ fn what_is_listed_by_another_path_may_load() {
     assert_eq!(told("/hidden/B.dsplug"), ("not_loadable", "not_listed"));
     assert_eq!(told("/deep/B.dsplug"), ("not_loadable", "not_listed"));
 }
+
+/// Which of them counts follows from the order of a hash table.
+#[test]
+fn of_a_region_that_is_overridden_twice_any_may_be_read() {
+    let disk = Disk::new();
+    let mut list = "<plist version=\"1.0\"><dict>".to_owned();
+    for (name, suffix) in [("D", "-macos"), ("F", "-macos-macos")] {
+        Plugin::new(name).write(disk.at(format!("Users/Shared/{name}.lproj")));
+        list += &format!(
+            "<key>CFBundleDevelopmentRegion{suffix}</key><string>../../../Users/Shared/{name}</string>"
+        );
+    }
+    list += "</dict></plist>";
+    disk.file(format!("{PLUGINS}/Info.plist"), list);
+    let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
+    let names: Vec<&str> = rows.iter().map(|r| r["plugin_name"].as_str()).collect();
+    assert_eq!(names, ["D", "F"], "{rows:#?}");
+    assert!(rows.iter().all(|r| r["load_verdict"] == "unknown"));
+}
