@@ -220,7 +220,7 @@ fn an_executable_of_a_long_path_is_found_or_not_said_to_be_missing() {
     for (name, length) in [("A", 4_000), ("B", 1_500_000)] {
         Plugin::new("A")
             .key("CFBundleExecutable", path(length))
-            .write_as(disk.plugin(&format!("{name}.dsplug")));
+            .write_as(disk.plugin(format!("{name}.dsplug")));
     }
     let found = bundle(disk.path(), "A.dsplug");
     assert!(found["executable"].ends_with("/A.dsplug/Contents/MacOS/A"));
