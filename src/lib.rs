@@ -196,6 +196,6 @@ pub use sqlite::engine;
 pub use evidence::{
     Attributes, Content, Cpus, Entry, Evidence, Executable, Given, Info, InfoPlist, Linked, Trouble,
 };
-pub use folders::{Candidate, Folder, FolderError, Listed, Via};
+pub use folders::{Anomaly, Candidate, Folder, FolderError, Listed, Via};
 pub use meta::{Kind, Meta, Timestamp, WritableBy};
 pub use name::Suffix;

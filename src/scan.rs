@@ -112,7 +112,7 @@ const MOST_LIMITS_TOLD: usize = 8;
 /// Everything that one scan found.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// One for each of [`FOLDERS`].
+    /// One for each of `FOLDERS`.
     pub folders: Vec<Folder>,
     /// The candidates, in order of path.
     pub bundles: Vec<Arc<Bundle>>,

@@ -28,7 +28,7 @@ pub enum Cpus {
 }
 
 impl Cpus {
-    /// Reads them in a file's first bytes, of which [`HEAD`] are looked at.
+    /// Reads them in a file's first bytes, of which `HEAD` are looked at.
     pub fn of(head: &[u8]) -> Self {
         let head = head.get(..HEAD).unwrap_or(head);
         let Some((magic, rest)) = head.split_first_chunk::<4>() else {

@@ -116,7 +116,7 @@ pub struct Info {
     pub factories: Vec<Option<[u8; 16]>>,
     /// True when there are more than are kept, so that it is not known which others have them too.
     pub has_more_factories: bool,
-    /// True when a factory is registered for [`MODULE_TYPE`].
+    /// True when a factory is registered for `MODULE_TYPE`.
     pub has_module_factory: bool,
     /// `CFPlugInDynamicRegistration`: the code registers factories itself.
     pub registers_dynamically: bool,

@@ -28,6 +28,33 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// Every code, with what it means.
+    pub const CODES: &'static [(&'static str, &'static str)] = &[
+        (
+            "ambiguous",
+            "Two names in it are one on a Mac's disk: which of them is meant nobody can tell.",
+        ),
+        ("broken_symlink", "A link leads nowhere, or in a loop."),
+        (
+            "changed",
+            "It changed or went while it was read. The next scan reads it again.",
+        ),
+        (
+            "limit",
+            "It meets a limit of what a scan reads, or the scan's time was spent: `dsplug --thorough` reads more.",
+        ),
+        ("malformed", "A property list is damaged."),
+        ("mount", "A volume is mounted there, and is not searched."),
+        (
+            "not_regular",
+            "A socket, FIFO or device stands where a file or directory is needed.",
+        ),
+        (
+            "unreadable",
+            "The system refused: on a Mac osqueryd needs Full Disk Access. Or the path is by a file's number, which is not followed.",
+        ),
+    ];
+
     /// Why a property list that stands at a path says nothing: damaged when that is certain, and else
     /// past a limit of what is read here.
     pub(super) fn of_list(path: &[u8], error: &PropertyListError) -> Self {
@@ -112,5 +139,27 @@ pub(super) fn tell(troubles: &mut Vec<Trouble>, trouble: Trouble) {
         troubles.push(trouble.shortened());
     } else if troubles.len() < MOST_TROUBLES {
         troubles.push(Trouble::Limit("more could not be read".into()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_its_meaning() {
+        let all = [
+            Trouble::Ambiguous,
+            Trouble::BrokenSymlink,
+            Trouble::Changed,
+            Trouble::Limit,
+            Trouble::Malformed,
+            Trouble::Mount,
+            Trouble::NotRegular,
+            Trouble::Unreadable,
+        ];
+        let codes = all.map(|trouble| trouble(String::new()).code());
+        let told = Trouble::CODES.iter().map(|(code, _)| *code);
+        assert!(told.eq(codes));
     }
 }

@@ -1,5 +1,8 @@
 //! A plug-in folder, and a candidate in it.
 
+use std::collections::BTreeSet;
+
+use super::anomaly::Anomaly;
 use crate::directory::ReadError;
 use crate::meta::{Meta, WritableBy};
 use crate::name::Suffix;
@@ -77,7 +80,7 @@ pub struct Candidate {
     pub suffix: Suffix,
     /// Whether the loader's enumeration lists it, its name apart.
     pub listed: Listed,
-    /// The plug-in folder that it belongs to, an index into [`FOLDERS`].
+    /// The plug-in folder that it belongs to, an index into `FOLDERS`.
     pub folder: usize,
     /// The weakest of the folder and the directories between it and the candidate.
     pub ancestors_writable_by: WritableBy,
@@ -104,10 +107,18 @@ pub struct Folder {
     pub entries: usize,
     /// Number of its candidates.
     pub candidates: usize,
-    /// What is unusual, in words, sorted.
-    pub anomalies: Vec<&'static str>,
+    /// What is unusual.
+    pub anomalies: BTreeSet<Anomaly>,
     /// Why it could not be listed, or what of it was cut off.
     pub error: Option<FolderError>,
+}
+
+impl Folder {
+    /// The words for what is unusual, in order.
+    pub fn words(&self, between: &str) -> String {
+        let words: Vec<&str> = self.anomalies.iter().map(|a| a.as_str()).collect();
+        words.join(between)
+    }
 }
 
 /// Why a plug-in folder is not known whole.

@@ -1,8 +1,9 @@
 //! The search through one plug-in folder: what it has found, and what may still be looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
+use super::anomaly::Anomaly;
 use super::candidate::{Candidate, Listed, Via};
 
 use super::left_out::LeftOut;
@@ -25,7 +26,7 @@ pub struct Finder<'a> {
     pub limits: &'a Limits,
     pub index: usize,
     pub found: BTreeMap<Vec<u8>, Candidate>,
-    pub anomalies: Vec<&'static str>,
+    pub anomalies: BTreeSet<Anomaly>,
     pub left_out: LeftOut,
     pub branches: Vec<Branch>,
     pub names_left: usize,
@@ -69,7 +70,7 @@ impl<'a> Finder<'a> {
             limits,
             index,
             found: BTreeMap::new(),
-            anomalies: Vec::new(),
+            anomalies: BTreeSet::new(),
             left_out: LeftOut::default(),
             branches: Vec::new(),
             names_left: limits.listed_entries,
@@ -199,14 +200,15 @@ impl<'a> Finder<'a> {
         if self.found.contains_key(&path) {
             return;
         }
-        match suffix {
-            Suffix::Exact => {}
-            Suffix::OtherCase => self.anomalies.push("letter_case"),
-            Suffix::Platform => self.anomalies.push("platform_suffix"),
-            _ => self.anomalies.push("look_alike"),
-        }
+        let by_suffix = match suffix {
+            Suffix::Exact => None,
+            Suffix::OtherCase => Some(Anomaly::LetterCase),
+            Suffix::Platform => Some(Anomaly::PlatformSuffix),
+            _ => Some(Anomaly::LookAlike),
+        };
+        self.anomalies.extend(by_suffix);
         if is_double {
-            self.anomalies.push("same_letters");
+            self.anomalies.insert(Anomaly::SameLetters);
         }
         let paths_left = self.paths_left.checked_sub(path.len());
         let has_room = self.found.len() < self.limits.candidates;

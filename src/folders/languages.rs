@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::slice;
 
+use super::anomaly::Anomaly;
 use super::candidate::{Listed, Via};
 use super::finder::{Finder, Place, join};
 use crate::directory::ReadError;
@@ -36,7 +37,7 @@ impl Finder<'_> {
             return Ok(());
         };
         for name in listing.info.in_order() {
-            self.anomalies.push("info_plist");
+            self.anomalies.insert(Anomaly::InfoPlist);
             let path = join(&place.path, name);
             let Some(bytes) = self.small_file(&path)? else {
                 continue;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use super::anomaly::Anomaly;
 use super::candidate::{Folder, Listed, Via};
 use super::finder::{Branch, Finder, MOST_LPROJ_LINKS, Place, join};
 use super::listing::Listing;
@@ -33,17 +34,17 @@ impl Finder<'_> {
         folder.meta = Some(found.meta);
         folder.writable_by = WritableBy::of(&found.meta);
         if found.links > 0 && self.goes_through_foreign_link(path) {
-            self.anomalies.push("symlinked");
+            self.anomalies.insert(Anomaly::Symlinked);
         }
         if folder.writable_by > WritableBy::Root {
-            self.anomalies.push("writable");
+            self.anomalies.insert(Anomaly::Writable);
         }
         let dir = found.open_dir()?;
         let path = path.as_bytes();
         let top = self.read(&dir, path)?;
         folder.entries = top.count;
         if top.has_others {
-            self.anomalies.push("other_entries");
+            self.anomalies.insert(Anomaly::OtherEntries);
         }
         let layout = if top.is_cut {
             None
@@ -58,7 +59,7 @@ impl Finder<'_> {
             }
         };
         if top.marks.are_wrapped() {
-            self.anomalies.push("wrapped");
+            self.anomalies.insert(Anomaly::Wrapped);
         }
         let decides = self.specials(&dir, path, layout)?;
         if let Some(layout) = layout {
@@ -233,9 +234,9 @@ impl Finder<'_> {
             if found.meta.kind != Kind::Directory {
                 continue;
             }
-            self.anomalies.push("lproj");
+            self.anomalies.insert(Anomaly::Lproj);
             if is_link {
-                self.anomalies.push("symlinked_lproj");
+                self.anomalies.insert(Anomaly::SymlinkedLproj);
             }
             let is_base = name::same(name, b"Base.lproj");
             has = has.max(self.lproj(&found, path, of, is_base)?);
@@ -252,9 +253,9 @@ impl Finder<'_> {
                 continue;
             }
             if language.contains(&b'/') {
-                self.anomalies.push("lproj_elsewhere");
+                self.anomalies.insert(Anomaly::LprojElsewhere);
             }
-            self.anomalies.push("lproj");
+            self.anomalies.insert(Anomaly::Lproj);
             // As the loader names what it finds there, where that leads to the same.
             let plain = without_dots(&wanted);
             let leads_there = self
@@ -342,20 +343,20 @@ impl Finder<'_> {
             (
                 Layout::Contents,
                 b"Contents".as_slice(),
-                "contents",
-                "symlinked_contents",
+                Anomaly::Contents,
+                Anomaly::SymlinkedContents,
             ),
             (
                 Layout::Resources,
                 b"Resources",
-                "resources",
-                "symlinked_resources",
+                Anomaly::Resources,
+                Anomaly::SymlinkedResources,
             ),
             (
                 Layout::SupportFiles,
                 b"Support Files",
-                "support_files",
-                "symlinked_support_files",
+                Anomaly::SupportFiles,
+                Anomaly::SymlinkedSupportFiles,
             ),
         ] {
             let Some(Some(name)) = self.told(dir.spelled(wanted))? else {
@@ -363,13 +364,13 @@ impl Finder<'_> {
             };
             let is_link = dir.meta(&name).is_ok_and(|m| m.kind == Kind::Symlink);
             if is_link {
-                self.anomalies.push(link_word);
+                self.anomalies.insert(link_word);
             }
             let found = self.reach(&join(folder, &name))?;
             if found.is_some_and(|found| found.meta.kind == Kind::Directory) {
-                self.anomalies.push(word);
+                self.anomalies.insert(word);
             } else if is_link && layout == Some(of) {
-                self.anomalies.push("broken_layout");
+                self.anomalies.insert(Anomaly::BrokenLayout);
                 decides = Special::LeadsNowhere;
             }
         }

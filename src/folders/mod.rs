@@ -5,6 +5,7 @@
 //! a `.lproj`, in it or elsewhere, can hold what loads. An attacker may use any of them, or a link in
 //! their place.
 
+mod anomaly;
 mod candidate;
 mod finder;
 mod languages;
@@ -14,7 +15,10 @@ mod loader;
 mod nested;
 mod only;
 
+pub use anomaly::Anomaly;
 pub use candidate::{Candidate, FOLDERS, Folder, FolderError, Listed, Via};
+
+use std::collections::BTreeSet;
 
 use crate::limits::Budget;
 use crate::meta::WritableBy;
@@ -37,7 +41,7 @@ pub fn list(root: &Root, index: usize, budget: &Budget) -> (Folder, Vec<Candidat
         writable_by: WritableBy::Root,
         entries: 0,
         candidates: 0,
-        anomalies: Vec::new(),
+        anomalies: BTreeSet::new(),
         error: None,
     };
     let mut finder = Finder::new(root, budget, index);
@@ -49,7 +53,7 @@ pub fn list(root: &Root, index: usize, budget: &Budget) -> (Folder, Vec<Candidat
             let is_part = below.is_some_and(|b| b.is_empty() || b.starts_with(b"/"));
             let is_plain = error.is_absent() && is_part;
             if !is_plain && root.find_entry(path.as_bytes()).is_ok() {
-                finder.anomalies.push("broken_symlink");
+                finder.anomalies.insert(Anomaly::BrokenSymlink);
             }
         }
         Err(error) => folder.error = Some(FolderError::Unreadable(error)),
@@ -62,8 +66,6 @@ pub fn list(root: &Root, index: usize, budget: &Budget) -> (Folder, Vec<Candidat
         ..
     } = finder;
     folder.anomalies = anomalies;
-    folder.anomalies.sort_unstable();
-    folder.anomalies.dedup();
     folder.candidates = found.len().saturating_add(left_out.candidates());
     let left_out = left_out.errors();
     if folder.error.is_none() && !left_out.is_empty() {

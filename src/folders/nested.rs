@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use super::anomaly::Anomaly;
 use super::candidate::{Listed, Via};
 use super::finder::{Branch, Finder, Place, join};
 use crate::directory::{Dir, ReadError};
@@ -80,7 +81,7 @@ impl Finder<'_> {
             self.left_out.entry(error);
         }
         if let Some(mount) = search.mount {
-            self.anomalies.push("mount");
+            self.anomalies.insert(Anomaly::Mount);
             self.left_out.mount(&mount);
         }
         for (path, suffix, writable_by) in search.found {
@@ -92,7 +93,7 @@ impl Finder<'_> {
                 device: branch.device,
             };
             if !self.found.contains_key(&path) {
-                self.anomalies.push("nested");
+                self.anomalies.insert(Anomaly::Nested);
             }
             self.take(path, suffix, &place, Listed::No, false);
         }

@@ -421,8 +421,8 @@ fn folder(snapshot: &Snapshot, bundle: &Bundle) -> Vec<String> {
             time::rfc3339(meta.ctime.seconds)
         ));
     }
-    if !folder.anomalies.is_empty() {
-        lines.push(format!("Unusual: {}.", folder.anomalies.join(", ")));
+    for anomaly in &folder.anomalies {
+        lines.push(format!("Unusual: {anomaly}. {}", anomaly.meaning()));
     }
     lines
 }

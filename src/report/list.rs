@@ -83,7 +83,7 @@ pub fn render(snapshot: &Snapshot, style: Style) -> Result<String, Failure> {
         // Writing to a String cannot fail.
         let _ = write!(out, "{}: {state}", folder.path);
         if !folder.anomalies.is_empty() {
-            let words = folder.anomalies.join(", ");
+            let words = folder.words(", ");
             let _ = write!(out, "; unusual: {}", style.paint(Tone::Doubtful, &words));
         }
         out.push('\n');

@@ -52,7 +52,7 @@ pub const FOLDERS: TableOf<Folder> = TableOf {
         text(
             "anomalies",
             "What is unusual about it, as words separated by ;.",
-            |f| f.anomalies.join(";").into(),
+            |f| f.words(";").into(),
         ),
         text(
             "error",

@@ -1,8 +1,8 @@
 //! The watch: looks whenever the system hints that something was written, and twice a minute anyway,
 //! and writes down what happened to each bundle.
 //!
-//! - [`hints`] come from the system, for the [`places`] that are worth a watch;
-//! - [`tracker`] compares looks with what was told, by what [`state`] says of a bundle, and
+//! - `hints` come from the system, for the `places` that are worth a watch;
+//! - [`tracker`] compares looks with what was told, by what `state` says of a bundle, and
 //!   [`writer`] hands the events to the journal;
 //! - [`copies`] keeps what goes, where that is asked for;
 //! - [`command`] shows events to a person.

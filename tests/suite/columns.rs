@@ -6,6 +6,7 @@ use dsplug::codesign::ProblemCode;
 use dsplug::load::Reason;
 use dsplug::report::schema;
 use dsplug::table::{TABLES, Type, by_name};
+use dsplug::{Anomaly, Trouble};
 use dsplug_fixtures::generated::parts_held;
 
 /// Names and order as users rely on them; a column that is new comes after these.
@@ -88,6 +89,7 @@ fn the_page_is_current() {
         )
     };
     let problems = ProblemCode::ALL.iter().map(|c| (c.as_str(), c.meaning()));
+    let anomalies = Anomaly::ALL.iter().map(|a| (a.as_str(), a.meaning()));
     let reasons = Reason::ALL.iter().map(|r| (r.as_str(), r.meaning()));
     parts_held(
         "src/table/README.md",
@@ -96,6 +98,8 @@ fn the_page_is_current() {
                 "columns",
                 schema::render(None, schema::Format::Markdown).unwrap(),
             ),
+            ("codes", words(Trouble::CODES.to_vec())),
+            ("anomalies", words(anomalies.collect())),
             ("problems", words(problems.collect())),
             ("reasons", words(reasons.collect())),
         ],
