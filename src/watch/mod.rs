@@ -2,7 +2,8 @@
 //! and writes down what happened to each bundle.
 //!
 //! - `hints` come from the system, for the `places` that are worth a watch;
-//! - [`tracker`] compares looks with what was told, by what `state` says of a bundle, and
+//! - [`tracker`] compares looks with what was told of each bundle that is `watched`, by what `state`
+//!   says of it, and
 //!   [`writer`] hands the events to the journal;
 //! - [`copies`] keeps what goes, where that is asked for;
 //! - [`command`] shows events to a person.
@@ -13,9 +14,11 @@
 pub mod command;
 pub mod copies;
 mod hints;
+pub mod now;
 mod places;
 mod state;
 pub mod tracker;
+mod watched;
 pub mod writer;
 
 use std::collections::BTreeSet;
@@ -31,8 +34,9 @@ use crate::root::Root;
 use crate::scan::{Snapshot, WatchStatus};
 use copies::Copies;
 use hints::Hints;
+use now::Now;
 use places::Place;
-use tracker::{Now, Tracker};
+use tracker::Tracker;
 use writer::{Tell, Writer};
 
 /// Between two looks when nothing hints at anything.

@@ -15,7 +15,8 @@ use dsplug::engine::Cell;
 use dsplug::event::{Event, Seen};
 use dsplug::journal::{Batch, Journal};
 use dsplug::scan::Snapshot;
-use dsplug::watch::tracker::{Now, Tracker};
+use dsplug::watch::now::Now;
+use dsplug::watch::tracker::Tracker;
 
 use crate::asker::{Answer, Asker};
 use crate::story::Story;

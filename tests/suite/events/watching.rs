@@ -11,7 +11,8 @@ use dsplug::event::Seen;
 use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::Scanner;
-use dsplug::watch::tracker::{Now, Tracker};
+use dsplug::watch::now::Now;
+use dsplug::watch::tracker::Tracker;
 use dsplug_fixtures::{Disk, chmod, fifo};
 
 use super::{Line, Watcher, digest, make, sha256};

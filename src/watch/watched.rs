@@ -1,0 +1,318 @@
+//! One bundle that is watched: what was told of it, what looks have seen since, and the events that make
+//! up for it.
+
+use std::time::{Duration, Instant};
+
+use super::now::Now;
+use super::state::{Key, Records, is_rest, records};
+use crate::bundle::Bundle;
+use crate::event::{Action, Event, Known, LINKED, Seen, State};
+use crate::text::escape;
+
+/// A new bundle that is still for so long is told.
+pub const STILL: Duration = Duration::from_millis(60);
+/// A new bundle is told after so long at the latest.
+pub const APPEARED: Duration = Duration::from_millis(250);
+/// Nobody has written to a bundle for so long: it has settled.
+pub const SETTLED: Duration = Duration::from_millis(300);
+/// A bundle that does not settle is told after so long.
+pub const UNSETTLED: Duration = Duration::from_secs(2);
+/// What changes behind a bundle's links alone, again and again, is told after so long at the latest.
+pub const RESTLESS: Duration = Duration::from_secs(600);
+
+/// What is said of a bundle of which nothing was seen whole.
+pub const TOO_SOON: &str = "changed: it was gone before it could be read whole";
+
+/// A whole or partial state that was seen, and what the bundle held.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    pub state: State,
+    pub records: Records,
+}
+
+/// A bundle that looks have seen change and that has not settled.
+#[derive(Debug)]
+pub struct Moving {
+    pub began: Instant,
+    pub still_since: Instant,
+    pub seen: Seen,
+    pub now: Sight,
+    /// The last whole state since `began` that is neither what was told nor the rest of another.
+    pub best: Option<Sight>,
+    /// Copies that were made: digests, and where.
+    pub kept: Vec<(String, String)>,
+    /// True when it is told later, however still it is.
+    pub waits: bool,
+}
+
+#[derive(Debug)]
+pub struct Watched {
+    /// What events say it is; nothing when it has not been told yet.
+    pub told: Option<Sight>,
+    pub since: Option<Instant>,
+    pub since_ms: Option<i64>,
+    pub last: Key,
+    pub moving: Option<Moving>,
+    pub links: Option<Links>,
+    /// How it was seen to be gone.
+    pub gone: Option<Seen>,
+}
+
+/// When what links lead to was told last, and how long it is not told again. A link to somebody's busy log
+/// makes a bundle change all day, at no cost to whoever planted it.
+#[derive(Clone, Copy, Debug)]
+pub struct Links {
+    told: Instant,
+    pause: Duration,
+}
+
+impl Links {
+    /// After one more that is told now: whoever changes again soon waits twice as long.
+    fn after(last: Option<Self>, now: Instant) -> Self {
+        let again = last.filter(|last| {
+            let calm = last.pause.saturating_mul(2);
+            now.saturating_duration_since(last.told) < calm
+        });
+        let pause = again.map_or(UNSETTLED, |last| last.pause.saturating_mul(2));
+        Self {
+            told: now,
+            pause: pause.min(RESTLESS),
+        }
+    }
+
+    fn is_early(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.told) < self.pause
+    }
+}
+
+impl Watched {
+    pub fn new(bundle: &Bundle, base_line: bool, seen: Seen, now: Now) -> Self {
+        let last = Key::of(bundle);
+        let sight = Sight {
+            state: last.state(bundle),
+            records: records(bundle),
+        };
+        if base_line {
+            return Self {
+                told: Some(sight),
+                since: None,
+                since_ms: None,
+                last,
+                moving: None,
+                links: None,
+                gone: None,
+            };
+        }
+        let moving = Moving {
+            began: now.steady,
+            still_since: now.steady,
+            seen,
+            best: sight.state.is_whole().then(|| sight.clone()),
+            now: sight,
+            kept: Vec::new(),
+            waits: false,
+        };
+        Self {
+            told: None,
+            since: Some(now.steady),
+            since_ms: Some(now.wall_ms),
+            last,
+            moving: Some(moving),
+            links: None,
+            gone: None,
+        }
+    }
+
+    pub fn see(&mut self, bundle: &Bundle, seen: Seen, now: Now) {
+        let key = Key::of(bundle);
+        if key == self.last {
+            return;
+        }
+        let mut sight = Sight {
+            state: key.state(bundle),
+            records: records(bundle),
+        };
+        if let Some(told) = &self.told {
+            sight.state.keep_links(&told.state);
+        }
+        self.last = key;
+        let moving = self.moving.get_or_insert_with(|| Moving {
+            began: now.steady,
+            still_since: now.steady,
+            seen,
+            now: sight.clone(),
+            best: None,
+            kept: Vec::new(),
+            waits: false,
+        });
+        if std::mem::take(&mut moving.waits) {
+            // What comes now has the time that anything has to settle.
+            moving.began = now.steady;
+        }
+        moving.still_since = now.steady;
+        let old = moving.best.as_ref().or(self.told.as_ref());
+        let is_rest = old.is_some_and(|old| is_rest(&sight.records, &old.records));
+        let told = self.told.as_ref();
+        let is_told = told.is_some_and(|t| t.state.differences(&sight.state).is_empty());
+        if sight.state.is_whole() && !is_rest && !is_told {
+            moving.best = Some(sight.clone());
+        }
+        moving.now = sight;
+    }
+
+    pub fn known(&self) -> Option<Known> {
+        let told = self.told.as_ref()?;
+        Some(Known {
+            state: told.state.clone(),
+            since_ms: self.since_ms,
+        })
+    }
+
+    pub fn settle(&mut self, path: &[u8], now: Now, events: &mut Vec<Event>) {
+        if let Some(seen) = self.gone {
+            return self.go(path, seen, now, events);
+        }
+        let Some(moving) = &mut self.moving else {
+            return;
+        };
+        let still = now.steady.saturating_duration_since(moving.still_since);
+        let age = now.steady.saturating_duration_since(moving.began);
+        let settled = still >= SETTLED;
+        // Of what is being written a whole state says more than one that could not be read.
+        let sight = match &moving.best {
+            Some(best) if !settled && !moving.now.state.is_whole() => best.clone(),
+            _ => moving.now.clone(),
+        };
+        let Some(told) = &self.told else {
+            if still >= STILL || age >= APPEARED {
+                events.push(moving.event(path, Action::Appeared, &sight.state, now));
+                self.told = Some(sight);
+                moving.best = None;
+                moving.began = now.steady;
+                if settled {
+                    self.moving = None;
+                }
+            }
+            return;
+        };
+        if !settled && age < UNSETTLED {
+            return;
+        }
+        let between = moving.best.as_ref().filter(|best| {
+            told.state.differences(&sight.state).is_empty()
+                && !told.state.differences(&best.state).is_empty()
+        });
+        let mut changes = Vec::new();
+        let mut old = &told.state;
+        for step in between.into_iter().chain([&sight]) {
+            let changed = old.differences(&step.state);
+            if !changed.is_empty() {
+                changes.push((old, &step.state, changed));
+                old = &step.state;
+            }
+        }
+        if !changes.is_empty() && changes.iter().all(|(_, _, changed)| changed == LINKED) {
+            if self.links.is_some_and(|links| links.is_early(now.steady)) {
+                moving.waits = true;
+                return;
+            }
+            self.links = Some(Links::after(self.links, now.steady));
+        }
+        for (old, new, changed) in changes {
+            let mut event = moving.event(path, Action::Changed, new, now);
+            event.changed = changed;
+            event.previous_hash.clone_from(&old.hash);
+            events.push(event);
+        }
+        let tells = !told.state.differences(&sight.state).is_empty();
+        if tells || sight.state.is_whole() {
+            self.told = Some(sight);
+        }
+        if settled {
+            self.moving = None;
+        } else if let Some(moving) = &mut self.moving {
+            moving.began = now.steady;
+            moving.best = None;
+        }
+    }
+
+    fn go(&mut self, path: &[u8], seen: Seen, now: Now, events: &mut Vec<Event>) {
+        let mut last = self.told.take().map(|told| told.state);
+        if let Some(moving) = &self.moving {
+            let best = moving.best.as_ref().map(|best| &best.state);
+            match &last {
+                None => {
+                    let mut state = best.unwrap_or(&moving.now.state).clone();
+                    if !state.is_whole() && state.error.is_empty() {
+                        state.error = TOO_SOON.to_owned();
+                    }
+                    events.push(moving.event(path, Action::Appeared, &state, now));
+                    last = Some(state);
+                }
+                Some(told) => {
+                    let changed = best.map(|best| (best, told.differences(best)));
+                    if let Some((best, changed)) = changed.filter(|(_, c)| !c.is_empty()) {
+                        let mut event = moving.event(path, Action::Changed, best, now);
+                        event.changed = changed;
+                        event.previous_hash.clone_from(&told.hash);
+                        events.push(event);
+                        // It may have been what was told again, before it went.
+                        let now_state = &moving.now.state;
+                        let changed = best.differences(told);
+                        let is_back = now_state.is_whole()
+                            && told.differences(now_state).is_empty()
+                            && !changed.is_empty();
+                        if is_back {
+                            let mut event = moving.event(path, Action::Changed, told, now);
+                            event.changed = changed;
+                            event.previous_hash.clone_from(&best.hash);
+                            events.push(event);
+                        } else {
+                            last = Some(best.clone());
+                        }
+                    }
+                }
+            }
+        }
+        let state = last.unwrap_or_default();
+        let mut event = event(path, Action::Gone, seen, state, now);
+        event.previous_hash.clone_from(&event.state.hash);
+        event.stood_ms = match (self.since, self.since_ms) {
+            (Some(since), _) => {
+                let stood = now.steady.saturating_duration_since(since).as_millis();
+                i64::try_from(stood).ok()
+            }
+            // By the clock that can be set: one that was set back proves nothing. When it went while
+            // nothing ran, nobody knows.
+            (None, Some(since)) if seen != Seen::Start => {
+                now.wall_ms.checked_sub(since).filter(|ms| *ms >= 0)
+            }
+            _ => None,
+        };
+        events.push(event);
+    }
+}
+
+impl Moving {
+    fn event(&self, path: &[u8], action: Action, state: &State, now: Now) -> Event {
+        let mut event = event(path, action, self.seen, state.clone(), now);
+        let kept = self.kept.iter().find(|(hash, _)| *hash == state.hash);
+        event.kept = kept.map_or_else(String::new, |(_, place)| place.clone());
+        event
+    }
+}
+
+pub fn event(path: &[u8], action: Action, seen: Seen, state: State, now: Now) -> Event {
+    Event {
+        id: 0,
+        time: now.wall_ms / 1000,
+        action,
+        path: escape(path),
+        changed: String::new(),
+        seen: Some(seen),
+        state,
+        previous_hash: String::new(),
+        stood_ms: None,
+        kept: String::new(),
+    }
+}
