@@ -60,6 +60,14 @@ pub const NOT_LOOKED: &str = "not looked";
 /// The word of `changed` for what stands where links lead.
 pub const LINKED: &str = "linked";
 
+/// True when what changed is nothing but what a bundle's links lead to, its owner or its mode: whoever wants
+/// noise has these for nothing.
+pub fn is_minor(changed: &str) -> bool {
+    changed
+        .split(';')
+        .all(|word| [LINKED, "owner", "mode"].contains(&word))
+}
+
 /// What a bundle was, in the words of `dsplug_bundles`, and what else tells a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

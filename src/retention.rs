@@ -1,4 +1,5 @@
-//! Which events are kept when there is no room for all: of the path that has most, the oldest goes.
+//! Which events are kept when there is no room for all: of the path that has most the oldest goes, and of
+//! those first one that says nothing of the bundle's own content.
 //!
 //! Whoever makes one bundle change all day, or four hundred of them, drives out the events of these: what
 //! happened once to another stays. Among paths that have equally many the oldest event goes.
@@ -7,46 +8,72 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 
-use crate::event::{Action, Event, State};
+use crate::event::{Action, Event, State, is_minor};
+
+/// The numbers of one path's events, oldest first: those that are minor, and the others.
+#[derive(Debug, Default)]
+struct Numbers {
+    minor: VecDeque<i64>,
+    major: VecDeque<i64>,
+}
+
+impl Numbers {
+    fn count(&self) -> usize {
+        self.minor.len().saturating_add(self.major.len())
+    }
+
+    /// The one that goes first.
+    fn first(&self) -> Option<i64> {
+        self.minor.front().or_else(|| self.major.front()).copied()
+    }
+
+    fn take(&mut self) -> Option<i64> {
+        self.minor.pop_front().or_else(|| self.major.pop_front())
+    }
+}
 
 /// The numbers of the events that are kept, by path.
 #[derive(Debug, Default)]
 pub struct Kept {
     /// A path's number is nobody's to choose, so none can be made to share another's.
     number: RandomState,
-    paths: HashMap<u64, VecDeque<i64>>,
-    /// How many each path has, its oldest, and its number: the last has most.
+    paths: HashMap<u64, Numbers>,
+    /// How many each path has, which of them goes first, and the path's number: the last has most.
     ranks: BTreeSet<(usize, Reverse<i64>, u64)>,
     count: usize,
 }
 
 impl Kept {
-    /// Counts an event, newer than all those before.
-    pub fn add(&mut self, path: &str, id: i64) {
+    /// Counts an event, newer than all those before, by its path and what it says has changed.
+    pub fn add(&mut self, path: &str, changed: &str, id: i64) {
         let number = self.number.hash_one(path);
-        let ids = self.paths.entry(number).or_default();
-        if let Some(oldest) = ids.front() {
-            self.ranks.remove(&(ids.len(), Reverse(*oldest), number));
+        let numbers = self.paths.entry(number).or_default();
+        if let Some(first) = numbers.first() {
+            self.ranks
+                .remove(&(numbers.count(), Reverse(first), number));
         }
-        ids.push_back(id);
-        let oldest = ids.front().copied().unwrap_or(id);
-        self.ranks.insert((ids.len(), Reverse(oldest), number));
+        if is_minor(changed) {
+            numbers.minor.push_back(id);
+        } else {
+            numbers.major.push_back(id);
+        }
+        let first = numbers.first().unwrap_or(id);
+        self.ranks.insert((numbers.count(), Reverse(first), number));
         self.count = self.count.saturating_add(1);
     }
 
     /// Takes out the event that goes first; nothing when none is kept.
     pub fn take(&mut self) -> Option<i64> {
-        let (_, Reverse(id), number) = self.ranks.pop_last()?;
+        let (_, _, number) = self.ranks.pop_last()?;
+        let numbers = self.paths.get_mut(&number)?;
+        let id = numbers.take()?;
         self.count = self.count.saturating_sub(1);
-        if let Some(ids) = self.paths.get_mut(&number) {
-            ids.pop_front();
-            match ids.front() {
-                Some(oldest) => {
-                    self.ranks.insert((ids.len(), Reverse(*oldest), number));
-                }
-                None => {
-                    self.paths.remove(&number);
-                }
+        match numbers.first() {
+            Some(first) => {
+                self.ranks.insert((numbers.count(), Reverse(first), number));
+            }
+            None => {
+                self.paths.remove(&number);
             }
         }
         Some(id)
@@ -106,7 +133,7 @@ mod tests {
     fn kept(paths: &[&str]) -> Kept {
         let mut kept = Kept::default();
         for (id, path) in (1_i64..).zip(paths) {
-            kept.add(path, id);
+            kept.add(path, "", id);
         }
         kept
     }
@@ -130,7 +157,7 @@ mod tests {
         let mut kept = kept(&["evil", "evil"]);
         let mut gone = Vec::new();
         for id in 3_i64..20_000 {
-            kept.add(&format!("busy {}", id % 400), id);
+            kept.add(&format!("busy {}", id % 400), "content", id);
             if kept.count() > 5_000 {
                 gone.extend(kept.take());
             }
@@ -139,11 +166,23 @@ mod tests {
         assert!(gone.iter().all(|id| *id > 2), "{:?}", gone.iter().min());
     }
 
+    /// Its own noise drives out what a path tells of its content last.
+    #[test]
+    fn of_one_path_what_says_nothing_of_its_content_goes_first() {
+        let mut kept = Kept::default();
+        kept.add("evil", "content;executable", 1);
+        kept.add("evil", "linked", 2);
+        kept.add("evil", "content;linked", 3);
+        kept.add("evil", "mode;owner", 4);
+        kept.add("evil", "", 5);
+        assert_eq!(taken(kept), [2, 4, 1, 3, 5]);
+    }
+
     #[test]
     fn each_is_taken_once_and_the_count_holds() {
         let mut kept = Kept::default();
         for id in 0..500_i64 {
-            kept.add(&format!("{}", id * id % 37), id);
+            kept.add(&format!("{}", id * id % 37), "", id);
         }
         assert_eq!(kept.count(), 500);
         let mut ids = taken(kept);

@@ -36,8 +36,8 @@ pub use container::unsigned::unsigned_digest;
 pub use hash::{HashType, Hasher};
 pub use in_memory::{InMemory, check_bytes};
 pub use signer::Roots;
-pub(crate) use verdict::is_system;
 pub use verdict::{
     Anchor, CodeFacts, CodeFlags, DirectoryFacts, EmbeddedFacts, Note, Place, Problem, ProblemCode,
     SignatureState, SliceFacts, SpecialSlot, slot,
 };
+pub(crate) use verdict::{is_plainly_system, is_system};

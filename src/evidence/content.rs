@@ -192,7 +192,7 @@ impl<'r> Reader<'r> {
         large: &'l Mutex<()>,
         turn: &mut Option<MutexGuard<'l, ()>>,
     ) -> Result<Option<FileCheck<'r>>, Errno> {
-        if !is_macho(chunk.get(..8).unwrap_or(chunk)) {
+        if !is_macho(chunk) {
             return Ok(None);
         }
         let mut check = FileCheck::new(len, self.roots, CodeLimits::default());

@@ -15,12 +15,12 @@ use super::content::{Reader, Wants};
 use super::entry::{Content, Entry};
 use super::executable::without_dots;
 use super::facts::{Beyond, Evidence, Linked, Places};
-use super::loads::{self, Code};
+use super::loads::{self, Asked, Code};
 use super::recall::recall_entries;
 use super::sum::Sum;
 use super::trouble::{Trouble, tell};
 use super::walk::{Cursor, Walked, entries_of};
-use crate::codesign::{CodeFacts, is_system};
+use crate::codesign::{CodeFacts, is_plainly_system};
 use crate::directory::ReadError;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
@@ -33,6 +33,8 @@ const MOST_PLACES: usize = 32;
 const MOST_FOLLOWED: usize = 1_024;
 /// Paths of libraries of one candidate that are looked at.
 const MOST_LOADS: usize = 512;
+/// Paths of libraries of one candidate that are told.
+const MOST_TOLD: usize = 64;
 /// Entries of all of them together.
 const MOST_ENTRIES: usize = 4096;
 /// Bytes of all of them together.
@@ -65,6 +67,9 @@ pub fn read(
         by_links: BTreeSet::new(),
         looked_up: BTreeSet::new(),
         loads_outside: BTreeSet::new(),
+        run_paths: BTreeSet::new(),
+        below_run_paths: BTreeSet::new(),
+        has_missed: false,
         entries: MOST_ENTRIES,
         bytes: MOST_BYTES,
     };
@@ -144,6 +149,11 @@ struct Search<'a> {
     /// Paths of libraries that were looked at, and those of them that lead out of the bundle.
     looked_up: BTreeSet<Vec<u8>>,
     loads_outside: BTreeSet<Vec<u8>>,
+    /// Run paths of all code, and what is asked for below them.
+    run_paths: BTreeSet<Vec<u8>>,
+    below_run_paths: BTreeSet<Vec<u8>>,
+    /// True when not all libraries were looked up.
+    has_missed: bool,
     entries: usize,
     bytes: u64,
 }
@@ -181,19 +191,23 @@ impl Search<'_> {
         let path = found.path();
         if !is_below(&path, &self.home) {
             self.by_links.insert(path.clone());
-            self.take_up(path, found);
+            self.take_up(path, found, budget);
         }
     }
 
     /// Has a place outside of the bundle read, unless it is known.
-    fn take_up(&mut self, path: Vec<u8>, found: Found) {
+    fn take_up(&mut self, path: Vec<u8>, found: Found, budget: &Budget) {
         if self.is_known(&path, found.meta.kind) {
             return;
         }
         let waiting = self.files.len().saturating_add(self.directories.len());
         if self.places.len().saturating_add(waiting) >= MOST_PLACES {
             self.is_full = true;
-            self.left.insert(path, found.meta);
+            if budget.take_texts(path.len()) {
+                self.left.insert(path, found.meta);
+            } else {
+                self.is_blind = true;
+            }
         } else if found.meta.kind == Kind::Directory {
             self.directories.push((path, found));
         } else {
@@ -216,78 +230,117 @@ impl Search<'_> {
         let outside =
             outside.and_then(|e| Some((e.outside.code()?, directory_of(&e.path).to_vec())));
         let all: Vec<(&CodeFacts, Vec<u8>)> = own.chain(outside).collect();
-        let main = executable.and_then(|e| e.content(evidence).code());
-        let main = main.and_then(|main| all.iter().find(|(facts, _)| std::ptr::eq(*facts, main)));
-        let main = main.map(|(facts, at)| Code { facts, at });
         for (facts, at) in &all {
-            let (paths, is_whole) = loads::paths(Code { facts, at }, main);
-            if !is_whole {
-                self.miss_loads();
+            self.ask(Code { facts, at }, budget);
+        }
+    }
+
+    /// Looks up all that a file of code asks for.
+    fn ask(&mut self, code: Code<'_>, budget: &Budget) {
+        let is_whole = loads::each(code, &mut |asked| {
+            let run_paths = self
+                .run_paths
+                .len()
+                .saturating_add(self.below_run_paths.len());
+            if self.has_missed || run_paths >= MOST_LOADS {
+                return false;
             }
-            for path in paths {
-                if self.load(&path, budget) {
-                    self.loads_outside.insert(without_dots(&path));
+            match asked {
+                Asked::Library(path) => self.load(path, budget),
+                Asked::RunPath(above) if self.run_paths.insert(above.clone()) => {
+                    let below = self.below_run_paths.iter();
+                    let paths: Vec<_> = below
+                        .filter_map(|tail| loads::below_run_path(&above, tail))
+                        .collect();
+                    paths.into_iter().for_each(|path| self.load(path, budget));
                 }
+                Asked::BelowRunPaths(tail) if self.below_run_paths.insert(tail.clone()) => {
+                    let above = self.run_paths.iter();
+                    let paths: Vec<_> = above
+                        .filter_map(|above| loads::below_run_path(above, &tail))
+                        .collect();
+                    paths.into_iter().for_each(|path| self.load(path, budget));
+                }
+                Asked::RunPath(_) | Asked::BelowRunPaths(_) => {}
             }
+            true
+        });
+        if !is_whole {
+            self.miss_loads();
         }
     }
 
     /// Tells, once, that not all libraries were looked up.
     fn miss_loads(&mut self) {
         self.is_unsure = true;
-        let trouble = Trouble::Limit("code names more libraries than are looked up, or longer paths, or the time of the scan is spent".into());
-        if !self.troubles.contains(&trouble) {
-            tell(&mut self.troubles, trouble);
+        if !std::mem::replace(&mut self.has_missed, true) {
+            tell(&mut self.troubles, Trouble::Limit("code names more libraries than are looked up, or the time of the scan is spent".into()));
         }
     }
 
-    /// Looks where a library is; true when that is outside of the bundle and of the system's own volume. A
-    /// file there is taken up.
-    fn load(&mut self, path: &[u8], budget: &Budget) -> bool {
-        let plain = without_dots(path);
+    /// Looks where a library is. When that is outside of the bundle and of the system's own volume it is told,
+    /// and a file there is taken up.
+    fn load(&mut self, path: Vec<u8>, budget: &Budget) {
+        let plain = without_dots(&path);
         let homes = [&self.home, &self.candidate];
-        let leads_out =
-            |path: &[u8]| !homes.iter().any(|home| is_below(path, home)) && !is_system(path);
+        let is_home = |path: &[u8]| homes.iter().any(|home| is_below(path, home));
+        let leads_out = |path: &[u8]| !is_home(path) && !loads::is_sealed(path);
         let is_outside = leads_out(&plain);
         // A link on the way inside of the bundle is looked at by itself.
-        if !is_outside && !loads::has_dots(path) {
-            return false;
+        let is_inside = is_home(&path) && !loads::has_dots(&path);
+        if is_inside || is_plainly_system(&path) || self.looked_up.contains(&path) {
+            return;
         }
-        if self.looked_up.contains(path) {
-            return is_outside;
+        if self.has_missed || self.looked_up.len() >= MOST_LOADS || budget.is_late() {
+            return self.miss_loads();
         }
-        if self.looked_up.len() >= MOST_LOADS || budget.is_late() {
-            self.miss_loads();
-            return is_outside;
-        }
-        self.looked_up.insert(path.to_vec());
-        match self.root.find(path) {
+        let found = self.root.find(&path);
+        self.looked_up.insert(path);
+        match found {
             Ok(found) => {
                 let real = found.path();
                 if !leads_out(&real) {
-                    return is_outside;
+                    if is_outside {
+                        self.tell_load(plain, budget);
+                    }
+                    return;
                 }
+                self.tell_load(plain, budget);
                 if found.meta.kind != Kind::Directory {
-                    self.take_up(real, found);
+                    self.take_up(real, found, budget);
                 }
-                true
             }
-            Err(error) if error.leads_nowhere() => is_outside,
+            Err(error) if error.leads_nowhere() => {
+                if is_outside {
+                    self.tell_load(plain, budget);
+                }
+            }
             Err(error) => {
                 self.is_unsure = true;
+                self.tell_load(plain, budget);
                 tell(&mut self.troubles, Trouble::of_entry(&error));
-                true
             }
+        }
+    }
+
+    /// Keeps the path of a library outside, for people: one in any case, and as many as there is room for.
+    fn tell_load(&mut self, path: Vec<u8>, budget: &Budget) {
+        let is_first = self.loads_outside.is_empty();
+        let has_room = self.loads_outside.len() < MOST_TOLD && budget.take_texts(path.len());
+        if is_first || has_room {
+            self.loads_outside.insert(path);
         }
     }
 
     /// True when a place is taken up already, or stands in one. A file is read by itself unless all of the
     /// directory above it was.
     fn is_known(&self, path: &[u8], kind: Kind) -> bool {
-        let beyond = self.left.keys().chain(self.beyond.keys());
-        let files = self.files.iter().map(|(p, _)| p);
-        let mut same = self.places.keys().chain(files).chain(beyond);
-        if same.any(|known| known == path) {
+        let is_waiting = self.files.iter().any(|(known, _)| known == path);
+        if is_waiting
+            || self.places.contains_key(path)
+            || self.left.contains_key(path)
+            || self.beyond.contains_key(path)
+        {
             return true;
         }
         let taken = self.places.iter();
@@ -366,6 +419,8 @@ impl Search<'_> {
         };
         let weight = entries.iter().map(Entry::weight);
         let weight = weight.fold(0, usize::saturating_add);
+        // The place's own path is held as well.
+        let weight = weight.saturating_add(crate::limits::weight(path.len()));
         self.entries = self.entries.saturating_sub(weight);
         budget.take_entries(weight);
         let mut is_whole = troubles.is_empty();
@@ -419,16 +474,15 @@ impl Search<'_> {
                 Some((at, e.link.clone()?))
             })
             .collect();
-        // What a library outside loads by itself, too.
-        let code = entries.iter().find(|_| found.meta.kind == Kind::File);
-        if let Some(facts) = code.and_then(|entry| entry.content.code()) {
-            let at = directory_of(&path);
-            let (paths, is_whole) = loads::paths(Code { facts, at }, None);
-            if !is_whole {
-                self.miss_loads();
-            }
-            for path in paths {
-                self.load(&path, budget);
+        // What code outside loads by itself, too.
+        for entry in &entries {
+            if let Some(facts) = entry.content.code() {
+                let at = match found.meta.kind {
+                    Kind::Directory => [&path, b"/".as_slice(), directory_of(&entry.path)].concat(),
+                    _ => directory_of(&path).to_vec(),
+                };
+                let at = at.strip_suffix(b"/").unwrap_or(&at);
+                self.ask(Code { facts, at }, budget);
             }
         }
         let place = Linked {

@@ -4,15 +4,12 @@
 //! The rules are those of `forEachResolvedAtPathVar`, `expandAtLoaderPath` and `expandAtExecutablePath` in
 //! dyld/Loader.cpp of dyld-1378 (read, not seen): `@loader_path` is the directory that the code really
 //! stands in (`F_GETPATH`, by `makeJustInTimeLoaderDisk` of dyld/JustInTimeLoader.cpp), `@executable_path`
-//! that of the program, `@rpath` each run path of the code and of what loaded it, and what begins with
+//! that of the program, `@rpath` each run path of the code and of what loaded it (here: of all code), and what begins with
 //! neither `@` nor `/` leads to the working directory, which launchd makes `/`. Where all of that finds
 //! nothing, binaries built before 2022 fall back to `/usr/local/lib` and `/Library/Frameworks`
 //! (`forEachDylibFallback` of dyld/DyldProcessConfig.cpp): that is not followed here. `LC_DYLD_ENVIRONMENT`
 //! counts in a program alone.
 
-use std::collections::BTreeSet;
-
-use super::executable::without_dots;
 use crate::codesign::{CodeFacts, SliceFacts, is_system};
 
 /// The directory of `dspluginhelperd`, which loads plug-ins. `DirectoryService` of macOS 10.6 stood as deep.
@@ -21,8 +18,8 @@ const PROGRAM: &[u8] = b"/usr/libexec";
 const WRITABLE: &[&[u8]] = &[b"/usr/local/", b"/usr/libexec/cups/", b"/usr/share/snmp/"];
 /// File type of a program.
 const MH_EXECUTE: u32 = 2;
-/// Paths of one file of code that are looked at.
-const MOST: usize = 2_048;
+/// Bytes of a path that the kernel opens, its end included (`PATH_MAX` of macOS).
+const PATH_MAX: usize = 1_024;
 
 /// A file of code.
 #[derive(Clone, Copy)]
@@ -33,72 +30,87 @@ pub struct Code<'a> {
     pub at: &'a [u8],
 }
 
-/// Every path at which dyld looks for a library that `code` names, but for those on the system's own volume.
-/// `main` is what loads it, whose run paths count too. With it comes whether these are all.
-pub fn paths(code: Code<'_>, main: Option<Code<'_>>) -> (BTreeSet<Vec<u8>>, bool) {
-    let mut paths = BTreeSet::new();
-    let mut is_whole = true;
-    for slice in &code.facts.slices {
-        is_whole &= !slice.is_list_cut;
-        for dylib in &slice.dylibs {
-            for path in expanded(dylib, slice, code, main) {
-                if paths.len() >= MOST {
-                    return (paths, false);
+/// What a load command asks for.
+pub enum Asked {
+    /// The library at a path.
+    Library(Vec<u8>),
+    /// Whatever stands so below a run path: what follows `@rpath`.
+    BelowRunPaths(Vec<u8>),
+    /// A run path. It counts for all code that this code loads and, because which code loads which is not
+    /// worked out here, for all that there is.
+    RunPath(Vec<u8>),
+}
+
+/// Passes on all that the load commands of `code` ask for, until `take` gives false. True when that was all.
+pub fn each(code: Code<'_>, take: &mut dyn FnMut(Asked) -> bool) -> bool {
+    let is_passed = code.facts.slices.iter().all(|slice| {
+        let run_paths = slice.rpaths.iter().flat_map(|text| {
+            let paths = expanded(text.as_bytes(), slice, code.at);
+            paths.into_iter().map(Asked::RunPath)
+        });
+        let dylibs = slice.dylibs.iter().flat_map(|text| {
+            let text = text.as_bytes();
+            let below = text.strip_prefix(b"@rpath").filter(|t| t.starts_with(b"/"));
+            let asked = match below {
+                Some(tail) if tail.len() < PATH_MAX => vec![Asked::BelowRunPaths(tail.to_vec())],
+                Some(_) => Vec::new(),
+                None => {
+                    let paths = expanded(text, slice, code.at);
+                    paths.into_iter().map(Asked::Library).collect()
                 }
-                paths.insert(path);
-            }
-        }
-    }
-    (paths, is_whole)
-}
-
-fn expanded(
-    dylib: &str,
-    slice: &SliceFacts,
-    code: Code<'_>,
-    main: Option<Code<'_>>,
-) -> Vec<Vec<u8>> {
-    let dylib = dylib.as_bytes();
-    let Some(tail) = dylib
-        .strip_prefix(b"@rpath")
-        .filter(|t| t.starts_with(b"/"))
-    else {
-        return path(dylib, slice, code.at).into_iter().collect();
-    };
-    let own = slice.rpaths.iter().map(|rpath| (rpath, slice, code.at));
-    let main = main.into_iter().flat_map(|main| {
-        let slices = main.facts.slices.iter();
-        slices.flat_map(move |s| s.rpaths.iter().map(move |rpath| (rpath, s, main.at)))
+            };
+            asked.into_iter()
+        });
+        run_paths.chain(dylibs).all(&mut *take)
     });
-    own.chain(main)
-        .filter_map(|(rpath, slice, at)| path(&[rpath.as_bytes(), tail].concat(), slice, at))
-        .collect()
+    is_passed && code.facts.has_all_loads()
 }
 
-/// The path that a load command's text leads to; `None` where that is on the system's own volume whatever
-/// links there are.
-fn path(text: &[u8], slice: &SliceFacts, at: &[u8]) -> Option<Vec<u8>> {
+/// The paths that a load command's text leads to, but for those that are too long for the kernel.
+fn expanded(text: &[u8], slice: &SliceFacts, at: &[u8]) -> Vec<Vec<u8>> {
     let after = |word: &[u8]| {
         let rest = text.strip_prefix(word);
         rest.filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
     };
+    let mut paths = Vec::new();
     if let Some(rest) = after(b"@loader_path") {
-        return Some(below(at, rest));
-    }
-    if let Some(rest) = after(b"@executable_path") {
-        if slice.file_type == MH_EXECUTE {
-            return Some(below(at, rest));
+        paths.push(below(at, rest));
+        // Of an old library whose name lacks `/Versions/A`, dyld tries the path without that as well.
+        let word = b"/Versions/".as_slice();
+        for (start, _) in at
+            .windows(word.len())
+            .enumerate()
+            .filter(|(_, w)| *w == word)
+        {
+            paths.push(below(at.get(..start).unwrap_or_default(), rest));
         }
-        let path = below(PROGRAM, rest);
-        let is_writable = WRITABLE.iter().any(|above| path.starts_with(above));
-        let is_sealed = path.starts_with(b"/usr/") && !is_writable;
-        return (!is_sealed || has_dots(&path)).then_some(path);
+    } else if let Some(rest) = after(b"@executable_path") {
+        let is_program = slice.file_type == MH_EXECUTE;
+        paths.push(below(if is_program { at } else { PROGRAM }, rest));
+    } else if text.starts_with(b"/") {
+        paths.push(text.to_vec());
+    } else {
+        paths.push([b"/", text].concat());
     }
-    let path = match text.strip_prefix(b"/") {
-        Some(_) => text.to_vec(),
-        None => [b"/", text].concat(),
+    paths.retain(|path| path.len() < PATH_MAX);
+    paths
+}
+
+/// What is asked for below a run path; nothing when that is too long for the kernel.
+pub fn below_run_path(run_path: &[u8], tail: &[u8]) -> Option<Vec<u8>> {
+    let path = [run_path, tail].concat();
+    (path.len() < PATH_MAX).then_some(path)
+}
+
+/// True when a path without dots leads to the system's own volume whatever links there are.
+pub fn is_sealed(path: &[u8]) -> bool {
+    // A Mac's disk does not tell letter case apart.
+    let starts = |above: &&[u8]| {
+        let head = path.get(..above.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(above))
     };
-    (has_dots(&path) || !is_system(&without_dots(&path))).then_some(path)
+    let is_of_unix = path.starts_with(b"/usr/") && !WRITABLE.iter().any(starts);
+    !has_dots(path) && (is_of_unix || is_system(path))
 }
 
 /// What is `rest` below a directory, that is real: the `..` at its beginning lead up from there.

@@ -42,7 +42,7 @@ impl Held {
     /// Adds one, and drops others where there is no room.
     pub fn push(&mut self, event: Event) {
         self.bytes = self.bytes.saturating_add(weight(&event));
-        self.kept.add(&event.path, event.id);
+        self.kept.add(&event.path, &event.changed, event.id);
         self.events.insert(event.id, event);
         while self.events.len() > MOST_HELD || self.bytes > HELD_BYTES {
             let Some(gone) = self.kept.take().and_then(|id| self.events.remove(&id)) else {

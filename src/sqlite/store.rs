@@ -206,7 +206,7 @@ impl Store {
                 make_room(&transaction, &mut kept)?;
                 let text = serde_json::to_string(event).map_err(damaged)?;
                 add.execute(params![event.id, event.time, event.path, text])?;
-                kept.add(&event.path, event.id);
+                kept.add(&event.path, &event.changed, event.id);
             }
             let mut size = transaction.prepare_cached(&format!("{KNOWN_SIZES} WHERE path = ?"))?;
             let mut forget = transaction.prepare_cached("DELETE FROM known WHERE path = ?")?;
@@ -274,12 +274,13 @@ fn room(bytes: i64) -> i64 {
 
 /// Which events a file keeps.
 fn kept(connection: &Connection) -> Result<Kept, StoreError> {
-    let mut statement = connection.prepare("SELECT id, path FROM events ORDER BY id")?;
+    let mut statement = connection
+        .prepare("SELECT id, path, coalesce(event ->> 'changed', '') FROM events ORDER BY id")?;
     let mut rows = statement.query([])?;
     let mut kept = Kept::default();
     while let Some(row) = rows.next()? {
-        let path: String = row.get(1)?;
-        kept.add(&path, row.get(0)?);
+        let (path, changed): (String, String) = (row.get(1)?, row.get(2)?);
+        kept.add(&path, &changed, row.get(0)?);
     }
     Ok(kept)
 }

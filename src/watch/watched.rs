@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::now::Now;
 use super::state::{Key, Records, is_rest, records};
 use crate::bundle::Bundle;
-use crate::event::{Action, Event, Known, LINKED, Seen, State};
+use crate::event::{Action, Event, Known, LINKED, Seen, State, is_minor};
 use crate::text::escape;
 
 /// A new bundle that is still for so long is told.
@@ -153,8 +153,14 @@ impl Watched {
         let old = moving.best.as_ref().or(self.told.as_ref());
         let is_rest = old.is_some_and(|old| is_rest(&sight.records, &old.records));
         let told = self.told.as_ref();
-        let is_told = told.is_some_and(|t| t.state.differences(&sight.state).is_empty());
-        if sight.state.is_whole() && !is_rest && !is_told {
+        let differs = |new: &Sight| told.map(|told| told.state.differences(&new.state));
+        let differences = differs(&sight);
+        let is_told = differences.as_ref().is_some_and(String::is_empty);
+        // Noise takes the place of nothing that weighs more.
+        let best = moving.best.as_ref().and_then(differs);
+        let is_noise =
+            differences.is_some_and(|d| is_minor(&d)) && best.is_some_and(|d| !is_minor(&d));
+        if sight.state.is_whole() && !is_rest && !is_told && !is_noise {
             moving.best = Some(sight.clone());
         }
         moving.now = sight;
@@ -199,8 +205,9 @@ impl Watched {
             return;
         }
         let between = moving.best.as_ref().filter(|best| {
-            told.state.differences(&sight.state).is_empty()
-                && !told.state.differences(&best.state).is_empty()
+            let now = told.state.differences(&sight.state);
+            let then = told.state.differences(&best.state);
+            now.is_empty() && !then.is_empty() || is_minor(&now) && !is_minor(&then)
         });
         let mut changes = Vec::new();
         let mut old = &told.state;

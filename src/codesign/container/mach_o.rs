@@ -303,12 +303,12 @@ fn path(command: Bytes<'_>, offset: u32) -> Option<&[u8]> {
     (offset >= COMMAND_HEADER_LEN && offset < command.len()).then(|| command.padded_string(offset))
 }
 
-/// Keeps a path; false when there is no room for it.
+/// Keeps a path; false when there is no room for it, or it is no text: some volumes have such names.
 fn keep(paths: &mut Vec<String>, path: &[u8]) -> bool {
     let is_left = paths.len() < MOST_PATHS;
     if is_left {
-        let path = bytes::first(path, MOST_PATH_BYTES);
-        paths.push(String::from_utf8_lossy(path).into_owned());
+        let kept = bytes::first(path, MOST_PATH_BYTES);
+        paths.push(String::from_utf8_lossy(kept).into_owned());
     }
-    is_left
+    is_left && std::str::from_utf8(path).is_ok()
 }

@@ -313,7 +313,9 @@ impl CodeFacts {
     pub(crate) fn shorten_lists(&mut self) {
         for slice in &mut self.slices {
             slice.embedded.entitlements = None;
-            slice.dylibs.retain(|path| !is_plainly_system(path));
+            slice
+                .dylibs
+                .retain(|path| !is_plainly_system(path.as_bytes()));
             for list in [&mut slice.dylibs, &mut slice.rpaths] {
                 let fits = |path: &String| path.len() < MOST_PATH_BYTES;
                 slice.is_list_cut |= list.len() > MOST_PATHS || !list.iter().all(fits);
@@ -322,6 +324,19 @@ impl CodeFacts {
                 list.shrink_to_fit();
             }
         }
+    }
+
+    /// True when nothing that dyld may find in the file was left out: no slice, and none of its load commands.
+    pub(crate) fn has_all_loads(&self) -> bool {
+        use ProblemCode::{FatHeader, FileChanged, Limit, LoadCommand, Unreadable};
+        let hides = |problem: &Problem| {
+            matches!(
+                problem.code,
+                FatHeader | FileChanged | Limit | LoadCommand | Unreadable
+            )
+        };
+        let slices = self.slices.iter().flat_map(|s| &s.problems);
+        !self.problems.iter().chain(slices).any(hides) && !self.slices.iter().any(|s| s.is_list_cut)
     }
 
     /// Bytes that it takes in memory, about.

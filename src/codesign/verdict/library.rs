@@ -20,12 +20,32 @@ const WRITABLE: &[&[u8]] = &[
 
 /// True for a path, without `.` and `..` in it, of the system's own volume.
 pub fn is_system(path: &[u8]) -> bool {
-    let is_below = |all: &[&[u8]]| all.iter().any(|above| path.starts_with(above));
-    is_below(SYSTEM) && !is_below(WRITABLE)
+    // A Mac's disk does not tell letter case apart: what root writes has all its names.
+    let is_writable = WRITABLE.iter().any(|above| {
+        let head = path.get(..above.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(above))
+    });
+    SYSTEM.iter().any(|above| path.starts_with(above)) && !is_writable
 }
 
+/// Where of that no link leads to the data volume, as `/usr/lib/cron` and `/System/Library/User Template` do.
+const PLAIN: &[&str] = &[
+    "/usr/lib/swift/",
+    "/usr/lib/system/",
+    "/System/Library/Frameworks/",
+    "/System/Library/PrivateFrameworks/",
+    "/System/iOSSupport/usr/lib/",
+    "/System/iOSSupport/System/Library/Frameworks/",
+    "/System/iOSSupport/System/Library/PrivateFrameworks/",
+    "/System/DriverKit/",
+];
+
 /// True for a path as a load command has it that leads to the system's own volume, whatever links there are.
-pub(in crate::codesign) fn is_plainly_system(path: &str) -> bool {
-    let mut names = path.as_bytes().split(|b| *b == b'/').skip(1);
-    is_system(path.as_bytes()) && names.all(|name| !matches!(name, b"" | b"." | b".."))
+pub fn is_plainly_system(path: &[u8]) -> bool {
+    let is_plain = PLAIN.iter().any(|above| path.starts_with(above.as_bytes()))
+        || path
+            .strip_prefix(b"/usr/lib/")
+            .is_some_and(|name| !name.contains(&b'/'));
+    let mut names = path.split(|b| *b == b'/').skip(1);
+    is_plain && names.all(|name| !matches!(name, b"" | b"." | b".."))
 }

@@ -512,3 +512,49 @@ fn what_changes_behind_links_all_day_is_told_ever_more_rarely_and_nothing_else_i
     assert_eq!(look(&mut tracker, 9_000_500), []);
     assert_eq!(look(&mut tracker, 9_000_900).len(), 1);
 }
+
+/// Under that noise, code that is swapped in for a moment and put back is told both ways.
+#[test]
+fn noise_behind_a_link_hides_no_swap() {
+    let disk = Disk::new();
+    let log = disk.file("Users/Shared/log", "");
+    let bundle = disk.plugin("A.dsplug");
+    make(&bundle, b"code");
+    symlink("/Users/Shared/log", bundle.join("l")).unwrap();
+    let root = Root::open(disk.path()).unwrap();
+    let mut scanner = Scanner::new(root, Limits::STANDARD).remembering();
+    let begun = Instant::now();
+    let at = |millis: u64| Now {
+        steady: begun + Duration::from_millis(millis),
+        wall_ms: 0,
+    };
+    let mut tracker = Tracker::base_line(&scanner.scan().bundles, at(0));
+    let mut look = |tracker: &mut Tracker, millis: u64| {
+        tracker.see(&scanner.scan().bundles, Seen::Watched, at(millis), &|_| {
+            false
+        });
+        let (events, _) = tracker.settle(at(millis));
+        events.into_iter().map(|e| e.changed).collect::<Vec<_>>()
+    };
+    let code = bundle.join("Contents/MacOS/A");
+    for step in 0..100_u64 {
+        fs::write(&log, step.to_string()).unwrap();
+        look(&mut tracker, step * 500);
+        look(&mut tracker, step * 500 + 400);
+    }
+    // A line in the log every 100 ms; the swap lasts for two of them.
+    let mut told = Vec::new();
+    for step in 0..30_u64 {
+        fs::write(&log, format!("noise {step}")).unwrap();
+        match step {
+            10 => fs::write(&code, "evil").unwrap(),
+            12 => fs::write(&code, "code").unwrap(),
+            _ => {}
+        }
+        told.extend(look(&mut tracker, 60_000 + step * 100));
+    }
+    told.extend(look(&mut tracker, 60_000 + 3_500));
+    told.extend(look(&mut tracker, 60_000 + 4_000));
+    let swaps = told.iter().filter(|changed| changed.contains("content"));
+    assert_eq!(swaps.count(), 2, "{told:?}");
+}

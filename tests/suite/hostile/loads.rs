@@ -106,7 +106,21 @@ fn where_dyld_looks_is_told_when_that_is_outside() {
         ],
         "/Library/DirectoryServices/PlugIns/x.dylib;/Users/Shared/x.dylib;/opt/x.dylib",
     );
-    leads("@rpath/../x.dylib", &["/usr/lib"], "/usr/x.dylib");
+    leads("@rpath/../x.dylib", &["/opt/lib"], "/opt/x.dylib");
+    // The system's volume does not tell letter case apart, and parts of it are root's.
+    for path in ["/System/Library/caches/x.dylib", "/usr/LOCAL/lib/x.dylib"] {
+        leads(path, &[], path);
+    }
+    leads(
+        "@executable_path/../LOCAL/lib/x.dylib",
+        &[],
+        "/usr/LOCAL/lib/x.dylib",
+    );
+    leads(
+        "@executable_path/CUPS/c.dylib",
+        &[],
+        "/usr/libexec/CUPS/c.dylib",
+    );
 }
 
 #[test]
@@ -212,4 +226,155 @@ fn libraries_by_the_thousand() {
         );
         assert!(row["unread"].contains("unwatched="), "{}", row["unread"]);
     }
+}
+
+/// What a bundle with this main executable, and this besides, leads to outside.
+#[track_caller]
+fn is_read(main: Vec<u8>, besides: &[(&str, Vec<u8>)], library: &str) {
+    let disk = Disk::new();
+    Plugin::new("A").executable(main).write(disk.at(PLUGINS));
+    for (path, bytes) in besides {
+        disk.file(path, bytes);
+    }
+    disk.file(library, "library");
+    let row = only_bundle(disk.path());
+    let linked: Vec<&str> = row["linked_paths"].split(';').collect();
+    assert!(
+        linked.contains(&format!("/{library}").as_str()),
+        "{linked:?}"
+    );
+    let before = row["linked_hash"].clone();
+    disk.file(library, "other library");
+    assert_ne!(only_bundle(disk.path())["linked_hash"], before);
+}
+
+const IN_BUNDLE: &str = "Library/DirectoryServices/PlugIns/A.dsplug/Contents";
+
+/// dyld asks the run paths of all that led to a library (`forEachResolvedAtPathVar`: the `LoadChain`).
+#[test]
+fn the_run_paths_of_all_code_count() {
+    // Those of the main executable, for a library outside.
+    is_read(
+        code(&["/Users/Shared/a.dylib"], &["/Users/Shared/run"]),
+        &[("Users/Shared/a.dylib", code(&["@rpath/b.dylib"], &[]))],
+        "Users/Shared/run/b.dylib",
+    );
+    // Those of a library between.
+    is_read(
+        code(&["@loader_path/i.dylib"], &[]),
+        &[
+            (
+                &format!("{IN_BUNDLE}/MacOS/i.dylib"),
+                code(&["@loader_path/j.dylib"], &["/Users/Shared/run"]),
+            ),
+            (
+                &format!("{IN_BUNDLE}/MacOS/j.dylib"),
+                code(&["@rpath/b.dylib"], &[]),
+            ),
+        ],
+        "Users/Shared/run/b.dylib",
+    );
+}
+
+/// Of a library in `Versions/A` the path without that (dyld/Loader.cpp, "missing the /Versions/A/ part").
+#[test]
+fn a_version_may_be_missing() {
+    is_read(
+        code(&[], &[]),
+        &[(
+            &format!("{IN_BUNDLE}/Versions/A/x.dylib"),
+            code(&["@loader_path/../../c.dylib"], &[]),
+        )],
+        "Library/DirectoryServices/PlugIns/c.dylib",
+    );
+}
+
+#[test]
+fn code_in_a_directory_that_a_link_leads_to_names_libraries_too() {
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    symlink("/Users/Shared/fw", path.join("Contents/Frameworks")).unwrap();
+    let names = code(&["/Users/Shared/other/c.dylib"], &[]);
+    disk.file("Users/Shared/fw/sub/b.dylib", names);
+    disk.file("Users/Shared/other/c.dylib", "library");
+    let row = only_bundle(disk.path());
+    assert_eq!(
+        row["linked_paths"],
+        "/Users/Shared/fw;/Users/Shared/other/c.dylib"
+    );
+}
+
+/// Links of the system's volume that lead to the data volume.
+#[test]
+fn a_link_of_the_systems_own_is_followed() {
+    let disk = Disk::new();
+    let main = code(&["/usr/lib/cron/c.dylib"], &[]);
+    Plugin::new("A").executable(main).write(disk.at(PLUGINS));
+    disk.file("usr/lib/none", "");
+    disk.file("private/var/at/c.dylib", "library");
+    symlink("../../private/var/at", disk.at("usr/lib/cron")).unwrap();
+    let row = only_bundle(disk.path());
+    assert_eq!(row["loads_outside"], "/usr/lib/cron/c.dylib");
+    assert_eq!(row["linked_paths"], "/private/var/at/c.dylib");
+}
+
+/// What was not read of a file may name libraries: more slices than are read, one that the header
+/// does not count, commands that end too early.
+#[test]
+fn what_hides_load_commands_is_never_taken_for_none() {
+    let slices = |count: u32| {
+        let slices: Vec<_> = (0..count)
+            .map(|n| {
+                (
+                    if n == 0 { Cpu::Arm64 } else { Cpu::X86_64 },
+                    code(&[], &[]),
+                )
+            })
+            .collect();
+        Fat::of(&slices).build()
+    };
+    let mut uncounted = slices(2);
+    // The count in the header; the second slice stands there all the same.
+    uncounted[7] = 1;
+    for file in [slices(20), slices(60), uncounted] {
+        let disk = Disk::new();
+        let plugin = Plugin::new("A").file("Contents/Frameworks/x.dylib", file);
+        plugin.write(disk.at(PLUGINS));
+        let row = only_bundle(disk.path());
+        assert!(row["unread"].contains("unwatched="), "{}", row["unread"]);
+        let files = crate::common::query(
+            disk.path(),
+            "SELECT macho FROM dsplug_files WHERE path LIKE '%/x.dylib'",
+        );
+        assert_ne!(files[0]["macho"], "");
+    }
+}
+
+/// Run paths and names are multiplied, and what comes of it is bounded in number and told in part.
+#[test]
+fn run_paths_times_names_are_bounded() {
+    let disk = Disk::new();
+    let plugin = (0..10).fold(Plugin::new("A"), |plugin, n| {
+        let runs: Vec<String> = (0..60)
+            .map(|r| format!("/{n}/{r}/{}", "d/".repeat(400)))
+            .collect();
+        let names: Vec<String> = (0..34).map(|d| format!("@rpath/{n}/{d}")).collect();
+        let runs: Vec<&str> = runs.iter().map(String::as_str).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        plugin.file(
+            &format!("Contents/Frameworks/{n}.dylib"),
+            code(&names, &runs),
+        )
+    });
+    plugin.write(disk.at(PLUGINS));
+    let snapshot = scan(disk.path());
+    let evidence = &snapshot.bundles[0].evidence;
+    assert!((1..=64).contains(&evidence.loads_outside.len()));
+    let row = only_bundle(disk.path());
+    assert!(
+        row["error"].starts_with("limit: code names more libraries"),
+        "{}",
+        row["error"]
+    );
+    assert!(row["unread"].contains("unwatched="), "{}", row["unread"]);
 }
