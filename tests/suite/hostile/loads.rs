@@ -377,4 +377,18 @@ fn run_paths_times_names_are_bounded() {
         row["error"]
     );
     assert!(row["unread"].contains("unwatched="), "{}", row["unread"]);
+    // Run paths alone, which nothing is looked up by, are not held without bound either.
+    let disk = Disk::new();
+    let plugin = (0..12).fold(Plugin::new("A"), |plugin, n| {
+        let runs: Vec<String> = (0..60).map(|r| format!("/{n}/{r}")).collect();
+        let runs: Vec<&str> = runs.iter().map(String::as_str).collect();
+        plugin.file(&format!("Contents/Frameworks/{n}.dylib"), code(&[], &runs))
+    });
+    plugin.write(disk.at(PLUGINS));
+    let row = only_bundle(disk.path());
+    assert!(
+        row["error"].starts_with("limit: code names more libraries"),
+        "{}",
+        row["error"]
+    );
 }
