@@ -183,9 +183,11 @@ def main():
     for word in disks:
         name, disk = word.split("=", 1)
         idle, day = bill(program, binary, disk)
+        # Of one that had ended by itself nobody can say.
+        held = f"{idle['kB'] / 1024:.1f} MB" if idle["kB"] else "memory not seen"
         print(
             f"  {name}, idle: {idle['cpu'] * 100:.4f} % of a core, {idle['wakes']:.1f} switches a"
-            f" second, {idle['threads']} threads, {idle['kB'] / 1024:.1f} MB"
+            f" second, {idle['threads']} threads, {held}"
         )
         print(
             f"  {name}, a day: {day['cpu']:.1f} processor seconds, {day['wakes']:.0f} switches,"
