@@ -183,6 +183,15 @@ impl State {
         self.linked_hash != new.linked_hash
     }
 
+    /// True when another Info.plist or another main executable counts, and not merely none.
+    pub fn runs_other_code_than(&self, old: &Self) -> bool {
+        let other = |new: &str, old: &str| !new.is_empty() && new != old;
+        other(&self.executable, &old.executable)
+            || other(&self.executable_hash, &old.executable_hash)
+            || other(&self.info_plist, &old.info_plist)
+            || other(&self.info_plist_hash, &old.info_plist_hash)
+    }
+
     /// Takes over what was known of what its links lead to, where that was not looked at.
     pub fn keep_links(&mut self, old: &Self) {
         if self.linked_fingerprint == NOT_LOOKED {

@@ -175,7 +175,10 @@ impl Look<'_> {
                     };
                     let bytes = path.len().saturating_add(text.len());
                     self.link_bytes = self.link_bytes.saturating_add(bytes);
-                    if self.links.len() >= MOST_LINKS || self.link_bytes > MOST_LINK_BYTES {
+                    if self.links.len() >= MOST_LINKS
+                        || self.link_bytes > MOST_LINK_BYTES
+                        || !self.budget.take_texts(bytes)
+                    {
                         self.is_whole = false;
                         return Ok(());
                     }

@@ -78,9 +78,10 @@ pub fn read(
         let text = link.link.as_deref().unwrap_or_default();
         search.follow(&evidence.path_of(link), text, budget);
     }
-    for (path, text) in &evidence.links_beyond {
-        let link = [&evidence.candidate.path, b"/".as_slice(), path].concat();
-        search.follow(&link, text, budget);
+    // They are of no use once they are followed, and whoever planted them chose how many there are.
+    for (path, text) in std::mem::take(&mut evidence.links_beyond) {
+        let link = [&evidence.candidate.path, b"/".as_slice(), &path].concat();
+        search.follow(&link, &text, budget);
     }
     search.load_all(evidence, budget);
     loop {
@@ -230,6 +231,12 @@ impl Search<'_> {
         let outside =
             outside.and_then(|e| Some((e.outside.code()?, directory_of(&e.path).to_vec())));
         let all: Vec<(&CodeFacts, Vec<u8>)> = own.chain(outside).collect();
+        // What code names that was not read nobody knows.
+        let is_unread = |content: &Content| content.sha256().is_none();
+        let mut files = evidence.files();
+        self.is_blind |= evidence.is_left_out;
+        self.is_unsure |= files.any(|file| is_unread(&file.content))
+            || executable.is_some_and(|e| e.is_outside() && is_unread(&e.outside));
         for (facts, at) in &all {
             self.ask(Code { facts, at }, budget);
         }
@@ -485,6 +492,8 @@ impl Search<'_> {
                 self.ask(Code { facts, at }, budget);
             }
         }
+        let mut files = entries.iter().filter(|_| found.meta.kind == Kind::File);
+        self.is_blind |= files.any(|file| file.content.sha256().is_none());
         let place = Linked {
             meta: found.meta,
             entries,

@@ -151,7 +151,10 @@ impl Watched {
         }
         moving.still_since = now.steady;
         let old = moving.best.as_ref().or(self.told.as_ref());
-        let is_rest = old.is_some_and(|old| is_rest(&sight.records, &old.records));
+        // While it lacks a file it may run other code: then it is no mere rest of what it was.
+        let is_rest = old.is_some_and(|old| {
+            is_rest(&sight.records, &old.records) && !sight.state.runs_other_code_than(&old.state)
+        });
         let told = self.told.as_ref();
         let differs = |new: &Sight| told.map(|told| told.state.differences(&new.state));
         let differences = differs(&sight);

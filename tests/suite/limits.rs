@@ -343,6 +343,39 @@ fn links_of_long_texts_in_a_bundle() {
     );
 }
 
+/// In many bundles, deeper than is gone down: what is held of them is held for all at once.
+#[test]
+fn links_that_stand_too_deep() {
+    let disk = with_evil();
+    let target = format!("/{}", vec!["t".repeat(250); 4].join("/"));
+    for number in 0..60 {
+        let path = Plugin::new("A").write(disk.at(format!("{PLUGINS}/{number}")));
+        let top = disk.plugin(format!("B{number}.dsplug"));
+        fs::rename(path, &top).unwrap();
+        let links = disk.dir(format!("links{number}"));
+        for link in 0..120 {
+            let name = links.join(format!("{link}{}", "n".repeat(200)));
+            std::os::unix::fs::symlink(format!("{target}/{number}/{link}"), name).unwrap();
+        }
+        // By steps: the whole path is longer than a call takes.
+        let mut below = links;
+        for level in 0..110 {
+            let above = disk.at(format!("above{number}-{level}"));
+            fs::create_dir(&above).unwrap();
+            fs::rename(
+                &below,
+                above.join("d".repeat(if level < 15 { 250 } else { 1 })),
+            )
+            .unwrap();
+            below = above;
+        }
+        fs::rename(below, top.join("Contents/Frameworks")).unwrap();
+    }
+    let rows = rows(&disk);
+    shows_evil(&rows);
+    assert_eq!(rows.len(), 61);
+}
+
 #[test]
 fn candidates_of_long_paths() {
     let disk = with_evil();

@@ -558,3 +558,39 @@ fn noise_behind_a_link_hides_no_swap() {
     let swaps = told.iter().filter(|changed| changed.contains("content"));
     assert_eq!(swaps.count(), 2, "{told:?}");
 }
+
+/// A file whose absence lets another count: no write is needed, and nothing new stands there.
+#[test]
+fn a_swap_by_taking_a_file_away_is_told_both_ways() {
+    let disk = Disk::new();
+    let bundle = disk.plugin("A.dsplug");
+    make(&bundle, b"evil");
+    fs::write(bundle.join("Contents/MacOS/B"), "good").unwrap();
+    let list = fs::read_to_string(bundle.join("Contents/Info.plist")).unwrap();
+    let other = list.replace("<string>A</string>", "<string>B</string>");
+    assert_ne!(list, other);
+    let hides = bundle.join("Contents/Info-macos.plist");
+    fs::write(&hides, other).unwrap();
+    let root = Root::open(disk.path()).unwrap();
+    let mut scanner = Scanner::new(root, Limits::STANDARD).remembering();
+    let begun = Instant::now();
+    let at = |millis: u64| Now {
+        steady: begun + Duration::from_millis(millis),
+        wall_ms: 0,
+    };
+    let mut tracker = Tracker::base_line(&scanner.scan().bundles, at(0));
+    let mut look = |tracker: &mut Tracker, millis: u64| {
+        tracker.see(&scanner.scan().bundles, Seen::Watched, at(millis), &|_| {
+            false
+        });
+        let (events, _) = tracker.settle(at(millis));
+        let told = events.into_iter().map(|e| e.changed);
+        told.collect::<Vec<_>>()
+    };
+    fs::rename(&hides, disk.at("away")).unwrap();
+    assert_eq!(look(&mut tracker, 100), Vec::<String>::new());
+    fs::rename(disk.at("away"), &hides).unwrap();
+    look(&mut tracker, 200);
+    let both = ["content;executable;info_plist"; 2];
+    assert_eq!(look(&mut tracker, 600), both);
+}

@@ -392,3 +392,34 @@ fn run_paths_times_names_are_bounded() {
         row["error"]
     );
 }
+
+/// What a scan has no bytes or no time for is code for all that anybody knows.
+#[test]
+fn what_was_not_read_may_name_libraries() {
+    let hole = |disk: &Disk, path: &str, len: u64| {
+        let file = disk.file(path, "");
+        let file = fs::File::options().write(true).open(file).unwrap();
+        file.set_len(len).unwrap();
+    };
+    let unwatched = |disk: &Disk| {
+        let row = only_bundle(disk.path());
+        assert!(row["error"].starts_with("limit: "), "{}", row["error"]);
+        assert!(row["unread"].contains("unwatched="), "{}", row["unread"]);
+    };
+    // In the bundle.
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.at(PLUGINS));
+    hole(&disk, &format!("{IN_BUNDLE}/Resources/junk"), 3 << 30);
+    unwatched(&disk);
+    // Deeper than it is read.
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.at(PLUGINS));
+    disk.file(format!("{IN_BUNDLE}/{}x", "d/".repeat(100)), "");
+    unwatched(&disk);
+    // Named by a link.
+    let disk = Disk::new();
+    let path = Plugin::new("A").write(disk.at(PLUGINS));
+    hole(&disk, "Users/Shared/x.dylib", 300 << 20);
+    symlink("/Users/Shared/x.dylib", path.join("Contents/x.dylib")).unwrap();
+    unwatched(&disk);
+}
