@@ -33,6 +33,8 @@ const MOST_PLACES: usize = 32;
 const MOST_FOLLOWED: usize = 1_024;
 /// Paths of libraries of one candidate that are looked at.
 const MOST_LOADS: usize = 512;
+/// For how many entries a place counts, besides its path and what it holds.
+const PLACE_WEIGHT: usize = 2;
 /// Paths of libraries of one candidate that are told.
 const MOST_TOLD: usize = 64;
 /// Entries of all of them together.
@@ -70,16 +72,19 @@ pub fn read(
         run_paths: BTreeSet::new(),
         below_run_paths: BTreeSet::new(),
         has_missed: false,
+        own_links: Vec::new(),
         entries: MOST_ENTRIES,
         bytes: MOST_BYTES,
     };
     let links = evidence.entries.iter().filter(|e| e.may_lead_out());
     for link in links {
         let text = link.link.as_deref().unwrap_or_default();
+        search.own_links.push(link.path.to_ascii_lowercase());
         search.follow(&evidence.path_of(link), text, budget);
     }
     // They are of no use once they are followed, and whoever planted them chose how many there are.
     for (path, text) in std::mem::take(&mut evidence.links_beyond) {
+        search.own_links.push(path.to_ascii_lowercase());
         let link = [&evidence.candidate.path, b"/".as_slice(), &path].concat();
         search.follow(&link, &text, budget);
     }
@@ -155,6 +160,8 @@ struct Search<'a> {
     below_run_paths: BTreeSet<Vec<u8>>,
     /// True when not all libraries were looked up.
     has_missed: bool,
+    /// Links in the bundle that lead out of it, by their paths in it, in lower case.
+    own_links: Vec<Vec<u8>>,
     entries: usize,
     bytes: u64,
 }
@@ -293,8 +300,7 @@ impl Search<'_> {
         let is_home = |path: &[u8]| homes.iter().any(|home| is_below(path, home));
         let leads_out = |path: &[u8]| !is_home(path) && !loads::is_sealed(path);
         let is_outside = leads_out(&plain);
-        // A link on the way inside of the bundle is looked at by itself.
-        let is_inside = is_home(&path) && !loads::has_dots(&path);
+        let is_inside = is_home(&path) && !loads::has_dots(&path) && !self.is_behind_link(&path);
         if is_inside || is_plainly_system(&path) || self.looked_up.contains(&path) {
             return;
         }
@@ -328,6 +334,20 @@ impl Search<'_> {
                 tell(&mut self.troubles, Trouble::of_entry(&error));
             }
         }
+    }
+
+    /// True when a link stands on the way to a path in the bundle, and for one in other letters than ASCII's, which
+    /// may be spelled in more than one way.
+    fn is_behind_link(&self, path: &[u8]) -> bool {
+        let path = path.to_ascii_lowercase();
+        let homes = [&self.home, &self.candidate];
+        let rest = homes
+            .iter()
+            .find_map(|home| path.strip_prefix(home.to_ascii_lowercase().as_slice()));
+        let rest = rest
+            .and_then(|rest| rest.strip_prefix(b"/"))
+            .unwrap_or_default();
+        !path.is_ascii() || self.own_links.iter().any(|link| is_below(rest, link))
     }
 
     /// Keeps the path of a library outside, for people: one in any case, and as many as there is room for.
@@ -405,6 +425,12 @@ impl Search<'_> {
         budget: &mut Budget,
     ) {
         budget.at.set(&path);
+        // The place itself is held as well.
+        let own = crate::limits::weight(path.len()).saturating_add(PLACE_WEIGHT);
+        if budget.entries() < own {
+            self.is_blind = true;
+            return;
+        }
         let shown = escape(&path);
         let (mut entries, troubles) = match found.meta.kind {
             Kind::Directory => match found.open_dir() {
@@ -426,8 +452,7 @@ impl Search<'_> {
         };
         let weight = entries.iter().map(Entry::weight);
         let weight = weight.fold(0, usize::saturating_add);
-        // The place's own path is held as well.
-        let weight = weight.saturating_add(crate::limits::weight(path.len()));
+        let weight = weight.saturating_add(own);
         self.entries = self.entries.saturating_sub(weight);
         budget.take_entries(weight);
         let mut is_whole = troubles.is_empty();

@@ -16,6 +16,8 @@ const ARCH_LEN_64: u64 = 32;
 const FIRST_JAVA_VERSION: u32 = 45;
 /// A greater number of slices than any loader takes, and than any Java version.
 const MOST_SLICES: u32 = 4096;
+/// Slices that dyld reads.
+const MOST_READ: u32 = 204;
 
 /// One slice, as the universal header places it.
 #[derive(Clone, Debug)]
@@ -46,14 +48,29 @@ pub(crate) fn is_fat(head: &[u8]) -> bool {
         Some(FAT_MAGIC_64) => true,
         Some(FAT_MAGIC) => match head.u32(4, Order::Big) {
             Some(count) if count < FIRST_JAVA_VERSION => true,
-            // A class file goes on with a count and then a tag, which is never 0 as here.
-            Some(count) if count < MOST_SLICES => head
-                .u32(8, Order::Big)
-                .is_some_and(|cpu| Architecture::new(cpu, 0).is_known()),
+            Some(count) if count < MOST_SLICES => holds_slice(head, count),
             _ => false,
         },
         _ => false,
     }
+}
+
+/// True when one of the slices is for a CPU that is known and stands behind the header: a class file of Java has
+/// names and numbers there. dyld reads one slice more than are counted, and no more than
+/// [`MOST_READ`] (`FatFile::forEachSlice` of common/MachOFile.cpp).
+fn holds_slice(head: Bytes<'_>, count: u32) -> bool {
+    let table = u64::from(count).saturating_mul(ARCH_LEN);
+    (0..u64::from(count.min(MOST_READ)).saturating_add(1)).any(|index| {
+        let at = HEADER_LEN.saturating_add(index.saturating_mul(ARCH_LEN));
+        read_arch(head, at, false).is_some_and(|arch| {
+            arch.architecture.is_known()
+                && arch.align < 32
+                && arch.offset >= HEADER_LEN.saturating_add(table)
+        }) || index == 0
+            && head
+                .u32(at, Order::Big)
+                .is_some_and(|cpu| Architecture::new(cpu, 0).is_known())
+    })
 }
 
 impl Fat {

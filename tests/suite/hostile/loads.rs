@@ -336,7 +336,10 @@ fn what_hides_load_commands_is_never_taken_for_none() {
     let mut uncounted = slices(2);
     // The count in the header; the second slice stands there all the same.
     uncounted[7] = 1;
-    for file in [slices(20), slices(60), uncounted] {
+    // Many, of which the first is for no CPU that is known.
+    let mut strange = slices(60);
+    strange[8..12].copy_from_slice(&[9; 4]);
+    for file in [slices(20), slices(60), uncounted, strange] {
         let disk = Disk::new();
         let plugin = Plugin::new("A").file("Contents/Frameworks/x.dylib", file);
         plugin.write(disk.at(PLUGINS));
@@ -422,4 +425,52 @@ fn what_was_not_read_may_name_libraries() {
     hole(&disk, "Users/Shared/x.dylib", 300 << 20);
     symlink("/Users/Shared/x.dylib", path.join("Contents/x.dylib")).unwrap();
     unwatched(&disk);
+}
+
+/// A library that a path in the bundle names and that stands behind a link, among more than is read there.
+#[test]
+fn a_library_behind_a_link_is_read_by_itself() {
+    let disk = Disk::new();
+    let main = code(&["@loader_path/../FRAMEWORKS/z.dylib"], &[]);
+    let path = Plugin::new("A").executable(main).write(disk.at(PLUGINS));
+    symlink("/Users/Shared/fw", path.join("Contents/Frameworks")).unwrap();
+    for number in 0..4_200 {
+        disk.file(format!("Users/Shared/fw/{number}"), "");
+    }
+    let names = code(&["/Users/Shared/other/c.dylib"], &[]);
+    disk.file("Users/Shared/fw/z.dylib", names);
+    disk.file("Users/Shared/other/c.dylib", "library");
+    let row = only_bundle(disk.path());
+    let linked: Vec<&str> = row["linked_paths"].split(';').collect();
+    for place in ["/Users/Shared/fw/z.dylib", "/Users/Shared/other/c.dylib"] {
+        assert!(linked.contains(&place), "{linked:?}");
+    }
+}
+
+/// Each place is held: where there is no room for more, nothing is watched there, and that is said.
+#[test]
+fn places_take_room_like_entries() {
+    let disk = Disk::new();
+    for number in 0..20 {
+        let libraries: Vec<String> = (0..30)
+            .map(|n| format!("/opt/{number}/{n}.dylib"))
+            .collect();
+        let names: Vec<&str> = libraries.iter().map(String::as_str).collect();
+        let plugin = Plugin::new(&format!("A{number:02}"));
+        plugin.executable(code(&names, &[])).write(disk.at(PLUGINS));
+        for library in &libraries {
+            disk.file(library.trim_start_matches('/'), "library");
+        }
+    }
+    let limits = dsplug::limits::Limits {
+        scan_entries: 1_000,
+        ..dsplug::limits::Limits::STANDARD
+    };
+    let snapshot = crate::common::scan_with(disk.path(), limits);
+    let all = snapshot.bundles.iter();
+    let places: usize = all.map(|bundle| bundle.evidence.linked.len()).sum();
+    assert!((100..400).contains(&places), "{places}");
+    let sql = "SELECT unread FROM dsplug_bundles ORDER BY path DESC LIMIT 1";
+    let last = crate::common::query_in(&snapshot, sql);
+    assert!(last[0]["unread"].contains("unwatched="), "{last:?}");
 }
