@@ -6,7 +6,7 @@
 --   Mac had before that day. A base line is here only with such a digest: a Mac that was imaged again
 --   is no news, and one whose first answer has what nobody knows is. Look at the day after as well: a
 --   Mac that was asleep tells later; the event's own time says when it saw it (event_time).
--- cost: The log is read twice.
+-- cost: The log is read once.
 WITH settings AS (
   SELECT '' AS day_asked
 ),
@@ -21,30 +21,32 @@ pack_lines AS (
   FROM dsplug_lines
   WHERE dsplug_query <> ''
 ),
-daily AS (
-  SELECT day AS log_day, bundle_digest AS known_digest, COUNT(DISTINCT host) AS hosts
+ranked AS (
+  SELECT host, day, time_utc, unix_time, counter, dsplug_query, digest, previous_digest,
+    signature_state, signer, team_identifier, changed, event_time, what, what_path, bundle_digest,
+    DENSE_RANK() OVER (PARTITION BY day, bundle_digest ORDER BY host) AS host_number,
+    MIN(day) OVER (PARTITION BY bundle_digest) AS digest_day
   FROM pack_lines
-  GROUP BY day, bundle_digest
 ),
 measured AS (
-  SELECT log_day, known_digest, hosts,
-    MIN(log_day) OVER (PARTITION BY known_digest) AS digest_day,
-    MAX(hosts) OVER () AS most
-  FROM daily
+  SELECT host, day, time_utc, unix_time, counter, dsplug_query, digest, previous_digest,
+    signature_state, signer, team_identifier, changed, event_time, what, what_path, bundle_digest,
+    host_number, digest_day, MAX(host_number) OVER () AS most
+  FROM ranked
 ),
 dated AS (
-  SELECT log_day, known_digest,
-    CASE WHEN known_digest = '' THEN '' ELSE digest_day END AS first_day,
-    MAX(CASE WHEN hosts * 4 > most THEN log_day ELSE '' END) OVER () AS newest_day
+  SELECT host, day, time_utc, unix_time, counter, dsplug_query, digest, previous_digest,
+    signature_state, signer, team_identifier, changed, event_time, what, what_path, bundle_digest,
+    CASE WHEN bundle_digest = '' THEN '' ELSE digest_day END AS first_day,
+    MAX(CASE WHEN host_number * 4 > most THEN day ELSE '' END) OVER () AS newest_day
   FROM measured
 )
 SELECT time_utc, host, dsplug_query, what, what_path, digest, previous_digest, signature_state,
   signer, team_identifier, changed, event_time,
   CASE WHEN first_day = day THEN 'yes' ELSE 'no' END AS new_to_fleet,
   CASE WHEN counter = 0 THEN 'yes' ELSE 'no' END AS base_line
-FROM pack_lines
+FROM dated
 CROSS JOIN settings
-JOIN dated ON log_day = day AND known_digest = bundle_digest
 WHERE day = CASE WHEN day_asked = '' THEN newest_day ELSE day_asked END
   AND dsplug_query <> 'inventory'
   AND (counter > 0
