@@ -40,4 +40,4 @@ pub use verdict::{
     Anchor, CodeFacts, CodeFlags, DirectoryFacts, EmbeddedFacts, Note, Place, Problem, ProblemCode,
     SignatureState, SliceFacts, SpecialSlot, slot,
 };
-pub(crate) use verdict::{is_plainly_system, is_system};
+pub(crate) use verdict::{is_below_any, is_plainly_system, is_system};

@@ -27,6 +27,7 @@ const MOST_WAITING: usize = 2 << 20;
 /// Links that may lead out, and the bytes of their paths and texts.
 const MOST_LINKS: usize = 1_024;
 const MOST_LINK_BYTES: usize = 1 << 20;
+
 /// What is known of all that lies at a place.
 #[derive(Debug, Default)]
 pub struct Seen {

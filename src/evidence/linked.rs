@@ -288,7 +288,7 @@ impl Search<'_> {
     fn miss_loads(&mut self) {
         self.is_unsure = true;
         if !std::mem::replace(&mut self.has_missed, true) {
-            tell(&mut self.troubles, Trouble::Limit("code names more libraries than are looked up, or the time of the scan is spent".into()));
+            tell(&mut self.troubles, Trouble::Limit("code names more libraries than are looked up, not all its load commands could be read, or the time of the scan is spent".into()));
         }
     }
 

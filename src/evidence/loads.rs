@@ -10,7 +10,7 @@
 //! (`forEachDylibFallback` of dyld/DyldProcessConfig.cpp): that is not followed here. `LC_DYLD_ENVIRONMENT`
 //! counts in a program alone.
 
-use crate::codesign::{CodeFacts, SliceFacts, is_system};
+use crate::codesign::{CodeFacts, SliceFacts, is_below_any, is_system};
 
 /// The directory of `dspluginhelperd`, which loads plug-ins. `DirectoryService` of macOS 10.6 stood as deep.
 const PROGRAM: &[u8] = b"/usr/libexec";
@@ -104,12 +104,7 @@ pub fn below_run_path(run_path: &[u8], tail: &[u8]) -> Option<Vec<u8>> {
 
 /// True when a path without dots leads to the system's own volume whatever links there are.
 pub fn is_sealed(path: &[u8]) -> bool {
-    // A Mac's disk does not tell letter case apart.
-    let starts = |above: &&[u8]| {
-        let head = path.get(..above.len());
-        head.is_some_and(|head| head.eq_ignore_ascii_case(above))
-    };
-    let is_of_unix = path.starts_with(b"/usr/") && !WRITABLE.iter().any(starts);
+    let is_of_unix = path.starts_with(b"/usr/") && !is_below_any(path, WRITABLE);
     !has_dots(path) && (is_of_unix || is_system(path))
 }
 

@@ -198,7 +198,7 @@ pub struct SliceFacts {
     pub dylibs: Vec<String>,
     /// Its run paths (`LC_RPATH`), as written; capped likewise.
     pub rpaths: Vec<String>,
-    /// True when it has more libraries or run paths than are kept, or longer ones.
+    /// True when it has more libraries or run paths than are kept, longer ones, or some that are no text.
     pub is_list_cut: bool,
     /// What does not hold.
     pub problems: Vec<Problem>,

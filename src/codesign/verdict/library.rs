@@ -20,12 +20,16 @@ const WRITABLE: &[&[u8]] = &[
 
 /// True for a path, without `.` and `..` in it, of the system's own volume.
 pub fn is_system(path: &[u8]) -> bool {
-    // A Mac's disk does not tell letter case apart: what root writes has all its names.
-    let is_writable = WRITABLE.iter().any(|above| {
+    SYSTEM.iter().any(|above| path.starts_with(above)) && !is_below_any(path, WRITABLE)
+}
+
+/// True for a path below one of these, in whatever letter case: a Mac's disk does not tell it apart, and what root
+/// writes has all its names.
+pub fn is_below_any(path: &[u8], all: &[&[u8]]) -> bool {
+    all.iter().any(|above| {
         let head = path.get(..above.len());
         head.is_some_and(|head| head.eq_ignore_ascii_case(above))
-    });
-    SYSTEM.iter().any(|above| path.starts_with(above)) && !is_writable
+    })
 }
 
 /// Where of that no link leads to the data volume, as `/usr/lib/cron` and `/System/Library/User Template` do.

@@ -9,5 +9,5 @@ pub use facts::{
     Anchor, CodeFacts, CodeFlags, DirectoryFacts, EmbeddedFacts, SliceFacts, SpecialSlot, slot,
 };
 pub(in crate::codesign) use findings::Findings;
-pub(crate) use library::{is_plainly_system, is_system};
+pub(crate) use library::{is_below_any, is_plainly_system, is_system};
 pub use problem::{Note, Place, Problem, ProblemCode, SignatureState, weakest};

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -454,32 +455,64 @@ fn a_look_finds_what_changed_behind_a_link() {
     assert_eq!(told(&mut restarted, 0), both);
 }
 
-/// A link to somebody's busy log costs whoever plants it nothing, and would fill the journal.
-#[test]
-fn what_changes_behind_links_all_day_is_told_ever_more_rarely_and_nothing_else_is() {
+/// Looks at a disk at moments that a test chooses.
+struct Looks {
+    scanner: Scanner,
+    tracker: Tracker,
+    begun: Instant,
+}
+
+/// What a look had told, at which millisecond, and the digest of what links lead to.
+type Told = Vec<(u64, String, String)>;
+
+impl Looks {
+    /// The first, of which nothing is told.
+    fn begin(disk: &Disk) -> Self {
+        let root = Root::open(disk.path()).unwrap();
+        let mut scanner = Scanner::new(root, Limits::STANDARD).remembering();
+        let begun = Instant::now();
+        let now = Now {
+            steady: begun,
+            wall_ms: 0,
+        };
+        let tracker = Tracker::base_line(&scanner.scan().bundles, now);
+        Self {
+            scanner,
+            tracker,
+            begun,
+        }
+    }
+
+    /// One more, and what it had told.
+    fn at(&mut self, millis: u64) -> Told {
+        let now = Now {
+            steady: self.begun + Duration::from_millis(millis),
+            wall_ms: 0,
+        };
+        let bundles = self.scanner.scan().bundles.clone();
+        self.tracker.see(&bundles, Seen::Watched, now, &|_| false);
+        let (events, _) = self.tracker.settle(now);
+        let told = events.into_iter();
+        told.map(|e| (millis, e.changed, e.state.linked_hash))
+            .collect()
+    }
+}
+
+/// A bundle in which a link leads to a log.
+fn linked_to_a_log() -> (Disk, PathBuf, PathBuf) {
     let disk = Disk::new();
     let log = disk.file("Users/Shared/log", "");
     let bundle = disk.plugin("A.dsplug");
     make(&bundle, b"code");
     symlink("/Users/Shared/log", bundle.join("l")).unwrap();
-    let root = Root::open(disk.path()).unwrap();
-    let mut scanner = Scanner::new(root, Limits::STANDARD).remembering();
-    let begun = Instant::now();
-    let at = |millis: u64| Now {
-        steady: begun + Duration::from_millis(millis),
-        wall_ms: 0,
-    };
-    let mut tracker = Tracker::base_line(&scanner.scan().bundles, at(0));
-    let mut look = |tracker: &mut Tracker, millis: u64| {
-        tracker.see(&scanner.scan().bundles, Seen::Watched, at(millis), &|_| {
-            false
-        });
-        let (events, _) = tracker.settle(at(millis));
-        let told = events
-            .into_iter()
-            .map(|e| (millis, e.changed, e.state.linked_hash));
-        told.collect::<Vec<_>>()
-    };
+    (disk, bundle, log)
+}
+
+/// A link to somebody's busy log costs whoever plants it nothing, and would fill the journal.
+#[test]
+fn what_changes_behind_links_all_day_is_told_ever_more_rarely_and_nothing_else_is() {
+    let (disk, bundle, log) = linked_to_a_log();
+    let mut looks = Looks::begin(&disk);
     let mut told = Vec::new();
     // Half an hour, a line each half second, which is still for 400 ms.
     for step in 0..3_600_u64 {
@@ -487,8 +520,8 @@ fn what_changes_behind_links_all_day_is_told_ever_more_rarely_and_nothing_else_i
         if step == 2_000 {
             fs::write(bundle.join("Contents/MacOS/A"), "evil").unwrap();
         }
-        told.extend(look(&mut tracker, step * 500));
-        told.extend(look(&mut tracker, step * 500 + 400));
+        told.extend(looks.at(step * 500));
+        told.extend(looks.at(step * 500 + 400));
     }
     let links = told.iter().filter(|(_, changed, _)| changed == "linked");
     assert_eq!(
@@ -503,44 +536,26 @@ fn what_changes_behind_links_all_day_is_told_ever_more_rarely_and_nothing_else_i
     let evil = evil.expect("the content is told").0;
     assert_eq!(evil, 1_000_400, "not before it has settled, and no later");
     // What it is in the end is told without one more change, and nothing waits for it.
-    assert!(!tracker.is_moving());
-    let last = look(&mut tracker, 1_800_000 + 600_000);
+    assert!(!looks.tracker.is_moving());
+    let last = looks.at(1_800_000 + 600_000);
     assert_eq!(last.len(), 1, "{last:?}");
-    assert_eq!(look(&mut tracker, 9_000_000), []);
+    assert_eq!(looks.at(9_000_000), []);
     // After a quiet hour it is told at once again.
     fs::write(&log, "once").unwrap();
-    assert_eq!(look(&mut tracker, 9_000_500), []);
-    assert_eq!(look(&mut tracker, 9_000_900).len(), 1);
+    assert_eq!(looks.at(9_000_500), []);
+    assert_eq!(looks.at(9_000_900).len(), 1);
 }
 
 /// Under that noise, code that is swapped in for a moment and put back is told both ways.
 #[test]
 fn noise_behind_a_link_hides_no_swap() {
-    let disk = Disk::new();
-    let log = disk.file("Users/Shared/log", "");
-    let bundle = disk.plugin("A.dsplug");
-    make(&bundle, b"code");
-    symlink("/Users/Shared/log", bundle.join("l")).unwrap();
-    let root = Root::open(disk.path()).unwrap();
-    let mut scanner = Scanner::new(root, Limits::STANDARD).remembering();
-    let begun = Instant::now();
-    let at = |millis: u64| Now {
-        steady: begun + Duration::from_millis(millis),
-        wall_ms: 0,
-    };
-    let mut tracker = Tracker::base_line(&scanner.scan().bundles, at(0));
-    let mut look = |tracker: &mut Tracker, millis: u64| {
-        tracker.see(&scanner.scan().bundles, Seen::Watched, at(millis), &|_| {
-            false
-        });
-        let (events, _) = tracker.settle(at(millis));
-        events.into_iter().map(|e| e.changed).collect::<Vec<_>>()
-    };
+    let (disk, bundle, log) = linked_to_a_log();
+    let mut looks = Looks::begin(&disk);
     let code = bundle.join("Contents/MacOS/A");
     for step in 0..100_u64 {
         fs::write(&log, step.to_string()).unwrap();
-        look(&mut tracker, step * 500);
-        look(&mut tracker, step * 500 + 400);
+        looks.at(step * 500);
+        looks.at(step * 500 + 400);
     }
     // A line in the log every 100 ms; the swap lasts for two of them.
     let mut told = Vec::new();
@@ -551,11 +566,13 @@ fn noise_behind_a_link_hides_no_swap() {
             12 => fs::write(&code, "code").unwrap(),
             _ => {}
         }
-        told.extend(look(&mut tracker, 60_000 + step * 100));
+        told.extend(looks.at(60_000 + step * 100));
     }
-    told.extend(look(&mut tracker, 60_000 + 3_500));
-    told.extend(look(&mut tracker, 60_000 + 4_000));
-    let swaps = told.iter().filter(|changed| changed.contains("content"));
+    told.extend(looks.at(60_000 + 3_500));
+    told.extend(looks.at(60_000 + 4_000));
+    let swaps = told
+        .iter()
+        .filter(|(_, changed, _)| changed.contains("content"));
     assert_eq!(swaps.count(), 2, "{told:?}");
 }
 
@@ -571,26 +588,12 @@ fn a_swap_by_taking_a_file_away_is_told_both_ways() {
     assert_ne!(list, other);
     let hides = bundle.join("Contents/Info-macos.plist");
     fs::write(&hides, other).unwrap();
-    let root = Root::open(disk.path()).unwrap();
-    let mut scanner = Scanner::new(root, Limits::STANDARD).remembering();
-    let begun = Instant::now();
-    let at = |millis: u64| Now {
-        steady: begun + Duration::from_millis(millis),
-        wall_ms: 0,
-    };
-    let mut tracker = Tracker::base_line(&scanner.scan().bundles, at(0));
-    let mut look = |tracker: &mut Tracker, millis: u64| {
-        tracker.see(&scanner.scan().bundles, Seen::Watched, at(millis), &|_| {
-            false
-        });
-        let (events, _) = tracker.settle(at(millis));
-        let told = events.into_iter().map(|e| e.changed);
-        told.collect::<Vec<_>>()
-    };
+    let mut looks = Looks::begin(&disk);
     fs::rename(&hides, disk.at("away")).unwrap();
-    assert_eq!(look(&mut tracker, 100), Vec::<String>::new());
+    assert_eq!(looks.at(100), []);
     fs::rename(disk.at("away"), &hides).unwrap();
-    look(&mut tracker, 200);
+    looks.at(200);
     let both = ["content;executable;info_plist"; 2];
-    assert_eq!(look(&mut tracker, 600), both);
+    let told = looks.at(600).into_iter().map(|(_, changed, _)| changed);
+    assert_eq!(told.collect::<Vec<_>>(), both);
 }
