@@ -1,5 +1,6 @@
-//! What links and load commands in a bundle lead to outside of it: no digest of the bundle's own reaches
-//! that, and a library behind `Contents/Frameworks -> /Users/Shared/fw` loads all the same.
+//! What is reached from a bundle outside of it, through links that lead out and by the libraries that its code
+//! names (`libraries`): no digest of the bundle's own reaches that, and a library behind
+//! `Contents/Frameworks -> /Users/Shared/fw` loads all the same.
 //!
 //! Each place is walked and read like a bundle, bounded by itself, and links in it are followed on to
 //! further places: files first, for a link to one costs little, and above it may stand what fills every limit.
@@ -13,14 +14,15 @@ use sha2::{Digest as _, Sha256};
 use super::beyond::{self, Seen};
 use super::content::{Reader, Wants};
 use super::entry::{Content, Entry};
-use super::executable::without_dots;
 use super::facts::{Beyond, Evidence, Linked, Places};
-use super::loads::{self, Asked, Code};
+use super::libraries::Libraries;
+use super::loads::Code;
+use super::paths::{directory_of, is_below};
 use super::recall::recall_entries;
 use super::sum::Sum;
 use super::trouble::{Trouble, tell};
 use super::walk::{Cursor, Walked, entries_of};
-use crate::codesign::{CodeFacts, is_plainly_system};
+use crate::codesign::CodeFacts;
 use crate::directory::ReadError;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
@@ -31,12 +33,8 @@ use crate::text::escape;
 const MOST_PLACES: usize = 32;
 /// Links of one candidate that are followed, of those that differ: each may lead far.
 const MOST_FOLLOWED: usize = 1_024;
-/// Paths of libraries of one candidate that are looked at.
-const MOST_LOADS: usize = 512;
 /// For how many entries a place counts, besides its path and what it holds.
 const PLACE_WEIGHT: usize = 2;
-/// Paths of libraries of one candidate that are told.
-const MOST_TOLD: usize = 64;
 /// Entries of all of them together.
 const MOST_ENTRIES: usize = 4096;
 /// Bytes of all of them together.
@@ -54,7 +52,6 @@ pub fn read(
     let mut search = Search {
         root,
         home: evidence.resolved_path.clone(),
-        candidate: evidence.candidate.path.clone(),
         files: Vec::new(),
         directories: Vec::new(),
         places: Places::new(),
@@ -67,24 +64,19 @@ pub fn read(
         is_blind: false,
         followed: BTreeSet::new(),
         by_links: BTreeSet::new(),
-        looked_up: BTreeSet::new(),
-        loads_outside: BTreeSet::new(),
-        run_paths: BTreeSet::new(),
-        below_run_paths: BTreeSet::new(),
-        has_missed: false,
-        own_links: Vec::new(),
+        libraries: Libraries::of(evidence),
         entries: MOST_ENTRIES,
         bytes: MOST_BYTES,
     };
     let links = evidence.entries.iter().filter(|e| e.may_lead_out());
     for link in links {
         let text = link.link.as_deref().unwrap_or_default();
-        search.own_links.push(link.path.to_ascii_lowercase());
+        search.libraries.note_link(&link.path);
         search.follow(&evidence.path_of(link), text, budget);
     }
     // They are of no use once they are followed, and whoever planted them chose how many there are.
     for (path, text) in std::mem::take(&mut evidence.links_beyond) {
-        search.own_links.push(path.to_ascii_lowercase());
+        search.libraries.note_link(&path);
         let link = [&evidence.candidate.path, b"/".as_slice(), &path].concat();
         search.follow(&link, &text, budget);
     }
@@ -122,7 +114,7 @@ pub fn read(
     evidence.linked = search.places;
     evidence.linked_beyond = search.beyond;
     evidence.links_outside = search.by_links.len();
-    evidence.loads_outside = search.loads_outside;
+    evidence.loads_outside = search.libraries.into_outside();
     evidence.is_linked_late = budget.is_late();
 }
 
@@ -130,8 +122,6 @@ struct Search<'a> {
     root: &'a Root,
     /// Where the bundle really stands.
     home: Vec<u8>,
-    /// Where it stands in its plug-in folder.
-    candidate: Vec<u8>,
     /// Places that are yet to be read: what is no directory, and what is one.
     files: Vec<(Vec<u8>, Found)>,
     directories: Vec<(Vec<u8>, Found)>,
@@ -152,16 +142,7 @@ struct Search<'a> {
     followed: BTreeSet<[u8; 32]>,
     /// Places outside of the bundle that links lead to.
     by_links: BTreeSet<Vec<u8>>,
-    /// Paths of libraries that were looked at, and those of them that lead out of the bundle.
-    looked_up: BTreeSet<Vec<u8>>,
-    loads_outside: BTreeSet<Vec<u8>>,
-    /// Run paths of all code, and what is asked for below them.
-    run_paths: BTreeSet<Vec<u8>>,
-    below_run_paths: BTreeSet<Vec<u8>>,
-    /// True when not all libraries were looked up.
-    has_missed: bool,
-    /// Links in the bundle that lead out of it, by their paths in it, in lower case.
-    own_links: Vec<Vec<u8>>,
+    libraries: Libraries,
     entries: usize,
     bytes: u64,
 }
@@ -249,114 +230,17 @@ impl Search<'_> {
         }
     }
 
-    /// Looks up all that a file of code asks for.
+    /// Looks up the libraries that code names; what stands outside is taken up.
     fn ask(&mut self, code: Code<'_>, budget: &Budget) {
-        let is_whole = loads::each(code, &mut |asked| {
-            let run_paths = self
-                .run_paths
-                .len()
-                .saturating_add(self.below_run_paths.len());
-            if self.has_missed || run_paths >= MOST_LOADS {
-                return false;
-            }
-            match asked {
-                Asked::Library(path) => self.load(path, budget),
-                Asked::RunPath(above) if self.run_paths.insert(above.clone()) => {
-                    let below = self.below_run_paths.iter();
-                    let paths: Vec<_> = below
-                        .filter_map(|tail| loads::below_run_path(&above, tail))
-                        .collect();
-                    paths.into_iter().for_each(|path| self.load(path, budget));
-                }
-                Asked::BelowRunPaths(tail) if self.below_run_paths.insert(tail.clone()) => {
-                    let above = self.run_paths.iter();
-                    let paths: Vec<_> = above
-                        .filter_map(|above| loads::below_run_path(above, &tail))
-                        .collect();
-                    paths.into_iter().for_each(|path| self.load(path, budget));
-                }
-                Asked::RunPath(_) | Asked::BelowRunPaths(_) => {}
-            }
-            true
-        });
-        if !is_whole {
-            self.miss_loads();
-        }
-    }
-
-    /// Tells, once, that not all libraries were looked up.
-    fn miss_loads(&mut self) {
-        self.is_unsure = true;
-        if !std::mem::replace(&mut self.has_missed, true) {
-            tell(&mut self.troubles, Trouble::Limit("code names more libraries than are looked up, not all its load commands could be read, or the time of the scan is spent".into()));
-        }
-    }
-
-    /// Looks where a library is. When that is outside of the bundle and of the system's own volume it is told,
-    /// and a file there is taken up.
-    fn load(&mut self, path: Vec<u8>, budget: &Budget) {
-        let plain = without_dots(&path);
-        let homes = [&self.home, &self.candidate];
-        let is_home = |path: &[u8]| homes.iter().any(|home| is_below(path, home));
-        let leads_out = |path: &[u8]| !is_home(path) && !loads::is_sealed(path);
-        let is_outside = leads_out(&plain);
-        let is_inside = is_home(&path) && !loads::has_dots(&path) && !self.is_behind_link(&path);
-        if is_inside || is_plainly_system(&path) || self.looked_up.contains(&path) {
-            return;
-        }
-        if self.has_missed || self.looked_up.len() >= MOST_LOADS || budget.is_late() {
-            return self.miss_loads();
-        }
-        let found = self.root.find(&path);
-        self.looked_up.insert(path);
-        match found {
-            Ok(found) => {
-                let real = found.path();
-                if !leads_out(&real) {
-                    if is_outside {
-                        self.tell_load(plain, budget);
-                    }
-                    return;
-                }
-                self.tell_load(plain, budget);
-                if found.meta.kind != Kind::Directory {
-                    self.take_up(real, found, budget);
-                }
-            }
-            Err(error) if error.leads_nowhere() => {
-                if is_outside {
-                    self.tell_load(plain, budget);
-                }
-            }
-            Err(error) => {
+        let mut libraries = std::mem::take(&mut self.libraries);
+        libraries.ask(code, self.root, budget, &mut |answer| match answer {
+            Ok((path, found)) => self.take_up(path, found, budget),
+            Err(trouble) => {
                 self.is_unsure = true;
-                self.tell_load(plain, budget);
-                tell(&mut self.troubles, Trouble::of_entry(&error));
+                tell(&mut self.troubles, trouble);
             }
-        }
-    }
-
-    /// True when a link stands on the way to a path in the bundle, and for one in other letters than ASCII's, which
-    /// may be spelled in more than one way.
-    fn is_behind_link(&self, path: &[u8]) -> bool {
-        let path = path.to_ascii_lowercase();
-        let homes = [&self.home, &self.candidate];
-        let rest = homes
-            .iter()
-            .find_map(|home| path.strip_prefix(home.to_ascii_lowercase().as_slice()));
-        let rest = rest
-            .and_then(|rest| rest.strip_prefix(b"/"))
-            .unwrap_or_default();
-        !path.is_ascii() || self.own_links.iter().any(|link| is_below(rest, link))
-    }
-
-    /// Keeps the path of a library outside, for people: one in any case, and as many as there is room for.
-    fn tell_load(&mut self, path: Vec<u8>, budget: &Budget) {
-        let is_first = self.loads_outside.is_empty();
-        let has_room = self.loads_outside.len() < MOST_TOLD && budget.take_texts(path.len());
-        if is_first || has_room {
-            self.loads_outside.insert(path);
-        }
+        });
+        self.libraries = libraries;
     }
 
     /// True when a place is taken up already, or stands in one. A file is read by itself unless all of the
@@ -573,16 +457,4 @@ impl<'a> Opener<'a> {
             Self::Itself(found) => found.open_file(),
         }
     }
-}
-
-/// The directory of what stands at a path.
-fn directory_of(path: &[u8]) -> &[u8] {
-    let end = path.iter().rposition(|b| *b == b'/').unwrap_or_default();
-    path.get(..end).unwrap_or_default()
-}
-
-/// True when a path is another, or stands below it.
-fn is_below(path: &[u8], above: &[u8]) -> bool {
-    let rest = path.strip_prefix(above);
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || above == b"/")
 }

@@ -1,0 +1,189 @@
+//! The look-up of the libraries that code of a bundle names: what stands where dyld looks for them, outside of
+//! the bundle, runs with it.
+//!
+//! Code names as many as whoever built it likes, below as many run paths: there is a bound on both, and where it
+//! is met that is told.
+
+use std::collections::BTreeSet;
+
+use super::executable::without_dots;
+use super::facts::Evidence;
+use super::loads::{self, Asked, Code};
+use super::paths::is_below;
+use super::trouble::Trouble;
+use crate::codesign::is_plainly_system;
+use crate::limits::Budget;
+use crate::meta::Kind;
+use crate::root::{Found, Root};
+
+/// Paths of libraries of one candidate that are looked at.
+const MOST_LOADS: usize = 512;
+/// Paths of libraries of one candidate that are told.
+const MOST_TOLD: usize = 64;
+
+/// What came of a look-up: what stands outside and is no directory, by where it really stands, or why it is not
+/// known what does.
+pub type Answer = Result<(Vec<u8>, Found), Trouble>;
+
+/// Looks up the libraries that code of one candidate names, each path once.
+#[derive(Default)]
+pub struct Libraries {
+    /// Where the bundle really stands, and where it stands in its plug-in folder.
+    homes: [Vec<u8>; 2],
+    /// Links in the bundle that lead out of it, by their paths in it, in lower case.
+    own_links: Vec<Vec<u8>>,
+    /// Paths that were looked at, and those of them that lead out of the bundle.
+    looked_up: BTreeSet<Vec<u8>>,
+    outside: BTreeSet<Vec<u8>>,
+    /// Run paths of all code, and what is asked for below them.
+    run_paths: BTreeSet<Vec<u8>>,
+    below_run_paths: BTreeSet<Vec<u8>>,
+    /// True when not all libraries were looked up.
+    has_missed: bool,
+}
+
+impl Libraries {
+    /// Nothing looked up yet of a candidate.
+    pub fn of(evidence: &Evidence) -> Self {
+        Self {
+            homes: [
+                evidence.resolved_path.clone(),
+                evidence.candidate.path.clone(),
+            ],
+            ..Self::default()
+        }
+    }
+
+    /// Where dyld looks outside of the bundle.
+    pub fn into_outside(self) -> BTreeSet<Vec<u8>> {
+        self.outside
+    }
+
+    /// Takes note of a link in the bundle that leads out of it: what is named behind it is not inside.
+    pub fn note_link(&mut self, path: &[u8]) {
+        self.own_links.push(path.to_ascii_lowercase());
+    }
+
+    /// Looks up all that a file of code asks for.
+    pub fn ask(
+        &mut self,
+        code: Code<'_>,
+        root: &Root,
+        budget: &Budget,
+        answer: &mut dyn FnMut(Answer),
+    ) {
+        let is_whole = loads::each(code, &mut |asked| {
+            let run_paths = self
+                .run_paths
+                .len()
+                .saturating_add(self.below_run_paths.len());
+            if self.has_missed || run_paths >= MOST_LOADS {
+                return false;
+            }
+            match asked {
+                Asked::Library(path) => self.load(path, root, budget, answer),
+                Asked::RunPath(above) if self.run_paths.insert(above.clone()) => {
+                    let below = self.below_run_paths.iter();
+                    let paths: Vec<_> = below
+                        .filter_map(|tail| loads::below_run_path(&above, tail))
+                        .collect();
+                    paths
+                        .into_iter()
+                        .for_each(|path| self.load(path, root, budget, answer));
+                }
+                Asked::BelowRunPaths(tail) if self.below_run_paths.insert(tail.clone()) => {
+                    let above = self.run_paths.iter();
+                    let paths: Vec<_> = above
+                        .filter_map(|above| loads::below_run_path(above, &tail))
+                        .collect();
+                    paths
+                        .into_iter()
+                        .for_each(|path| self.load(path, root, budget, answer));
+                }
+                Asked::RunPath(_) | Asked::BelowRunPaths(_) => {}
+            }
+            true
+        });
+        if !is_whole {
+            self.miss(answer);
+        }
+    }
+
+    /// Tells, once, that not all libraries were looked up.
+    fn miss(&mut self, answer: &mut dyn FnMut(Answer)) {
+        if !std::mem::replace(&mut self.has_missed, true) {
+            answer(Err(Trouble::Limit("code names more libraries than are looked up, not all its load commands could be read, or the time of the scan is spent".into())));
+        }
+    }
+
+    /// Looks where a library is. When that is outside of the bundle and of the system's own volume it is told,
+    /// and a file there is taken up.
+    fn load(
+        &mut self,
+        path: Vec<u8>,
+        root: &Root,
+        budget: &Budget,
+        answer: &mut dyn FnMut(Answer),
+    ) {
+        let plain = without_dots(&path);
+        let is_home = |path: &[u8]| self.homes.iter().any(|home| is_below(path, home));
+        let leads_out = |path: &[u8]| !is_home(path) && !loads::is_sealed(path);
+        let is_outside = leads_out(&plain);
+        let is_inside = is_home(&path) && !loads::has_dots(&path) && !self.is_behind_link(&path);
+        if is_inside || is_plainly_system(&path) || self.looked_up.contains(&path) {
+            return;
+        }
+        if self.has_missed || self.looked_up.len() >= MOST_LOADS || budget.is_late() {
+            return self.miss(answer);
+        }
+        let found = root.find(&path);
+        self.looked_up.insert(path);
+        match found {
+            Ok(found) => {
+                let real = found.path();
+                if !leads_out(&real) {
+                    if is_outside {
+                        self.tell(plain, budget);
+                    }
+                    return;
+                }
+                self.tell(plain, budget);
+                if found.meta.kind != Kind::Directory {
+                    answer(Ok((real, found)));
+                }
+            }
+            Err(error) if error.leads_nowhere() => {
+                if is_outside {
+                    self.tell(plain, budget);
+                }
+            }
+            Err(error) => {
+                self.tell(plain, budget);
+                answer(Err(Trouble::of_entry(&error)));
+            }
+        }
+    }
+
+    /// True when a link stands on the way to a path in the bundle, and for one in other letters than ASCII's, which
+    /// may be spelled in more than one way.
+    fn is_behind_link(&self, path: &[u8]) -> bool {
+        let path = path.to_ascii_lowercase();
+        let rest = self
+            .homes
+            .iter()
+            .find_map(|home| path.strip_prefix(home.to_ascii_lowercase().as_slice()));
+        let rest = rest
+            .and_then(|rest| rest.strip_prefix(b"/"))
+            .unwrap_or_default();
+        !path.is_ascii() || self.own_links.iter().any(|link| is_below(rest, link))
+    }
+
+    /// Keeps the path of a library outside, for people: one in any case, and as many as there is room for.
+    fn tell(&mut self, path: Vec<u8>, budget: &Budget) {
+        let is_first = self.outside.is_empty();
+        let has_room = self.outside.len() < MOST_TOLD && budget.take_texts(path.len());
+        if is_first || has_room {
+            self.outside.insert(path);
+        }
+    }
+}
