@@ -45,7 +45,7 @@ impl Bundle {
     /// The digest over what its links lead to; `None` when that could not be read whole, and where
     /// something that loads can stand in a resource fork.
     pub fn linked_digest(&self) -> Option<[u8; 32]> {
-        if self.evidence.is_linked_cut || self.evidence.forks().next().is_some() {
+        if self.evidence.is_linked_cut || self.evidence.has_fork() {
             return None;
         }
         digest::of_linked(&self.evidence.linked)

@@ -74,6 +74,35 @@ fn a_recent_change_is_read_again_until_it_has_settled() {
     assert_eq!(counts(&scanner.scan()), (0, 2));
 }
 
+/// A file that a link leads to, in a directory that another leads to, is among what that holds.
+#[test]
+fn a_file_that_is_linked_twice_is_not_read_again() {
+    let disk = Disk::new();
+    disk.file("Users/Shared/fw/sub/x", "twice");
+    disk.file("Users/Shared/fw/y", "once");
+    let bundle = Plugin::new("A").write(disk.at(PLUGINS));
+    std::os::unix::fs::symlink("/Users/Shared/fw", bundle.join("Contents/fw")).unwrap();
+    std::os::unix::fs::symlink("/Users/Shared/fw/sub/x", bundle.join("Contents/x")).unwrap();
+    settle();
+    let scanner = Scanner::new(Root::open(disk.path()).unwrap(), Limits::STANDARD);
+    let mut scanner = scanner.remembering();
+    let first = scanner.scan();
+    assert_eq!(first.status.files_read, 4);
+    for _ in 0..2 {
+        let again = scanner.scan();
+        assert_eq!(again.status.files_read, 0);
+        assert_eq!(rows(&again), rows(&first));
+    }
+    // And when it changes, it is.
+    fs::write(disk.at("Users/Shared/fw/sub/x"), "other").unwrap();
+    let changed = scanner.scan();
+    assert_eq!(changed.status.files_read, 1);
+    assert_ne!(
+        rows(&changed)[0]["linked_hash"],
+        rows(&first)[0]["linked_hash"]
+    );
+}
+
 #[test]
 fn the_same_size_and_a_forged_time_hide_no_change() {
     let (disk, mut scanner) = settled();

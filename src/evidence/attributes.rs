@@ -35,6 +35,14 @@ pub struct Attributes {
 }
 
 impl Attributes {
+    /// Those of a file of which a resource fork alone counts.
+    pub(super) fn fork() -> Self {
+        Self {
+            resource_fork: true,
+            ..Self::default()
+        }
+    }
+
     /// True when none of them is there.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -31,6 +31,11 @@ impl Entry {
         limits::weight(self.path.len().saturating_add(link))
     }
 
+    /// True when it has a resource fork.
+    pub(super) fn has_fork(&self) -> bool {
+        self.attributes.as_ref().is_some_and(|a| a.resource_fork)
+    }
+
     /// True for a link that may lead out of where it stands.
     pub(super) fn may_lead_out(&self) -> bool {
         self.link.as_deref().is_some_and(may_lead_out)

@@ -245,14 +245,19 @@ impl Evidence {
         !self.linked.is_empty()
             || !self.linked_beyond.is_empty()
             || self.is_linked_cut
-            || self.forks().next().is_some()
+            || self.has_fork()
     }
 
-    /// The entries that have a resource fork: `..namedfork/rsrc` behind its path opens it like a file, and
+    /// Its entries that have a resource fork: `..namedfork/rsrc` behind its path opens it like a file, and
     /// no digest here reaches what is in it.
     pub fn forks(&self) -> impl Iterator<Item = &Entry> {
-        let has_fork = |e: &&Entry| e.attributes.as_ref().is_some_and(|a| a.resource_fork);
-        self.entries.iter().filter(has_fork)
+        self.entries.iter().filter(|e| e.has_fork())
+    }
+
+    /// True when one of them has one, or a file where its links lead.
+    pub fn has_fork(&self) -> bool {
+        let linked = self.linked.values().flat_map(|place| &place.entries);
+        self.entries.iter().chain(linked).any(Entry::has_fork)
     }
 
     /// A trouble with what the whole is judged by.
@@ -305,6 +310,15 @@ pub struct Linked {
     pub entries: Vec<Entry>,
     /// True when every entry is there.
     pub is_whole: bool,
+}
+
+impl Linked {
+    /// The entry at a path below it.
+    pub(super) fn entry(&self, path: &[u8]) -> Option<&Entry> {
+        let search = |e: &Entry| e.path.as_ref().cmp(path);
+        let at = self.entries.binary_search_by(search).ok()?;
+        self.entries.get(at)
+    }
 }
 
 /// A place outside of a bundle of which something lies beyond a limit.

@@ -7,10 +7,12 @@
 //! Of a place beyond a limit the status alone is asked. Where a link leads is resolved in the root, as
 //! everywhere.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 
+use super::attributes::Attributes;
 use super::beyond::{self, Seen};
 use super::content::{Reader, Wants};
 use super::entry::{Content, Entry};
@@ -85,8 +87,8 @@ pub fn read(
         let waiting = search.files.pop().or_else(|| search.directories.pop());
         if let Some((path, found)) = waiting {
             let old = before.and_then(|(before, again)| {
-                let place = before.linked.get(&path)?;
-                Some((place, before, again))
+                let entries = known_of(&before.linked, &path)?;
+                Some((entries, before, again))
             });
             search.take(path, &found, old, reader, budget);
         } else if let Some((path, meta)) = search.left.pop_first() {
@@ -304,7 +306,7 @@ impl Search<'_> {
         &mut self,
         path: Vec<u8>,
         found: &Found,
-        old: Option<(&Linked, &Evidence, bool)>,
+        old: Option<(Cow<'_, [Entry]>, &Evidence, bool)>,
         reader: &mut Reader<'_>,
         budget: &mut Budget,
     ) {
@@ -343,8 +345,8 @@ impl Search<'_> {
         for trouble in troubles {
             tell(&mut self.troubles, trouble);
         }
-        if let Some((place, before, again)) = old {
-            recall_entries(&mut entries, &place.entries, before, again);
+        if let Some((olds, before, again)) = old {
+            recall_entries(&mut entries, &olds, before, again);
             let code = entries.iter().filter_map(|e| e.content.code());
             let held = code.map(CodeFacts::held).fold(0, usize::saturating_add);
             // Where there is no room for it, none is left for more.
@@ -369,13 +371,23 @@ impl Search<'_> {
                 .map_err(|error| Trouble::of_entry(&error))
                 .and_then(|file| reader.read(&file, entry, Wants::default(), budget));
             match read {
-                Ok(passed) => entry.content = passed.content,
+                Ok(passed) => {
+                    entry.content = passed.content;
+                    // Of its attributes a fork alone counts: a seal reaches nothing here.
+                    let has_fork = passed.attributes.is_some_and(|a| a.resource_fork);
+                    entry.attributes = has_fork.then(|| Box::new(Attributes::fork()));
+                }
                 Err(trouble) => {
                     is_whole = false;
                     tell(&mut self.troubles, trouble);
                 }
             }
         }
+        self.tell_forks(&path, &entries);
+        // What is kept of them counts as well.
+        let forks = entries.iter().filter(|e| e.has_fork()).count();
+        self.entries = self.entries.saturating_sub(forks);
+        budget.take_entries(forks);
         if refused {
             is_whole = false;
             self.troubles.push(Trouble::Limit(format!(
@@ -416,6 +428,28 @@ impl Search<'_> {
 }
 
 impl Search<'_> {
+    /// Tells of resource forks in a place.
+    fn tell_forks(&mut self, above: &[u8], entries: &[Entry]) {
+        let mut forks = entries.iter().filter(|e| e.has_fork());
+        let Some(first) = forks.next() else {
+            return;
+        };
+        let more = match forks.count() {
+            0 => String::new(),
+            more => format!(", and so have {more} more there"),
+        };
+        let path = match first.path.as_ref() {
+            b"" => escape(above),
+            name => escape(&[above, b"/", name].concat()),
+        };
+        tell(
+            &mut self.troubles,
+            Trouble::Limit(format!(
+                "{path} has a resource fork, which no digest reaches{more}"
+            )),
+        );
+    }
+
     /// Fills in what was read of files by themselves, whose directory comes after them.
     fn read_already(&self, above: &[u8], entries: &mut [Entry]) {
         let below = self.places.range([above, b"/"].concat()..);
@@ -433,6 +467,27 @@ impl Search<'_> {
             }
         }
     }
+}
+
+/// What was known of a place: one by itself, or a file in a directory that was read as well, which
+/// [`Search::fold`] has let go of.
+fn known_of<'a>(places: &'a Places, path: &[u8]) -> Option<Cow<'a, [Entry]>> {
+    if let Some(place) = places.get(path) {
+        return Some(Cow::Borrowed(&place.entries));
+    }
+    let mut above = directory_of(path);
+    while !above.is_empty() {
+        let below = path.get(above.len().saturating_add(1)..)?;
+        let place = places.get(above);
+        if let Some(entry) = place.and_then(|p| p.entry(below)) {
+            let mut itself = Entry::itself(entry.meta);
+            itself.content = entry.content.clone();
+            itself.attributes.clone_from(&entry.attributes);
+            return Some(Cow::Owned(vec![itself]));
+        }
+        above = directory_of(above);
+    }
+    None
 }
 
 /// Opens files of a place: in its directory, or the place itself.

@@ -471,6 +471,31 @@ fn e21_code_in_a_resource_fork() {
     odd(&lines, "B.dsplug", "incomplete", "limit");
 }
 
+/// The same where a link leads that leads out, into a directory or to a file.
+#[test]
+fn e21_code_in_a_resource_fork_behind_a_link() {
+    for target in ["/Users/Shared/fw", "/Users/Shared/fw/data"] {
+        let disk = Disk::new();
+        let data = disk.file("Users/Shared/fw/data", "x");
+        let bundle = Plugin::new("A").write(disk.plugin(""));
+        std::os::unix::fs::symlink(target, bundle.join("Contents/fw")).unwrap();
+        let fork = |value: &[u8]| {
+            let none = rustix::fs::XattrFlags::empty();
+            rustix::fs::setxattr(&data, "user.com.apple.ResourceFork", value, none)
+        };
+        let watch = watch(disk);
+        if fork(b"one").is_err() {
+            return dsplug_fixtures::skipped("the file system has no extended attributes");
+        }
+        let lines = watch.lines();
+        names(&lines, "modified", "A.dsplug", &[]);
+        odd(&lines, "A.dsplug", "incomplete", "limit");
+        assert!(fork(b"two").is_ok());
+        names(&watch.lines(), "modified", "A.dsplug", &[]);
+        assert!(watch.lines().is_empty());
+    }
+}
+
 #[test]
 fn e22_a_library_outside() {
     let disk = Disk::new();
