@@ -242,8 +242,8 @@ impl Source for Service {
         self.hung(HUNG)
     }
 
-    fn tick(&self) {
-        self.scans.tick();
+    fn tick(&self) -> bool {
+        self.scans.tick()
     }
 }
 

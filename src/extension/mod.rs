@@ -8,8 +8,8 @@
 //! * `session`: it waits for osquery's socket, clears a dead entry of our name or leaves to a living
 //!   one, registers, and afterwards finds out whether osquery still knows us: osquery's own
 //!   pings say so, and where none came within an interval, a look.
-//! * `front` at the socket that osquery calls: whole, checked requests are answered, each connection
-//!   in a thread of its own that ends with it.
+//! * `front` at the socket that osquery calls: it answers the `pings` itself; a `call` is read whole and
+//!   checked, and answered in a thread of its own, which ends once the `connection` is quiet.
 //! * `plugin` in its tables: a panic, or a scan that failed, is a status that fails the query; `rows` has
 //!   what they answer as the wire carries it.
 //! * `shared` in front of the scan: nobody waits longer for it than it was given.
@@ -17,13 +17,17 @@
 //!   with a scan that does not come back, so that osqueryd starts it anew. Nothing that hangs can
 //!   keep it alive, for the main thread does nothing but wait for the end.
 //!
-//! Nothing here wakes by the clock but the session, once an interval.
+//! Nothing here wakes by the clock but the session, for a look a minute, and where there is something that
+//! is held too long.
 
+mod call;
+mod connection;
 mod end;
 mod front;
 mod life;
 pub mod manager;
 mod options;
+mod pings;
 mod plugin;
 mod rows;
 mod session;

@@ -2,7 +2,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
 
 use osquery_rust_ng::plugin::{ColumnOptions, OsqueryPlugin, Registry};
 use osquery_rust_ng::{
@@ -61,29 +60,14 @@ impl Table {
     }
 
     /// All rows, whatever the request's `context` says: SQLite filters.
-    ///
-    /// A thread makes them that ends with it: were it that of the connection, an allocator that keeps
-    /// memory for each thread would keep it for each that ever called.
     fn generate(&self) -> Answer {
         let name = self.spec.name;
-        let make = || {
-            let mut rows = Rows::default();
-            let source = AssertUnwindSafe(|| self.source.generate(name, &mut rows));
-            catch_unwind(source).map(|made| made.map(|()| rows))
-        };
-        let rows = thread::scope(|scope| {
-            let rows = thread::Builder::new().name("rows".to_owned());
-            let rows = rows.spawn_scoped(scope, make);
-            rows.map(|rows| rows.join().and_then(|made| made))
-        });
-        let rows = match rows {
-            Ok(made) => made.unwrap_or_else(|panic| {
-                Err(format!("failed inside: {}", shared::message(&*panic)))
-            }),
-            Err(error) => Err(format!("no thread can be started for its rows: {error}")),
-        };
-        match rows {
-            Ok(rows) => success(rows),
+        let mut rows = Rows::default();
+        let source = AssertUnwindSafe(|| self.source.generate(name, &mut rows));
+        let made = catch_unwind(source)
+            .unwrap_or_else(|panic| Err(format!("failed inside: {}", shared::message(&*panic))));
+        match made {
+            Ok(()) => success(rows),
             Err(message) => {
                 log::error!("{name}: {message}");
                 failure(format!("{name}: {message}"))

@@ -12,10 +12,11 @@ use std::time::{Duration, Instant};
 use osquery_rust_ng::plugin::OsqueryPlugin as _;
 
 use super::end::{End, Error};
-use super::front::{Front, Pinged};
+use super::front::Front;
 use super::life::Ends;
 use super::manager::{self, Extension, Manager};
 use super::options::{NAME, Options};
+use super::pings::Pings;
 use super::plugin::Table;
 use super::source::Source;
 use super::wire::{Output, Type};
@@ -32,14 +33,14 @@ const POLL: Duration = Duration::from_millis(10);
 /// Between a miss and the look that confirms it.
 const SOON: Duration = Duration::from_secs(1);
 
-/// How much longer than an interval a ping is waited for.
-const LATE: Duration = Duration::from_millis(500);
-
 /// For how many intervals pings are taken for a look: others may ping as well.
-const LOOKLESS: u32 = 10;
+const LOOKLESS: u32 = 20;
 
 /// Between two ticks at most.
 const TICK: Duration = Duration::from_secs(10);
+
+/// Between two where the source has nothing for them.
+const REST: Duration = Duration::from_secs(30);
 
 /// How often a name that is taken by a dead extension is cleared again.
 const ATTEMPTS: u32 = 3;
@@ -91,15 +92,20 @@ impl Session {
     /// Registers, serves, and sends the end once osquery and we have lost each
     /// other.
     pub(super) fn run(&self) {
-        let pinged = Arc::new(Pinged::default());
-        let error = match self.establish(&pinged) {
-            Ok(uuid) => self.watch(uuid, &pinged),
+        let pings = Arc::new(Pings::new(self.interval()));
+        let error = match self.establish(&pings) {
+            Ok(uuid) => self.watch(uuid, &pings),
             Err(error) => error,
         };
         self.ends.send(End::Failed(error));
     }
 
-    fn establish(&self, pinged: &Arc<Pinged>) -> Result<i64, Error> {
+    /// Between two pings of osquery, and between two looks where none come.
+    fn interval(&self) -> Duration {
+        self.options.interval.max(POLL)
+    }
+
+    fn establish(&self, pings: &Arc<Pings>) -> Result<i64, Error> {
         let mut manager = self.wait()?;
         let socket = &self.options.socket;
         let tables = Table::all(&self.source);
@@ -108,7 +114,7 @@ impl Session {
         let front = with_suffix(socket, &uuid.to_string());
         remove_socket(&front);
         let (ends, source) = (self.ends.clone(), Arc::clone(&self.source));
-        Front::open(&front, ends, source, tables, Arc::clone(pinged))
+        Front::open(&front, ends, source, tables, Arc::clone(pings))
             .map_err(|error| Error::Socket(front.clone(), error))?;
         self.traces.socket(&front);
         log::info!(
@@ -185,26 +191,26 @@ impl Session {
 
     /// Looks at once, then where no ping came for an interval, and soon again after a miss; returns
     /// after two.
-    fn watch(&self, uuid: i64, pinged: &Pinged) -> Error {
-        let interval = self.options.interval.max(POLL);
+    fn watch(&self, uuid: i64, pings: &Pings) -> Error {
+        let interval = self.interval();
         let mut looked: Option<Instant> = None;
         let mut missed = false;
+        let mut rest = TICK;
         loop {
-            let pinged = pinged.last().map(|pinged| pinged.elapsed());
             let left = match looked.map(|looked| looked.elapsed()) {
                 None => Duration::ZERO,
                 Some(looked) if missed => interval.min(SOON).saturating_sub(looked),
-                Some(looked) => until_look(interval, looked, pinged),
+                Some(looked) => until_look(interval, looked, pings.come()),
             };
             if !left.is_zero() {
-                thread::sleep(left.min(TICK));
-                self.source.tick();
+                pings.wait(left.min(rest));
+                rest = if self.source.tick() { TICK } else { REST };
                 if let Some(why) = self.source.hangs() {
                     return Error::Hung(why);
                 }
                 continue;
             }
-            let look = self.look(uuid);
+            let look = self.look(uuid, pings.come());
             looked = Some(Instant::now());
             match look {
                 Ok(()) => missed = false,
@@ -217,8 +223,9 @@ impl Session {
         }
     }
 
-    /// One look: osquery knows us, and we answer where osquery will ask.
-    fn look(&self, uuid: i64) -> Result<(), Error> {
+    /// One look: osquery knows us, and we answer where osquery will ask, unless somebody has just asked
+    /// there.
+    fn look(&self, uuid: i64, is_asked: bool) -> Result<(), Error> {
         let socket = &self.options.socket;
         let known = Manager::connect(socket, CALL)?.extensions()?;
         if known
@@ -227,20 +234,17 @@ impl Session {
         {
             return Err(Error::Forgotten(uuid));
         }
-        Manager::connect(&with_suffix(socket, &uuid.to_string()), CALL)?.ping()?;
+        if !is_asked {
+            Manager::connect(&with_suffix(socket, &uuid.to_string()), CALL)?.ping()?;
+        }
         Ok(())
     }
 }
 
-/// How long until the next look, by how long ago the last look and the last ping were.
-fn until_look(interval: Duration, looked: Duration, pinged: Option<Duration>) -> Duration {
-    let by_look = interval.saturating_sub(looked);
-    let by_ping = pinged.map_or(Duration::ZERO, |pinged| {
-        let late = LATE.min(interval);
-        interval.saturating_add(late).saturating_sub(pinged)
-    });
-    let most = interval.saturating_mul(LOOKLESS).saturating_sub(looked);
-    by_look.max(by_ping).min(most)
+/// How long until the next look, by how long ago the last one was, and whether pings come.
+fn until_look(interval: Duration, looked: Duration, pings: bool) -> Duration {
+    let intervals = if pings { LOOKLESS } else { 1 };
+    interval.saturating_mul(intervals).saturating_sub(looked)
 }
 
 /// The path at which an extension listens: the manager's, a dot, its number.
@@ -295,18 +299,13 @@ mod tests {
     #[test]
     fn a_ping_stands_for_a_look() {
         let seconds = Duration::from_secs;
-        let left = |looked, pinged: Option<u64>| {
-            until_look(seconds(3), seconds(looked), pinged.map(Duration::from_secs))
-        };
+        let left = |looked, pings| until_look(seconds(3), seconds(looked), pings);
         // Without pings, once an interval.
-        assert_eq!(left(0, None), seconds(3));
-        assert_eq!(left(3, None), Duration::ZERO);
-        // A ping that came is one look less, and one that did not is looked after at once.
-        assert_eq!(left(3, Some(0)), seconds(3) + LATE);
-        assert_eq!(left(20, Some(3)), LATE);
-        assert_eq!(left(20, Some(4)), Duration::ZERO);
-        // Pings alone do not do for ever.
-        assert_eq!(left(29, Some(0)), seconds(1));
-        assert_eq!(left(30, Some(0)), Duration::ZERO);
+        assert_eq!(left(0, false), seconds(3));
+        assert_eq!(left(3, false), Duration::ZERO);
+        // Pings that come are looks less, but do not do for ever.
+        assert_eq!(left(3, true), seconds(57));
+        assert_eq!(left(59, true), seconds(1));
+        assert_eq!(left(60, true), Duration::ZERO);
     }
 }

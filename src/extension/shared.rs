@@ -145,11 +145,13 @@ impl<T: Send + Sync + 'static> Shared<T> {
         state.running.as_ref().map(|r| r.since.elapsed())
     }
 
-    /// Lets go of an outcome that has answered long enough.
-    pub fn tick(&self) {
+    /// Lets go of an outcome that has answered long enough; true when there still is one, or a scan
+    /// that runs.
+    pub fn tick(&self) -> bool {
         let mut state = lock(&self.state);
         self.collect(&mut state);
         state.last.take_if(|last| !self.answers(last));
+        state.last.is_some() || state.running.is_some()
     }
 
     /// The outcome at hand, or else the scan that runs, which may be a new one. What is at hand is

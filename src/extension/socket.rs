@@ -35,11 +35,18 @@ pub(super) struct Until<'a> {
 
 impl<'a> Until<'a> {
     pub(super) fn new(stream: &'a UnixStream, within: Duration) -> Self {
-        let now = Instant::now();
-        Self {
+        let mut until = Self {
             stream,
-            end: now.checked_add(within).unwrap_or(now),
-        }
+            end: Instant::now(),
+        };
+        until.end_in(within);
+        until
+    }
+
+    /// From now on as long as that.
+    pub(super) fn end_in(&mut self, within: Duration) {
+        let now = Instant::now();
+        self.end = now.checked_add(within).unwrap_or(now);
     }
 
     fn left(&self) -> io::Result<Duration> {

@@ -38,6 +38,9 @@ pub trait Source: Send + Sync + 'static {
         None
     }
 
-    /// Called once in a while, every ten seconds at the least: the time to let go of what is held too long.
-    fn tick(&self) {}
+    /// Called once in a while: the time to let go of what is held too long. True when it is to be called
+    /// again in ten seconds at the most, which else may be thirty.
+    fn tick(&self) -> bool {
+        false
+    }
 }
