@@ -158,34 +158,33 @@ impl<'a> Finder<'a> {
         Ok(self.told(listing)?.map(|listing| (dir, listing)))
     }
 
-    /// Goes down from a place by names as a Mac finds them, links followed; `None` when there is no
-    /// directory.
+    /// Goes down from a place, which `dir` is, by names as a Mac finds them, links followed; `None` when
+    /// there is no directory.
     pub fn spelled_path(
         &mut self,
         place: &mut Place,
+        dir: &Dir,
         names: &[&[u8]],
     ) -> Result<Option<Found>, ReadError> {
-        let mut last = None;
+        let mut last: Option<Found> = None;
         for wanted in names {
-            let Some(above) = self.reach(&place.path)? else {
-                return Ok(None);
+            let spelled = match &last {
+                None => dir.spelled(wanted),
+                Some(above) => above.open_dir().and_then(|dir| dir.spelled(wanted)),
             };
-            if above.meta.kind != Kind::Directory {
-                return Ok(None);
-            }
-            let spelled = above.open_dir().and_then(|dir| dir.spelled(wanted));
             let Some(Some(name)) = self.told(spelled)? else {
                 return Ok(None);
             };
             place.path = join(&place.path, &name);
-            let Some(found) = self.reach(&place.path)? else {
+            let found = self.reach(&place.path)?;
+            let Some(found) = found.filter(|found| found.meta.kind == Kind::Directory) else {
                 return Ok(None);
             };
             place.writable_by = place.writable_by.max(WritableBy::of(&found.meta));
             place.device = found.meta.dev;
             last = Some(found);
         }
-        Ok(last.filter(|found| found.meta.kind == Kind::Directory))
+        Ok(last)
     }
 
     /// Takes one candidate, unless it was come upon before: the loader's places come first.

@@ -7,7 +7,8 @@ use std::slice;
 use super::anomaly::Anomaly;
 use super::candidate::{Listed, Via};
 use super::finder::{Finder, Place, join};
-use crate::directory::ReadError;
+use super::listing::Listing;
+use crate::directory::{Dir, ReadError};
 use crate::info_dictionary;
 use crate::layout::Layout;
 use crate::meta::{Kind, WritableBy};
@@ -20,7 +21,13 @@ const MOST_LANGUAGES: usize = 256;
 impl Finder<'_> {
     /// Reads which languages the Info.plist of the folder itself names. A path in the place of a
     /// language leads the loader anywhere.
-    pub fn read_languages(&mut self, folder: &[u8], layout: Layout) -> Result<(), ReadError> {
+    pub fn read_languages(
+        &mut self,
+        folder: &[u8],
+        layout: Layout,
+        dir: &Dir,
+        top: &Listing,
+    ) -> Result<(), ReadError> {
         let mut place = Place {
             path: folder.to_vec(),
             via: Via::TopLevel,
@@ -28,15 +35,21 @@ impl Finder<'_> {
             writable_by: WritableBy::Root,
             device: 0,
         };
-        let found = match layout.info_directory() {
-            [] => self.reach(folder)?,
-            names => self.spelled_path(&mut place, names)?,
+        let listing;
+        let info = match layout.info_directory() {
+            [] => &top.info,
+            names => {
+                let Some(found) = self.spelled_path(&mut place, dir, names)? else {
+                    return Ok(());
+                };
+                let Some((_, read)) = self.open_and_read(&found, &place.path)? else {
+                    return Ok(());
+                };
+                listing = read;
+                &listing.info
+            }
         };
-        let Some(found) = found else { return Ok(()) };
-        let Some((_, listing)) = self.open_and_read(&found, &place.path)? else {
-            return Ok(());
-        };
-        for name in listing.info.in_order() {
+        for name in info.in_order() {
             self.anomalies.insert(Anomaly::InfoPlist);
             let path = join(&place.path, name);
             let Some(bytes) = self.small_file(&path)? else {

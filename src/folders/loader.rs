@@ -63,7 +63,7 @@ impl Finder<'_> {
         }
         let decides = self.specials(&dir, path, layout)?;
         if let Some(layout) = layout {
-            self.read_languages(path, layout)?;
+            self.read_languages(path, layout, &dir, &top)?;
         }
         self.listed((path, folder), &dir, top, layout, decides)?;
         let branches = std::mem::take(&mut self.branches);
@@ -99,7 +99,8 @@ impl Finder<'_> {
                     writable_by,
                     device,
                 };
-                let Some(found) = self.spelled_path(&mut place, of.resource_directory())? else {
+                let Some(found) = self.spelled_path(&mut place, dir, of.resource_directory())?
+                else {
                     continue;
                 };
                 let Some((dir, listing)) = self.open_and_read(&found, &place.path)? else {

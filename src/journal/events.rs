@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::file::FILE;
+use super::remembered::{self, Remembered};
 use crate::event::Event;
 use crate::retention::{Dropped, Kept};
-use crate::sqlite::store;
 use crate::state_dir::StateDir;
 
 /// Events that are held in memory.
@@ -34,6 +34,8 @@ pub(super) struct Held {
     kept: Kept,
     bytes: usize,
     dropped: Dropped,
+    /// What the file had when it was read last.
+    remembered: Option<Remembered>,
     /// How it stands with the journal.
     pub status: Status,
 }
@@ -62,7 +64,7 @@ impl Held {
 }
 
 /// Bytes that an event takes in memory, about.
-fn weight(event: &Event) -> usize {
+pub(super) fn weight(event: &Event) -> usize {
     let s = &event.state;
     let texts = [
         &event.path,
@@ -123,7 +125,8 @@ impl Events {
         }
         // Held for as long as the file is read: what moves from here to there in between is
         // seen at least once, and told once.
-        let held = self.held.as_ref().map(|held| lock(held));
+        let mut held = self.held.as_ref().map(|held| lock(held));
+        let mut none = None;
         let mut gone = held.as_ref().and_then(|held| held.dropped.event());
         // Each at its number's place.
         let mut pass = |event: &Event| {
@@ -135,12 +138,12 @@ impl Events {
         let mut last = 0_i64;
         if let Some(path) = &self.file {
             let is_there = std::fs::symlink_metadata(path).is_ok_and(|m| m.len() > 0);
+            let known = held.as_mut().map_or(&mut none, |h| &mut h.remembered);
             if is_there {
-                store::read(path, &mut |event| {
+                remembered::each(path, known, &mut |event| {
                     last = event.id;
-                    pass(&event)
-                })
-                .map_err(|error| error.to_string())?;
+                    pass(event)
+                })?;
             }
         }
         if let Some(held) = &held {

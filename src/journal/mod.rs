@@ -7,6 +7,7 @@
 
 mod events;
 mod file;
+mod remembered;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;

@@ -1,0 +1,175 @@
+//! Events that were read from the file, remembered for as long as that is not written.
+//!
+//! They are asked for some two thousand times a day, and on most Macs there are none or a few.
+
+use std::ffi::OsString;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::events::weight;
+use crate::event::Event;
+use crate::sqlite::store;
+
+/// Bytes of them, about.
+const MOST: usize = 64 << 10;
+
+/// A file whose times are older shows its next write by them: HFS+ knows no less than a second.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// What the status of a file says of its content: device, inode, size, and the times of the last write
+/// and of the last change of status.
+type Status = (u64, u64, u64, [i64; 4]);
+
+fn status(found: &Metadata) -> Status {
+    let (write, change) = (
+        (found.mtime(), found.mtime_nsec()),
+        (found.ctime(), found.ctime_nsec()),
+    );
+    let times = [write.0, write.1, change.0, change.1];
+    (found.dev(), found.ino(), found.len(), times)
+}
+
+/// The status of the database and of its write-ahead log, in which SQLite keeps the newest writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp([Option<Status>; 2]);
+
+impl Stamp {
+    fn of(file: &Path) -> Self {
+        let mut log = OsString::from(file);
+        log.push("-wal");
+        let status = |path: &Path| std::fs::symlink_metadata(path).ok().as_ref().map(status);
+        Self([status(file), status(Path::new(&log))])
+    }
+
+    /// True when a write after `now` would show.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let before = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let before = before.saturating_sub(SETTLED).as_secs();
+        let before = i64::try_from(before).unwrap_or_default();
+        let mut there = self.0.iter().flatten();
+        there.all(|(_, _, _, [write, _, change, _])| *write < before && *change < before)
+    }
+}
+
+/// What was read last.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    stamp: Stamp,
+    events: Vec<Event>,
+}
+
+/// Passes each event of a file to `sink`, oldest first: what is `remembered`, where the file is as it was.
+///
+/// # Errors
+/// When the file cannot be read; the sink's own error as well.
+pub(super) fn each(
+    file: &Path,
+    remembered: &mut Option<Remembered>,
+    sink: &mut dyn FnMut(&Event) -> Result<(), String>,
+) -> Result<(), String> {
+    each_at(SystemTime::now(), file, remembered, sink)
+}
+
+fn each_at(
+    now: SystemTime,
+    file: &Path,
+    remembered: &mut Option<Remembered>,
+    sink: &mut dyn FnMut(&Event) -> Result<(), String>,
+) -> Result<(), String> {
+    let stamp = Stamp::of(file);
+    if let Some(known) = remembered.as_ref().filter(|known| known.stamp == stamp) {
+        return known.events.iter().try_for_each(sink);
+    }
+    *remembered = None;
+    let mut bytes = 0_usize;
+    let mut events = Vec::new();
+    store::read(file, &mut |event| {
+        sink(&event)?;
+        bytes = bytes.saturating_add(weight(&event));
+        if bytes <= MOST {
+            events.push(event);
+        } else {
+            events = Vec::new();
+        }
+        Ok(())
+    })
+    .map_err(|error| error.to_string())?;
+    // What was written while it was read may be in there or not.
+    if bytes <= MOST && stamp.is_settled(now) && Stamp::of(file) == stamp {
+        *remembered = Some(Remembered { stamp, events });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Action, Seen, State};
+    use crate::sqlite::store::Store;
+
+    fn event(id: i64, path: String) -> Event {
+        Event {
+            id,
+            time: 1,
+            action: Action::Appeared,
+            path,
+            changed: String::new(),
+            seen: Some(Seen::Scan),
+            previous_hash: String::new(),
+            state: State::default(),
+            stood_ms: None,
+            kept: String::new(),
+        }
+    }
+
+    fn count(now: SystemTime, file: &Path, remembered: &mut Option<Remembered>) -> usize {
+        let mut count = 0;
+        each_at(now, file, remembered, &mut |_| {
+            count += 1;
+            Ok(())
+        })
+        .unwrap();
+        count
+    }
+
+    #[test]
+    fn what_is_remembered_holds_until_the_file_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("journal.db");
+        std::fs::File::create(&file).unwrap();
+        let mut store = Store::open(&file).unwrap();
+        let later = SystemTime::now() + Duration::from_secs(3600);
+        let mut remembered = None;
+        for written in 1..=3 {
+            store
+                .write(&[event(written, "/a".to_owned())], &[], false)
+                .unwrap();
+            let written = usize::try_from(written).unwrap();
+            // A write in the same moment might not show in the times.
+            assert_eq!(count(SystemTime::now(), &file, &mut remembered), written);
+            assert!(remembered.is_none());
+            assert_eq!(count(later, &file, &mut remembered), written);
+            // From here on it is not the file that is read.
+            remembered.as_mut().unwrap().events.clear();
+            assert_eq!(count(later, &file, &mut remembered), 0);
+        }
+    }
+
+    #[test]
+    fn a_file_with_much_in_it_is_read_each_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("journal.db");
+        std::fs::File::create(&file).unwrap();
+        let mut store = Store::open(&file).unwrap();
+        let long = event(1, "x".repeat(MOST));
+        store
+            .write(&[long, event(2, "/a".to_owned())], &[], false)
+            .unwrap();
+        let later = SystemTime::now() + Duration::from_secs(3600);
+        let mut remembered = None;
+        assert_eq!(count(later, &file, &mut remembered), 2);
+        assert!(remembered.is_none());
+    }
+}
