@@ -18,29 +18,29 @@ const MOST: usize = 64 << 10;
 /// A file whose times are older shows its next write by them: HFS+ knows no less than a second.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// What the status of a file says of its content: device, inode, size, and the times of the last write
-/// and of the last change of status.
-type Status = (u64, u64, u64, [i64; 4]);
-
-fn status(found: &Metadata) -> Status {
-    let (write, change) = (
-        (found.mtime(), found.mtime_nsec()),
-        (found.ctime(), found.ctime_nsec()),
-    );
-    let times = [write.0, write.1, change.0, change.1];
-    (found.dev(), found.ino(), found.len(), times)
-}
+/// What the status of a file says of its content: device, inode, size, and when it was last written.
+type Content = (u64, u64, u64, (i64, i64));
 
 /// The status of the database and of its write-ahead log, in which SQLite keeps the newest writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp([Option<Status>; 2]);
+struct Stamp {
+    content: [Option<Content>; 2],
+    /// When the status changed last: whoever sets back the time of the last write changes it. And so
+    /// does SQLite, which gives the log its owner whenever root opens it.
+    changed: [Option<(i64, i64)>; 2],
+}
 
 impl Stamp {
     fn of(file: &Path) -> Self {
         let mut log = OsString::from(file);
         log.push("-wal");
-        let status = |path: &Path| std::fs::symlink_metadata(path).ok().as_ref().map(status);
-        Self([status(file), status(Path::new(&log))])
+        let files = [file, Path::new(&log)].map(|path| std::fs::symlink_metadata(path).ok());
+        let content = |m: &Metadata| (m.dev(), m.ino(), m.len(), (m.mtime(), m.mtime_nsec()));
+        let changed = |m: &Metadata| (m.ctime(), m.ctime_nsec());
+        Self {
+            content: files.each_ref().map(|m| m.as_ref().map(content)),
+            changed: files.each_ref().map(|m| m.as_ref().map(changed)),
+        }
     }
 
     /// True when a write after `now` would show.
@@ -48,8 +48,8 @@ impl Stamp {
         let before = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let before = before.saturating_sub(SETTLED).as_secs();
         let before = i64::try_from(before).unwrap_or_default();
-        let mut there = self.0.iter().flatten();
-        there.all(|(_, _, _, [write, _, change, _])| *write < before && *change < before)
+        let mut there = self.content.iter().flatten();
+        there.all(|(_, _, _, (written, _))| *written < before)
     }
 }
 
@@ -97,7 +97,9 @@ fn each_at(
     })
     .map_err(|error| error.to_string())?;
     // What was written while it was read may be in there or not.
-    if bytes <= MOST && stamp.is_settled(now) && Stamp::of(file) == stamp {
+    let after = Stamp::of(file);
+    if bytes <= MOST && stamp.is_settled(now) && after.content == stamp.content {
+        let stamp = after;
         *remembered = Some(Remembered { stamp, events });
     }
     Ok(())
@@ -154,6 +156,14 @@ mod tests {
             // From here on it is not the file that is read.
             remembered.as_mut().unwrap().events.clear();
             assert_eq!(count(later, &file, &mut remembered), 0);
+            // Whoever sets the time of the last write, set it back perhaps.
+            let log = folder.path().join("journal.db-wal");
+            let log = std::fs::File::options().write(true).open(log).unwrap();
+            let time = log.metadata().unwrap().modified().unwrap();
+            // Later by more than a tick of the system's clock.
+            std::thread::sleep(Duration::from_millis(20));
+            log.set_modified(time).unwrap();
+            assert_eq!(count(later, &file, &mut remembered), written);
         }
     }
 
