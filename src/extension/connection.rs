@@ -9,7 +9,7 @@ use super::socket::Until;
 use super::wire::Message;
 
 /// The largest request. A query's constraints are the largest part of one.
-pub(super) const MAX_REQUEST: u64 = 4 << 20;
+const MAX_REQUEST: u64 = 4 << 20;
 
 /// How long a request may take to arrive once it has begun.
 pub(super) const ARRIVAL: Duration = Duration::from_secs(5);
@@ -17,7 +17,7 @@ pub(super) const ARRIVAL: Duration = Duration::from_secs(5);
 /// How long the next request is waited for by whoever has answered one. osquery closes at once.
 const LINGER: Duration = Duration::from_millis(100);
 
-/// One connection from osquery.
+/// One connection from osquery, whose requests a thread answers.
 pub(super) struct Connection {
     pub(super) stream: UnixStream,
     /// Since when it has had no whole request; none while one is answered.
@@ -39,11 +39,6 @@ impl Connection {
             .idle_since
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// True when it has been idle for longer than that.
-    pub(super) fn is_idle_for(&self, time: Duration) -> bool {
-        self.idle_since().is_some_and(|s| s.elapsed() > time)
     }
 
     /// Whether it is idle from now on.

@@ -12,25 +12,23 @@ use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use osquery_rust_ng::plugin::OsqueryPlugin as _;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::call::{self, Call, reply};
-use super::connection::{ARRIVAL, Connection, MAX_REQUEST, Next, Requests};
+use super::connection::{ARRIVAL, Connection, Next, Requests};
 use super::end::End;
 use super::life::Ends;
-use super::manager::Status;
-use super::pings::Pings;
+use super::pings::{self, Pings};
 use super::plugin::{self, Answer, Table};
 use super::socket::Until;
 use super::source::Source;
-use super::wire::{Kind, Message, Output, Type};
+use super::wire::Kind;
 
 /// Connections open at once. One more ends the one that has been idle longest.
 const MAX_CONNECTIONS: usize = 64;
@@ -38,8 +36,8 @@ const MAX_CONNECTIONS: usize = 64;
 /// How long a connection may stay open without a request.
 const IDLE: Duration = Duration::from_secs(300);
 
-/// Bytes of a request that are looked at for a ping: one has 17.
-const PING: usize = 64;
+/// Bytes of a request that are looked at for a ping.
+const SEEN: usize = 64;
 
 /// The listener, with what its connections share.
 pub(super) struct Front {
@@ -47,30 +45,39 @@ pub(super) struct Front {
     source: Arc<dyn Source>,
     tables: Vec<Table>,
     pings: Arc<Pings>,
-    connections: Mutex<BTreeMap<u64, Arc<Connection>>>,
     /// Held by the one call that is answered, of a table that is not ready at once. A second would
     /// hold as many rows in memory again.
     call: Mutex<()>,
-    number: AtomicU64,
-    /// Connections that threads answer.
-    answered: AtomicUsize,
+    /// The connections that threads answer, by number.
+    answered: Mutex<BTreeMap<u64, Arc<Connection>>>,
     /// Connections that the listening thread waits for again, and the bell that says so.
-    quiet: Mutex<Vec<Held>>,
+    quiet: Mutex<Vec<UnixStream>>,
     bell: UnixStream,
+}
+
+/// A connection that the listening thread waits for.
+struct Held {
+    stream: UnixStream,
+    /// Since when nothing has come.
+    since: Instant,
+}
+
+impl Held {
+    fn new(stream: UnixStream) -> Self {
+        let since = Instant::now();
+        Self { stream, since }
+    }
 }
 
 /// What becomes of a connection that the listening thread has looked at.
 enum Fate {
-    /// It may bring more.
-    Stays,
+    /// It may bring more; true when it had a ping answered.
+    Stays(bool),
     /// It is over.
     Ends,
     /// It asks for more than a ping, or has not brought all of it yet; these bytes came.
     Asks(Vec<u8>),
 }
-
-/// A connection that the listening thread waits for, and its number.
-type Held = (u64, Arc<Connection>);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -97,10 +104,8 @@ impl Front {
             source,
             tables,
             pings,
-            connections: Mutex::default(),
             call: Mutex::default(),
-            number: AtomicU64::default(),
-            answered: AtomicUsize::default(),
+            answered: Mutex::default(),
             quiet: Mutex::default(),
             bell,
         });
@@ -112,28 +117,31 @@ impl Front {
 
     fn listen(self: &Arc<Self>, listener: &UnixListener, mut rings: &UnixStream) {
         let mut held: Vec<Held> = Vec::new();
+        let mut number = 0_u64;
         loop {
             let mut ready = wait(listener, rings, &held, self.pings.due()).into_iter();
             let is_called = ready.next().unwrap_or(true);
             let is_rung = ready.next().unwrap_or(true);
-            held.retain(|(number, connection)| match ready.next() {
-                Some(true) => self.is_kept(*number, connection),
-                _ if connection.is_idle_for(IDLE) => {
-                    lock(&self.connections).remove(number);
-                    false
-                }
-                _ => true,
-            });
+            let waited = std::mem::take(&mut held).into_iter();
+            held.extend(waited.filter_map(|connection| match ready.next() {
+                Some(true) => self.attend(connection, &mut number),
+                _ => Some(connection).filter(|c| c.since.elapsed() <= IDLE),
+            }));
             if is_rung {
                 // Nothing to be read is no fault: the list is looked at.
-                let _ = rings.read(&mut [0; PING]);
-                held.append(&mut lock(&self.quiet));
+                let _ = rings.read(&mut [0; SEEN]);
+                let quiet = std::mem::take(&mut *lock(&self.quiet));
+                held.extend(quiet.into_iter().map(Held::new));
             }
             if is_called {
-                match listener.accept().and_then(|(stream, _)| self.take(stream)) {
-                    // What osquery asks has mostly come by now.
-                    Ok((number, new)) if self.is_kept(number, &new) => held.push((number, new)),
-                    Ok(_) => {}
+                let taken = listener.accept().and_then(|(stream, _)| {
+                    stream.set_nonblocking(true)?;
+                    self.make_room(&mut held)?;
+                    Ok(Held::new(stream))
+                });
+                match taken {
+                    // What osquery asks may have come by now.
+                    Ok(new) => held.extend(self.attend(new, &mut number)),
                     Err(error) => {
                         log::warn!("a connection could not be taken: {error}");
                         // Out of descriptors or threads: some are given back soon.
@@ -145,90 +153,99 @@ impl Front {
         }
     }
 
-    /// Attends to a connection; true when it is to be waited for again.
-    fn is_kept(self: &Arc<Self>, number: u64, connection: &Arc<Connection>) -> bool {
-        match self.attend(connection) {
-            Fate::Stays => return true,
-            Fate::Ends => drop(lock(&self.connections).remove(&number)),
-            Fate::Asks(seen) => self.hand_over(number, connection, seen),
+    /// Ends the connection that has been idle longest, where there are as many as may be.
+    ///
+    /// # Errors
+    /// When all are busy.
+    fn make_room(&self, held: &mut Vec<Held>) -> io::Result<()> {
+        let mut answered = lock(&self.answered);
+        if held.len().saturating_add(answered.len()) < MAX_CONNECTIONS {
+            return Ok(());
         }
-        false
+        let waiting = held.iter().enumerate().map(|(index, h)| (h.since, index));
+        let longest = waiting.min();
+        let idle = answered
+            .iter()
+            .filter_map(|(number, other)| Some((other.idle_since()?, *number)))
+            .min();
+        match (longest, idle) {
+            (Some((since, index)), idle) if idle.is_none_or(|(other, _)| since <= other) => {
+                held.swap_remove(index);
+            }
+            (_, Some((_, number))) => {
+                if let Some(idle) = answered.remove(&number) {
+                    // An error says that the other side has closed it already.
+                    let _ = idle.stream.shutdown(Shutdown::Both);
+                }
+            }
+            (_, None) => return Err(io::Error::other("too many are busy")),
+        }
+        Ok(())
     }
 
-    fn take(&self, stream: UnixStream) -> io::Result<Held> {
-        stream.set_nonblocking(true)?;
-        let number = self.number.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(Connection::new(stream));
-        let mut connections = lock(&self.connections);
-        if connections.len() >= MAX_CONNECTIONS {
-            let idle = connections
-                .iter()
-                .filter_map(|(number, other)| Some((other.idle_since()?, *number)))
-                .min();
-            let Some((_, idle)) = idle else {
-                return Err(io::Error::other("too many are busy"));
-            };
-            if let Some(idle) = connections.remove(&idle) {
-                // An error says that the other side has closed it already.
-                let _ = idle.stream.shutdown(Shutdown::Both);
+    /// Sees to what came over a connection; gives it back where it is to be waited for again.
+    fn attend(self: &Arc<Self>, connection: Held, number: &mut u64) -> Option<Held> {
+        match self.look_at(&connection.stream) {
+            Fate::Stays(false) => return Some(connection),
+            Fate::Stays(true) => return Some(Held::new(connection.stream)),
+            Fate::Ends => {}
+            Fate::Asks(seen) => {
+                *number = number.saturating_add(1);
+                self.hand_over(*number, Connection::new(connection.stream), seen);
             }
         }
-        connections.insert(number, Arc::clone(&connection));
-        Ok((number, connection))
+        None
     }
 
     /// Answers what can be read from a connection if that is a whole ping and nothing else.
-    fn attend(&self, connection: &Connection) -> Fate {
-        let mut stream = &connection.stream;
-        let mut bytes = [0; PING];
+    fn look_at(&self, mut stream: &UnixStream) -> Fate {
+        let mut bytes = [0; SEEN];
         let seen = match stream.read(&mut bytes) {
             Ok(0) => return Fate::Ends,
             Ok(count) => bytes.get(..count).unwrap_or_default(),
-            Err(error) if is_for_now(&error) => return Fate::Stays,
+            Err(error) if is_for_now(&error) => return Fate::Stays(false),
             Err(_) => return Fate::Ends,
         };
-        let mut rest = seen;
-        let request = match Message::read(&mut rest, MAX_REQUEST) {
-            Ok(request) if is_ping(&request) && rest.is_empty() => request,
-            _ => return Fate::Asks(seen.to_vec()),
+        let Some(sequence) = pings::sequence(seen) else {
+            return Fate::Asks(seen.to_vec());
         };
-        let pong = pong(&request);
+        let pong = pings::pong(sequence);
         // An answer for which there is no room goes to somebody who does not read his answers.
-        let written = stream.write(pong.bytes());
-        if !written.is_ok_and(|count| count == pong.bytes().len()) {
+        if !stream.write(&pong).is_ok_and(|count| count == pong.len()) {
             return Fate::Ends;
         }
-        connection.set_idle(true);
         self.pings.answered();
-        Fate::Stays
+        Fate::Stays(true)
     }
 
     /// Has a thread answer what comes over a connection, until that is quiet again.
-    fn hand_over(self: &Arc<Self>, number: u64, connection: &Arc<Connection>, seen: Vec<u8>) {
-        let (front, served) = (Arc::clone(self), Arc::clone(connection));
-        let is_alone = self.answered.fetch_add(1, Ordering::Relaxed) == 0;
+    fn hand_over(self: &Arc<Self>, number: u64, connection: Connection, seen: Vec<u8>) {
+        let (front, served) = (Arc::clone(self), Arc::new(connection));
+        let mut answered = lock(&self.answered);
+        let is_alone = answered.is_empty();
+        answered.insert(number, Arc::clone(&served));
+        drop(answered);
         let spawned = served.stream.set_nonblocking(false).and_then(|()| {
             let thread = thread::Builder::new().name("connection".to_owned());
             thread.spawn(move || {
                 let ended = front.serve(&served, &seen, is_alone);
-                front.answered.fetch_sub(1, Ordering::Relaxed);
+                lock(&front.answered).remove(&number);
                 let back = ended.and_then(|()| served.stream.set_nonblocking(true));
-                if let Err(error) = back {
-                    if error.kind() != io::ErrorKind::ConnectionAborted {
-                        log::debug!("a connection ended: {error}");
+                match back {
+                    Ok(()) => {
+                        let quiet = Arc::into_inner(served).map(|c| c.stream);
+                        lock(&front.quiet).extend(quiet);
+                        // Where there is no room, the bell has been rung often enough.
+                        let _ = (&front.bell).write(&[0]);
                     }
-                    lock(&front.connections).remove(&number);
-                    return;
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                    Err(error) => log::debug!("a connection ended: {error}"),
                 }
-                lock(&front.quiet).push((number, served));
-                // Where there is no room, the bell has been rung often enough.
-                let _ = (&front.bell).write(&[0]);
             })
         });
         if let Err(error) = spawned {
-            self.answered.fetch_sub(1, Ordering::Relaxed);
             log::warn!("a connection cannot be answered: {error}");
-            lock(&self.connections).remove(&number);
+            lock(&self.answered).remove(&number);
         }
     }
 
@@ -254,7 +271,7 @@ impl Front {
             }
             match request.header.name.as_str() {
                 "ping" => {
-                    Until::new(stream, ARRIVAL).write_all(pong(&request).bytes())?;
+                    Until::new(stream, ARRIVAL).write_all(&pings::pong(request.header.sequence))?;
                     self.pings.answered();
                 }
                 "shutdown" => {
@@ -302,19 +319,6 @@ fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     })
 }
 
-/// The answer to a ping.
-fn pong(request: &Message) -> Output {
-    let mut output = reply(request);
-    output.field(Type::Struct, 0);
-    Status::default().write(&mut output);
-    output.stop();
-    output
-}
-
-fn is_ping(request: &Message) -> bool {
-    request.header.kind == Kind::Call && request.header.name == "ping"
-}
-
 /// True for a read that has nothing to give at the moment.
 fn is_for_now(error: &io::Error) -> bool {
     matches!(
@@ -331,7 +335,7 @@ fn wait(
     held: &[Held],
     due: Option<Duration>,
 ) -> Vec<bool> {
-    let first = held.iter().filter_map(|(_, c)| c.idle_since()).min();
+    let first = held.iter().map(|connection| connection.since).min();
     // A second more, so that the time is over by then.
     let end = first.map(|since| {
         let left = IDLE.saturating_sub(since.elapsed());
@@ -341,7 +345,7 @@ fn wait(
         tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: left.subsec_nanos().into(),
     });
-    let streams = held.iter().map(|(_, connection)| connection.stream.as_fd());
+    let streams = held.iter().map(|connection| connection.stream.as_fd());
     let fds = [listener.as_fd(), rings.as_fd()].into_iter().chain(streams);
     let mut fds: Vec<_> = fds
         .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))

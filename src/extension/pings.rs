@@ -6,6 +6,27 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::manager::Status;
+use super::wire::{Kind, Output, Type};
+
+/// The bytes of a ping before its sequence number; after that comes the end of its empty arguments.
+const PING: &[u8] = b"\x80\x01\0\x01\0\0\0\x04ping";
+
+/// The sequence number of a ping, where the bytes are one, whole, and nothing else.
+pub(super) fn sequence(bytes: &[u8]) -> Option<i32> {
+    let (sequence, rest) = bytes.strip_prefix(PING)?.split_first_chunk()?;
+    (rest == [0]).then(|| i32::from_be_bytes(*sequence))
+}
+
+/// The answer to a ping.
+pub(super) fn pong(sequence: i32) -> Vec<u8> {
+    let mut output = Output::message(Kind::Reply, "ping", sequence);
+    output.field(Type::Struct, 0);
+    Status::default().write(&mut output);
+    output.stop();
+    output.bytes().to_vec()
+}
+
 /// How much longer than an interval a ping is waited for.
 const LATE: Duration = Duration::from_millis(500);
 
@@ -87,6 +108,23 @@ mod tests {
 
     const MOMENT: Duration = Duration::from_millis(20);
     const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_ping_is_told_from_all_else() {
+        let ping = |name: &str, sequence| {
+            let mut output = Output::message(Kind::Call, name, sequence);
+            output.stop();
+            output.bytes().to_vec()
+        };
+        for number in [0, 7, -1, i32::MAX] {
+            assert_eq!(sequence(&ping("ping", number)), Some(number));
+        }
+        let (one, other) = (ping("ping", 1), ping("pong", 1));
+        assert_eq!(sequence(&other), None);
+        assert_eq!(sequence(&[one.as_slice(), &one].concat()), None);
+        assert_eq!(sequence(one.split_last().unwrap().1), None);
+        assert_eq!(sequence(b""), None);
+    }
 
     #[test]
     fn one_that_is_late_is_told_once() {
