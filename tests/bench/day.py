@@ -3,9 +3,9 @@
     python3 tests/bench/day.py BINARY OSQUERYD NAME=DISK...
 
 `cargo bench -- day` calls it with an empty Mac, one with 3 bundles and one with 200. No day is waited
-for: each rate is what a longer run of osqueryd costs more than a shorter one, by the system's own
-account of the process and its threads (wait4), and a day is so many times that. All that runs beside each
-other is measured by processor time, not by the clock.
+for: each rate is what passes between two moments of one run, by the system's own account of the process
+and all its threads, those that have ended as well (clock_getcpuclockid), and a day is so many times
+that. All that runs beside each other is measured by processor time, not by the clock.
 
 - Idle: an osqueryd without a schedule that pings every 3 seconds, its default.
 - A call: one query every 5 seconds, which is longer than a scan answers, so that each scans.
@@ -26,40 +26,50 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DAY = 86_400
-# Seconds of the shorter and of the longer run; two looks of the watch lie between them.
+# Seconds from the start to the first moment and to the second; two looks of the watch lie between them.
 IDLE = (8, 68)
-# The interval of a call, and the runs in seconds.
+# The interval of a call, and the moments.
 EVERY = 5
-CALLS = (12, 52)
+CALLS = (12, 72)
 
-# Starts the extension in its place, and writes down what it had cost when it ended.
-MEASURED = """
-import json, os, signal, sys
+# Takes the extension's place, and says which process it is.
+STARTED = """
+import os, sys
 out, *command = sys.argv[1:]
-child = os.spawnv(os.P_NOWAIT, command[0], command)
-held = {}
-def end(number, _):
-    try:
-        for line in open(f"/proc/{child}/status"):
-            if line.split(":")[0] in ("Threads", "VmRSS"):
-                held[line.split(":")[0]] = int(line.split()[1])
-        for line in open(f"/proc/{child}/io"):
-            held[line.split(":")[0]] = int(line.split()[1])
-        os.kill(child, number)
-    except OSError:
-        pass
-signal.signal(signal.SIGTERM, end)
-signal.signal(signal.SIGINT, end)
-_, status, usage = os.wait4(child, 0)
-spent = {"cpu": usage.ru_utime + usage.ru_stime, "wakes": usage.ru_nvcsw + usage.ru_nivcsw}
 with open(out + ".part", "w") as file:
-    json.dump({**spent, **held}, file)
+    file.write(str(os.getpid()))
 os.rename(out + ".part", out)
+os.execv(command[0], command)
 """
 
 
-def osqueryd(program, seconds, schedule, extension=None):
-    """What osqueryd cost in that time, and what its extension did."""
+def spent(pid):
+    """What a process has cost by now."""
+    # The clock of a process: clock_getcpuclockid of glibc.
+    now = {"cpu": time.clock_gettime(~pid << 3 | 2)}
+    for line in open(f"/proc/{pid}/io"):
+        if line.startswith("rchar"):
+            now["rchar"] = int(line.split()[1])
+    wakes = 0
+    for status in glob.glob(f"/proc/{pid}/task/*/status"):
+        try:
+            lines = open(status).read().splitlines()
+        except OSError:
+            continue
+        wakes += sum(int(line.split()[1]) for line in lines if "ctxt_switches" in line)
+    now["wakes"] = wakes
+    return now
+
+
+def held(pid):
+    """What a process holds: threads, and kB of memory."""
+    lines = (line.split(":") for line in open(f"/proc/{pid}/status"))
+    status = {name: value.split()[0] for name, value in lines if value.strip()}
+    return {"threads": int(status["Threads"]), "kB": int(status["VmRSS"])}
+
+
+def rate(program, moments, schedule, extension=None):
+    """What a second costs of the extension, or of osqueryd itself where there is none."""
     with tempfile.TemporaryDirectory(prefix="ds", dir="/tmp") as folder:
         at = lambda name: os.path.join(folder, name)  # noqa: E731
         os.chmod(folder, 0o700)
@@ -79,8 +89,8 @@ def osqueryd(program, seconds, schedule, extension=None):
         flags += ["--logger_plugin=filesystem", "--schedule_splay_percent=0"]
         if extension:
             binary, disk = extension
-            pathlib.Path(at("measured.py")).write_text(MEASURED)
-            command = [sys.executable, at("measured.py"), at("spent"), binary, "--root", disk]
+            pathlib.Path(at("started.py")).write_text(STARTED)
+            command = [sys.executable, at("started.py"), at("started"), binary, "--root", disk]
             command += ["--state-dir", at("state")]
             words = " ".join(f"'{word}'" for word in command)
             pathlib.Path(at("dsplug.ext")).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
@@ -94,30 +104,32 @@ def osqueryd(program, seconds, schedule, extension=None):
         pathlib.Path(at("conf")).write_text(json.dumps({"schedule": schedule}))
         with open(at("out"), "wb") as out:
             process = subprocess.Popen([program, *flags], stdout=out, stderr=out)
-            end = time.monotonic() + 120
-            while extension and not glob.glob(at("em.*")) and time.monotonic() < end:
-                time.sleep(0.05)
-            time.sleep(seconds)
-            process.send_signal(signal.SIGTERM)
-            _, _, usage = os.wait4(process.pid, 0)
-            process.returncode = 0
-        own = {"cpu": usage.ru_utime + usage.ru_stime}
-        if not extension:
-            return own
-        end = time.monotonic() + 10
-        while not os.path.exists(at("spent")) and time.monotonic() < end:
-            time.sleep(0.05)
-        if not os.path.exists(at("spent")):
-            raise SystemExit("the extension did not end:\n" + pathlib.Path(at("out")).read_text())
-        return json.loads(pathlib.Path(at("spent")).read_text())
+            try:
+                pid = process.pid
+                if extension:
+                    pid = started(at)
+                time.sleep(moments[0])
+                first = spent(pid)
+                time.sleep(moments[1] - moments[0])
+                second = spent(pid)
+                seconds = moments[1] - moments[0]
+                rates = {key: (second[key] - first[key]) / seconds for key in first}
+                return {**rates, **held(pid)}
+            except OSError as error:
+                raise SystemExit(f"{error}:\n" + pathlib.Path(at("out")).read_text()) from error
+            finally:
+                process.send_signal(signal.SIGTERM)
+                process.wait()
 
 
-def rate(program, runs, schedule, extension=None):
-    """What a second costs: the longer run without the shorter."""
-    short, long = (osqueryd(program, seconds, schedule, extension) for seconds in runs)
-    seconds = runs[1] - runs[0]
-    spent = {key: (long[key] - short.get(key, 0)) / seconds for key in long}
-    return {**spent, "threads": long.get("Threads"), "kB": long.get("VmRSS")}
+def started(at):
+    """The extension's process, once it is registered."""
+    end = time.monotonic() + 120
+    while not (glob.glob(at("em.*")) and os.path.exists(at("started"))):
+        if time.monotonic() > end:
+            raise SystemExit("no extension:\n" + pathlib.Path(at("out")).read_text())
+        time.sleep(0.05)
+    return int(pathlib.Path(at("started")).read_text())
 
 
 def query(sql):
@@ -146,8 +158,8 @@ def bill(program, binary, disk):
     }
     with concurrent.futures.ThreadPoolExecutor() as pool:
         running = {
-            name: pool.submit(rate, program, runs, schedule, extension)
-            for name, (runs, schedule) in jobs.items()
+            name: pool.submit(rate, program, moments, schedule, extension)
+            for name, (moments, schedule) in jobs.items()
         }
         rates = {name: one.result() for name, one in running.items()}
     scans, others = calls()
@@ -168,10 +180,10 @@ def join(program, disk):
         f"WHERE f.path LIKE '{plugins}/%%' AND f.type = 'regular'"
     )
     every = 15
-    runs = (every + 10, 4 * every + 10)
+    moments = (every + 10, 5 * every + 10)
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        with_it = pool.submit(rate, program, runs, {"join": {"query": sql, "interval": every}})
-        without = pool.submit(rate, program, runs, {})
+        with_it = pool.submit(rate, program, moments, {"join": {"query": sql, "interval": every}})
+        without = pool.submit(rate, program, moments, {})
         return (with_it.result()["cpu"] - without.result()["cpu"]) * every
 
 
@@ -183,11 +195,9 @@ def main():
     for word in disks:
         name, disk = word.split("=", 1)
         idle, day = bill(program, binary, disk)
-        # Of one that had ended by itself nobody can say.
-        held = f"{idle['kB'] / 1024:.1f} MB" if idle["kB"] else "memory not seen"
         print(
             f"  {name}, idle: {idle['cpu'] * 100:.4f} % of a core, {idle['wakes']:.1f} switches a"
-            f" second, {idle['threads']} threads, {held}"
+            f" second, {idle['threads']} threads, {idle['kB'] / 1024:.1f} MB"
         )
         print(
             f"  {name}, a day: {day['cpu']:.1f} processor seconds, {day['wakes']:.0f} switches,"
