@@ -40,7 +40,9 @@ use tracker::Tracker;
 use writer::{Tell, Writer};
 
 /// Between two looks when nothing hints at anything.
-pub const TICK: Duration = Duration::from_secs(30);
+const TICK: Duration = Duration::from_secs(30);
+/// The same where nothing stands that could be written without a hint.
+const LONG_TICK: Duration = Duration::from_secs(60);
 /// Between two looks while something has not settled.
 const POLL: Duration = Duration::from_millis(40);
 /// Between two looks at the least.
@@ -70,6 +72,7 @@ pub struct Watch {
     hints: Option<Hints>,
     /// What is watched, by device and inode.
     watched: BTreeSet<(u64, u64)>,
+    tick: Duration,
     tracker: Option<Tracker>,
 }
 
@@ -84,6 +87,7 @@ impl Watch {
             say: Box::new(|_| ()),
             hints: None,
             watched: BTreeSet::new(),
+            tick: TICK,
             tracker: None,
         }
     }
@@ -125,12 +129,12 @@ impl Watch {
         let mut names = Vec::new();
         loop {
             let moving = self.tracker.as_ref().is_some_and(Tracker::is_moving);
-            let left = pace.left(moving);
+            let left = pace.left(moving, self.tick);
             if pace.hinted && !left.is_zero() {
                 // More hints would not bring the look forward.
                 std::thread::sleep(left);
             }
-            let left = pace.left(moving);
+            let left = pace.left(moving, self.tick);
             let woken = self.wait(left, stop);
             if woken.stopped {
                 return Ok(());
@@ -140,7 +144,7 @@ impl Watch {
             for id in woken.ended {
                 self.forget(id);
             }
-            if !pace.left(moving).is_zero() {
+            if !pace.left(moving, self.tick).is_zero() {
                 continue;
             }
             let seen = if pace.hinted {
@@ -235,6 +239,7 @@ impl Watch {
         if is_first || seen == Seen::Watched || !was_moving || !batch.is_empty() {
             self.place(&snapshot);
         }
+        self.tick = tick(&snapshot, &self.status);
         (batch, moves)
     }
 
@@ -315,6 +320,18 @@ impl Watch {
     }
 }
 
+/// Between two looks when nothing hints at anything: a write into a file of a bundle, or behind a link,
+/// may be without a hint, and all that is not watched.
+fn tick(snapshot: &Snapshot, watch: &WatchStatus) -> Duration {
+    let mut folders = snapshot.folders.iter();
+    let is_plain = folders.all(|f| f.anomalies.is_empty() && f.error.is_none());
+    if is_plain && snapshot.bundles.is_empty() && watch.state == "all" {
+        LONG_TICK
+    } else {
+        TICK
+    }
+}
+
 /// Watches one place; false when something else stands there by now.
 fn add(root: &Root, hints: &mut Hints, place: &Place) -> Result<bool, std::io::Error> {
     let Ok(found) = root.find(&place.path) else {
@@ -383,12 +400,12 @@ impl Pace {
     }
 
     /// How long until then.
-    fn left(&self, moving: bool) -> Duration {
+    fn left(&self, moving: bool, tick: Duration) -> Duration {
         let pause = match (self.first, self.hinted, moving) {
             (true, _, _) => Duration::ZERO,
             (_, true, _) => self.gap,
             (_, false, true) => self.gap.max(POLL),
-            (_, false, false) => TICK,
+            (_, false, false) => tick,
         };
         pause.saturating_sub(self.ended.elapsed())
     }
@@ -408,5 +425,35 @@ impl Pace {
         // The second look closes the gap between the first and the watches.
         self.hinted = std::mem::take(&mut self.first);
         self.ended = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+    use crate::scan::Scanner;
+    use dsplug_fixtures::{Disk, Plugin};
+
+    #[test]
+    fn looks_are_rarer_only_where_nothing_stands() {
+        let disk = Disk::new();
+        let looked = |state| {
+            let root = Root::open(disk.path()).unwrap();
+            let snapshot = Scanner::new(root, Limits::STANDARD).scan();
+            let status = WatchStatus {
+                state,
+                ..WatchStatus::default()
+            };
+            tick(&snapshot, &status)
+        };
+        assert_eq!(looked("all"), LONG_TICK);
+        assert_eq!(looked("directories"), TICK);
+        let other = disk.plugin("").join("other");
+        std::os::unix::fs::symlink("/nowhere", &other).unwrap();
+        assert_eq!(looked("all"), TICK);
+        std::fs::remove_file(other).unwrap();
+        Plugin::new("A").write(disk.plugin(""));
+        assert_eq!(looked("all"), TICK);
     }
 }
