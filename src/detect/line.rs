@@ -55,13 +55,35 @@ pub fn difference(name: &str, difference: &Difference, stamp: &Stamp) -> Vec<Str
     removed.chain(added).collect()
 }
 
-/// One line for all rows of a snapshot.
-pub fn snapshot(name: &str, rows: &[Row], stamp: &Stamp) -> String {
-    let mut line = Map::new();
-    line.insert("snapshot".into(), rows.iter().map(columns).collect());
-    line.insert("action".into(), "snapshot".into());
-    stamp.fields(&mut line, name, 0);
-    Value::Object(line).to_string()
+/// One line for all rows of a snapshot, which are held as text alone.
+pub struct Snapshot(String);
+
+impl Default for Snapshot {
+    /// A line without rows.
+    fn default() -> Self {
+        Self(r#"{"snapshot":["#.to_owned())
+    }
+}
+
+impl Snapshot {
+    /// Adds a row.
+    pub fn add(&mut self, row: &Row) {
+        if !self.0.ends_with('[') {
+            self.0.push(',');
+        }
+        self.0.push_str(&columns(row).to_string());
+    }
+
+    /// The whole line.
+    pub fn finish(mut self, name: &str, stamp: &Stamp) -> String {
+        let mut rest = Map::new();
+        rest.insert("action".into(), "snapshot".into());
+        stamp.fields(&mut rest, name, 0);
+        let rest = Value::Object(rest).to_string();
+        self.0.push_str("],");
+        self.0.push_str(rest.strip_prefix('{').unwrap_or(&rest));
+        self.0
+    }
 }
 
 fn columns(row: &Row) -> Value {

@@ -18,7 +18,7 @@ use indicatif::ProgressBar;
 
 use crate::differential::{self, Row};
 use crate::disk::Disk;
-use crate::engine::{Cell, Engine};
+use crate::engine::{Cell, Engine, EngineError};
 use crate::failure::Failure;
 use crate::given;
 use crate::pack::conf::{self, Pack, Scheduled};
@@ -182,26 +182,31 @@ pub fn ask(
         if query.snapshot && last.is_some_and(|last| is_fresh(*last)) {
             continue;
         }
+        let mut refuse = |error: EngineError| {
+            let names = outcome.failed.entry(error.to_string()).or_default();
+            names.push(query.name.clone());
+        };
+        if query.snapshot {
+            match log_snapshot(engine, query, snapshot, stamp) {
+                Ok(line) => {
+                    state.snapshots.insert(query.name.clone(), stamp.seconds);
+                    outcome.lines.push(line);
+                }
+                Err(error) => refuse(error),
+            }
+            continue;
+        }
         let (columns, cells) = match engine.cells(&query.sql, snapshot) {
             Ok(answer) => answer,
             Err(error) => {
-                let names = outcome.failed.entry(error.to_string()).or_default();
-                names.push(query.name.clone());
+                refuse(error);
                 continue;
             }
         };
-        let rows: Vec<Row> = cells
+        let rows = cells
             .into_iter()
-            .map(|cells| columns.iter().cloned().zip(cells).collect())
+            .map(|cells| escaped(columns.iter().cloned().zip(cells).collect()))
             .collect();
-        if query.snapshot {
-            state.snapshots.insert(query.name.clone(), stamp.seconds);
-            outcome
-                .lines
-                .push(line::snapshot(&query.name, &rows, stamp));
-            continue;
-        }
-        let rows = rows.into_iter().map(escaped).collect();
         let mut memory = state.queries.remove(&query.name);
         let difference = differential::advance(&mut memory, rows, query.removed);
         if let Some(memory) = memory {
@@ -212,6 +217,21 @@ pub fn ask(
             .extend(line::difference(&query.name, &difference, stamp));
     }
     outcome
+}
+
+/// The line of a snapshot. An inventory has every column of every bundle: its rows become text one by one.
+fn log_snapshot(
+    engine: &mut Engine,
+    query: &Scheduled,
+    snapshot: &Snapshot,
+    stamp: &Stamp,
+) -> Result<String, EngineError> {
+    let columns = engine.check(&query.sql)?;
+    let mut line = line::Snapshot::default();
+    engine.each(&query.sql, snapshot, |cells| {
+        line.add(&columns.iter().cloned().zip(cells).collect());
+    })?;
+    Ok(line.finish(&query.name, stamp))
 }
 
 /// Control bytes as osquery escapes them before it compares: `\xHH`. Those of our own tables are

@@ -248,8 +248,9 @@ impl<'a> Life<'a> {
             seconds: u64::try_from(time + self.offset).expect("a time"),
         };
         if asked.snapshot {
-            let rows: Vec<Row> = rows.iter().map(|row| self.own(row)).collect();
-            return log.take(time, &line::snapshot(&asked.name, &rows, &stamp));
+            let mut line = line::Snapshot::default();
+            rows.iter().for_each(|row| line.add(&self.own(row)));
+            return log.take(time, &line.finish(&asked.name, &stamp));
         }
         let mut memory = self.memories[query].take().map(|(counter, rows)| Memory {
             counter,
