@@ -123,6 +123,60 @@ pub struct State {
 }
 
 impl State {
+    /// Bytes of its texts.
+    fn text_bytes(&self) -> usize {
+        // Without `..`: what is added counts.
+        let Self {
+            kind,
+            hash,
+            executable,
+            executable_hash,
+            bundle_identifier,
+            signature_state,
+            signer,
+            anchor,
+            team_identifier,
+            cdhash,
+            load_verdict,
+            exception,
+            error,
+            info_plist,
+            info_plist_hash,
+            symlink_target,
+            resolved_path,
+            mode,
+            fingerprint,
+            linked_hash,
+            linked_fingerprint,
+            uid: _,
+            gid: _,
+        } = self;
+        let texts = [
+            kind,
+            hash,
+            executable,
+            executable_hash,
+            bundle_identifier,
+            signature_state,
+            signer,
+            anchor,
+            team_identifier,
+            cdhash,
+            load_verdict,
+            exception,
+            error,
+            info_plist,
+            info_plist_hash,
+            symlink_target,
+            resolved_path,
+            mode,
+            fingerprint,
+            linked_hash,
+            linked_fingerprint,
+        ];
+        texts.iter().map(|text| text.len()).sum()
+    }
+
     /// True when all of it could be read.
     pub fn is_whole(&self) -> bool {
         !self.hash.is_empty()
@@ -234,6 +288,28 @@ pub struct Event {
     pub stood_ms: Option<i64>,
     /// Where a copy is kept.
     pub kept: String,
+}
+
+impl Event {
+    /// Bytes that it takes in memory, about.
+    pub fn weight(&self) -> usize {
+        let Self {
+            id: _,
+            time: _,
+            action: _,
+            path,
+            changed,
+            seen: _,
+            state,
+            previous_hash,
+            stood_ms: _,
+            kept,
+        } = self;
+        let texts = [path, changed, previous_hash, kept];
+        let bytes: usize = texts.iter().map(|text| text.len()).sum();
+        let bytes = bytes.saturating_add(state.text_bytes());
+        bytes.saturating_add(size_of::<Self>())
+    }
 }
 
 /// A bundle as events have told it, kept from run to run.

@@ -43,14 +43,14 @@ pub(super) struct Held {
 impl Held {
     /// Adds one, and drops others where there is no room.
     pub fn push(&mut self, event: Event) {
-        self.bytes = self.bytes.saturating_add(weight(&event));
+        self.bytes = self.bytes.saturating_add(event.weight());
         self.kept.add(&event.path, &event.changed, event.id);
         self.events.insert(event.id, event);
         while self.events.len() > MOST_HELD || self.bytes > HELD_BYTES {
             let Some(gone) = self.kept.take().and_then(|id| self.events.remove(&id)) else {
                 break;
             };
-            self.bytes = self.bytes.saturating_sub(weight(&gone));
+            self.bytes = self.bytes.saturating_sub(gone.weight());
             self.dropped.add(gone.id, gone.time);
         }
     }
@@ -61,32 +61,6 @@ impl Held {
         self.kept = Kept::default();
         self.bytes = 0;
     }
-}
-
-/// Bytes that an event takes in memory, about.
-pub(super) fn weight(event: &Event) -> usize {
-    let s = &event.state;
-    let texts = [
-        &event.path,
-        &event.previous_hash,
-        &event.kept,
-        &s.hash,
-        &s.executable,
-        &s.executable_hash,
-        &s.bundle_identifier,
-        &s.signer,
-        &s.cdhash,
-        &s.error,
-        &s.info_plist,
-        &s.info_plist_hash,
-        &s.symlink_target,
-        &s.resolved_path,
-        &s.fingerprint,
-        &s.linked_hash,
-        &s.linked_fingerprint,
-    ];
-    let bytes = texts.iter().map(|t| t.len());
-    bytes.fold(size_of::<Event>(), usize::saturating_add)
 }
 
 /// The events as they are read: those of the file, and those that are held by the process itself.

@@ -8,7 +8,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::events::weight;
 use crate::event::Event;
 use crate::sqlite::store;
 
@@ -87,7 +86,7 @@ fn each_at(
     let mut events = Vec::new();
     store::read(file, &mut |event| {
         sink(&event)?;
-        bytes = bytes.saturating_add(weight(&event));
+        bytes = bytes.saturating_add(event.weight());
         if bytes <= MOST {
             events.push(event);
         } else {
