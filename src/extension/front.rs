@@ -12,6 +12,7 @@ use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -36,6 +37,9 @@ const MAX_CONNECTIONS: usize = 64;
 /// How long a connection may stay open without a request.
 const IDLE: Duration = Duration::from_secs(300);
 
+/// Bytes of rows that a thread may have made and still wait for the next call.
+const SMALL: usize = 64 << 10;
+
 /// Bytes of a request that are looked at for a ping.
 const SEEN: usize = 64;
 
@@ -50,6 +54,8 @@ pub(super) struct Front {
     call: Mutex<()>,
     /// The connections that threads answer, by number.
     answered: Mutex<BTreeMap<u64, Arc<Connection>>>,
+    /// Leads to the thread that waits for the next connection, where there is one.
+    waiting: Mutex<Option<Sender<Job>>>,
     /// Connections that the listening thread waits for again, and the bell that says so.
     quiet: Mutex<Vec<UnixStream>>,
     bell: UnixStream,
@@ -67,6 +73,16 @@ impl Held {
         let since = Instant::now();
         Self { stream, since }
     }
+}
+
+/// A connection to be answered by a thread.
+struct Job {
+    number: u64,
+    connection: Arc<Connection>,
+    /// What was read of it already.
+    seen: Vec<u8>,
+    /// True when no other thread answers one.
+    is_alone: bool,
 }
 
 /// What becomes of a connection that the listening thread has looked at.
@@ -106,6 +122,7 @@ impl Front {
             pings,
             call: Mutex::default(),
             answered: Mutex::default(),
+            waiting: Mutex::default(),
             quiet: Mutex::default(),
             bell,
         });
@@ -218,47 +235,85 @@ impl Front {
         Fate::Stays(true)
     }
 
-    /// Has a thread answer what comes over a connection, until that is quiet again.
+    /// Has a thread answer what comes over a connection, until that is quiet again: the one that waits,
+    /// or a new one.
     fn hand_over(self: &Arc<Self>, number: u64, connection: Connection, seen: Vec<u8>) {
-        let (front, served) = (Arc::clone(self), Arc::new(connection));
+        let connection = Arc::new(connection);
         let mut answered = lock(&self.answered);
         let is_alone = answered.is_empty();
-        answered.insert(number, Arc::clone(&served));
+        answered.insert(number, Arc::clone(&connection));
         drop(answered);
-        let spawned = served.stream.set_nonblocking(false).and_then(|()| {
-            let thread = thread::Builder::new().name("connection".to_owned());
-            thread.spawn(move || {
-                let ended = front.serve(&served, &seen, is_alone);
-                lock(&front.answered).remove(&number);
-                let back = ended.and_then(|()| served.stream.set_nonblocking(true));
-                match back {
-                    Ok(()) => {
-                        let quiet = Arc::into_inner(served).map(|c| c.stream);
-                        lock(&front.quiet).extend(quiet);
-                        // Where there is no room, the bell has been rung often enough.
-                        let _ = (&front.bell).write(&[0]);
-                    }
-                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                    Err(error) => log::debug!("a connection ended: {error}"),
-                }
-            })
-        });
-        if let Err(error) = spawned {
+        let job = Job {
+            number,
+            connection,
+            seen,
+            is_alone,
+        };
+        let waiting = lock(&self.waiting).take();
+        let refused = match waiting {
+            Some(thread) => thread.send(job).map_err(|refused| refused.0),
+            None => Err(job),
+        };
+        if let Err(job) = refused {
+            self.begin(job);
+        }
+    }
+
+    /// Starts a thread that answers.
+    fn begin(self: &Arc<Self>, job: Job) {
+        let (front, number) = (Arc::clone(self), job.number);
+        let thread = thread::Builder::new().name("connection".to_owned());
+        if let Err(error) = thread.spawn(move || front.work(job)) {
             log::warn!("a connection cannot be answered: {error}");
             lock(&self.answered).remove(&number);
         }
     }
 
-    /// Answers the requests of one connection until it is quiet.
-    ///
-    /// An allocator may keep memory for each thread, for as long as that lives. So rows are made by a
-    /// thread that ends with them, where there are more of these than the one that `is_alone`.
+    /// Answers one connection after the other. osquery's next call is a matter of seconds, and to start a
+    /// thread costs more than most answers; but an allocator may keep for each what it has once used.
+    fn work(&self, mut job: Job) {
+        while self.answer(job) <= SMALL {
+            let (sender, inbox) = channel();
+            // Another one that waited ends: its only sender does.
+            *lock(&self.waiting) = Some(sender);
+            match inbox.recv() {
+                Ok(next) => job = next,
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Answers a connection until it is quiet, and gives it back then; returns the bytes of rows that
+    /// this thread has made.
+    fn answer(&self, job: Job) -> usize {
+        let mut made = 0;
+        let stream = &job.connection.stream;
+        let ended = stream.set_nonblocking(false);
+        let ended = ended.and_then(|()| self.serve(&job, &mut made));
+        lock(&self.answered).remove(&job.number);
+        match ended.and_then(|()| stream.set_nonblocking(true)) {
+            Ok(()) => {
+                let quiet = Arc::into_inner(job.connection).map(|c| c.stream);
+                lock(&self.quiet).extend(quiet);
+                // Where there is no room, the bell has been rung often enough.
+                let _ = (&self.bell).write(&[0]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => log::debug!("a connection ended: {error}"),
+        }
+        made
+    }
+
+    /// Answers the requests of one connection until it is quiet; counts the bytes of rows that this
+    /// thread has `made`. Where it is not alone, another makes them that ends with them: so what an
+    /// allocator keeps for each thread does not add up.
     ///
     /// # Errors
     /// `ConnectionAborted` when it is over.
-    fn serve(&self, connection: &Connection, seen: &[u8], is_alone: bool) -> io::Result<()> {
+    fn serve(&self, job: &Job, made: &mut usize) -> io::Result<()> {
+        let connection = &job.connection;
         let stream = &connection.stream;
-        let mut requests = Requests::new(stream, seen);
+        let mut requests = Requests::new(stream, &job.seen);
         loop {
             let request = match requests.next()? {
                 Next::Request(request) => request,
@@ -271,7 +326,8 @@ impl Front {
             }
             match request.header.name.as_str() {
                 "ping" => {
-                    Until::new(stream, ARRIVAL).write_all(&pings::pong(request.header.sequence))?;
+                    let pong = pings::pong(request.header.sequence);
+                    Until::new(stream, ARRIVAL).write_all(&pong)?;
                     self.pings.answered();
                 }
                 "shutdown" => {
@@ -283,8 +339,10 @@ impl Front {
                 _ => {
                     let asked = Call::of(&request)?;
                     let _one = (!self.source.is_ready(&asked.item)).then(|| lock(&self.call));
-                    let answer = if is_alone {
-                        self.called(&asked)
+                    let answer = if job.is_alone {
+                        let answer = self.called(&asked);
+                        *made = made.saturating_add(answer.rows.bytes());
+                        answer
                     } else {
                         apart(|| self.called(&asked))?
                     };

@@ -9,7 +9,8 @@
 //!   one, registers, and afterwards finds out whether osquery still knows us: osquery's own
 //!   pings say so, and where none came within an interval, a look.
 //! * `front` at the socket that osquery calls: it answers the `pings` itself; a `call` is read whole and
-//!   checked, and answered in a thread of its own, which ends once the `connection` is quiet.
+//!   checked, and answered in a thread of its own until the `connection` is quiet. One such thread waits
+//!   for the next call, unless it made many rows.
 //! * `plugin` in its tables: a panic, or a scan that failed, is a status that fails the query; `rows` has
 //!   what they answer as the wire carries it.
 //! * `shared` in front of the scan: nobody waits longer for it than it was given.

@@ -39,6 +39,11 @@ impl Rows {
         self.count
     }
 
+    /// How many bytes they have.
+    pub(super) fn bytes(&self) -> usize {
+        self.pieces().map(<[u8]>::len).sum()
+    }
+
     /// Their bytes, piece by piece.
     pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         self.pieces.iter().map(Output::bytes)
