@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::bytes::{self, Bytes};
+use super::bytes::{self, Bytes, Order};
 use super::container::fat::{self, Fat};
 use super::container::mach_o::{self, Commands, Header};
 use super::signature::pages::Pages;
@@ -90,6 +90,8 @@ enum Part {
     LoadCommands,
     InfoPlist,
     Signature,
+    /// What describes a library that is loaded when it is first called.
+    Lazy(Order),
 }
 
 /// Bytes that were judged, and where they stood: what streams by must be the same.
@@ -158,6 +160,11 @@ impl<'r> FileCheck<'r> {
             Part::FileHead => self.read_file_head(view),
             Part::SliceHead => self.read_slice_head(wanted.slice, view),
             Part::LoadCommands => self.read_load_commands(wanted.slice, view),
+            Part::Lazy(order) => {
+                if let Some(slice) = self.facts.slices.get_mut(wanted.slice) {
+                    slice.is_list_cut |= !mach_o::keep_lazy(&mut slice.dylibs, view, order);
+                }
+            }
             Part::InfoPlist => {
                 if let Some(slice) = self.facts.slices.get_mut(wanted.slice) {
                     slice.info_plist = Some(slice.matches(slot::INFO_PLIST, &bytes));
@@ -406,8 +413,13 @@ impl<'r> FileCheck<'r> {
             (Part::Signature, commands.signature),
             (Part::InfoPlist, commands.info_plist),
         ];
-        for (part, range) in wanted {
-            if let Some(range) = range.and_then(|range| bytes::moved(&range, offset)) {
+        let wanted = wanted
+            .into_iter()
+            .filter_map(|(part, range)| Some((part, range?)));
+        let lazy = commands.lazy.into_iter();
+        let lazy = lazy.map(|range| (Part::Lazy(header.order()), range));
+        for (part, range) in wanted.chain(lazy) {
+            if let Some(range) = bytes::moved(&range, offset) {
                 if part == Part::Signature
                     && let Some(slice) = self.facts.slices.get_mut(i)
                 {

@@ -8,7 +8,8 @@
 //! neither `@` nor `/` leads to the working directory, which launchd makes `/`. Where all of that finds
 //! nothing, binaries built before 2022 fall back to `/usr/local/lib` and `/Library/Frameworks`
 //! (`forEachDylibFallback` of dyld/DyldProcessConfig.cpp): that is not followed here. `LC_DYLD_ENVIRONMENT`
-//! counts in a program alone.
+//! counts in a program alone. Load commands are those that dyld-1378 knows: of its newer ones
+//! `LC_LAZY_LOAD_DYLIB_INFO` names a library, function variants and the target triple do not.
 
 use crate::codesign::{CodeFacts, SliceFacts, is_below_any, is_system};
 

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use object::macho::{
-    LC_CODE_SIGNATURE, LC_LAZY_LOAD_DYLIB, LC_LOAD_DYLIB, LC_LOAD_UPWARD_DYLIB, LC_LOAD_WEAK_DYLIB,
-    LC_REEXPORT_DYLIB, LC_RPATH, LC_SEGMENT, LC_SEGMENT_64, LoadCommandType, MH_CIGAM, MH_CIGAM_64,
-    MH_MAGIC, MH_MAGIC_64,
+    LC_CODE_SIGNATURE, LC_DYLD_CHAINED_FIXUPS, LC_DYLD_EXPORTS_TRIE, LC_DYLD_INFO_ONLY,
+    LC_FILESET_ENTRY, LC_LAZY_LOAD_DYLIB, LC_LOAD_DYLIB, LC_LOAD_UPWARD_DYLIB, LC_LOAD_WEAK_DYLIB,
+    LC_MAIN, LC_REEXPORT_DYLIB, LC_REQ_DYLD, LC_RPATH, LC_SEGMENT, LC_SEGMENT_64, LoadCommandType,
+    MH_CIGAM, MH_CIGAM_64, MH_MAGIC, MH_MAGIC_64,
 };
 
 use super::architecture::Architecture;
@@ -19,6 +20,13 @@ const COMMAND_HEADER_LEN: u64 = 8;
 /// Libraries and run paths that are kept of a slice, and the bytes kept of each.
 const MOST_PATHS: usize = 1024;
 const MOST_PATH_BYTES: usize = 4096;
+/// `LC_LAZY_LOAD_DYLIB_INFO` of mach_o/UnsafeHeader.h of dyld-1378: a library that is loaded when it is first
+/// called.
+const LC_LAZY_LOAD_DYLIB_INFO: LoadCommandType = LoadCommandType(0x3a);
+/// Libraries of that kind that are read of a slice, and the bytes read of what describes one: the linker has
+/// fewer than 1,000 symbols of each, whose offsets stand before the path (`LazyLoadDylibWriter` of dyld-1378).
+const MOST_LAZY: usize = 64;
+const MOST_LAZY_BYTES: u64 = 16 << 10;
 
 /// True when a file or slice that begins with `head` is a Mach-O file of one architecture.
 pub(crate) fn is_thin(head: &[u8]) -> bool {
@@ -103,6 +111,8 @@ pub(crate) struct Commands {
     pub(crate) info_plist: Option<Range<u64>>,
     /// Libraries that are loaded.
     pub(crate) dylibs: Vec<String>,
+    /// Where those are described that are loaded when they are first called.
+    pub(crate) lazy: Vec<Range<u64>>,
     /// Run paths.
     pub(crate) rpaths: Vec<String>,
     /// True when there are more of either than are kept, or not all were read.
@@ -133,7 +143,15 @@ impl Commands {
             signatures: 0,
         };
         reader.walk(most);
-        reader.judge();
+        let linkedit = reader.linkedit();
+        reader.judge(&linkedit);
+        // What stands elsewhere may be written before dyld reads it.
+        let is_there = |lazy: &Range<u64>| match linkedit.as_slice() {
+            [linkedit] => linkedit.start <= lazy.start && lazy.end <= linkedit.end,
+            _ => false,
+        };
+        let commands = &mut reader.commands;
+        commands.is_list_cut |= !commands.lazy.iter().all(is_there);
         reader.commands
     }
 }
@@ -192,11 +210,28 @@ impl<'a> Reader<'a> {
                 let path = path(command, command.u32(8, order)?)?;
                 self.commands.is_list_cut |= !keep(&mut self.commands.dylibs, path);
             }
+            LC_LAZY_LOAD_DYLIB_INFO => {
+                let offset = u64::from(command.u32(8, order)?);
+                let len = u64::from(command.u32(12, order)?);
+                match bytes::range_within(offset, len, self.size) {
+                    Some(Range { start, end }) if self.commands.lazy.len() < MOST_LAZY => {
+                        let end = end.min(start.saturating_add(MOST_LAZY_BYTES));
+                        self.commands.lazy.push(start..end);
+                    }
+                    _ => self.commands.is_list_cut = true,
+                }
+            }
             LC_RPATH => {
                 let path = path(command, command.u32(8, order)?)?;
                 self.commands.is_list_cut |= !keep(&mut self.commands.rpaths, path);
             }
-            _ => {}
+            LC_DYLD_INFO_ONLY
+            | LC_MAIN
+            | LC_DYLD_EXPORTS_TRIE
+            | LC_DYLD_CHAINED_FIXUPS
+            | LC_FILESET_ENTRY => {}
+            // What a later dyld must understand may load anything.
+            LoadCommandType(other) => self.commands.is_list_cut |= other & LC_REQ_DYLD != 0,
         }
         Some(())
     }
@@ -246,9 +281,16 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
+    /// Where each `__LINKEDIT` stands; an honest file has one.
+    fn linkedit(&self) -> Vec<Range<u64>> {
+        let segments = self.segments.iter();
+        let linkedit = segments.filter(|(name, _)| is_linkedit(name));
+        linkedit.map(|(_, range)| range.clone()).collect()
+    }
+
     /// The signature must be the only one, and the last thing in `__LINKEDIT` and in the slice:
     /// else what loads the slice may see bytes that no page hash covers.
-    fn judge(&mut self) {
+    fn judge(&mut self, linkedit: &[Range<u64>]) {
         if self.signatures == 0 {
             return;
         }
@@ -262,14 +304,7 @@ impl<'a> Reader<'a> {
         if signature.end != self.size {
             self.say(at, "the signature does not end where the slice ends");
         }
-        let is_linkedit = |name: &[u8]| name == b"__LINKEDIT";
-        let linkedit: Vec<_> = self
-            .segments
-            .iter()
-            .filter(|(name, _)| is_linkedit(name))
-            .map(|(_, range)| range.clone())
-            .collect();
-        match linkedit.as_slice() {
+        match linkedit {
             [range] if range.end == signature.end && range.start <= signature.start => {}
             [_] => self.say(at, "the signature is not the end of __LINKEDIT"),
             _ => self.say(at, "there is not exactly one __LINKEDIT"),
@@ -296,6 +331,25 @@ impl<'a> Reader<'a> {
             .problems
             .push(Problem::malformed(code, Place::Offset(at), detail));
     }
+}
+
+fn is_linkedit(name: &[u8]) -> bool {
+    name == b"__LINKEDIT"
+}
+
+/// Keeps the library that is described by what stands at one of [`Commands::lazy`]: it begins with the path's
+/// offset (`LazyLoadDylib::dylibLoadPath` of mach_o/LazyLoadDylib.cpp). False when that cannot be read.
+///
+/// It is looked for as `dlopen` does (`APIs::_dyld_lazy_load` of dyld/DyldAPIs.cpp), for which a path that begins with
+/// neither `@` nor `/` is one below the run paths first (`Loader::forEachPath` of dyld/Loader.cpp).
+pub(crate) fn keep_lazy(dylibs: &mut Vec<String>, described: Bytes<'_>, order: Order) -> bool {
+    let path = described
+        .u32(0, order)
+        .and_then(|at| described.c_string(at.into()));
+    path.is_some_and(|path| {
+        let is_relative = !matches!(path.first(), Some(b'@' | b'/'));
+        keep(dylibs, path) && (!is_relative || keep(dylibs, &[b"@rpath/", path].concat()))
+    })
 }
 
 fn path(command: Bytes<'_>, offset: u32) -> Option<&[u8]> {

@@ -474,3 +474,120 @@ fn places_take_room_like_entries() {
     let last = crate::common::query_in(&snapshot, sql);
     assert!(last[0]["unread"].contains("unwatched="), "{last:?}");
 }
+
+fn lazy(paths: &[&str], rpaths: &[&str]) -> MachO {
+    let code = paths.iter().fold(MachO::bundle(Cpu::X86_64), |code, path| {
+        code.lazy_path(path)
+    });
+    rpaths.iter().fold(code, |code, path| code.rpath(path))
+}
+
+/// What a bundle's row says of a main executable.
+fn row_of(main: Vec<u8>) -> std::collections::BTreeMap<String, String> {
+    let disk = Disk::new();
+    Plugin::new("A").executable(main).write(disk.at(PLUGINS));
+    only_bundle(disk.path())
+}
+
+/// A library that is loaded when it is first called (`APIs::_dyld_lazy_load` of dyld-1378: `dlopen_from`).
+#[test]
+fn what_is_loaded_late_is_told_as_well() {
+    // Every one of them, in every slice, signed or not.
+    let paths = ["/Users/Shared/a.dylib", "@loader_path/../../../b.dylib"];
+    let main = [
+        (Cpu::X86_64, lazy(&paths, &[]).unsigned()),
+        (
+            Cpu::Arm64,
+            MachO::bundle(Cpu::Arm64)
+                .lazy_path("/opt/c.dylib")
+                .signed(&dsplug_fixtures::signature::Signature::adhoc("a")),
+        ),
+    ];
+    let row = row_of(Fat::of(&main).build());
+    assert_eq!(
+        row["loads_outside"],
+        "/Library/DirectoryServices/PlugIns/b.dylib;/Users/Shared/a.dylib;/opt/c.dylib"
+    );
+    assert_eq!((row["error"].as_str(), row["unread"].as_str()), ("", ""));
+    // The system's own.
+    let row = row_of(lazy(&["/usr/lib/libz.1.dylib"], &[]).unsigned());
+    assert_eq!(
+        (row["loads_outside"].as_str(), row["error"].as_str()),
+        ("", "")
+    );
+    // `dlopen` looks for a relative path below the run paths before the working directory.
+    let row = row_of(lazy(&["x.dylib"], &["/Users/Shared"]).unsigned());
+    assert_eq!(row["loads_outside"], "/Users/Shared/x.dylib;/x.dylib");
+    is_read(
+        lazy(&["@rpath/l.dylib"], &["/Users/Shared"]).unsigned(),
+        &[],
+        "Users/Shared/l.dylib",
+    );
+}
+
+/// Where the path of such a library cannot be read, or a later dyld may load more, nobody knows what is loaded.
+#[test]
+fn what_may_be_loaded_late_is_never_taken_for_nothing() {
+    const PATH: &str = "/usr/lib/libz.dylib";
+    let whole = lazy(&[PATH], &[]).unsigned();
+    // The blob is the end of the file: 24 bytes, the path, a NUL, up to a multiple of eight.
+    let blob = whole.len() - 48;
+    let altered = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut file = whole.clone();
+        change(&mut file);
+        file
+    };
+    let command = whole
+        .windows(8)
+        .position(|bytes| bytes == [0x3a, 0, 0, 0, 16, 0, 0, 0])
+        .unwrap();
+    let one_more = |kind: u32| {
+        let mut code = MachO::bundle(Cpu::X86_64);
+        let words = [kind, 16, 0, 0];
+        code.commands
+            .push(words.iter().flat_map(|word| word.to_le_bytes()).collect());
+        code.unsigned()
+    };
+    let too_many = [PATH; 65];
+    let mut in_text = MachO::bundle(Cpu::X86_64);
+    in_text.code = whole[blob..].to_vec();
+    let mut in_text = in_text.lazy_path(PATH).unsigned();
+    let at = in_text
+        .windows(48)
+        .position(|bytes| bytes == &whole[blob..]);
+    let text = u32::try_from(at.unwrap()).unwrap().to_le_bytes();
+    in_text[command + 8..command + 12].copy_from_slice(&text);
+    let unknown = [
+        // The path begins behind the blob, has no end in it, or is no text.
+        altered(&|file| file[blob..blob + 4].copy_from_slice(&48_u32.to_le_bytes())),
+        altered(&|file| file[blob + 24 + PATH.len()..].fill(b'x')),
+        altered(&|file| file[blob + 24] = 0xff),
+        // The blob is too short for an offset, ends behind the slice, or is not in `__LINKEDIT`.
+        altered(&|file| file[command + 12..command + 16].copy_from_slice(&[3, 0, 0, 0])),
+        altered(&|file| file[command + 12..command + 16].copy_from_slice(&[49, 0, 0, 0])),
+        in_text,
+        // More than are read; a path longer than the kernel takes.
+        lazy(&too_many, &[]).unsigned(),
+        lazy(&[&format!("/{}", "d/".repeat(600))], &[]).unsigned(),
+        // What a later dyld must understand.
+        one_more(0x8000_003b),
+    ];
+    for (n, file) in unknown.into_iter().enumerate() {
+        let row = row_of(file);
+        assert!(
+            row["error"].starts_with("limit: code names more"),
+            "{n}: {}",
+            row["error"]
+        );
+        assert!(
+            row["unread"].contains("unwatched="),
+            "{n}: {}",
+            row["unread"]
+        );
+    }
+    // What dyld-1378 knows is none of that: exports, fixups, function variants and their fixups, a target triple.
+    for kind in [0x8000_0033, 0x8000_0034, 0x37, 0x38, 0x39] {
+        assert_eq!(row_of(one_more(kind))["error"], "", "{kind:#x}");
+    }
+    assert_eq!(row_of(whole)["error"], "");
+}
