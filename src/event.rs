@@ -60,12 +60,23 @@ pub const NOT_LOOKED: &str = "not looked";
 /// The word of `changed` for what stands where links lead.
 pub const LINKED: &str = "linked";
 
-/// True when what changed is nothing but what a bundle's links lead to, its owner or its mode: whoever wants
-/// noise has these for nothing.
+/// The word of `changed` for what holds what it held, and was written or replaced since: so other code may
+/// have stood there meanwhile, and nobody has seen it.
+pub const REWRITTEN: &str = "rewritten";
+
+/// True when what changed is nothing but what a bundle's links lead to, its owner, its mode or its times:
+/// whoever wants noise has these for nothing.
 pub fn is_minor(changed: &str) -> bool {
     changed
         .split(';')
-        .all(|word| [LINKED, "owner", "mode"].contains(&word))
+        .all(|word| [LINKED, REWRITTEN, "owner", "mode"].contains(&word))
+}
+
+/// True when it is told ever more rarely where it comes again and again.
+pub fn is_paced(changed: &str) -> bool {
+    changed
+        .split(';')
+        .all(|word| [LINKED, REWRITTEN].contains(&word))
 }
 
 /// What a bundle was, in the words of `dsplug_bundles`, and what else tells a change.
@@ -220,8 +231,25 @@ impl State {
         let linked = (self.differs_by_links(new), LINKED);
         let own = words.into_iter().filter(|_| is_told);
         let told = own.chain([linked]).filter(|w| w.0).map(|w| w.1);
-        let told: Vec<&str> = told.collect();
+        let mut told: Vec<&str> = told.collect();
+        if told.is_empty() && self.is_rewritten(new) {
+            told.push(REWRITTEN);
+        }
         told.join(";")
+    }
+
+    /// True when `new` was read whole, and is another by what the file system says of it. The digests may
+    /// be the same all the same.
+    fn is_rewritten(&self, new: &Self) -> bool {
+        let is_own = self.is_whole() && new.is_whole() && self.fingerprint != new.fingerprint;
+        let prints = [&self.linked_fingerprint, &new.linked_fingerprint];
+        let is_linked = [&self.linked_hash, &new.linked_hash]
+            .iter()
+            .all(|hash| !hash.is_empty())
+            && prints.iter().all(|print| *print != NOT_LOOKED)
+            && self.linked_fingerprint != new.linked_fingerprint;
+        // One that was kept by an earlier version has none.
+        !self.fingerprint.is_empty() && (is_own || is_linked)
     }
 
     /// True when what its links lead to is not what it was. What could not be read differs when
@@ -237,13 +265,32 @@ impl State {
         self.linked_hash != new.linked_hash
     }
 
+    /// What says which code it runs: the Info.plist and the main executable.
+    pub fn code(&self) -> [&str; 4] {
+        [
+            &self.executable,
+            &self.executable_hash,
+            &self.info_plist,
+            &self.info_plist_hash,
+        ]
+    }
+
     /// True when another Info.plist or another main executable counts, and not merely none.
     pub fn runs_other_code_than(&self, old: &Self) -> bool {
-        let other = |new: &str, old: &str| !new.is_empty() && new != old;
-        other(&self.executable, &old.executable)
-            || other(&self.executable_hash, &old.executable_hash)
-            || other(&self.info_plist, &old.info_plist)
-            || other(&self.info_plist_hash, &old.info_plist_hash)
+        let mut pairs = self.code().into_iter().zip(old.code());
+        pairs.any(|(new, old)| !new.is_empty() && new != old)
+    }
+
+    /// How grave it is that `new` stands there: nothing that is told, what is minor, anything else, other
+    /// code.
+    pub fn gravity_of(&self, new: &Self) -> u8 {
+        let changed = self.differences(new);
+        match () {
+            () if changed.is_empty() => 0,
+            () if new.runs_other_code_than(self) => 3,
+            () if is_minor(&changed) => 1,
+            () => 2,
+        }
     }
 
     /// Takes over what was known of what its links lead to, where that was not looked at.
@@ -343,7 +390,9 @@ mod tests {
             change(&mut new);
             old.differences(&new)
         };
-        assert_eq!(with(|_| ()), "");
+        assert_eq!(with(|_| ()), "rewritten");
+        // One that an earlier version kept says nothing of it.
+        assert_eq!(state("a", "").differences(&state("a", "2")), "");
         assert_eq!(with(|s| s.hash = "b".into()), "content");
         assert_eq!(with(|s| s.executable = "/x".into()), "executable");
         assert_eq!(with(|s| s.executable_hash = "c".into()), "executable");
@@ -372,7 +421,8 @@ mod tests {
     #[test]
     fn what_links_lead_to_is_a_word_of_its_own() {
         let told = |old: State, new: State| old.differences(&new);
-        assert_eq!(told(linked("x", "1"), linked("x", "2")), "");
+        assert_eq!(told(linked("x", "1"), linked("x", "1")), "");
+        assert_eq!(told(linked("x", "1"), linked("x", "2")), "rewritten");
         assert_eq!(told(linked("x", "1"), linked("y", "2")), "linked");
         assert_eq!(told(linked("", ""), linked("y", "2")), "linked");
         assert_eq!(told(linked("x", "1"), linked("", "")), "linked");

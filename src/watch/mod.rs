@@ -49,8 +49,6 @@ const POLL: Duration = Duration::from_millis(40);
 const GAP: Duration = Duration::from_millis(15);
 /// Between two looks, by how long one takes.
 const REST: u32 = 3;
-/// Between two looks at the most, when there are hints.
-const MOST_GAP: Duration = Duration::from_secs(1);
 /// Between two looks at the most, when hints come and nothing is found, and looks are quick.
 const BARREN_GAP: Duration = Duration::from_millis(240);
 /// How long the end of another process that writes the journal is waited for.
@@ -417,7 +415,7 @@ impl Pace {
         } else {
             self.barren.saturating_add(1)
         };
-        let rest = took.saturating_mul(REST).clamp(GAP, MOST_GAP);
+        let rest = took.saturating_mul(REST).clamp(GAP, TICK);
         let barren = GAP
             .saturating_mul(1_u32.checked_shl(self.barren.min(4)).unwrap_or(1))
             .min(BARREN_GAP);

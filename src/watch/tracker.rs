@@ -55,15 +55,7 @@ impl Tracker {
                 None if cut => (Some(sight.clone()), None, false),
                 None => (None, Some(now.wall_ms), true),
             };
-            let moving = is_new.then(|| Moving {
-                began: before,
-                still_since: before,
-                seen: Seen::Start,
-                best: None,
-                now: sight,
-                kept: Vec::new(),
-                waits: false,
-            });
+            let moving = is_new.then(|| Moving::new(before, Seen::Start, sight));
             let watched = Watched {
                 since: told.is_none().then_some(now.steady),
                 told,

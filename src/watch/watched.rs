@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::now::Now;
 use super::state::{Key, Records, is_rest, records};
 use crate::bundle::Bundle;
-use crate::event::{Action, Event, Known, LINKED, Seen, State, is_minor};
+use crate::event::{Action, Event, Known, REWRITTEN, Seen, State, is_minor, is_paced};
 use crate::text::escape;
 
 /// A new bundle that is still for so long is told.
@@ -17,7 +17,12 @@ pub const APPEARED: Duration = Duration::from_millis(250);
 pub const SETTLED: Duration = Duration::from_millis(300);
 /// A bundle that does not settle is told after so long.
 pub const UNSETTLED: Duration = Duration::from_secs(2);
-/// What changes behind a bundle's links alone, again and again, is told after so long at the latest.
+/// Code that has run, or could have, for so long is told even if other code took its place since.
+pub const STOOD: Duration = Duration::from_millis(250);
+/// So many of them between what was told and what is told next.
+const MOST_PASSED: usize = 4;
+/// What changes behind a bundle's links alone, or is written and stays what it is, again and again, is told
+/// after so long at the latest.
 pub const RESTLESS: Duration = Duration::from_secs(600);
 
 /// What is said of a bundle of which nothing was seen whole.
@@ -37,8 +42,13 @@ pub struct Moving {
     pub still_since: Instant,
     pub seen: Seen,
     pub now: Sight,
-    /// The last whole state since `began` that is neither what was told nor the rest of another.
+    /// The gravest whole state since `began`, of equals the last, that is neither what was told nor the
+    /// rest of another.
     pub best: Option<Sight>,
+    /// Since when the bundle has had the code that it has.
+    pub code_since: Instant,
+    /// Whole states with other code that stood for long enough, and no longer do.
+    pub passed: Vec<State>,
     /// Copies that were made: digests, and where.
     pub kept: Vec<(String, String)>,
     /// True when it is told later, however still it is.
@@ -103,15 +113,8 @@ impl Watched {
                 gone: None,
             };
         }
-        let moving = Moving {
-            began: now.steady,
-            still_since: now.steady,
-            seen,
-            best: sight.state.is_whole().then(|| sight.clone()),
-            now: sight,
-            kept: Vec::new(),
-            waits: false,
-        };
+        let mut moving = Moving::new(now.steady, seen, sight.clone());
+        moving.best = Some(sight).filter(|sight| sight.state.is_whole());
         Self {
             told: None,
             since: Some(now.steady),
@@ -136,15 +139,12 @@ impl Watched {
             sight.state.keep_links(&told.state);
         }
         self.last = key;
-        let moving = self.moving.get_or_insert_with(|| Moving {
-            began: now.steady,
-            still_since: now.steady,
-            seen,
-            now: sight.clone(),
-            best: None,
-            kept: Vec::new(),
-            waits: false,
-        });
+        let moving = self
+            .moving
+            .get_or_insert_with(|| Moving::new(now.steady, seen, sight.clone()));
+        if let Some(told) = &self.told {
+            moving.pass(&told.state, &sight.state, now.steady);
+        }
         if std::mem::take(&mut moving.waits) {
             // What comes now has the time that anything has to settle.
             moving.began = now.steady;
@@ -155,14 +155,16 @@ impl Watched {
         let is_rest = old.is_some_and(|old| {
             is_rest(&sight.records, &old.records) && !sight.state.runs_other_code_than(&old.state)
         });
-        let told = self.told.as_ref();
-        let differs = |new: &Sight| told.map(|told| told.state.differences(&new.state));
-        let differences = differs(&sight);
-        let is_told = differences.as_ref().is_some_and(String::is_empty);
-        // Noise takes the place of nothing that weighs more.
-        let best = moving.best.as_ref().and_then(differs);
-        let is_noise =
-            differences.is_some_and(|d| is_minor(&d)) && best.is_some_and(|d| !is_minor(&d));
+        let gravity = |new: &Sight| match &self.told {
+            Some(told) => told.state.gravity_of(&new.state),
+            None => 3,
+        };
+        let is_told = gravity(&sight) == 0;
+        // What weighs less takes the place of nothing.
+        let is_noise = moving
+            .best
+            .as_ref()
+            .is_some_and(|best| gravity(best) > gravity(&sight));
         if sight.state.is_whole() && !is_rest && !is_told && !is_noise {
             moving.best = Some(sight.clone());
         }
@@ -210,18 +212,24 @@ impl Watched {
         let between = moving.best.as_ref().filter(|best| {
             let now = told.state.differences(&sight.state);
             let then = told.state.differences(&best.state);
-            now.is_empty() && !then.is_empty() || is_minor(&now) && !is_minor(&then)
+            let is_back = now.is_empty() || now == REWRITTEN;
+            is_back && !then.is_empty() || is_minor(&now) && !is_minor(&then)
         });
+        let between = between.map(|best| &best.state);
+        let ends = [between, Some(&sight.state)];
         let mut changes = Vec::new();
         let mut old = &told.state;
-        for step in between.into_iter().chain([&sight]) {
-            let changed = old.differences(&step.state);
+        for step in moving
+            .passed_before(&ends)
+            .chain(ends.into_iter().flatten())
+        {
+            let changed = old.differences(step);
             if !changed.is_empty() {
-                changes.push((old, &step.state, changed));
-                old = &step.state;
+                changes.push((old, step, changed));
+                old = step;
             }
         }
-        if !changes.is_empty() && changes.iter().all(|(_, _, changed)| changed == LINKED) {
+        if !changes.is_empty() && changes.iter().all(|(_, _, changed)| is_paced(changed)) {
             if self.links.is_some_and(|links| links.is_early(now.steady)) {
                 moving.waits = true;
                 return;
@@ -243,6 +251,7 @@ impl Watched {
         } else if let Some(moving) = &mut self.moving {
             moving.began = now.steady;
             moving.best = None;
+            moving.passed.clear();
         }
     }
 
@@ -260,11 +269,20 @@ impl Watched {
                     last = Some(state);
                 }
                 Some(told) => {
-                    let changed = best.map(|best| (best, told.differences(best)));
+                    let mut from = told;
+                    let ends = [best];
+                    for step in moving.passed_before(&ends) {
+                        let mut event = moving.event(path, Action::Changed, step, now);
+                        event.changed = from.differences(step);
+                        event.previous_hash.clone_from(&from.hash);
+                        events.push(event);
+                        from = step;
+                    }
+                    let changed = best.map(|best| (best, from.differences(best)));
                     if let Some((best, changed)) = changed.filter(|(_, c)| !c.is_empty()) {
                         let mut event = moving.event(path, Action::Changed, best, now);
                         event.changed = changed;
-                        event.previous_hash.clone_from(&told.hash);
+                        event.previous_hash.clone_from(&from.hash);
                         events.push(event);
                         // It may have been what was told again, before it went.
                         let now_state = &moving.now.state;
@@ -304,6 +322,43 @@ impl Watched {
 }
 
 impl Moving {
+    /// One that begins to move.
+    pub fn new(began: Instant, seen: Seen, now: Sight) -> Self {
+        Self {
+            began,
+            still_since: began,
+            seen,
+            now,
+            best: None,
+            code_since: began,
+            passed: Vec::new(),
+            kept: Vec::new(),
+            waits: false,
+        }
+    }
+
+    /// Takes in that `new` is seen: where that runs other code, what ran until now has passed.
+    fn pass(&mut self, told: &State, new: &State, at: Instant) {
+        let old = &self.now.state;
+        if old.code() == new.code() {
+            return;
+        }
+        let stood = at.saturating_duration_since(self.code_since);
+        self.code_since = at;
+        let is_known = self.passed.iter().any(|passed| passed.code() == old.code());
+        let is_room = self.passed.len() < MOST_PASSED;
+        // What is being written is another at each look.
+        if stood >= STOOD && old.runs_other_code_than(told) && !is_known && is_room {
+            self.passed.push(old.clone());
+        }
+    }
+
+    /// What has passed and is none of what is told after it.
+    fn passed_before<'a>(&'a self, ends: &'a [Option<&State>]) -> impl Iterator<Item = &'a State> {
+        let is_end = |state: &State| ends.iter().flatten().any(|end| end.code() == state.code());
+        self.passed.iter().filter(move |state| !is_end(state))
+    }
+
     fn event(&self, path: &[u8], action: Action, state: &State, now: Now) -> Event {
         let mut event = event(path, action, self.seen, state.clone(), now);
         let kept = self.kept.iter().find(|(hash, _)| *hash == state.hash);

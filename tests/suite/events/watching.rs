@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dsplug::event::Seen;
+use dsplug::event::{Event, Seen};
 use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::Scanner;
@@ -485,16 +485,20 @@ impl Looks {
 
     /// One more, and what it had told.
     fn at(&mut self, millis: u64) -> Told {
+        let told = self.events_at(millis).into_iter();
+        told.map(|e| (millis, e.changed, e.state.linked_hash))
+            .collect()
+    }
+
+    /// One more, and its events.
+    fn events_at(&mut self, millis: u64) -> Vec<Event> {
         let now = Now {
             steady: self.begun + Duration::from_millis(millis),
             wall_ms: 0,
         };
         let bundles = self.scanner.scan().bundles.clone();
         self.tracker.see(&bundles, Seen::Watched, now, &|_| false);
-        let (events, _) = self.tracker.settle(now);
-        let told = events.into_iter();
-        told.map(|e| (millis, e.changed, e.state.linked_hash))
-            .collect()
+        self.tracker.settle(now).0
     }
 }
 
@@ -596,4 +600,136 @@ fn a_swap_by_taking_a_file_away_is_told_both_ways() {
     let both = ["content;executable;info_plist"; 2];
     let told = looks.at(600).into_iter().map(|(_, changed, _)| changed);
     assert_eq!(told.collect::<Vec<_>>(), both);
+}
+
+/// Puts other code in a bundle's executable's place and the very file back, as long as `stands` lasts.
+fn swap(disk: &Disk, code: &Path, stands: impl FnOnce()) {
+    let aside = disk.at("aside");
+    fs::rename(code, &aside).unwrap();
+    fs::write(code, "evil").unwrap();
+    stands();
+    fs::rename(&aside, code).unwrap();
+}
+
+/// Between two looks, or while nothing runs, nobody sees what stands there: only that somebody wrote.
+#[test]
+fn what_is_swapped_and_put_back_unseen_leaves_a_line() {
+    let disk = Disk::new();
+    let bundle = disk.plugin("A.dsplug");
+    make(&bundle, b"good");
+    let code = bundle.join("Contents/MacOS/A");
+    let mut looks = Looks::begin(&disk);
+    assert_eq!(looks.at(500), []);
+    swap(&disk, &code, || ());
+    looks.at(1_000);
+    let told = looks.at(1_400);
+    let words: Vec<_> = told
+        .iter()
+        .map(|(_, changed, _)| changed.as_str())
+        .collect();
+    assert_eq!(words, ["rewritten"]);
+    assert_eq!(looks.at(9_000), []);
+
+    // While it does not run.
+    let mut watcher = Watcher::new(Disk::new());
+    let bundle = watcher.make("A.dsplug", b"good");
+    watcher.start();
+    watcher.stop();
+    swap(&watcher.disk, &bundle.join("Contents/MacOS/A"), || ());
+    watcher.start();
+    let event = watcher.wait("changed", "A.dsplug");
+    assert_eq!(
+        (&*event["changed"], &*event["seen"]),
+        ("rewritten", "start")
+    );
+    assert_eq!(event["hash"], digest(&bundle));
+    assert_eq!(event["hash"], event["previous_hash"]);
+}
+
+/// Whoever touches a file all day has a line of it as rarely as one who writes behind a link.
+#[test]
+fn touches_are_told_ever_more_rarely() {
+    let disk = Disk::new();
+    let bundle = disk.plugin("A.dsplug");
+    make(&bundle, b"code");
+    let code = fs::File::open(bundle.join("Contents/MacOS/A")).unwrap();
+    let mut looks = Looks::begin(&disk);
+    let mut told = Vec::new();
+    for step in 0..3_600_u64 {
+        let time = std::time::UNIX_EPOCH + Duration::from_secs(step + 1);
+        code.set_modified(time).unwrap();
+        told.extend(looks.at(step * 500));
+        told.extend(looks.at(step * 500 + 400));
+    }
+    assert!(told.iter().all(|(_, changed, _)| changed == "rewritten"));
+    assert!((5..16).contains(&told.len()), "{told:#?}");
+}
+
+/// Code that stands under touches, so that nothing settles, and is followed by a harmless write.
+#[test]
+fn no_later_write_hides_code_that_stood() {
+    let disk = Disk::new();
+    let bundle = disk.plugin("A.dsplug");
+    make(&bundle, b"good");
+    let code = bundle.join("Contents/MacOS/A");
+    let mut looks = Looks::begin(&disk);
+    let mut hashes = Vec::new();
+    let mut told = Vec::new();
+    let mut at = 0;
+    for content in ["evil", "worse", "update"] {
+        fs::write(&code, content).unwrap();
+        hashes.push(sha256(content.as_bytes()));
+        for _ in 0..5 {
+            let file = fs::File::open(&code).unwrap();
+            let time = std::time::UNIX_EPOCH + Duration::from_secs(at + 1);
+            file.set_modified(time).unwrap();
+            at += 100;
+            told.extend(looks.events_at(at));
+        }
+    }
+    fs::write(bundle.join("Contents/harmless"), "").unwrap();
+    told.extend(looks.events_at(at + 100));
+    told.extend(looks.events_at(at + 500));
+    let seen: Vec<_> = told.into_iter().map(|e| e.state.executable_hash).collect();
+    assert_eq!(seen, hashes);
+
+    // And where what is put back is what was told, with something beside it.
+    let mut told = Vec::new();
+    at += 10_000;
+    fs::write(&code, "evil").unwrap();
+    for _ in 0..5 {
+        at += 100;
+        told.extend(looks.events_at(at - 50));
+        let file = fs::File::open(&code).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(at))
+            .unwrap();
+        told.extend(looks.events_at(at));
+    }
+    fs::write(&code, "update").unwrap();
+    fs::write(bundle.join("Contents/more"), "").unwrap();
+    told.extend(looks.events_at(at + 100));
+    told.extend(looks.events_at(at + 500));
+    let seen: Vec<_> = told
+        .iter()
+        .map(|e| e.state.executable_hash.as_str())
+        .collect();
+    assert_eq!(seen, [hashes[0].as_str(), hashes[2].as_str()]);
+    assert_eq!(told[0].changed, "content;executable");
+}
+
+/// What an installer writes is another at each look, and no state of its own.
+#[test]
+fn an_update_is_one_event() {
+    let disk = Disk::new();
+    let bundle = disk.plugin("A.dsplug");
+    make(&bundle, b"good");
+    let code = bundle.join("Contents/MacOS/A");
+    let mut looks = Looks::begin(&disk);
+    let mut told = Vec::new();
+    for part in 0..30_u64 {
+        fs::write(&code, "x".repeat(usize::try_from(part).unwrap() + 1)).unwrap();
+        told.extend(looks.events_at(100 + part * 50));
+    }
+    told.extend(looks.events_at(2_500));
+    assert_eq!(told.len(), 1, "{told:?}");
 }
