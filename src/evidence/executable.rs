@@ -52,6 +52,7 @@ pub fn find(root: &Root, evidence: &mut Evidence) {
         relative,
         meta: found.meta,
         outside: Content::Unread,
+        has_fork: false,
     });
 }
 
@@ -136,7 +137,10 @@ pub fn read(root: &Root, evidence: &mut Evidence, reader: &mut Reader<'_>, budge
             .and_then(|file| reader.read(&file, &entry, Wants::default(), budget))
     };
     match read {
-        Ok(passed) => executable.outside = passed.content,
+        Ok(passed) => {
+            executable.outside = passed.content;
+            executable.has_fork = passed.attributes.is_some_and(|a| a.resource_fork);
+        }
         Err(trouble) => {
             executable.outside = Content::Failed(Box::new(trouble.clone()));
             evidence.troubles.push(trouble);

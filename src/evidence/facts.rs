@@ -248,16 +248,19 @@ impl Evidence {
             || self.has_fork()
     }
 
-    /// Its entries that have a resource fork: `..namedfork/rsrc` behind its path opens it like a file, and
-    /// no digest here reaches what is in it.
-    pub fn forks(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|e| e.has_fork())
+    /// What of its entries and of a main executable outside has a resource fork, by path: `..namedfork/rsrc`
+    /// behind that opens it like a file, and no digest here reaches what is in it.
+    pub fn forks(&self) -> impl Iterator<Item = (&[u8], &Meta)> {
+        let own = self.entries.iter().filter(|e| e.has_fork());
+        let outside = self.executable.iter().filter(|e| e.has_fork);
+        let outside = outside.map(|e| (e.path.as_slice(), &e.meta));
+        own.map(|e| (e.path.as_ref(), &e.meta)).chain(outside)
     }
 
-    /// True when one of them has one, or a file where its links lead.
+    /// True when one of those has one, or a file where its links lead.
     pub fn has_fork(&self) -> bool {
-        let linked = self.linked.values().flat_map(|place| &place.entries);
-        self.entries.iter().chain(linked).any(Entry::has_fork)
+        let mut linked = self.linked.values().flat_map(|place| &place.entries);
+        self.forks().next().is_some() || linked.any(Entry::has_fork)
     }
 
     /// A trouble with what the whole is judged by.
@@ -279,6 +282,8 @@ pub struct Executable {
     pub meta: Meta,
     /// What it holds, when it stands outside: an inner one is among the entries.
     pub outside: Content,
+    /// True when it has a resource fork and stands outside, likewise.
+    pub has_fork: bool,
 }
 
 impl Executable {

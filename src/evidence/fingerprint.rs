@@ -46,8 +46,8 @@ pub fn of_linked(evidence: &Evidence) -> Option<[u8; 32]> {
         return None;
     }
     let mut print = Print::default();
-    for entry in forks {
-        print.add(&entry.path, Some(&entry.meta));
+    for (path, meta) in forks {
+        print.add(path, Some(meta));
     }
     for (path, place) in &evidence.linked {
         print.add(path, Some(&place.meta));

@@ -311,17 +311,17 @@ pub fn weigh_writers(root: &Root, evidence: &mut Evidence, budget: &Budget) {
     }
 }
 
-/// Tells of resource forks in a candidate, in which code can stand and be exchanged.
+/// Tells of resource forks in a candidate and of its main executable, in which code can stand and be exchanged.
 pub fn tell_forks(evidence: &mut Evidence) {
     let forks = evidence.forks().count();
-    let Some(first) = evidence.forks().next() else {
+    let Some((first, _)) = evidence.forks().next() else {
         return;
     };
     let more = match forks.saturating_sub(1) {
         0 => String::new(),
         more => format!(", and so have {more} more"),
     };
-    let path = escape(&first.path);
+    let path = escape(first);
     evidence.trouble(Trouble::Limit(format!(
         "{path} has a resource fork, which no digest reaches{more}"
     )));

@@ -90,6 +90,7 @@ pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
         && known(&executable.meta, &old.meta)
     {
         executable.outside.clone_from(&old.outside);
+        executable.has_fork = old.has_fork;
     }
     same = same
         && same_executable(evidence.executable.as_ref(), before.executable.as_ref())

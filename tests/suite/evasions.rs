@@ -471,6 +471,31 @@ fn e21_code_in_a_resource_fork() {
     odd(&lines, "B.dsplug", "incomplete", "limit");
 }
 
+/// The same of a main executable that stands outside of the bundle.
+#[test]
+fn e21_code_in_a_resource_fork_of_an_executable_outside() {
+    let disk = Disk::new();
+    let code = MachO::bundle(Cpu::X86_64).unsigned();
+    let outside = disk.file("Users/Shared/x", code);
+    Plugin::new("A")
+        .key("CFBundleExecutable", "/Users/Shared/x")
+        .write(disk.plugin(""));
+    let fork = |value: &[u8]| {
+        let none = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(&outside, "user.com.apple.ResourceFork", value, none)
+    };
+    let watch = watch(disk);
+    if fork(b"one").is_err() {
+        return dsplug_fixtures::skipped("the file system has no extended attributes");
+    }
+    let lines = watch.lines();
+    names(&lines, "modified", "A.dsplug", &[]);
+    odd(&lines, "A.dsplug", "incomplete", "limit");
+    assert!(fork(b"two").is_ok());
+    names(&watch.lines(), "modified", "A.dsplug", &[]);
+    assert!(watch.lines().is_empty());
+}
+
 /// The same where a link leads that leads out, into a directory or to a file.
 #[test]
 fn e21_code_in_a_resource_fork_behind_a_link() {
