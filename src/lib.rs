@@ -93,7 +93,7 @@
 //!
 //! - [`root`] resolves paths inside the directory that plays the Mac's `/`, each `directory` on
 //!   the way opened by itself, of a long `descent` the last few at a time;
-//!   `spelling`, `sha256`, `meta`, `name`, `text`, [`limits`] and `property_list` are its small tools;
+//!   `spelling`, `sha256`, `meta`, `name`, `text`, [`limits`], `held` and `property_list` are its small tools;
 //! - `layout` and `info_dictionary` are CoreFoundation's rules of a bundle, which a plug-in folder
 //!   is read by as well;
 //! - `folders` lists the plug-in folders and finds candidates;
@@ -175,6 +175,7 @@ mod digest;
 mod evidence;
 mod folders;
 mod given;
+mod held;
 mod info_dictionary;
 mod launch;
 mod layout;

@@ -3,6 +3,7 @@
 use sha1::{Digest as _, Sha1};
 use sha2::Sha384;
 
+use crate::held;
 use crate::sha256::Sha256;
 
 /// A code directory's hash type.
@@ -20,6 +21,8 @@ pub enum HashType {
     /// SHA-384, number 4.
     Sha384,
 }
+
+held::plain!(HashType);
 
 impl HashType {
     /// Each of them, the best last.

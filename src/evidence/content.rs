@@ -162,7 +162,7 @@ impl<'r> Reader<'r> {
             code.shorten_lists();
             code
         });
-        let held = code.as_ref().map_or(0, CodeFacts::held);
+        let held = code.as_ref().map_or(0, CodeFacts::weight);
         if !budget.take_code_facts(held) {
             return Err(Trouble::Limit(format!(
                 "{}: there is no room for what is known of its code; dsplug --thorough has more",

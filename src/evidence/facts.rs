@@ -146,7 +146,7 @@ impl Evidence {
         let contents = self.entries.iter().map(|e| &e.content);
         let outside = self.executable.as_ref().map(|e| &e.outside);
         let code = contents.chain(outside).filter_map(Content::code);
-        code.map(CodeFacts::held).fold(0, usize::saturating_add)
+        code.map(CodeFacts::weight).fold(0, usize::saturating_add)
     }
 
     /// The newest status-change time of all that is told of it, wherever it stands.

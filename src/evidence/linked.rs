@@ -348,7 +348,7 @@ impl Search<'_> {
         if let Some((olds, before, again)) = old {
             recall_entries(&mut entries, &olds, before, again);
             let code = entries.iter().filter_map(|e| e.content.code());
-            let held = code.map(CodeFacts::held).fold(0, usize::saturating_add);
+            let held = code.map(CodeFacts::weight).fold(0, usize::saturating_add);
             // Where there is no room for it, none is left for more.
             let _ = budget.take_code_facts(held);
         }

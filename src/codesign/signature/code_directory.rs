@@ -12,6 +12,7 @@ use crate::codesign::hash::HashType;
 use crate::codesign::verdict::{
     CodeFlags, DirectoryFacts, Place, Problem, ProblemCode, SpecialSlot,
 };
+use crate::text;
 
 const EARLIEST_VERSION: u32 = 0x2_0001;
 const COMPATIBILITY_LIMIT: u32 = 0x2_f000;
@@ -22,6 +23,10 @@ const SUPPORTS_EXEC_SEGMENT: u32 = 0x2_0400;
 const SUPPORTS_PRE_ENCRYPT: u32 = 0x2_0500;
 /// More special slots than there are kinds of them.
 const MOST_SPECIAL_SLOTS: u32 = 64;
+/// Bytes of an identifier or a team identifier that are kept. Apple's teams have ten; `codesign` makes an
+/// identifier of a bundle's own or of a file's name and a digest, which is some 310 at most. Of a longer one
+/// there is the beginning and a digest of the whole, so that two that differ stay different.
+const MOST_TEXT: usize = 512;
 /// The greatest page size that a loader could use, as a power of two.
 const MOST_PAGE_BITS: u8 = 30;
 
@@ -143,7 +148,7 @@ impl Reader<'_> {
             .filter(|_| offset >= header_end)
             .ok_or_else(|| self.say(at, "a text is out of bounds"))?;
         match std::str::from_utf8(text) {
-            Ok(text) => Ok(text.to_owned()),
+            Ok(text) => Ok(text::cut(text.to_owned(), MOST_TEXT)),
             Err(_) => Err(self.say(offset, "a text is not UTF-8")),
         }
     }
@@ -220,5 +225,21 @@ impl Reader<'_> {
             Place::Offset(self.bytes.place(at)),
             detail,
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_and_stays_itself() {
+        let text = |last: char| {
+            let bytes = format!("\0\0\0\x04{}{last}\0", "T".repeat(1_000_000));
+            let bytes = Bytes::new(bytes.as_bytes(), 0);
+            Reader { bytes }.text(0, 4).unwrap()
+        };
+        assert!(text('a').len() < 2 * MOST_TEXT, "{}", text('a').len());
+        assert_ne!(text('a'), text('b'));
     }
 }

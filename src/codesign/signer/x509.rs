@@ -5,7 +5,11 @@ use std::ops::RangeInclusive;
 use super::crypto::{self, Digest, PublicKey};
 use super::oid;
 use crate::codesign::ber::{self, Element, Reader};
+use crate::text;
 
+/// Bytes of a part of a name that are kept: RFC 5280 allows 64 characters. Of a longer one there is the
+/// beginning and a digest of the whole.
+const MOST_NAME: usize = 256;
 /// Extensions of a certificate; real ones have a dozen.
 const MOST_EXTENSIONS: usize = 64;
 
@@ -131,7 +135,7 @@ impl<'a> Certificate<'a> {
             while let Some(part) = set.next() {
                 let mut part = part.reader();
                 if part.expect(ber::OID)?.content == kind {
-                    return text(part.next()?);
+                    return Some(text::cut(directory_string(part.next()?)?, MOST_NAME));
                 }
             }
         }
@@ -244,7 +248,7 @@ fn read_extensions(element: Element<'_>) -> Option<Vec<Extension<'_>>> {
 }
 
 /// The text of a `DirectoryString`.
-fn text(element: Element<'_>) -> Option<String> {
+fn directory_string(element: Element<'_>) -> Option<String> {
     const UTF8_STRING: u8 = 0x0c;
     const PRINTABLE_STRING: u8 = 0x13;
     const TELETEX_STRING: u8 = 0x14;

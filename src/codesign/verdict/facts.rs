@@ -6,6 +6,7 @@ use std::fmt;
 use super::library::is_plainly_system;
 use super::problem::{Note, Place, Problem, ProblemCode, SignatureState, weakest};
 use crate::codesign::hash::HashType;
+use crate::held::{self, Held};
 use crate::text::hex;
 
 /// What the signer's certificate chain ends in.
@@ -339,33 +340,14 @@ impl CodeFacts {
         !self.problems.iter().chain(slices).any(hides) && !self.slices.iter().any(|s| s.is_list_cut)
     }
 
-    /// Bytes that it takes in memory, about.
-    pub(crate) fn held(&self) -> usize {
-        let problem = |p: &Problem| size_of::<Problem>().saturating_add(p.detail.len());
-        let problems = |all: &[Problem]| all.iter().map(problem).fold(0, usize::saturating_add);
-        let note = |n: &Note| size_of::<Note>().saturating_add(n.text.len());
-        let notes = |all: &[Note]| all.iter().map(note).fold(0, usize::saturating_add);
-        let directory = |d: &DirectoryFacts| {
-            let slots = d.special_slots.len().saturating_mul(96);
-            size_of::<DirectoryFacts>()
-                .saturating_add(slots)
-                .saturating_add(d.identifier.len())
-        };
-        let slice = |s: &SliceFacts| {
-            let directories = s.directories.iter().map(directory);
-            let texts = s.authority.iter().chain(&s.dylibs).chain(&s.rpaths);
-            let texts = texts.map(|text| text.len().saturating_add(24));
-            directories
-                .chain(texts)
-                .fold(size_of::<SliceFacts>(), usize::saturating_add)
-                .saturating_add(problems(&s.problems))
-                .saturating_add(notes(&s.notes))
-        };
-        let slices = self.slices.iter().map(slice);
-        slices
-            .fold(size_of::<Self>(), usize::saturating_add)
-            .saturating_add(problems(&self.problems))
-            .saturating_add(notes(&self.notes))
+    /// Bytes that it takes in memory, about, with what is judged of it later.
+    pub(crate) fn weight(&self) -> usize {
+        // The signer and the cdhashes come again in its verdict.
+        let verdicts = self.slices.iter().map(|s| s.claimed_signer.len());
+        verdicts.fold(
+            Held::held(self).saturating_add(size_of::<Self>()),
+            usize::saturating_add,
+        )
     }
 
     /// The weakest state of the file's slices and of its own problems.
@@ -536,6 +518,118 @@ impl CodeFacts {
     }
 }
 
+held::plain!(Anchor, CodeFlags);
+
+impl Held for SpecialSlot {
+    fn held(&self) -> usize {
+        let Self { slot, digest } = self;
+        held::sum(&[slot, digest])
+    }
+}
+
+impl Held for DirectoryFacts {
+    fn held(&self) -> usize {
+        let Self {
+            offset,
+            slot,
+            version,
+            flags,
+            hash_type,
+            identifier,
+            team_identifier,
+            cdhash,
+            page_size,
+            pages,
+            code_limit,
+            special_slots,
+        } = self;
+        held::sum(&[
+            offset,
+            slot,
+            version,
+            flags,
+            hash_type,
+            identifier,
+            team_identifier,
+            cdhash,
+            page_size,
+            pages,
+            code_limit,
+            special_slots,
+        ])
+    }
+}
+
+impl Held for EmbeddedFacts {
+    fn held(&self) -> usize {
+        let Self {
+            requirements,
+            entitlements,
+            entitlements_der,
+        } = self;
+        held::sum(&[requirements, entitlements, entitlements_der])
+    }
+}
+
+impl Held for SliceFacts {
+    fn held(&self) -> usize {
+        let Self {
+            architecture,
+            offset,
+            size,
+            file_type,
+            claim,
+            directories,
+            best,
+            embedded,
+            info_plist,
+            authority,
+            claimed_signer,
+            anchor,
+            issued_to,
+            signing_time,
+            dylibs,
+            rpaths,
+            is_list_cut,
+            problems,
+            notes,
+        } = self;
+        held::sum(&[
+            architecture,
+            offset,
+            size,
+            file_type,
+            claim,
+            directories,
+            best,
+            embedded,
+            info_plist,
+            authority,
+            claimed_signer,
+            anchor,
+            issued_to,
+            signing_time,
+            dylibs,
+            rpaths,
+            is_list_cut,
+            problems,
+            notes,
+        ])
+    }
+}
+
+impl Held for CodeFacts {
+    fn held(&self) -> usize {
+        let Self {
+            slices,
+            universal,
+            problems,
+            notes,
+        } = self;
+        held::sum(&[slices, universal, problems, notes])
+    }
+}
+
 fn judge_standalone(slice: &mut SliceFacts) {
     let place = Place::Offset(slice.offset);
     let say = |code, detail: &'static str| {
@@ -566,4 +660,57 @@ fn judge_standalone(slice: &mut SliceFacts) {
         });
     }
     slice.problems.extend(problems);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_weighs() {
+        let slice = SliceFacts {
+            architecture: "arm64".into(),
+            offset: 0,
+            size: 0,
+            file_type: 8,
+            claim: SignatureState::Adhoc,
+            directories: vec![DirectoryFacts {
+                offset: 0,
+                slot: 0,
+                version: 0,
+                flags: CodeFlags::default(),
+                hash_type: HashType::Sha256,
+                identifier: String::new(),
+                team_identifier: "T".repeat(1_000),
+                cdhash: [0; 20],
+                page_size: 0,
+                pages: 0,
+                code_limit: 0,
+                special_slots: Vec::new(),
+            }],
+            best: Some(0),
+            embedded: EmbeddedFacts::default(),
+            info_plist: None,
+            authority: Vec::new(),
+            claimed_signer: "S".repeat(1_000),
+            anchor: Anchor::Untrusted,
+            issued_to: "I".repeat(1_000),
+            signing_time: None,
+            dylibs: Vec::new(),
+            rpaths: Vec::new(),
+            is_list_cut: false,
+            problems: vec![Problem::broken(
+                ProblemCode::Cms,
+                Place::Path(vec![1; 1_000]),
+                "D".repeat(1_000),
+            )],
+            notes: Vec::new(),
+        };
+        let facts = CodeFacts {
+            slices: vec![slice],
+            ..CodeFacts::default()
+        };
+        // The signer's name comes again in the verdict.
+        assert!(facts.weight() > 6_000, "{}", facts.weight());
+    }
 }

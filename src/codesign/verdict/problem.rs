@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::held::{self, Held};
+
 /// What a signature is worth, weakest first, so that `min` gives the weakest of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SignatureState {
@@ -213,6 +215,37 @@ pub struct Note {
     pub place: Place,
     /// One line for a person to read.
     pub text: Cow<'static, str>,
+}
+
+held::plain!(SignatureState, ProblemCode);
+
+impl Held for Place {
+    fn held(&self) -> usize {
+        match self {
+            Self::Whole | Self::Offset(_) => 0,
+            Self::Path(path) => path.held(),
+        }
+    }
+}
+
+impl Held for Problem {
+    fn held(&self) -> usize {
+        let Self {
+            code,
+            weakens_to,
+            slice,
+            place,
+            detail,
+        } = self;
+        held::sum(&[code, weakens_to, slice, place, detail])
+    }
+}
+
+impl Held for Note {
+    fn held(&self) -> usize {
+        let Self { place, text } = self;
+        held::sum(&[place, text])
+    }
 }
 
 /// The state that `problems` leave of `claim`.
