@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
@@ -25,6 +26,10 @@ const PREFIX: &str = "tell the name from the prefix in";
 const FORK: &str = "read the fork";
 /// Names that are looked at in one directory for one that differs in letter case alone.
 const MOST_SPELLED: usize = 20_000;
+/// Names of one directory that do not count for what is listed in one scan.
+const FREE_NAMES: usize = 512;
+/// How many names are listed between two looks at the clock.
+const NAMES_A_LOOK: usize = 256;
 
 /// Something on disk could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +52,8 @@ impl ReadError {
         }
     }
 
-    /// A path of the Mac's that goes by file numbers (`/.vol`): it leads somewhere, who knows where.
+    /// A path of the Mac's that goes by file numbers (`/.vol`, `/.file`, `/dev/fd`): it leads somewhere, who
+    /// knows where.
     pub fn by_number(path: &[u8]) -> Self {
         Self {
             operation: BY_NUMBER,
@@ -132,6 +138,8 @@ pub struct Dir {
     path: Vec<u8>,
     /// Where the names of directories are kept, for as long as one scan lasts.
     spellings: Option<Arc<Spellings>>,
+    /// When that scan is over: nothing is listed any longer.
+    until: Option<Instant>,
 }
 
 /// A regular file, open for reading, with what `fstat` says of it.
@@ -165,17 +173,19 @@ impl Dir {
             fd: Arc::new(fd),
             path: Vec::new(),
             spellings: None,
+            until: None,
         })
     }
 
-    /// The same directory: the names of it and of what is opened from it on are listed once. For as
-    /// long as one scan lasts: what comes meanwhile in another letter case than it is asked for is not
-    /// found.
+    /// The same directory for one scan, which is over at `until`: the names of it and of what is opened
+    /// from it on are listed once, and no longer than that. What comes meanwhile in another letter case
+    /// than it is asked for is not found.
     #[must_use]
-    pub fn keeping_names(&self) -> Self {
+    pub fn for_one_scan(&self, until: Option<Instant>) -> Self {
         let spellings = Some(Arc::default());
         Self {
             spellings,
+            until,
             ..self.clone()
         }
     }
@@ -268,6 +278,7 @@ impl Dir {
             fd: Arc::new(fd),
             path: self.join(name),
             spellings: self.spellings.clone(),
+            until: self.until,
         })
     }
 
@@ -309,7 +320,8 @@ impl Dir {
     }
 
     /// Calls `take` with each name in it and, where the listing says it, with the kind, in the order
-    /// of the disk, until it gives false. True when that was never.
+    /// of the disk, until it gives false or the time of the scan is spent. True when neither came: an
+    /// attacker puts as many names there as he likes.
     ///
     /// # Errors
     /// When it cannot be listed.
@@ -320,7 +332,10 @@ impl Dir {
         let fail = |e| self.fail("list", b"", e);
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let fd = open_at(&self.fd, b".", flags).map_err(fail)?;
-        for entry in rustix::fs::Dir::new(fd).map_err(fail)? {
+        for (count, entry) in rustix::fs::Dir::new(fd).map_err(fail)?.enumerate() {
+            if is_over(self.until, count) {
+                return Ok(false);
+            }
             let entry = entry.map_err(fail)?;
             let name = entry.file_name().to_bytes();
             let kind = match entry.file_type() {
@@ -337,12 +352,48 @@ impl Dir {
         Ok(true)
     }
 
+    /// Calls `take` with each name in it, as [`each`](Self::each) does, where it holds no more than `most`.
+    /// Names beyond the first few are counted in a scan.
+    ///
+    /// # Errors
+    /// When it cannot be listed, or not to its end.
+    pub fn each_of(
+        &self,
+        most: usize,
+        mut take: impl FnMut(&[u8], Option<Kind>),
+    ) -> Result<(), ReadError> {
+        self.each_while(most, |name, kind| {
+            take(name, kind);
+            true
+        })
+    }
+
+    fn each_while(
+        &self,
+        most: usize,
+        mut take: impl FnMut(&[u8], Option<Kind>) -> bool,
+    ) -> Result<(), ReadError> {
+        let kept = self.spellings.as_deref();
+        let mut seen = 0_usize;
+        let whole = self.each(|name, kind| {
+            seen = seen.saturating_add(1);
+            let counts = seen > FREE_NAMES;
+            let fits = seen <= most && !(counts && kept.is_some_and(|k| !k.take()));
+            fits && take(name, kind)
+        })?;
+        if whole {
+            return Ok(());
+        }
+        Err(ReadError::too_far(self.path()))
+    }
+
     /// The name under which `wanted` stands in it, where a Mac's disk would find it: the very one, or
     /// one that differs in letter case or in Unicode's form alone, of several the first in order. A
     /// Mac's own file system is asked once, and knows.
     ///
     /// # Errors
-    /// When that cannot be told: it cannot be listed, or holds more than is looked at.
+    /// When that cannot be told: it cannot be listed, or holds more than is looked at here or in one
+    /// scan.
     pub fn spelled(&self, wanted: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         match self.meta(wanted) {
             Ok(_) => Ok(Some(wanted.to_vec())),
@@ -354,7 +405,7 @@ impl Dir {
     /// The same for a name that was asked for and does not stand there as it is.
     ///
     /// # Errors
-    /// When that cannot be told: it cannot be listed, or holds more than is looked at.
+    /// As [`spelled`](Self::spelled).
     pub fn spelled_otherwise(&self, wanted: &[u8]) -> Result<Option<Vec<u8>>, ReadError> {
         if cfg!(target_os = "macos") {
             return Ok(None);
@@ -364,21 +415,28 @@ impl Dir {
         if let Some(known) = kept.and_then(|k| k.of(&self.path, &folded)) {
             return Ok(known);
         }
-        let mut names = kept.map(|_| Names::default());
-        let (mut found, mut left): (Option<Vec<u8>>, _) = (None, MOST_SPELLED);
-        let whole = self.each(|name, _| {
-            left = left.saturating_sub(1);
+        let mut names = kept.filter(|k| k.has_room()).map(|_| Names::default());
+        let mut found: Option<Vec<u8>> = None;
+        let listed = self.each_while(MOST_SPELLED, |name, _| {
             if let Some(names) = &mut names {
                 names.note(name);
             }
-            if name::folded(name) == folded && found.as_deref().is_none_or(|best| name < best) {
+            // The order first: it costs less.
+            if found.as_deref().is_some_and(|best| name > best) {
+                return true;
+            }
+            if kept.is_some_and(|k| !k.take_compared(name, wanted)) {
+                return false;
+            }
+            if name::same(name, wanted) {
                 found = Some(name.to_vec());
             }
-            left > 0
+            true
+        });
+        listed.map_err(|error| match error.is_limit() {
+            true => ReadError::too_far(&self.join(wanted)),
+            false => error,
         })?;
-        if !whole {
-            return Err(ReadError::too_far(&self.join(wanted)));
-        }
         if let (Some(kept), Some(names)) = (kept, names) {
             kept.keep(&self.path, names);
         }
@@ -399,6 +457,12 @@ impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// True when after so many names the time is up. A directory of few is always listed to its end.
+pub fn is_over(until: Option<Instant>, names: usize) -> bool {
+    let is_look = names > 0 && names.is_multiple_of(NAMES_A_LOOK);
+    is_look && until.is_some_and(|until| Instant::now() >= until)
 }
 
 /// Opens a name in a directory. A call that a signal broke off, as one on a file system of the

@@ -70,7 +70,15 @@ pub struct Meta {
     pub ino: u64,
 }
 
+/// The device and the number of a directory or a file.
+pub type FileId = (u64, u64);
+
 impl Meta {
+    /// By what it is told apart from all else, whatever its names.
+    pub fn id(&self) -> FileId {
+        (self.dev, self.ino)
+    }
+
     /// True when `other` is the same file with the same content, as far as the file system tells.
     pub fn is_unchanged(&self, other: &Self) -> bool {
         (

@@ -35,19 +35,23 @@ pub fn suffix(name: &[u8]) -> Suffix {
     if has_suffix(name, SUFFIX) {
         return Suffix::OtherCase;
     }
-    // Long enough for any disguise of seven letters; a name has at most 255 bytes anyway.
-    let looks: Vec<u8> = String::from_utf8_lossy(name)
-        .chars()
-        .filter_map(look)
-        .collect();
-    let end = looks
-        .iter()
-        .rposition(|b| !b.is_ascii_whitespace())
-        .map_or(0, |last| last.saturating_add(1));
-    match looks.get(..end) {
-        Some(seen) if has_suffix(seen, SUFFIX) => Suffix::LookAlike,
-        _ => Suffix::Other,
+    if looks_alike(name) {
+        return Suffix::LookAlike;
     }
+    Suffix::Other
+}
+
+/// True when a name seems to end in [`SUFFIX`]. Asked of every name in a directory, of which an attacker
+/// puts as many there as he likes: so from its end on, and no further than it takes.
+fn looks_alike(name: &[u8]) -> bool {
+    // What is no UTF-8 is seen, and looks like no letter.
+    let Some(end) = name.utf8_chunks().last().filter(|c| c.invalid().is_empty()) else {
+        return false;
+    };
+    let seen = end.valid().chars().rev().filter_map(look);
+    let mut seen = seen.skip_while(u8::is_ascii_whitespace);
+    let mut wanted = SUFFIX.iter().rev();
+    wanted.all(|w| seen.next().is_some_and(|s| s.eq_ignore_ascii_case(w)))
 }
 
 /// True when `name` ends in `suffix` in any ASCII letters' case.
@@ -64,7 +68,28 @@ pub fn same(a: &[u8], b: &[u8]) -> bool {
     if a.is_ascii() && b.is_ascii() {
         return a.eq_ignore_ascii_case(b);
     }
-    folded(a) == folded(b)
+    // Names that differ do so early, and so nearly all of many long ones cost next to nothing.
+    match (std::str::from_utf8(a), std::str::from_utf8(b)) {
+        (Ok(a), Ok(b)) => folded_characters(a).eq(folded_characters(b)),
+        _ => a == b,
+    }
+}
+
+/// The characters of [`folded`], one by one.
+fn folded_characters(text: &str) -> impl Iterator<Item = char> {
+    text.nfd().flat_map(folded_character).nfd()
+}
+
+/// What a character becomes by folding: three at most.
+fn folded_character(c: char) -> impl Iterator<Item = char> {
+    let mut three = [Some(c.to_ascii_lowercase()), None, None];
+    if !c.is_ascii() {
+        let mut bytes = [0; 4];
+        let folded = UniCase::unicode(&*c.encode_utf8(&mut bytes)).to_folded_case();
+        let mut folded = folded.chars();
+        three = std::array::from_fn(|_| folded.next());
+    }
+    three.into_iter().flatten()
 }
 
 /// What all names have in common that are [`same`]: decomposed, case folded. Bytes that are no UTF-8
@@ -118,6 +143,8 @@ fn look(c: char) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -157,6 +184,47 @@ mod tests {
             assert!(!same(a.as_bytes(), b.as_bytes()), "{a:?} {b:?}");
         }
         assert!(!same(b"\xff", b"\xfe"));
+    }
+
+    const FOLDING: &str = "[aAsſßﬀéÉe\u{301}\u{323}\u{1e9e}K\u{212a}xİiı]{0,4}";
+
+    proptest! {
+        /// The quick ways agree with the plain ones.
+        #[test]
+        fn what_is_told_from_the_end(
+            parts in prop::collection::vec(
+                prop::sample::select(vec![
+                    &b"."[..], b"d", b"s", b"p", b"l", b"u", b"g", b".dsp", b"lug", b" ", b"\n", b"x",
+                    b"\xff", b"\xe2\x80", "\u{200b}".as_bytes(), "\u{455}".as_bytes(),
+                    "\u{301}".as_bytes(), "\u{261}".as_bytes(), "\u{a0}".as_bytes(), b"I", b"1",
+                ]),
+                0..12,
+            ),
+        ) {
+            let name = parts.concat();
+            let text = String::from_utf8_lossy(&name);
+            let looks: Vec<u8> = text.chars().filter_map(look).collect();
+            let looks = String::from_utf8(looks).unwrap();
+            let looks = looks.trim_end().to_ascii_lowercase();
+            prop_assert_eq!(suffix(&name) != Suffix::Other, looks.ends_with(".dsplug"));
+        }
+
+        #[test]
+        fn same_is_what_folds_to_the_same(a in FOLDING, b in FOLDING) {
+            let (a, b) = (a.as_bytes(), b.as_bytes());
+            prop_assert_eq!(same(a, b), folded(a) == folded(b));
+            prop_assert!(same(a, &folded(a)));
+        }
+    }
+
+    /// Every character folds as it does within a text.
+    #[test]
+    fn characters_fold_one_by_one() {
+        for c in ('\0'..='\u{1ffff}').filter(|c| !c.is_ascii()) {
+            let text = c.to_string();
+            let by_one: String = folded_characters(&text).collect();
+            assert_eq!(by_one.as_bytes(), folded(text.as_bytes()).as_ref(), "{c:?}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use rustix::io::Errno;
 
@@ -102,12 +103,12 @@ impl Root {
         })
     }
 
-    /// The same root for as long as one scan lasts: the directories that paths lead through are
+    /// The same root for as long as one scan lasts, which is over at `until`: the directories that paths lead through are
     /// opened once, and listed once. Each name in them is still asked of the disk.
     #[must_use]
-    pub fn for_one_scan(&self) -> Self {
+    pub fn for_one_scan(&self, until: Option<Instant>) -> Self {
         Self {
-            top: self.top.keeping_names(),
+            top: self.top.for_one_scan(until),
             is_image: self.is_image,
             parents: Some(Arc::new(Parents::new())),
         }
@@ -464,13 +465,13 @@ mod tests {
         fs::create_dir_all(at("a/b")).unwrap();
         fs::write(at("a/b/file"), "").unwrap();
         let root = Root::open(disk.path()).unwrap();
-        let scan = root.for_one_scan();
+        let scan = root.for_one_scan(None);
         let path = |root: &Root, path: &[u8]| root.find(path).map(|found| found.path()).ok();
         assert_eq!(path(&scan, b"/a/b/file").unwrap(), b"/a/b/file");
         assert_eq!(path(&scan, b"/a/b/Other"), None);
         fs::write(at("a/b/OTHER"), "").unwrap();
         assert_eq!(path(&scan, b"/a/b/Other"), None);
-        let next = root.for_one_scan();
+        let next = root.for_one_scan(None);
         assert_eq!(path(&next, b"/a/b/Other").unwrap(), b"/a/b/OTHER");
         assert_eq!(path(&next, b"/a/b/FILE").unwrap(), b"/a/b/file");
         // The directory that was opened stays the one that is looked at; the next scan sees another.
@@ -478,7 +479,7 @@ mod tests {
         fs::write(at("a/c/exact"), "").unwrap();
         assert!(path(&scan, b"/a/b/exact").is_some());
         assert_eq!(path(&root, b"/a/b/exact"), None);
-        assert_eq!(path(&root.for_one_scan(), b"/a/b/exact"), None);
+        assert_eq!(path(&root.for_one_scan(None), b"/a/b/exact"), None);
     }
 
     #[test]
@@ -491,7 +492,7 @@ mod tests {
         symlink("../../x", at("a/b/up")).unwrap();
         symlink("/a/b/up", at("a/link")).unwrap();
         let plain = Root::open(disk.path()).unwrap();
-        let scan = plain.for_one_scan();
+        let scan = plain.for_one_scan(None);
         for path in [
             "/a/b",
             "/a/b/",

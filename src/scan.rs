@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use crate::bundle::{self, Bundle};
 use crate::codesign::Roots;
 use crate::directory::ReadError;
-use crate::evidence::{self, Entry, Evidence, ReadAt, Reader, Trouble};
+use crate::evidence::{self, Entry, Evidence, ReadAt, Reader, TURN, Trials, Trouble};
 use crate::exceptions::Exceptions;
 use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError, Via};
 use crate::journal::{self, Events};
@@ -35,10 +35,13 @@ pub struct Scanner {
     error: String,
 }
 
-/// How many entries of a candidate are taken before the next one has its turn.
-const ROUNDS: [usize; 3] = [512, 8_192, usize::MAX];
+/// How many entries of a candidate are taken before the next one has its turn: first about as many as an
+/// honest plug-in has.
+const ROUNDS: [usize; 4] = [TURN, SMALL, 8_192, usize::MAX];
+const SMALL: usize = 512;
 
-/// Parts of a hundred of the scan's time after which what the loader does not list is surveyed no more.
+/// Parts of a hundred of the scan's time after which what the loader does not list is surveyed no more, and
+/// what is large: all else is to be read in the rest.
 const SURVEY: u32 = 30;
 /// Bytes that what the loader does not list is taken to cost more than it does.
 const NESTED: u64 = 1 << 20;
@@ -236,7 +239,7 @@ impl Scanner {
     }
 
     /// Surveys all candidates, those with few entries before those with many: whoever plants a
-    /// huge one cannot take the entries that the others need.
+    /// huge one, or a thousand links to it, cannot take the entries or the time that the others need.
     fn survey(
         &self,
         root: &Root,
@@ -244,29 +247,38 @@ impl Scanner {
         budget: &mut Budget,
     ) -> Vec<Evidence> {
         let mut surveyed = Vec::new();
-        let mut waiting = candidates;
+        let mut candidates = candidates;
         // What the loader may list comes before what only stands there, and what is near before what is
         // deep: each directory on the way to it is opened.
-        waiting.sort_by_cached_key(|c| {
+        candidates.sort_by_cached_key(|c| {
             let depth = c.path.iter().filter(|b| **b == b'/').count();
             (c.via == Via::Nested, depth, c.path.clone())
         });
+        // With the directory that each is, once that is known.
+        let mut waiting: Vec<_> = candidates.into_iter().map(|c| (c, None)).collect();
         let until = budget.after(SURVEY);
         let is_over = || until.is_some_and(|until| Instant::now() >= until);
+        let mut trials = Trials::default();
         for round in ROUNDS {
             let most = round.min(self.limits.candidate_entries);
-            for candidate in std::mem::take(&mut waiting) {
-                let is_nested = candidate.via == Via::Nested;
-                if candidate.left_out.is_empty() && (budget.is_late() || is_nested && is_over()) {
+            let is_trial = round < self.limits.candidate_entries;
+            for (candidate, directory) in std::mem::take(&mut waiting) {
+                if is_trial && directory.is_some_and(|d| trials.has_more(d, most)) {
+                    waiting.push((candidate, directory));
+                    continue;
+                }
+                let has_share = candidate.via == Via::Nested || round > SMALL;
+                if candidate.left_out.is_empty() && (budget.is_late() || has_share && is_over()) {
                     surveyed.push(evidence::unsurveyed(candidate));
                     continue;
                 }
                 let most = most.min(budget.entries());
                 self.at.set(&candidate.path);
                 let before = self.before(&candidate.path).map(|b| &b.evidence);
-                let evidence = evidence::survey(root, candidate, most, before, budget);
-                if evidence.is_cut && round < self.limits.candidate_entries && !budget.is_late() {
-                    waiting.push(evidence.candidate);
+                let trials = is_trial.then_some(&mut trials);
+                let evidence = evidence::survey(root, candidate, most, trials, before, budget);
+                if evidence.is_cut && is_trial {
+                    waiting.push((evidence.candidate, evidence.resolved_meta.map(|m| m.id())));
                 } else {
                     budget.take_entries(evidence.weight());
                     surveyed.push(evidence);
@@ -286,7 +298,7 @@ impl Scanner {
         let (began, last_scan) = (Instant::now(), now());
         let mut budget = Budget::new(self.limits);
         budget.at = self.at.clone();
-        let root = self.root.for_one_scan();
+        let root = self.root.for_one_scan(budget.until());
         let mut all_folders = Vec::new();
         let mut found = Vec::new();
         for (index, path) in FOLDERS.iter().enumerate() {

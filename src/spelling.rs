@@ -4,6 +4,7 @@
 //! directory: it may stand there in other letters. The same few directories are asked for many names.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::name;
@@ -12,12 +13,14 @@ use crate::name;
 const MOST_OF_ONE: usize = 4_096;
 /// Names of all directories that are kept.
 const MOST: usize = 16_384;
+/// Names of large directories that are listed in one scan, those of one and the same as often as it is
+/// listed. Each byte that has to be folded to be compared counts as well.
+const MOST_OF_A_SCAN: usize = 500_000;
 
-/// The names of one directory: of all that a Mac takes for one, the first in order, by what they have
-/// in common.
+/// The names of one directory, unless they are too many.
 #[derive(Debug, Default)]
 pub struct Names {
-    first: BTreeMap<Vec<u8>, Vec<u8>>,
+    all: Vec<Vec<u8>>,
     is_cut: bool,
 }
 
@@ -27,43 +30,98 @@ impl Names {
         if self.is_cut {
             return;
         }
-        let key = name::folded(name);
-        let has_room = self.first.len() < MOST_OF_ONE;
-        match self.first.get_mut(key.as_ref()) {
-            Some(best) if name < best.as_slice() => *best = name.to_vec(),
-            Some(_) => {}
-            None if has_room => {
-                self.first.insert(key.into_owned(), name.to_vec());
+        if self.all.len() < MOST_OF_ONE {
+            self.all.push(name.to_vec());
+        } else {
+            *self = Self {
+                all: Vec::new(),
+                is_cut: true,
+            };
+        }
+    }
+
+    /// Of all that a Mac takes for one the first in order, by what they have in common.
+    fn first(self) -> First {
+        let mut first = First::new();
+        for name in self.all {
+            let key = name::folded(&name).into_owned();
+            match first.get_mut(&key) {
+                Some(best) if name < *best => *best = name,
+                Some(_) => {}
+                None => {
+                    first.insert(key, name);
+                }
             }
-            None => {
-                self.first.clear();
-                self.is_cut = true;
-            }
+        }
+        first
+    }
+}
+
+type First = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// The names of the directories of one disk that were listed so far.
+#[derive(Debug)]
+pub struct Spellings {
+    kept: Mutex<BTreeMap<Vec<u8>, First>>,
+    left: AtomicUsize,
+}
+
+impl Default for Spellings {
+    fn default() -> Self {
+        Self {
+            kept: Mutex::default(),
+            left: AtomicUsize::new(MOST_OF_A_SCAN),
         }
     }
 }
 
-/// The names of the directories of one disk that were listed so far.
-#[derive(Debug, Default)]
-pub struct Spellings(Mutex<BTreeMap<Vec<u8>, Names>>);
-
 impl Spellings {
+    /// Takes one name that is listed; false when none is left.
+    pub fn take(&self) -> bool {
+        self.take_all(1)
+    }
+
+    /// Takes one name that is compared with another; false when there is no room for what that costs.
+    pub fn take_compared(&self, a: &[u8], b: &[u8]) -> bool {
+        if a.is_ascii() && b.is_ascii() {
+            return true;
+        }
+        self.take_all(a.len().saturating_add(b.len()))
+    }
+
+    fn take_all(&self, names: usize) -> bool {
+        let less = |left: usize| left.checked_sub(names);
+        self.left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+            .is_ok()
+    }
+
+    /// True when the names of one more directory may be kept.
+    pub fn has_room(&self) -> bool {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        count(&kept) < MOST
+    }
+
     /// How the name that folds to `folded` is spelled in the directory at a path, or that it is not
     /// there; `None` when that directory's names are not kept.
     pub fn of(&self, directory: &[u8], folded: &[u8]) -> Option<Option<Vec<u8>>> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(kept.get(directory)?.first.get(folded).cloned())
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(kept.get(directory)?.get(folded).cloned())
     }
 
     /// Keeps the names of a directory, as far as there is room.
     pub fn keep(&self, directory: &[u8], names: Names) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = kept.values().map(|n| n.first.len().max(1));
-        let count = count.fold(names.first.len().max(1), usize::saturating_add);
-        if !names.is_cut && count <= MOST {
-            kept.insert(directory.to_vec(), names);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let more = names.all.len().max(1);
+        if !names.is_cut && count(&kept).saturating_add(more) <= MOST {
+            kept.insert(directory.to_vec(), names.first());
         }
     }
+}
+
+fn count(kept: &BTreeMap<Vec<u8>, First>) -> usize {
+    let counts = kept.values().map(|names| names.len().max(1));
+    counts.fold(0, usize::saturating_add)
 }
 
 #[cfg(test)]
@@ -98,5 +156,19 @@ mod tests {
         }
         let held = (0..10_u8).filter(|n| kept.of(&[b'/', *n], b"1").is_some());
         assert_eq!(held.count(), MOST / MOST_OF_ONE);
+        assert!(!kept.has_room());
+    }
+
+    #[test]
+    fn what_is_listed_has_a_bound() {
+        let kept = Spellings::default();
+        assert!((0..MOST_OF_A_SCAN).all(|_| kept.take()));
+        assert!(!kept.take());
+        let kept = Spellings::default();
+        let long = "\u{455}".repeat(127);
+        let compared =
+            (0..MOST_OF_A_SCAN).take_while(|_| kept.take_compared(long.as_bytes(), b"x"));
+        assert_eq!(compared.count(), MOST_OF_A_SCAN / 255);
+        assert!(kept.take_compared(b"x", b"y"));
     }
 }

@@ -10,7 +10,7 @@ use super::recall::recall_plist;
 use super::trouble::Trouble;
 use crate::directory::ReadError;
 use crate::info_dictionary::InfoNames;
-use crate::layout::{Marks, marks_in};
+use crate::layout::{MOST_NAMES, Marks, marks_in};
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
 use crate::property_list::{self, Bounds};
@@ -179,10 +179,7 @@ fn locate(root: &Root, evidence: &mut Evidence) -> Result<(Vec<u8>, InfoNames), 
         Err(error) if error.leads_nowhere() => return Ok((directory, names)),
         Err(error) => return Err(error),
     };
-    dir.each(|name, _| {
-        names.note(name);
-        true
-    })?;
+    dir.each_of(MOST_NAMES, |name, _| names.note(name))?;
     Ok((directory, names))
 }
 

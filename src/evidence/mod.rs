@@ -21,6 +21,7 @@ mod read_at;
 mod reading;
 mod recall;
 mod sum;
+mod trials;
 mod trouble;
 mod walk;
 
@@ -35,6 +36,7 @@ pub use facts::{Evidence, Executable, Linked, Places};
 pub use info::{Given, Info, InfoPlist};
 pub use read_at::ReadAt;
 pub use recall::{code_bytes, recall};
+pub use trials::{TURN, Trials};
 pub use trouble::Trouble;
 
 use crate::directory::ReadError;
@@ -101,14 +103,16 @@ pub fn unsurveyed(candidate: Candidate) -> Evidence {
 
 /// Takes the status of a candidate and of everything in it, at most `most` entries, and finds its
 /// Info.plist and its main executable. Reads no content but the Info.plist's, and that only when it
-/// is not the one that was read `before`.
+/// is not the one that was read `before`. As a trial, of one that has more entries nothing else is found.
 pub fn survey(
     root: &Root,
     candidate: Candidate,
     most: usize,
+    trials: Option<&mut Trials>,
     before: Option<&Evidence>,
     budget: &Budget,
 ) -> Evidence {
+    let is_trial = trials.is_some();
     let mut evidence = nothing_yet(candidate);
     if evidence.is_folder() {
         survey_folder(root, &mut evidence);
@@ -134,7 +138,14 @@ pub fn survey(
     }
     match evidence.resolved_meta.map(|m| m.kind) {
         Some(Kind::Directory) => {
-            walk::walk(&mut evidence, most, budget);
+            match trials {
+                Some(trials) => trials.walk(&mut evidence, most, budget),
+                None => walk::walk(&mut evidence, most, budget),
+            }
+            if evidence.is_cut && is_trial {
+                evidence.close();
+                return evidence;
+            }
             if evidence.list_cost() > CHEAP_LIST {
                 evidence.is_pending = true;
             } else {
@@ -250,7 +261,7 @@ pub fn look_beyond(
 }
 
 /// Parts of a hundred of a scan's time that this has for all candidates.
-pub const BEYOND: u32 = 25;
+pub const BEYOND: u32 = 15;
 
 /// Looks for the Info.plist and the main executable of a candidate whose survey left them for later,
 /// because its list may be dear to read.

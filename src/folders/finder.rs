@@ -16,9 +16,13 @@ use crate::root::{Found, Root};
 use crate::text::escape;
 
 /// Parts of a hundred of the scan's time that the search through one folder may take.
-const SHARE: u32 = 30;
+const SHARE: u32 = 20;
 /// Links to a `.lproj` that are followed: each may lead far, and a Mac has none.
 pub const MOST_LPROJ_LINKS: usize = 256;
+
+/// Bytes of the paths of directories that wait to be searched: links of an attacker's lead to the same
+/// thousands again and again.
+const MOST_BRANCH_BYTES: usize = 4 << 20;
 
 /// The search through one plug-in folder.
 pub struct Finder<'a> {
@@ -29,6 +33,7 @@ pub struct Finder<'a> {
     pub anomalies: BTreeSet<Anomaly>,
     pub left_out: LeftOut,
     pub branches: Vec<Branch>,
+    pub branch_bytes_left: usize,
     pub names_left: usize,
     pub paths_left: usize,
     pub lproj_links_left: usize,
@@ -73,6 +78,7 @@ impl<'a> Finder<'a> {
             anomalies: BTreeSet::new(),
             left_out: LeftOut::default(),
             branches: Vec::new(),
+            branch_bytes_left: MOST_BRANCH_BYTES,
             names_left: limits.listed_entries,
             paths_left: limits.candidate_paths,
             lproj_links_left: MOST_LPROJ_LINKS,
@@ -84,7 +90,7 @@ impl<'a> Finder<'a> {
 
     /// Reads a directory to its end, as far as the names of all go.
     pub fn read(&mut self, dir: &Dir, path: &[u8]) -> Result<Listing, ReadError> {
-        let listing = listing::read(dir, self.limits, self.names_left)?;
+        let listing = listing::read(dir, self.limits, self.names_left, self.until)?;
         self.names_left = self.names_left.saturating_sub(listing.count);
         if listing.is_cut {
             self.left_out.unlisted(format!(
@@ -156,6 +162,20 @@ impl<'a> Finder<'a> {
         };
         let listing = self.read(&dir, path);
         Ok(self.told(listing)?.map(|listing| (dir, listing)))
+    }
+
+    /// Puts a directory on the list of what is searched, where there is room.
+    pub fn branch(&mut self, name: &[u8], place: &Place) {
+        let path = join(&place.path, name);
+        let Some(left) = self.branch_bytes_left.checked_sub(path.len()) else {
+            return self.left_out.directories(1, &path);
+        };
+        self.branch_bytes_left = left;
+        self.branches.push(Branch {
+            path,
+            writable_by: place.writable_by,
+            device: place.device,
+        });
     }
 
     /// Goes down from a place, which `dir` is, by names as a Mac finds them, links followed; `None` when

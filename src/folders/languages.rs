@@ -45,6 +45,7 @@ impl Finder<'_> {
                 let Some((_, read)) = self.open_and_read(&found, &place.path)? else {
                     return Ok(());
                 };
+                self.is_unsure |= read.is_cut;
                 listing = read;
                 &listing.info
             }

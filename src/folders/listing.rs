@@ -1,8 +1,9 @@
 //! One directory of a plug-in folder, read to its end: which of its names matter.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
-use crate::directory::{Dir, ReadError};
+use crate::directory::{Dir, ReadError, is_over};
 use crate::info_dictionary::InfoNames;
 use crate::layout::Marks;
 use crate::limits::Limits;
@@ -39,26 +40,24 @@ pub struct Listing {
     pub is_cut: bool,
 }
 
-/// Lists a directory, at most `most` entries of it.
+/// Lists a directory, at most `most` entries of it, and until then.
 ///
 /// # Errors
 /// When it cannot be listed.
-pub fn read(dir: &Dir, limits: &Limits, most: usize) -> Result<Listing, ReadError> {
+pub fn read(
+    dir: &Dir,
+    limits: &Limits,
+    most: usize,
+    until: Option<Instant>,
+) -> Result<Listing, ReadError> {
     let mut listing = Listing::default();
-    let mut folded = BTreeSet::new();
     let whole = dir.each(|name, kind| {
-        if listing.count >= most {
+        if listing.count >= most || is_over(until, listing.count) {
             return false;
         }
         listing.count = listing.count.saturating_add(1);
         let suffix = name::suffix(name);
         if suffix != Suffix::Other {
-            if listing.candidates.len() <= limits.candidates {
-                let key = name::folded(name).into_owned();
-                if !folded.insert(key.clone()) {
-                    listing.doubles.insert(key);
-                }
-            }
             listing.candidates.insert(name.to_vec(), suffix);
             if listing.candidates.len() > limits.candidates {
                 listing.candidates.pop_last();
@@ -67,7 +66,7 @@ pub fn read(dir: &Dir, limits: &Limits, most: usize) -> Result<Listing, ReadErro
             return true;
         }
         let is_lproj = name::has_suffix(name, b".lproj");
-        listing.has_others |= !is_lproj && !is_expected(name);
+        listing.has_others = listing.has_others || !(is_lproj || is_expected(name));
         listing.info.note(name);
         // A directory can be told from the listing, or by one more call to the system.
         let kind = kind.or_else(|| dir.meta(name).ok().map(|m| m.kind));
@@ -89,8 +88,25 @@ pub fn read(dir: &Dir, limits: &Limits, most: usize) -> Result<Listing, ReadErro
         }
         true
     })?;
-    listing.is_cut = !whole;
+    listing.is_cut = !whole || !find_doubles(&mut listing, until);
     Ok(listing)
+}
+
+/// Finds which of the candidates that are kept are one on a Mac's disk; false when the time did not reach.
+fn find_doubles(listing: &mut Listing, until: Option<Instant>) -> bool {
+    let mut folded = BTreeSet::new();
+    for (count, name) in listing.candidates.keys().enumerate() {
+        if is_over(until, count) {
+            return false;
+        }
+        let key = name::folded(name).into_owned();
+        if folded.contains(&key) {
+            listing.doubles.insert(key);
+        } else {
+            folded.insert(key);
+        }
+    }
+    true
 }
 
 /// Names that a plug-in folder may hold without a word: what Finder leaves, and what is reported by

@@ -4,11 +4,12 @@
 //! of resources, and beside it one `.lproj` for each language is read, of which the user's languages
 //! and the folder's own Info.plist say which. Names that begin `._` do not count.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::anomaly::Anomaly;
 use super::candidate::{Folder, Listed, Via};
-use super::finder::{Branch, Finder, MOST_LPROJ_LINKS, Place, join};
+use super::finder::{Finder, MOST_LPROJ_LINKS, Place, join};
 use super::listing::Listing;
 use super::only::{Has, Only};
 use crate::directory::{Dir, ReadError};
@@ -164,7 +165,12 @@ impl Finder<'_> {
             Has::None
         };
         for (name, suffix) in &listing.candidates {
-            let folded = name::folded(name);
+            // Of thousands of long names, that takes a while.
+            let folded = if only.is_empty() && listing.doubles.is_empty() {
+                Cow::default()
+            } else {
+                name::folded(name)
+            };
             let listed = match place.listed {
                 Listed::No => Listed::No,
                 // Whether the list keeps it hangs on what the disk names first.
@@ -194,11 +200,7 @@ impl Finder<'_> {
         self.left_out
             .directories(listing.more_directories, &place.path);
         for name in &listing.directories {
-            self.branches.push(Branch {
-                path: join(&place.path, name),
-                writable_by: place.writable_by,
-                device: place.device,
-            });
+            self.branch(name, place);
         }
         has
     }

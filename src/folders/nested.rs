@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::anomaly::Anomaly;
 use super::candidate::{Listed, Via};
 use super::finder::{Branch, Finder, Place, join};
-use crate::directory::{Dir, ReadError};
+use crate::directory::{Dir, ReadError, is_over};
 use crate::meta::{Kind, WritableBy};
 use crate::name::{self, Suffix};
 
@@ -131,8 +131,10 @@ impl Search {
 
     fn directory(&mut self, dir: &Dir, path: &[u8], writable_by: WritableBy, depth: usize) {
         let mut below = Vec::new();
+        let mut count = 0_usize;
         let whole = dir.each(|name, kind| {
-            if self.left == 0 {
+            count = count.saturating_add(1);
+            if self.left == 0 || is_over(self.until, count) {
                 return false;
             }
             self.left = self.left.saturating_sub(1);

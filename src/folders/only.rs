@@ -42,6 +42,11 @@ impl Only {
         }
     }
 
+    /// True when it narrows nothing.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
     /// Any name may be among those that were not seen.
     pub fn forget(&mut self) {
         self.is_certain = false;
@@ -57,7 +62,7 @@ impl Only {
 
     pub fn narrow(&self, folded: &[u8], listed: Listed) -> Listed {
         match self.names.get(folded) {
-            _ if self.names.is_empty() => listed,
+            _ if self.is_empty() => listed,
             Some(Has::Some) => listed,
             Some(_) => Listed::Maybe,
             None if self.is_certain => Listed::No,

@@ -1,5 +1,7 @@
 //! What a hostile disk may cost, in memory, time and descriptors, and that it hides nothing by it.
 
+mod names;
+
 use crate::common;
 
 use std::fs;
@@ -521,6 +523,16 @@ mod junk {
             4 => drop(disk.link(at("Contents"), "/nowhere")),
             5 => (0..count).for_each(|n| drop(disk.link(at(&format!("B.dsplug/{n}")), "/Library"))),
             6 => drop(disk.link(at("AAA.dsplug"), "/")),
+            7 => names::names(
+                &disk.at(PLUGINS),
+                (0..count * 20).map(|n| names::cyrillic(&n.to_string())),
+            ),
+            8 => {
+                let big = disk.at("Users/Shared/big");
+                names::names(&big, (0..count * 20).map(|n| n.to_string()));
+                let links = (0..count * 4).map(|n| at(&format!("B{n}.dsplug")));
+                links.for_each(|link| drop(disk.link(link, "/Users/Shared/big")));
+            }
             _ => drop(disk.dir(at(&format!("AAA{}", "/d".repeat(count + 60))))),
         }
     }
@@ -531,7 +543,7 @@ mod junk {
         /// Whatever stands beside it.
         #[test]
         fn evil_is_shown(
-            junk in prop::collection::btree_map(0_u8..8, 1_usize..40, 0..5),
+            junk in prop::collection::btree_map(0_u8..10, 1_usize..40, 0..5),
             candidates in 3_usize..200,
             entries in 20_usize..2_000,
         ) {
