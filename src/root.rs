@@ -203,7 +203,7 @@ impl Root {
                 continue;
             }
             let dir = way.here()?;
-            if way.names().is_empty() && name == b".vol" && !todo.is_empty() {
+            if is_by_number(way.names(), &name, &todo) {
                 return Err(ReadError::by_number(path));
             }
             if way.names().is_empty() && is_prefix(&name, &todo) {
@@ -283,6 +283,20 @@ impl Root {
             meta,
             links,
         })
+    }
+}
+
+/// True where a path goes on by a number, whose meaning is not on the disk: `/.vol` is that of a file to
+/// the kernel (xnu, `bsd/vfs/vfs_lookup.c`), `/.file` to CoreFoundation, which makes such a path a file
+/// reference (`_pathHasFileIDPrefix` of CFURL.c); `/dev/fd` is a file that a process has open. Whether
+/// anything of that name stands on the disk does not matter. What is left to walk stands the last first.
+fn is_by_number(above: &[Vec<u8>], name: &[u8], todo: &[Vec<u8>]) -> bool {
+    let is_dev = |name: &[u8]| name::same(name, b"dev");
+    match (above, todo) {
+        ([], [.., _]) if matches!(name, b".vol" | b".file") => true,
+        ([], [.., _, next]) => is_dev(name) && next == b"fd",
+        ([first], [.., _]) => is_dev(first) && name == b"fd",
+        _ => false,
     }
 }
 

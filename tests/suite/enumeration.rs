@@ -484,8 +484,16 @@ fn what_leads_through_another_name_of_the_volume_leads_into_it() {
         assert_eq!(rows[0]["load_verdict"], "loadable", "{target}");
     }
     // A fork, and a file by its number, are something that is not read here.
-    for executable in ["X/..namedfork/rsrc", "/.vol/16777220/2/x"] {
+    // To CoreFoundation a path below `/.file` is such a number too, and a Mac has an empty file there.
+    for executable in [
+        "X/..namedfork/rsrc",
+        "/.vol/16777220/2/x",
+        "/.file/id=6571367.12904712871",
+        "/dev/fd/3",
+    ] {
         let disk = Disk::new();
+        disk.file(".file", "");
+        disk.dir("dev/fd");
         Plugin::new("A")
             .key("CFBundleExecutable", executable)
             .file("Contents/MacOS/X", "x")

@@ -693,9 +693,11 @@ fn what_was_not_followed_is_accepted_by_no_entry() {
         return;
     }
     type Link<'a> = &'a dyn Fn(&Disk, &std::path::Path);
-    let links: [Link<'_>; 3] = [
+    let links: [Link<'_>; 5] = [
         &|disk, at| symlink(disk.too_far() + "/Users/Shared/x", at).unwrap(),
         &|_, at| symlink("/.vol/1/2", at).unwrap(),
+        &|_, at| symlink("/.file/id=1.2", at).unwrap(),
+        &|_, at| symlink("/dev/fd/3", at).unwrap(),
         &|_, at| {
             for number in 0..1100 {
                 let before = at.with_file_name(format!("a{number}"));
@@ -716,13 +718,13 @@ fn what_was_not_followed_is_accepted_by_no_entry() {
     let far = disk.too_far() + "/Users/Shared/x";
     let plugin = Plugin::new("A").key("CFBundleExecutable", far);
     plugin.write(disk.plugin(""));
-    never_accepted(&disk, 3);
+    never_accepted(&disk, 5);
     let disk = Disk::new();
     let bundle = Plugin::new("A").write(disk.plugin(""));
     let file = bundle.join("Contents/Info.plist");
     let none = rustix::fs::XattrFlags::empty();
     match rustix::fs::setxattr(file, "user.com.apple.ResourceFork", b"code", none) {
-        Ok(()) => never_accepted(&disk, 4),
+        Ok(()) => never_accepted(&disk, 6),
         Err(error) => skipped(format_args!("the file system takes no attributes: {error}")),
     }
 }

@@ -249,7 +249,9 @@ fn what_cannot_be_watched_is_told_daily() {
 fn what_cannot_be_followed_is_told_daily() {
     let disk = Disk::new();
     let far = disk.too_far();
-    for (place, target) in [("Contents/zz", far.as_str()), ("Contents/zz", "/.vol/1/2")] {
+    disk.file(".file", "");
+    for target in [far.as_str(), "/.vol/1/2", "/.file/id=1.2", "/dev/fd/3"] {
+        let place = "Contents/zz";
         let path = Plugin::new("A").write(disk.at(PLUGINS));
         symlink(target, path.join(place)).unwrap();
         is_blind(&only_bundle(disk.path()));
