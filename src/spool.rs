@@ -7,7 +7,7 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
 /// Bytes that are held as they are: packing takes time, and few answers are longer.
-const MOST_PLAIN: usize = 4 << 20;
+const MOST_PLAIN: usize = 1 << 20;
 
 /// Text on its way out.
 #[derive(Debug, Default)]

@@ -1,11 +1,13 @@
 //! Result lines as osqueryd logs them: `serializeQueryLogItem` of osquery's `core/query.cpp`.
 
+use std::io::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use crate::differential::{Difference, Row};
+use crate::differential::Row;
 use crate::report::time;
+use crate::spool::Spool;
 
 /// When and where a run was made.
 #[derive(Clone, Debug)]
@@ -40,49 +42,49 @@ impl Stamp {
     }
 }
 
-/// One line for each row that went or came. osqueryd leaves `decorations` out where its
-/// configuration asks for none, and so does this.
-pub fn difference(name: &str, difference: &Difference, stamp: &Stamp) -> Vec<String> {
-    let line = |row: &Row, action: &str| {
-        let mut line = Map::new();
-        stamp.fields(&mut line, name, difference.counter);
-        line.insert("columns".into(), columns(row));
-        line.insert("action".into(), action.into());
-        Value::Object(line).to_string()
-    };
-    let removed = difference.removed.iter().map(|row| line(row, "removed"));
-    let added = difference.added.iter().map(|row| line(row, "added"));
-    removed.chain(added).collect()
+/// The line of a row that went (`removed`) or came (`added`) with the difference of that number. osqueryd leaves
+/// `decorations` out where its configuration asks for none, and so does this.
+pub fn of_row(name: &str, row: &Row, action: &str, counter: u64, stamp: &Stamp) -> String {
+    let mut line = Map::new();
+    stamp.fields(&mut line, name, counter);
+    line.insert("columns".into(), columns(row));
+    line.insert("action".into(), action.into());
+    Value::Object(line).to_string()
 }
 
-/// One line for all rows of a snapshot, which are held as text alone.
-pub struct Snapshot(String);
-
-impl Default for Snapshot {
-    /// A line without rows.
-    fn default() -> Self {
-        Self(r#"{"snapshot":["#.to_owned())
-    }
+/// One line for all rows of a snapshot, which are held as text alone: nothing is written before the query has
+/// given its last row.
+#[derive(Default)]
+pub struct Snapshot {
+    rows: Spool,
+    has_rows: bool,
+    failed: Option<io::Error>,
 }
 
 impl Snapshot {
     /// Adds a row.
     pub fn add(&mut self, row: &Row) {
-        if !self.0.ends_with('[') {
-            self.0.push(',');
-        }
-        self.0.push_str(&columns(row).to_string());
+        let comma = if self.has_rows { "," } else { "" };
+        self.has_rows = true;
+        let added = write!(self.rows, "{comma}{}", columns(row));
+        self.failed = self.failed.take().or(added.err());
     }
 
-    /// The whole line.
-    pub fn finish(mut self, name: &str, stamp: &Stamp) -> String {
+    /// Writes the whole line.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(self, name: &str, stamp: &Stamp, out: &mut dyn Write) -> io::Result<()> {
         let mut rest = Map::new();
         rest.insert("action".into(), "snapshot".into());
         stamp.fields(&mut rest, name, 0);
         let rest = Value::Object(rest).to_string();
-        self.0.push_str("],");
-        self.0.push_str(rest.strip_prefix('{').unwrap_or(&rest));
-        self.0
+        let rest = rest.strip_prefix('{').unwrap_or(&rest);
+        self.failed.map_or(Ok(()), Err)?;
+        let (mut rows, _) = self.rows.finish()?;
+        out.write_all(br#"{"snapshot":["#)?;
+        io::copy(&mut rows, out)?;
+        writeln!(out, "],{rest}")
     }
 }
 

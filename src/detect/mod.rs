@@ -10,19 +10,20 @@ pub mod state;
 pub mod wait;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 
-use crate::differential::{self, Row};
+use crate::differential::{Comparison, Row};
 use crate::disk::Disk;
 use crate::engine::{Cell, Engine, EngineError};
 use crate::failure::Failure;
 use crate::given;
 use crate::pack::conf::{self, Pack, Scheduled};
 use crate::scan::Snapshot;
+use crate::spool::Spool;
 use discovery::Discovery;
 use line::Stamp;
 use state::State;
@@ -99,7 +100,30 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         snapshot.events = disk.events(scanner.root());
         let stamp = Stamp::now();
         let outcome = match discovery.unmet(&mut engine, &snapshot) {
-            Ok(None) => ask(&mut engine, &queries, &snapshot, &mut state, &stamp),
+            Ok(None) => {
+                let mut ask = || {
+                    let mut out = io::stdout().lock();
+                    let asked = ask(
+                        &mut engine,
+                        &queries,
+                        &snapshot,
+                        &mut state,
+                        &stamp,
+                        &mut out,
+                    );
+                    asked.and_then(|outcome| out.flush().map(|()| outcome))
+                };
+                match progress.suspend(&mut ask) {
+                    Ok(outcome) => outcome,
+                    // The lines that nobody took must come again: the state is not saved.
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
+                    Err(error) => {
+                        let why = given::why(&error);
+                        let why = format!("cannot write to standard output: {why}");
+                        return Err(Failure::new(why));
+                    }
+                }
+            }
             Ok(Some(sql)) => {
                 let line =
                     format!("the pack does not run: no row from its discovery query {sql:?}");
@@ -115,9 +139,6 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
                 }
             }
         };
-        if !progress.suspend(|| write(&outcome.lines))? {
-            break; // the lines that nobody took must come again: the state is not saved
-        }
         if let Some(path) = &options.state {
             state.save(path)?;
         }
@@ -155,20 +176,24 @@ fn pack(options: &Options) -> Result<Pack, Failure> {
 /// What came of one run.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Result lines.
-    pub lines: Vec<String>,
+    /// How many result lines there were.
+    pub lines: usize,
     /// Names of the queries that failed, by the reason.
     pub failed: BTreeMap<String, Vec<String>>,
 }
 
-/// Asks each query of one snapshot, and remembers the answers.
+/// Asks each query of one snapshot, writes what came of it to `out`, a line each, and remembers the answers.
+///
+/// # Errors
+/// When a line cannot be written: what is remembered must not be kept then.
 pub fn ask(
     engine: &mut Engine,
     queries: &[Scheduled],
     snapshot: &Snapshot,
     state: &mut State,
     stamp: &Stamp,
-) -> Outcome {
+    out: &mut dyn Write,
+) -> io::Result<Outcome> {
     let mut outcome = Outcome::default();
     for query in queries {
         let last = state.snapshots.get(&query.name);
@@ -187,36 +212,64 @@ pub fn ask(
             names.push(query.name.clone());
         };
         if query.snapshot {
-            match log_snapshot(engine, query, snapshot, stamp) {
+            match log_snapshot(engine, query, snapshot) {
                 Ok(line) => {
+                    line.finish(&query.name, stamp, out)?;
                     state.snapshots.insert(query.name.clone(), stamp.seconds);
-                    outcome.lines.push(line);
+                    outcome.lines = outcome.lines.saturating_add(1);
                 }
                 Err(error) => refuse(error),
             }
             continue;
         }
-        let (columns, cells) = match engine.cells(&query.sql, snapshot) {
-            Ok(answer) => answer,
-            Err(error) => {
-                refuse(error);
-                continue;
+        let memory = state.queries.get(&query.name);
+        let mut comparison = Comparison::new(memory)?;
+        let counter = comparison.counter();
+        let line = |row: &Row, action| line::of_row(&query.name, row, action, counter, stamp);
+        // What came is logged after what went, which is known when all rows are.
+        let (mut added, mut count, mut taken) = (Spool::default(), 0_usize, Ok(()));
+        let asked = each_row(engine, query, snapshot, |row| {
+            if taken.is_ok() {
+                taken = comparison.take(&row).and_then(|is_new| {
+                    count = count.saturating_add(usize::from(is_new));
+                    if is_new {
+                        writeln!(added, "{}", line(&row, "added"))
+                    } else {
+                        Ok(())
+                    }
+                });
             }
-        };
-        let rows = cells
-            .into_iter()
-            .map(|cells| escaped(columns.iter().cloned().zip(cells).collect()))
-            .collect();
-        let mut memory = state.queries.remove(&query.name);
-        let difference = differential::advance(&mut memory, rows, query.removed);
-        if let Some(memory) = memory {
+        });
+        if let Err(error) = asked {
+            refuse(error);
+            continue;
+        }
+        taken?;
+        let difference = comparison.finish(query.removed)?;
+        for row in &difference.removed {
+            writeln!(out, "{}", line(row, "removed"))?;
+        }
+        io::copy(&mut added.finish()?.0, out)?;
+        let lines = count.saturating_add(difference.removed.len());
+        outcome.lines = outcome.lines.saturating_add(lines);
+        if let Some(memory) = difference.memory {
             state.queries.insert(query.name.clone(), memory);
         }
-        outcome
-            .lines
-            .extend(line::difference(&query.name, &difference, stamp));
     }
-    outcome
+    Ok(outcome)
+}
+
+/// Passes on each row of a differential query as it is found.
+fn each_row(
+    engine: &mut Engine,
+    query: &Scheduled,
+    snapshot: &Snapshot,
+    mut take: impl FnMut(Row),
+) -> Result<(), EngineError> {
+    let columns = engine.check(&query.sql)?;
+    engine.each(&query.sql, snapshot, |cells| {
+        take(escaped(columns.iter().cloned().zip(cells).collect()));
+    })
 }
 
 /// The line of a snapshot. An inventory has every column of every bundle: its rows become text one by one.
@@ -224,14 +277,13 @@ fn log_snapshot(
     engine: &mut Engine,
     query: &Scheduled,
     snapshot: &Snapshot,
-    stamp: &Stamp,
-) -> Result<String, EngineError> {
+) -> Result<line::Snapshot, EngineError> {
     let columns = engine.check(&query.sql)?;
     let mut line = line::Snapshot::default();
     engine.each(&query.sql, snapshot, |cells| {
         line.add(&columns.iter().cloned().zip(cells).collect());
     })?;
-    Ok(line.finish(&query.name, stamp))
+    Ok(line)
 }
 
 /// Control bytes as osquery escapes them before it compares: `\xHH`. Those of our own tables are
@@ -253,29 +305,12 @@ fn escaped(mut row: Row) -> Row {
     row
 }
 
-/// Writes the lines; false when the reader has gone, such as `head`, which is no failure.
-fn write(lines: &[String]) -> Result<bool, Failure> {
-    let mut out = io::stdout().lock();
-    let written = lines
-        .iter()
-        .try_for_each(|line| writeln!(out, "{line}"))
-        .and_then(|()| out.flush());
-    match written {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Failure::new(format!(
-            "cannot write to standard output: {}",
-            given::why(&error)
-        ))),
-    }
-}
-
 fn report(run: u64, snapshot: &Snapshot, outcome: &Outcome, is_last: bool) {
     // The first error of the last run is the line that the program ends with.
     for (why, names) in outcome.failed.iter().skip(usize::from(is_last)) {
         say(&format!("error in {}: {why}", names.join(", ")));
     }
-    let (bundles, lines) = (snapshot.bundles.len(), outcome.lines.len());
+    let (bundles, lines) = (snapshot.bundles.len(), outcome.lines);
     say(&format!("run {run}: {bundles} bundles, {lines} lines"));
     if lines >= FLOOD {
         say(

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -81,13 +81,19 @@ impl State {
     /// # Errors
     /// When the file is there and cannot be read, or is not a state.
     pub fn load(path: &Path) -> Result<Self, StateError> {
-        let text = match read(path) {
-            Ok(text) => text,
+        let file = match open(path) {
+            Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(StateError::Unreadable(path.to_owned(), error)),
         };
         let damaged = |why: String| StateError::Damaged(path.to_owned(), why);
-        let state: Self = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
+        let state: Self = match serde_json::from_reader(io::BufReader::new(file)) {
+            Ok(state) => state,
+            Err(error) if error.is_io() => {
+                return Err(StateError::Unreadable(path.to_owned(), error.into()));
+            }
+            Err(error) => return Err(damaged(error.to_string())),
+        };
         if state.version != VERSION {
             return Err(damaged(format!(
                 "its version is {}, and this program knows {VERSION}",
@@ -151,9 +157,9 @@ impl State {
     }
 }
 
-/// Reads a state that nobody else could have written, whatever stands in its place and however long
+/// Opens a state that nobody else could have written, whatever stands in its place and however long
 /// that is; a FIFO is not waited for.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+fn open(path: &Path) -> io::Result<impl Read> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let refused = |why: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     let is_link = fs::symlink_metadata(path)?.file_type().is_symlink();
@@ -182,17 +188,11 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
             meta.mode() & 0o7777
         ));
     }
-    let too_large = format!("it is larger than {MOST_BYTES} bytes");
     if meta.len() > MOST_BYTES {
-        return refused(too_large);
+        return refused(format!("it is larger than {MOST_BYTES} bytes"));
     }
-    let mut text = Vec::new();
-    file.take(MOST_BYTES.saturating_add(1))
-        .read_to_end(&mut text)?;
-    if u64::try_from(text.len()).unwrap_or(u64::MAX) > MOST_BYTES {
-        return refused(too_large);
-    }
-    Ok(text)
+    // One that grows meanwhile is cut off, and so no state.
+    Ok(file.take(MOST_BYTES))
 }
 
 /// The flags as the standard library takes them.

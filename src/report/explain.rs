@@ -478,8 +478,14 @@ fn changes(
         .into_iter()
         .map(|cells| columns.iter().cloned().zip(cells).collect::<Row>());
     let is_it = |row: &Row| row.get("path").is_some_and(|p| p.to_string() == path);
-    let memory = state.queries.get(MODIFIED);
-    let old = memory.and_then(|m| m.rows.iter().find(|r| is_it(r)));
+    let mut old = None;
+    if let Some(memory) = state.queries.get(MODIFIED) {
+        memory.rows.each(|row| {
+            if old.is_none() && is_it(&row) {
+                old = Some(row);
+            }
+        })?;
+    }
     let new = rows.into_iter().find(is_it);
     Ok(match (old, new) {
         (None, None) => {

@@ -3,9 +3,34 @@
 //! The expected values are those of osquery's `Query::addNewResults` and `diff`, as read there and
 //! as seen in a real osqueryd's log.
 
-use dsplug::differential::{Memory, Row, advance};
+use dsplug::differential::{Comparison, Memory, Row};
 use dsplug::engine::Cell;
 use proptest::prelude::*;
+
+/// What came of a run.
+struct Difference {
+    counter: u64,
+    removed: Vec<Row>,
+    added: Vec<Row>,
+}
+
+/// Compares the rows of a run with what is remembered, and remembers them.
+fn advance(memory: &mut Option<Memory>, rows: Vec<Row>, removed: bool) -> Difference {
+    let mut comparison = Comparison::new(memory.as_ref()).unwrap();
+    let counter = comparison.counter();
+    let is_new = |row: &Row| comparison.take(row).unwrap();
+    let added: Vec<Row> = rows.into_iter().filter(is_new).collect();
+    let found = comparison.finish(removed).unwrap();
+    if let Some(new) = found.memory {
+        assert_eq!(new.counter, counter);
+        *memory = Some(new);
+    }
+    Difference {
+        counter: memory.as_ref().unwrap().counter,
+        removed: found.removed,
+        added,
+    }
+}
 
 fn row(text: &str, number: i64) -> Row {
     Row::from([

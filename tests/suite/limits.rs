@@ -186,6 +186,28 @@ fn a_long_text_is_whole_where_there_is_room() {
     }
 }
 
+/// Neither what `detect` writes nor what it remembers is held as it is.
+#[test]
+fn long_rows_by_the_thousand_are_remembered() {
+    let disk = with_evil();
+    let fill = "n".repeat(500);
+    let keys = [
+        "CFBundleIdentifier",
+        "CFBundleName",
+        "CFPluginNameString",
+        "CFBundleShortVersionString",
+    ];
+    for number in 0..2_000 {
+        let plugin = Plugin::new(&format!("{}{number}", "A".repeat(200)));
+        let plugin = keys.iter().fold(plugin, |p, key| p.key(key, fill.as_str()));
+        plugin.write(disk.at(PLUGINS));
+    }
+    let state = disk.at("state");
+    let state = state.to_str().unwrap();
+    let told = within_the_promise(disk.path(), &["detect", "--state", state]);
+    assert!(told.lines().count() > 3_000);
+}
+
 /// Room is taken by those who come first, and by none whose texts are short.
 #[test]
 fn long_texts_of_many_leave_room_for_short_ones() {

@@ -102,9 +102,23 @@ impl Asker {
             seconds: 0,
         };
         let one = std::slice::from_ref(query);
-        ask(&mut self.engine, one, snapshot, &mut memories, &stamp);
+        let mut none = std::io::sink();
+        ask(
+            &mut self.engine,
+            one,
+            snapshot,
+            &mut memories,
+            &stamp,
+            &mut none,
+        )
+        .expect("no place is full");
         let memory = memories.queries.remove(&query.name)?;
-        Some(Rc::new(memory.rows))
+        let mut rows = Vec::new();
+        memory
+            .rows
+            .each(|row| rows.push(row))
+            .expect("what was packed");
+        Some(Rc::new(rows))
     }
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use std::rc::Rc;
 
 use dsplug::detect::line::{self, Stamp};
-use dsplug::differential::{self, Memory, Row};
+use dsplug::differential::{Comparison, Memory, Row};
 use dsplug::engine::Cell;
 
 use crate::asker::{Answer, Asker, Of};
@@ -250,26 +250,32 @@ impl<'a> Life<'a> {
         if asked.snapshot {
             let mut line = line::Snapshot::default();
             rows.iter().for_each(|row| line.add(&self.own(row)));
-            return log.take(time, &line.finish(&asked.name, &stamp));
+            let mut text = Vec::new();
+            line.finish(&asked.name, &stamp, &mut text)?;
+            let text = String::from_utf8(text).expect("text");
+            return log.take(time, text.trim_end_matches('\n'));
         }
-        let mut memory = self.memories[query].take().map(|(counter, rows)| Memory {
-            counter,
-            rows: rows.to_vec(),
-        });
-        let mut found = differential::advance(&mut memory, rows.to_vec(), asked.removed);
-        let memory = memory.expect("a memory");
-        assert_eq!(
-            memory.rows.len(),
-            rows.len(),
-            "what is remembered is the answer"
-        );
-        self.memories[query] = Some((memory.counter, rows));
-        for row in found.removed.iter_mut().chain(&mut found.added) {
-            *row = self.own(row);
+        let remembered = self.memories[query].take();
+        let memory = remembered.map(|(counter, rows)| remember(counter, &rows));
+        let memory = memory.transpose()?;
+        let mut comparison = Comparison::new(memory.as_ref())?;
+        let counter = comparison.counter();
+        let line = |row: &Row, action: &str| {
+            line::of_row(&asked.name, &self.own(row), action, counter, &stamp)
+        };
+        let mut added = Vec::new();
+        for row in rows.iter() {
+            if comparison.take(row)? {
+                added.push(line(row, "added"));
+            }
         }
-        for line in line::difference(&asked.name, &found, &stamp) {
+        let found = comparison.finish(asked.removed)?;
+        let removed = found.removed.iter().map(|row| line(row, "removed"));
+        for line in removed.chain(added) {
             log.take(time, &line)?;
         }
+        let counter = found.memory.or(memory).map_or(0, |memory| memory.counter);
+        self.memories[query] = Some((counter, rows));
         Ok(())
     }
 
@@ -321,4 +327,14 @@ impl<'a> Life<'a> {
 /// The end of a month of so many days.
 pub fn end_of(days: i64) -> i64 {
     BEGIN + days * DAY
+}
+
+/// What is remembered of a run that gave these rows.
+fn remember(counter: u64, rows: &[Row]) -> io::Result<Memory> {
+    let mut all = Comparison::new(None)?;
+    for row in rows {
+        all.take(row)?;
+    }
+    let rows = all.finish(false)?.memory.expect("a base line").rows;
+    Ok(Memory { counter, rows })
 }
