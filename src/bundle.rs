@@ -6,14 +6,16 @@ use std::time::Instant;
 use sha2::{Digest as _, Sha256};
 
 use crate::codesign::{
-    Anchor, BundleEntry, BundleSignature, BundleView, CodeVerdict, EntryKind, MainExecutable,
+    Anchor, BundleEntry, BundleSignature, BundleView, CodeVerdict, EntryKind, MainExecutable, Note,
     Place, Problem, ProblemCode, SealLimits, Sealed, SignatureState,
 };
 use crate::digest::{self, digest};
 use crate::evidence::{Entry, Evidence, Executable, Trouble, fingerprint};
+use crate::held::Held;
+use crate::limits::Budget;
 use crate::load::LoadVerdict;
 use crate::meta::Kind;
-use crate::text::{escape, hex};
+use crate::text::{self, escape, hex};
 
 /// A candidate, its evidence judged.
 #[derive(Clone, Debug)]
@@ -146,6 +148,41 @@ pub fn unjudged_signature(evidence: &mut Evidence) -> BundleSignature {
         "the time of the scan was spent before its turn",
     ));
     signature
+}
+
+/// Bytes of problems and notes that each bundle has for nothing.
+const FREE: usize = 2 << 10;
+/// Parts of the room for all that one bundle has at most.
+const SHARE: usize = 8;
+/// Bytes of a text where there is no room for more.
+const MOST_WITHOUT_ROOM: usize = 96;
+
+/// Counts the problems and notes of a signature, which whoever wrote the bundle can make as many and as long
+/// as they like. Where there is no room for them the first problem of each code stays, and the state.
+pub fn settle_signature(signature: &mut BundleSignature, budget: &Budget) {
+    let bytes = signature.problems.held();
+    let bytes = bytes.saturating_add(signature.notes.held());
+    let Some(more) = bytes.checked_sub(FREE) else {
+        return;
+    };
+    let most = budget.limits.told.checked_div(SHARE).unwrap_or_default();
+    if bytes <= most && budget.take_told(more) {
+        return;
+    }
+    let mut codes = BTreeSet::new();
+    signature.problems.retain(|p| codes.insert(p.code));
+    for problem in &mut signature.problems {
+        let detail = std::mem::take(&mut problem.detail).into_owned();
+        problem.detail = text::cut(detail, MOST_WITHOUT_ROOM).into();
+        if matches!(&problem.place, Place::Path(path) if path.len() > MOST_WITHOUT_ROOM) {
+            problem.place = Place::Whole;
+        }
+    }
+    signature.problems.shrink_to_fit();
+    signature.notes = vec![Note {
+        place: Place::Whole,
+        text: "limit: there is no room for all that was found; dsplug --thorough has more".into(),
+    }];
 }
 
 /// The signature of a candidate that has none, each of its entries with that word.

@@ -31,6 +31,10 @@ pub struct Limits {
     pub candidate_paths: usize,
     /// Bytes of what is known of code, of all files that are code.
     pub code_facts: usize,
+    /// Bytes of extended attributes, of all files.
+    pub attributes: usize,
+    /// Bytes of what is told of failures, and of signatures that do not hold, beyond a little for each.
+    pub told: usize,
     /// Factories of all bundles that are told apart.
     pub factories: usize,
     /// Bytes of the long texts of all Info.plists. One for which there is no room is cut: those of small
@@ -61,6 +65,8 @@ impl Limits {
         candidates: 5_000,
         candidate_paths: 1 << 20,
         code_facts: 12 << 20,
+        attributes: 2 << 20,
+        told: 4 << 20,
         factories: 65_536,
         texts: 2 << 20,
         depth: 96,
@@ -90,6 +96,8 @@ impl Limits {
         candidates: 1_000_000,
         candidate_paths: 256 << 20,
         code_facts: 1 << 30,
+        attributes: 256 << 20,
+        told: 256 << 20,
         factories: 1 << 20,
         texts: 64 << 20,
         spare_cores: 0,
@@ -142,6 +150,8 @@ pub struct Budget {
     entries: usize,
     watched: usize,
     code_facts: AtomicUsize,
+    attributes: AtomicUsize,
+    told: AtomicUsize,
     factories: AtomicUsize,
     texts: AtomicUsize,
 }
@@ -157,6 +167,8 @@ impl Budget {
             entries: limits.scan_entries,
             watched: limits.watched_entries,
             code_facts: AtomicUsize::new(limits.code_facts),
+            attributes: AtomicUsize::new(limits.attributes),
+            told: AtomicUsize::new(limits.told),
             factories: AtomicUsize::new(limits.factories),
             texts: AtomicUsize::new(limits.texts),
         }
@@ -171,6 +183,16 @@ impl Budget {
     /// Takes bytes of what is known of code; false, and nothing taken, when they are not left.
     pub fn take_code_facts(&self, bytes: usize) -> bool {
         take(&self.code_facts, bytes)
+    }
+
+    /// Takes bytes of extended attributes, likewise.
+    pub fn take_attributes(&self, bytes: usize) -> bool {
+        take(&self.attributes, bytes)
+    }
+
+    /// Takes bytes of what is told of failures, likewise.
+    pub fn take_told(&self, bytes: usize) -> bool {
+        take(&self.told, bytes)
     }
 
     /// Takes factories, likewise.

@@ -276,11 +276,12 @@ impl Scanner {
                 self.at.set(&candidate.path);
                 let before = self.before(&candidate.path).map(|b| &b.evidence);
                 let trials = is_trial.then_some(&mut trials);
-                let evidence = evidence::survey(root, candidate, most, trials, before, budget);
+                let mut evidence = evidence::survey(root, candidate, most, trials, before, budget);
                 if evidence.is_cut && is_trial {
                     waiting.push((evidence.candidate, evidence.resolved_meta.map(|m| m.id())));
                 } else {
                     budget.take_entries(evidence.weight());
+                    evidence::settle(&mut evidence, budget);
                     surveyed.push(evidence);
                 }
             }
@@ -339,15 +340,19 @@ impl Scanner {
                 files_reused = files_reused.saturating_add(reused);
                 // Where there is no room for it, none is left for more.
                 let _ = budget.take_code_facts(evidence.code_facts());
+                let _ = budget.take_attributes(evidence.attributes_held());
             }
             evidence::read_contents(&root, evidence, &mut reader, &mut budget);
             evidence::tell_forks(evidence);
+            evidence::tell_attributes(evidence);
             evidence::weigh_writers(&root, evidence, &budget);
-            let signature = match before.filter(|_| evidence.is_unchanged) {
+            let mut signature = match before.filter(|_| evidence.is_unchanged) {
                 Some(before) => before.signature.clone(),
                 None if budget.is_late() => bundle::unjudged_signature(evidence),
                 None => bundle::judge_signature(evidence, budget.until()),
             };
+            bundle::settle_signature(&mut signature, &budget);
+            evidence::settle(evidence, &budget);
             signatures.insert(*index, signature);
         }
         // What links lead to comes after all that is a bundle's own: a link costs nothing to plant.
@@ -357,6 +362,7 @@ impl Scanner {
             let known = self.before(&evidence.candidate.path);
             let known = known.map(|before| (&before.evidence, again));
             evidence::read_linked(&root, evidence, known, &mut reader, &mut budget);
+            evidence::settle(evidence, &budget);
         }
         let verdicts = load::judge(&found);
         let (files_read, files_skipped) = (reader.files, skipped(&found));

@@ -5,10 +5,14 @@ use std::os::fd::AsFd;
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::text::{escape, hex};
+use crate::held::{self, Held};
+use crate::text::{self, escape, hex};
 
 /// Bytes of an attribute that are read: more than any that macOS writes here.
 const MAX_VALUE: usize = 1024;
+/// Bytes of one that are kept, decoded: an honest one has some ninety. Of a longer one there is the beginning
+/// and a digest of the whole.
+const MOST_TEXT: usize = 256;
 /// Bytes of names that are read.
 const MAX_NAMES: usize = 64 << 10;
 
@@ -43,9 +47,46 @@ impl Attributes {
         }
     }
 
+    /// The same without their texts, where there is no room for these.
+    pub(super) fn without_texts(self) -> Self {
+        Self {
+            resource_fork: self.resource_fork,
+            finder_info: self.finder_info,
+            error: NO_ROOM.into(),
+            ..Self::default()
+        }
+    }
+
+    /// True when there was no room for their texts.
+    pub(super) fn lack_texts(&self) -> bool {
+        self.error == NO_ROOM
+    }
+
+    /// Bytes that they take in memory.
+    pub(super) fn weight(&self) -> usize {
+        size_of::<Self>().saturating_add(self.held())
+    }
+
     /// True when none of them is there.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+/// What is said of attributes for whose texts there was no room.
+const NO_ROOM: &str =
+    "limit: there is no room for its extended attributes; dsplug --thorough has more";
+
+impl Held for Attributes {
+    fn held(&self) -> usize {
+        let Self {
+            quarantine,
+            provenance,
+            resource_fork,
+            finder_info,
+            error,
+        } = self;
+        held::sum(&[quarantine, provenance, resource_fork, finder_info, error])
     }
 }
 
@@ -101,8 +142,10 @@ pub fn read(fd: &impl AsFd) -> Result<Attributes, Errno> {
                 let plain = escape(plain);
                 attributes.error = format!("limit: {plain} has more than {MAX_VALUE} bytes");
             }
-            (b"com.apple.quarantine", Some(v)) => attributes.quarantine = quarantine(&v),
-            (_, Some(v)) => attributes.provenance = provenance(&v),
+            (b"com.apple.quarantine", Some(v)) => {
+                attributes.quarantine = text::cut(quarantine(&v), MOST_TEXT);
+            }
+            (_, Some(v)) => attributes.provenance = text::cut(provenance(&v), MOST_TEXT),
         }
     }
     Ok(attributes)

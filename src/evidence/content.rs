@@ -1,6 +1,7 @@
 //! The one streaming pass over a file's bytes: its digests, its code signature's page hashes, and
 //! what is kept.
 
+use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,6 +29,8 @@ const LARGE: u64 = 64 << 10;
 /// and gives it back when it is freed; what is smaller each thread keeps (`M_MMAP_THRESHOLD`,
 /// mallopt(3)). Only what is filled takes memory.
 const ROOM: usize = 33 << 20;
+/// Attributes among which the same are looked for.
+const MOST_RECENT: usize = 16;
 /// Bytes of a file that is kept whole.
 pub const MAX_KEPT: u64 = 8 << 20;
 
@@ -36,7 +39,7 @@ pub struct Passed {
     /// What the file holds.
     pub content: Content,
     /// Its extended attributes, when it has any that matter.
-    pub attributes: Option<Attributes>,
+    pub attributes: Option<Arc<Attributes>>,
     /// Its bytes, when they were asked for and are not too many.
     pub kept: Option<Vec<u8>>,
 }
@@ -56,6 +59,8 @@ pub struct Reader<'r> {
     buffer: Vec<u8>,
     /// Held by the one reader that holds much of a file.
     large: Arc<Mutex<()>>,
+    /// The attributes that were come upon last: most files of a bundle have the same.
+    recent: VecDeque<Arc<Attributes>>,
     /// Files read to their end.
     pub files: u64,
     /// Bytes read.
@@ -69,6 +74,7 @@ impl<'r> Reader<'r> {
             roots,
             buffer: vec![0; CHUNK],
             large: Arc::default(),
+            recent: VecDeque::new(),
             files: 0,
             bytes: 0,
         }
@@ -176,9 +182,32 @@ impl<'r> Reader<'r> {
                 cpus,
                 code: code.map(Arc::new),
             },
-            attributes: (!attributes.is_empty()).then_some(attributes),
+            attributes: (!attributes.is_empty()).then(|| self.share(attributes, budget)),
             kept,
         })
+    }
+
+    /// Attributes to be held, those that are the same once. Their texts are whatever somebody wrote, and where
+    /// there is no room for them what a signature is judged by stays.
+    fn share(&mut self, attributes: Attributes, budget: &Budget) -> Arc<Attributes> {
+        if let Some(same) = self.recent.iter().find(|known| ***known == attributes) {
+            return Arc::clone(same);
+        }
+        let attributes = if budget.take_attributes(attributes.weight()) {
+            attributes
+        } else {
+            let less = attributes.without_texts();
+            if let Some(same) = self.recent.iter().find(|known| ***known == less) {
+                return Arc::clone(same);
+            }
+            less
+        };
+        let attributes = Arc::new(attributes);
+        if self.recent.len() >= MOST_RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Arc::clone(&attributes));
+        attributes
     }
 
     /// Supplies what the check of a Mach-O file asks for before the pass.
@@ -274,4 +303,37 @@ fn cannot_read(path: &[u8], errno: Errno) -> String {
         errno,
     };
     error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+
+    #[test]
+    fn attributes_that_are_the_same_are_held_once_and_many_lose_their_texts() {
+        let budget = Budget::new(Limits {
+            attributes: 64 << 10,
+            ..Limits::STANDARD
+        });
+        let roots = Roots::apple();
+        let mut reader = Reader::new(&roots);
+        let of = |text: String| Attributes {
+            quarantine: text,
+            resource_fork: true,
+            ..Attributes::default()
+        };
+        let same = of("flags=0083;time=1;agent=Safari;uuid=7E".into());
+        let first = reader.share(same.clone(), &budget);
+        assert!(Arc::ptr_eq(&first, &reader.share(same, &budget)));
+        let all: Vec<_> = (0..10_000)
+            .map(|i| reader.share(of(format!("{i:0200}")), &budget))
+            .collect();
+        let each: std::collections::BTreeMap<_, _> =
+            all.iter().map(|a| (Arc::as_ptr(a), a.weight())).collect();
+        assert!(each.values().sum::<usize>() < 66 << 10);
+        assert!(all.iter().all(|a| a.resource_fork));
+        let last = all.last().unwrap();
+        assert!(last.lack_texts() && last.error.starts_with("limit: "));
+    }
 }

@@ -21,7 +21,7 @@ pub struct Entry {
     /// What it holds.
     pub content: Content,
     /// Its extended attributes, where they were read.
-    pub attributes: Option<Box<Attributes>>,
+    pub attributes: Option<Arc<Attributes>>,
 }
 
 impl Entry {
@@ -65,7 +65,7 @@ pub enum Content {
     /// Not read, or nothing that can be.
     Unread,
     /// It could not be read.
-    Failed(Box<Trouble>),
+    Failed(Arc<Trouble>),
     /// Read from its first byte to its last.
     Read {
         /// SHA-256 of it.

@@ -142,7 +142,7 @@ pub fn read(root: &Root, evidence: &mut Evidence, reader: &mut Reader<'_>, budge
             executable.has_fork = passed.attributes.is_some_and(|a| a.resource_fork);
         }
         Err(trouble) => {
-            executable.outside = Content::Failed(Box::new(trouble.clone()));
+            executable.outside = Content::Failed(trouble.clone().shared(budget));
             evidence.troubles.push(trouble);
         }
     }

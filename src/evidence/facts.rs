@@ -1,6 +1,7 @@
 //! What was found of one candidate: plain data, filled by those who read.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::attributes::Attributes;
 use super::entry::{Content, Entry};
@@ -74,6 +75,8 @@ pub struct Evidence {
     pub(crate) layout: Layout,
     /// What could not be read.
     pub troubles: Vec<Trouble>,
+    /// Bytes of those that the scan's budget has given.
+    pub(super) troubles_taken: usize,
     /// Bytes of files that the signature's check needs whole, by path in the bundle.
     pub(crate) kept: BTreeMap<Vec<u8>, Vec<u8>>,
     /// When the oldest part of it was read.
@@ -139,6 +142,13 @@ impl Evidence {
     pub fn weight(&self) -> usize {
         let weights = self.entries.iter().map(Entry::weight);
         weights.fold(0, usize::saturating_add)
+    }
+
+    /// Bytes of the extended attributes of its files, those that are the same once.
+    pub fn attributes_held(&self) -> usize {
+        let all = self.entries.iter().filter_map(|e| e.attributes.as_ref());
+        let each: BTreeMap<_, _> = all.map(|a| (Arc::as_ptr(a), a.weight())).collect();
+        each.values().copied().fold(0, usize::saturating_add)
     }
 
     /// Bytes of what is known of the code in it.

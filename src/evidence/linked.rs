@@ -9,6 +9,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -375,7 +376,7 @@ impl Search<'_> {
                     entry.content = passed.content;
                     // Of its attributes a fork alone counts: a seal reaches nothing here.
                     let has_fork = passed.attributes.is_some_and(|a| a.resource_fork);
-                    entry.attributes = has_fork.then(|| Box::new(Attributes::fork()));
+                    entry.attributes = has_fork.then(|| Arc::new(Attributes::fork()));
                 }
                 Err(trouble) => {
                     is_whole = false;

@@ -79,6 +79,7 @@ fn nothing_yet(candidate: Candidate) -> Evidence {
         is_unsurveyed: false,
         layout: Layout::Flat,
         troubles: Vec::new(),
+        troubles_taken: 0,
         kept: BTreeMap::new(),
         read_at: now,
         code_read_at: now,
@@ -318,6 +319,26 @@ pub fn weigh_writers(root: &Root, evidence: &mut Evidence, budget: &Budget) {
         let path = escape(&evidence.candidate.path);
         evidence.trouble(Trouble::Limit(format!(
             "who can write above what {path} leads to was not asked: the time of the scan is spent"
+        )));
+    }
+}
+
+/// Counts what is told of a candidate: where there is no room, the first of each code stays.
+pub fn settle(evidence: &mut Evidence, budget: &Budget) {
+    let taken = evidence.troubles_taken;
+    evidence.troubles_taken = trouble::settle(&mut evidence.troubles, taken, budget);
+}
+
+/// Tells that there was no room for the extended attributes of some of its files.
+pub fn tell_attributes(evidence: &mut Evidence) {
+    let attributes = evidence
+        .entries
+        .iter()
+        .filter_map(|e| e.attributes.as_ref());
+    if attributes.into_iter().any(|a| a.lack_texts()) {
+        let path = escape(&evidence.candidate.path);
+        evidence.trouble(Trouble::Limit(format!(
+            "there is no room for the extended attributes of all files of {path}; dsplug --thorough has more"
         )));
     }
 }

@@ -192,10 +192,10 @@ fn read_one(
     match read {
         Ok(read) => {
             task.entry.content = read.content;
-            task.entry.attributes = read.attributes.map(Box::new);
+            task.entry.attributes = read.attributes;
             task.kept = read.kept;
         }
-        Err(trouble) => task.entry.content = Content::Failed(Box::new(trouble)),
+        Err(trouble) => task.entry.content = Content::Failed(trouble.shared(budget)),
     }
 }
 

@@ -1,8 +1,11 @@
 //! What could not be read, or not whole, and why.
 
 use std::fmt;
+use std::sync::{Arc, LazyLock};
 
 use crate::directory::ReadError;
+use crate::held::{self, Held};
+use crate::limits::Budget;
 use crate::property_list::PropertyListError;
 use crate::text;
 
@@ -81,7 +84,11 @@ impl Trouble {
     }
 
     /// The same, a long text cut.
-    pub(super) fn shortened(mut self) -> Self {
+    pub(super) fn shortened(self) -> Self {
+        self.shortened_to(MOST_TROUBLE)
+    }
+
+    fn shortened_to(mut self, most: usize) -> Self {
         let (Self::Unreadable(d)
         | Self::Changed(d)
         | Self::Limit(d)
@@ -90,8 +97,34 @@ impl Trouble {
         | Self::Malformed(d)
         | Self::Mount(d)
         | Self::Ambiguous(d)) = &mut self;
-        *d = text::cut(std::mem::take(d), MOST_TROUBLE);
+        *d = text::cut(std::mem::take(d), most);
         self
+    }
+
+    /// The same, to be held by what could not be read: with its text where there is room for that, and else
+    /// one for all that have its code.
+    pub(super) fn shared(self, budget: &Budget) -> Arc<Self> {
+        static BY_CODE: LazyLock<Vec<Arc<Trouble>>> = LazyLock::new(|| {
+            let all: [fn(String) -> Trouble; 8] = [
+                Trouble::Ambiguous,
+                Trouble::BrokenSymlink,
+                Trouble::Changed,
+                Trouble::Limit,
+                Trouble::Malformed,
+                Trouble::Mount,
+                Trouble::NotRegular,
+                Trouble::Unreadable,
+            ];
+            all.iter().map(|of| Arc::new(of(NO_ROOM.into()))).collect()
+        });
+        let trouble = self.shortened();
+        let bytes = size_of::<Self>().saturating_add(trouble.held());
+        let code = trouble.code();
+        let same = || BY_CODE.iter().find(|known| known.code() == code);
+        if budget.take_told(bytes) {
+            return Arc::new(trouble);
+        }
+        same().map_or_else(|| Arc::new(trouble.clone()), Arc::clone)
     }
 
     fn detail(&self) -> &str {
@@ -125,6 +158,56 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code(), self.detail())
     }
+}
+
+impl Held for Trouble {
+    fn held(&self) -> usize {
+        match self {
+            Self::Unreadable(d)
+            | Self::Changed(d)
+            | Self::Limit(d)
+            | Self::BrokenSymlink(d)
+            | Self::NotRegular(d)
+            | Self::Malformed(d)
+            | Self::Mount(d)
+            | Self::Ambiguous(d) => held::sum(&[d]),
+        }
+    }
+}
+
+/// What is said where there is no room to say more.
+const NO_ROOM: &str = "there is no room for what more could be said; dsplug --thorough has more";
+/// Bytes of troubles that each candidate has for nothing.
+const FREE: usize = 1_024;
+/// Parts of the room for all that one candidate has at most.
+const SHARE: usize = 64;
+/// Bytes of a text where there is no room for more.
+const MOST_WITHOUT_ROOM: usize = 96;
+
+/// Keeps the troubles of one candidate when there is room, and else the first of each code, shortened; gives
+/// the bytes that it has taken by now, of which `taken` were before.
+pub(super) fn settle(troubles: &mut Vec<Trouble>, taken: usize, budget: &Budget) -> usize {
+    let bytes = troubles.held();
+    let Some(more) = bytes.checked_sub(taken.max(FREE)) else {
+        return taken;
+    };
+    let most = budget.limits.told.checked_div(SHARE).unwrap_or_default();
+    if bytes <= most && budget.take_told(more) {
+        return bytes;
+    }
+    let mut kept: Vec<Trouble> = Vec::new();
+    for trouble in std::mem::take(troubles) {
+        if kept.iter().all(|known| known.code() != trouble.code()) {
+            kept.push(trouble.shortened_to(MOST_WITHOUT_ROOM));
+        }
+    }
+    let no_room = Trouble::Limit(NO_ROOM.into());
+    if !kept.contains(&no_room) {
+        kept.push(no_room);
+    }
+    kept.shrink_to_fit();
+    *troubles = kept;
+    taken
 }
 
 /// Troubles of one kind of reading that are told.
@@ -161,5 +244,37 @@ mod tests {
         let codes = all.map(|trouble| trouble(String::new()).code());
         let told = Trouble::CODES.iter().map(|(code, _)| *code);
         assert!(told.eq(codes));
+    }
+
+    #[test]
+    fn what_there_is_no_room_for_keeps_its_code() {
+        let budget = Budget::new(crate::limits::Limits {
+            told: 256 << 10,
+            ..crate::limits::Limits::STANDARD
+        });
+        let many = || {
+            let each = |i: u32| Trouble::Unreadable(format!("{i}{}", "x".repeat(100)));
+            let mut many: Vec<_> = (0..30).map(each).collect();
+            many.push(Trouble::Changed("it went".into()));
+            many
+        };
+        let mut held = 0;
+        let mut cut = 0;
+        for _ in 0..200 {
+            let mut troubles = many();
+            let taken = settle(&mut troubles, 0, &budget);
+            assert_eq!(settle(&mut troubles, taken, &budget), taken);
+            held += troubles.held();
+            if troubles != many() {
+                let codes: Vec<_> = troubles.iter().map(Trouble::code).collect();
+                assert_eq!(codes, ["unreadable", "changed", "limit"]);
+                cut += 1;
+            }
+        }
+        assert!((1..200).contains(&cut), "{cut}");
+        assert!(held < (256 << 10) + 200 * 2 * FREE, "{held}");
+        let failed = Trouble::Changed("x".repeat(1_000_000)).shared(&budget);
+        let other = Trouble::Changed("y".repeat(1_000_000)).shared(&budget);
+        assert!(Arc::ptr_eq(&failed, &other));
     }
 }
