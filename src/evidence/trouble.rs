@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn what_there_is_no_room_for_keeps_its_code() {
         let budget = Budget::new(crate::limits::Limits {
-            told: 256 << 10,
+            told: 512 << 10,
             ..crate::limits::Limits::STANDARD
         });
         let many = || {
@@ -272,7 +272,7 @@ mod tests {
             }
         }
         assert!((1..200).contains(&cut), "{cut}");
-        assert!(held < (256 << 10) + 200 * 2 * FREE, "{held}");
+        assert!(held < (512 << 10) + 200 * 2 * FREE, "{held}");
         let failed = Trouble::Changed("x".repeat(1_000_000)).shared(&budget);
         let other = Trouble::Changed("y".repeat(1_000_000)).shared(&budget);
         assert!(Arc::ptr_eq(&failed, &other));

@@ -324,7 +324,15 @@ impl CodeFacts {
                 list.truncate(MOST_PATHS);
                 list.shrink_to_fit();
             }
+            slice.directories.shrink_to_fit();
+            slice.authority.shrink_to_fit();
+            slice.problems.shrink_to_fit();
+            slice.notes.shrink_to_fit();
         }
+        // A list grows to four at once, and what is kept for others counts.
+        self.slices.shrink_to_fit();
+        self.problems.shrink_to_fit();
+        self.notes.shrink_to_fit();
     }
 
     /// True when nothing that dyld may find in the file was left out: no slice, and none of its load commands.
