@@ -100,6 +100,13 @@ refuse_unsafe_ancestors() {
     done
 }
 
+# Makes the file whose rename is to come, for this uid alone: never through a link, nor into a file
+# that somebody has open. What stands at its name goes.
+claim() {
+    rm -f "$1"
+    (set -C && : > "$1")
+}
+
 # Refuses to write a file through a link, or one that others may write.
 refuse_unsafe_file() {
     if [ -L "$DESTDIR$1" ]; then
@@ -129,11 +136,21 @@ settle() {
     [ "$ME" != 0 ] || chown 0:0 "$2"
 }
 
+# Where drafts are made: not where somebody else could exchange one that was checked for another.
+drafts() {
+    kept_by=$(attributes "${TMPDIR:-/tmp}/") || kept_by=
+    case $kept_by in
+    ????????w[!tT]* | ?????w???[!tT]*) kept_by= ;;
+    esac
+    kept_by=${kept_by#* }
+    if trusted_uid "${kept_by%% *}"; then printf '%s' "${TMPDIR:-/tmp}"; else printf /tmp; fi
+}
+
 # Starts a run: strict shell, private files, a place for drafts, a way out.
 begin() {
     set -eu
     umask 077
-    STAGE=$(mktemp -d "${TMPDIR:-/tmp}/dsplug.XXXXXX") || die "no temporary directory" "cure: check TMPDIR"
+    STAGE=$(mktemp -d "$(drafts)/dsplug.XXXXXX") || die "no temporary directory" "cure: check TMPDIR"
     trap 'leave $?' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
@@ -195,8 +212,12 @@ leave() {
     set +e
     if [ -n "$IN_TRANSACTION" ]; then
         IN_TRANSACTION=
-        roll_back
-        say "dsplug: failed; everything is as it was before" >&2
+        if (refuse_unsafe_undo); then
+            roll_back
+            say "dsplug: failed; everything is as it was before" >&2
+        else
+            say "dsplug: failed; the next run puts back what this one has changed" >&2
+        fi
     fi
     [ -z "$LOCKED" ] || drop_state
     [ -z "$STAGE" ] || rm -rf "$STAGE"
@@ -210,6 +231,7 @@ recover() {
     fi
     if [ -d "$DESTDIR$JOURNAL" ]; then
         note "the last run was cut short: undoing it first"
+        refuse_unsafe_undo
         roll_back
     fi
 }
@@ -243,6 +265,18 @@ note_down() {
     printf '%s\n%s\n' "$1" "$2" > "$entry.new"
 }
 
+# Refuses to undo what stands where others than root can write by now: the journal waits.
+refuse_unsafe_undo() {
+    for entry in "$DESTDIR$JOURNAL"/*.operation; do
+        [ -f "$entry" ] || continue
+        { read -r operation && read -r path; } < "$entry"
+        case $operation in
+        mkdir) refuse_unsafe_ancestors "$path/" ;;
+        *) refuse_unsafe_ancestors "$path" ;;
+        esac
+    done
+}
+
 # Undoes the journal, last operation first. It may itself be killed: undoing twice
 # is the same as undoing once. A file that someone else has changed since stays.
 roll_back() {
@@ -261,6 +295,7 @@ roll_back() {
             elif [ -e "$target" ] && ! { [ "$operation" = put ] && cmp -s "$target" "$entry.after"; }; then
                 note "$target was changed by someone else since: left as it is"
             elif [ -e "$entry.before" ]; then
+                step claim "${target%/*}/.dsplug.new"
                 step cp -p "$entry.before" "${target%/*}/.dsplug.new"
                 step mv -f "${target%/*}/.dsplug.new" "$target"
             else
@@ -285,6 +320,7 @@ tell() {
 # that the uninstaller can take them away.
 make_directory() {
     [ ! -d "$DESTDIR$1" ] || return 0
+    refuse_unsafe_ancestors "$1"
     make_directory "${1%/*}"
     if [ -e "$STAGE/made" ] && grep -Fqx "$1" "$STAGE/made"; then return 0; fi
     tell make "$1"
@@ -299,6 +335,7 @@ make_directory() {
 # keeps its owner and mode when MODE is `keep`. Nothing happens when it is so already.
 put() {
     put_mode=$3
+    refuse_unsafe_ancestors "$2"
     if [ -f "$DESTDIR$2" ] && cmp -s "$1" "$DESTDIR$2"; then
         [ "$put_mode" != keep ] || return 0
         attributes "$DESTDIR$2" > "$STAGE/attributes"
@@ -312,6 +349,7 @@ put() {
     [ -z "$DRY_RUN" ] || return 0
     record put "$2" "$1"
     new=$DESTDIR${2%/*}/.dsplug.new
+    step claim "$new"
     if [ "$put_mode" = keep ] && [ -e "$DESTDIR$2" ]; then
         step cp -p "$DESTDIR$2" "$new"
         step cp "$1" "$new"
@@ -325,6 +363,7 @@ put() {
 
 # Removes a file.
 remove() {
+    refuse_unsafe_ancestors "$1"
     [ -e "$DESTDIR$1" ] || return 0
     tell remove "$1"
     [ -z "$DRY_RUN" ] || return 0

@@ -34,7 +34,6 @@ restore() {
     kept=$(receipt "$path")
     target=$DESTDIR$path
     [ -f "$target" ] || return 0
-    refuse_unsafe_file "$path"
     if [ -f "$DESTDIR$kept.before" ] && cmp -s "$target" "$DESTDIR$kept.before"; then return 0; fi
     case $path in
     */dsplug.conf) ours=1 ;;
@@ -58,6 +57,21 @@ restore() {
     else
         remove "$path"
     fi
+}
+
+# Refuses before anything is changed: what was safe when it was installed may have become another's.
+check() {
+    refuse_unsafe_ancestors "$BINARY"
+    for kept in "$DESTDIR$RECEIPTS"/*.after; do
+        [ -f "$kept" ] || continue
+        path=$(receipt_path "$kept")
+        refuse_unsafe_ancestors "$path"
+        [ ! -f "$DESTDIR$path" ] || refuse_unsafe_file "$path"
+    done
+    [ -f "$DESTDIR$RECEIPTS/directories" ] || return 0
+    while read -r path; do
+        refuse_unsafe_ancestors "$path"
+    done < "$DESTDIR$RECEIPTS/directories"
 }
 
 # The whole change, inside one transaction.
@@ -90,7 +104,7 @@ clean() {
 begin
 [ -n "$DRY_RUN" ] || lock
 [ -n "$DRY_RUN" ] || recover
-refuse_unsafe_ancestors "$BINARY"
+check
 host=$(read_or_nothing "$RECEIPTS/host")
 open_journal
 apply

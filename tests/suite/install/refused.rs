@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 use std::process::Command;
 
-use super::mac::{Mac, refused, source};
+use super::mac::{Mac, refused, source, succeed};
 use dsplug_fixtures::needs_root;
 
 #[test]
@@ -67,6 +68,178 @@ fn a_link_on_the_way_is_refused() {
         symlink(mac.path(real), mac.path(at)).unwrap();
         let command = mac.installer(&[]);
         refused(&mac, command, "is a symbolic link: whoever can change");
+    }
+}
+
+/// A Mac with dsplug, whose list of extensions stands in a folder that others can write since, and in
+/// it a link to a file of root's at the name that a new list would have.
+fn with_a_folder_that_became_anothers() -> Mac {
+    let mac = Mac::with_admin();
+    mac.write("usr/local/etc/osq/extensions.load", "/opt/other.ext\n");
+    mac.write(
+        "var/osquery/osquery.flags",
+        "--extensions_autoload=/usr/local/etc/osq/extensions.load\n",
+    );
+    mac.install();
+    mac.write("etc/victim", "root's own\n");
+    plant(&mac, "usr/local/etc/osq");
+    mac
+}
+
+/// Lets everybody write a folder, and has somebody plant the link there.
+fn plant(mac: &Mac, folder: &str) {
+    fs::set_permissions(mac.path(folder), fs::Permissions::from_mode(0o777)).unwrap();
+    symlink(mac.path("etc/victim"), mac.path(folder).join(".dsplug.new")).unwrap();
+}
+
+#[test]
+fn the_uninstaller_writes_nothing_where_others_can_write_by_now() {
+    let mac = with_a_folder_that_became_anothers();
+    let command = mac.uninstaller(&[]);
+    refused(&mac, command, "osq/ is writable by everyone");
+    let command = mac.uninstaller(&["--dry-run"]);
+    refused(&mac, command, "osq/ is writable by everyone");
+    let folder = mac.path("usr/local/etc/osq");
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    mac.uninstall();
+    assert_eq!(mac.read("etc/victim"), "root's own\n");
+    assert_eq!(
+        mac.read("usr/local/etc/osq/extensions.load"),
+        "/opt/other.ext\n"
+    );
+}
+
+/// A directory that the installer made is not removed where somebody may have put a link on the way.
+#[test]
+fn the_uninstaller_removes_no_directory_behind_a_link() {
+    let mac = Mac::new();
+    mac.write("usr/local/etc/.keep", "");
+    mac.write(
+        "var/osquery/osquery.flags",
+        "--extensions_autoload=/usr/local/etc/osq/load/extensions.load\n",
+    );
+    mac.install();
+    fs::remove_dir_all(mac.path("usr/local/etc/osq")).unwrap();
+    fs::create_dir_all(mac.path("etc/precious/load")).unwrap();
+    symlink(mac.path("etc/precious"), mac.path("usr/local/etc/osq")).unwrap();
+    let command = mac.uninstaller(&[]);
+    refused(&mac, command, "osq is a symbolic link");
+}
+
+/// What a run that was killed had changed is not undone through somebody's link either.
+#[test]
+fn nothing_is_undone_where_others_can_write_by_now() {
+    let cut_short = |mac: &Mac| {
+        let steps = (0..).find(|steps| {
+            let mut run = mac.uninstaller(&[]);
+            let run = run.env("DSPLUG_INSTALL_STOP_AFTER", steps.to_string());
+            assert!(!run.output().unwrap().status.success());
+            let Ok(mut journal) = fs::read_dir(mac.path("var/db/dsplug/journal")) else {
+                return false;
+            };
+            let named = |entry: fs::DirEntry| {
+                let path = entry.path();
+                path.extension().is_some_and(|e| e == "operation")
+                    && fs::read_to_string(path).unwrap().contains("osq/extensions")
+            };
+            journal.any(|e| named(e.unwrap()))
+        });
+        assert!(steps.is_some());
+    };
+    for again in ["install.sh", "uninstall.sh"] {
+        let mac = with_a_folder_that_became_anothers();
+        let folder = mac.path("usr/local/etc/osq");
+        fs::remove_file(folder.join(".dsplug.new")).unwrap();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        cut_short(&mac);
+        fs::remove_file(mac.path("var/db/dsplug/lock")).unwrap();
+        let _ = fs::remove_file(folder.join(".dsplug.new"));
+        plant(&mac, "usr/local/etc/osq");
+        let command = match again {
+            "install.sh" => mac.installer(&[]),
+            _ => mac.uninstaller(&[]),
+        };
+        refused(&mac, command, "osq/ is writable by everyone");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        mac.uninstall();
+        assert_eq!(mac.read("etc/victim"), "root's own\n");
+        assert_eq!(
+            mac.read("usr/local/etc/osq/extensions.load"),
+            "/opt/other.ext\n"
+        );
+    }
+}
+
+/// Each operation asks for itself, whatever its script has asked before.
+#[test]
+fn no_operation_trusts_a_place_that_others_can_write() {
+    for operation in [
+        "put /dev/null /usr/local/file 0644",
+        "put /dev/null /usr/local/file keep",
+        "edit /dev/null /usr/local/file whole",
+        "remove /usr/local/file",
+        "make_directory /usr/local/made",
+    ] {
+        let mac = Mac::new();
+        mac.write("usr/local/file", "theirs");
+        mac.write("etc/victim", "root's own\n");
+        plant(&mac, "usr/local");
+        let script = format!(
+            ". {}; begin; lock; open_journal; make_directory $RECEIPTS; {operation}",
+            source("common.sh").display()
+        );
+        let command = mac.command(Path::new("-c"), &[&script]);
+        refused(&mac, command, "local/ is writable by everyone");
+    }
+}
+
+/// What stands at the name of a file to come goes; it is never written through.
+#[test]
+fn a_new_file_is_written_through_nothing() {
+    let mac = Mac::with_admin();
+    mac.write("etc/victim", "root's own\n");
+    fs::create_dir_all(mac.path("opt/dsplug/bin")).unwrap();
+    for folder in ["var/osquery", "var/osquery/packs", "opt/dsplug/bin"] {
+        plant(&mac, folder);
+        fs::set_permissions(mac.path(folder), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    mac.install();
+    assert_eq!(mac.read("etc/victim"), "root's own\n");
+    assert_eq!(mac.read("opt/dsplug/bin/dsplug.ext"), "the first binary");
+    for path in [
+        "opt/dsplug/bin/dsplug.ext",
+        "var/osquery/osquery.flags",
+        "var/osquery/extensions.load",
+        "var/osquery/packs/dsplug.conf",
+    ] {
+        let meta = fs::symlink_metadata(mac.path(path)).unwrap();
+        assert!(meta.is_file(), "{path}");
+    }
+}
+
+/// A draft that was checked cannot be exchanged by whoever owns the temporary directory.
+#[test]
+fn drafts_are_made_where_nobody_can_exchange_them() {
+    let mac = Mac::new();
+    let place = mac.aside.path().join("tmp");
+    let made_in = |place: &Path| {
+        let script = format!(
+            ". {}; begin; echo \"$STAGE\"",
+            source("common.sh").display()
+        );
+        let mut command = mac.command(Path::new("-c"), &[&script]);
+        let stage = succeed(command.env("TMPDIR", place).output().unwrap());
+        Path::new(stage.trim()).parent().unwrap().to_owned()
+    };
+    assert_eq!(made_in(&place), place);
+    for (mode, trusted) in [(0o777, false), (0o775, false), (0o1777, true)] {
+        fs::set_permissions(&place, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(made_in(&place) == place, trusted, "{mode:o}");
+    }
+    assert_eq!(made_in(&place.join("missing")), Path::new("/tmp"));
+    if needs_root("giving a directory away needs root") {
+        std::os::unix::fs::chown(&place, Some(501), Some(20)).unwrap();
+        assert_eq!(made_in(&place), Path::new("/tmp"));
     }
 }
 
