@@ -6,8 +6,8 @@ use sha2::{Digest as _, Sha256};
 
 /// Shows bytes from disk as text in which nothing can hide and that no two byte strings share.
 ///
-/// Control and invalid bytes become `\xHH`; bidirectional marks, C1 controls, line separators and
-/// whatever has no width become `\u{…}`. A backslash is shown as `\x5c` only where it would otherwise
+/// Control and invalid bytes become `\xHH`; bidirectional marks, C1 controls, line separators, whatever
+/// is drawn as nothing and each blank but the blank itself become `\u{…}`. A backslash is shown as `\x5c` only where it would otherwise
 /// read as the beginning of such an escape, so that names keep their looks and stay unique.
 pub fn escape(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
@@ -60,18 +60,23 @@ fn push_byte(out: &mut String, byte: u32) {
     let _ = write!(out, "\\x{byte:02x}");
 }
 
-/// Characters that reorder or break the line in which they stand, or that nobody sees: two names that
-/// look the same would be two names. (C1 controls, the line and paragraph separators, and of
-/// Unicode 16's `DerivedCoreProperties.txt` all of `Default_Ignorable_Code_Point`, which has all of
-/// `Bidi_Control`.)
+/// Characters that reorder or break the line in which they stand, that nobody sees, or that look like
+/// the blank which they are not: two names that look the same would be two names. Of Unicode 16:
+/// C1 controls; the general categories `Cf`, `Zl`, `Zp` and `Zs` but for the blank itself
+/// (`DerivedGeneralCategory.txt`); `Default_Ignorable_Code_Point` (`DerivedCoreProperties.txt`), which
+/// has all of `Bidi_Control`; and what is drawn as nothing by its name alone (`UnicodeData.txt`): the
+/// empty Braille pattern, the null notehead, the fillers, the blanks of the hieroglyphs and of
+/// ideographs, the object replacement character.
 fn misleads(c: char) -> bool {
     matches!(c,
-        '\u{80}'..='\u{9f}' | '\u{2028}' | '\u{2029}'
-        | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-        | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+        '\u{80}'..='\u{a0}' | '\u{ad}' | '\u{34f}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}'
+        | '\u{70f}' | '\u{890}' | '\u{891}' | '\u{8e2}' | '\u{115f}' | '\u{1160}' | '\u{1680}'
+        | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2000}'..='\u{200f}'
+        | '\u{2028}'..='\u{202f}' | '\u{205f}'..='\u{206f}' | '\u{2800}' | '\u{3000}' | '\u{303f}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffc}'
+        | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}' | '\u{13441}' | '\u{13442}'
+        | '\u{16fe4}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// JSON whose text misleads nobody who prints it: the same values, the signs that reorder a line
@@ -119,6 +124,30 @@ mod tests {
             '\u{feff}',
             '\u{ad}',
             '\u{e0041}',
+            // A no-break space, and other blanks of the category Zs.
+            '\u{a0}',
+            '\u{1680}',
+            '\u{2000}',
+            '\u{200a}',
+            '\u{202f}',
+            '\u{205f}',
+            '\u{3000}',
+            // Signs of the category Cf that are not default-ignorable.
+            '\u{600}',
+            '\u{6dd}',
+            '\u{70f}',
+            '\u{891}',
+            '\u{fff9}',
+            '\u{110bd}',
+            '\u{13430}',
+            '\u{1343f}',
+            // Drawn as nothing, of other categories.
+            '\u{2800}',
+            '\u{3164}',
+            '\u{fffc}',
+            '\u{13441}',
+            '\u{16fe4}',
+            '\u{1d159}',
         ] {
             let name = format!("Directory{c}.dsplug");
             let shown = escape(name.as_bytes());
@@ -128,6 +157,14 @@ mod tests {
             assert!(told.is_ascii(), "{told}");
             assert_eq!(serde_json::from_str::<String>(&told).unwrap(), name);
         }
+    }
+
+    /// What stands beside those in Unicode is seen, and shown as it is.
+    #[test]
+    fn what_is_seen_stays_itself() {
+        let seen = "Café 日本語、「」 ｢ ｱ \u{a1}\u{606}\u{60c}\u{6de}\u{710}\u{167f}\u{2010}\u{2026}\u{2030}\u{205e}\u{2070}\u{2801}\u{3001}\u{fffd}\u{1342f}\u{1d158}\u{1d15a}";
+        assert_eq!(escape(seen.as_bytes()), seen);
+        assert_eq!(escape_json(seen), seen);
     }
 
     #[test]
