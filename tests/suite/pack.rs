@@ -654,11 +654,7 @@ fn a_bundle_goes_back_only_to_what_it_was() {
         );
         database.execute_batch(&sql).unwrap();
     }
-    let found = || -> Vec<i64> {
-        let mut statement = database.prepare(&query.sql).unwrap();
-        let found = statement.query_map([], |row| row.get::<_, i64>("id"));
-        found.unwrap().map(Result::unwrap).collect()
-    };
+    let found = || ids(&database, &query.sql);
     assert_eq!(found(), [5, 7, 14]);
     // As many as are kept of one path that change nothing of the content: compared with each other,
     // they would be some 50 million pairs.
@@ -677,7 +673,148 @@ fn a_bundle_goes_back_only_to_what_it_was() {
     assert!(steps < 1_000_000, "{steps}");
     drop(statement);
     assert_eq!(found(), [5, 7, 14]);
-    let accept = "UPDATE dsplug_events SET exception = 'known' WHERE id = 5";
-    database.execute_batch(accept).unwrap();
+    // That what it went back to is accepted does not say that what stood in between was.
+    let accept = |id: i64| {
+        let accept = format!("UPDATE dsplug_events SET exception = 'known' WHERE id = {id}");
+        database.execute_batch(&accept).unwrap();
+    };
+    accept(5);
+    assert_eq!(found(), [5, 7, 14]);
+    accept(4);
     assert_eq!(found(), [7, 14]);
+}
+
+/// The ids of the lines of a query, in order.
+fn ids(database: &rusqlite::Connection, sql: &str) -> Vec<i64> {
+    let mut statement = database.prepare(sql).unwrap();
+    let found = statement.query_map([], |row| row.get::<_, i64>("id"));
+    let mut found: Vec<i64> = found.unwrap().map(Result::unwrap).collect();
+    found.sort_unstable();
+    found
+}
+
+/// An exception silences the way back only of what never was anything that it does not accept.
+#[test]
+fn an_accepted_bundle_that_was_exchanged_for_a_while_went_back() {
+    let queries = queries();
+    let query = queries.iter().find(|q| q.name == "went_back").unwrap();
+    // Action, what changed, hash before and after, exception; and which of these events are lines.
+    type Story = &'static [(
+        &'static str,
+        &'static str,
+        &'static str,
+        &'static str,
+        &'static str,
+    )];
+    let stories: &[(&str, Story, &[i64])] = &[
+        (
+            "exchanged for four seconds",
+            &[
+                ("appeared", "", "", "good", "x"),
+                ("changed", "content;exception", "good", "evil", ""),
+                ("changed", "content;exception", "evil", "good", "x"),
+            ],
+            &[3],
+        ),
+        (
+            "an admin's update",
+            &[
+                ("appeared", "", "", "one", "x"),
+                ("changed", "content", "one", "two", "x"),
+            ],
+            &[],
+        ),
+        (
+            "an update that is written slowly, and accepted when it is whole",
+            &[
+                ("appeared", "", "", "one", "x"),
+                ("changed", "content;exception", "one", "half", ""),
+                ("changed", "content", "half", "two", ""),
+                ("changed", "exception", "two", "two", "y"),
+            ],
+            &[],
+        ),
+        (
+            "put back to an older one, both accepted",
+            &[
+                ("appeared", "", "", "one", "x"),
+                ("changed", "content", "one", "two", "x"),
+                ("changed", "content", "two", "one", "x"),
+            ],
+            &[],
+        ),
+        (
+            "exchanged, with another accepted one before or after",
+            &[
+                ("appeared", "", "", "good", "x"),
+                ("changed", "content", "good", "old", "x"),
+                ("changed", "content;exception", "old", "evil", ""),
+                ("changed", "content;exception", "evil", "good", "x"),
+            ],
+            &[4],
+        ),
+        (
+            "and after",
+            &[
+                ("appeared", "", "", "good", "x"),
+                ("changed", "content;exception", "good", "evil", ""),
+                ("changed", "content;exception", "evil", "old", "x"),
+                ("changed", "content", "old", "good", "x"),
+            ],
+            &[4],
+        ),
+        (
+            "taken away in between",
+            &[
+                ("appeared", "", "", "good", "x"),
+                ("gone", "", "good", "good", "x"),
+                ("appeared", "", "", "evil", ""),
+                ("gone", "", "evil", "evil", ""),
+                ("appeared", "", "", "good", "x"),
+            ],
+            &[5],
+        ),
+        (
+            "removed and installed again",
+            &[
+                ("appeared", "", "", "good", "x"),
+                ("gone", "", "good", "good", "x"),
+                ("appeared", "", "", "good", "x"),
+            ],
+            &[],
+        ),
+        (
+            "accepted but while somebody looks at the list",
+            &[
+                ("appeared", "", "", "evil", "x"),
+                ("changed", "exception", "evil", "evil", ""),
+                ("changed", "owner", "evil", "evil", ""),
+                ("changed", "exception", "evil", "evil", "x"),
+                ("changed", "mode", "evil", "evil", "x"),
+            ],
+            &[4],
+        ),
+        (
+            "accepted, and later by another entry",
+            &[
+                ("appeared", "", "", "good", ""),
+                ("changed", "exception", "good", "good", "x"),
+                ("changed", "exception", "good", "good", "y"),
+                ("changed", "exception", "good", "good", "x"),
+                ("changed", "exception", "good", "good", ""),
+            ],
+            &[],
+        ),
+    ];
+    for (story, events, lines) in stories {
+        let database = database(&query.tables);
+        for (id, (action, changed, previous, hash, exception)) in (1_i64..).zip(*events) {
+            let sql = format!(
+                "INSERT INTO dsplug_events (id, action, path, changed, previous_hash, hash, exception, time)
+                 VALUES ({id}, '{action}', '/a', '{changed}', '{previous}', '{hash}', '{exception}', 0)"
+            );
+            database.execute_batch(&sql).unwrap();
+        }
+        assert_eq!(ids(&database, &query.sql), *lines, "{story}");
+    }
 }
