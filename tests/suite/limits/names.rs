@@ -137,7 +137,7 @@ fn links_to_one_large_directory() {
 fn links_to_a_bundle_of_large_contents() {
     let disk = Disk::new();
     let big = Plugin::new("B").write(disk.dir("Users/Shared"));
-    names(&big.join("Contents"), (0..150_000).map(|n| format!("f{n}")));
+    names(&big.join("Contents"), (0..80_000).map(|n| format!("f{n}")));
     for number in 0..100 {
         let link = disk.plugin(format!("a{number:05}.dsplug"));
         symlink("/Users/Shared/B.dsplug", link).unwrap();
