@@ -228,7 +228,7 @@ impl Scanner {
             let folder = state.map(|s| s.find_folder(ledger::FOLDER)).transpose()?;
             folder
                 .flatten()
-                .map_or(Ok(Vec::new()), |f| ledger::read(&f))
+                .map_or(Ok(Vec::new()), |f| ledger::read(&f, ledger::MOST_SHOWN))
         };
         read().map_err(|error: StateDirError| error.to_string())
     }

@@ -8,6 +8,7 @@ use super::file::FILE;
 use super::remembered::{self, Remembered};
 use crate::event::Event;
 use crate::retention::{Dropped, Kept};
+use crate::sqlite::store::StoreError;
 use crate::state_dir::StateDir;
 
 /// Events that are held in memory.
@@ -36,6 +37,8 @@ pub(super) struct Held {
     dropped: Dropped,
     /// What the file had when it was read last.
     remembered: Option<Remembered>,
+    /// True when whoever read the file last found it damaged.
+    pub is_damaged: bool,
     /// How it stands with the journal.
     pub status: Status,
 }
@@ -100,31 +103,47 @@ impl Events {
         // Held for as long as the file is read: what moves from here to there in between is
         // seen at least once, and told once.
         let mut held = self.held.as_ref().map(|held| lock(held));
-        let mut none = None;
-        let mut gone = held.as_ref().and_then(|held| held.dropped.event());
-        // Each at its number's place.
+        let mut remembered = held.as_mut().and_then(|held| held.remembered.take());
+        let read = self.merged(held.as_deref(), &mut remembered, sink);
+        if let Some(held) = &mut held {
+            held.remembered = remembered;
+            held.is_damaged |= matches!(read, Err(StoreError::Damaged(_)));
+        }
+        read.map_err(|error| error.to_string())
+    }
+
+    /// Those of the file and those that are held, each at its number's place.
+    fn merged(
+        &self,
+        held: Option<&Held>,
+        remembered: &mut Option<Remembered>,
+        sink: &mut dyn FnMut(&Event) -> Result<(), String>,
+    ) -> Result<(), StoreError> {
+        let mut gone = held.and_then(|held| held.dropped.event());
         let mut pass = |event: &Event| {
             if let Some(gone) = gone.take_if(|gone| gone.id < event.id) {
                 sink(&gone)?;
             }
             sink(event)
         };
-        let mut last = 0_i64;
+        let mut waiting = held.into_iter().flat_map(|h| h.events.values()).peekable();
         if let Some(path) = &self.file {
             let is_there = std::fs::symlink_metadata(path).is_ok_and(|m| m.len() > 0);
-            let known = held.as_mut().map_or(&mut none, |h| &mut h.remembered);
             if is_there {
-                remembered::each(path, known, &mut |event| {
-                    last = event.id;
+                remembered::each(path, remembered, &mut |event| {
+                    while let Some(held) = waiting.next_if(|held| held.id < event.id) {
+                        pass(held)?;
+                    }
+                    let _ = waiting.next_if(|held| held.id == event.id);
                     pass(event)
                 })?;
             }
         }
-        if let Some(held) = &held {
-            let mut rest = held.events.range(last.saturating_add(1)..);
-            rest.try_for_each(|(_, event)| pass(event))?;
-        }
+        waiting
+            .try_for_each(&mut pass)
+            .map_err(StoreError::Failed)?;
         gone.map_or(Ok(()), |gone| sink(&gone))
+            .map_err(StoreError::Failed)
     }
 
     /// How it stands with them.

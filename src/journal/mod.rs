@@ -179,6 +179,7 @@ impl Journal {
         if self.place.is_none() {
             return;
         }
+        self.heed_readers();
         if let Some(open) = &self.open {
             let there = std::fs::symlink_metadata(&open.path);
             if there.map(|m| (m.dev(), m.ino())).ok() != Some(open.id) {
@@ -193,7 +194,16 @@ impl Journal {
         }
     }
 
+    /// Opens the file anew where a reader found it damaged: it is looked through then, and put aside.
+    fn heed_readers(&mut self) {
+        if std::mem::take(&mut lock(&self.held).is_damaged) {
+            self.open = None;
+            self.tried = None;
+        }
+    }
+
     fn try_write(&mut self, events: &[Event], is_all: bool) -> Result<(), Refusal> {
+        self.heed_readers();
         if self.open.is_none() {
             self.reopen();
         }

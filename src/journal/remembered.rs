@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::event::Event;
-use crate::sqlite::store;
+use crate::sqlite::store::{self, StoreError};
 
 /// Bytes of them, about.
 const MOST: usize = 64 << 10;
@@ -67,7 +67,7 @@ pub(super) fn each(
     file: &Path,
     remembered: &mut Option<Remembered>,
     sink: &mut dyn FnMut(&Event) -> Result<(), String>,
-) -> Result<(), String> {
+) -> Result<(), StoreError> {
     each_at(SystemTime::now(), file, remembered, sink)
 }
 
@@ -76,10 +76,11 @@ fn each_at(
     file: &Path,
     remembered: &mut Option<Remembered>,
     sink: &mut dyn FnMut(&Event) -> Result<(), String>,
-) -> Result<(), String> {
+) -> Result<(), StoreError> {
     let stamp = Stamp::of(file);
     if let Some(known) = remembered.as_ref().filter(|known| known.stamp == stamp) {
-        return known.events.iter().try_for_each(sink);
+        let told = known.events.iter().try_for_each(sink);
+        return told.map_err(StoreError::Failed);
     }
     *remembered = None;
     let mut bytes = 0_usize;
@@ -93,8 +94,7 @@ fn each_at(
             events = Vec::new();
         }
         Ok(())
-    })
-    .map_err(|error| error.to_string())?;
+    })?;
     // What was written while it was read may be in there or not.
     let after = Stamp::of(file);
     if bytes <= MOST && stamp.is_settled(now) && after.content == stamp.content {

@@ -19,6 +19,8 @@ pub const FOLDER: &str = "ledger";
 const VERSION: u32 = 1;
 /// Bytes of an entry that are read.
 const MOST_BYTES: u64 = 256 << 10;
+/// Bytes of all entries that a table shows: an honest one has some two thousand.
+pub const MOST_SHOWN: usize = 2 << 20;
 /// Entries that are read.
 const MOST_ENTRIES: usize = 20_000;
 /// How the name of an entry's file ends.
@@ -232,13 +234,41 @@ pub fn remove(ledger: &StateDir, id: &str) -> Result<(), StateDirError> {
 /// An entry, or the name of one that cannot be read, and why.
 pub type Read = Result<Entry, (String, String)>;
 
-/// Every entry, in order of its name, which begins with its time.
+/// Every entry, in order of its name, which begins with its time, as long as all together have no more than
+/// so many bytes.
 ///
 /// # Errors
 /// When the ledger cannot be listed.
-pub fn read(ledger: &StateDir) -> Result<Vec<Read>, StateDirError> {
-    let (names, more) = ledger.names(MOST_ENTRIES)?;
+pub fn read(ledger: &StateDir, mut left: usize) -> Result<Vec<Read>, StateDirError> {
     let mut entries = Vec::new();
+    let mut left_out = 0_usize;
+    let more = each(ledger, &mut |entry, bytes| match left.checked_sub(bytes) {
+        Some(rest) => {
+            left = rest;
+            entries.push(entry);
+        }
+        None => left_out = left_out.saturating_add(1),
+    })?;
+    let mut told = |why| entries.push(Err((String::new(), why)));
+    if left_out > 0 {
+        told(format!(
+            "limit: {left_out} entries are left out: all together they are larger than is read"
+        ));
+    }
+    if more {
+        told(format!(
+            "limit: more than {MOST_ENTRIES} entries; the rest is left out"
+        ));
+    }
+    Ok(entries)
+}
+
+/// Passes each entry to `sink`, in order of its name, with its bytes; true when there are more.
+///
+/// # Errors
+/// When the ledger cannot be listed.
+pub fn each(ledger: &StateDir, sink: &mut dyn FnMut(Read, usize)) -> Result<bool, StateDirError> {
+    let (names, more) = ledger.names(MOST_ENTRIES)?;
     for name in names {
         let Some(id) = OsStr::from_bytes(&name)
             .to_str()
@@ -247,18 +277,17 @@ pub fn read(ledger: &StateDir) -> Result<Vec<Read>, StateDirError> {
         else {
             continue;
         };
-        match one(ledger, id) {
-            Ok(Some(entry)) => entries.push(Ok(entry)),
+        match sized(ledger, id) {
+            Ok(Some((entry, bytes))) => sink(Ok(entry), bytes),
             // It went while the others were read.
             Ok(None) => {}
-            Err(why) => entries.push(Err((escape(id.as_bytes()), why))),
+            Err(why) => {
+                let bytes = id.len().saturating_add(why.len());
+                sink(Err((escape(id.as_bytes()), why)), bytes);
+            }
         }
     }
-    if more {
-        let why = format!("limit: more than {MOST_ENTRIES} entries; the rest is left out");
-        entries.push(Err((String::new(), why)));
-    }
-    Ok(entries)
+    Ok(more)
 }
 
 /// The entry of that name; `None` when there is none.
@@ -266,6 +295,11 @@ pub fn read(ledger: &StateDir) -> Result<Vec<Read>, StateDirError> {
 /// # Errors
 /// With a line when it cannot be read, or is no entry.
 pub fn one(ledger: &StateDir, id: &str) -> Result<Option<Entry>, String> {
+    Ok(sized(ledger, id)?.map(|(entry, _)| entry))
+}
+
+/// The same, and the bytes that it has.
+fn sized(ledger: &StateDir, id: &str) -> Result<Option<(Entry, usize)>, String> {
     // It may come from the command line, and names a file here and nowhere else.
     if id.contains('/') || id.starts_with('.') {
         return Ok(None);
@@ -282,7 +316,7 @@ pub fn one(ledger: &StateDir, id: &str) -> Result<Option<Entry>, String> {
     if entry.version != VERSION || entry.id != id {
         return Err(damaged("it is not the entry that its name says".into()));
     }
-    Ok(Some(entry))
+    Ok(Some((entry, text.len())))
 }
 
 /// Bytes as text where they are UTF-8, and as hexadecimal digits behind a NUL where they are not: a

@@ -216,9 +216,12 @@ pub fn recover(state: &StateDir) -> Result<Recovered, String> {
     let Some(ledger) = ledger else {
         return Ok(Recovered::default());
     };
-    let entries = ledger::read(&ledger).map_err(|e| e.to_string())?;
-    let unfinished = |e: &ledger::Read| e.as_ref().is_ok_and(|e| e.step.is_unfinished());
-    if !entries.iter().any(unfinished) {
+    let mut unfinished = false;
+    ledger::each(&ledger, &mut |entry, _| {
+        unfinished |= entry.is_ok_and(|entry| entry.step.is_unfinished());
+    })
+    .map_err(|e| e.to_string())?;
+    if !unfinished {
         return Ok(Recovered::default());
     }
     recover::recover(&Vault::open(state)?)

@@ -20,13 +20,17 @@ pub struct Recovered {
 /// When the ledger cannot be listed.
 pub fn recover(vault: &Vault) -> Result<Recovered, String> {
     let mut recovered = Recovered::default();
-    for entry in ledger::read(&vault.ledger).map_err(|e| e.to_string())? {
+    let mut unfinished = Vec::new();
+    ledger::each(&vault.ledger, &mut |entry, _| {
         // A damaged entry is shown by the table; nobody knows what it says.
-        let Ok(mut entry) = entry else { continue };
-        if !entry.step.is_unfinished() {
+        let entry = entry.ok().filter(|entry| entry.step.is_unfinished());
+        unfinished.extend(entry.map(|entry| entry.id));
+    })
+    .map_err(|e| e.to_string())?;
+    for id in unfinished {
+        let Ok(Some(mut entry)) = ledger::one(&vault.ledger, &id) else {
             continue;
-        }
-        let id = entry.id.clone();
+        };
         match one(vault, &mut entry) {
             Ok(line) => recovered.done.push(format!("{id} was interrupted: {line}")),
             Err(why) => recovered.open.push(format!(

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
 
 use crate::event::{Event, Known};
@@ -34,6 +35,11 @@ const KNOWN_BYTES: i64 = 5 << 20;
 const IN_TREE: i64 = 1_002;
 /// Pages of the log of writes after which it is put into the file.
 const LOG_PAGES: i64 = 128;
+/// Bytes of the longest row: ten times as long as one of ours can be. A longer one was put there by others, to
+/// be held in memory.
+const LONGEST: i32 = 1 << 20;
+/// Bytes of all events that are read: more than the file may have.
+const MOST_READ: usize = 24 << 20;
 /// How long a reader or writer waits for the other.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -72,8 +78,14 @@ impl std::error::Error for StoreError {}
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            // The last two are a table that is missing, and a row that is not what was written.
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown)
+            // The last ones are a table that is missing, a row longer than any of ours, and one that is
+            // not what was written.
+            Some(
+                ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::Unknown
+                | ErrorCode::TooBig,
+            )
             | None => Self::Damaged(error.to_string()),
             Some(_) => Self::Failed(error.to_string()),
         }
@@ -328,8 +340,12 @@ pub fn read(
     let mut gone = dropped(&connection)?.event();
     let mut statement = connection.prepare("SELECT id, event FROM events ORDER BY id")?;
     let mut rows = statement.query([])?;
+    let mut left = MOST_READ;
     while let Some(row) = rows.next()? {
         let text: String = row.get(1)?;
+        left = left.checked_sub(text.len()).ok_or_else(|| {
+            StoreError::Damaged(format!("its events have more than {MOST_READ} bytes"))
+        })?;
         let mut event: Event = serde_json::from_str(&text).map_err(damaged)?;
         event.id = row.get(0)?;
         if let Some(gone) = gone.take_if(|gone| gone.id < event.id) {
@@ -347,6 +363,7 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
+    connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)?;
     // What stands in the file's schema is not ours to trust.
     connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON;")?;
     for program in [
@@ -417,4 +434,24 @@ fn set_note(connection: &Connection, name: &str, number: i64) -> Result<(), Stor
 
 fn damaged(error: serde_json::Error) -> StoreError {
     StoreError::Damaged(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_longer_than_any_of_ours_is_damage_and_not_held_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        std::fs::write(&path, b"").unwrap();
+        drop(Store::open(&path).unwrap());
+        let other = Connection::open(&path).unwrap();
+        let sql = "INSERT INTO events VALUES (1, 1, '/a', '{\"a\":\"' || hex(zeroblob(5000000)) || '\"}')";
+        other.execute(sql, []).unwrap();
+        let is_too_big =
+            |error| matches!(error, StoreError::Damaged(why) if why.contains("too big"));
+        assert!(is_too_big(read(&path, &mut |_| Ok(())).unwrap_err()));
+        assert!(is_too_big(Store::open(&path).unwrap_err()));
+    }
 }

@@ -336,6 +336,37 @@ fn all(events: &Events) -> Vec<Event> {
     all
 }
 
+/// Root puts a row into the file that no event is as long as: whoever reads it would hold it in memory.
+#[test]
+fn what_a_reader_finds_damaged_is_put_aside_and_events_go_on() {
+    let disk = Disk::new();
+    let place = tempfile::tempdir().unwrap();
+    let root = Root::open(disk.path()).unwrap();
+    let mut journal = Journal::kept_at(&place.path().join("state"), &root);
+    let one = |path: &str| Batch {
+        events: vec![event(path)],
+        ..Batch::default()
+    };
+    journal.write(one("/first"));
+    let events = journal.events();
+    assert_eq!(all(&events).len(), 1);
+    let file = rusqlite::Connection::open(place.path().join("state/journal.db")).unwrap();
+    file.execute(
+        "INSERT INTO events SELECT id + 1, time, path, hex(zeroblob(5000000)) FROM events",
+        [],
+    )
+    .unwrap();
+    drop(file);
+    let error = events.each(&mut |_| Ok(())).unwrap_err();
+    assert!(error.contains("too big"), "{error}");
+    journal.write(one("/second"));
+    let told = all(&events);
+    assert_eq!(told.last().unwrap().path, "/second");
+    let status = events.status();
+    assert_eq!(status.state, "kept");
+    assert!(status.error.contains("kept aside"), "{status:?}");
+}
+
 /// Four hundred bundles with a link to a busy log each.
 #[test]
 fn what_happened_once_is_kept_whoever_makes_noise() {

@@ -457,6 +457,34 @@ fn no_query_writes() {
     assert!(text.contains("quarantined"), "{text}");
 }
 
+/// Entries that root planted: the table shows as many as it may hold, and says that there are more.
+#[test]
+fn a_ledger_of_many_megabytes_is_cut_and_says_so() {
+    let scene = Scene::new(Disk::new());
+    Plugin::new("X").write(scene.disk.plugin(""));
+    scene.done(&["quarantine", &Scene::path("X.dsplug"), "--reason", "why"]);
+    let ledger = scene.state().join("ledger");
+    let first = fs::read_dir(&ledger).unwrap().next().unwrap().unwrap();
+    let text = fs::read_to_string(first.path()).unwrap();
+    let id = first.path().file_stem().unwrap().to_owned();
+    let id = id.to_str().unwrap();
+    for number in 0..30 {
+        let other = format!("{id}z{number:03}");
+        let reason = "r".repeat(200_000);
+        let text = text
+            .replace(id, &other)
+            .replace("\"why\"", &format!("\"{reason}\""));
+        let path = ledger.join(format!("{other}.json"));
+        fs::write(&path, text).unwrap();
+        chmod(&path, 0o600);
+    }
+    let rows = scene.ledger();
+    assert!((5..15).contains(&rows.len()), "{}", rows.len());
+    assert_eq!(rows[0]["id"], id);
+    let last = rows.iter().find(|r| r["error"].starts_with("limit: "));
+    assert!(last.is_some(), "{rows:#?}");
+}
+
 #[test]
 fn the_report_gives_the_very_commands() {
     let scene = Scene::new(Disk::new());
