@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::held::{self, Held as _};
+
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -134,60 +136,6 @@ pub struct State {
 }
 
 impl State {
-    /// Bytes of its texts.
-    fn text_bytes(&self) -> usize {
-        // Without `..`: what is added counts.
-        let Self {
-            kind,
-            hash,
-            executable,
-            executable_hash,
-            bundle_identifier,
-            signature_state,
-            signer,
-            anchor,
-            team_identifier,
-            cdhash,
-            load_verdict,
-            exception,
-            error,
-            info_plist,
-            info_plist_hash,
-            symlink_target,
-            resolved_path,
-            mode,
-            fingerprint,
-            linked_hash,
-            linked_fingerprint,
-            uid: _,
-            gid: _,
-        } = self;
-        let texts = [
-            kind,
-            hash,
-            executable,
-            executable_hash,
-            bundle_identifier,
-            signature_state,
-            signer,
-            anchor,
-            team_identifier,
-            cdhash,
-            load_verdict,
-            exception,
-            error,
-            info_plist,
-            info_plist_hash,
-            symlink_target,
-            resolved_path,
-            mode,
-            fingerprint,
-            linked_hash,
-            linked_fingerprint,
-        ];
-        texts.iter().map(|text| text.len()).sum()
-    }
-
     /// True when all of it could be read.
     pub fn is_whole(&self) -> bool {
         !self.hash.is_empty()
@@ -340,24 +288,48 @@ pub struct Event {
 impl Event {
     /// Bytes that it takes in memory, about.
     pub fn weight(&self) -> usize {
-        let Self {
-            id: _,
-            time: _,
-            action: _,
-            path,
-            changed,
-            seen: _,
-            state,
-            previous_hash,
-            stood_ms: _,
-            kept,
-        } = self;
-        let texts = [path, changed, previous_hash, kept];
-        let bytes: usize = texts.iter().map(|text| text.len()).sum();
-        let bytes = bytes.saturating_add(state.text_bytes());
-        bytes.saturating_add(size_of::<Self>())
+        size_of::<Self>().saturating_add(self.held())
     }
 }
+
+held::plain!(Action, Seen);
+held::fields!(State {
+    kind,
+    hash,
+    executable,
+    executable_hash,
+    bundle_identifier,
+    signature_state,
+    signer,
+    anchor,
+    team_identifier,
+    cdhash,
+    load_verdict,
+    exception,
+    error,
+    info_plist,
+    info_plist_hash,
+    symlink_target,
+    resolved_path,
+    mode,
+    fingerprint,
+    linked_hash,
+    linked_fingerprint,
+    uid,
+    gid,
+});
+held::fields!(Event {
+    id,
+    time,
+    action,
+    path,
+    changed,
+    seen,
+    state,
+    previous_hash,
+    stood_ms,
+    kept,
+});
 
 /// A bundle as events have told it, kept from run to run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

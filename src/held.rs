@@ -1,7 +1,7 @@
 //! How much memory a value takes: what a scan holds is whatever somebody planted.
 //!
-//! A type says it by an `impl` that takes all of its fields apart, so that a new field does not compile until
-//! it is counted.
+//! A struct says it by the names of all of its fields, so that a new one does not compile until it is
+//! counted.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ fn piece(bytes: usize) -> usize {
     }
 }
 
-/// The sum of what all of them hold, for whatever struct has been taken apart.
+/// The sum of what all of them hold.
 pub fn sum(parts: &[&dyn Held]) -> usize {
     let parts = parts.iter().map(|part| part.held());
     parts.fold(0, usize::saturating_add)
@@ -42,11 +42,30 @@ macro_rules! plain {
 }
 pub(crate) use plain;
 
+/// Declares what a struct holds: what each of its fields does, all of which have to be named.
+macro_rules! fields {
+    ($kind:ident { $($field:ident),* $(,)? }) => {
+        impl crate::held::Held for $kind {
+            fn held(&self) -> usize {
+                let Self { $($field),* } = self;
+                crate::held::sum(&[$($field),*])
+            }
+        }
+    };
+}
+pub(crate) use fields;
+
 plain!(bool, u8, u32, u64, usize, i64, &'static str);
 
 impl<const N: usize> Held for [u8; N] {
     fn held(&self) -> usize {
         0
+    }
+}
+
+impl Held for str {
+    fn held(&self) -> usize {
+        piece(self.len())
     }
 }
 

@@ -77,18 +77,13 @@ impl Attributes {
 const NO_ROOM: &str =
     "limit: there is no room for its extended attributes; dsplug --thorough has more";
 
-impl Held for Attributes {
-    fn held(&self) -> usize {
-        let Self {
-            quarantine,
-            provenance,
-            resource_fork,
-            finder_info,
-            error,
-        } = self;
-        held::sum(&[quarantine, provenance, resource_fork, finder_info, error])
-    }
-}
+held::fields!(Attributes {
+    quarantine,
+    provenance,
+    resource_fork,
+    finder_info,
+    error,
+});
 
 /// Reads the attributes of an open file or directory.
 ///

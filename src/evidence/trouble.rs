@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, LazyLock};
 
 use crate::directory::ReadError;
-use crate::held::{self, Held};
+use crate::held::Held;
 use crate::limits::Budget;
 use crate::property_list::PropertyListError;
 use crate::text;
@@ -162,16 +162,7 @@ impl fmt::Display for Trouble {
 
 impl Held for Trouble {
     fn held(&self) -> usize {
-        match self {
-            Self::Unreadable(d)
-            | Self::Changed(d)
-            | Self::Limit(d)
-            | Self::BrokenSymlink(d)
-            | Self::NotRegular(d)
-            | Self::Malformed(d)
-            | Self::Mount(d)
-            | Self::Ambiguous(d) => held::sum(&[d]),
-        }
+        self.detail().held()
     }
 }
 

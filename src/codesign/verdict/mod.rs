@@ -4,10 +4,10 @@ mod facts;
 mod findings;
 mod library;
 mod problem;
+mod slice;
 
-pub use facts::{
-    Anchor, CodeFacts, CodeFlags, DirectoryFacts, EmbeddedFacts, SliceFacts, SpecialSlot, slot,
-};
+pub use facts::CodeFacts;
 pub(in crate::codesign) use findings::Findings;
 pub(crate) use library::{is_below_any, is_plainly_system, is_system};
 pub use problem::{Note, Place, Problem, ProblemCode, SignatureState, weakest};
+pub use slice::{Anchor, CodeFlags, DirectoryFacts, EmbeddedFacts, SliceFacts, SpecialSlot, slot};

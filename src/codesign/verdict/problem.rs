@@ -228,25 +228,14 @@ impl Held for Place {
     }
 }
 
-impl Held for Problem {
-    fn held(&self) -> usize {
-        let Self {
-            code,
-            weakens_to,
-            slice,
-            place,
-            detail,
-        } = self;
-        held::sum(&[code, weakens_to, slice, place, detail])
-    }
-}
-
-impl Held for Note {
-    fn held(&self) -> usize {
-        let Self { place, text } = self;
-        held::sum(&[place, text])
-    }
-}
+held::fields!(Problem {
+    code,
+    weakens_to,
+    slice,
+    place,
+    detail,
+});
+held::fields!(Note { place, text });
 
 /// The state that `problems` leave of `claim`.
 pub fn weakest(claim: SignatureState, problems: &[Problem]) -> SignatureState {
