@@ -60,9 +60,14 @@ impl Held {
 
     /// Lets go of all.
     pub fn clear(&mut self) {
-        self.events = BTreeMap::new();
+        drop(self.take());
+    }
+
+    /// Gives all away, oldest first.
+    pub fn take(&mut self) -> impl Iterator<Item = Event> + use<> {
         self.kept = Kept::default();
         self.bytes = 0;
+        std::mem::take(&mut self.events).into_values()
     }
 }
 

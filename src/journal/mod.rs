@@ -21,7 +21,7 @@ pub use file::now_ms;
 
 use crate::event::{Event, Known};
 use crate::root::Root;
-use crate::sqlite::store::StoreError;
+use crate::sqlite::store::{MOST_ID, StoreError};
 use events::{Held, lock};
 use file::{FILE, Open, Refusal, open};
 
@@ -161,7 +161,12 @@ impl Journal {
             self.next = self.next.saturating_add(1);
         }
         self.unwritten.extend(changes);
-        if let Err(refusal) = self.try_write(&events, is_all) {
+        let mut written = self.try_write(&events, is_all);
+        if matches!(written, Err(Refusal::Store(StoreError::Taken(_)))) {
+            self.number_anew(&mut events);
+            written = self.try_write(&events, is_all);
+        }
+        if let Err(refusal) = written {
             if self.place.is_some() {
                 self.fail(&refusal);
             }
@@ -172,6 +177,32 @@ impl Journal {
             self.unwritten.clear();
         }
         events
+    }
+
+    /// Gives what is not in the file other numbers, above all that are: root can put rows into it. Where
+    /// there are none above, the file is opened anew, and put aside for that.
+    fn number_anew(&mut self, events: &mut [Event]) {
+        let last = self.open.as_ref().map(|open| open.store.last_id());
+        let last = last.and_then(Result::ok).unwrap_or_default();
+        if last < MOST_ID {
+            self.next = self.next.max(last.saturating_add(1));
+        } else {
+            self.open = None;
+            self.tried = None;
+        }
+        let mut number = || {
+            let number = self.next;
+            self.next = number.saturating_add(1);
+            number
+        };
+        let mut held = lock(&self.held);
+        for mut event in held.take() {
+            event.id = number();
+            held.push(event);
+        }
+        for event in events {
+            event.id = number();
+        }
     }
 
     /// Looks whether the file is still there, and puts into it what could not be before.

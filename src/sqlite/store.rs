@@ -35,6 +35,8 @@ const KNOWN_BYTES: i64 = 5 << 20;
 const IN_TREE: i64 = 1_002;
 /// Pages of the log of writes after which it is put into the file.
 const LOG_PAGES: i64 = 128;
+/// A number that no event has: they begin with the milliseconds of the time, and grow by one.
+pub const MOST_ID: i64 = 1 << 53;
 /// Bytes of the longest row: ten times as long as one of ours can be. A longer one was put there by others, to
 /// be held in memory.
 const LONGEST: i32 = 1 << 20;
@@ -56,6 +58,8 @@ pub enum StoreError {
     Damaged(String),
     /// It was written by a newer version of this program.
     Newer(i32),
+    /// A number that is to be written is taken: others have put events into it.
+    Taken(String),
     /// It could not be opened, read or written this time.
     Failed(String),
 }
@@ -68,7 +72,9 @@ impl fmt::Display for StoreError {
                 f,
                 "the journal is of version {version}, and this program knows {VERSION}"
             ),
-            Self::Failed(why) => write!(f, "the journal cannot be used: {why}"),
+            Self::Taken(why) | Self::Failed(why) => {
+                write!(f, "the journal cannot be used: {why}")
+            }
         }
     }
 }
@@ -87,6 +93,7 @@ impl From<rusqlite::Error> for StoreError {
                 | ErrorCode::TooBig,
             )
             | None => Self::Damaged(error.to_string()),
+            Some(ErrorCode::ConstraintViolation) => Self::Taken(error.to_string()),
             Some(_) => Self::Failed(error.to_string()),
         }
     }
@@ -141,13 +148,18 @@ impl Store {
         if state != "ok" {
             return Err(StoreError::Damaged(state));
         }
-        Ok(Self {
+        let store = Self {
             events: Some(kept(&connection)?),
             left_out: BTreeMap::new(),
             is_cut: is_known_cut(&connection)?,
             known: known_room(&connection)?,
             connection,
-        })
+        };
+        let last = store.last_id()?;
+        if last >= MOST_ID {
+            return Err(StoreError::Damaged(format!("{last} is no event's number")));
+        }
+        Ok(store)
     }
 
     /// The highest number that was ever given to an event in it; 0 when none was.

@@ -101,6 +101,10 @@ fn what_only_looks_like_a_name_does_not_count() {
             ("a.rs", "use crate::b::B;"),
             ("b.rs", "use std::a::A; mod inner { use super::C; }"),
         ],
+        [
+            ("a.rs", "use crate::b::B;"),
+            ("b.rs", "fn f() -> impl Sized + use<> { 1 }"),
+        ],
     ];
     for files in fine {
         assert_eq!(circle(&known(&owned(&files))), None, "{files:?}");
@@ -297,7 +301,8 @@ fn paths(tokens: &[String]) -> Vec<(Module, Vec<String>)> {
             "pub" if word(at + 1) == "(" => {
                 at += tokens[at..].iter().take_while(|t| *t != ")").count();
             }
-            "use" => {
+            // `use<…>` behind a type says what it captures.
+            "use" if word(at + 1) != "<" => {
                 let mut named = Vec::new();
                 at = use_tree(tokens, at + 1, &[], &mut named);
                 found.extend(named.into_iter().map(|path| (within(), path)));

@@ -367,6 +367,42 @@ fn what_a_reader_finds_damaged_is_put_aside_and_events_go_on() {
     assert!(status.error.contains("kept aside"), "{status:?}");
 }
 
+/// Root puts rows into the file that have the numbers of events to come.
+#[test]
+fn no_row_takes_the_number_of_an_event_to_come() {
+    // Above the last number there are others, or none at all.
+    for far in ["id + 1000000", "9223372036854775807"] {
+        let disk = Disk::new();
+        let place = tempfile::tempdir().unwrap();
+        let root = Root::open(disk.path()).unwrap();
+        let mut journal = Journal::kept_at(&place.path().join("state"), &root);
+        let events = journal.events();
+        let mut write = |path: &str| {
+            let written = journal.write(Batch {
+                events: vec![event(path)],
+                ..Batch::default()
+            });
+            written[0].id
+        };
+        let first = write("/first");
+        let file = rusqlite::Connection::open(place.path().join("state/journal.db")).unwrap();
+        for id in ["id + 1", far] {
+            let row = format!("SELECT {id}, time, path, event FROM events WHERE id = {first}");
+            file.execute(&format!("INSERT INTO events {row}"), [])
+                .unwrap();
+        }
+        drop(file);
+        for path in ["/second", "/third"] {
+            let id = write(path);
+            let told = all(&events);
+            let told: Vec<_> = told.iter().filter(|e| e.path == path).collect();
+            assert_eq!(told.len(), 1, "{far}: {path}");
+            assert_eq!(told[0].id, id);
+            assert_eq!(events.status().state, "kept", "{far}");
+        }
+    }
+}
+
 /// Four hundred bundles with a link to a busy log each.
 #[test]
 fn what_happened_once_is_kept_whoever_makes_noise() {
