@@ -83,6 +83,18 @@ impl Trouble {
         }
     }
 
+    /// Each kind of trouble, in the order of [`CODES`](Self::CODES).
+    const ALL: [fn(String) -> Self; 8] = [
+        Self::Ambiguous,
+        Self::BrokenSymlink,
+        Self::Changed,
+        Self::Limit,
+        Self::Malformed,
+        Self::Mount,
+        Self::NotRegular,
+        Self::Unreadable,
+    ];
+
     /// The same, a long text cut.
     pub(super) fn shortened(self) -> Self {
         self.shortened_to(MOST_TROUBLE)
@@ -105,17 +117,8 @@ impl Trouble {
     /// one for all that have its code.
     pub(super) fn shared(self, budget: &Budget) -> Arc<Self> {
         static BY_CODE: LazyLock<Vec<Arc<Trouble>>> = LazyLock::new(|| {
-            let all: [fn(String) -> Trouble; 8] = [
-                Trouble::Ambiguous,
-                Trouble::BrokenSymlink,
-                Trouble::Changed,
-                Trouble::Limit,
-                Trouble::Malformed,
-                Trouble::Mount,
-                Trouble::NotRegular,
-                Trouble::Unreadable,
-            ];
-            all.iter().map(|of| Arc::new(of(NO_ROOM.into()))).collect()
+            let all = Trouble::ALL.iter();
+            all.map(|of| Arc::new(of(NO_ROOM.into()))).collect()
         });
         let trouble = self.shortened();
         let bytes = size_of::<Self>().saturating_add(trouble.held());
@@ -222,17 +225,7 @@ mod tests {
 
     #[test]
     fn every_code_has_its_meaning() {
-        let all = [
-            Trouble::Ambiguous,
-            Trouble::BrokenSymlink,
-            Trouble::Changed,
-            Trouble::Limit,
-            Trouble::Malformed,
-            Trouble::Mount,
-            Trouble::NotRegular,
-            Trouble::Unreadable,
-        ];
-        let codes = all.map(|trouble| trouble(String::new()).code());
+        let codes = Trouble::ALL.map(|trouble| trouble(String::new()).code());
         let told = Trouble::CODES.iter().map(|(code, _)| *code);
         assert!(told.eq(codes));
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use dsplug_fixtures::macho::{Cpu, Fat, MachO};
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
@@ -471,18 +472,11 @@ fn e21_code_in_a_resource_fork() {
     odd(&lines, "B.dsplug", "incomplete", "limit");
 }
 
-/// The same of a main executable that stands outside of the bundle.
-#[test]
-fn e21_code_in_a_resource_fork_of_an_executable_outside() {
-    let disk = Disk::new();
-    let code = MachO::bundle(Cpu::X86_64).unsigned();
-    let outside = disk.file("Users/Shared/x", code);
-    Plugin::new("A")
-        .key("CFBundleExecutable", "/Users/Shared/x")
-        .write(disk.plugin(""));
+/// Writes resource forks of a file on which a bundle depends, and holds that each write is told once.
+fn forks_are_told(disk: Disk, file: &Path) {
     let fork = |value: &[u8]| {
         let none = rustix::fs::XattrFlags::empty();
-        rustix::fs::setxattr(&outside, "user.com.apple.ResourceFork", value, none)
+        rustix::fs::setxattr(file, "user.com.apple.ResourceFork", value, none)
     };
     let watch = watch(disk);
     if fork(b"one").is_err() {
@@ -496,6 +490,18 @@ fn e21_code_in_a_resource_fork_of_an_executable_outside() {
     assert!(watch.lines().is_empty());
 }
 
+/// The same of a main executable that stands outside of the bundle.
+#[test]
+fn e21_code_in_a_resource_fork_of_an_executable_outside() {
+    let disk = Disk::new();
+    let code = MachO::bundle(Cpu::X86_64).unsigned();
+    let outside = disk.file("Users/Shared/x", code);
+    Plugin::new("A")
+        .key("CFBundleExecutable", "/Users/Shared/x")
+        .write(disk.plugin(""));
+    forks_are_told(disk, &outside);
+}
+
 /// The same where a link leads that leads out, into a directory or to a file.
 #[test]
 fn e21_code_in_a_resource_fork_behind_a_link() {
@@ -504,20 +510,7 @@ fn e21_code_in_a_resource_fork_behind_a_link() {
         let data = disk.file("Users/Shared/fw/data", "x");
         let bundle = Plugin::new("A").write(disk.plugin(""));
         std::os::unix::fs::symlink(target, bundle.join("Contents/fw")).unwrap();
-        let fork = |value: &[u8]| {
-            let none = rustix::fs::XattrFlags::empty();
-            rustix::fs::setxattr(&data, "user.com.apple.ResourceFork", value, none)
-        };
-        let watch = watch(disk);
-        if fork(b"one").is_err() {
-            return dsplug_fixtures::skipped("the file system has no extended attributes");
-        }
-        let lines = watch.lines();
-        names(&lines, "modified", "A.dsplug", &[]);
-        odd(&lines, "A.dsplug", "incomplete", "limit");
-        assert!(fork(b"two").is_ok());
-        names(&watch.lines(), "modified", "A.dsplug", &[]);
-        assert!(watch.lines().is_empty());
+        forks_are_told(disk, &data);
     }
 }
 

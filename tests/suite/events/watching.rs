@@ -646,18 +646,24 @@ fn what_is_swapped_and_put_back_unseen_leaves_a_line() {
     assert_eq!(event["hash"], event["previous_hash"]);
 }
 
+/// Sets a file's time, which is another for each number.
+fn touch(file: &Path, number: u64) {
+    let time = std::time::UNIX_EPOCH + Duration::from_secs(number + 1);
+    let file = fs::File::open(file).unwrap();
+    file.set_modified(time).unwrap();
+}
+
 /// Whoever touches a file all day has a line of it as rarely as one who writes behind a link.
 #[test]
 fn touches_are_told_ever_more_rarely() {
     let disk = Disk::new();
     let bundle = disk.plugin("A.dsplug");
     make(&bundle, b"code");
-    let code = fs::File::open(bundle.join("Contents/MacOS/A")).unwrap();
+    let code = bundle.join("Contents/MacOS/A");
     let mut looks = Looks::begin(&disk);
     let mut told = Vec::new();
     for step in 0..3_600_u64 {
-        let time = std::time::UNIX_EPOCH + Duration::from_secs(step + 1);
-        code.set_modified(time).unwrap();
+        touch(&code, step);
         told.extend(looks.at(step * 500));
         told.extend(looks.at(step * 500 + 400));
     }
@@ -680,9 +686,7 @@ fn no_later_write_hides_code_that_stood() {
         fs::write(&code, content).unwrap();
         hashes.push(sha256(content.as_bytes()));
         for _ in 0..5 {
-            let file = fs::File::open(&code).unwrap();
-            let time = std::time::UNIX_EPOCH + Duration::from_secs(at + 1);
-            file.set_modified(time).unwrap();
+            touch(&code, at);
             at += 100;
             told.extend(looks.events_at(at));
         }
@@ -700,9 +704,7 @@ fn no_later_write_hides_code_that_stood() {
     for _ in 0..5 {
         at += 100;
         told.extend(looks.events_at(at - 50));
-        let file = fs::File::open(&code).unwrap();
-        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(at))
-            .unwrap();
+        touch(&code, at);
         told.extend(looks.events_at(at));
     }
     fs::write(&code, "update").unwrap();
