@@ -185,12 +185,20 @@ fn watch(root: &Root, scans: &Arc<Shared<Snapshot>>, place: Option<&Path>, share
             journal
         };
         let run = || watch.run(open, None, Box::new(|_| true));
-        match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => log::error!("the watch cannot start a thread: {error}"),
-            Err(_) => log::error!("the watch failed inside; it begins anew"),
-        }
+        let why = match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(format!("the watch cannot go on: {error}")),
+            Err(_) => Some("the watch failed inside; it begins anew".to_owned()),
+        };
         drop(watch);
+        if let Some(error) = why {
+            log::error!("{error}");
+            // Nobody watches now.
+            *shared.status.lock().unwrap_or_else(PoisonError::into_inner) = WatchStatus {
+                error,
+                ..WatchStatus::default()
+            };
+        }
         thread::sleep(ANEW);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::file::FILE;
+use super::file::{self, FILE, Id};
 use super::remembered::{self, Remembered};
 use crate::event::Event;
 use crate::retention::{Dropped, Kept};
@@ -35,6 +35,10 @@ pub(super) struct Held {
     kept: Kept,
     bytes: usize,
     dropped: Dropped,
+    /// The file that is open to be written: what stands in its place is not read for it.
+    pub file: Option<Id>,
+    /// True when all that is known is held, and what stands in the file's place is not read.
+    pub is_apart: bool,
     /// What the file had when it was read last.
     remembered: Option<Remembered>,
     /// True when whoever read the file last found it damaged.
@@ -109,7 +113,20 @@ impl Events {
         // seen at least once, and told once.
         let mut held = self.held.as_ref().map(|held| lock(held));
         let mut remembered = held.as_mut().and_then(|held| held.remembered.take());
-        let read = self.merged(held.as_deref(), &mut remembered, sink);
+        let is_displaced = |held: &MutexGuard<'_, Held>| {
+            let path = self.file.as_ref().filter(|_| held.file.is_some());
+            path.is_some_and(|path| file::id_at(path) != held.file)
+        };
+        let mut read = if held.as_ref().is_some_and(is_displaced) {
+            Err(displaced())
+        } else {
+            self.merged(held.as_deref(), &mut remembered, sink)
+        };
+        // It may have been another that was read.
+        if held.as_ref().is_some_and(is_displaced) {
+            remembered = None;
+            read = read.and_then(|()| Err(displaced()));
+        }
         if let Some(held) = &mut held {
             held.remembered = remembered;
             held.is_damaged |= matches!(read, Err(StoreError::Damaged(_)));
@@ -132,7 +149,11 @@ impl Events {
             sink(event)
         };
         let mut waiting = held.into_iter().flat_map(|h| h.events.values()).peekable();
-        if let Some(path) = &self.file {
+        if let Some(path) = self
+            .file
+            .as_ref()
+            .filter(|_| !held.is_some_and(|h| h.is_apart))
+        {
             let is_there = std::fs::symlink_metadata(path).is_ok_and(|m| m.len() > 0);
             if is_there {
                 remembered::each(path, remembered, &mut |event| {
@@ -156,6 +177,14 @@ impl Events {
         let held = self.held.as_ref();
         held.map_or_else(Status::default, |held| lock(held).status.clone())
     }
+}
+
+/// What is said where the file that is open to be written has lost its place. An answer without what that
+/// holds would have it told again later.
+fn displaced() -> StoreError {
+    StoreError::Failed(
+        "the file was replaced or taken away; within a minute what it held is written anew".into(),
+    )
 }
 
 /// Takes hold of them; a panic of another thread leaves them as good as they were.

@@ -32,6 +32,8 @@ pub enum Refusal {
     Store(StoreError),
     /// Another process writes it.
     Busy(PathBuf),
+    /// It was tried a moment ago, and what is wrong has been said.
+    Said,
 }
 
 impl fmt::Display for Refusal {
@@ -42,6 +44,7 @@ impl fmt::Display for Refusal {
             Self::Busy(path) => {
                 write!(f, "another dsplug writes the journal in {}", path.display())
             }
+            Self::Said => f.write_str("the journal cannot be used yet"),
         }
     }
 }
@@ -63,45 +66,76 @@ impl From<StoreError> for Refusal {
 pub struct Open {
     /// What it holds.
     pub store: Store,
-    /// Device and inode: another file in its place is noticed.
-    pub id: (u64, u64),
+    /// Another file in its place is noticed by it.
+    pub id: Id,
     /// Where it is.
     pub path: PathBuf,
     _lock: Lock,
 }
 
-/// Opens the journal in a place; with it, why a file was put aside.
-pub fn open(place: &Path, root: &Root) -> Result<(Open, Option<String>), Refusal> {
+impl Open {
+    /// Device and inode of what stands in its place, where that is another file or none.
+    pub fn displaced(&self) -> Option<Option<Id>> {
+        let there = id_at(&self.path);
+        (there != Some(self.id)).then_some(there)
+    }
+}
+
+/// Device and inode of a file.
+pub type Id = (u64, u64);
+
+/// That of what stands at a path; nothing where nothing does.
+pub fn id_at(path: &Path) -> Option<Id> {
+    let meta = std::fs::symlink_metadata(path).ok()?;
+    Some((meta.dev(), meta.ino()))
+}
+
+/// Opens the journal in a place; with it, why a file was put aside. One that `is_foreign`, because it took the
+/// place of the journal while that was open, is not looked into.
+pub fn open(
+    place: &Path,
+    root: &Root,
+    is_foreign: bool,
+) -> Result<(Open, Option<String>), Refusal> {
     let state = StateDir::open(place, root)?;
     let lock = state.lock(LOCK)?;
     let lock = lock.ok_or_else(|| Refusal::Busy(state.path().to_owned()))?;
-    let (store, aside) = match open_store(&state) {
+    let path = state.path().join(FILE);
+    let opened = if is_foreign && id_at(&path).is_some() {
+        Err(damaged("another file has taken its place".to_owned()))
+    } else {
+        open_store(&state)
+    };
+    let ((store, id), aside) = match opened {
         Err(Refusal::Store(StoreError::Damaged(why))) => {
             let name = put_aside(&state)?;
             let aside = state.path().join(name);
-            let why = format!(
-                "the journal was damaged ({why}); it is kept aside as {} and a new one begun",
-                aside.display()
-            );
+            let aside = aside.display();
+            let why = if is_foreign {
+                format!("what stood in its place is kept aside as {aside}")
+            } else {
+                format!(
+                    "the journal was damaged ({why}); it is kept aside as {aside} and a new one begun"
+                )
+            };
             (open_store(&state)?, Some(why))
         }
         other => (other?, None),
     };
-    let path = state.path().join(FILE);
-    let file = state.file_to_read(FILE)?;
-    let meta = file.and_then(|file| file.metadata().ok());
-    let id = meta.map(|m| (m.dev(), m.ino()));
     let open = Open {
         store,
-        id: id.unwrap_or_default(),
+        id,
         path,
         _lock: lock,
     };
     Ok((open, aside))
 }
 
-fn open_store(state: &StateDir) -> Result<Store, Refusal> {
-    let damaged = |why: String| Refusal::Store(StoreError::Damaged(why));
+fn damaged(why: String) -> Refusal {
+    Refusal::Store(StoreError::Damaged(why))
+}
+
+fn open_store(state: &StateDir) -> Result<(Store, Id), Refusal> {
     for name in [FILE].into_iter().chain(BESIDE) {
         match state.file(name) {
             Ok(Some(file)) => {
@@ -117,7 +151,14 @@ fn open_store(state: &StateDir) -> Result<Store, Refusal> {
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(Store::open(&state.path().join(FILE))?)
+    let path = state.path().join(FILE);
+    let before = id_at(&path);
+    let store = Store::open(&path)?;
+    // Whoever exchanges it in this moment is noticed as well.
+    match id_at(&path).filter(|id| before == Some(*id)) {
+        Some(id) => Ok((store, id)),
+        None => Err(damaged("another file has taken its place".to_owned())),
+    }
 }
 
 /// Renames the journal's file and what is beside it; gives the new name.

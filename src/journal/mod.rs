@@ -3,14 +3,14 @@
 //! One process at a time writes it, held apart by a lock. Where it cannot be written, events are held
 //! in memory, bounded as the file is, and put into the file once that can be written. A file that is
 //! damaged, or that others could have written, is kept aside and a new one begun; that of a newer
-//! version of this program is left alone.
+//! version of this program is left alone. One that takes the place of the journal while that is open is put
+//! aside too, and what was written to the one that is open is written anew.
 
 mod events;
 mod file;
 mod remembered;
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -61,6 +61,11 @@ pub struct Journal {
     open: Option<Open>,
     tried: Option<Instant>,
     busy: bool,
+    /// True until something is to be written: another process may be about to end.
+    awaits_turn: bool,
+    /// When another file was found in the place of the one that was open, and whether one is to be put aside.
+    displaced: Option<Instant>,
+    is_foreign: bool,
     /// True when the file was tried before: events may have been told that it does not have.
     was_open: bool,
     next: i64,
@@ -84,12 +89,17 @@ impl Journal {
 
     fn new(place: Option<(PathBuf, Root)>) -> Self {
         let mut held = Held::default();
-        held.status.state = "memory";
+        if place.is_none() {
+            held.status.state = "memory";
+        }
         let mut journal = Self {
             place,
             open: None,
             tried: None,
             busy: false,
+            awaits_turn: true,
+            displaced: None,
+            is_foreign: false,
             was_open: false,
             // Milliseconds: so that numbers grow over the end of a journal that left no trace.
             next: now_ms(),
@@ -161,6 +171,7 @@ impl Journal {
             self.next = self.next.saturating_add(1);
         }
         self.unwritten.extend(changes);
+        self.heed_displacement();
         let mut written = self.try_write(&events, is_all);
         if matches!(written, Err(Refusal::Store(StoreError::Taken(_)))) {
             self.number_anew(&mut events);
@@ -172,6 +183,12 @@ impl Journal {
             }
             let mut held = lock(&self.held);
             events.iter().for_each(|event| held.push(event.clone()));
+        }
+        // What went into a file that had lost its place goes into the one that has it.
+        if self.heed_displacement()
+            && let Err(refusal) = self.try_write(&[], false)
+        {
+            self.fail(&refusal);
         }
         if self.place.is_none() {
             self.unwritten.clear();
@@ -211,18 +228,53 @@ impl Journal {
             return;
         }
         self.heed_readers();
-        if let Some(open) = &self.open {
-            let there = std::fs::symlink_metadata(&open.path);
-            if there.map(|m| (m.dev(), m.ino())).ok() != Some(open.id) {
-                log::error!("the journal {} was taken away", open.path.display());
-                self.open = None;
-                self.tried = None;
-            }
-        }
+        self.heed_displacement();
         let waits = !self.unwritten.is_empty() || !lock(&self.held).events.is_empty();
         if waits || self.open.is_none() {
             self.write(Batch::default());
         }
+    }
+
+    /// Looks whether the file that is open has its place still; true when it has not. What stands in it is held
+    /// then, to be written anew: root can put an older copy there, or take it away.
+    fn heed_displacement(&mut self) -> bool {
+        let Some(open) = &self.open else {
+            return false;
+        };
+        let Some(there) = open.displaced() else {
+            return false;
+        };
+        let mut held = lock(&self.held);
+        let later = held.take();
+        let read = open.store.each(&mut |event| {
+            held.push(event);
+            Ok(())
+        });
+        later.for_each(|event| held.push(event));
+        (held.file, held.is_apart) = (None, true);
+        let what = match there {
+            Some(_) => "replaced by another file",
+            None => "taken away",
+        };
+        let became = match read {
+            Ok(()) => "what it held is written anew".to_owned(),
+            Err(error) => format!("not all that it held could be saved: {error}"),
+        };
+        let why = format!(
+            "the journal {} was {what} while it was open; {became}",
+            open.path.display()
+        );
+        log::error!("{why}");
+        held.status.error = why;
+        drop(held);
+        // Closed before another is opened: SQLite looks for what is beside a file by its name.
+        self.open = None;
+        self.is_foreign = there.is_some();
+        let last = self.displaced.replace(Instant::now());
+        if last.is_none_or(|last| last.elapsed() >= AGAIN) {
+            self.tried = None;
+        }
+        true
     }
 
     /// Opens the file anew where a reader found it damaged: it is looked through then, and put aside.
@@ -235,13 +287,14 @@ impl Journal {
 
     fn try_write(&mut self, events: &[Event], is_all: bool) -> Result<(), Refusal> {
         self.heed_readers();
+        if std::mem::take(&mut self.awaits_turn) && self.busy {
+            self.tried = None;
+        }
         if self.open.is_none() {
             self.reopen();
         }
         let Some(open) = &mut self.open else {
-            // What is wrong has been said.
-            let why = lock(&self.held).status.error.clone();
-            return Err(Refusal::Store(StoreError::Failed(why)));
+            return Err(Refusal::Said);
         };
         let changes: Vec<Change> = self
             .unwritten
@@ -281,7 +334,7 @@ impl Journal {
         }
         let was_open = std::mem::replace(&mut self.was_open, true);
         self.tried = Some(Instant::now());
-        let opened = open(place, root);
+        let opened = open(place, root, self.is_foreign);
         self.busy = matches!(opened, Err(Refusal::Busy(_)));
         // Nothing has been told yet of what another process keeps.
         self.was_open &= !self.busy;
@@ -293,24 +346,30 @@ impl Journal {
                 let mut held = lock(&self.held);
                 held.status.path = open.path.to_string_lossy().into_owned();
                 held.status.state = "kept";
-                if let Some(why) = aside {
-                    log::error!("{why}");
-                    held.status.error = why;
+                (held.file, held.is_apart) = (Some(open.id), false);
+                if let Some(aside) = aside {
+                    log::error!("{aside}");
+                    held.status.error = match std::mem::take(&mut self.is_foreign) {
+                        true => format!("{}; {aside}", held.status.error),
+                        false => aside,
+                    };
                 }
                 drop(held);
                 self.open = Some(open);
+                self.is_foreign = false;
             }
+            Err(Refusal::Busy(_)) if self.awaits_turn => {}
             Err(refusal) => self.fail(&refusal),
         }
     }
 
     fn fail(&mut self, refusal: &Refusal) {
         let mut held = lock(&self.held);
+        held.status.state = "error";
         let why = refusal.to_string();
-        if held.status.error != why {
+        if !matches!(refusal, Refusal::Said) && held.status.error != why {
             log::error!("{why}; events are held in memory");
             held.status.error = why;
         }
-        held.status.state = "error";
     }
 }

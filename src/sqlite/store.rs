@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension as _, TransactionBehavior, params,
+};
 
 use crate::event::{Event, Known};
 use crate::retention::{Dropped, Kept};
@@ -172,6 +174,17 @@ impl Store {
         Ok(newest.max(dropped(&self.connection)?.id))
     }
 
+    /// Passes each event that is kept to `sink`, oldest first, whose own error ends it.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn each(
+        &self,
+        sink: &mut dyn FnMut(Event) -> Result<(), String>,
+    ) -> Result<(), StoreError> {
+        each(&self.connection, sink)
+    }
+
     /// What was last known of the bundles; nothing when nobody has looked yet.
     ///
     /// # Errors
@@ -221,7 +234,9 @@ impl Store {
         };
         let mut known = self.known;
         let mut left_out: Vec<(&[u8], Option<i64>)> = Vec::new();
-        let transaction = self.connection.transaction()?;
+        // One that has read already would not wait for another who writes.
+        let immediate = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(immediate)?;
         {
             let mut add = transaction
                 .prepare_cached("INSERT INTO events (id, time, path, event) VALUES (?, ?, ?, ?)")?;
@@ -350,6 +365,23 @@ pub fn read(
     check(&connection)?;
     check_schema(&connection)?;
     let mut gone = dropped(&connection)?.event();
+    each(&connection, &mut |event| {
+        if let Some(gone) = gone.take_if(|gone| gone.id < event.id) {
+            sink(gone)?;
+        }
+        sink(event)
+    })?;
+    match gone {
+        Some(gone) => sink(gone).map_err(StoreError::Failed),
+        None => Ok(()),
+    }
+}
+
+/// Passes each event of a file to `sink`, by number.
+fn each(
+    connection: &Connection,
+    sink: &mut dyn FnMut(Event) -> Result<(), String>,
+) -> Result<(), StoreError> {
     let mut statement = connection.prepare("SELECT id, event FROM events ORDER BY id")?;
     let mut rows = statement.query([])?;
     let mut left = MOST_READ;
@@ -360,15 +392,9 @@ pub fn read(
         })?;
         let mut event: Event = serde_json::from_str(&text).map_err(damaged)?;
         event.id = row.get(0)?;
-        if let Some(gone) = gone.take_if(|gone| gone.id < event.id) {
-            sink(gone).map_err(StoreError::Failed)?;
-        }
         sink(event).map_err(StoreError::Failed)?;
     }
-    match gone {
-        Some(gone) => sink(gone).map_err(StoreError::Failed),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {

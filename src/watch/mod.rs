@@ -99,7 +99,7 @@ impl Watch {
     /// gives; each event is told once it is there.
     ///
     /// # Errors
-    /// When the thread that writes cannot be started.
+    /// When the thread that writes cannot be started, or has failed.
     pub fn run(
         &mut self,
         open: impl FnOnce() -> Journal,
@@ -125,6 +125,7 @@ impl Watch {
         let writer = Writer::start(journal, tell)?;
         let mut pace = Pace::new();
         let mut names = Vec::new();
+        let mut handed = Instant::now();
         loop {
             let moving = self.tracker.as_ref().is_some_and(Tracker::is_moving);
             let left = pace.left(moving, self.tick);
@@ -155,15 +156,18 @@ impl Watch {
             let found = first.take().unwrap_or_else(|| (self.look)());
             let (batch, moves) = self.take_in(found, seen, names, moving, &mut known);
             pace.looked(began, moves || !batch.is_empty());
-            if !batch.is_empty() || seen == Seen::Scan && !moving {
-                writer.write(batch);
+            let is_quiet = seen == Seen::Scan && !moving;
+            // Whoever makes hints come without end keeps nobody from looking after the file.
+            if !batch.is_empty() || is_quiet || handed.elapsed() >= TICK {
+                writer.write(batch)?;
+                handed = Instant::now();
             }
             if let Some(tracker) = self.tracker.as_ref().filter(|_| writer.lacks_known()) {
                 writer.write(Batch {
                     changes: tracker.known(),
                     is_all: true,
                     ..Batch::default()
-                });
+                })?;
             }
         }
     }

@@ -50,9 +50,17 @@ impl Writer {
     }
 
     /// Has a batch written; an empty one lets the journal look after its file.
-    pub fn write(&self, batch: Batch) {
-        // The thread ends with its inbox alone, unless it failed inside: then that was said.
-        let _ = self.inbox.as_ref().map(|inbox| inbox.send(batch));
+    ///
+    /// # Errors
+    /// When the thread failed inside: it ends with its inbox alone.
+    pub fn write(&self, batch: Batch) -> io::Result<()> {
+        let sent = self.inbox.as_ref().map(|inbox| inbox.send(batch));
+        match sent {
+            Some(Ok(())) => Ok(()),
+            _ => Err(io::Error::other(
+                "the thread that writes the journal failed inside",
+            )),
+        }
     }
 }
 

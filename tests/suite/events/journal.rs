@@ -367,6 +367,186 @@ fn what_a_reader_finds_damaged_is_put_aside_and_events_go_on() {
     assert!(status.error.contains("kept aside"), "{status:?}");
 }
 
+/// A journal with an event, and an older copy of its file.
+struct Exchanged {
+    _disk: Disk,
+    place: tempfile::TempDir,
+    journal: Journal,
+}
+
+impl Exchanged {
+    fn new() -> Self {
+        let disk = Disk::new();
+        let place = tempfile::tempdir().unwrap();
+        let root = Root::open(disk.path()).unwrap();
+        let mut journal = Journal::kept_at(&place.path().join("state"), &root);
+        journal.write(one("/first"));
+        let older = place.path().join("older.db");
+        let reader = rusqlite::Connection::open(place.path().join("state/journal.db")).unwrap();
+        reader
+            .execute("VACUUM INTO ?", [older.to_str().unwrap()])
+            .unwrap();
+        journal.write(one("/second"));
+        Self {
+            _disk: disk,
+            place,
+            journal,
+        }
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.place.path().join("state/journal.db")
+    }
+
+    /// Puts the older copy in the place of the file, and nothing in that of its log.
+    fn exchange(&self) {
+        exchange(self.place.path());
+    }
+
+    fn exchange_alone(&self) {
+        fs::rename(self.place.path().join("older.db"), self.file()).unwrap();
+    }
+
+    /// What another process finds in the file.
+    fn kept(&self) -> Vec<(i64, String)> {
+        let file = rusqlite::Connection::open(self.file()).unwrap();
+        let mut rows = file
+            .prepare("SELECT id, path FROM events ORDER BY id")
+            .unwrap();
+        let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.unwrap().map(Result::unwrap).collect()
+    }
+}
+
+fn exchange(place: &std::path::Path) {
+    fs::rename(place.join("older.db"), place.join("state/journal.db")).unwrap();
+    fs::remove_file(place.join("state/journal.db-wal")).unwrap();
+    fs::remove_file(place.join("state/journal.db-shm")).unwrap();
+}
+
+fn one(path: &str) -> Batch {
+    Batch {
+        events: vec![event(path)],
+        ..Batch::default()
+    }
+}
+
+fn paths(events: &[(i64, String)]) -> Vec<&str> {
+    events.iter().map(|(_, path)| path.as_str()).collect()
+}
+
+#[test]
+fn what_is_in_a_journal_that_loses_its_place_is_written_anew() {
+    let ways: [(&str, &dyn Fn(&Exchanged)); 4] = [
+        ("replaced", &Exchanged::exchange),
+        ("taken away", &|e| fs::remove_file(e.file()).unwrap()),
+        ("replaced", &|e| {
+            fs::remove_file(e.file()).unwrap();
+            symlink("/etc/hosts", e.file()).unwrap();
+        }),
+        ("taken away", &|e| {
+            let state = e.place.path().join("state");
+            fs::rename(&state, e.place.path().join("away")).unwrap();
+        }),
+    ];
+    for (how, exchange) in ways {
+        for looks in [false, true] {
+            let mut exchanged = Exchanged::new();
+            let events = exchanged.journal.events();
+            let before = all(&events);
+            assert_eq!(before.len(), 2);
+            exchange(&exchanged);
+            // No answer is without what was there, nor with what was put there.
+            let error = events.each(&mut |_| Ok(())).unwrap_err();
+            assert!(error.contains("replaced or taken away"), "{error}");
+            if looks {
+                exchanged.journal.tick();
+            } else {
+                exchanged.journal.write(one("/third"));
+            }
+            let expected = if looks {
+                vec!["/first", "/second"]
+            } else {
+                vec!["/first", "/second", "/third"]
+            };
+            let kept = exchanged.kept();
+            assert_eq!(paths(&kept), expected, "{how}");
+            assert_eq!(kept[0].0, before[0].id);
+            assert_eq!(kept[1].0, before[1].id);
+            assert_eq!(all(&events).len(), expected.len());
+            let status = events.status();
+            assert_eq!(status.state, "kept");
+            assert!(status.error.contains(how), "{status:?}");
+        }
+    }
+}
+
+/// It is exchanged after it was looked at and before the write is on the disk.
+#[test]
+fn a_write_into_a_journal_that_is_losing_its_place_is_not_lost() {
+    let mut exchanged = Exchanged::new();
+    let holds = rusqlite::Connection::open(exchanged.file()).unwrap();
+    holds.execute_batch("BEGIN IMMEDIATE").unwrap();
+    thread::scope(|scope| {
+        let journal = &mut exchanged.journal;
+        let writes = scope.spawn(|| journal.write(one("/third")));
+        thread::sleep(Duration::from_millis(300));
+        exchange(exchanged.place.path());
+        holds.execute_batch("ROLLBACK").unwrap();
+        writes.join().unwrap();
+    });
+    assert_eq!(paths(&exchanged.kept()), ["/first", "/second", "/third"]);
+}
+
+/// Whoever exchanges it again and again has it written anew so often, and no oftener.
+#[test]
+fn a_journal_that_loses_its_place_again_at_once_is_held_in_memory() {
+    let mut exchanged = Exchanged::new();
+    let events = exchanged.journal.events();
+    for path in ["/third", "/fourth"] {
+        fs::remove_file(exchanged.file()).unwrap();
+        exchanged.journal.write(one(path));
+        let told = all(&events);
+        assert_eq!(told.last().unwrap().path, path);
+    }
+    assert!(!exchanged.file().exists());
+    // What stands there is none of its own.
+    exchanged.exchange_alone();
+    assert_eq!(all(&events).len(), 4);
+    let status = events.status();
+    assert_eq!(status.state, "error");
+    assert!(status.error.contains("taken away"), "{status:?}");
+    // What is wrong is said in the same words for as long as it is wrong.
+    exchanged.journal.write(one("/fifth"));
+    assert_eq!(events.status(), status);
+    assert_eq!(all(&events).len(), 5);
+}
+
+/// osqueryd starts the extension anew while the old one ends.
+#[test]
+fn one_that_waits_for_its_turn_is_no_error() {
+    let disk = Disk::new();
+    let place = tempfile::tempdir().unwrap();
+    let root = Root::open(disk.path()).unwrap();
+    let old = Journal::kept_at(place.path(), &root);
+    let mut new = Journal::kept_at(place.path(), &root);
+    assert!(new.is_busy());
+    let status = new.events().status();
+    assert_eq!((status.state, status.error.as_str()), ("", ""));
+    drop(old);
+    new.retry();
+    let status = new.events().status();
+    assert_eq!((status.state, status.error.as_str()), ("kept", ""));
+    // Once something is to be written it is.
+    let mut third = Journal::kept_at(place.path(), &root);
+    third.write(one("/first"));
+    let status = third.events().status();
+    assert_eq!(status.state, "error");
+    assert!(status.error.contains("another dsplug"), "{status:?}");
+    third.write(one("/second"));
+    assert_eq!(third.events().status(), status);
+}
+
 /// Root puts rows into the file that have the numbers of events to come.
 #[test]
 fn no_row_takes_the_number_of_an_event_to_come() {
