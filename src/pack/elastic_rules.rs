@@ -126,11 +126,10 @@ fn rule(query: &Query) -> Map<String, Value> {
     rule.insert("type".into(), "query".into());
     rule.insert(
         "query".into(),
-        // Events that happened before the first answer are events.
-        if query.is_of_events() {
-            lines.into()
-        } else {
+        if query.has_base_line() {
             format!("{lines} and not {BASE_LINE}").into()
+        } else {
+            lines.into()
         },
     );
     rule.insert("note".into(), note(query).into());

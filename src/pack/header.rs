@@ -87,6 +87,10 @@ pub fn parse(name: &str, text: &str) -> Result<Query, PackError> {
             }
         }
     }
+    query.base_line = match take("base_line") {
+        None => true,
+        Some(word) => yes(&word).map_err(fail)?,
+    };
     query.cap = take("cap").unwrap_or_default();
     query.policy = take("policy").unwrap_or_default();
     query.resolution = take("resolution").unwrap_or_default();
@@ -279,6 +283,11 @@ mod tests {
                 "-- flags: none",
                 "-- flags: none\n-- graver: x",
                 "valid graver",
+            ),
+            (
+                "-- flags: none",
+                "-- flags: none\n-- base_line: 0",
+                "neither yes nor no",
             ),
             (
                 "-- flags: none",

@@ -79,6 +79,8 @@ pub struct Query {
     pub cap: String,
     /// Bytes that a line of it has in osqueryd's log for an ordinary bundle; 0 where nobody can say.
     pub line_bytes: u32,
+    /// False when a row is news in the first answer of a host as well: then nobody has been told of it.
+    pub base_line: bool,
     /// True when it is in the small pack, for those who pay by the byte.
     pub quiet: bool,
     /// The UUID of its rule for Elastic; empty for one without lines of its own.
@@ -94,6 +96,11 @@ impl Query {
     /// the first is no base line.
     pub fn is_of_events(&self) -> bool {
         self.tables.iter().any(|table| table.ends_with("_events"))
+    }
+
+    /// True when its first answer on a host is no news: it says what was there already.
+    pub fn has_base_line(&self) -> bool {
+        self.base_line && !self.is_of_events()
     }
 }
 

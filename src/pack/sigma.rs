@@ -21,16 +21,14 @@ pub fn rules(queries: &[Query]) -> Vec<(String, String)> {
 
 fn rule(query: &Query) -> String {
     let lines = json!({ format!("columns.{NAME_COLUMN}"): query.name });
-    // Events that happened before the first answer are events; of all else the first answer is the
-    // base line of the host, and no news.
-    let detection = if query.is_of_events() {
-        json!({ "lines": lines, "condition": "lines" })
-    } else {
+    let detection = if query.has_base_line() {
         json!({
             "lines": lines,
             "base_line": { "counter": 0 },
             "condition": "lines and not base_line",
         })
+    } else {
+        json!({ "lines": lines, "condition": "lines" })
     };
     let keys = [
         (

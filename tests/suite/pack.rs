@@ -258,6 +258,67 @@ fn every_column_of_the_exceptions_is_watched_for_changes() {
     assert_eq!(asked, columns);
 }
 
+/// A Mac on which all works has no row, from the first moment on, and one on which something does not has
+/// the same row for as long as that is so.
+#[test]
+fn what_does_not_work_is_told_and_nothing_else() {
+    let healthy = [
+        ("error", ""),
+        ("watch", "all"),
+        ("watch_error", ""),
+        ("journal", "kept"),
+        ("journal_error", ""),
+        ("exceptions_path", "/a.plist"),
+        ("exceptions_state", "active"),
+    ];
+    let told = |changes: &[(&str, &str)]| {
+        let mut row = healthy.to_vec();
+        for (column, value) in changes {
+            row.iter_mut().find(|(name, _)| name == column).unwrap().1 = value;
+        }
+        answer("impaired", &[("dsplug_status", &row)])
+    };
+    let more = "limit: 12 places are left to the tick";
+    for quiet in [
+        &[][..],
+        // Before the watch and the journal have begun, and where nobody watches or keeps.
+        &[("watch", ""), ("journal", ""), ("exceptions_state", "none")],
+        &[("journal", "memory")],
+        // More bundles than can be watched.
+        &[("watch", "directories"), ("watch_error", more)],
+    ] {
+        assert_eq!(told(quiet), [""; 0], "{quiet:?}");
+    }
+    let hangs = |seconds| {
+        format!("a scan has not come back for {seconds} s; it hangs at /Library/A.dsplug")
+    };
+    for (changes, row) in [
+        (&[("watch", "tick")][..], "watch it is left to the clock"),
+        (&[("watch_error", "x")], "watch x"),
+        (&[("watch", "tick"), ("watch_error", "x")], "watch x"),
+        (&[("journal", "error")], "journal events are not kept"),
+        // It is kept again, and what has happened is said still.
+        (&[("journal_error", "x")], "journal x"),
+        (&[("journal", "error"), ("journal_error", "x")], "journal x"),
+        (&[("error", "x; y")], "scan x; y"),
+        (
+            &[("error", hangs(13).as_str())],
+            "scan it hangs at /Library/A.dsplug",
+        ),
+        (
+            &[("error", hangs(14).as_str())],
+            "scan it hangs at /Library/A.dsplug",
+        ),
+        (
+            &[("exceptions_state", "error")],
+            "exceptions something is refused of /a.plist",
+        ),
+    ] {
+        assert_eq!(told(changes), [format!("impaired {row}")]);
+    }
+    assert_eq!(told(&[("watch", "tick"), ("error", "x")]).len(), 2);
+}
+
 /// Root sets the clock back, does something, and sets it forward again; or the other way round. What an
 /// event's time says then must not decide whether it is a line, now or later.
 #[test]
