@@ -4,7 +4,8 @@
 //! Code names as many as whoever built it likes, below as many run paths: there is a bound on both, and where it
 //! is met that is told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use super::executable::without_dots;
 use super::facts::Evidence;
@@ -21,6 +22,9 @@ const MOST_LOADS: usize = 512;
 /// Paths of libraries of one candidate that are told.
 const MOST_TOLD: usize = 64;
 
+/// Links of one candidate that are told from its other entries; where there are more, each path is looked up.
+const MOST_LINKS: usize = 16_384;
+
 /// What came of a look-up: what stands outside and is no directory, by where it really stands, or why it is not
 /// known what does.
 pub type Answer = Result<(Vec<u8>, Found), Trouble>;
@@ -30,8 +34,8 @@ pub type Answer = Result<(Vec<u8>, Found), Trouble>;
 pub struct Libraries {
     /// Where the bundle really stands, and where it stands in its plug-in folder.
     homes: [Vec<u8>; 2],
-    /// Links in the bundle that lead out of it, by their paths in it, in lower case.
-    own_links: Vec<Vec<u8>>,
+    /// Links in the bundle.
+    links: Links,
     /// Paths that were looked at, and those of them that lead out of the bundle.
     looked_up: BTreeSet<Vec<u8>>,
     outside: BTreeSet<Vec<u8>>,
@@ -59,9 +63,15 @@ impl Libraries {
         self.outside
     }
 
-    /// Takes note of a link in the bundle that leads out of it: what is named behind it is not inside.
+    /// Takes note of a link in the bundle, by its path in it: what is named behind it may not be inside, wherever
+    /// it leads, for there may be another.
     pub fn note_link(&mut self, path: &[u8]) {
-        self.own_links.push(path.to_ascii_lowercase());
+        self.links.add(path);
+    }
+
+    /// Takes note that there are links of which nothing is known.
+    pub fn note_more_links(&mut self) {
+        self.links.paths = None;
     }
 
     /// Looks up all that a file of code asks for.
@@ -129,7 +139,10 @@ impl Libraries {
         let is_home = |path: &[u8]| self.homes.iter().any(|home| is_below(path, home));
         let leads_out = |path: &[u8]| !is_home(path) && !loads::is_sealed(path);
         let is_outside = leads_out(&plain);
-        let is_inside = is_home(&path) && !loads::has_dots(&path) && !self.is_behind_link(&path);
+        let mut homes = self.homes.iter();
+        let rest = homes.find_map(|home| path.strip_prefix(home.as_slice()));
+        let rest = rest.filter(|_| is_home(&path) && !loads::has_dots(&path));
+        let is_inside = rest.is_some_and(|rest| !self.links.may_be_above(rest));
         if is_inside || is_plainly_system(&path) || self.looked_up.contains(&path) {
             return;
         }
@@ -164,20 +177,6 @@ impl Libraries {
         }
     }
 
-    /// True when a link stands on the way to a path in the bundle, and for one in other letters than ASCII's, which
-    /// may be spelled in more than one way.
-    fn is_behind_link(&self, path: &[u8]) -> bool {
-        let path = path.to_ascii_lowercase();
-        let rest = self
-            .homes
-            .iter()
-            .find_map(|home| path.strip_prefix(home.to_ascii_lowercase().as_slice()));
-        let rest = rest
-            .and_then(|rest| rest.strip_prefix(b"/"))
-            .unwrap_or_default();
-        !path.is_ascii() || self.own_links.iter().any(|link| is_below(rest, link))
-    }
-
     /// Keeps the path of a library outside, for people: one in any case, and as many as there is room for.
     fn tell(&mut self, path: Vec<u8>, budget: &Budget) {
         let is_first = self.outside.is_empty();
@@ -185,5 +184,54 @@ impl Libraries {
         if is_first || has_room {
             self.outside.insert(path);
         }
+    }
+}
+
+/// The links of a bundle: whoever planted them chose how many there are, and how long their paths.
+struct Links {
+    /// Nobody can choose paths that share a number.
+    number: RandomState,
+    /// The numbers of their paths in lower case; nothing when they are too many, or one has other letters than
+    /// ASCII's, which may be spelled in more than one way.
+    paths: Option<HashSet<u64>>,
+}
+
+impl Default for Links {
+    fn default() -> Self {
+        Self {
+            number: RandomState::new(),
+            paths: Some(HashSet::new()),
+        }
+    }
+}
+
+impl Links {
+    fn add(&mut self, path: &[u8]) {
+        let number = self.numbers(path).last();
+        let has_room = |paths: &HashSet<u64>| path.is_ascii() && paths.len() < MOST_LINKS;
+        self.paths = self.paths.take().filter(has_room);
+        if let (Some(paths), Some(number)) = (&mut self.paths, number) {
+            paths.insert(number);
+        }
+    }
+
+    /// True when one may stand on the way to a path in the bundle, or at its end.
+    fn may_be_above(&self, path: &[u8]) -> bool {
+        let Some(links) = &self.paths else {
+            return true;
+        };
+        !path.is_ascii() || self.numbers(path).any(|number| links.contains(&number))
+    }
+
+    /// The number of what each name of a path leads to.
+    fn numbers(&self, path: &[u8]) -> impl Iterator<Item = u64> {
+        let names = path.split(|b| *b == b'/');
+        let names = names.filter(|name| !matches!(*name, b"" | b"."));
+        let mut hasher = self.number.build_hasher();
+        names.map(move |name| {
+            hasher.write(&name.to_ascii_lowercase());
+            hasher.write_u8(b'/');
+            hasher.finish()
+        })
     }
 }

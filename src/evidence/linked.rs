@@ -71,15 +71,19 @@ pub fn read(
         entries: MOST_ENTRIES,
         bytes: MOST_BYTES,
     };
+    for link in evidence.entries.iter().filter(|e| e.link.is_some()) {
+        search.libraries.note_link(&link.path);
+    }
+    if evidence.is_left_out {
+        search.libraries.note_more_links();
+    }
     let links = evidence.entries.iter().filter(|e| e.may_lead_out());
     for link in links {
         let text = link.link.as_deref().unwrap_or_default();
-        search.libraries.note_link(&link.path);
         search.follow(&evidence.path_of(link), text, budget);
     }
     // They are of no use once they are followed, and whoever planted them chose how many there are.
     for (path, text) in std::mem::take(&mut evidence.links_beyond) {
-        search.libraries.note_link(&path);
         let link = [&evidence.candidate.path, b"/".as_slice(), &path].concat();
         search.follow(&link, &text, budget);
     }

@@ -447,6 +447,73 @@ fn a_library_behind_a_link_is_read_by_itself() {
     }
 }
 
+/// A path in the bundle leads out of it by any links, however it is spelled.
+#[test]
+fn no_spelling_of_a_path_in_the_bundle_hides_a_link() {
+    for (links, named) in [
+        (&[("d/Fw", "/Users/Shared/fw")][..], "d/Fw"),
+        (&[("d/Fw", "/Users/Shared/fw")], "D/fW"),
+        (&[("d/Fw", "/Users/Shared/fw")], "d/./Fw"),
+        (&[("d/Fw", "/Users/Shared/fw")], "d//Fw/."),
+        (&[("d/Fw", "/Users/Shared/fw")], "none/../d/Fw"),
+        (&[("d/B", "/Users/Shared/fw"), ("d/A", "B")], "d/A"),
+        (&[("d/B", "/Users/Shared/fw"), ("d/A", "B")], "d/./A/"),
+        (&[("F\u{17f}", "/Users/Shared/fw")], "Fs"),
+        (&[("d/\u{212a}/B", "/Users/Shared/fw"), ("A", "d/k")], "A/b"),
+        (&[("\u{e9}", "/Users/Shared/fw")], "e\u{301}"),
+    ] {
+        let disk = Disk::new();
+        let main = code(&[&format!("@loader_path/../{named}/l.dylib")], &[]);
+        let path = Plugin::new("A").executable(main).write(disk.at(PLUGINS));
+        for (link, target) in links {
+            let link = path.join("Contents").join(link);
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+            symlink(target, link).unwrap();
+        }
+        disk.file("Users/Shared/fw/l.dylib", "library");
+        let row = only_bundle(disk.path());
+        if named.contains("none/..") {
+            // As for the kernel: nothing leads through what is not there.
+            assert_eq!(row["loads_outside"], "", "{named}");
+            continue;
+        }
+        assert_eq!(
+            row["loads_outside"].matches("/l.dylib").count(),
+            1,
+            "{links:?} {named}"
+        );
+        assert!(
+            row["linked_paths"].contains("/Users/Shared/fw"),
+            "{}",
+            row["linked_paths"]
+        );
+    }
+}
+
+/// Whoever plants links by the hundred thousand, with the longest paths, gains neither room nor time.
+#[test]
+fn links_by_the_thousand_cost_a_bounded_amount() {
+    let disk = Disk::new();
+    let libraries: Vec<String> = (0..64)
+        .map(|n| format!("@loader_path/../{n}/l.dylib"))
+        .collect();
+    let names: Vec<&str> = libraries.iter().map(String::as_str).collect();
+    let path = Plugin::new("A")
+        .executable(code(&names, &[]))
+        .write(disk.at(PLUGINS));
+    let deep = path.join("Contents").join(["d"; 40].join("/"));
+    fs::create_dir_all(&deep).unwrap();
+    for number in 0..17_000 {
+        symlink("x", deep.join(number.to_string())).unwrap();
+    }
+    symlink("/Users/Shared/fw", path.join("Contents/63")).unwrap();
+    disk.file("Users/Shared/fw/l.dylib", "library");
+    // More than are told from each other: then all is looked up, and nothing is hidden.
+    let row = only_bundle(disk.path());
+    assert_eq!(row["loads_outside"], format!("{A}/Contents/63/l.dylib"));
+    assert_eq!(row["error"], "");
+}
+
 /// Each place is held: where there is no room for more, nothing is watched there, and that is said.
 #[test]
 fn places_take_room_like_entries() {
