@@ -458,4 +458,22 @@ mod tests {
         Plugin::new("A").write(disk.plugin(""));
         assert_eq!(looked("all"), TICK);
     }
+
+    #[test]
+    fn a_watch_whose_events_are_no_longer_written_ends() {
+        let disk = Disk::new();
+        disk.dir(dsplug_fixtures::PLUGINS);
+        let root = Root::open(disk.path()).unwrap();
+        let mut scanner = Scanner::new(root.clone(), Limits::STANDARD);
+        let mut number = 0;
+        let look = move || {
+            number += 1;
+            Plugin::new(&format!("A{number}")).write(disk.plugin(""));
+            Ok(Arc::new(scanner.scan()))
+        };
+        let mut watch = Watch::new(root, Box::new(look));
+        let tell: Tell = Box::new(|_| panic!("the thread that writes ends here"));
+        let error = watch.run(Journal::in_memory, None, tell).unwrap_err();
+        assert!(error.to_string().contains("failed inside"), "{error}");
+    }
 }
