@@ -437,7 +437,8 @@ fn paths(events: &[(i64, String)]) -> Vec<&str> {
 
 #[test]
 fn what_is_in_a_journal_that_loses_its_place_is_written_anew() {
-    let ways: [(&str, &dyn Fn(&Exchanged)); 4] = [
+    type Way<'a> = (&'static str, &'a dyn Fn(&Exchanged));
+    let ways: [Way<'_>; 4] = [
         ("replaced", &Exchanged::exchange),
         ("taken away", &|e| fs::remove_file(e.file()).unwrap()),
         ("replaced", &|e| {
