@@ -1,6 +1,7 @@
 //! One candidate with everything that was found of it and judged: what a row is made of.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use sha2::{Digest as _, Sha256};
@@ -21,11 +22,11 @@ use crate::text::{self, escape, hex};
 #[derive(Clone, Debug)]
 pub struct Bundle {
     /// What is on disk.
-    pub evidence: Evidence,
+    pub evidence: Box<Evidence>,
     /// The bundle digest, when everything could be read.
     pub digest: Option<[u8; 32]>,
     /// What its signature is worth.
-    pub signature: BundleSignature,
+    pub signature: Arc<BundleSignature>,
     /// Whether it would load.
     pub load: LoadVerdict,
     /// The identifier of the exception that accepts it.
@@ -34,7 +35,11 @@ pub struct Bundle {
 
 impl Bundle {
     /// A candidate of which everything but the digest has been judged.
-    pub fn new(evidence: Evidence, signature: BundleSignature, load: LoadVerdict) -> Self {
+    pub fn new(
+        evidence: Box<Evidence>,
+        signature: Arc<BundleSignature>,
+        load: LoadVerdict,
+    ) -> Self {
         Self {
             digest: digest(&evidence),
             signature,
@@ -107,7 +112,7 @@ impl Bundle {
         let signature = &self.signature;
         self.evidence.entries.iter().enumerate().map(|(i, entry)| {
             let sealed = signature.sealed.get(i).copied();
-            let code = signature.code.get(i).and_then(Option::as_ref);
+            let code = signature.code.get(i).and_then(Option::as_deref);
             (entry, sealed, code)
         })
     }
@@ -151,7 +156,7 @@ pub fn unjudged_signature(evidence: &mut Evidence) -> BundleSignature {
 }
 
 /// Bytes of problems and notes that each bundle has for nothing.
-const FREE: usize = 2 << 10;
+const FREE: usize = 512;
 /// Parts of the room for all that one bundle has at most.
 const SHARE: usize = 8;
 /// Bytes of a text where there is no room for more.
@@ -159,7 +164,7 @@ const MOST_WITHOUT_ROOM: usize = 96;
 
 /// Counts the problems and notes of a signature, which whoever wrote the bundle can make as many and as long
 /// as they like. Where there is no room for them the first problem of each code stays, and the state.
-pub fn settle_signature(signature: &mut BundleSignature, budget: &Budget) {
+pub fn settle_signature(signature: &mut Arc<BundleSignature>, budget: &Budget) {
     let bytes = signature.problems.held();
     let bytes = bytes.saturating_add(signature.notes.held());
     let Some(more) = bytes.checked_sub(FREE) else {
@@ -169,6 +174,7 @@ pub fn settle_signature(signature: &mut BundleSignature, budget: &Budget) {
     if bytes <= most && budget.take_told(more) {
         return;
     }
+    let signature = Arc::make_mut(signature);
     let mut codes = BTreeSet::new();
     signature.problems.retain(|p| codes.insert(p.code));
     for problem in &mut signature.problems {
@@ -297,10 +303,10 @@ fn judge_file(evidence: &Evidence) -> BundleSignature {
             signature.signing_time = slice.signing_time;
         }
     }
-    signature.code = vec![Some(CodeVerdict {
+    signature.code = vec![Some(Box::new(CodeVerdict {
         state: signature.state,
         signer: signature.signer.clone(),
         cdhashes: signature.cdhashes.clone(),
-    })];
+    }))];
     signature
 }

@@ -3,6 +3,8 @@
 //! Plain data, as the journal keeps it and `dsplug_events` shows it. Text from disk is escaped
 //! already.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::held::{self, Held as _};
@@ -276,7 +278,7 @@ pub struct Event {
     /// How it was seen; nothing for what is no bundle's.
     pub seen: Option<Seen>,
     /// What the bundle is, or was before it went.
-    pub state: State,
+    pub state: Arc<State>,
     /// The digest before.
     pub previous_hash: String,
     /// How long what went had stood, in milliseconds.
@@ -336,7 +338,7 @@ held::fields!(Event {
 #[serde(default)]
 pub struct Known {
     /// What it is.
-    pub state: State,
+    pub state: Arc<State>,
     /// Since when it has stood, in milliseconds of Unix time; nothing for what stood there before
     /// anybody looked.
     pub since_ms: Option<i64>,

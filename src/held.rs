@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// A value that may hold memory beside its own place.
 pub trait Held {
@@ -98,6 +99,13 @@ impl<T: Held> Held for Vec<T> {
 }
 
 impl<T: Held> Held for Box<T> {
+    fn held(&self) -> usize {
+        piece(size_of::<T>()).saturating_add(self.as_ref().held())
+    }
+}
+
+/// Of what others hold too, as if nobody did.
+impl<T: Held> Held for Arc<T> {
     fn held(&self) -> usize {
         piece(size_of::<T>()).saturating_add(self.as_ref().held())
     }

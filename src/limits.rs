@@ -35,6 +35,8 @@ pub struct Limits {
     pub attributes: usize,
     /// Bytes of what is told of failures, and of signatures that do not hold, beyond a little for each.
     pub told: usize,
+    /// Bytes of all of these and of long texts together.
+    pub found: usize,
     /// Factories of all bundles that are told apart.
     pub factories: usize,
     /// Bytes of the long texts of all Info.plists. One for which there is no room is cut: those of small
@@ -67,6 +69,7 @@ impl Limits {
         code_facts: 12 << 20,
         attributes: 2 << 20,
         told: 4 << 20,
+        found: 16 << 20,
         factories: 65_536,
         texts: 2 << 20,
         depth: 96,
@@ -98,6 +101,7 @@ impl Limits {
         code_facts: 1 << 30,
         attributes: 256 << 20,
         told: 256 << 20,
+        found: usize::MAX,
         factories: 1 << 20,
         texts: 64 << 20,
         spare_cores: 0,
@@ -106,7 +110,9 @@ impl Limits {
 }
 
 /// Bytes of path and link text that one entry has for nothing.
-const LIGHT: usize = 128;
+const LIGHT: usize = 64;
+/// For how many entries a candidate counts beside its own: for its paths, its Info.plist, its signature.
+pub const CANDIDATE: usize = 16;
 
 /// For how many entries one counts that has so many bytes of path and link text: a name may have 255
 /// bytes, a path a hundred names, and all of it is held.
@@ -152,6 +158,7 @@ pub struct Budget {
     code_facts: AtomicUsize,
     attributes: AtomicUsize,
     told: AtomicUsize,
+    found: AtomicUsize,
     factories: AtomicUsize,
     texts: AtomicUsize,
 }
@@ -169,6 +176,7 @@ impl Budget {
             code_facts: AtomicUsize::new(limits.code_facts),
             attributes: AtomicUsize::new(limits.attributes),
             told: AtomicUsize::new(limits.told),
+            found: AtomicUsize::new(limits.found),
             factories: AtomicUsize::new(limits.factories),
             texts: AtomicUsize::new(limits.texts),
         }
@@ -182,17 +190,29 @@ impl Budget {
 
     /// Takes bytes of what is known of code; false, and nothing taken, when they are not left.
     pub fn take_code_facts(&self, bytes: usize) -> bool {
-        take(&self.code_facts, bytes)
+        self.take_found(&self.code_facts, bytes)
     }
 
-    /// Takes bytes of extended attributes, likewise.
+    /// Takes bytes of what was known of code before, as many as are left: it is held already.
+    pub fn hold_code_facts(&self, bytes: usize) {
+        spend(&self.code_facts, bytes);
+        spend(&self.found, bytes);
+    }
+
+    /// Takes bytes of extended attributes that were known before, likewise.
+    pub fn hold_attributes(&self, bytes: usize) {
+        spend(&self.attributes, bytes);
+        spend(&self.found, bytes);
+    }
+
+    /// Takes bytes of extended attributes; false, and nothing taken, when they are not left.
     pub fn take_attributes(&self, bytes: usize) -> bool {
-        take(&self.attributes, bytes)
+        self.take_found(&self.attributes, bytes)
     }
 
     /// Takes bytes of what is told of failures, likewise.
     pub fn take_told(&self, bytes: usize) -> bool {
-        take(&self.told, bytes)
+        self.take_found(&self.told, bytes)
     }
 
     /// Takes factories, likewise.
@@ -202,7 +222,19 @@ impl Budget {
 
     /// Takes bytes of long texts, likewise.
     pub fn take_texts(&self, bytes: usize) -> bool {
-        take(&self.texts, bytes)
+        self.take_found(&self.texts, bytes)
+    }
+
+    /// Takes bytes of one kind, and of all that is found.
+    fn take_found(&self, kind: &AtomicUsize, bytes: usize) -> bool {
+        if !take(kind, bytes) {
+            return false;
+        }
+        let has_room = take(&self.found, bytes);
+        if !has_room {
+            kind.fetch_add(bytes, Ordering::Relaxed);
+        }
+        has_room
     }
 
     /// True when the time is up.
@@ -242,6 +274,11 @@ impl Budget {
     pub fn take_entries(&mut self, entries: usize) {
         self.entries = self.entries.saturating_sub(entries);
     }
+}
+
+fn spend(left: &AtomicUsize, count: usize) {
+    let less = |left: usize| Some(left.saturating_sub(count));
+    let _ = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
 }
 
 fn take(left: &AtomicUsize, count: usize) -> bool {

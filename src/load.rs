@@ -3,7 +3,7 @@
 //! Read in DirectoryService's sources and CoreFoundation's, not run on a Mac. The loader checks
 //! neither signature nor owner nor mode, and neither does this verdict.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::evidence::{Cpus, Evidence, Given, Info, Trouble};
 use crate::folders::Listed;
@@ -94,10 +94,10 @@ impl LoadVerdict {
 }
 
 /// Judges all candidates; the verdicts stand in the order of `evidence`.
-pub fn judge(evidence: &[Evidence]) -> Vec<LoadVerdict> {
-    let mut verdicts: Vec<LoadVerdict> = evidence.iter().map(judge_alone).collect();
-    let mut names: BTreeMap<(usize, [u8; 32]), Vec<usize>> = BTreeMap::new();
-    let mut factories: BTreeMap<(usize, Option<[u8; 16]>), Vec<usize>> = BTreeMap::new();
+pub fn judge(evidence: &[Box<Evidence>]) -> Vec<LoadVerdict> {
+    let mut verdicts: Vec<LoadVerdict> = evidence.iter().map(|one| judge_alone(one)).collect();
+    let mut names = Vec::new();
+    let mut factories = Vec::new();
     for (index, (one, verdict)) in evidence.iter().zip(&verdicts).enumerate() {
         let Some(info) = info(one) else { continue };
         // What surely does not come as far takes nothing from another. A factory is taken when the
@@ -105,21 +105,14 @@ pub fn judge(evidence: &[Evidence]) -> Vec<LoadVerdict> {
         let comes_to = |what: Reason| verdict.reasons.iter().all(|r| *r > what || !r.settles());
         let folder = one.candidate.folder;
         if comes_to(Reason::NameShadowed) && info.has_plugin_name == Given::Text {
-            let name = (folder, info.plugin_name_digest);
-            names.entry(name).or_default().push(index);
+            names.push(((folder, info.plugin_name_digest), index));
         }
         if comes_to(Reason::NoInfoPlist) {
-            for factory in &info.factories {
-                let holders = factories.entry((folder, *factory)).or_default();
-                if holders.last() != Some(&index) {
-                    holders.push(index);
-                }
-            }
+            factories.extend(info.factories.iter().map(|f| ((folder, *f), index)));
         }
     }
-    let rivals = |holders: Vec<Vec<usize>>| holders.into_iter().filter(|h| h.len() > 1).flatten();
-    let shadowed = rivals(names.into_values().collect()).map(|i| (i, Reason::NameShadowed));
-    let taken = rivals(factories.into_values().collect()).map(|i| (i, Reason::FactoryTaken));
+    let shadowed = rivals(names).map(|i| (i, Reason::NameShadowed));
+    let taken = rivals(factories).map(|i| (i, Reason::FactoryTaken));
     for (index, reason) in shadowed.chain(taken) {
         if let Some(verdict) = verdicts.get_mut(index)
             && !verdict.reasons.contains(&reason)
@@ -132,9 +125,19 @@ pub fn judge(evidence: &[Evidence]) -> Vec<LoadVerdict> {
     verdicts
 }
 
+/// Those of the bundles that hold a thing which another one holds as well; a thing is held once by each,
+/// however often it is named.
+fn rivals<T: Ord>(mut held: Vec<(T, usize)>) -> impl Iterator<Item = usize> {
+    held.sort_unstable();
+    held.dedup();
+    let shared = held.chunk_by(|a, b| a.0 == b.0).filter(|all| all.len() > 1);
+    let rivals: BTreeSet<usize> = shared.flatten().map(|(_, index)| *index).collect();
+    rivals.into_iter()
+}
+
 /// What the loader does not list where it stands may be loaded by another path that leads there: of the
 /// place alone it is not proved that nothing there loads.
-fn allow_for_other_paths(evidence: &[Evidence], verdicts: &mut [LoadVerdict]) {
+fn allow_for_other_paths(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdict]) {
     let listed = evidence
         .iter()
         .filter(|e| e.candidate.listed != Listed::No && e.is_bundle());

@@ -9,8 +9,9 @@ use crate::evidence::{ReadAt, code_bytes};
 
 /// Bytes of code that one scan reads again for its age; of candidates, one at least.
 const CODE_A_SCAN: u64 = 128 << 20;
-/// Candidates of more entries than this are not remembered, for the sake of memory.
-const MOST_ENTRIES: usize = 20_000;
+/// For how many entries all that is remembered may count: while a scan runs it is held beside what has changed
+/// since.
+const MOST_ENTRIES: usize = 40_000;
 
 /// What the scans before found, by the candidate's path.
 #[derive(Debug, Default)]
@@ -21,9 +22,13 @@ pub struct Memory {
 impl Memory {
     /// Keeps what a scan found in place of what was kept before.
     pub fn keep(&mut self, bundles: &[Arc<Bundle>]) {
-        let kept = bundles
-            .iter()
-            .filter(|b| b.evidence.entries.len() <= MOST_ENTRIES);
+        let mut by_weight: Vec<_> = bundles.iter().map(|b| (b.evidence.held_for(), b)).collect();
+        by_weight.sort_by_key(|(weight, _)| *weight);
+        let mut left = MOST_ENTRIES;
+        let kept = by_weight.into_iter().map_while(|(weight, bundle)| {
+            left = left.checked_sub(weight)?;
+            Some(bundle)
+        });
         let mut known = std::mem::take(&mut self.bundles);
         self.bundles = kept
             .map(|b| {

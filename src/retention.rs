@@ -7,6 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 
 use crate::event::{Action, Event, State, is_minor};
 
@@ -115,10 +116,10 @@ impl Dropped {
             path: String::new(),
             changed: String::new(),
             seen: None,
-            state: State {
+            state: Arc::new(State {
                 error: format!("limit: of the events up to this one, {count} are no longer kept"),
                 ..State::default()
-            },
+            }),
             previous_hash: String::new(),
             stood_ms: None,
             kept: String::new(),

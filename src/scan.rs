@@ -14,7 +14,7 @@ use crate::evidence::{self, Entry, Evidence, ReadAt, Reader, TURN, Trials, Troub
 use crate::exceptions::Exceptions;
 use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError, Via};
 use crate::journal::{self, Events};
-use crate::limits::{Budget, Limits, Whereabouts};
+use crate::limits::{self, Budget, Limits, Whereabouts};
 use crate::load;
 use crate::memory::Memory;
 use crate::quarantine::ledger;
@@ -245,9 +245,10 @@ impl Scanner {
         root: &Root,
         candidates: Vec<Candidate>,
         budget: &mut Budget,
-    ) -> Vec<Evidence> {
+    ) -> Vec<Box<Evidence>> {
         let mut surveyed = Vec::new();
         let mut candidates = candidates;
+        budget.take_entries(candidates.len().saturating_mul(limits::CANDIDATE));
         // What the loader may list comes before what only stands there, and what is near before what is
         // deep: each directory on the way to it is opened.
         candidates.sort_by_cached_key(|c| {
@@ -269,12 +270,12 @@ impl Scanner {
                 }
                 let has_share = candidate.via == Via::Nested || round > SMALL;
                 if candidate.left_out.is_empty() && (budget.is_late() || has_share && is_over()) {
-                    surveyed.push(evidence::unsurveyed(candidate));
+                    surveyed.push(Box::new(evidence::unsurveyed(candidate)));
                     continue;
                 }
                 let most = most.min(budget.entries());
                 self.at.set(&candidate.path);
-                let before = self.before(&candidate.path).map(|b| &b.evidence);
+                let before = self.before(&candidate.path).map(|b| b.evidence.as_ref());
                 let trials = is_trial.then_some(&mut trials);
                 let mut evidence = evidence::survey(root, candidate, most, trials, before, budget);
                 if evidence.is_cut && is_trial {
@@ -282,7 +283,7 @@ impl Scanner {
                 } else {
                     budget.take_entries(evidence.weight());
                     evidence::settle(&mut evidence, budget);
-                    surveyed.push(evidence);
+                    surveyed.push(Box::new(evidence));
                 }
             }
         }
@@ -314,7 +315,7 @@ impl Scanner {
         for evidence in found.iter_mut().filter(|e| e.is_left_out) {
             self.at.set(&evidence.candidate.path);
             let before = self.before(&evidence.candidate.path);
-            let before = before.map(|b| &b.evidence);
+            let before = before.map(|b| b.evidence.as_ref());
             evidence::look_beyond(&root, evidence, before, until, &mut budget);
         }
         let mut reader = Reader::new(&self.roots);
@@ -333,23 +334,22 @@ impl Scanner {
             self.at.set(&evidence.candidate.path);
             let before = self.before(&evidence.candidate.path);
             let again = due.contains(&evidence.candidate.path);
-            let known = before.map(|b| &b.evidence);
+            let known = before.map(|b| b.evidence.as_ref());
             evidence::read_list(&root, evidence, known, &budget);
             if let Some(known) = known {
                 let reused = evidence::recall(evidence, known, again);
                 files_reused = files_reused.saturating_add(reused);
-                // Where there is no room for it, none is left for more.
-                let _ = budget.take_code_facts(evidence.code_facts());
-                let _ = budget.take_attributes(evidence.attributes_held());
+                budget.hold_code_facts(evidence.code_facts());
+                budget.hold_attributes(evidence.attributes_held());
             }
             evidence::read_contents(&root, evidence, &mut reader, &mut budget);
             evidence::tell_forks(evidence);
             evidence::tell_attributes(evidence);
             evidence::weigh_writers(&root, evidence, &budget);
             let mut signature = match before.filter(|_| evidence.is_unchanged) {
-                Some(before) => before.signature.clone(),
-                None if budget.is_late() => bundle::unjudged_signature(evidence),
-                None => bundle::judge_signature(evidence, budget.until()),
+                Some(before) => Arc::clone(&before.signature),
+                None if budget.is_late() => Arc::new(bundle::unjudged_signature(evidence)),
+                None => Arc::new(bundle::judge_signature(evidence, budget.until())),
             };
             bundle::settle_signature(&mut signature, &budget);
             evidence::settle(evidence, &budget);
@@ -360,7 +360,7 @@ impl Scanner {
             self.at.set(&evidence.candidate.path);
             let again = due.contains(&evidence.candidate.path);
             let known = self.before(&evidence.candidate.path);
-            let known = known.map(|before| (&before.evidence, again));
+            let known = known.map(|before| (before.evidence.as_ref(), again));
             evidence::read_linked(&root, evidence, known, &mut reader, &mut budget);
             evidence::settle(evidence, &budget);
         }
@@ -433,13 +433,9 @@ fn now() -> i64 {
 }
 
 /// Files that could not be read, or not within the limits.
-fn skipped(found: &[Evidence]) -> u64 {
+fn skipped(found: &[Box<Evidence>]) -> u64 {
     let unread = |e: &&Entry| e.content.sha256().is_none();
-    let count = found
-        .iter()
-        .flat_map(Evidence::files)
-        .filter(unread)
-        .count();
+    let count = found.iter().flat_map(|e| e.files()).filter(unread).count();
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 

@@ -13,6 +13,7 @@ use crate::codesign::CodeFacts;
 use crate::directory::{Dir, ReadError};
 use crate::folders::Candidate;
 use crate::layout::Layout;
+use crate::limits;
 use crate::meta::{Kind, Meta, Timestamp, WritableBy};
 use crate::root::{Found, Root};
 
@@ -29,12 +30,13 @@ pub struct Evidence {
     pub resolved_path: Vec<u8>,
     /// What really stands there.
     pub resolved_meta: Option<Meta>,
-    /// What it holds, sorted by path as bytes; for a file, itself.
-    pub entries: Vec<Entry>,
+    /// What it holds, sorted by path as bytes; for a file, itself. Shared with an earlier scan's while
+    /// nothing has changed.
+    pub entries: Arc<Vec<Entry>>,
     /// Its extended attributes.
     pub attributes: Attributes,
     /// The Info.plist that CoreFoundation would use.
-    pub info_plist: Option<InfoPlist>,
+    pub info_plist: Option<Arc<InfoPlist>>,
     /// The main executable as CoreFoundation resolves it.
     pub executable: Option<Executable>,
     /// What links in it lead to outside of it, by where that really stands.
@@ -142,6 +144,14 @@ impl Evidence {
     pub fn weight(&self) -> usize {
         let weights = self.entries.iter().map(Entry::weight);
         weights.fold(0, usize::saturating_add)
+    }
+
+    /// For how many entries all that is known of it counts, what its links lead to included.
+    pub fn held_for(&self) -> usize {
+        let linked = self.linked.values().flat_map(|place| &place.entries);
+        let linked = linked.map(Entry::weight);
+        let own = self.weight().saturating_add(limits::CANDIDATE);
+        linked.fold(own, usize::saturating_add)
     }
 
     /// Bytes of the extended attributes of its files, those that are the same once.

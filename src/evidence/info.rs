@@ -9,15 +9,22 @@ use crate::meta::Meta;
 use crate::property_list::{Dictionary, Text, Value};
 use crate::text;
 
-/// Bytes of a text that are kept however much there is of others: more than any honest one has.
-const SHORT_TEXT: usize = 512;
-/// Bytes of the name of the main executable that are kept likewise. It is a path, of which a Mac follows
-/// 1,024 (`PATH_MAX`), but what CoreFoundation takes out of it before, `./` for one, may be any more.
-const SHORT_EXECUTABLE: usize = 1_024;
+/// Bytes of a text that are kept however much there is of others.
+const SHORT_TEXT: usize = 128;
+/// Bytes of the name of the main executable that are kept likewise.
+const SHORT_EXECUTABLE: usize = 256;
+/// Bytes of all nodes that are kept likewise.
+const SHORT_NODES: usize = 256;
 /// Nodes to register that are kept.
 const MOST_NODES: usize = 16;
 /// Bytes of one that are kept.
 const MOST_NODE: usize = 128;
+/// The key of the main executable's name.
+const EXECUTABLE: &str = "CFBundleExecutable";
+/// That of the nodes.
+const NODES: &str = "DSNodesToRegister";
+/// That of the factories.
+const FACTORIES: &str = "CFPlugInFactories";
 /// Factories of one bundle that are told apart from those of others.
 const MOST_FACTORIES: usize = 1_024;
 
@@ -125,26 +132,16 @@ pub struct Info {
 }
 
 impl Info {
-    pub(super) fn from_dictionary(keys: &Dictionary, budget: &Budget) -> Self {
+    pub(super) fn from_dictionary(keys: &Dictionary) -> Self {
         let get = |key: &str| info_dictionary::value(keys, key);
         let get_text = |key| get(key).and_then(Value::as_text);
-        let mut cut = Vec::new();
-        let mut text = |key| {
-            let whole = get_text(key)?;
-            let most = room_for(whole, budget);
-            if whole.as_bytes().len() > most {
-                cut.push(key);
-            }
-            Some(whole.cut(most))
-        };
-        let mut text = |key| text(key).unwrap_or_default();
+        let text = |key| get_text(key).cloned().unwrap_or_default();
         let types = get("CFPlugInTypes");
         let factories = get("CFPlugInFactories");
         // `_CFBundleCopyExecutableName`: a key that is there is asked, whatever it holds, and after
         // it none but the bundle's own name.
         let executable = get("CFBundleExecutable").or_else(|| get("NSExecutable"));
         let executable = executable.and_then(Value::as_text);
-        let has_long_executable = executable.is_some_and(|e| !fits_executable(e.as_str(), budget));
         let declared = factories
             .and_then(Value::as_dictionary)
             .map(declared_factories);
@@ -155,10 +152,10 @@ impl Info {
             version: text("CFBundleShortVersionString"),
             plugin_name: text("CFPluginNameString"),
             plugin_name_digest: get_text("CFPluginNameString").map_or([0; 32], digest),
-            cut,
-            has_long_executable,
+            cut: Vec::new(),
+            has_long_executable: false,
             executable: executable
-                .filter(|e| !e.is_empty() && !has_long_executable)
+                .filter(|e| !e.is_empty())
                 .map(|e| e.as_str().to_owned()),
             has_types: types.is_some(),
             has_factories: factories.is_some(),
@@ -177,51 +174,93 @@ impl Info {
             registers_dynamically: get("CFPlugInDynamicRegistration")
                 .and_then(Value::as_string)
                 .is_some_and(may_be_yes),
-            nodes: get("DSNodesToRegister")
+            nodes: get(NODES)
                 .and_then(Value::as_array)
                 .map(nodes_of)
                 .unwrap_or_default(),
         }
     }
 
-    /// Cuts the texts for which the budget has no room: what an earlier scan had room for the next may
-    /// not have.
-    pub(super) fn fit(&mut self, budget: &Budget) {
+    /// Takes room for what it says; gives the keys for whose values there is none. What is short has
+    /// it for nothing.
+    pub(super) fn lacks_room(&self, budget: &Budget) -> Vec<&'static str> {
+        let texts = self.texts().map(|(key, text)| (key, text.as_bytes().len()));
+        let nodes = self.nodes.iter().map(String::len);
+        let nodes = nodes.fold(0, usize::saturating_add);
+        let executable = self.executable.as_ref().map_or(0, String::len);
+        let lengths = texts
+            .into_iter()
+            .chain([(NODES, nodes), (EXECUTABLE, executable)]);
+        let lacks = lengths.filter(|(key, bytes)| {
+            *bytes > short(key) && !self.cut.contains(key) && !budget.take_texts(*bytes)
+        });
+        let mut lacks: Vec<_> = lacks.map(|(key, _)| key).collect();
+        if !budget.take_factories(self.factories.len()) {
+            lacks.push(FACTORIES);
+        }
+        lacks
+    }
+
+    /// Cuts the values of some keys to what they have for nothing.
+    pub(super) fn shorten(&mut self, keys: &[&'static str]) {
+        for key in keys {
+            match *key {
+                EXECUTABLE => (self.executable, self.has_long_executable) = (None, true),
+                FACTORIES => (self.factories, self.has_more_factories) = (Vec::new(), true),
+                NODES => shorten_nodes(&mut self.nodes),
+                _ => {}
+            }
+            if !matches!(*key, EXECUTABLE | FACTORIES) {
+                self.cut.push(key);
+            }
+        }
         for (key, text) in [
             ("CFBundleIdentifier", &mut self.identifier),
             ("CFBundleName", &mut self.name),
             ("CFBundleShortVersionString", &mut self.version),
             ("CFPluginNameString", &mut self.plugin_name),
         ] {
-            if self.cut.contains(&key) {
-                continue;
-            }
-            let most = room_for(text, budget);
-            if text.as_bytes().len() > most {
-                *text = text.cut(most);
-                self.cut.push(key);
+            if keys.contains(&key) {
+                *text = text.cut(SHORT_TEXT);
             }
         }
-        let executable = self.executable.as_deref().unwrap_or_default();
-        if !fits_executable(executable, budget) {
-            (self.executable, self.has_long_executable) = (None, true);
-        }
+    }
+
+    /// The texts of it that may be of any length, by key.
+    fn texts(&self) -> [(&'static str, &Text); 4] {
+        [
+            ("CFBundleIdentifier", &self.identifier),
+            ("CFBundleName", &self.name),
+            ("CFBundleShortVersionString", &self.version),
+            ("CFPluginNameString", &self.plugin_name),
+        ]
     }
 }
 
-/// True when there is room for the name of a main executable.
-fn fits_executable(name: &str, budget: &Budget) -> bool {
-    name.len() <= SHORT_EXECUTABLE || budget.take_texts(name.len())
+/// Bytes of a key's value that are kept however much there is of others.
+fn short(key: &str) -> usize {
+    match key {
+        NODES => SHORT_NODES,
+        EXECUTABLE => SHORT_EXECUTABLE,
+        _ => SHORT_TEXT,
+    }
 }
 
-/// Bytes of a text that are kept: all, unless it is long and the texts of all bundles have no room for it.
-fn room_for(text: &Text, budget: &Budget) -> usize {
-    let bytes = text.as_bytes().len();
-    if bytes <= SHORT_TEXT || budget.take_texts(bytes) {
-        bytes
-    } else {
-        SHORT_TEXT
-    }
+/// Keeps the first nodes, and says how many more there are.
+fn shorten_nodes(nodes: &mut Vec<String>) {
+    let mut left = SHORT_NODES;
+    let fits = |node: &&String| match left.checked_sub(node.len()) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    };
+    let kept = nodes.iter().take_while(fits).count();
+    let more = nodes.len().saturating_sub(kept);
+    nodes.truncate(kept);
+    nodes.shrink_to_fit();
+    nodes.push(format!("… and {more} more"));
 }
 
 fn digest(text: &Text) -> [u8; 32] {

@@ -3,6 +3,8 @@
 //! Where it stands follows from the bundle's layout; `Info-macos.plist` wins over `Info.plist` where it
 //! can be read at all.
 
+use std::sync::Arc;
+
 use super::content::read_small;
 use super::facts::Evidence;
 use super::info::{Info, InfoPlist};
@@ -41,28 +43,24 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
             .filter(|_| is_certain)
             .and_then(|meta| recall_plist(before, &path, &meta))
         {
-            let mut known = known;
-            if let Ok(info) = &mut known.info {
-                info.fit(budget);
-            }
             return keep(evidence, known, budget);
         }
         is_certain &= meta.is_none_or(|m| m.kind != Kind::Other);
-        let (info, is_read) = match read(found, &path, budget) {
+        let (info, is_read) = match read(found, &path, budget.limits.plist_bytes) {
             Ok(info) => (Ok(info), true),
             Err(trouble) => {
                 let passed_over = passed_over(evidence, &relative, meta, trouble);
                 (Err(passed_over.trouble), !passed_over.is_nothing)
             }
         };
-        let plist = InfoPlist {
+        let plist = Arc::new(InfoPlist {
             path,
             relative,
             hides_another,
             is_certain,
             meta,
             info,
-        };
+        });
         if is_read {
             return keep(evidence, plist, budget);
         }
@@ -71,14 +69,18 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
     evidence.info_plist = refused;
 }
 
-/// Keeps an Info.plist, without its factories where those of all bundles are too many, and tells of the
-/// texts that were cut.
-fn keep(evidence: &mut Evidence, mut plist: InfoPlist, budget: &Budget) {
-    if let Ok(info) = &mut plist.info {
-        if !budget.take_factories(info.factories.len()) {
-            info.factories = Vec::new();
-            info.has_more_factories = true;
+/// Keeps an Info.plist, without that for which those of all bundles leave no room, and tells of the texts
+/// that were cut: what an earlier scan had room for the next may not have.
+fn keep(evidence: &mut Evidence, mut plist: Arc<InfoPlist>, budget: &Budget) {
+    if let Ok(info) = &plist.info {
+        let without = info.lacks_room(budget);
+        if !without.is_empty()
+            && let Ok(info) = &mut Arc::make_mut(&mut plist).info
+        {
+            info.shorten(&without);
         }
+    }
+    if let Ok(info) = &plist.info {
         if !info.cut.is_empty() {
             let path = escape(&plist.path);
             let keys = info.cut.join(", ");
@@ -227,15 +229,15 @@ fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
-fn read(found: Result<Found, ReadError>, path: &[u8], budget: &Budget) -> Result<Info, Trouble> {
+fn read(found: Result<Found, ReadError>, path: &[u8], most: u64) -> Result<Info, Trouble> {
     let file = found
         .and_then(|found| found.open_file())
         .map_err(|e| Trouble::of_entry(&e))?;
-    let bytes = read_small(&file, budget.limits.plist_bytes, path)?;
+    let bytes = read_small(&file, most, path)?;
     let value =
         property_list::parse(&bytes, &Bounds::STANDARD).map_err(|e| Trouble::of_list(path, &e))?;
     match value.into_dictionary() {
-        Some(keys) => Ok(Info::from_dictionary(&keys, budget)),
+        Some(keys) => Ok(Info::from_dictionary(&keys)),
         None => Err(Trouble::Malformed(format!(
             "{}: not a dictionary",
             crate::text::escape(path)

@@ -354,8 +354,7 @@ impl Search<'_> {
             recall_entries(&mut entries, &olds, before, again);
             let code = entries.iter().filter_map(|e| e.content.code());
             let held = code.map(CodeFacts::weight).fold(0, usize::saturating_add);
-            // Where there is no room for it, none is left for more.
-            let _ = budget.take_code_facts(held);
+            budget.hold_code_facts(held);
         }
         self.read_already(&path, &mut entries);
         let mut open = Opener::new(found);

@@ -26,6 +26,7 @@ mod trouble;
 mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 pub use attributes::Attributes;
@@ -58,7 +59,7 @@ fn nothing_yet(candidate: Candidate) -> Evidence {
         symlink_target: None,
         resolved_path: Vec::new(),
         resolved_meta: None,
-        entries: Vec::new(),
+        entries: Arc::default(),
         attributes: Attributes::default(),
         info_plist: None,
         executable: None,
@@ -156,7 +157,7 @@ pub fn survey(
         }
         Some(Kind::File) => {
             if let Some(meta) = evidence.resolved_meta {
-                evidence.entries.push(Entry::itself(meta));
+                evidence.entries = Arc::new(vec![Entry::itself(meta)]);
             }
         }
         _ => {
@@ -166,6 +167,9 @@ pub fn survey(
                 "{path} is a socket, FIFO or device"
             )));
         }
+    }
+    if let Some(before) = before {
+        recall::share(&mut evidence, before);
     }
     evidence.close();
     evidence

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 
 use super::content::{self, Reader, Wants};
@@ -51,7 +51,7 @@ pub fn read_entries(
     let first = executable.and_then(|e| e.relative.clone());
     let (with_sha1, troubles) = sealed_by_sha1(evidence, budget);
     let mut entries = std::mem::take(&mut evidence.entries);
-    let mut tasks = tasks(&mut entries, &with_sha1);
+    let mut tasks = tasks(Arc::make_mut(&mut entries).as_mut_slice(), &with_sha1);
     tasks.retain(|t| only.is_none_or(|only| only == t.entry.path.as_ref()));
     if let Some(at) = tasks
         .iter()

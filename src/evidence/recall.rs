@@ -6,6 +6,8 @@
 //! this by: so code is read again within the hour, and everything after a day or when the extension
 //! is started anew.
 
+use std::sync::Arc;
+
 use super::entry::{Content, Entry};
 use super::facts::{Evidence, Executable};
 use super::info::InfoPlist;
@@ -24,6 +26,23 @@ pub fn code_bytes(evidence: &Evidence) -> u64 {
     let outside = evidence.executable.as_ref().filter(|e| e.is_outside());
     code.chain(outside.map(|e| e.meta.size))
         .fold(0, u64::saturating_add)
+}
+
+/// Holds the entries of an earlier scan in place of equal ones, so that what stays as it is takes memory
+/// once: those of which all is known.
+pub fn share(evidence: &mut Evidence, before: &Evidence) {
+    let at = before.scanned_at;
+    let is_known = |(entry, old): (&Entry, &Entry)| {
+        entry.path == old.path
+            && entry.meta == old.meta
+            && entry.link == old.link
+            && at.settled(&entry.meta)
+            && (old.meta.kind != Kind::File || matches!(old.content, Content::Read { .. }))
+    };
+    let mut pairs = evidence.entries.iter().zip(before.entries.iter());
+    if evidence.entries.len() == before.entries.len() && pairs.all(is_known) {
+        evidence.entries = Arc::clone(&before.entries);
+    }
 }
 
 /// Fills in what is known of entries from `before`, but for code when it is to be read `again`; gives
@@ -76,8 +95,19 @@ pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
             && entry.link == old.link
             && at.settled(&entry.meta)
     };
-    same = same && evidence.entries.iter().zip(&before.entries).all(same_entry);
-    let mut reused = recall_entries(&mut evidence.entries, &before.entries, before, again);
+    same = same
+        && evidence
+            .entries
+            .iter()
+            .zip(before.entries.iter())
+            .all(same_entry);
+    let mut reused = if Arc::ptr_eq(&evidence.entries, &before.entries) {
+        forget(evidence, |entry| again && is_code(entry));
+        known_files(evidence)
+    } else {
+        let entries = Arc::make_mut(&mut evidence.entries);
+        recall_entries(entries, &before.entries, before, again)
+    };
     let is_read = |e: &Entry| e.meta.kind != Kind::File || e.content != Content::Unread;
     same = same && evidence.entries.iter().all(is_read);
     if !again {
@@ -101,19 +131,38 @@ pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
         return reused;
     }
     // The judgement of a bundle that changed needs the bytes of some files again.
-    for entry in &mut evidence.entries {
-        if crate::codesign::wants_bytes(&entry.path, entry.meta.size)
-            && matches!(entry.content, Content::Read { .. })
-        {
-            entry.content = Content::Unread;
-            reused = reused.saturating_sub(1);
-        }
-    }
+    let again = forget(evidence, |entry| {
+        crate::codesign::wants_bytes(&entry.path, entry.meta.size)
+    });
+    reused = reused.saturating_sub(again);
     // What is reused stays as old as it is.
     if reused > 0 {
         evidence.read_at = before.read_at;
     }
     reused
+}
+
+/// How many files of a candidate are known.
+fn known_files(evidence: &Evidence) -> u64 {
+    let read = |e: &&Entry| matches!(e.content, Content::Read { .. });
+    let count = evidence.entries.iter().filter(read).count();
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// Lets go of what is known of some files of a candidate, and gives their number.
+fn forget(evidence: &mut Evidence, which: impl Fn(&Entry) -> bool) -> u64 {
+    let is_meant = |e: &Entry| matches!(e.content, Content::Read { .. }) && which(e);
+    let mut count = 0_u64;
+    if !evidence.entries.iter().any(is_meant) {
+        return count;
+    }
+    let entries = Arc::make_mut(&mut evidence.entries);
+    for entry in entries.iter_mut().filter(|e| is_meant(e)) {
+        entry.content = Content::Unread;
+        entry.attributes = None;
+        count = count.saturating_add(1);
+    }
+    count
 }
 
 fn same_metas(a: Option<Meta>, b: Option<Meta>) -> bool {
@@ -129,7 +178,7 @@ fn same_executable(a: Option<&Executable>, b: Option<&Executable>) -> bool {
     }
 }
 
-fn same_plist(a: Option<&InfoPlist>, b: Option<&InfoPlist>) -> bool {
+fn same_plist(a: Option<&Arc<InfoPlist>>, b: Option<&Arc<InfoPlist>>) -> bool {
     match (a, b) {
         (None, None) => true,
         (Some(a), Some(b)) => a.path == b.path && a.meta == b.meta && a.meta.is_some(),
@@ -139,12 +188,12 @@ fn same_plist(a: Option<&InfoPlist>, b: Option<&InfoPlist>) -> bool {
 
 /// The Info.plist as it was read before, if it is the same file. One that could not be read is read
 /// again, and its trouble told again.
-pub fn recall_plist(before: Option<&Evidence>, path: &[u8], meta: &Meta) -> Option<InfoPlist> {
+pub fn recall_plist(before: Option<&Evidence>, path: &[u8], meta: &Meta) -> Option<Arc<InfoPlist>> {
     let before = before?;
     let plist = before.info_plist.as_ref()?;
     let same = plist.info.is_ok()
         && plist.path == path
         && plist.meta.is_some_and(|old| old.is_unchanged(meta))
         && before.scanned_at.settled(meta);
-    same.then(|| plist.clone())
+    same.then(|| Arc::clone(plist))
 }

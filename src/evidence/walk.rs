@@ -1,5 +1,7 @@
 //! The walk through a bundle: every entry's status, no link followed, no file opened.
 
+use std::sync::Arc;
+
 use super::entry::{Content, Entry};
 use super::facts::Evidence;
 use super::trouble::{MOST_TROUBLES, Trouble, tell};
@@ -25,7 +27,7 @@ pub fn walk(evidence: &mut Evidence, most: usize, budget: &Budget) {
     evidence.is_cut = is_full;
     evidence.is_left_out = is_left_out;
     evidence.is_blind |= is_blind;
-    evidence.entries = entries;
+    evidence.entries = Arc::new(entries);
     evidence.is_whole = troubles.is_empty();
     // What is mounted may hold the Info.plist, or be in its place.
     evidence.is_doubtful |=

@@ -107,7 +107,9 @@ fn each_at(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Action, Seen, State};
+    use std::sync::Arc;
+
+    use crate::event::{Action, Seen};
     use crate::sqlite::store::Store;
 
     fn event(id: i64, path: String) -> Event {
@@ -119,7 +121,7 @@ mod tests {
             changed: String::new(),
             seen: Some(Seen::Scan),
             previous_hash: String::new(),
-            state: State::default(),
+            state: Arc::default(),
             stood_ms: None,
             kept: String::new(),
         }

@@ -25,7 +25,7 @@ impl FileRow {
     }
 
     fn code(&self) -> Option<&CodeVerdict> {
-        self.bundle.signature.code.get(self.index)?.as_ref()
+        self.bundle.signature.code.get(self.index)?.as_deref()
     }
 }
 

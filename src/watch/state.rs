@@ -1,6 +1,7 @@
 //! What a bundle is, as events tell it.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
 
 use crate::bundle::Bundle;
 use crate::event::{NOT_LOOKED, State};
@@ -108,7 +109,7 @@ impl Key {
 }
 
 /// What a bundle holds: one number for each entry with its content, sorted.
-pub type Records = Box<[u64]>;
+pub type Records = Arc<[u64]>;
 
 /// The records of a bundle.
 pub fn records(bundle: &Bundle) -> Records {
@@ -122,7 +123,7 @@ pub fn records(bundle: &Bundle) -> Records {
         })
         .collect();
     records.sort_unstable();
-    records.into_boxed_slice()
+    records.into()
 }
 
 /// True when `new` holds nothing but what `old` held, and not all of it: what is left of it while it

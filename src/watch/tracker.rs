@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::now::Now;
-use super::state::{Key, records};
+use super::state::Key;
 use super::watched::{Moving, Sight, TOO_SOON, UNSETTLED, Watched, event};
 use crate::bundle::Bundle;
 use crate::event::{Action, Event, Known, Seen, State};
@@ -39,13 +39,11 @@ impl Tracker {
         for bundle in bundles {
             let path = &bundle.evidence.candidate.path;
             let last = Key::of(bundle);
-            let mut sight = Sight {
-                state: last.state(bundle),
-                records: records(bundle),
-            };
+            let mut state = last.state(bundle);
             if let Some(known) = known.get(path) {
-                sight.state.keep_links(&known.state);
+                state.keep_links(&known.state);
             }
+            let sight = Sight::new(state, bundle);
             let (told, since_ms, is_new) = match known.remove(path) {
                 Some(known) => {
                     let records = sight.records.clone();
@@ -71,7 +69,7 @@ impl Tracker {
             let watched = Watched {
                 told: Some(Sight {
                     state: known.state,
-                    records: Box::default(),
+                    records: Arc::default(),
                 }),
                 since: None,
                 since_ms: known.since_ms,
@@ -179,10 +177,10 @@ impl Tracker {
         }
         self.bundles.retain(|_, watched| watched.gone.is_none());
         for path in std::mem::take(&mut self.fleeting) {
-            let state = State {
+            let state = Arc::new(State {
                 error: TOO_SOON.to_owned(),
                 ..State::default()
-            };
+            });
             for action in [Action::Appeared, Action::Gone] {
                 events.push(event(&path, action, Seen::Watched, state.clone(), now));
             }

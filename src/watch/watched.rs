@@ -1,6 +1,7 @@
 //! One bundle that is watched: what was told of it, what looks have seen since, and the events that make
 //! up for it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::now::Now;
@@ -28,11 +29,22 @@ pub const RESTLESS: Duration = Duration::from_secs(600);
 /// What is said of a bundle of which nothing was seen whole.
 pub const TOO_SOON: &str = "changed: it was gone before it could be read whole";
 
-/// A whole or partial state that was seen, and what the bundle held.
+/// A whole or partial state that was seen, and what the bundle held. What was seen, what was told and what is to be
+/// told next are mostly one and the same.
 #[derive(Clone, Debug)]
 pub struct Sight {
-    pub state: State,
+    pub state: Arc<State>,
     pub records: Records,
+}
+
+impl Sight {
+    /// What a bundle holds, and the state that it is.
+    pub fn new(state: State, bundle: &Bundle) -> Self {
+        Self {
+            state: Arc::new(state),
+            records: records(bundle),
+        }
+    }
 }
 
 /// A bundle that looks have seen change and that has not settled.
@@ -48,7 +60,7 @@ pub struct Moving {
     /// Since when the bundle has had the code that it has.
     pub code_since: Instant,
     /// Whole states with other code that stood for long enough, and no longer do.
-    pub passed: Vec<State>,
+    pub passed: Vec<Arc<State>>,
     /// Copies that were made: digests, and where.
     pub kept: Vec<(String, String)>,
     /// True when it is told later, however still it is.
@@ -98,10 +110,7 @@ impl Links {
 impl Watched {
     pub fn new(bundle: &Bundle, base_line: bool, seen: Seen, now: Now) -> Self {
         let last = Key::of(bundle);
-        let sight = Sight {
-            state: last.state(bundle),
-            records: records(bundle),
-        };
+        let sight = Sight::new(last.state(bundle), bundle);
         if base_line {
             return Self {
                 told: Some(sight),
@@ -131,13 +140,11 @@ impl Watched {
         if key == self.last {
             return;
         }
-        let mut sight = Sight {
-            state: key.state(bundle),
-            records: records(bundle),
-        };
+        let mut state = key.state(bundle);
         if let Some(told) = &self.told {
-            sight.state.keep_links(&told.state);
+            state.keep_links(&told.state);
         }
+        let sight = Sight::new(state, bundle);
         self.last = key;
         let moving = self
             .moving
@@ -263,7 +270,7 @@ impl Watched {
                 None => {
                     let mut state = best.unwrap_or(&moving.now.state).clone();
                     if !state.is_whole() && state.error.is_empty() {
-                        state.error = TOO_SOON.to_owned();
+                        Arc::make_mut(&mut state).error = TOO_SOON.to_owned();
                     }
                     events.push(moving.event(path, Action::Appeared, &state, now));
                     last = Some(state);
@@ -354,20 +361,23 @@ impl Moving {
     }
 
     /// What has passed and is none of what is told after it.
-    fn passed_before<'a>(&'a self, ends: &'a [Option<&State>]) -> impl Iterator<Item = &'a State> {
+    fn passed_before<'a>(
+        &'a self,
+        ends: &'a [Option<&Arc<State>>],
+    ) -> impl Iterator<Item = &'a Arc<State>> {
         let is_end = |state: &State| ends.iter().flatten().any(|end| end.code() == state.code());
         self.passed.iter().filter(move |state| !is_end(state))
     }
 
-    fn event(&self, path: &[u8], action: Action, state: &State, now: Now) -> Event {
-        let mut event = event(path, action, self.seen, state.clone(), now);
+    fn event(&self, path: &[u8], action: Action, state: &Arc<State>, now: Now) -> Event {
+        let mut event = event(path, action, self.seen, Arc::clone(state), now);
         let kept = self.kept.iter().find(|(hash, _)| *hash == state.hash);
         event.kept = kept.map_or_else(String::new, |(_, place)| place.clone());
         event
     }
 }
 
-pub fn event(path: &[u8], action: Action, seen: Seen, state: State, now: Now) -> Event {
+pub fn event(path: &[u8], action: Action, seen: Seen, state: Arc<State>, now: Now) -> Event {
     Event {
         id: 0,
         time: now.wall_ms / 1000,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use dsplug::codesign::{Anchor, Roots, SignatureState};
@@ -247,10 +248,11 @@ fn the_fields_of_a_verified_signature_are_matched() {
     let snapshot = scan(&disk);
     let mut bundle = (*snapshot.bundles[0]).clone();
     // As a chain that ends in Apple's root would be judged; no test can hold Apple's key.
-    bundle.signature.state = SignatureState::Signed;
-    bundle.signature.anchor = Anchor::DeveloperId;
-    bundle.signature.signer = "Developer ID Application: Example (TEAM123456)".into();
-    bundle.signature.team_identifier = "TEAM123456".into();
+    Arc::make_mut(&mut bundle.signature).state = SignatureState::Signed;
+    Arc::make_mut(&mut bundle.signature).anchor = Anchor::DeveloperId;
+    Arc::make_mut(&mut bundle.signature).signer =
+        "Developer ID Application: Example (TEAM123456)".into();
+    Arc::make_mut(&mut bundle.signature).team_identifier = "TEAM123456".into();
     let with = |keys: &[(&str, &str)]| {
         if !is_root() {
             return None;
@@ -283,14 +285,14 @@ fn the_fields_of_a_verified_signature_are_matched() {
         Some(false)
     );
     // As of a certificate that Apple gives to any account, under any name.
-    bundle.signature.anchor = Anchor::Untrusted;
+    Arc::make_mut(&mut bundle.signature).anchor = Anchor::Untrusted;
     for named in [&[signer][..], &[team], &[identifier, team]] {
         put(&disk, LOCAL, vec![entry(named.iter().copied())]);
         let exceptions = Exceptions::read(&Root::open(disk.path()).unwrap(), NOW);
         assert_eq!(exceptions.accept(&bundle), None, "{named:?}");
     }
-    bundle.signature.anchor = Anchor::DeveloperId;
-    bundle.signature.state = SignatureState::Broken;
+    Arc::make_mut(&mut bundle.signature).anchor = Anchor::DeveloperId;
+    Arc::make_mut(&mut bundle.signature).state = SignatureState::Broken;
     let exceptions = |keys: &[(&str, &str)]| {
         put(&disk, LOCAL, vec![entry(keys.iter().copied())]);
         Exceptions::read(&Root::open(disk.path()).unwrap(), NOW).accept(&bundle)

@@ -87,7 +87,11 @@ pub fn judge(view: &BundleView<'_>, limits: &SealLimits) -> BundleSignature {
         signing_time: holds.signing_time(),
         notarization_ticket: ticket::is_stapled(view),
         sealed: judge.words,
-        code: judge.code.iter().map(|c| c.as_ref().map(verdict)).collect(),
+        code: judge
+            .code
+            .iter()
+            .map(|c| c.as_ref().map(|c| Box::new(verdict(c))))
+            .collect(),
         unsealed_files: u64::try_from(unsealed).unwrap_or(u64::MAX),
         is_cut_off: judge.is_cut_off,
     }

@@ -77,7 +77,7 @@ pub struct BundleSignature {
     /// What the seal says of each entry, in the order of [`BundleView::entries`](super::BundleView::entries).
     pub sealed: Vec<Sealed>,
     /// For each entry in the order of [`BundleView::entries`](super::BundleView::entries): the verdict, if it is a Mach-O file.
-    pub code: Vec<Option<CodeVerdict>>,
+    pub code: Vec<Option<Box<CodeVerdict>>>,
     /// Files and symlinks whose word is [`Sealed::Unsealed`].
     pub unsealed_files: u64,
     /// True when the time was spent before all was judged: another judgement may find more.

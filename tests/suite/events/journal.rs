@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::symlink;
 use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -315,10 +316,10 @@ fn event(path: &str) -> Event {
         path: path.to_owned(),
         changed: "linked".to_owned(),
         seen: Some(Seen::Watched),
-        state: State {
+        state: Arc::new(State {
             bundle_identifier: "i".repeat(1_000),
             ..State::default()
-        },
+        }),
         previous_hash: String::new(),
         stood_ms: None,
         kept: String::new(),

@@ -486,7 +486,7 @@ impl Looks {
     /// One more, and what it had told.
     fn at(&mut self, millis: u64) -> Told {
         let told = self.events_at(millis).into_iter();
-        told.map(|e| (millis, e.changed, e.state.linked_hash))
+        told.map(|e| (millis, e.changed, e.state.linked_hash.clone()))
             .collect()
     }
 
@@ -694,7 +694,10 @@ fn no_later_write_hides_code_that_stood() {
     fs::write(bundle.join("Contents/harmless"), "").unwrap();
     told.extend(looks.events_at(at + 100));
     told.extend(looks.events_at(at + 500));
-    let seen: Vec<_> = told.into_iter().map(|e| e.state.executable_hash).collect();
+    let seen: Vec<_> = told
+        .into_iter()
+        .map(|e| e.state.executable_hash.clone())
+        .collect();
     assert_eq!(seen, hashes);
 
     // And where what is put back is what was told, with something beside it.

@@ -359,7 +359,10 @@ fn any_write_to_what_is_not_read_shows_whatever_the_newest_time_is() {
         entries.position(|e| *e.path == *name).unwrap()
     };
     let marker = at(&bundle, b"Contents/marker");
-    bundle.evidence.entries[marker].meta.ctime.seconds = 4_070_908_800;
+    Arc::make_mut(&mut bundle.evidence.entries)[marker]
+        .meta
+        .ctime
+        .seconds = 4_070_908_800;
     let before = bundle.unread();
     assert!(before.starts_with("ctime=4070908800."), "{before}");
     let dylib = at(&bundle, b"Contents/Frameworks/l.dylib");
@@ -374,7 +377,7 @@ fn any_write_to_what_is_not_read_shows_whatever_the_newest_time_is() {
     ];
     for (number, change) in changes.into_iter().enumerate() {
         let places: [&dyn Fn(&mut Bundle); 4] = [
-            &|b| change(&mut b.evidence.entries[dylib].meta),
+            &|b| change(&mut Arc::make_mut(&mut b.evidence.entries)[dylib].meta),
             &|b| change(&mut b.evidence.linked.get_mut(fw).unwrap().entries[1].meta),
             &|b| change(&mut b.evidence.linked.get_mut(fw).unwrap().meta),
             &|b| change(&mut b.evidence.executable.as_mut().unwrap().meta),
@@ -387,7 +390,7 @@ fn any_write_to_what_is_not_read_shows_whatever_the_newest_time_is() {
     }
     // A Mac that starts anew numbers its volumes otherwise: nobody has written.
     let mut other = bundle.clone();
-    other.evidence.entries[dylib].meta.dev += 1;
+    Arc::make_mut(&mut other.evidence.entries)[dylib].meta.dev += 1;
     assert_eq!(other.unread(), before);
 }
 
