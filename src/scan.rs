@@ -17,9 +17,8 @@ use crate::journal::{self, Events};
 use crate::limits::{self, Budget, Limits, Whereabouts};
 use crate::load;
 use crate::memory::Memory;
-use crate::quarantine::ledger;
+use crate::quarantine::ledger::Ledger;
 use crate::root::Root;
-use crate::state_dir::{StateDir, StateDirError};
 
 /// What is scanned, how far, and what is remembered from scan to scan.
 #[derive(Debug)]
@@ -121,8 +120,8 @@ pub struct Snapshot {
     pub bundles: Vec<Arc<Bundle>>,
     /// The exceptions, as they were at the time.
     pub exceptions: Exceptions,
-    /// What the ledger of the quarantine says, or why it cannot be read.
-    pub quarantine: Result<Vec<ledger::Read>, String>,
+    /// The ledger of the quarantine, read when it is asked for.
+    pub quarantine: Ledger,
     /// What is told of the program itself.
     pub status: Status,
     /// The events that were kept, or those of the process itself.
@@ -138,7 +137,7 @@ impl Default for Snapshot {
             bundles: Vec::new(),
             exceptions: Exceptions::default(),
             events: Events::default(),
-            quarantine: Ok(Vec::new()),
+            quarantine: Ledger::default(),
             status: Status::default(),
             is_foreign: false,
         }
@@ -219,18 +218,9 @@ impl Scanner {
         }
     }
 
-    fn ledger(&self) -> Result<Vec<ledger::Read>, String> {
-        let Some(place) = &self.state else {
-            return Ok(Vec::new());
-        };
-        let read = || {
-            let state = StateDir::find(place, &self.root)?;
-            let folder = state.map(|s| s.find_folder(ledger::FOLDER)).transpose()?;
-            folder
-                .flatten()
-                .map_or(Ok(Vec::new()), |f| ledger::read(&f, ledger::MOST_SHOWN))
-        };
-        read().map_err(|error: StateDirError| error.to_string())
+    /// The ledger of the quarantine.
+    pub fn ledger(&self) -> Ledger {
+        Ledger::of(self.state.as_deref(), &self.root)
     }
 
     /// The disk that is scanned.

@@ -14,9 +14,12 @@ use crate::evidence::Entry;
 use crate::extension::{Rows, Shared, Source, TableSpec};
 use crate::journal::{Events, Journal};
 use crate::limits::Whereabouts;
+use crate::quarantine::ledger::Ledger;
 use crate::root::Root;
 use crate::scan::{Scanner, Snapshot, Status, WatchStatus};
-use crate::table::{EVENTS, FILES, Heading, STATUS, TABLES, Table, Texts, Value, by_name};
+use crate::table::{
+    EVENTS, FILES, Heading, QUARANTINE, STATUS, TABLES, Table, Texts, Value, by_name,
+};
 use crate::text::escape;
 use crate::watch::Watch;
 
@@ -48,6 +51,7 @@ pub struct Service {
     at: Whereabouts,
     limit: Duration,
     watch: Option<Arc<Watching>>,
+    ledger: Ledger,
 }
 
 /// What the thread that watches shares with those who ask.
@@ -75,6 +79,7 @@ impl Service {
             ..Status::default()
         }));
         let last = Arc::clone(&status);
+        let ledger = scanner.ledger();
         let scanner = Mutex::new(scanner.remembering());
         let scan = move || {
             let mut scanner = scanner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -89,6 +94,7 @@ impl Service {
             at,
             limit,
             watch: None,
+            ledger,
         }
     }
 
@@ -228,6 +234,13 @@ impl Source for Service {
             let events = self.events()?;
             let snapshot = Snapshot {
                 events,
+                ..Snapshot::default()
+            };
+            return rows(table, &snapshot, to);
+        }
+        if name == QUARANTINE.name() {
+            let snapshot = Snapshot {
+                quarantine: self.ledger.clone(),
                 ..Snapshot::default()
             };
             return rows(table, &snapshot, to);

@@ -18,7 +18,7 @@ impl Bounds {
     /// Far more than any Info.plist needs.
     pub const STANDARD: Self = Self {
         depth: MOST_DEPTH,
-        values: 600_000,
+        values: 200_000,
         text: 16 << 20,
     };
 }

@@ -5,11 +5,12 @@
 use std::ffi::OsStr;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::meta::{Kind, Meta};
+use crate::root::Root;
 use crate::state_dir::{StateDir, StateDirError};
 use crate::text::escape;
 
@@ -17,10 +18,12 @@ use crate::text::escape;
 pub const FOLDER: &str = "ledger";
 /// The format of an entry, so that a later one is not misread.
 const VERSION: u32 = 1;
-/// Bytes of an entry that are read.
-const MOST_BYTES: u64 = 256 << 10;
-/// Bytes of all entries that a table shows: an honest one has some two thousand.
-pub const MOST_SHOWN: usize = 2 << 20;
+/// Bytes of an entry that are read: an honest one has some two thousand.
+const MOST_BYTES: u64 = 64 << 10;
+/// Bytes of all entries that are read for a table.
+const MOST_SHOWN: usize = 2 << 20;
+/// Bytes for which each of them counts at least.
+const LEAST: usize = 512;
 /// Entries that are read.
 const MOST_ENTRIES: usize = 20_000;
 /// How the name of an entry's file ends.
@@ -234,28 +237,59 @@ pub fn remove(ledger: &StateDir, id: &str) -> Result<(), StateDirError> {
 /// An entry, or the name of one that cannot be read, and why.
 pub type Read = Result<Entry, (String, String)>;
 
-/// Every entry, in order of its name, which begins with its time, as long as all together have no more than
-/// so many bytes.
+/// The ledger of a disk, not read yet: nobody reads it but for its table.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    place: Option<(PathBuf, Root)>,
+}
+
+impl Ledger {
+    /// That of a place of state on a disk; an empty one where there is none.
+    pub fn of(state: Option<&Path>, root: &Root) -> Self {
+        Self {
+            place: state.map(|state| (state.to_owned(), root.clone())),
+        }
+    }
+
+    /// What it says.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn read(&self) -> Result<Vec<Read>, String> {
+        let Some((place, root)) = &self.place else {
+            return Ok(Vec::new());
+        };
+        let read_all = || {
+            let state = StateDir::find(place, root)?;
+            let folder = state.map(|s| s.find_folder(FOLDER)).transpose()?;
+            folder
+                .flatten()
+                .map_or(Ok(Vec::new()), |f| read(&f, MOST_SHOWN))
+        };
+        read_all().map_err(|error: StateDirError| error.to_string())
+    }
+}
+
+/// Every entry, in order of its name, which begins with its time, as far as so many bytes go.
 ///
 /// # Errors
 /// When the ledger cannot be listed.
-pub fn read(ledger: &StateDir, mut left: usize) -> Result<Vec<Read>, StateDirError> {
+fn read(ledger: &StateDir, mut left: usize) -> Result<Vec<Read>, StateDirError> {
     let mut entries = Vec::new();
-    let mut left_out = 0_usize;
-    let more = each(ledger, &mut |entry, bytes| match left.checked_sub(bytes) {
-        Some(rest) => {
-            left = rest;
-            entries.push(entry);
-        }
-        None => left_out = left_out.saturating_add(1),
+    let rest = each(ledger, &mut |entry, bytes| {
+        // One of a byte costs a call of the system too.
+        left = left.saturating_sub(bytes.max(LEAST));
+        entries.push(entry);
+        left > 0
     })?;
     let mut told = |why| entries.push(Err((String::new(), why)));
-    if left_out > 0 {
+    if rest.unread > 0 {
         told(format!(
-            "limit: {left_out} entries are left out: all together they are larger than is read"
+            "limit: {} entries are left out: all together they are larger than is read",
+            rest.unread
         ));
     }
-    if more {
+    if rest.is_more {
         told(format!(
             "limit: more than {MOST_ENTRIES} entries; the rest is left out"
         ));
@@ -263,31 +297,45 @@ pub fn read(ledger: &StateDir, mut left: usize) -> Result<Vec<Read>, StateDirErr
     Ok(entries)
 }
 
-/// Passes each entry to `sink`, in order of its name, with its bytes; true when there are more.
+/// What of a ledger was not read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rest {
+    /// Entries for which there was no call.
+    pub unread: usize,
+    /// True when there are more entries than are listed.
+    pub is_more: bool,
+}
+
+/// Passes each entry to `sink`, in order of its name, with the bytes that were read of it, as long as that says
+/// so.
 ///
 /// # Errors
 /// When the ledger cannot be listed.
-pub fn each(ledger: &StateDir, sink: &mut dyn FnMut(Read, usize)) -> Result<bool, StateDirError> {
-    let (names, more) = ledger.names(MOST_ENTRIES)?;
-    for name in names {
-        let Some(id) = OsStr::from_bytes(&name)
-            .to_str()
-            .and_then(|name| name.strip_suffix(SUFFIX))
-            .filter(|id| !id.starts_with('.'))
-        else {
+pub fn each(
+    ledger: &StateDir,
+    sink: &mut dyn FnMut(Read, usize) -> bool,
+) -> Result<Rest, StateDirError> {
+    let (names, is_more) = ledger.names(MOST_ENTRIES)?;
+    let ids = names.iter().filter_map(|name| {
+        let name = OsStr::from_bytes(name).to_str()?;
+        let id = name.strip_suffix(SUFFIX)?;
+        (!id.starts_with('.')).then_some(id)
+    });
+    let (mut unread, mut goes_on) = (0_usize, true);
+    for id in ids {
+        if !goes_on {
+            unread = unread.saturating_add(1);
             continue;
-        };
-        match sized(ledger, id) {
-            Ok(Some((entry, bytes))) => sink(Ok(entry), bytes),
-            // It went while the others were read.
-            Ok(None) => {}
-            Err(why) => {
-                let bytes = id.len().saturating_add(why.len());
-                sink(Err((escape(id.as_bytes()), why)), bytes);
-            }
         }
+        let mut bytes = 0;
+        goes_on = match sized(ledger, id, &mut bytes) {
+            Ok(Some(entry)) => sink(Ok(entry), bytes),
+            // It went while the others were read.
+            Ok(None) => true,
+            Err(why) => sink(Err((escape(id.as_bytes()), why)), bytes),
+        };
     }
-    Ok(more)
+    Ok(Rest { unread, is_more })
 }
 
 /// The entry of that name; `None` when there is none.
@@ -295,11 +343,11 @@ pub fn each(ledger: &StateDir, sink: &mut dyn FnMut(Read, usize)) -> Result<bool
 /// # Errors
 /// With a line when it cannot be read, or is no entry.
 pub fn one(ledger: &StateDir, id: &str) -> Result<Option<Entry>, String> {
-    Ok(sized(ledger, id)?.map(|(entry, _)| entry))
+    sized(ledger, id, &mut 0)
 }
 
-/// The same, and the bytes that it has.
-fn sized(ledger: &StateDir, id: &str) -> Result<Option<(Entry, usize)>, String> {
+/// The same; says how many bytes were read.
+fn sized(ledger: &StateDir, id: &str, bytes: &mut usize) -> Result<Option<Entry>, String> {
     // It may come from the command line, and names a file here and nowhere else.
     if id.contains('/') || id.starts_with('.') {
         return Ok(None);
@@ -310,13 +358,14 @@ fn sized(ledger: &StateDir, id: &str) -> Result<Option<(Entry, usize)>, String> 
     };
     let mut text = Vec::new();
     let read = file.take(MOST_BYTES).read_to_end(&mut text);
+    *bytes = text.len();
     let damaged = |why: String| format!("damaged: {}: {why}", ledger.path().join(&name).display());
     read.map_err(|e: io::Error| damaged(e.to_string()))?;
     let entry: Entry = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
     if entry.version != VERSION || entry.id != id {
         return Err(damaged("it is not the entry that its name says".into()));
     }
-    Ok(Some((entry, text.len())))
+    Ok(Some(entry))
 }
 
 /// Bytes as text where they are UTF-8, and as hexadecimal digits behind a NUL where they are not: a

@@ -218,7 +218,8 @@ pub fn recover(state: &StateDir) -> Result<Recovered, String> {
     };
     let mut unfinished = false;
     ledger::each(&ledger, &mut |entry, _| {
-        unfinished |= entry.is_ok_and(|entry| entry.step.is_unfinished());
+        unfinished = entry.is_ok_and(|entry| entry.step.is_unfinished());
+        !unfinished
     })
     .map_err(|e| e.to_string())?;
     if !unfinished {

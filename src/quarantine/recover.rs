@@ -25,6 +25,7 @@ pub fn recover(vault: &Vault) -> Result<Recovered, String> {
         // A damaged entry is shown by the table; nobody knows what it says.
         let entry = entry.ok().filter(|entry| entry.step.is_unfinished());
         unfinished.extend(entry.map(|entry| entry.id));
+        true
     })
     .map_err(|e| e.to_string())?;
     for id in unfinished {

@@ -1,7 +1,7 @@
 //! A query's answer in the formats of osqueryi.
 
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 
 use clap::ValueEnum;
 use serde_json::{Map, Value};
@@ -61,8 +61,10 @@ struct Printer {
     format: Format,
     columns: Vec<String>,
     rows: usize,
-    /// Of a table, whose columns are as wide as their longest value.
-    held: Vec<Vec<String>>,
+    /// Of a table the cells, and how wide its columns are: as their longest value, so that nothing can be printed
+    /// before all is known.
+    cells: Spool,
+    widths: Vec<usize>,
     spool: Spool,
 }
 
@@ -79,10 +81,11 @@ impl Printer {
             Format::Table | Format::Line => {}
         }
         Ok(Self {
+            widths: columns.iter().map(|name| name.chars().count()).collect(),
             format,
             columns,
             rows: 0,
-            held: Vec::new(),
+            cells: Spool::default(),
             spool,
         })
     }
@@ -96,8 +99,12 @@ impl Printer {
         self.rows = self.rows.saturating_add(1);
         match self.format {
             Format::Table => {
-                self.held.push(row.iter().map(|v| visible(v)).collect());
-                Ok(())
+                for (value, width) in row.iter().zip(&mut self.widths) {
+                    let cell = visible(value);
+                    *width = cell.chars().count().max(*width);
+                    write!(self.cells, "{cell}{CELL}")?;
+                }
+                writeln!(self.cells)
             }
             Format::Json => {
                 let before = if is_first { "" } else { "," };
@@ -120,12 +127,14 @@ impl Printer {
     /// As the spool's.
     fn finish(mut self) -> io::Result<impl Read> {
         match self.format {
-            Format::Table => table(&mut self.spool, &self.columns, &self.held)?,
+            Format::Table => {
+                let rows = BufReader::new(self.cells.finish()?.0);
+                table(&mut self.spool, &self.columns, &self.widths, rows)?;
+            }
             Format::Json if self.rows == 0 => write!(self.spool, "\n\n]\n")?,
             Format::Json => write!(self.spool, "\n]\n")?,
             Format::Csv | Format::Line => {}
         }
-        drop(self.held);
         Ok(self.spool.finish()?.0)
     }
 }
@@ -165,37 +174,35 @@ fn line(columns: &[String], row: &[String]) -> String {
     out
 }
 
-fn table(out: &mut impl Write, columns: &[String], rows: &[Vec<String>]) -> io::Result<()> {
-    let widths: Vec<usize> = columns
-        .iter()
-        .enumerate()
-        .map(|(i, name)| {
-            let cells = rows.iter().filter_map(|row| row.get(i));
-            cells
-                .chain([name])
-                .map(|c| c.chars().count())
-                .max()
-                .unwrap_or_default()
-        })
-        .collect();
+/// What ends a cell that is held: no cell has a control character.
+const CELL: char = '\0';
+
+fn table(
+    out: &mut impl Write,
+    columns: &[String],
+    widths: &[usize],
+    rows: impl BufRead,
+) -> io::Result<()> {
     let rule: Vec<String> = widths
         .iter()
         .map(|w| "-".repeat(w.saturating_add(2)))
         .collect();
     let rule = format!("+{}+\n", rule.join("+"));
-    let format_row = |row: &[String]| {
+    let format_row = |row: &mut dyn Iterator<Item = &str>| {
         let cells: Vec<String> = row
-            .iter()
-            .zip(&widths)
+            .zip(widths)
             .map(|(cell, width)| format!(" {cell:<width$} "))
             .collect();
         format!("|{}|\n", cells.join("|"))
     };
-    write!(out, "{rule}{}{rule}", format_row(columns))?;
-    for row in rows {
-        write!(out, "{}", format_row(row))?;
+    let head = format_row(&mut columns.iter().map(String::as_str));
+    write!(out, "{rule}{head}{rule}")?;
+    let mut is_empty = true;
+    for row in rows.lines() {
+        write!(out, "{}", format_row(&mut row?.split(CELL)))?;
+        is_empty = false;
     }
-    if !rows.is_empty() {
+    if !is_empty {
         write!(out, "{rule}")?;
     }
     Ok(())

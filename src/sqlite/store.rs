@@ -26,6 +26,8 @@ const VERSION: i32 = 1;
 const MOST_EVENTS: usize = 10_000;
 /// Bytes of one page.
 const PAGE: i64 = 4096;
+/// Known bundles that are read: more than one scan finds.
+const MOST_KNOWN: i64 = 12_000;
 /// Pages of the file, which with its log of writes stays within 16 MB.
 const MOST_PAGES: i64 = 3_500;
 /// Pages in use beyond which events go.
@@ -150,11 +152,13 @@ impl Store {
         if state != "ok" {
             return Err(StoreError::Damaged(state));
         }
+        let known = known_room(&connection)?;
+        hold_to_bounds(&connection, known)?;
         let store = Self {
             events: Some(kept(&connection)?),
             left_out: BTreeMap::new(),
             is_cut: is_known_cut(&connection)?,
-            known: known_room(&connection)?,
+            known,
             connection,
         };
         let last = store.last_id()?;
@@ -311,6 +315,27 @@ fn room(bytes: i64) -> i64 {
     IN_TREE.saturating_add(pages.saturating_mul(PAGE))
 }
 
+/// That there is no more in it than this program writes: what others have put into it would be held in memory, and
+/// what was known of bundles that never stood there would be told as gone.
+fn hold_to_bounds(connection: &Connection, known: i64) -> Result<(), StoreError> {
+    let count = |table| {
+        let count = format!("SELECT count(*) FROM {table}");
+        connection.query_row(&count, [], |row| row.get::<_, i64>(0))
+    };
+    let most_events = i64::try_from(MOST_EVENTS).unwrap_or(i64::MAX);
+    if count("events")? > most_events {
+        return Err(too_many("events"));
+    }
+    if known > KNOWN_BYTES || count("known")? > MOST_KNOWN {
+        return Err(too_many("known bundles"));
+    }
+    Ok(())
+}
+
+fn too_many(what: &str) -> StoreError {
+    StoreError::Damaged(format!("it has more {what} than this program writes"))
+}
+
 /// Which events a file keeps.
 fn kept(connection: &Connection) -> Result<Kept, StoreError> {
     let mut statement = connection
@@ -385,7 +410,12 @@ fn each(
     let mut statement = connection.prepare("SELECT id, event FROM events ORDER BY id")?;
     let mut rows = statement.query([])?;
     let mut left = MOST_READ;
+    let mut count = 0_usize;
     while let Some(row) = rows.next()? {
+        count = count.saturating_add(1);
+        if count > MOST_EVENTS {
+            return Err(too_many("events"));
+        }
         let text: String = row.get(1)?;
         left = left.checked_sub(text.len()).ok_or_else(|| {
             StoreError::Damaged(format!("its events have more than {MOST_READ} bytes"))
@@ -491,5 +521,62 @@ mod tests {
             |error| matches!(error, StoreError::Damaged(why) if why.contains("too big"));
         assert!(is_too_big(read(&path, &mut |_| Ok(())).unwrap_err()));
         assert!(is_too_big(Store::open(&path).unwrap_err()));
+    }
+
+    /// Fills a new store by a statement of SQLite's, as whoever is root can.
+    fn planted(sql: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        std::fs::write(&path, b"").unwrap();
+        drop(Store::open(&path).unwrap());
+        Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn more_than_this_program_writes_is_damage_and_not_held_in_memory() {
+        let numbers = |most: usize| {
+            format!(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {most})"
+            )
+        };
+        let events = |most| {
+            let event = r#"{"time":1,"action":"gone","path":"/a","changed":"","seen":null,"state":{},"previous_hash":"","stood_ms":null,"kept":""}"#;
+            format!(
+                "INSERT INTO events {} SELECT i, 1, '/a', '{event}' FROM n",
+                numbers(most)
+            )
+        };
+        let known = |most, text: &str| {
+            format!(
+                "INSERT INTO known {} SELECT CAST(i AS BLOB), {text} FROM n",
+                numbers(most)
+            )
+        };
+        let small = "'{}'";
+        let long = r#"'{"state":{"kind":"' || hex(zeroblob(1000)) || '"}}'"#;
+        let most_known = usize::try_from(MOST_KNOWN).unwrap();
+        for (sql, is_damage) in [
+            (events(MOST_EVENTS), false),
+            (events(MOST_EVENTS + 1), true),
+            (known(most_known, small), false),
+            (known(most_known + 1, small), true),
+            (known(900, long), false),
+            (known(1_100, long), true),
+        ] {
+            let (_folder, path) = planted(&sql);
+            let mut count = 0;
+            let read = read(&path, &mut |_| {
+                count += 1;
+                Ok(())
+            });
+            assert!(count <= MOST_EVENTS);
+            let is_of_events = sql.contains("INTO events");
+            assert_eq!(read.is_err(), is_damage && is_of_events, "{sql:.60}");
+            let open = Store::open(&path);
+            let open = open.and_then(|store| store.known().map(|_| ()));
+            let damaged = matches!(open, Err(StoreError::Damaged(_)));
+            assert_eq!(damaged, is_damage, "{sql:.60} {open:?}");
+        }
     }
 }

@@ -59,7 +59,7 @@ pub const QUARANTINE: TableOf<Read> = TableOf {
             Err((_, why)) => shown(why),
         }),
     ],
-    each: |snapshot, sink| snapshot.quarantine.clone()?.iter().try_for_each(sink),
+    each: |snapshot, sink| snapshot.quarantine.read()?.iter().try_for_each(sink),
 };
 
 fn of(entry: &Read, get: fn(&Entry) -> Value) -> Value {
