@@ -130,6 +130,9 @@ impl<'a> List<'a> {
         let mut next = self.top;
         loop {
             budget.value()?;
+            if frames.last().is_some_and(Frame::is_at_key) {
+                budget.key()?;
+            }
             let mut value = match self.object(next, budget)? {
                 None => return Ok(None),
                 Some(Object::Value(Value::String(text)))

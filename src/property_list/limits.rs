@@ -7,8 +7,8 @@ use super::error::PropertyListError;
 pub struct Bounds {
     /// Nested collections; never more than [`MOST_DEPTH`].
     pub depth: usize,
-    /// Values and keys. A binary list can name one object a billion times over: each time counts. A
-    /// collection counts as the values that would take its room.
+    /// Values and keys, each of some 32 bytes. A binary list can name one object a billion times over: each time
+    /// counts. A collection, a key and a text count as the values that would take their room.
     pub values: usize,
     /// Bytes of text and data, over all values.
     pub text: usize,
@@ -18,8 +18,8 @@ impl Bounds {
     /// Far more than any Info.plist needs.
     pub const STANDARD: Self = Self {
         depth: MOST_DEPTH,
-        values: 200_000,
-        text: 16 << 20,
+        values: 400_000,
+        text: 8 << 20,
     };
 }
 
@@ -53,6 +53,12 @@ impl Budget {
         Ok(())
     }
 
+    /// What a key takes beside itself: its share of a tree whose nodes are half empty, as where keys come in order.
+    pub(super) fn key(&mut self) -> Result<(), PropertyListError> {
+        self.values = left(self.values, 3, "many keys")?;
+        Ok(())
+    }
+
     /// The room that a dictionary takes whatever it holds: the first node of its tree.
     pub(super) fn dictionary(&mut self) -> Result<(), PropertyListError> {
         self.values = left(self.values, 12, "many dictionaries")?;
@@ -68,6 +74,8 @@ impl Budget {
     /// So many more bytes of text or data.
     pub(super) fn text(&mut self, bytes: usize) -> Result<(), PropertyListError> {
         self.text = left(self.text, bytes, "much text")?;
+        let pieces = bytes.div_ceil(32);
+        self.values = left(self.values, pieces, "much text")?;
         Ok(())
     }
 }

@@ -151,7 +151,10 @@ impl Reader<'_> {
             step = match step {
                 Step::Object => self.object(&mut frames)?,
                 Step::Key => match self.string()? {
-                    Some(key) => self.entry(&mut frames, key)?,
+                    Some(key) => {
+                        self.budget.key()?;
+                        self.entry(&mut frames, key)?
+                    }
                     None if frames.len() == 1 && !has_braces => {
                         return Ok(frames.pop().map(Frame::whole));
                     }

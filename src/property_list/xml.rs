@@ -320,6 +320,9 @@ impl<'a> Reader<'a> {
         if name != b"plist" {
             self.budget.value()?;
         }
+        if name == b"key" {
+            self.budget.key()?;
+        }
         let value = match (opens, name, is_empty) {
             (Some(frame), _, false) => return Ok(Item::Opened(frame)),
             (Some(Frame::Array(_)), ..) => Value::Array(Vec::new()),

@@ -10,7 +10,7 @@ use crate::property_list::{self, Bounds, Dictionary, Value};
 /// Bounds on an Info.plist.
 const INFO_BOUNDS: Bounds = Bounds {
     depth: 32,
-    values: 100_000,
+    values: 200_000,
     text: 2 << 20,
 };
 

@@ -12,7 +12,7 @@ use crate::property_list::{self, Bounds, Dictionary, PropertyListError, Value};
 /// [`MAX_SEAL_BYTES`](super::view::MAX_SEAL_BYTES) can hold.
 const BOUNDS: Bounds = Bounds {
     depth: 8,
-    values: 250_000,
+    values: 600_000,
     text: 4 << 20,
 };
 
