@@ -112,7 +112,7 @@ pub fn cure(error: &FolderError) -> &'static str {
 const MOST_LIMITS_TOLD: usize = 8;
 
 /// Everything that one scan found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// One for each of `FOLDERS`.
     pub folders: Vec<Folder>,
@@ -128,20 +128,6 @@ pub struct Snapshot {
     pub events: Events,
     /// True when the root is no `/` of a Mac: what is not in it was never looked at.
     pub is_foreign: bool,
-}
-
-impl Default for Snapshot {
-    fn default() -> Self {
-        Self {
-            folders: Vec::new(),
-            bundles: Vec::new(),
-            exceptions: Exceptions::default(),
-            events: Events::default(),
-            quarantine: Ledger::default(),
-            status: Status::default(),
-            is_foreign: false,
-        }
-    }
 }
 
 impl Snapshot {
@@ -230,6 +216,10 @@ impl Scanner {
 
     /// Surveys all candidates, those with few entries before those with many: whoever plants a
     /// huge one, or a thousand links to it, cannot take the entries or the time that the others need.
+    #[expect(
+        clippy::vec_box,
+        reason = "each goes on into its bundle, and thousands are not to be held twice on the way"
+    )]
     fn survey(
         &self,
         root: &Root,

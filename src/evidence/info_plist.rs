@@ -80,14 +80,14 @@ fn keep(evidence: &mut Evidence, mut plist: Arc<InfoPlist>, budget: &Budget) {
             info.shorten(&without);
         }
     }
-    if let Ok(info) = &plist.info {
-        if !info.cut.is_empty() {
-            let path = escape(&plist.path);
-            let keys = info.cut.join(", ");
-            evidence.trouble(Trouble::Limit(format!(
-                "of {keys} in {path} the beginning alone is shown: the room for long texts is spent"
-            )));
-        }
+    if let Ok(info) = &plist.info
+        && !info.cut.is_empty()
+    {
+        let path = escape(&plist.path);
+        let keys = info.cut.join(", ");
+        evidence.trouble(Trouble::Limit(format!(
+            "of {keys} in {path} the beginning alone is shown: the room for long texts is spent"
+        )));
     }
     evidence.info_plist = Some(plist);
 }

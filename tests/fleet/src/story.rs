@@ -167,8 +167,10 @@ impl Calendar {
             let plist = evidence
                 .info_plist
                 .iter_mut()
-                .filter_map(|p| p.meta.as_mut());
-            let entries = evidence.entries.iter_mut().map(|e| &mut e.meta);
+                .filter_map(|p| Arc::make_mut(p).meta.as_mut());
+            let entries = Arc::make_mut(&mut evidence.entries)
+                .iter_mut()
+                .map(|e| &mut e.meta);
             let executable = evidence.executable.iter_mut().map(|e| &mut e.meta);
             let linked = evidence.linked.values_mut().flat_map(|place| {
                 let inner = place.entries.iter_mut().map(|e| &mut e.meta);
