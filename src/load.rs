@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::codesign::CodeFacts;
 use crate::evidence::{Cpus, Evidence, Given, Info, Trouble};
 use crate::folders::Listed;
 use crate::meta::Kind;
@@ -271,8 +272,11 @@ fn judge_executable(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
         let mut slices = code.slices.iter();
         slices.any(|s| is_64_bit(&s.architecture))
     });
+    // Of what was not read nothing is proved.
+    let is_whole = content.code().is_none_or(CodeFacts::has_all_slices);
     match content.cpus() {
         Cpus::Wanted if maps => {}
+        _ if !maps && !is_whole => say(Reason::OddMachO),
         Cpus::Unwanted if !maps => say(Reason::No64BitSlice),
         Cpus::None if !maps => say(Reason::NotMachO),
         _ => say(Reason::OddMachO),

@@ -9,8 +9,9 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use super::executable::without_dots;
 use super::facts::Evidence;
-use super::loads::{self, Asked, Code};
-use super::paths::is_below;
+use super::load_path::{LoadPath, has_dots};
+use super::loads::{self, Asked, Code, RunPath};
+use super::paths::{directory_of, is_below};
 use super::trouble::Trouble;
 use crate::codesign::is_plainly_system;
 use crate::limits::Budget;
@@ -40,10 +41,12 @@ pub struct Libraries {
     looked_up: BTreeSet<Vec<u8>>,
     outside: BTreeSet<Vec<u8>>,
     /// Run paths of all code, and what is asked for below them.
-    run_paths: BTreeSet<Vec<u8>>,
+    run_paths: BTreeSet<RunPath>,
     below_run_paths: BTreeSet<Vec<u8>>,
     /// True when not all libraries were looked up.
     has_missed: bool,
+    /// True when a path was cut off by dyld.
+    has_cut: bool,
 }
 
 impl Libraries {
@@ -91,24 +94,20 @@ impl Libraries {
                 return false;
             }
             match asked {
-                Asked::Library(path) => self.load(path, root, budget, answer),
+                Asked::Library(path) => self.load(&path, root, budget, answer),
                 Asked::RunPath(above) if self.run_paths.insert(above.clone()) => {
                     let below = self.below_run_paths.iter();
-                    let paths: Vec<_> = below
-                        .filter_map(|tail| loads::below_run_path(&above, tail))
-                        .collect();
-                    paths
-                        .into_iter()
-                        .for_each(|path| self.load(path, root, budget, answer));
+                    let paths: Vec<_> = below.flat_map(|tail| above.paths(tail)).collect();
+                    for path in paths {
+                        self.load(&path, root, budget, answer);
+                    }
                 }
                 Asked::BelowRunPaths(tail) if self.below_run_paths.insert(tail.clone()) => {
                     let above = self.run_paths.iter();
-                    let paths: Vec<_> = above
-                        .filter_map(|above| loads::below_run_path(above, &tail))
-                        .collect();
-                    paths
-                        .into_iter()
-                        .for_each(|path| self.load(path, root, budget, answer));
+                    let paths: Vec<_> = above.flat_map(|above| above.paths(&tail)).collect();
+                    for path in paths {
+                        self.load(&path, root, budget, answer);
+                    }
                 }
                 Asked::RunPath(_) | Asked::BelowRunPaths(_) => {}
             }
@@ -130,28 +129,33 @@ impl Libraries {
     /// and a file there is taken up.
     fn load(
         &mut self,
-        path: Vec<u8>,
+        path: &LoadPath,
         root: &Root,
         budget: &Budget,
         answer: &mut dyn FnMut(Answer),
     ) {
+        if path.is_cut && !std::mem::replace(&mut self.has_cut, true) {
+            answer(Err(Trouble::Limit(
+                "code names a library by a longer path than dyld opens, which it cuts".into(),
+            )));
+        }
+        let path = path.resolved();
         let plain = without_dots(&path);
         let is_home = |path: &[u8]| self.homes.iter().any(|home| is_below(path, home));
         let leads_out = |path: &[u8]| !is_home(path) && !loads::is_sealed(path);
         let is_outside = leads_out(&plain);
         let mut homes = self.homes.iter();
         let rest = homes.find_map(|home| path.strip_prefix(home.as_slice()));
-        let rest = rest.filter(|_| is_home(&path) && !loads::has_dots(&path));
-        let is_inside = rest.is_some_and(|rest| !self.links.may_be_above(rest));
+        let rest = rest.filter(|_| is_home(&path));
+        let is_inside = rest.is_some_and(|rest| !has_dots(rest) && !self.links.may_be_above(rest));
         if is_inside || is_plainly_system(&path) || self.looked_up.contains(&path) {
             return;
         }
         if self.has_missed || self.looked_up.len() >= MOST_LOADS || budget.is_late() {
             return self.miss(answer);
         }
-        let found = root.find(&path);
-        self.looked_up.insert(path);
-        match found {
+        self.looked_up.insert(path.clone());
+        match root.find(&path) {
             Ok(found) => {
                 let real = found.path();
                 if !leads_out(&real) {
@@ -165,9 +169,23 @@ impl Libraries {
                     answer(Ok((real, found)));
                 }
             }
+            // When something stands there one day, it is a new place.
             Err(error) if error.leads_nowhere() => {
-                if is_outside {
-                    self.tell(plain, budget);
+                if is_outside && !loads::is_near_cryptex(&plain) {
+                    return self.tell(plain, budget);
+                }
+                let stays_home = rest.is_some_and(stays_below);
+                match root.find(directory_of(&path)) {
+                    Ok(above) => {
+                        let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+                        let real = without_dots(&[&above.path(), b"/".as_slice(), name].concat());
+                        if leads_out(&real) && !loads::is_near_cryptex(&real) {
+                            self.tell(real, budget);
+                        }
+                    }
+                    Err(_) if stays_home || loads::is_near_cryptex(&plain) => {}
+                    // An image of the data volume alone lacks the links of the system's own.
+                    Err(_) => self.tell(plain, budget),
                 }
             }
             Err(error) => {
@@ -185,6 +203,19 @@ impl Libraries {
             self.outside.insert(path);
         }
     }
+}
+
+/// True when a path below a directory leads out of it at no step, as its text has it.
+fn stays_below(rest: &[u8]) -> bool {
+    let mut depth = Some(0_usize);
+    for name in rest.split(|b| *b == b'/') {
+        depth = match name {
+            b"" | b"." => depth,
+            b".." => depth.and_then(|depth| depth.checked_sub(1)),
+            _ => depth.and_then(|depth| depth.checked_add(1)),
+        };
+    }
+    depth.is_some()
 }
 
 /// The links of a bundle: whoever planted them chose how many there are, and how long their paths.

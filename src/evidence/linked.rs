@@ -199,15 +199,20 @@ impl Search<'_> {
         let waiting = self.files.len().saturating_add(self.directories.len());
         if self.places.len().saturating_add(waiting) >= MOST_PLACES {
             self.is_full = true;
-            if budget.take_texts(path.len()) {
-                self.left.insert(path, found.meta);
-            } else {
-                self.is_blind = true;
-            }
+            self.leave(path, found.meta, budget);
         } else if found.meta.kind == Kind::Directory {
             self.directories.push((path, found));
         } else {
             self.files.push((path, found));
+        }
+    }
+
+    /// Leaves a place to be looked at by its status alone.
+    fn leave(&mut self, path: Vec<u8>, meta: Meta, budget: &Budget) {
+        if budget.take_texts(path.len()) {
+            self.left.insert(path, meta);
+        } else {
+            self.is_blind = true;
         }
     }
 
@@ -319,8 +324,16 @@ impl Search<'_> {
         // The place itself is held as well.
         let own = crate::limits::weight(path.len()).saturating_add(PLACE_WEIGHT);
         if budget.entries() < own {
-            self.is_blind = true;
-            return;
+            // What stands there loads all the same, and more that it names.
+            self.is_unsure = true;
+            tell(
+                &mut self.troubles,
+                Trouble::Limit(format!(
+                    "{} was not read: the scan's entries are spent; dsplug --thorough reads more",
+                    escape(&path)
+                )),
+            );
+            return self.leave(path, found.meta, budget);
         }
         let shown = escape(&path);
         let (mut entries, troubles) = match found.meta.kind {

@@ -5,22 +5,27 @@
 //! dyld/Loader.cpp of dyld-1378 (read, not seen): `@loader_path` is the directory that the code really
 //! stands in (`F_GETPATH`, by `makeJustInTimeLoaderDisk` of dyld/JustInTimeLoader.cpp), `@executable_path`
 //! that of the program, `@rpath` each run path of the code and of what loaded it (here: of all code), and what begins with
-//! neither `@` nor `/` leads to the working directory, which launchd makes `/`. Where all of that finds
+//! neither `@` nor `/` leads to the working directory, which launchd makes `/`. What does not begin with `@` is
+//! looked for behind the path of the system's cryptex as well (`forEachPathVariant`): a `..` leads out of that.
+//! Where all of that finds
 //! nothing, binaries built before 2022 fall back to `/usr/local/lib` and `/Library/Frameworks`
 //! (`forEachDylibFallback` of dyld/DyldProcessConfig.cpp): that is not followed here. `LC_DYLD_ENVIRONMENT`
 //! counts in a program alone. Load commands are those that dyld-1378 knows: of its newer ones
 //! `LC_LAZY_LOAD_DYLIB_INFO` names a library, function variants and the target triple do not.
 
+use super::load_path::{LoadPath, has_dots};
 use crate::codesign::{CodeFacts, SliceFacts, is_below_any, is_system};
 
 /// The directory of `dspluginhelperd`, which loads plug-ins. `DirectoryService` of macOS 10.6 stood as deep.
 const PROGRAM: &[u8] = b"/usr/libexec";
+/// Where the system's cryptex really stands since macOS 13 (`cryptexOSPath` of dyld/DyldProcessConfig.cpp).
+const CRYPTEX: &[u8] = b"/System/Volumes/Preboot/Cryptexes/OS";
+/// The volume that it stands on.
+const PREBOOT: &[u8] = b"/System/Volumes/Preboot/";
 /// What of `/usr` stands on the data volume, where root writes (`/usr/share/firmlinks` of macOS 13).
 const WRITABLE: &[&[u8]] = &[b"/usr/local/", b"/usr/libexec/cups/", b"/usr/share/snmp/"];
 /// File type of a program.
 const MH_EXECUTE: u32 = 2;
-/// Bytes of a path that the kernel opens, its end included (`PATH_MAX` of macOS).
-const PATH_MAX: usize = 1_024;
 
 /// A file of code.
 #[derive(Clone, Copy)]
@@ -34,30 +39,50 @@ pub struct Code<'a> {
 /// What a load command asks for.
 pub enum Asked {
     /// The library at a path.
-    Library(Vec<u8>),
+    Library(LoadPath),
     /// Whatever stands so below a run path: what follows `@rpath`.
     BelowRunPaths(Vec<u8>),
     /// A run path. It counts for all code that this code loads and, because which code loads which is not
     /// worked out here, for all that there is.
-    RunPath(Vec<u8>),
+    RunPath(RunPath),
+}
+
+/// A run path.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RunPath {
+    path: LoadPath,
+    /// True when it begins with `/` in the load command: it is tried in the cryptex as well.
+    is_absolute: bool,
+}
+
+impl RunPath {
+    /// The paths of what is asked for below it.
+    pub fn paths(&self, tail: &[u8]) -> impl Iterator<Item = LoadPath> {
+        let path = self.path.with_tail(tail);
+        let in_cryptex = (self.is_absolute && path.has_dots()).then(|| {
+            let above = self.path.behind(CRYPTEX);
+            above.with_tail(tail)
+        });
+        [path].into_iter().chain(in_cryptex)
+    }
 }
 
 /// Passes on all that the load commands of `code` ask for, until `take` gives false. True when that was all.
 pub fn each(code: Code<'_>, take: &mut dyn FnMut(Asked) -> bool) -> bool {
     let is_passed = code.facts.slices.iter().all(|slice| {
         let run_paths = slice.rpaths.iter().flat_map(|text| {
-            let paths = expanded(text.as_bytes(), slice, code.at);
-            paths.into_iter().map(Asked::RunPath)
+            let is_absolute = text.starts_with('/');
+            let paths = expanded(text.as_bytes(), slice, code.at).into_iter();
+            paths.map(move |path| Asked::RunPath(RunPath { path, is_absolute }))
         });
         let dylibs = slice.dylibs.iter().flat_map(|text| {
             let text = text.as_bytes();
             let below = text.strip_prefix(b"@rpath").filter(|t| t.starts_with(b"/"));
             let asked = match below {
-                Some(tail) if tail.len() < PATH_MAX => vec![Asked::BelowRunPaths(tail.to_vec())],
-                Some(_) => Vec::new(),
+                Some(tail) => vec![Asked::BelowRunPaths(tail.to_vec())],
                 None => {
-                    let paths = expanded(text, slice, code.at);
-                    paths.into_iter().map(Asked::Library).collect()
+                    let paths = expanded(text, slice, code.at).into_iter();
+                    paths.chain(in_cryptex(text)).map(Asked::Library).collect()
                 }
             };
             asked.into_iter()
@@ -67,89 +92,53 @@ pub fn each(code: Code<'_>, take: &mut dyn FnMut(Asked) -> bool) -> bool {
     is_passed && code.facts.has_all_loads()
 }
 
-/// The paths that a load command's text leads to, but for those that are too long for the kernel.
-fn expanded(text: &[u8], slice: &SliceFacts, at: &[u8]) -> Vec<Vec<u8>> {
+/// The paths that dyld makes of a load command's text.
+fn expanded(text: &[u8], slice: &SliceFacts, at: &[u8]) -> Vec<LoadPath> {
     let after = |word: &[u8]| {
         let rest = text.strip_prefix(word);
         rest.filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
     };
-    let mut paths = Vec::new();
     if let Some(rest) = after(b"@loader_path") {
-        paths.push(below(at, rest));
         // Of an old library whose name lacks `/Versions/A`, dyld tries the path without that as well.
         let word = b"/Versions/".as_slice();
-        for (start, _) in at
+        let versions = at
             .windows(word.len())
             .enumerate()
-            .filter(|(_, w)| *w == word)
-        {
-            paths.push(below(at.get(..start).unwrap_or_default(), rest));
-        }
-    } else if let Some(rest) = after(b"@executable_path") {
-        let is_program = slice.file_type == MH_EXECUTE;
-        paths.push(below(if is_program { at } else { PROGRAM }, rest));
-    } else if text.starts_with(b"/") {
-        paths.push(text.to_vec());
-    } else {
-        paths.push([b"/", text].concat());
+            .filter(|(_, w)| *w == word);
+        let without = versions.filter_map(|(start, _)| at.get(..start));
+        return [at]
+            .into_iter()
+            .chain(without)
+            .map(|directory| LoadPath::below(directory, rest))
+            .collect();
     }
-    paths.retain(|path| path.len() < PATH_MAX);
-    paths
+    if let Some(rest) = after(b"@executable_path") {
+        let is_program = slice.file_type == MH_EXECUTE;
+        let directory = if is_program { at } else { PROGRAM };
+        return vec![LoadPath::below_program(directory, rest)];
+    }
+    vec![LoadPath::plain(text)]
 }
 
-/// What is asked for below a run path; nothing when that is too long for the kernel.
-pub fn below_run_path(run_path: &[u8], tail: &[u8]) -> Option<Vec<u8>> {
-    let path = [run_path, tail].concat();
-    (path.len() < PATH_MAX).then_some(path)
+/// Where a text leads in the cryptex, when that may be out of it: by a `..`, or because what dyld puts before it ends in
+/// no slash.
+fn in_cryptex(text: &[u8]) -> Option<LoadPath> {
+    let plain = LoadPath::plain(text);
+    let may_leave = plain.has_dots() || plain.is_relative();
+    // Nothing is cut here, and the kernel opens nothing that is too long.
+    let path = plain.behind(CRYPTEX);
+    (may_leave && !text.starts_with(b"@") && !path.is_cut).then_some(path)
 }
 
-/// True when a path without dots leads to the system's own volume whatever links there are.
+/// True when a path without dots leads to the system's own volume whatever links there are. In letters beyond ASCII's
+/// none does: a Mac's disk takes a long s for an s, and more for one name than is told apart here.
 pub fn is_sealed(path: &[u8]) -> bool {
-    let is_of_unix = path.starts_with(b"/usr/") && !is_below_any(path, WRITABLE);
+    let is_of_unix = path.is_ascii() && path.starts_with(b"/usr/") && !is_below_any(path, WRITABLE);
     !has_dots(path) && (is_of_unix || is_system(path))
 }
 
-/// What is `rest` below a directory, that is real: the `..` at its beginning lead up from there.
-fn below(directory: &[u8], rest: &[u8]) -> Vec<u8> {
-    let mut directory = directory;
-    let mut rest = rest;
-    loop {
-        rest = rest.strip_prefix(b"/").unwrap_or(rest);
-        let end = rest.iter().position(|b| *b == b'/').unwrap_or(rest.len());
-        let (name, after) = rest.split_at_checked(end).unwrap_or_default();
-        match name {
-            b"" if after.is_empty() => break,
-            b"" | b"." => {}
-            b".." => {
-                let above = directory.iter().rposition(|b| *b == b'/');
-                directory = directory
-                    .get(..above.unwrap_or_default())
-                    .unwrap_or_default();
-            }
-            _ => break,
-        }
-        rest = after;
-    }
-    [directory, b"/", rest].concat()
-}
-
-/// True when a path has a `..` in it: where it leads hangs on the links before that.
-pub fn has_dots(path: &[u8]) -> bool {
-    path.split(|b| *b == b'/').any(|name| name == b"..")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_leads_up_from_a_real_directory() {
-        let text = |rest: &str| String::from_utf8(below(b"/A/b", rest.as_bytes())).unwrap();
-        assert_eq!(text("/x"), "/A/b/x");
-        assert_eq!(text("/../x/y"), "/A/x/y");
-        assert_eq!(text("//.././x/../y"), "/A/x/../y");
-        assert_eq!(text("/../../../x"), "/x");
-        assert_eq!(text(""), "/A/b/");
-        assert_eq!(text("/.."), "/A/");
-    }
+/// True when a path without dots stays on the volume of the system's cryptex: nothing is there that bears the name of a
+/// library, unless it is found.
+pub fn is_near_cryptex(path: &[u8]) -> bool {
+    path.starts_with(PREBOOT)
 }

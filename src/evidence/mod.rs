@@ -15,6 +15,7 @@ mod info;
 mod info_plist;
 mod libraries;
 mod linked;
+mod load_path;
 mod loads;
 mod paths;
 mod read_at;

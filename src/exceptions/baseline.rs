@@ -45,6 +45,9 @@ fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'sta
     if bundle.evidence.is_doubtful {
         return Err("what it is judged by could not be read whole");
     }
+    if bundle.evidence.is_blind {
+        return Err("something of it, or of what it loads, can be exchanged unseen");
+    }
     let signature = &bundle.signature;
     let mut entry = Dictionary::new();
     let mut put = |key: &str, text: String| {

@@ -762,3 +762,61 @@ fn a_list_of_too_many_entries_is_refused() {
     assert_eq!(snapshot.exceptions.entries.len(), 1);
     assert!(snapshot.exceptions.entries[0].error.contains("4096"));
 }
+
+/// What was not read, because others spent what a scan has, ends an exception as what was read does.
+#[test]
+fn a_library_that_there_is_no_room_for_ends_an_exception() {
+    if !is_root() {
+        return;
+    }
+    let disk = Disk::new();
+    let main = MachO::bundle(Cpu::X86_64)
+        .dylib_path("@rpath/l.dylib")
+        .rpath("/usr/local/lib")
+        .rpath("@loader_path/../Frameworks");
+    Plugin::new("A")
+        .executable(main.unsigned())
+        .file("Contents/Frameworks/l.dylib", "honest")
+        .write(disk.plugin(""));
+    let digest = hex(&scan(&disk).bundles[0].digest.unwrap());
+    put(&disk, LOCAL, vec![entry([("hash", digest.as_str())])]);
+    for number in 0..200 {
+        disk.file(format!("{PLUGINS}/Junk.dsplug/{number}"), "");
+    }
+    let limits = Limits {
+        scan_entries: 60,
+        ..Limits::STANDARD
+    };
+    let accepted = || {
+        let snapshot = Scanner::new(Root::open(disk.path()).unwrap(), limits).scan();
+        let mut bundles = snapshot.bundles.into_iter();
+        let bundle = bundles.find(|b| b.evidence.candidate.path == A.as_bytes());
+        let bundle = bundle.unwrap();
+        (bundle.exception.clone(), bundle.unread())
+    };
+    assert_eq!(accepted(), (Some("one".to_owned()), String::new()));
+    let library = disk.file("usr/local/lib/l.dylib", "evil");
+    let (exception, unread) = accepted();
+    assert_eq!(exception, None);
+    assert!(unread.contains("unwatched="), "{unread}");
+    // Its status is watched all the same.
+    fs::write(library, "another").unwrap();
+    assert_ne!(accepted().1, unread);
+}
+
+/// Whatever can be exchanged unseen, no entry accepts.
+#[test]
+fn what_is_blind_is_accepted_by_nothing() {
+    if !is_root() {
+        return;
+    }
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let entries = || vec![entry([("path", A)])];
+    assert_eq!(accepts(&disk, entries()), Some("one".to_owned()));
+    // Deeper than is gone down.
+    disk.file(format!("{PLUGINS}/A.dsplug/{}x", "d/".repeat(600)), "");
+    assert_eq!(accepts(&disk, entries()), None);
+    let baseline = baseline::write(&scan(&disk)).unwrap();
+    assert_eq!(baseline.left_out.len(), 1);
+}

@@ -70,6 +70,15 @@ impl CodeFacts {
         !self.problems.iter().chain(slices).any(hides) && !self.slices.iter().any(|s| s.is_list_cut)
     }
 
+    /// True when each slice that the file may hold is among [`slices`](Self::slices).
+    pub(crate) fn has_all_slices(&self) -> bool {
+        use ProblemCode::{FatHeader, FileChanged, Limit, Unreadable};
+        let hides = |problem: &Problem| {
+            matches!(problem.code, FatHeader | FileChanged | Limit | Unreadable)
+        };
+        !self.problems.iter().any(hides)
+    }
+
     /// Bytes that it takes in memory, about, with what is judged of it later.
     pub(crate) fn weight(&self) -> usize {
         // The signer and the cdhashes come again in its verdict.

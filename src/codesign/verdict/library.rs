@@ -18,13 +18,16 @@ const WRITABLE: &[&[u8]] = &[
     b"/System/Library/Speech/",
 ];
 
-/// True for a path, without `.` and `..` in it, of the system's own volume.
+/// True for a path, without `.` and `..` in it, of the system's own volume. One in letters beyond ASCII's is none: a
+/// Mac's disk takes a long s for an s.
 pub fn is_system(path: &[u8]) -> bool {
-    SYSTEM.iter().any(|above| path.starts_with(above)) && !is_below_any(path, WRITABLE)
+    path.is_ascii()
+        && SYSTEM.iter().any(|above| path.starts_with(above))
+        && !is_below_any(path, WRITABLE)
 }
 
-/// True for a path below one of these, in whatever letter case: a Mac's disk does not tell it apart, and what root
-/// writes has all its names.
+/// True for a path in ASCII's letters below one of these, in whatever letter case: a Mac's disk does not tell it
+/// apart, and what root writes has all its names.
 pub fn is_below_any(path: &[u8], all: &[&[u8]]) -> bool {
     all.iter().any(|above| {
         let head = path.get(..above.len());
@@ -34,6 +37,8 @@ pub fn is_below_any(path: &[u8], all: &[&[u8]]) -> bool {
 
 /// Where of that no link leads to the data volume, as `/usr/lib/cron` and `/System/Library/User Template` do.
 const PLAIN: &[&str] = &[
+    // Not there, on no macOS: what was built to stand beside a program looks there.
+    "/usr/Frameworks/",
     "/usr/lib/swift/",
     "/usr/lib/system/",
     "/System/Library/Frameworks/",
@@ -51,5 +56,5 @@ pub fn is_plainly_system(path: &[u8]) -> bool {
             .strip_prefix(b"/usr/lib/")
             .is_some_and(|name| !name.contains(&b'/'));
     let mut names = path.split(|b| *b == b'/').skip(1);
-    is_plain && names.all(|name| !matches!(name, b"" | b"." | b".."))
+    is_plain && path.is_ascii() && names.all(|name| !matches!(name, b"" | b"." | b".."))
 }

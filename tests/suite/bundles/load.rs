@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::common::{bundle, only_bundle};
+use dsplug_fixtures::macho::{Cpu, Fat, MachO};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin};
 use plist::Value;
 
@@ -125,6 +126,22 @@ fn heads_that_the_loader_takes_and_nothing_else_are_unknown() {
     wide.resize(4096, 0);
     wide.extend_from_slice(thin.as_ref());
     assert_eq!(verdict(wide), odd);
+    // More slices than are read, the last of which it may take: it looks at 25 itself.
+    let slices = |count: u32| {
+        let thin = |cpu: u32, n: u32| (cpu, n * 16, MachO::bundle(Cpu::I386).unsigned());
+        let mut slices: Vec<_> = (1..count).map(|n| thin(7, n)).collect();
+        slices.push(thin(0x0100_000c, 0));
+        let mut fat = Fat::of(&[]);
+        fat.slices = slices;
+        fat.build()
+    };
+    assert_eq!(verdict(slices(27)), odd);
+    assert_eq!(verdict(slices(20)), odd);
+    // All of them are read, and none is for a CPU of 64 bits.
+    let thin = |cpu: Cpu| (cpu, MachO::bundle(cpu).unsigned());
+    let old = Fat::of(&[thin(Cpu::I386), thin(Cpu::Ppc)]).build();
+    let unwanted = ("not_loadable".to_owned(), "no_64bit_slice".to_owned());
+    assert_eq!(verdict(old), unwanted);
 }
 
 /// CoreFoundation's answers for such lists were `version_string`, `name_string` and, for the NUL on a Mac,

@@ -1,0 +1,214 @@
+//! Load commands whose text leads elsewhere for dyld than it reads: what dyld makes of it was read in dyld/Loader.cpp
+//! and dyld/DyldProcessConfig.cpp of dyld-1378, and seen on no Mac.
+
+use std::fs;
+
+use crate::common::{Row, only_bundle};
+use dsplug_fixtures::macho::{Cpu, MachO};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin};
+
+const A: &str = "/Library/DirectoryServices/PlugIns/A.dsplug";
+
+fn code(dylibs: &[&str], rpaths: &[&str]) -> Vec<u8> {
+    let code = MachO::bundle(Cpu::X86_64);
+    let code = dylibs.iter().fold(code, |code, path| code.dylib_path(path));
+    let code = rpaths.iter().fold(code, |code, path| code.rpath(path));
+    code.unsigned()
+}
+
+fn plugin(disk: &Disk, dylibs: &[&str], rpaths: &[&str]) {
+    let plugin = Plugin::new("A").executable(code(dylibs, rpaths));
+    plugin.write(disk.at(PLUGINS));
+}
+
+/// What a bundle says that names these, on a disk with a library at this path.
+#[track_caller]
+fn reads(disk: &Disk, library: &str, is_sure: bool) -> Row {
+    disk.file(library, "library");
+    let row = only_bundle(disk.path());
+    assert_eq!(row["linked_paths"], format!("/{library}"));
+    assert_ne!(row["loads_outside"], "");
+    assert_eq!(row["error"].is_empty(), is_sure, "{}", row["error"]);
+    assert_eq!(!row["unread"].contains("unwatched="), is_sure);
+    assert_eq!(row["linked_hash"].len(), if is_sure { 64 } else { 0 });
+    row
+}
+
+/// A Mac's disk takes a long s for an s: what is spelled so may be what root writes.
+#[test]
+fn a_letter_that_folds_to_one_of_asciis_takes_no_library_off_the_list() {
+    for directory in [
+        "System/Library/\u{17f}peech",
+        "System/Library/A\u{17f}sets",
+        "usr/libexec/cup\u{17f}",
+        "usr/\u{17f}hare/snmp",
+        "usr/lib/\u{17f}wift",
+    ] {
+        let disk = Disk::new();
+        plugin(&disk, &[&format!("/{directory}/x.dylib")], &[]);
+        // A disk that tells them apart, as a Mac's does not, has it under that name.
+        let row = reads(&disk, &format!("{directory}/x.dylib"), true);
+        assert_eq!(row["loads_outside"], format!("/{directory}/x.dylib"));
+        // An image whose directory has the plain name.
+        let plain = directory.replace('\u{17f}', "s");
+        fs::remove_dir_all(disk.at(directory.split_once('/').unwrap().0)).unwrap();
+        disk.file(format!("{plain}/x.dylib"), "library");
+        assert_ne!(only_bundle(disk.path())["loads_outside"], "");
+    }
+    // The same below run paths.
+    let disk = Disk::new();
+    plugin(
+        &disk,
+        &["@rpath/x.dylib"],
+        &["/System/Library/\u{17f}peech"],
+    );
+    reads(&disk, "System/Library/\u{17f}peech/x.dylib", true);
+}
+
+/// `expandAtLoaderPath` copies into a buffer of `PATH_MAX`, and opens what is in it.
+#[test]
+fn a_path_that_dyld_cuts_is_followed_as_dyld_does_and_never_sure() {
+    let evil = "/Users/Shared/evil.dylib";
+    let at = format!("{A}/Contents/Frameworks/Support");
+    // Without what is cut off, this is the library; with it, something in the bundle.
+    let cut = |word: &str, directory: &str, up: usize| {
+        let tail = format!("{}{evil}", "/..".repeat(up));
+        let slashes = "/".repeat(1_023 - directory.len() - tail.len());
+        format!("{word}{slashes}{tail}/../../..{A}/x")
+    };
+    let inner = |disk: &Disk, dylib: &str, rpaths: &[&str]| {
+        Plugin::new("A").write(disk.at(PLUGINS));
+        disk.file(
+            format!("{at}/x.dylib").trim_start_matches('/'),
+            code(&[dylib], rpaths),
+        );
+    };
+    let disk = Disk::new();
+    let text = cut("@loader_path", &at, at.matches('/').count());
+    assert!(text.len() < 1_024);
+    inner(&disk, &text, &[]);
+    let row = reads(&disk, &evil[1..], false);
+    assert!(row["error"].contains("longer path than dyld opens"));
+    // Where the run path is long, and what follows it.
+    let disk = Disk::new();
+    let above = format!("/Users/{}", "/".repeat(500));
+    let tail = format!("{}Shared/evil.dylib", "/".repeat(1_023 - above.len() - 17));
+    inner(&disk, &format!("@rpath{tail}/../../x"), &[&above]);
+    reads(&disk, &evil[1..], false);
+    // What is as long as a path may be is none of that.
+    let disk = Disk::new();
+    let slashes = "/".repeat(1_023 - evil.len());
+    plugin(&disk, &[&format!("{slashes}{evil}")], &[]);
+    reads(&disk, &evil[1..], true);
+}
+
+/// `expandAndNormalizeAtExecutablePath` takes off two dots whatever follows them.
+#[test]
+fn two_dots_with_more_behind_lead_up_from_the_program() {
+    let disk = Disk::new();
+    plugin(&disk, &["@executable_path/..evil/x.dylib"], &[]);
+    reads(&disk, "usrevil/x.dylib", true);
+}
+
+/// Any path that does not begin with `@`, and any run path, is tried behind `/System/Volumes/Preboot/Cryptexes/OS`
+/// as well: there `..` leads elsewhere.
+#[test]
+fn what_leads_out_of_the_systems_cryptex_is_followed() {
+    let library = "System/Volumes/Data/Users/Shared/x.dylib";
+    let dylib = "/../../../Data/Users/Shared/x.dylib";
+    for (dylib, rpaths) in [
+        (dylib, [].as_slice()),
+        ("@rpath/x.dylib", &["/../../../Data/Users/Shared"]),
+        ("@rpath/../../Data/Users/Shared/x.dylib", &["/../"]),
+        (
+            "@rpath/../../Volumes/Data/Users/Shared/x.dylib",
+            &["/../.."],
+        ),
+        // dyld puts no slash between them.
+        ("evil/../../../Data/Users/Shared/x.dylib", &[]),
+    ] {
+        let disk = Disk::new();
+        disk.dir("System/Volumes/Preboot/Cryptexes/OS");
+        disk.dir("System/Volumes/Preboot/Cryptexes/OSevil");
+        plugin(&disk, &[dylib], rpaths);
+        let row = reads(&disk, library, true);
+        assert!(row["loads_outside"].contains(&format!("/{library}")));
+    }
+    // An image of the data volume alone.
+    let disk = Disk::new();
+    plugin(&disk, &[dylib], &[]);
+    reads(&disk, "Users/Shared/x.dylib", true);
+    // By a link, to something that reads as if it were the system's.
+    let disk = Disk::new();
+    disk.dir("System/Volumes/Preboot/Cryptexes/OS");
+    disk.dir("System/Volumes/Data/Users/Shared/d1/d2/d3/d4/d5");
+    disk.link("System/Volumes/Data/Users/Shared/L", "d1/d2/d3/d4/d5");
+    let up = "../".repeat(4);
+    let dylib = format!("/../../../Data/Users/Shared/L/{up}usr/lib/x.dylib");
+    plugin(&disk, &[&dylib], &[]);
+    reads(
+        &disk,
+        "System/Volumes/Data/Users/Shared/d1/usr/lib/x.dylib",
+        true,
+    );
+    // What stays in it is the system's.
+    let disk = Disk::new();
+    disk.dir("usr/lib/swift");
+    plugin(&disk, &["@rpath/../x.dylib"], &["/usr/lib/swift"]);
+    assert_eq!(only_bundle(disk.path())["loads_outside"], "");
+}
+
+/// A path with dots is the system's when it leads there, and not by its text.
+#[test]
+fn dots_that_read_as_the_systems_and_lead_nowhere_yet_are_told() {
+    let disk = Disk::new();
+    disk.dir("usr/lib");
+    plugin(&disk, &["/Users/L/../../usr/lib/x.dylib"], &[]);
+    assert_eq!(
+        only_bundle(disk.path())["loads_outside"],
+        "/usr/lib/x.dylib"
+    );
+    disk.dir("Users/L");
+    assert_eq!(only_bundle(disk.path())["loads_outside"], "");
+    // In the bundle the disk tells all.
+    let disk = Disk::new();
+    let dylib = "@loader_path/../Frameworks/../none/x.dylib";
+    plugin(&disk, &[dylib], &[]);
+    assert_eq!(only_bundle(disk.path())["loads_outside"], "");
+}
+
+/// The system's volume has links to the data volume, and an image of the data volume alone has not.
+#[test]
+fn what_leads_through_a_link_that_an_image_lacks_is_told() {
+    for (dylib, library) in [
+        ("/usr/lib/cron/tabs/x.dylib", "private/var/at/tabs/x.dylib"),
+        ("/usr/X11/lib/x.dylib", "opt/X11/lib/x.dylib"),
+        (
+            "/System/Library/User Template/x.dylib",
+            "Library/User Template/x.dylib",
+        ),
+    ] {
+        let disk = Disk::new();
+        plugin(&disk, &[dylib], &[]);
+        disk.file(library, "library");
+        assert_eq!(only_bundle(disk.path())["loads_outside"], dylib);
+    }
+    // One that is there, and what stands behind it is not yet.
+    let disk = Disk::new();
+    disk.dir("usr/lib");
+    disk.dir("private/var/at/tabs");
+    disk.link("usr/lib/cron", "../../private/var/at");
+    plugin(&disk, &["/usr/lib/cron/tabs/x.dylib"], &[]);
+    let told = &only_bundle(disk.path())["loads_outside"];
+    assert_eq!(told, "/private/var/at/tabs/x.dylib");
+    // The system's own libraries are on no disk since macOS 11.
+    let disk = Disk::new();
+    let own = [
+        "/usr/lib/libz.1.dylib",
+        "/usr/lib/swift/libswiftCore.dylib",
+        "/System/Library/Frameworks/Security.framework/Versions/A/Security",
+        "@executable_path/../Frameworks/x.dylib",
+    ];
+    plugin(&disk, &own, &[]);
+    assert_eq!(only_bundle(disk.path())["loads_outside"], "");
+}
