@@ -343,6 +343,13 @@ fn each_event_is_one_line_across_restarts() {
     told(&osqueryd, "gone", "Second");
     come("Third");
     told(&osqueryd, "appeared", "Third");
+    // None of that is taken for something that does not work.
+    let impaired = || lines(&osqueryd, "pack_dsplug_impaired", &["part"]);
+    assert_eq!(impaired(), [""; 0]);
+    fs::remove_file(osqueryd.at("state/journal.db")).unwrap();
+    come("Fourth");
+    told(&osqueryd, "appeared", "Fourth");
+    assert_eq!(impaired(), ["added journal"]);
 }
 
 #[test]
