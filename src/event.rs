@@ -19,6 +19,8 @@ pub enum Action {
     Changed,
     /// It stands there no more.
     Gone,
+    /// No bundle: the list of exceptions is another.
+    Exceptions,
     /// No bundle: of the events up to this one some are no longer kept.
     Dropped,
 }
@@ -30,6 +32,7 @@ impl Action {
             Self::Appeared => "appeared",
             Self::Changed => "changed",
             Self::Gone => "gone",
+            Self::Exceptions => "exceptions",
             Self::Dropped => "dropped",
         }
     }

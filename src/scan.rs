@@ -11,7 +11,7 @@ use crate::bundle::{self, Bundle};
 use crate::codesign::Roots;
 use crate::directory::ReadError;
 use crate::evidence::{self, Entry, Evidence, ReadAt, Reader, TURN, Trials, Trouble};
-use crate::exceptions::Exceptions;
+use crate::exceptions::{Exceptions, Lists};
 use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError, Via};
 use crate::journal::{self, Events};
 use crate::limits::{self, Budget, Limits, Whereabouts};
@@ -27,6 +27,7 @@ pub struct Scanner {
     roots: Roots,
     limits: Limits,
     memory: Option<Memory>,
+    lists: Lists,
     at: Whereabouts,
     state: Option<PathBuf>,
     started: i64,
@@ -154,6 +155,7 @@ impl Scanner {
             roots: Roots::apple(),
             limits,
             memory: None,
+            lists: Lists::default(),
             at: Whereabouts::default(),
             state: None,
             started: now(),
@@ -346,7 +348,8 @@ impl Scanner {
         }
         let verdicts = load::judge(&found);
         let (files_read, files_skipped) = (reader.files, skipped(&found));
-        let exceptions = Exceptions::read(&root, last_scan);
+        let mut exceptions = Exceptions::read(&root, last_scan);
+        exceptions.note(&mut self.lists, last_scan);
         let judged = found
             .into_iter()
             .zip(signatures.into_values())

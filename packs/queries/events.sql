@@ -4,7 +4,9 @@
 --   gives its path, digest, signer and main executable. One line for each event, and no second one
 --   after a restart. All that are kept are asked for, for an age would go by a clock that root can
 --   set; what is no longer kept gives no line. The action dropped says that so much happened that
---   some events, those of the busiest bundles first, are no longer kept. What an exception accepts gives lines as well, with the exception's identifier.
+--   some events, those of the busiest bundles first, are no longer kept; the action exceptions, that a scan
+--   saw another list of exceptions, with its digest in hash and the one before in previous_hash. What an
+--   exception accepts gives lines as well, with the exception's identifier.
 -- adds: What came and went between two runs, with its digest and code; in what order things
 --   happened, when each was seen and how long it stood. What stands is told by modified as well.
 -- alert: no

@@ -1,12 +1,11 @@
--- impaired: the extension's watch, journal, scans or exceptions do not work
+-- impaired: the extension's watch, journal or exceptions do not work
 --
 -- detects: A watch that is not told of writes and is left to the clock, events that are not kept in
---   their file, a journal that was damaged, replaced or taken away, a plug-in folder that cannot be
---   listed or a scan that hangs, and a list of exceptions of which something is refused. Each part of the
---   extension has a row of its own while something is wrong with it, and none otherwise; what is said of
---   the journal and of a folder stays until the extension starts anew.
--- adds: That the others do not see what they are meant to. Where the extension itself is gone the
---   query fails, and Fleet's policy on its registration does as well.
+--   their file, a journal that was damaged, replaced or taken away, and a list of exceptions of which
+--   something is refused. Each part of the extension has a row of its own while something is wrong with
+--   it, and none otherwise; what is said of the journal stays until the extension starts anew.
+-- adds: That the others do not see what they are meant to. Where a folder cannot be listed or the
+--   extension is gone they fail, which Fleet's policies tell.
 -- alert: yes
 -- group: part detail
 -- interval: 300
@@ -18,20 +17,20 @@
 -- risk_score: 47
 -- mitre: TA0003 T1547
 -- references: https://attack.mitre.org/techniques/T1547/
--- false_positives: A disk that was full, an extension without Full Disk Access, a profile with an
---   entry that is not valid, a second dsplug that watched before the extension came.
+-- false_positives: A disk that was full, a profile with an entry that is not valid, a second dsplug
+--   that watched before the extension came.
 -- osquery: 5.0.1
 -- tables: none
 -- flags: none
 -- quiet: no
--- policy: The watch, the journal, the scans and the exceptions of dsplug work on this Mac.
+-- policy: The watch, the journal and the exceptions of dsplug work on this Mac.
 -- resolution: Run dsplug doctor on the Mac, and dsplug query 'SELECT id, path, source, error FROM
 --   dsplug_exceptions' for a list that is refused. Keep what stands aside beside the journal as evidence,
 --   put right what detail names, and start osqueryd anew.
 -- rule_id: 8a90d2ca-437b-41b6-8ad0-d4262dac6645
 -- sigma_id: fc489725-c44a-49fe-b588-a976abcb06cd
 WITH status AS MATERIALIZED (
-  SELECT error, watch, watch_error, journal, journal_error, exceptions_path, exceptions_state
+  SELECT watch, watch_error, journal, journal_error, exceptions_path, exceptions_state
   FROM dsplug_status
 )
 SELECT 'impaired' AS dsplug_query, part, detail
@@ -44,11 +43,6 @@ FROM (
   SELECT 'journal',
     CASE journal_error WHEN '' THEN 'events are not kept' ELSE journal_error END
   FROM status WHERE journal = 'error' OR journal_error <> ''
-  UNION ALL
-  SELECT 'scan',
-    CASE WHEN error LIKE '%; it hangs at %' THEN substr(error, instr(error, '; it hangs at ') + 2)
-      ELSE error END
-  FROM status WHERE error <> ''
   UNION ALL
   SELECT 'exceptions', 'something is refused of ' || exceptions_path
   FROM status WHERE exceptions_state = 'error'

@@ -6,12 +6,15 @@
 
 pub mod baseline;
 mod entry;
+mod lists;
 mod offer;
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
+use std::sync::Arc;
 
 pub use entry::Exception;
+pub use lists::{List, Lists};
 use offer::Offer;
 
 use crate::bundle::Bundle;
@@ -53,6 +56,9 @@ pub struct Exceptions {
     pub sources: Vec<&'static str>,
     /// True when copies are to be kept of what is not accepted.
     pub keep_copies: bool,
+    /// The lists that the last scans saw, each other than the one before, this one last; empty where scans do
+    /// not remember.
+    pub lists: Vec<Arc<List>>,
 }
 
 impl Exceptions {
@@ -84,6 +90,11 @@ impl Exceptions {
             log::warn!("{more} more exceptions except nothing: dsplug_exceptions has them");
         }
         exceptions
+    }
+
+    /// Has `lists` take in what was read at that time, and bears all that they remember.
+    pub fn note(&mut self, lists: &mut Lists, now: i64) {
+        self.lists = lists.see(&self.entries, (self.path(), self.state()), now);
     }
 
     /// The identifier of the first exception that accepts a bundle.

@@ -6,7 +6,7 @@ use crate::event::Event;
 /// The table `dsplug_events`.
 pub const EVENTS: TableOf<Event> = TableOf {
     name: "dsplug_events",
-    meaning: "One row per event, oldest first: a bundle appeared, changed or went, whether a query ran then or not.",
+    meaning: "One row per event, oldest first: a bundle appeared, changed or went, or the list of exceptions is another, whether a query ran then or not.",
     bundle: Some("path"),
     columns: &[
         number(
@@ -17,12 +17,14 @@ pub const EVENTS: TableOf<Event> = TableOf {
         number("time", "When it was seen, in seconds.", |e| e.time.into()),
         text(
             "action",
-            "What happened: appeared, changed, gone; dropped, of no bundle, says how many events up to this one are no longer kept.",
+            "What happened: appeared, changed, gone; exceptions, of no bundle, says that a scan saw another list of exceptions; dropped, of no bundle, says how many events up to this one are no longer kept.",
             |e| e.action.as_str().into(),
         ),
-        text("path", "Where the bundle stands, or stood.", |e| {
-            e.path.as_str().into()
-        }),
+        text(
+            "path",
+            "Where the bundle stands, or stood; of exceptions their file, or files separated by ;.",
+            |e| e.path.as_str().into(),
+        ),
         text(
             "changed",
             "What changed, as words separated by ;: content, executable, info_plist, signer, signature, symlink, owner, mode, exception, linked (what a link in it leads to outside of it), rewritten (alone: it was written or replaced and holds what it held; what stood there meanwhile was not seen).",
@@ -35,12 +37,12 @@ pub const EVENTS: TableOf<Event> = TableOf {
         ),
         text(
             "kind",
-            "What it is, here and below as in dsplug_bundles; of what is gone, what it was.",
+            "What it is, here and below as in dsplug_bundles; of what is gone, what it was; of exceptions what became of them: none, active, or error.",
             |e| e.state.kind.as_str().into(),
         ),
         text(
             "hash",
-            "The bundle digest; empty when not all could be read.",
+            "The bundle digest; empty when not all could be read. Of exceptions one over their entries, empty when there are none.",
             |e| e.state.hash.as_str().into(),
         ),
         text("previous_hash", "The bundle digest before.", |e| {

@@ -147,6 +147,7 @@ pub fn text(event: &Event) -> String {
     match event.action {
         Action::Changed => words.push(event.changed.clone()),
         Action::Gone => words.extend(event.stood_ms.map(|ms| format!("stood {ms} ms"))),
+        Action::Exceptions => words.push(state.kind.clone()),
         Action::Appeared | Action::Dropped => {}
     }
     words.push(state.signature_state.clone());

@@ -5,6 +5,7 @@
 //! - [`tracker`] compares looks with what was told of each bundle that is `watched`, by what `state`
 //!   says of it, and
 //!   [`writer`] hands the events to the journal;
+//! - `lists` does the same for the lists of exceptions;
 //! - [`copies`] keeps what goes, where that is asked for;
 //! - [`command`] shows events to a person.
 //!
@@ -14,6 +15,7 @@
 pub mod command;
 pub mod copies;
 mod hints;
+mod lists;
 pub mod now;
 mod places;
 mod state;
@@ -208,6 +210,7 @@ impl Watch {
             wall_ms: now_ms(),
         };
         let is_first = self.tracker.is_none();
+        let when = if is_first { Seen::Start } else { seen };
         let tracker = self.tracker.get_or_insert_with(|| match known.take() {
             Some((known, cut)) => Tracker::begin(known, &snapshot.bundles, cut, now),
             None => Tracker::base_line(&snapshot.bundles, now),
@@ -226,6 +229,7 @@ impl Watch {
             tracker.see(&snapshot.bundles, seen, now, &is_gone);
             names.into_iter().for_each(|name| tracker.name(name));
         }
+        tracker.see_lists(&snapshot.exceptions.lists, when);
         keep(self.copies.as_mut(), &self.root, &snapshot, tracker);
         let (events, changes) = tracker.settle(now);
         let mut batch = Batch {
@@ -457,6 +461,63 @@ mod tests {
         std::fs::remove_file(other).unwrap();
         Plugin::new("A").write(disk.plugin(""));
         assert_eq!(looked("all"), TICK);
+    }
+
+    /// Whoever has a list there while some queries are asked, and away while others are: each has a scan of
+    /// its own, and the watch looks before and after.
+    #[test]
+    fn a_list_of_exceptions_that_is_away_between_two_looks_is_told() {
+        if !dsplug_fixtures::needs_root("a list of exceptions must belong to root") {
+            return;
+        }
+        let disk = Disk::new();
+        disk.dir(dsplug_fixtures::PLUGINS);
+        let list = crate::exceptions::LOCAL.trim_start_matches('/');
+        let entry =
+            "<dict><key>id</key><string>x</string><key>path</key><string>/x</string></dict>";
+        let text = format!(
+            "<plist version=\"1.0\"><dict><key>Exceptions</key><array>{entry}</array></dict></plist>"
+        );
+        let file = disk.file(list, &text);
+        let root = Root::open(disk.path()).unwrap();
+        let mut scanner = Scanner::new(root.clone(), Limits::STANDARD);
+        let mut looks = 0;
+        let look = move || {
+            looks += 1;
+            if looks == 2 {
+                std::fs::remove_file(&file).unwrap();
+                scanner.scan();
+                disk.file(list, &text);
+            }
+            Ok(Arc::new(scanner.scan()))
+        };
+        let (stopped, stop) = std::io::pipe().unwrap();
+        let (sender, events) = std::sync::mpsc::channel();
+        let watch = std::thread::spawn(move || {
+            let tell: Tell = Box::new(move |event| sender.send(event.clone()).is_ok());
+            let stopped = std::os::fd::AsFd::as_fd(&stopped);
+            let mut watch = Watch::new(root, Box::new(look));
+            watch.run(Journal::in_memory, Some(stopped), tell).unwrap();
+        });
+        let next = || events.recv_timeout(TURN).unwrap();
+        let (away, back) = (next(), next());
+        drop(stop);
+        watch.join().unwrap();
+        for event in [&away, &back] {
+            assert_eq!(event.action, crate::event::Action::Exceptions);
+            assert_eq!(event.path, crate::exceptions::LOCAL);
+            assert_eq!(event.seen, Some(Seen::Watched));
+        }
+        assert_eq!(
+            (away.state.kind.as_str(), away.state.hash.as_str()),
+            ("none", "")
+        );
+        assert_eq!(
+            (back.state.kind.as_str(), back.previous_hash.as_str()),
+            ("active", "")
+        );
+        assert_eq!(back.state.hash, away.previous_hash);
+        assert_eq!(back.state.hash.len(), 64);
     }
 
     #[test]

@@ -8,11 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::lists::Lists;
 use super::now::Now;
 use super::state::Key;
 use super::watched::{Moving, Sight, TOO_SOON, UNSETTLED, Watched, event};
 use crate::bundle::Bundle;
 use crate::event::{Action, Event, Known, Seen, State};
+use crate::exceptions::List;
 use crate::journal::Change;
 
 /// All bundles that are watched, by path.
@@ -21,18 +23,20 @@ pub struct Tracker {
     bundles: BTreeMap<Vec<u8>, Watched>,
     /// Names that came and went between two looks.
     fleeting: Vec<Vec<u8>>,
+    lists: Lists,
 }
 
 impl Tracker {
     /// Begins with what was known when the last process ended: the first look is compared with
     /// that. Of a bundle that is not among them nothing is said when they are `cut`.
     pub fn begin(
-        known: Vec<(Vec<u8>, Known)>,
+        mut known: Vec<(Vec<u8>, Known)>,
         bundles: &[Arc<Bundle>],
         cut: bool,
         now: Now,
     ) -> Self {
         let mut tracker = Self::base_line(&[], now);
+        tracker.lists = Lists::begin(&mut known);
         // As if each had been still for long: it is told at once.
         let before = now.steady.checked_sub(UNSETTLED).unwrap_or(now.steady);
         let mut known: BTreeMap<Vec<u8>, Known> = known.into_iter().collect();
@@ -92,6 +96,7 @@ impl Tracker {
         Self {
             bundles: bundles.collect(),
             fleeting: Vec::new(),
+            lists: Lists::default(),
         }
     }
 
@@ -123,6 +128,11 @@ impl Tracker {
                 watched.gone = Some(seen);
             }
         }
+    }
+
+    /// Takes in the lists of exceptions that scans have seen.
+    pub fn see_lists(&mut self, lists: &[Arc<List>], seen: Seen) {
+        self.lists.see(lists, seen);
     }
 
     /// Takes in a name that the system told of. When no look has seen it, it came and went.
@@ -185,6 +195,7 @@ impl Tracker {
                 events.push(event(&path, action, Seen::Watched, state.clone(), now));
             }
         }
+        changes.extend(self.lists.settle(now, &mut events));
         (events, changes)
     }
 
@@ -193,6 +204,7 @@ impl Tracker {
         let known = self.bundles.iter().filter(|(_, w)| w.gone.is_none());
         known
             .filter_map(|(path, watched)| Some((path.clone(), Some(watched.known()?))))
+            .chain(self.lists.known())
             .collect()
     }
 

@@ -1,0 +1,184 @@
+//! The lists of exceptions that scans have seen, one after the other.
+//!
+//! Every query has a scan of its own, and the watch looks more rarely: a list that is there while some are
+//! asked and away while others are is seen by the scans of the first alone.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::entry::Exception;
+use crate::text::hex;
+
+/// Lists that are remembered, the newest.
+const MOST: usize = 8;
+
+/// A list as a scan saw it, other than the one before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    /// Its number, which grows.
+    pub number: u64,
+    /// When that scan began, in seconds of Unix time.
+    pub time: i64,
+    /// Where it stands; empty when there is none.
+    pub path: String,
+    /// What became of it, in a word.
+    pub state: &'static str,
+    /// SHA-256 over its entries, in order; empty when there is none.
+    pub digest: String,
+}
+
+/// The lists that the scans of one scanner have seen.
+#[derive(Debug, Default)]
+pub struct Lists {
+    seen: VecDeque<Arc<List>>,
+}
+
+impl Lists {
+    /// Takes in the entries that a scan saw, where they stand and what became of them; gives all lists that are
+    /// remembered, this one last.
+    pub fn see(
+        &mut self,
+        entries: &[Exception],
+        (path, state): (String, &'static str),
+        now: i64,
+    ) -> Vec<Arc<List>> {
+        let digest = digest(entries);
+        let last = self.seen.back();
+        if last.is_none_or(|last| last.digest != digest) {
+            self.seen.push_back(Arc::new(List {
+                number: last.map_or(0, |last| last.number).saturating_add(1),
+                time: now,
+                path,
+                state,
+                digest,
+            }));
+        }
+        if self.seen.len() > MOST {
+            self.seen.pop_front();
+        }
+        self.seen.iter().cloned().collect()
+    }
+}
+
+/// SHA-256 over what entries ask for. That one expires is no other list.
+fn digest(entries: &[Exception]) -> String {
+    if entries.is_empty() {
+        return String::new();
+    }
+    let mut sha256 = Sha256::new();
+    for entry in entries {
+        let Exception {
+            id,
+            path,
+            bundle_identifier,
+            team_identifier,
+            cdhash,
+            hash,
+            signer,
+            executable_hash,
+            linked_hash,
+            load_verdict,
+            kind,
+            discovered_via,
+            expires,
+            reason,
+            source,
+            active: _,
+            error,
+            keep_copies,
+        } = entry;
+        let expires = expires.map(|end| end.to_string()).unwrap_or_default();
+        // Words of an error are this version's own.
+        let is_refused = if error.is_empty() { "" } else { "refused" };
+        let keep_copies = keep_copies.map(|wish| wish.to_string()).unwrap_or_default();
+        for text in [
+            id.as_str(),
+            path,
+            bundle_identifier,
+            team_identifier,
+            cdhash,
+            hash,
+            signer,
+            executable_hash,
+            linked_hash,
+            load_verdict,
+            kind,
+            discovered_via,
+            &expires,
+            reason,
+            source,
+            is_refused,
+            &keep_copies,
+        ] {
+            sha256.update(text.len().to_string());
+            sha256.update(":");
+            sha256.update(text);
+        }
+    }
+    let digest: [u8; 32] = sha256.finalize().into();
+    hex(&digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(id: &str, path: &str) -> Exception {
+        Exception {
+            id: id.to_owned(),
+            path: path.to_owned(),
+            ..Exception::default()
+        }
+    }
+
+    #[test]
+    fn each_key_and_the_order_make_another_list() {
+        let lists = [
+            vec![],
+            vec![entry("a", "b")],
+            vec![entry("ab", "")],
+            vec![entry("a", ""), entry("b", "")],
+            vec![entry("b", ""), entry("a", "")],
+            vec![Exception {
+                expires: Some(1),
+                ..entry("a", "b")
+            }],
+            vec![Exception {
+                keep_copies: Some(false),
+                ..entry("a", "b")
+            }],
+            vec![Exception {
+                error: "x".to_owned(),
+                ..entry("a", "b")
+            }],
+        ];
+        let digests: Vec<String> = lists.iter().map(|list| digest(list)).collect();
+        for (index, one) in digests.iter().enumerate() {
+            assert!(digests.iter().skip(index + 1).all(|other| other != one));
+        }
+        let expired = Exception {
+            active: true,
+            ..entry("a", "b")
+        };
+        assert_eq!(digest(&[expired]), digests[1]);
+    }
+
+    #[test]
+    fn the_newest_lists_are_remembered_each_once() {
+        let mut lists = Lists::default();
+        let mut see = |id: &str| {
+            let seen = lists.see(&[entry(id, "")], ("/x".to_owned(), "active"), 7);
+            seen.iter().map(|list| list.number).collect::<Vec<_>>()
+        };
+        assert_eq!(see("a"), [1]);
+        assert_eq!(see("a"), [1]);
+        assert_eq!(see("b"), [1, 2]);
+        assert_eq!(see("a"), [1, 2, 3]);
+        for n in 4..20 {
+            see(&n.to_string());
+        }
+        assert_eq!(see("a"), [13, 14, 15, 16, 17, 18, 19, 20]);
+    }
+}
