@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// What was told of the list, and what scans have seen since.
 #[derive(Debug, Default)]
 pub struct Lists {
-    told: Option<State>,
+    told: Option<Arc<State>>,
     /// The number of the last list that was taken in.
     number: u64,
     waiting: VecDeque<(Arc<List>, Seen)>,
@@ -63,7 +63,7 @@ impl Lists {
         let before = events.len();
         for (list, seen) in std::mem::take(&mut self.waiting) {
             let new = state(&list);
-            let old = self.told.replace(new.clone()).unwrap_or_default();
+            let old = self.told.replace(Arc::clone(&new)).unwrap_or_default();
             if old.hash == new.hash {
                 continue;
             }
@@ -73,9 +73,15 @@ impl Lists {
             } else {
                 &new.resolved_path
             };
-            let mut event = event(path.as_bytes(), Action::Exceptions, seen, new.clone(), now);
+            let mut event = event(
+                path.as_bytes(),
+                Action::Exceptions,
+                seen,
+                Arc::clone(&new),
+                now,
+            );
             event.time = list.time;
-            event.previous_hash = old.hash;
+            event.previous_hash.clone_from(&old.hash);
             events.push(event);
         }
         if events.len() == before {
@@ -100,13 +106,13 @@ impl Lists {
     }
 }
 
-fn state(list: &List) -> State {
-    State {
+fn state(list: &List) -> Arc<State> {
+    Arc::new(State {
         kind: list.state.to_owned(),
         hash: list.digest.clone(),
         resolved_path: list.path.clone(),
         ..State::default()
-    }
+    })
 }
 
 #[cfg(test)]
