@@ -230,7 +230,10 @@ impl Scanner {
     ) -> Vec<Box<Evidence>> {
         let mut surveyed = Vec::new();
         let mut candidates = candidates;
-        budget.take_entries(candidates.len().saturating_mul(limits::CANDIDATE));
+        // However many there are, some of their entries are looked at.
+        let most = budget.entries().saturating_sub(budget.entries() / 4);
+        let own = candidates.len().saturating_mul(limits::CANDIDATE);
+        budget.take_entries(own.min(most));
         // What the loader may list comes before what only stands there, and what is near before what is
         // deep: each directory on the way to it is opened.
         candidates.sort_by_cached_key(|c| {
