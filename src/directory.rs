@@ -24,6 +24,8 @@ const BY_NUMBER: &str = "follow the file number in";
 const PREFIX: &str = "tell the name from the prefix in";
 /// What was tried where a path names a fork of a file.
 const FORK: &str = "read the fork";
+/// What was tried where an image lacks the volume that a path leads to.
+const ELSEWHERE: &str = "look on another volume for";
 /// Names that are looked at in one directory for one that differs in letter case alone.
 const MOST_SPELLED: usize = 20_000;
 /// Names of one directory that do not count for what is listed in one scan.
@@ -62,6 +64,15 @@ impl ReadError {
         }
     }
 
+    /// A path to another volume of that Mac, which an image lacks.
+    pub fn elsewhere(path: &[u8]) -> Self {
+        Self {
+            operation: ELSEWHERE,
+            path: path.to_vec(),
+            errno: Errno::NOTSUP,
+        }
+    }
+
     /// A path that begins with a prefix of the kernel's (`/.nofollow`), where something bears that name.
     pub fn prefix(path: &[u8]) -> Self {
         Self {
@@ -82,7 +93,7 @@ impl ReadError {
 
     /// True when a Mac finds something at the path by ways that are not gone here.
     pub fn is_unfollowed(&self) -> bool {
-        matches!(self.operation, BY_NUMBER | PREFIX | FORK)
+        matches!(self.operation, BY_NUMBER | PREFIX | FORK | ELSEWHERE)
     }
 
     /// True when the machine has no memory or no descriptors left: the next try may succeed.

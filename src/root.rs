@@ -318,15 +318,48 @@ fn is_prefix(name: &[u8], todo: &[Vec<u8>]) -> bool {
 /// The directories of `/private` that a Mac shows at its `/` as well, by links of the system volume.
 const PRIVATE: &[&[u8]] = &[b"etc", b"tmp", b"var"];
 
+/// Links of the system volume that lead to the data volume, and where (macOS 11 and later).
+const SYSTEM_LINKS: &[(&str, &str)] = &[
+    ("usr/lib/cron", "private/var/at"),
+    ("usr/X11", "private/var/select/X11"),
+    ("usr/X11R6", "private/var/select/X11"),
+    ("System/Library/User Template", "Library/User Template"),
+];
+
+/// Where a link of the system volume leads that is on the way: by a name that a directory has not, and what comes
+/// after it, the last first. How many names of that are the link's, too.
+fn system_link(dir: &[u8], name: &[u8], todo: &[Vec<u8>]) -> Option<(usize, &'static str)> {
+    let here = dir.split(|b| *b == b'/').filter(|n| !n.is_empty());
+    let here: Vec<&[u8]> = here.chain([name]).collect();
+    SYSTEM_LINKS.iter().find_map(|(link, target)| {
+        let link: Vec<&str> = link.split('/').collect();
+        let after = link.len().checked_sub(here.len())?;
+        let way = here.iter().copied();
+        let mut way = way.chain(todo.iter().rev().map(Vec::as_slice)).zip(&link);
+        let is_on_it = todo.len() >= after && way.all(|(a, b)| name::same(a, b.as_bytes()));
+        is_on_it.then_some((after, *target))
+    })
+}
+
 impl Root {
+    /// True when it is not the machine's own `/`: it may lack what stands on another volume of that Mac.
+    pub(crate) fn is_image(&self) -> bool {
+        self.is_image
+    }
+
     /// Where a Mac goes on from its `/` for a name that an image does not hold: the data volume stands
-    /// at `/System/Volumes/Data` too, each volume at `/Volumes` by its name, and `/var` is
-    /// `/private/var`. Changes what is left to walk, the last first; false when there is no such way.
+    /// at `/System/Volumes/Data` too, each volume at `/Volumes` by its name, `/var` is `/private/var`, and
+    /// the system volume has links. Changes what is left to walk, the last first; false when there is no such way.
     fn detour(&self, dir: &Dir, name: &[u8], todo: &mut Vec<Vec<u8>>) -> bool {
         let is_next = |todo: &[Vec<u8>], names: &[&[u8]]| {
             let next = todo.iter().rev().take(names.len());
             todo.len() >= names.len() && next.zip(names).all(|(a, b)| name::same(a, b))
         };
+        if let Some((passed, target)) = system_link(dir.path(), name, todo) {
+            todo.truncate(todo.len().saturating_sub(passed));
+            todo.extend(components(target.as_bytes()));
+            return true;
+        }
         let passed = match dir.path() {
             b"/" if name::same(name, b"System") && is_next(todo, &[b"Volumes", b"Data"]) => 2,
             b"/System" if name::same(name, b"Volumes") && is_next(todo, &[b"Data"]) => 1,

@@ -7,6 +7,7 @@
 use super::content::{Reader, Wants};
 use super::entry::{Content, Entry};
 use super::facts::{Evidence, Executable};
+use super::loads::is_sealed;
 use super::trouble::Trouble;
 use crate::directory::ReadError;
 use crate::limits::Budget;
@@ -76,6 +77,9 @@ fn resolve(root: &Root, evidence: &Evidence, name: &[u8]) -> Result<Option<Found
             Err(error) if error.leads_nowhere() => {}
             Err(error) => return Err(error),
         }
+        if root.is_image() && is_elsewhere(&without_dots(&path)) {
+            return Err(ReadError::elsewhere(&path));
+        }
     }
     Ok(None)
 }
@@ -93,6 +97,11 @@ pub(super) fn without_dots(path: &[u8]) -> Vec<u8> {
         }
     }
     [b"/", kept.join(b"/".as_slice()).as_slice()].concat()
+}
+
+/// True for a path without dots that leads to another volume than that of the data, the only one in many an image.
+fn is_elsewhere(path: &[u8]) -> bool {
+    path.starts_with(b"/Volumes/") || is_sealed(path)
 }
 
 /// The last component of a path without its extension.

@@ -10,6 +10,7 @@ use super::view::{BundleEntry, EntryKind, MainExecutable, split_name};
 use crate::codesign::verdict::{
     CodeFacts, Findings, Place, Problem, ProblemCode, SignatureState, slot,
 };
+use crate::name;
 
 impl<'v> Judge<'_, 'v> {
     /// The facts of the main executable, with the Info.plist and the seal compared with what its
@@ -100,7 +101,7 @@ impl<'v> Judge<'_, 'v> {
             let inner = inner.strip_prefix(b"/").unwrap_or(inner);
             let mut parts = inner.splitn(2, |b| *b == b'/');
             let folder = parts.next().unwrap_or_default();
-            folder.eq_ignore_ascii_case(b"_CodeSignature")
+            name::same(folder, b"_CodeSignature")
                 && match parts.next() {
                     Some(path) => is_part_of_signature(split_name(path).1, e),
                     None => e.kind == EntryKind::Symlink,
@@ -178,12 +179,12 @@ impl<'v> Judge<'_, 'v> {
 
 /// True for what Apple reads as a part of a signature where the code carries none.
 fn is_part_of_signature(name: &[u8], entry: &BundleEntry<'_>) -> bool {
-    let name = name.to_ascii_lowercase();
-    let is_named = name.starts_with(b"code") && name != b"coderesources"
+    let name = name::folded(name);
+    let is_named = name.starts_with(b"code") && *name != *b"coderesources"
         || name.starts_with(b"launchconstraint")
-        || name == b"libraryconstraint";
+        || *name == *b"libraryconstraint";
     // Signing ad hoc leaves it behind, empty.
     let is_left_behind =
-        name == b"codesignature" && entry.kind == EntryKind::File && entry.size == 0;
+        *name == *b"codesignature" && entry.kind == EntryKind::File && entry.size == 0;
     is_named && entry.kind != EntryKind::Directory && !is_left_behind
 }

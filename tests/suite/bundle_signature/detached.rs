@@ -58,6 +58,7 @@ fn beside_unsigned_code_it_is_broken_and_never_plain_unsigned() {
 fn in_any_letter_case_and_behind_a_link_it_is_broken_too() {
     for path in [
         "_codesignature/codedirectory",
+        "_Code\u{17f}ignature/Code\u{17f}ignature",
         "_CODESIGNATURE/CodeSignature",
     ] {
         let verdict = judged(&unsigned(), |root| {

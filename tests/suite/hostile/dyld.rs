@@ -190,9 +190,15 @@ fn what_leads_through_a_link_that_an_image_lacks_is_told() {
     ] {
         let disk = Disk::new();
         plugin(&disk, &[dylib], &[]);
-        disk.file(library, "library");
-        assert_eq!(only_bundle(disk.path())["loads_outside"], dylib);
+        disk.link("private/var/select/X11", "/opt/X11");
+        let row = reads(&disk, library, true);
+        assert_eq!(row["loads_outside"], dylib);
     }
+    // By a link that is not known here.
+    let disk = Disk::new();
+    plugin(&disk, &["/usr/lib/later/x.dylib"], &[]);
+    let told = &only_bundle(disk.path())["loads_outside"];
+    assert_eq!(told, "/usr/lib/later/x.dylib");
     // One that is there, and what stands behind it is not yet.
     let disk = Disk::new();
     disk.dir("usr/lib");
@@ -211,4 +217,36 @@ fn what_leads_through_a_link_that_an_image_lacks_is_told() {
     ];
     plugin(&disk, &own, &[]);
     assert_eq!(only_bundle(disk.path())["loads_outside"], "");
+}
+
+/// An executable on a volume that an image lacks is not known to be missing.
+#[test]
+fn an_executable_on_a_volume_that_an_image_lacks_is_unknown() {
+    for path in [
+        "/Volumes/USB/x",
+        "../../../../../../Volumes/USB/x",
+        "/System/Library/X.bundle/Contents/MacOS/x",
+        "/usr/lib/later/x",
+    ] {
+        let disk = Disk::new();
+        let plugin = Plugin::new("A").key("CFBundleExecutable", path);
+        plugin.write(disk.at(PLUGINS));
+        let row = only_bundle(disk.path());
+        assert_eq!(row["load_verdict"], "unknown", "{path}");
+        assert_eq!(row["load_reasons"], "unreadable");
+        assert!(row["unread"].contains("unwatched="), "{}", row["unread"]);
+    }
+    // Through a link of the system's volume to what is in the image.
+    let disk = Disk::new();
+    let plugin = Plugin::new("A").key("CFBundleExecutable", "/usr/lib/cron/tabs/x");
+    plugin.write(disk.at(PLUGINS));
+    disk.file("private/var/at/tabs/x", code(&[], &[]));
+    let row = only_bundle(disk.path());
+    assert_eq!(row["load_verdict"], "loadable");
+    assert_eq!(row["executable"], "/private/var/at/tabs/x");
+    // What can stand on the data volume, and does not.
+    let disk = Disk::new();
+    let plugin = Plugin::new("A").key("CFBundleExecutable", "/usr/local/x");
+    plugin.write(disk.at(PLUGINS));
+    assert_eq!(only_bundle(disk.path())["load_verdict"], "not_loadable");
 }
