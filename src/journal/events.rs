@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::file::{self, FILE, Id};
+use super::file::{FILE, Ids};
 use super::remembered::{self, Remembered};
 use crate::event::Event;
 use crate::retention::{Dropped, Kept};
@@ -15,6 +16,9 @@ use crate::state_dir::StateDir;
 const MOST_HELD: usize = 10_000;
 /// Bytes of them.
 const HELD_BYTES: usize = 6 << 20;
+/// A file that cannot be read for so long will not be read again.
+const LASTING: Duration = Duration::from_secs(20);
+
 /// How it stands with the journal, for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -36,18 +40,54 @@ pub(super) struct Held {
     bytes: usize,
     dropped: Dropped,
     /// The file that is open to be written: what stands in its place is not read for it.
-    pub file: Option<Id>,
+    pub file: Option<Ids>,
     /// True when all that is known is held, and what stands in the file's place is not read.
     pub is_apart: bool,
     /// What the file had when it was read last.
     remembered: Option<Remembered>,
     /// True when whoever read the file last found it damaged.
     pub is_damaged: bool,
+    /// Why those who read the file cannot, and since when: another holds a lock on it, or has put something
+    /// where SQLite looks for what is beside it.
+    unread: Option<(String, Instant)>,
+    /// True when that has lasted.
+    is_unreadable: bool,
     /// How it stands with the journal.
     pub status: Status,
 }
 
 impl Held {
+    /// Takes in what became of a reading of the file that was tried at `now`.
+    fn read(&mut self, read: &Result<(), StoreError>, now: Instant) {
+        self.is_damaged |= matches!(read, Err(StoreError::Damaged(_)));
+        let Err(error @ StoreError::Failed(_)) = read else {
+            self.unread = None;
+            return;
+        };
+        let why = error.to_string();
+        let since = self.unread.take().map_or(now, |(_, since)| since);
+        if self.status.error != why {
+            log::error!("events cannot be read: {why}");
+            self.status.error.clone_from(&why);
+        }
+        self.is_unreadable |= now.saturating_duration_since(since) >= LASTING;
+        self.unread = Some((why, since));
+    }
+
+    /// Why the file has not been readable for long, once.
+    pub fn take_unreadable(&mut self) -> Option<String> {
+        let is_unreadable = std::mem::take(&mut self.is_unreadable);
+        let (why, _) = self.unread.take_if(|_| is_unreadable)?;
+        Some(why)
+    }
+
+    /// As if it had begun so long ago that it cannot be read.
+    #[cfg(test)]
+    pub fn unread_since(&mut self, long: Duration) {
+        let since = self.unread.as_mut().map(|(_, since)| since);
+        since.into_iter().for_each(|since| *since -= long);
+    }
+
     /// Adds one, and drops others where there is no room.
     pub fn push(&mut self, event: Event) {
         self.bytes = self.bytes.saturating_add(event.weight());
@@ -109,27 +149,36 @@ impl Events {
         if let Some(why) = &self.refused {
             return Err(why.clone());
         }
+        let Some(held) = &self.held else {
+            let read = self.merged(None, &mut None, sink);
+            return read.map_err(|error| error.to_string());
+        };
         // Held for as long as the file is read: what moves from here to there in between is
         // seen at least once, and told once.
-        let mut held = self.held.as_ref().map(|held| lock(held));
-        let mut remembered = held.as_mut().and_then(|held| held.remembered.take());
-        let is_displaced = |held: &MutexGuard<'_, Held>| {
-            let path = self.file.as_ref().filter(|_| held.file.is_some());
-            path.is_some_and(|path| file::id_at(path) != held.file)
+        let mut held = lock(held);
+        let mut remembered = held.remembered.take();
+        let is_displaced = |held: &Held| {
+            let (path, ids) = (self.file.as_ref(), held.file.as_ref());
+            path.zip(ids)
+                .is_some_and(|(path, ids)| Ids::at(path) != *ids)
         };
-        let mut read = if held.as_ref().is_some_and(is_displaced) {
-            Err(displaced())
+        let mut is_refused = false;
+        let mut read = if is_displaced(&held) {
+            return Err(displaced().to_string());
         } else {
-            self.merged(held.as_deref(), &mut remembered, sink)
+            self.merged(Some(&held), &mut remembered, &mut |event| {
+                sink(event).inspect_err(|_| is_refused = true)
+            })
         };
-        // It may have been another that was read.
-        if held.as_ref().is_some_and(is_displaced) {
-            remembered = None;
+        if is_displaced(&held) {
+            // It may have been another that was read.
             read = read.and_then(|()| Err(displaced()));
-        }
-        if let Some(held) = &mut held {
+        } else {
             held.remembered = remembered;
-            held.is_damaged |= matches!(read, Err(StoreError::Damaged(_)));
+            // That the one who asked takes no more says nothing of the file.
+            if !is_refused {
+                held.read(&read, Instant::now());
+            }
         }
         read.map_err(|error| error.to_string())
     }
@@ -174,8 +223,16 @@ impl Events {
 
     /// How it stands with them.
     pub fn status(&self) -> Status {
-        let held = self.held.as_ref();
-        held.map_or_else(Status::default, |held| lock(held).status.clone())
+        let Some(held) = &self.held else {
+            return Status::default();
+        };
+        let held = lock(held);
+        let mut status = held.status.clone();
+        // What nobody can read is not kept for anybody.
+        if held.unread.is_some() {
+            status.state = "error";
+        }
+        status
     }
 }
 

@@ -66,32 +66,56 @@ impl From<StoreError> for Refusal {
 pub struct Open {
     /// What it holds.
     pub store: Store,
-    /// Another file in its place is noticed by it.
-    pub id: Id,
+    /// Another file in its place, or in that of what is beside it, is noticed by them.
+    pub ids: Ids,
     /// Where it is.
     pub path: PathBuf,
     _lock: Lock,
 }
 
 impl Open {
-    /// Device and inode of what stands in its place, where that is another file or none.
-    pub fn displaced(&self) -> Option<Option<Id>> {
-        let there = id_at(&self.path);
-        (there != Some(self.id)).then_some(there)
+    /// What became of the first of its files that has lost its place, for people.
+    pub fn displaced(&self) -> Option<String> {
+        let there = Ids::at(&self.path);
+        let mut files = files(&self.path).zip(self.ids.0.iter().zip(there.0));
+        let (file, (_, there)) = files.find(|(_, (open, there))| *open != there)?;
+        let became = match there {
+            Some(_) => "replaced by another file",
+            None => "taken away",
+        };
+        Some(format!("{} was {became}", file.display()))
     }
 }
 
 /// Device and inode of a file.
-pub type Id = (u64, u64);
+type Id = (u64, u64);
 
-/// That of what stands at a path; nothing where nothing does.
-pub fn id_at(path: &Path) -> Option<Id> {
+/// Those of the journal's file and of what SQLite keeps beside it for as long as that is open; nothing for what
+/// is not there. Whoever opens it anew finds what is beside it by its name, and whoever has it open does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ids([Option<Id>; 3]);
+
+impl Ids {
+    /// Those of what stands there now, none of which is followed.
+    pub fn at(path: &Path) -> Self {
+        let mut files = files(path).map(|file| id_at(&file));
+        Self(std::array::from_fn(|_| files.next().flatten()))
+    }
+}
+
+/// A file and what SQLite puts beside it.
+fn files(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let beside = BESIDE.map(|name| path.with_file_name(name));
+    [path.to_owned()].into_iter().chain(beside)
+}
+
+fn id_at(path: &Path) -> Option<Id> {
     let meta = std::fs::symlink_metadata(path).ok()?;
     Some((meta.dev(), meta.ino()))
 }
 
-/// Opens the journal in a place; with it, why a file was put aside. One that `is_foreign`, because it took the
-/// place of the journal while that was open, is not looked into.
+/// Opens the journal in a place; with it, why a file was put aside. What stands
+/// there and `is_foreign`, because it took the place of the journal while that was open, is not looked into.
 pub fn open(
     place: &Path,
     root: &Root,
@@ -106,7 +130,7 @@ pub fn open(
     } else {
         open_store(&state)
     };
-    let ((store, id), aside) = match opened {
+    let ((store, ids), aside) = match opened {
         Err(Refusal::Store(StoreError::Damaged(why))) => {
             let name = put_aside(&state)?;
             let aside = state.path().join(name);
@@ -124,7 +148,7 @@ pub fn open(
     };
     let open = Open {
         store,
-        id,
+        ids,
         path,
         _lock: lock,
     };
@@ -135,7 +159,7 @@ fn damaged(why: String) -> Refusal {
     Refusal::Store(StoreError::Damaged(why))
 }
 
-fn open_store(state: &StateDir) -> Result<(Store, Id), Refusal> {
+fn open_store(state: &StateDir) -> Result<(Store, Ids), Refusal> {
     for name in [FILE].into_iter().chain(BESIDE) {
         match state.file(name) {
             Ok(Some(file)) => {
@@ -155,9 +179,11 @@ fn open_store(state: &StateDir) -> Result<(Store, Id), Refusal> {
     let before = id_at(&path);
     let store = Store::open(&path)?;
     // Whoever exchanges it in this moment is noticed as well.
-    match id_at(&path).filter(|id| before == Some(*id)) {
-        Some(id) => Ok((store, id)),
-        None => Err(damaged("another file has taken its place".to_owned())),
+    let ids = Ids::at(&path);
+    if before.is_some() && ids.0.first() == Some(&before) {
+        Ok((store, ids))
+    } else {
+        Err(damaged("another file has taken its place".to_owned()))
     }
 }
 

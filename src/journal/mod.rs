@@ -235,16 +235,19 @@ impl Journal {
         }
     }
 
-    /// Looks whether the file that is open has its place still; true when it has not. What stands in it is held
-    /// then, to be written anew: root can put an older copy there, or take it away.
+    /// Looks whether the files that are open have their place still, and can be read; true when not. What stands in
+    /// them is held then, to be written anew: root can put older ones there, take one away, or lock it.
     fn heed_displacement(&mut self) -> bool {
         let Some(open) = &self.open else {
             return false;
         };
-        let Some(there) = open.displaced() else {
-            return false;
-        };
         let mut held = lock(&self.held);
+        let unreadable = held.take_unreadable();
+        let why = match (open.displaced(), unreadable) {
+            (Some(became), _) => format!("{became} while the journal was open"),
+            (None, Some(why)) => format!("{} could not be read ({why})", open.path.display()),
+            (None, None) => return false,
+        };
         let later = held.take();
         let read = open.store.each(&mut |event| {
             held.push(event);
@@ -252,24 +255,17 @@ impl Journal {
         });
         later.for_each(|event| held.push(event));
         (held.file, held.is_apart) = (None, true);
-        let what = match there {
-            Some(_) => "replaced by another file",
-            None => "taken away",
-        };
         let became = match read {
             Ok(()) => "what it held is written anew".to_owned(),
             Err(error) => format!("not all that it held could be saved: {error}"),
         };
-        let why = format!(
-            "the journal {} was {what} while it was open; {became}",
-            open.path.display()
-        );
+        let why = format!("{why}; {became}");
         log::error!("{why}");
         held.status.error = why;
         drop(held);
         // Closed before another is opened: SQLite looks for what is beside a file by its name.
         self.open = None;
-        self.is_foreign = there.is_some();
+        self.is_foreign = true;
         let last = self.displaced.replace(Instant::now());
         if last.is_none_or(|last| last.elapsed() >= AGAIN) {
             self.tried = None;
@@ -346,7 +342,7 @@ impl Journal {
                 let mut held = lock(&self.held);
                 held.status.path = open.path.to_string_lossy().into_owned();
                 held.status.state = "kept";
-                (held.file, held.is_apart) = (Some(open.id), false);
+                (held.file, held.is_apart) = (Some(open.ids), false);
                 if let Some(aside) = aside {
                     log::error!("{aside}");
                     held.status.error = match std::mem::take(&mut self.is_foreign) {
@@ -371,5 +367,66 @@ impl Journal {
             log::error!("{why}; events are held in memory");
             held.status.error = why;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Action, State};
+    use file::Ids;
+
+    /// Whoever exchanges what is beside it in the moment in which it is opened is not noticed by that.
+    #[test]
+    fn a_journal_that_cannot_be_read_for_long_is_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("Library")).unwrap();
+        let root = Root::open(folder.path()).unwrap();
+        let place = tempfile::tempdir().unwrap();
+        let mut journal = Journal::kept_at(&place.path().join("state"), &root);
+        let event = Event {
+            id: 0,
+            time: 1,
+            action: Action::Appeared,
+            path: "/a".to_owned(),
+            changed: String::new(),
+            seen: None,
+            state: State::default().into(),
+            previous_hash: String::new(),
+            stood_ms: None,
+            kept: String::new(),
+        };
+        let events = journal.events();
+        let count = || {
+            let mut count = 0;
+            let read = events.each(&mut |_| {
+                count += 1;
+                Ok(())
+            });
+            read.map(|()| count)
+        };
+        journal.write(Batch {
+            events: vec![event],
+            ..Batch::default()
+        });
+        assert_eq!(count(), Ok(1));
+        let open = journal.open.as_mut().unwrap();
+        std::fs::remove_file(open.path.with_file_name("journal.db-wal")).unwrap();
+        std::fs::write(open.path.with_file_name("journal.db-wal"), b"").unwrap();
+        open.ids = Ids::at(&open.path);
+        lock(&journal.held).file = Some(open.ids);
+        count().unwrap_err();
+        assert_eq!(events.status().state, "error");
+        // Not at once.
+        journal.tick();
+        let error = count().unwrap_err();
+        assert!(error.contains("disk I/O"), "{error}");
+        lock(&journal.held).unread_since(Duration::from_secs(20));
+        count().unwrap_err();
+        journal.tick();
+        assert_eq!(count(), Ok(1));
+        let status = events.status();
+        assert_eq!(status.state, "kept");
+        assert!(status.error.contains("could not be read"), "{status:?}");
     }
 }

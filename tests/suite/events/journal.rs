@@ -399,6 +399,11 @@ impl Exchanged {
         self.place.path().join("state/journal.db")
     }
 
+    /// What SQLite keeps beside the file.
+    fn beside(&self, what: &str) -> std::path::PathBuf {
+        self.place.path().join(format!("state/journal.db-{what}"))
+    }
+
     /// Puts the older copy in the place of the file, and nothing in that of its log.
     fn exchange(&self) {
         exchange(self.place.path());
@@ -439,7 +444,7 @@ fn paths(events: &[(i64, String)]) -> Vec<&str> {
 #[test]
 fn what_is_in_a_journal_that_loses_its_place_is_written_anew() {
     type Way<'a> = (&'static str, &'a dyn Fn(&Exchanged));
-    let ways: [Way<'_>; 4] = [
+    let ways: [Way<'_>; 10] = [
         ("replaced", &Exchanged::exchange),
         ("taken away", &|e| fs::remove_file(e.file()).unwrap()),
         ("replaced", &|e| {
@@ -449,6 +454,29 @@ fn what_is_in_a_journal_that_loses_its_place_is_written_anew() {
         ("taken away", &|e| {
             let state = e.place.path().join("state");
             fs::rename(&state, e.place.path().join("away")).unwrap();
+        }),
+        ("journal.db was replaced", &|e| {
+            fs::remove_file(e.file()).unwrap();
+            fs::create_dir(e.file()).unwrap();
+        }),
+        // What SQLite keeps beside it is found by its name by whoever reads.
+        ("journal.db-wal was taken away", &|e| {
+            fs::remove_file(e.beside("wal")).unwrap();
+        }),
+        ("journal.db-wal was replaced", &|e| {
+            fs::remove_file(e.beside("wal")).unwrap();
+            fs::write(e.beside("wal"), b"").unwrap();
+        }),
+        ("journal.db-wal was replaced", &|e| {
+            fs::remove_file(e.beside("wal")).unwrap();
+            fifo(e.beside("wal"));
+        }),
+        ("journal.db-wal was replaced", &|e| {
+            fs::remove_file(e.beside("wal")).unwrap();
+            fs::create_dir(e.beside("wal")).unwrap();
+        }),
+        ("journal.db-shm was taken away", &|e| {
+            fs::remove_file(e.beside("shm")).unwrap();
         }),
     ];
     for (how, exchange) in ways {
@@ -481,6 +509,28 @@ fn what_is_in_a_journal_that_loses_its_place_is_written_anew() {
             assert!(status.error.contains(how), "{status:?}");
         }
     }
+}
+
+/// Another begins to write and does not end.
+#[test]
+fn a_journal_that_others_lock_is_told() {
+    let mut exchanged = Exchanged::new();
+    let events = exchanged.journal.events();
+    // That who asked takes no more is no error of it.
+    events.each(&mut |_| Err("no more".into())).unwrap_err();
+    assert_eq!(events.status().state, "kept");
+
+    let writes = rusqlite::Connection::open(exchanged.file()).unwrap();
+    writes.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    exchanged.journal.write(one("/third"));
+    let status = events.status();
+    assert_eq!(status.state, "error");
+    assert!(status.error.contains("locked"), "{status:?}");
+    assert_eq!(all(&events).len(), 3);
+    drop(writes);
+    exchanged.journal.tick();
+    assert_eq!(events.status().state, "kept");
+    assert_eq!(paths(&exchanged.kept()), ["/first", "/second", "/third"]);
 }
 
 /// It is exchanged after it was looked at and before the write is on the disk.
