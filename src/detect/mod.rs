@@ -6,6 +6,7 @@
 
 pub mod discovery;
 pub mod line;
+mod reading;
 pub mod state;
 pub mod wait;
 
@@ -76,7 +77,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         }
     });
     let mut state = match &options.state {
-        Some(path) => State::load(path)?,
+        Some(path) => State::load(path, |name| queries.iter().any(|q| q.name == name))?,
         None => State::default(),
     };
     let mut scanner = disk.scanner()?;
@@ -223,7 +224,7 @@ pub fn ask(
             continue;
         }
         let memory = state.queries.get(&query.name);
-        let mut comparison = Comparison::new(memory)?;
+        let mut comparison = Comparison::new(memory, state.room_for(&query.name))?;
         let counter = comparison.counter();
         let line = |row: &Row, action| line::of_row(&query.name, row, action, counter, stamp);
         // What came is logged after what went, which is known when all rows are.
@@ -245,12 +246,16 @@ pub fn ask(
             continue;
         }
         taken?;
-        let difference = comparison.finish(query.removed)?;
-        for row in &difference.removed {
-            writeln!(out, "{}", line(row, "removed"))?;
+        if let Some(why) = comparison.overflow() {
+            let why = format!("its answer is more than is remembered: {why}");
+            refuse(EngineError::Unreadable(why));
+            continue;
         }
+        let difference = comparison.finish(query.removed, |row| {
+            writeln!(out, "{}", line(&row, "removed"))
+        })?;
         io::copy(&mut added.finish()?.0, out)?;
-        let lines = count.saturating_add(difference.removed.len());
+        let lines = count.saturating_add(difference.removed);
         outcome.lines = outcome.lines.saturating_add(lines);
         if let Some(memory) = difference.memory {
             state.queries.insert(query.name.clone(), memory);

@@ -9,9 +9,11 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeSeed as _;
 
-use crate::differential::Memory;
+use super::reading::{Reading, Texts};
+use crate::differential::{MOST_PACKED, Memory};
 
 /// The format of the file, so that a later one is not misread.
 const VERSION: u32 = 1;
@@ -22,8 +24,7 @@ const MOST_BYTES: u64 = 256 << 20;
 const WRITABLE: u32 = 0o022;
 
 /// The memory of every query.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct State {
     version: u32,
     /// What is remembered of each differential query, by its scheduled name.
@@ -76,31 +77,52 @@ impl fmt::Display for StateError {
 impl std::error::Error for StateError {}
 
 impl State {
-    /// Reads a state; one that has never been written is empty.
+    /// Bytes that the rows of a query may take, packed, beside those of the others.
+    pub fn room_for(&self, query: &str) -> usize {
+        let others = self.queries.iter().filter(|(name, _)| *name != query);
+        others.fold(MOST_PACKED, |room, (_, memory)| {
+            room.saturating_sub(memory.rows.size())
+        })
+    }
+
+    /// Reads what a state has of the queries that are wanted, by their scheduled names; one that has never been
+    /// written is empty. More is held of none than a run could have left.
     ///
     /// # Errors
     /// When the file is there and cannot be read, or is not a state.
-    pub fn load(path: &Path) -> Result<Self, StateError> {
+    pub fn load(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Self, StateError> {
         let file = match open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(StateError::Unreadable(path.to_owned(), error)),
         };
         let damaged = |why: String| StateError::Damaged(path.to_owned(), why);
-        let state: Self = match serde_json::from_reader(io::BufReader::new(file)) {
-            Ok(state) => state,
-            Err(error) if error.is_io() => {
+        let texts = io::BufReader::new(Texts::new(file));
+        let mut from = serde_json::Deserializer::from_reader(texts);
+        let read = Reading(is_wanted).deserialize(&mut from);
+        let read = read.and_then(|fields| from.end().map(|()| fields));
+        let fields = match read {
+            Ok(fields) => fields,
+            Err(error)
+                if error
+                    .io_error_kind()
+                    .is_some_and(|kind| kind != io::ErrorKind::InvalidData) =>
+            {
                 return Err(StateError::Unreadable(path.to_owned(), error.into()));
             }
             Err(error) => return Err(damaged(error.to_string())),
         };
-        if state.version != VERSION {
+        if fields.version != VERSION {
             return Err(damaged(format!(
                 "its version is {}, and this program knows {VERSION}",
-                state.version
+                fields.version
             )));
         }
-        Ok(state)
+        Ok(Self {
+            version: VERSION,
+            queries: fields.queries,
+            snapshots: fields.snapshots,
+        })
     }
 
     /// Writes a state: beside its place, to the disk, and then into its place at once.

@@ -187,7 +187,8 @@ fn memory(path: &Path) -> Result<State, Failure> {
             "cannot read the state {shown}: {why}"
         )));
     }
-    let state = State::load(path)?;
+    let pack = conf::read(conf::NAME, conf::EMBEDDED)?.queries;
+    let state = State::load(path, |name| pack.iter().any(|query| query.name == name))?;
     if !state.queries.contains_key(MODIFIED) {
         return Err(Failure::new(format!(
             "the state {shown} remembers nothing of the query modified: it is not one that dsplug detect wrote with its own pack"

@@ -224,9 +224,11 @@ fn permission_is_lost_and_regained() {
     chmod(watch.disk.plugin(""), 0);
     for _ in 0..2 {
         let lost = run();
-        let error = String::from_utf8(lost.stderr).unwrap();
+        let error = String::from_utf8_lossy(&lost.stderr);
         assert_eq!(lost.status.code(), Some(1));
-        assert!(lost.stdout.is_empty(), "{:?}", lost.stdout);
+        // That scans fail is what the query impaired tells.
+        let told = told(&lines_of(&lost));
+        assert!(told.iter().all(|t| t.0 == "impaired"), "{told:?}");
         assert!(
             error.contains("cannot list /Library/DirectoryServices/PlugIns: Permission denied"),
             "{error}"
@@ -240,7 +242,11 @@ fn permission_is_lost_and_regained() {
     assert!(regained.status.success(), "{regained:?}");
     // The folder's status did change, when its second is another than before.
     let told = told(&lines_of(&regained));
-    assert!(told.iter().all(|t| t.0 == "folder_changed"), "{told:?}");
+    let expected = ["folder_changed", "impaired"];
+    assert!(
+        told.iter().all(|t| expected.contains(&t.0.as_str())),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -528,6 +534,58 @@ fn a_damaged_state_is_told_and_left_alone() {
         );
         assert_eq!(fs::read_to_string(watch.state()).unwrap(), text);
     }
+}
+
+/// Root writes into the state what no run has left there, to have it told as removed or held in memory.
+#[test]
+fn a_state_that_no_run_has_left_is_damaged_and_what_the_pack_has_not_is_dropped() {
+    let watch = watch(Disk::new());
+    watch.call(&[]);
+    let text = fs::read_to_string(watch.state()).unwrap();
+    let base: Value = serde_json::from_str(&text).unwrap();
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut state = base.clone();
+        change(&mut state);
+        state
+    };
+    let rows = |rows: Vec<Value>| {
+        with(&move |state| state["queries"]["pack_dsplug_presence"]["rows"] = rows.clone().into())
+    };
+    let columns = |count: usize| {
+        let columns = (0..count).map(|n| (format!("{n:x}"), Value::from(1)));
+        Value::Object(columns.collect())
+    };
+    for (state, why) in [
+        (rows(vec![serde_json::json!({})]), "columns"),
+        (rows(vec![columns(1), columns(2)]), "columns"),
+        (rows(vec![columns(1); 120_001]), "more than 120000 rows"),
+        (rows(vec![columns(2_001)]), "larger than any"),
+        (
+            rows(vec![serde_json::json!({ "a": "\\\"".repeat(2 << 20) })]),
+            "longer than any",
+        ),
+    ] {
+        let text = state.to_string();
+        fs::write(watch.state(), &text).unwrap();
+        let output = watch.call(&[]);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            error.contains("is damaged") && error.contains(why),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(watch.state()).unwrap(), text);
+    }
+    let foreign = with(&|state| {
+        for number in 0..1_000 {
+            state["snapshots"][format!("{number}")] = 1.into();
+            let rows = serde_json::json!({"counter": 0, "rows": [{}]});
+            state["queries"][format!("{number}")] = rows;
+        }
+    });
+    fs::write(watch.state(), foreign.to_string()).unwrap();
+    assert_eq!(lines_of(&watch.call(&[])).len(), 0);
+    assert_eq!(fs::read_to_string(watch.state()).unwrap(), text);
 }
 
 /// In a folder that others write, anything may stand in the place of the state, or beside it.

@@ -16,18 +16,24 @@ struct Difference {
 
 /// Compares the rows of a run with what is remembered, and remembers them.
 fn advance(memory: &mut Option<Memory>, rows: Vec<Row>, removed: bool) -> Difference {
-    let mut comparison = Comparison::new(memory.as_ref()).unwrap();
+    let mut comparison = Comparison::new(memory.as_ref(), usize::MAX).unwrap();
     let counter = comparison.counter();
     let is_new = |row: &Row| comparison.take(row).unwrap();
     let added: Vec<Row> = rows.into_iter().filter(is_new).collect();
-    let found = comparison.finish(removed).unwrap();
+    let mut gone = Vec::new();
+    let found = comparison.finish(removed, |row| {
+        gone.push(row);
+        Ok(())
+    });
+    let found = found.unwrap();
+    assert_eq!(found.removed, gone.len());
     if let Some(new) = found.memory {
         assert_eq!(new.counter, counter);
         *memory = Some(new);
     }
     Difference {
         counter: memory.as_ref().unwrap().counter,
-        removed: found.removed,
+        removed: gone,
         added,
     }
 }

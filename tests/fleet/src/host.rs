@@ -258,7 +258,7 @@ impl<'a> Life<'a> {
         let remembered = self.memories[query].take();
         let memory = remembered.map(|(counter, rows)| remember(counter, &rows));
         let memory = memory.transpose()?;
-        let mut comparison = Comparison::new(memory.as_ref())?;
+        let mut comparison = Comparison::new(memory.as_ref(), usize::MAX)?;
         let counter = comparison.counter();
         let line = |row: &Row, action: &str| {
             line::of_row(&asked.name, &self.own(row), action, counter, &stamp)
@@ -269,9 +269,12 @@ impl<'a> Life<'a> {
                 added.push(line(row, "added"));
             }
         }
-        let found = comparison.finish(asked.removed)?;
-        let removed = found.removed.iter().map(|row| line(row, "removed"));
-        for line in removed.chain(added) {
+        let mut removed = Vec::new();
+        let found = comparison.finish(asked.removed, |row| {
+            removed.push(line(&row, "removed"));
+            Ok(())
+        })?;
+        for line in removed.into_iter().chain(added) {
             log.take(time, &line)?;
         }
         let counter = found.memory.or(memory).map_or(0, |memory| memory.counter);
@@ -331,10 +334,14 @@ pub fn end_of(days: i64) -> i64 {
 
 /// What is remembered of a run that gave these rows.
 fn remember(counter: u64, rows: &[Row]) -> io::Result<Memory> {
-    let mut all = Comparison::new(None)?;
+    let mut all = Comparison::new(None, usize::MAX)?;
     for row in rows {
         all.take(row)?;
     }
-    let rows = all.finish(false)?.memory.expect("a base line").rows;
+    let rows = all
+        .finish(false, |_| Ok(()))?
+        .memory
+        .expect("a base line")
+        .rows;
     Ok(Memory { counter, rows })
 }

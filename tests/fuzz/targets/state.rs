@@ -15,9 +15,9 @@ fuzz_target!(|bytes: &[u8]| {
     DISK.with(|disk| {
         let path = disk.at("state");
         fs::write(&path, bytes).unwrap();
-        if let Ok(state) = State::load(&path) {
+        if let Ok(state) = State::load(&path, |_| true) {
             state.save(&path).unwrap();
-            assert_eq!(State::load(&path).unwrap(), state);
+            assert_eq!(State::load(&path, |_| true).unwrap(), state);
         }
     });
 });
