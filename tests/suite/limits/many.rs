@@ -1,0 +1,153 @@
+//! Bundles by the thousand, and lists of many values.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use super::{MOST_HELD, rows, shows_evil, with_evil, within_the_promise};
+use dsplug_fixtures::{ARM64E, Disk, PLUGINS, mach_header, skipped};
+
+/// As many bundles as there may be, each with texts that are just short enough to be kept whatever there is of others.
+fn full_of_bundles() -> Disk {
+    let disk = with_evil();
+    let code = disk.file("code", mach_header(ARM64E));
+    for number in 0..5_000 {
+        let bundle = disk.plugin(format!("{number:05}{}.dsplug", "n".repeat(60)));
+        fs::create_dir_all(bundle.join("Contents/MacOS")).unwrap();
+        fs::hard_link(&code, bundle.join("Contents/MacOS/X")).unwrap();
+        let mut list = String::from("<plist><dict>");
+        for key in [
+            "CFBundleIdentifier",
+            "CFBundleName",
+            "CFBundleShortVersionString",
+            "CFPluginNameString",
+        ] {
+            let _ = write!(list, "<key>{key}</key><string>{number:0125}</string>");
+        }
+        let executable = format!("{}X", "./".repeat(100));
+        let _ = write!(
+            list,
+            "<key>CFBundleExecutable</key><string>{executable}</string>"
+        );
+        list.push_str("<key>DSNodesToRegister</key><array>");
+        for _ in 0..16 {
+            list.push_str("<string>/aaaaaaaaaaaa</string>");
+        }
+        list.push_str("</array><key>CFPlugInTypes</key><dict/><key>CFPlugInFactories</key><dict>");
+        for factory in 0..12 {
+            let _ = write!(
+                list,
+                "<key>AAAAAAAA-0000-0000-{factory:04}-{number:012}</key><string>F</string>"
+            );
+        }
+        list.push_str("</dict></dict></plist>");
+        fs::write(bundle.join("Contents/Info.plist"), list).unwrap();
+    }
+    disk
+}
+
+/// The most memory that a command has held, one that does not end by itself, in KB.
+fn for_some_seconds(root: &Path, arguments: &[&str], meanwhile: impl FnOnce() + Send) -> u64 {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_dsplug"))
+        .args(arguments)
+        .arg("--root")
+        .arg(root)
+        .env("RUST_LOG", "off")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    meanwhile();
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let peak = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .unwrap();
+    let peak = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    peak
+}
+
+/// Asked for, and under a watch while all change: what it knows of each stands beside what a scan finds.
+#[test]
+fn bundles_by_the_thousand() {
+    let disk = full_of_bundles();
+    let all = rows(&disk);
+    assert!(all.len() > 4_000, "{}", all.len());
+    shows_evil(&all);
+    within_the_promise(disk.path(), &["query", "SELECT * FROM dsplug_bundles"]);
+    if cfg!(not(target_os = "linux")) {
+        return skipped("the memory of a process is read from /proc");
+    }
+    let peak = for_some_seconds(disk.path(), &["watch"], || {
+        std::thread::sleep(Duration::from_secs(8));
+        for entry in fs::read_dir(disk.at(PLUGINS)).unwrap() {
+            let list = entry.unwrap().path().join("Contents/Info.plist");
+            let _ = fs::File::options()
+                .append(true)
+                .open(list)
+                .and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH));
+        }
+        std::thread::sleep(Duration::from_secs(8));
+    });
+    assert!(peak < MOST_HELD, "{peak} KB");
+}
+
+/// Each within the bytes of a list that is read, and each of as many values as its form can have there.
+#[test]
+fn lists_of_very_many_values() {
+    let pairs: String = (0..299_000).map(|n| format!("{n:05x}=b;")).collect();
+    let texts: Vec<String> = (0..590_000).map(|n| format!("{n:05x}")).collect();
+    let words: String = (0..440_000).map(|_| "<string/>").collect();
+    let keys: String = (0..160_000)
+        .map(|n| format!("<key>{n:05x}</key><true/>"))
+        .collect();
+    let lists = [
+        format!("{{CFBundleIdentifier=a;{pairs}}}").into_bytes(),
+        format!("{{CFBundleIdentifier=a;A=({});}}", texts.join(",")).into_bytes(),
+        format!("<plist><dict><key>A</key><array>{words}</array></dict></plist>").into_bytes(),
+        format!("<plist><dict>{keys}</dict></plist>").into_bytes(),
+        repeated_text(590_000),
+    ];
+    for list in lists {
+        let disk = with_evil();
+        disk.file(format!("{PLUGINS}/A.dsplug/Contents/Info.plist"), list);
+        let rows = rows(&disk);
+        shows_evil(&rows);
+        let one = rows
+            .iter()
+            .find(|row| row["path"].ends_with("/A.dsplug"))
+            .unwrap();
+        assert_eq!(one["load_verdict"], "unknown", "{one:#?}");
+        assert!(one["error"].contains("limit: "), "{one:#?}");
+    }
+}
+
+/// A binary list of an array that names one text so many times.
+fn repeated_text(times: usize) -> Vec<u8> {
+    let mut list = b"bplist00".to_vec();
+    let mut offsets = Vec::new();
+    let mut object = |bytes: &[u8]| {
+        offsets.push(list.len());
+        list.extend_from_slice(bytes);
+    };
+    // A dictionary of one key; references have three bytes.
+    object(&[0xd1, 0, 0, 1, 0, 0, 2]);
+    object(b"\x51A");
+    let count = u32::try_from(times).unwrap().to_be_bytes();
+    let array = [&[0xaf, 0x12][..], &count, &[0, 0, 3].repeat(times)].concat();
+    object(&array);
+    object(&[&b"\x5f\x10\x1b"[..], &[b'x'; 27]].concat());
+    let table = list.len();
+    for offset in &offsets {
+        list.extend_from_slice(&u32::try_from(*offset).unwrap().to_be_bytes());
+    }
+    list.extend_from_slice(&[0; 6]);
+    list.extend_from_slice(&[4, 3]);
+    for number in [offsets.len(), 0, table] {
+        list.extend_from_slice(&u64::try_from(number).unwrap().to_be_bytes());
+    }
+    list
+}
