@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::{Errno, retry_on_intr};
@@ -20,48 +21,84 @@ use crate::tree::{Entry, Tree};
 /// Bytes that are copied at once; so many zeros become a hole.
 const CHUNK: usize = 64 << 10;
 
-/// Copies a tree to a name in a directory where nothing of that name may stand.
+/// Device and inode of what was made, and its links: owner and mode are given to that alone, whatever stands
+/// under its name by then.
+type Made = (u64, u64, u64);
+
+/// Copies a tree to a name in a directory where nothing of that name may stand, and in which nobody else may
+/// write.
 ///
 /// # Errors
 /// With a line about what could not be copied; what was written so far stands.
 pub fn copy(tree: &Tree, to: &OwnedFd, name: &[u8]) -> Result<(), String> {
+    let made = make(tree, to, name)?;
+    dress_all(tree, to, name, &made)
+}
+
+/// Makes every entry, for its maker alone as yet.
+fn make(tree: &Tree, to: &OwnedFd, name: &[u8]) -> Result<Vec<Made>, String> {
     if let Some(line) = tree.left_out.first() {
         return Err(line.clone());
     }
-    let mut first: BTreeMap<(u64, u64), &Entry> = BTreeMap::new();
+    let mut first: BTreeMap<(u64, u64), (&Entry, usize)> = BTreeMap::new();
+    let mut made: Vec<Made> = Vec::with_capacity(tree.entries.len());
     for entry in &tree.entries {
         let fail = |errno: Errno| format!("cannot copy {}: {}", tree.path_of(entry), said(errno));
         let (above, own) = place(to, name, &entry.path).map_err(fail)?;
         let own = OsStr::from_bytes(&own);
-        match entry.meta.kind {
+        made.push(match entry.meta.kind {
             Kind::Directory => {
                 retry_on_intr(|| rustix::fs::mkdirat(&above, own, Mode::RWXU)).map_err(fail)?;
+                let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                let fd = retry_on_intr(|| rustix::fs::openat(&above, own, flags, Mode::empty()));
+                made_of(&File::from(fd.map_err(fail)?)).map_err(fail)?
             }
             Kind::Symlink => {
                 let text = OsStr::from_bytes(entry.link.as_deref().unwrap_or_default());
                 retry_on_intr(|| rustix::fs::symlinkat(text, &above, own)).map_err(fail)?;
+                Made::default()
             }
             Kind::File => {
                 let id = (entry.meta.dev, entry.meta.ino);
-                if let Some(first) = first.get(&id) {
+                if let Some((first, number)) = first.get(&id) {
                     let (old, old_name) = place(to, name, &first.path).map_err(fail)?;
                     let old_name = OsStr::from_bytes(&old_name);
                     let flags = AtFlags::empty();
                     retry_on_intr(|| rustix::fs::linkat(&old, old_name, &above, own, flags))
                         .map_err(fail)?;
+                    let (dev, ino, links) = made.get(*number).copied().unwrap_or_default();
+                    let links = links.saturating_add(1);
+                    made.iter_mut()
+                        .filter(|made| (made.0, made.1) == (dev, ino))
+                        .for_each(|made| made.2 = links);
+                    made.push((dev, ino, links));
                     continue;
                 }
-                first.insert(id, entry);
-                file(tree, entry, &above, own)?;
+                first.insert(id, (entry, made.len()));
+                file(tree, entry, &above, own)?
             }
-            Kind::Other => fifo(tree, entry, &above, own)?,
-        }
+            Kind::Other => {
+                fifo(tree, entry, &above, own)?;
+                Made::default()
+            }
+        });
     }
-    // From below: what is made in a directory sets its time, and its mode may forbid it.
-    for entry in tree.entries.iter().rev() {
+    Ok(made)
+}
+
+fn made_of(file: &File) -> Result<Made, Errno> {
+    let meta = file.metadata();
+    let meta = meta.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    Ok((meta.dev(), meta.ino(), meta.nlink()))
+}
+
+/// Gives each entry what belongs to it. From below: what is made in a directory sets its time, and its mode may
+/// forbid it.
+fn dress_all(tree: &Tree, to: &OwnedFd, name: &[u8], made: &[Made]) -> Result<(), String> {
+    for (entry, made) in tree.entries.iter().zip(made).rev() {
         let fail = |errno: Errno| format!("cannot copy {}: {}", tree.path_of(entry), said(errno));
         let (above, own) = place(to, name, &entry.path).map_err(fail)?;
-        dress(tree, entry, &above, OsStr::from_bytes(&own))?;
+        dress(tree, entry, &above, OsStr::from_bytes(&own), *made)?;
     }
     sync(to)
 }
@@ -111,7 +148,7 @@ fn place(to: &OwnedFd, name: &[u8], path: &[u8]) -> Result<(OwnedFd, Vec<u8>), E
     Ok((dir, name))
 }
 
-fn file(tree: &Tree, entry: &Entry, above: &OwnedFd, own: &OsStr) -> Result<(), String> {
+fn file(tree: &Tree, entry: &Entry, above: &OwnedFd, own: &OsStr) -> Result<Made, String> {
     let fail = |error: io::Error| {
         let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
         format!("cannot copy {}: {}", tree.path_of(entry), said(errno))
@@ -139,7 +176,8 @@ fn file(tree: &Tree, entry: &Entry, above: &OwnedFd, own: &OsStr) -> Result<(), 
             target.write_all(bytes).map_err(fail)?;
         }
     }
-    target.set_len(length).map_err(fail)
+    target.set_len(length).map_err(fail)?;
+    made_of(&target).map_err(|errno| fail(errno.into()))
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -165,13 +203,16 @@ fn fifo(tree: &Tree, entry: &Entry, _: &OwnedFd, _: &OsStr) -> Result<(), String
 }
 
 /// Sets owner, mode, times and attributes, and forces the entry to the disk.
-fn dress(tree: &Tree, entry: &Entry, above: &OwnedFd, own: &OsStr) -> Result<(), String> {
+fn dress(
+    tree: &Tree,
+    entry: &Entry,
+    above: &OwnedFd,
+    own: &OsStr,
+    made: Made,
+) -> Result<(), String> {
     let fail = |errno: Errno| format!("cannot copy {}: {}", tree.path_of(entry), said(errno));
     let meta = &entry.meta;
     let (uid, gid) = (Uid::from_raw(meta.uid), Gid::from_raw(meta.gid));
-    let follow = AtFlags::SYMLINK_NOFOLLOW;
-    retry_on_intr(|| rustix::fs::chownat(above, own, Some(uid), Some(gid), follow))
-        .map_err(fail)?;
     let times = Timestamps {
         last_access: timespec(meta.mtime),
         last_modification: timespec(meta.mtime),
@@ -179,13 +220,26 @@ fn dress(tree: &Tree, entry: &Entry, above: &OwnedFd, own: &OsStr) -> Result<(),
     if matches!(meta.kind, Kind::File | Kind::Directory) {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = retry_on_intr(|| rustix::fs::openat(above, own, flags, Mode::empty()));
-        let fd = fd.map_err(fail)?;
+        let fd = File::from(fd.map_err(fail)?);
+        let (dev, ino, links) = made_of(&fd).map_err(fail)?;
+        // A directory's links are counted by each file system in its own way.
+        let is_same_links = links == made.2 || meta.kind == Kind::Directory;
+        if (dev, ino) != (made.0, made.1) || !is_same_links {
+            let path = tree.path_of(entry);
+            return Err(format!(
+                "cannot copy {path}: something else was put in the place of the copy"
+            ));
+        }
+        retry_on_intr(|| rustix::fs::fchown(&fd, Some(uid), Some(gid))).map_err(fail)?;
         attributes(tree, entry, &fd)?;
         let mode = mode_of(meta);
         retry_on_intr(|| rustix::fs::fchmod(&fd, mode)).map_err(fail)?;
         retry_on_intr(|| rustix::fs::futimens(&fd, &times)).map_err(fail)?;
         retry_on_intr(|| rustix::fs::fsync(&fd)).map_err(fail)
     } else {
+        let follow = AtFlags::SYMLINK_NOFOLLOW;
+        retry_on_intr(|| rustix::fs::chownat(above, own, Some(uid), Some(gid), follow))
+            .map_err(fail)?;
         if meta.kind == Kind::Other {
             let mode = mode_of(meta);
             retry_on_intr(|| rustix::fs::chmodat(above, own, mode, AtFlags::empty()))
@@ -240,5 +294,56 @@ pub fn copy_and_compare(tree: &Tree, to: &OwnedFd, dir: &Dir, name: &[u8]) -> Re
     match compare(tree, &other)? {
         None => Ok(()),
         Some(why) => Err(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    /// Whoever can write where a copy is made exchanges what was made before it gets its owner and its mode.
+    #[test]
+    fn only_what_was_made_gets_owner_and_mode() {
+        type Swap = fn(&Path, &Path);
+        let swaps: [Swap; 3] = [
+            |copy, secret| {
+                std::fs::remove_file(copy.join("d/f")).unwrap();
+                std::fs::hard_link(secret, copy.join("d/f")).unwrap();
+            },
+            |copy, secret| {
+                std::fs::rename(copy.join("d"), copy.with_extension("away")).unwrap();
+                std::fs::create_dir(copy.join("d")).unwrap();
+                std::fs::hard_link(secret, copy.join("d/f")).unwrap();
+            },
+            // What was made has another name by then.
+            |copy, secret| {
+                std::fs::hard_link(copy.join("d/f"), secret.with_extension("link")).unwrap();
+            },
+        ];
+        for swap in swaps {
+            let top = tempfile::tempdir().unwrap();
+            let (from, to) = (top.path().join("from"), top.path().join("to"));
+            for made in [from.join("A/d"), to.clone()] {
+                std::fs::create_dir_all(made).unwrap();
+            }
+            let file = from.join("A/d/f");
+            std::fs::write(&file, "content").unwrap();
+            std::fs::hard_link(&file, from.join("A/g")).unwrap();
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(0o666)).unwrap();
+            let secret = top.path().join("secret");
+            std::fs::write(&secret, "content").unwrap();
+            std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
+            let tree = Tree::survey(&Dir::open_top(&from).unwrap(), b"A", usize::MAX).unwrap();
+            let fd = Dir::open_top(&to).unwrap().reopen().unwrap();
+            copy(&tree, &fd, b"whole").unwrap();
+            let made = make(&tree, &fd, b"A").unwrap();
+            swap(&to.join("A"), &secret);
+            let why = dress_all(&tree, &fd, b"A", &made).unwrap_err();
+            assert!(why.contains("something else"), "{why}");
+            let mode = std::fs::metadata(&secret).unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, 0o600);
+        }
     }
 }

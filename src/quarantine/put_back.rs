@@ -1,15 +1,19 @@
 //! The way out of the vault: one rename on the same volume, a copy to another.
 
-use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use rustix::fs::{AtFlags, Mode};
+use rustix::io::{Errno, retry_on_intr};
 
 use super::copy::copy_and_compare;
 use super::ledger::{Entry, Place, Step};
-use super::vault::{ITEM, Open, Vault, differs, look, remove_tree, rename, sync};
+use super::vault::{ITEM, Open, Vault, differs, look, remove_tree, rename, reopen, sync};
 use crate::collect::said;
 use crate::state_dir::StateDir;
 use crate::tree::Tree;
 
-/// The name of a copy that is not whole yet: no loader looks for it.
+/// The name of the directory of a copy that is not whole yet: no loader looks for it.
 pub fn part(entry: &Entry) -> Vec<u8> {
     format!(".dsplug-{}.part", entry.id).into_bytes()
 }
@@ -77,17 +81,42 @@ fn copied_out(
     let part = part(entry);
     // Left by a call that was killed.
     remove_tree(&to.fd, &part)?;
-    copy_and_compare(&tree, &to.fd, &to.dir, &part)?;
+    // The directory may be another's, who could exchange what is made in it.
+    let own = private(to, &part)?;
+    copy_and_compare(&tree, &own.fd, &own.dir, ITEM.as_bytes())?;
     let name = entry.to.as_ref().map(|to| to.name.clone());
     let name = name.unwrap_or_default();
-    rename(&to.fd, &part, &to.fd, &name).map_err(|errno| {
+    rename(&own.fd, ITEM.as_bytes(), &to.fd, &name).map_err(|errno| {
         format!(
             "cannot put it there: {}; it stays in the vault",
             said(errno)
         )
     })?;
+    // It is empty, or by now another's.
+    let _ = remove_private(to, &part).or_else(|_| remove_private(to, &part));
     sync(&to.fd)?;
     empty(vault, entry)
+}
+
+/// Makes a directory in one that may be another's, in which nobody else can write.
+fn private(to: &Open, name: &[u8]) -> Result<Open, String> {
+    let path = OsStr::from_bytes(name);
+    let fail = |why: &str| format!("cannot make {} there: {why}", path.display());
+    retry_on_intr(|| rustix::fs::mkdirat(&to.fd, path, Mode::RWXU))
+        .map_err(|errno| fail(&said(errno)))?;
+    let own = to.dir.open_dir(name).map_err(|e| fail(&e.to_string()))?;
+    let meta = own.own_meta().map_err(|e| fail(&e.to_string()))?;
+    let is_own = meta.uid == rustix::process::geteuid().as_raw();
+    let is_empty = own.names(1).is_ok_and(|(names, _)| names.is_empty());
+    if !is_own || meta.mode & 0o077 != 0 || !is_empty {
+        return Err(fail("something else was put in its place"));
+    }
+    reopen(own)
+}
+
+fn remove_private(to: &Open, name: &[u8]) -> Result<(), Errno> {
+    let name = OsStr::from_bytes(name);
+    retry_on_intr(|| rustix::fs::unlinkat(&to.fd, name, AtFlags::REMOVEDIR))
 }
 
 /// Removes from the vault what stands elsewhere by now.
@@ -95,4 +124,24 @@ pub fn empty(vault: &Vault, entry: &mut Entry) -> Result<(), String> {
     vault.set(entry, Step::Emptying)?;
     vault.clear(&entry.id)?;
     vault.set(entry, Step::Restored)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::Dir;
+
+    #[test]
+    fn a_copy_is_made_where_nobody_else_can_write() {
+        let top = tempfile::tempdir().unwrap();
+        let to = reopen(Dir::open_top(top.path()).unwrap()).unwrap();
+        let own = private(&to, b"part").unwrap();
+        assert_eq!(own.dir.own_meta().unwrap().mode, 0o700);
+        // It stays the one that was made, whatever is put under its name.
+        std::fs::rename(top.path().join("part"), top.path().join("away")).unwrap();
+        std::fs::create_dir(top.path().join("part")).unwrap();
+        rustix::fs::mkdirat(&own.fd, "item", Mode::RWXU).unwrap();
+        assert!(top.path().join("away/item").exists());
+        assert!(private(&to, b"part").is_err());
+    }
 }

@@ -127,12 +127,12 @@ fn destination(entry: &Entry) -> Result<Open, String> {
 fn placing(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
     // Where the directory is gone, so is whatever was put there.
     if let (Ok(to), Some(place)) = (destination(entry), entry.to.clone()) {
+        remove_tree(&to.fd, &put_back::part(entry))?;
         let is_known = !entry.seen.digest.is_empty() || !entry.seen.link.is_empty();
         if is_known && differs(&to.dir, &place.name, &entry.seen, true).is_none() {
             put_back::empty(vault, entry)?;
             return Ok(format!("{} was put back", entry.path));
         }
-        remove_tree(&to.fd, &put_back::part(entry))?;
         sync(&to.fd)?;
     }
     entry.to = None;
