@@ -1,12 +1,14 @@
 //! A collected archive as one side of a comparison: read from its first byte to its last, nothing
 //! written. Whoever wrote it may be hostile.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::Path;
 
 use flate2::read::GzDecoder;
-use serde_json::Value;
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use tar::{Archive, EntryType, PaxExtensions};
 
 use super::side::{Side, Thing};
@@ -17,8 +19,12 @@ use crate::text::escape;
 
 /// Members that are read.
 const MOST_MEMBERS: usize = 5_000_000;
-/// Bytes of a member's records, and of the case.
-const MOST_TEXT: u64 = 32 << 20;
+/// Bytes of the case.
+const MOST_CASE: u64 = 32 << 20;
+/// Bytes of a member's records: its path and its link, of which a Mac takes no more than a few kilobytes.
+const MOST_RECORDS: u64 = 1 << 20;
+/// Bundles of a case that are told apart.
+const MOST_BUNDLES: usize = 100_000;
 
 /// Reads the bundle of that path from an archive, or the only one in it. `wanted` is as the tables
 /// show it.
@@ -41,7 +47,7 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
         }
         let kind = entry.header().entry_type();
         if kind == EntryType::XHeader {
-            let text = whole(&mut entry).map_err(|why| fail(&why))?;
+            let text = whole(&mut entry, MOST_RECORDS).map_err(|why| fail(&why))?;
             for record in PaxExtensions::new(&text) {
                 let record = record.map_err(|e| fail(&e.to_string()))?;
                 match record.key_bytes() {
@@ -60,7 +66,7 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
             if !member.ends_with(&[b"/", CASE.as_bytes()].concat()) {
                 return Err(fail("it is no archive that dsplug collect has written"));
             }
-            let text = whole(&mut entry).map_err(|why| fail(&why))?;
+            let text = whole(&mut entry, MOST_CASE).map_err(|why| fail(&why))?;
             let top = member.strip_suffix(CASE.as_bytes()).unwrap_or_default();
             let stood = bundle(&text, wanted).map_err(|why| fail(&why))?;
             place = Some([top, FILES.as_bytes(), &stood].concat());
@@ -100,35 +106,73 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
     Ok(side)
 }
 
-fn whole(entry: &mut impl std::io::Read) -> Result<Vec<u8>, String> {
+fn whole(entry: &mut impl std::io::Read, most: u64) -> Result<Vec<u8>, String> {
     let mut text = Vec::new();
-    let read = entry.take(MOST_TEXT).read_to_end(&mut text);
+    let read = entry.take(most).read_to_end(&mut text);
     read.map_err(|e| e.to_string())?;
-    if u64::try_from(text.len()).unwrap_or(u64::MAX) >= MOST_TEXT {
+    if u64::try_from(text.len()).unwrap_or(u64::MAX) >= most {
         return Err("a part of it is too large".into());
     }
     Ok(text)
 }
 
+/// What is read of a case: nothing else of it is held, whatever stands there.
+#[derive(Deserialize)]
+struct Case {
+    #[serde(default)]
+    bundles: Bundles,
+}
+
+/// One of its bundles.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Bundle {
+    path: String,
+    resolved_path_hex: String,
+}
+
+/// Its bundles, of which there are no more than are told apart.
+#[derive(Default)]
+struct Bundles(Vec<Bundle>);
+
+impl<'de> Deserialize<'de> for Bundles {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_seq(Self::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Bundles {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bundles")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut from: A) -> Result<Self, A::Error> {
+        while let Some(bundle) = from.next_element()? {
+            if self.0.len() >= MOST_BUNDLES {
+                return Err(A::Error::custom("it has too many bundles"));
+            }
+            self.0.push(bundle);
+        }
+        Ok(self)
+    }
+}
+
 /// Where the wanted bundle really stood, or the only one.
 fn bundle(case: &[u8], wanted: &str) -> Result<Vec<u8>, String> {
-    let case: Value = serde_json::from_slice(case).map_err(|e| e.to_string())?;
-    let bundles = case.get("bundles").and_then(Value::as_array);
-    let bundles = bundles.map_or(&[][..], Vec::as_slice);
-    let text = |bundle: &'_ Value, key| {
-        let text = bundle.get(key).and_then(Value::as_str);
-        text.unwrap_or_default().to_owned()
-    };
-    let is_wanted = |bundle: &&Value| text(bundle, "path") == wanted;
+    let case: Case = serde_json::from_slice(case).map_err(|e| e.to_string())?;
+    let bundles = case.bundles.0.as_slice();
+    let is_wanted = |bundle: &&Bundle| bundle.path == wanted;
     let bundle = match (bundles.iter().find(is_wanted), bundles) {
         (Some(bundle), _) | (None, [bundle]) => bundle,
         (None, all) => {
-            let paths = all.iter().map(|b| escape(text(b, "path").as_bytes()));
+            let paths = all.iter().map(|bundle| escape(bundle.path.as_bytes()));
             let paths: Vec<String> = paths.take(8).collect();
             return Err(format!("it holds not {wanted}, but {}", paths.join(", ")));
         }
     };
-    let hex = text(bundle, "resolved_path_hex");
+    let hex = &bundle.resolved_path_hex;
     let pairs = hex.as_bytes().chunks(2).map(|pair| {
         let pair = std::str::from_utf8(pair).ok()?;
         u8::from_str_radix(pair, 16).ok()
@@ -146,5 +190,38 @@ fn below(member: &[u8], place: &[u8]) -> Option<Vec<u8>> {
         [] => Some(Vec::new()),
         [b'/', rest @ ..] => Some(rest.to_vec()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_case_no_more_is_held_than_is_asked_for() {
+        let case = br#"{"dsplug":"1","more":[[1,{"a":2}]],"bundles":[
+            {"path":"/a","resolved_path_hex":"2f61","files":{"x":[1]}},
+            {"path":"/b","resolved_path_hex":"2f62"}]}"#;
+        assert_eq!(bundle(case, "/b").unwrap(), b"/b");
+        assert_eq!(
+            bundle(case, "/c").unwrap_err(),
+            "it holds not /c, but /a, /b"
+        );
+        let one = br#"{"bundles":[{"path":"/a","resolved_path_hex":"2f61"}]}"#;
+        assert_eq!(bundle(one, "/c").unwrap(), b"/a");
+        for (case, why) in [
+            (&b"{}"[..], "it holds not"),
+            (br#"{"bundles":[{"path":"/a"}]}"#, "does not say where"),
+            (br#"{"bundles":[{"path":1}]}"#, "expected a string"),
+        ] {
+            let error = bundle(case, "/a").unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+        let many = format!(r#"{{"bundles":[{}{{}}]}}"#, "{},".repeat(MOST_BUNDLES));
+        assert!(
+            bundle(many.as_bytes(), "/a")
+                .unwrap_err()
+                .contains("too many")
+        );
     }
 }
