@@ -13,6 +13,8 @@ use crate::state_dir::{Lock, StateDir, StateDirError};
 pub const FILE: &str = "journal.db";
 /// What SQLite puts beside it.
 const BESIDE: [&str; 2] = ["journal.db-wal", "journal.db-shm"];
+/// What was in files that lost their place, on the way to that.
+const SAVED: &str = "journal.saved";
 /// Locked by the process that writes.
 const LOCK: &str = "journal.lock";
 /// What the name of a file that was put aside begins with.
@@ -114,37 +116,65 @@ fn id_at(path: &Path) -> Option<Id> {
     Some((meta.dev(), meta.ino()))
 }
 
-/// Opens the journal in a place; with it, why a file was put aside. What stands
-/// there and `is_foreign`, because it took the place of the journal while that was open, is not looked into.
-pub fn open(
-    place: &Path,
-    root: &Root,
-    is_foreign: bool,
-) -> Result<(Open, Option<String>), Refusal> {
+/// What became of the files that were open last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Last {
+    /// They stand where they stood.
+    InPlace,
+    /// They have lost their place: what stands there is none of ours.
+    Displaced,
+    /// So they have, and what they held was [saved](save).
+    Saved,
+}
+
+/// Saves what files hold that have lost their place.
+pub fn save(open: &Open, place: &Path, root: &Root) -> Result<(), Refusal> {
+    let state = StateDir::open(place, root)?;
+    // An older one, if any.
+    let _ = state.remove(SAVED);
+    drop(state.create(SAVED)?);
+    let copied = open.store.copy_to(&state.path().join(SAVED));
+    if copied.is_err() {
+        // It takes room that may be what is lacking.
+        let _ = state.remove(SAVED);
+    }
+    Ok(copied?)
+}
+
+/// Opens the journal in a place; with it, why a file was put aside.
+pub fn open(place: &Path, root: &Root, last: Last) -> Result<(Open, Option<String>), Refusal> {
     let state = StateDir::open(place, root)?;
     let lock = state.lock(LOCK)?;
     let lock = lock.ok_or_else(|| Refusal::Busy(state.path().to_owned()))?;
     let path = state.path().join(FILE);
-    let opened = if is_foreign && id_at(&path).is_some() {
-        Err(damaged("another file has taken its place".to_owned()))
-    } else {
-        open_store(&state)
-    };
-    let ((store, ids), aside) = match opened {
+    let mut displaced = None;
+    // What was saved may stand there already.
+    let is_there = last == Last::Saved && id_at(&state.path().join(SAVED)).is_none();
+    if last != Last::InPlace && !is_there {
+        if id_at(&path).is_some() {
+            let aside = state.path().join(put_aside(&state)?);
+            let aside = aside.display();
+            displaced = Some(format!("what stood in its place is kept aside as {aside}"));
+        } else {
+            // SQLite would take what is left there for its own. There may be none.
+            BESIDE.iter().for_each(|name| drop(state.remove(name)));
+        }
+        if last == Last::Saved {
+            state.rename(SAVED, FILE)?;
+            state.sync()?;
+        }
+    }
+    let ((store, ids), aside) = match open_store(&state) {
         Err(Refusal::Store(StoreError::Damaged(why))) => {
             let name = put_aside(&state)?;
             let aside = state.path().join(name);
-            let aside = aside.display();
-            let why = if is_foreign {
-                format!("what stood in its place is kept aside as {aside}")
-            } else {
-                format!(
-                    "the journal was damaged ({why}); it is kept aside as {aside} and a new one begun"
-                )
-            };
+            let why = format!(
+                "the journal was damaged ({why}); it is kept aside as {} and a new one begun",
+                aside.display()
+            );
             (open_store(&state)?, Some(why))
         }
-        other => (other?, None),
+        other => (other?, displaced),
     };
     let open = Open {
         store,

@@ -23,7 +23,7 @@ use crate::event::{Event, Known};
 use crate::root::Root;
 use crate::sqlite::store::{MOST_ID, StoreError};
 use events::{Held, lock};
-use file::{FILE, Open, Refusal, open};
+use file::{FILE, Last, Open, Refusal, open, save};
 
 /// Between two attempts to use a file that could not be used.
 const AGAIN: Duration = Duration::from_secs(20);
@@ -63,9 +63,9 @@ pub struct Journal {
     busy: bool,
     /// True until something is to be written: another process may be about to end.
     awaits_turn: bool,
-    /// When another file was found in the place of the one that was open, and whether one is to be put aside.
+    /// When the one that was open had last lost its place.
     displaced: Option<Instant>,
-    is_foreign: bool,
+    last: Last,
     /// True when the file was tried before: events may have been told that it does not have.
     was_open: bool,
     next: i64,
@@ -99,7 +99,7 @@ impl Journal {
             busy: false,
             awaits_turn: true,
             displaced: None,
-            is_foreign: false,
+            last: Last::InPlace,
             was_open: false,
             // Milliseconds: so that numbers grow over the end of a journal that left no trace.
             next: now_ms(),
@@ -248,26 +248,36 @@ impl Journal {
             (None, Some(why)) => format!("{} could not be read ({why})", open.path.display()),
             (None, None) => return false,
         };
-        let later = held.take();
-        let read = open.store.each(&mut |event| {
-            held.push(event);
-            Ok(())
-        });
-        later.for_each(|event| held.push(event));
-        (held.file, held.is_apart) = (None, true);
-        let became = match read {
-            Ok(()) => "what it held is written anew".to_owned(),
-            Err(error) => format!("not all that it held could be saved: {error}"),
-        };
+        let since = self.displaced.replace(Instant::now());
+        let is_first = since.is_none_or(|since| since.elapsed() >= AGAIN);
+        let place = self.place.as_ref().filter(|_| is_first);
+        let saved = place.map(|(place, root)| save(open, place, root));
+        let is_saved = matches!(saved, Some(Ok(())));
+        let mut became = "what it held is written anew".to_owned();
+        if !is_saved {
+            let later = held.take();
+            let read = open.store.each(&mut |event| {
+                held.push(event);
+                Ok(())
+            });
+            later.for_each(|event| held.push(event));
+            (held.file, held.is_apart) = (None, true);
+            if let Err(error) = read {
+                became = format!("not all that it held could be saved: {error}");
+            }
+        }
         let why = format!("{why}; {became}");
         log::error!("{why}");
         held.status.error = why;
         drop(held);
         // Closed before another is opened: SQLite looks for what is beside a file by its name.
         self.open = None;
-        self.is_foreign = true;
-        let last = self.displaced.replace(Instant::now());
-        if last.is_none_or(|last| last.elapsed() >= AGAIN) {
+        self.last = if is_saved {
+            Last::Saved
+        } else {
+            Last::Displaced
+        };
+        if is_first {
             self.tried = None;
         }
         true
@@ -330,7 +340,7 @@ impl Journal {
         }
         let was_open = std::mem::replace(&mut self.was_open, true);
         self.tried = Some(Instant::now());
-        let opened = open(place, root, self.is_foreign);
+        let opened = open(place, root, self.last);
         self.busy = matches!(opened, Err(Refusal::Busy(_)));
         // Nothing has been told yet of what another process keeps.
         self.was_open &= !self.busy;
@@ -345,17 +355,23 @@ impl Journal {
                 (held.file, held.is_apart) = (Some(open.ids), false);
                 if let Some(aside) = aside {
                     log::error!("{aside}");
-                    held.status.error = match std::mem::take(&mut self.is_foreign) {
-                        true => format!("{}; {aside}", held.status.error),
-                        false => aside,
+                    held.status.error = match self.last {
+                        Last::InPlace => aside,
+                        Last::Displaced | Last::Saved => format!("{}; {aside}", held.status.error),
                     };
                 }
                 drop(held);
                 self.open = Some(open);
-                self.is_foreign = false;
+                self.last = Last::InPlace;
             }
             Err(Refusal::Busy(_)) if self.awaits_turn => {}
-            Err(refusal) => self.fail(&refusal),
+            Err(refusal) => {
+                if self.last == Last::Saved {
+                    let mut held = lock(&self.held);
+                    (held.file, held.is_apart) = (None, true);
+                }
+                self.fail(&refusal);
+            }
         }
     }
 

@@ -189,6 +189,18 @@ impl Store {
         each(&self.connection, sink)
     }
 
+    /// Writes all that is in it to another file, which is there and empty.
+    ///
+    /// # Errors
+    /// When it cannot be read, or that file not be written.
+    pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let path = path.to_str().ok_or_else(|| {
+            StoreError::Failed("its place is no path that SQLite can take".to_owned())
+        })?;
+        self.connection.execute("VACUUM INTO ?", [path])?;
+        Ok(())
+    }
+
     /// What was last known of the bundles; nothing when nobody has looked yet.
     ///
     /// # Errors

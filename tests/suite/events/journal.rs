@@ -511,6 +511,33 @@ fn what_is_in_a_journal_that_loses_its_place_is_written_anew() {
     }
 }
 
+/// Nothing of a full journal is lost, nor is it held in memory.
+#[test]
+fn a_full_journal_that_loses_its_place_is_written_anew_whole() {
+    let mut exchanged = Exchanged::new();
+    let file = rusqlite::Connection::open(exchanged.file()).unwrap();
+    file.execute(
+        "INSERT INTO events
+         WITH n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 7000)
+         SELECT id + n, time, '/' || n, json_set(event, '$.path', '/' || n) FROM n, events
+         WHERE path = '/second'",
+        [],
+    )
+    .unwrap();
+    file.execute(
+        "INSERT INTO notes VALUES ('dropped', 7), ('dropped_id', 1)",
+        [],
+    )
+    .unwrap();
+    drop(file);
+    let before = all(&exchanged.journal.events());
+    assert_eq!(before.len(), 7_003);
+    assert_eq!(before[0].action, Action::Dropped);
+    fs::remove_file(exchanged.file()).unwrap();
+    exchanged.journal.tick();
+    assert_eq!(all(&exchanged.journal.events()), before);
+}
+
 /// Another begins to write and does not end.
 #[test]
 fn a_journal_that_others_lock_is_told() {
