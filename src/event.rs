@@ -138,6 +138,9 @@ pub struct State {
     /// SHA-256 of what the file system says of that; empty without such a link, and [`NOT_LOOKED`]
     /// when the time did not suffice.
     pub linked_fingerprint: String,
+    /// SHA-256 of what the file system says of the links on the way to that, to a candidate that is a link
+    /// and to what is not there; empty where it is not known, as from an earlier version.
+    pub way_fingerprint: String,
 }
 
 impl State {
@@ -201,8 +204,10 @@ impl State {
             .all(|hash| !hash.is_empty())
             && prints.iter().all(|print| *print != NOT_LOOKED)
             && self.linked_fingerprint != new.linked_fingerprint;
+        let ways = [&self.way_fingerprint, &new.way_fingerprint];
+        let is_way = ways.iter().all(|print| !print.is_empty()) && ways[0] != ways[1];
         // One that was kept by an earlier version has none.
-        !self.fingerprint.is_empty() && (is_own || is_linked)
+        !self.fingerprint.is_empty() && (is_own || is_linked || is_way)
     }
 
     /// True when what its links lead to is not what it was. What could not be read differs when
@@ -251,6 +256,22 @@ impl State {
         if self.linked_fingerprint == NOT_LOOKED {
             self.linked_hash.clone_from(&old.linked_hash);
             self.linked_fingerprint.clone_from(&old.linked_fingerprint);
+        }
+        if self.way_fingerprint.is_empty() {
+            self.way_fingerprint.clone_from(&old.way_fingerprint);
+        }
+    }
+
+    /// True when something is not known of it that is known of `new`: an earlier version kept it, or a scan
+    /// had no time.
+    pub fn lacks(&self, new: &Self) -> bool {
+        self.way_fingerprint.is_empty() && !new.way_fingerprint.is_empty()
+    }
+
+    /// Takes over what it [`lacks`](Self::lacks).
+    pub fn learn(&mut self, new: &Self) {
+        if self.way_fingerprint.is_empty() {
+            self.way_fingerprint.clone_from(&new.way_fingerprint);
         }
     }
 
@@ -320,6 +341,7 @@ held::fields!(State {
     fingerprint,
     linked_hash,
     linked_fingerprint,
+    way_fingerprint,
     uid,
     gid,
 });

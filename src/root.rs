@@ -125,7 +125,17 @@ impl Root {
     /// # Errors
     /// When something on the way is not there or cannot be read.
     pub fn find(&self, path: &[u8]) -> Result<Found, ReadError> {
-        self.resolve(path, true)
+        self.resolve(path, true, &mut |_| ())
+    }
+
+    /// Resolves an absolute path as [`find`](Self::find) does, and has what is on its way noted: each link,
+    /// what it ends at, and what is not there. Of the directories between those alone are noted that `..`
+    /// may lead out of again.
+    ///
+    /// # Errors
+    /// When something on the way is not there or cannot be read.
+    pub fn find_noting(&self, path: &[u8], note: Note<'_>) -> Result<Found, ReadError> {
+        self.resolve(path, true, note)
     }
 
     /// Resolves an absolute path as [`find`](Self::find) does, and sooner where it leads straight
@@ -142,7 +152,7 @@ impl Root {
     /// # Errors
     /// When something on the way is not there or cannot be read.
     pub fn find_entry(&self, path: &[u8]) -> Result<Found, ReadError> {
-        self.resolve(path, false)
+        self.resolve(path, false, &mut |_| ())
     }
 
     /// Opens the directory at an absolute path, every link followed.
@@ -153,14 +163,15 @@ impl Root {
         self.find(path)?.open_dir()
     }
 
-    fn resolve(&self, path: &[u8], follow_last: bool) -> Result<Found, ReadError> {
+    fn resolve(&self, path: &[u8], follow_last: bool, note: Note<'_>) -> Result<Found, ReadError> {
         let (Some(parents), Some((above, name))) = (&self.parents, last_component(path)) else {
-            return self.walk(path, follow_last);
+            return self.walk(path, follow_last, note);
         };
         if let Some(dir) = parents.of(above)
             && let Ok(meta) = dir.meta(name)
             && !(follow_last && meta.kind == Kind::Symlink)
         {
+            note(Passed::over(&dir, name, Some(&meta)));
             let name = name.to_vec();
             return Ok(Found {
                 dir,
@@ -169,20 +180,21 @@ impl Root {
                 links: 0,
             });
         }
-        let found = self.walk(path, follow_last)?;
+        let found = self.walk(path, follow_last, note)?;
         if found.links == 0 {
             parents.keep(above, &found.dir);
         }
         Ok(found)
     }
 
-    fn walk(&self, path: &[u8], follow_last: bool) -> Result<Found, ReadError> {
+    fn walk(&self, path: &[u8], follow_last: bool, note: Note<'_>) -> Result<Found, ReadError> {
         let fail = |errno| ReadError {
             operation: "resolve",
             path: path.to_vec(),
             errno,
         };
         let mut todo = components(path);
+        let mut ups = ups(&todo);
         // What a trailing slash or a dot asks for is a directory, so its link is followed.
         let follow_last = follow_last || path.ends_with(b"/");
         let mut way = Descent::new(self.top.clone());
@@ -199,6 +211,7 @@ impl Root {
                 paid = all;
             }
             if name == b".." {
+                ups = ups.saturating_sub(1);
                 way.up();
                 continue;
             }
@@ -234,7 +247,10 @@ impl Root {
                         way.restart();
                         continue;
                     }
-                    None => return Err(error),
+                    None => {
+                        note(Passed::over(&dir, &name, None));
+                        return Err(error);
+                    }
                 },
                 Err(error) => return Err(error),
             };
@@ -244,14 +260,23 @@ impl Root {
                     return Err(fail(Errno::LOOP));
                 }
                 let target = dir.read_link(&name)?;
+                note(Passed {
+                    text: Some(&target),
+                    ..Passed::over(&dir, &name, Some(&meta))
+                });
                 if target.is_empty() {
                     return Err(fail(Errno::NOENT));
                 }
                 if target.starts_with(b"/") {
                     way.restart();
                 }
-                todo.extend(components(&target));
+                let target = components(&target);
+                ups = ups.saturating_add(self::ups(&target));
+                todo.extend(target);
                 continue;
+            }
+            if todo.is_empty() || ups > 0 || meta.kind != Kind::Directory {
+                note(Passed::over(&dir, &name, Some(&meta)));
             }
             if todo.is_empty() {
                 return Ok(Found {
@@ -269,6 +294,7 @@ impl Root {
             }
             // Where it only leads up again, nothing has to be opened.
             if todo.last().is_some_and(|next| next == b"..") {
+                ups = ups.saturating_sub(1);
                 todo.pop();
                 continue;
             }
@@ -394,7 +420,7 @@ impl Root {
 
 /// What stands at a path below a directory, when no link and no `..` is on the way: those may lead
 /// anywhere.
-fn straight_down(dir: &Dir, path: &[u8]) -> Option<Found> {
+pub(crate) fn straight_down(dir: &Dir, path: &[u8]) -> Option<Found> {
     let mut names = dir.strip(path)?.split(|b| *b == b'/').peekable();
     let mut dir = dir.clone();
     while let Some(name) = names.next().filter(|n| !matches!(*n, b"" | b"." | b"..")) {
@@ -427,6 +453,38 @@ fn components(path: &[u8]) -> Vec<Vec<u8>> {
         .map(<[u8]>::to_vec)
         .collect()
 }
+
+/// How many of the components lead up.
+fn ups(components: &[Vec<u8>]) -> usize {
+    components.iter().filter(|c| *c == b"..").count()
+}
+
+/// What is come upon on the way of a path.
+#[derive(Clone, Copy, Debug)]
+pub struct Passed<'a> {
+    /// The directory, as the Mac names it: no link is in that.
+    pub dir: &'a [u8],
+    /// The name in it.
+    pub name: &'a [u8],
+    /// What stands there, if anything.
+    pub meta: Option<&'a Meta>,
+    /// The text of a link that is followed.
+    pub text: Option<&'a [u8]>,
+}
+
+impl<'a> Passed<'a> {
+    fn over(dir: &'a Dir, name: &'a [u8], meta: Option<&'a Meta>) -> Self {
+        Self {
+            dir: dir.path(),
+            name,
+            meta,
+            text: None,
+        }
+    }
+}
+
+/// Takes in what a path passes.
+pub type Note<'a> = &'a mut dyn FnMut(Passed<'_>);
 
 /// Where a path leads.
 #[derive(Clone, Debug)]

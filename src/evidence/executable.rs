@@ -16,7 +16,7 @@ use crate::root::{Found, Root};
 use crate::text::escape;
 
 /// Finds the main executable.
-pub fn find(root: &Root, evidence: &mut Evidence) {
+pub fn find(root: &Root, evidence: &mut Evidence, budget: &Budget) {
     let info = evidence
         .info_plist
         .as_ref()
@@ -34,7 +34,7 @@ pub fn find(root: &Root, evidence: &mut Evidence) {
     );
     // A path of the system's ends at a NUL.
     let name = name.split(|b| *b == 0).next().unwrap_or_default().to_vec();
-    let found = match resolve(root, evidence, &name) {
+    let found = match resolve(root, evidence, &name, budget) {
         Ok(Some(found)) => found,
         Ok(None) => return,
         Err(error) => return evidence.doubt(Trouble::of_entry(&error)),
@@ -57,7 +57,12 @@ pub fn find(root: &Root, evidence: &mut Evidence) {
     });
 }
 
-fn resolve(root: &Root, evidence: &Evidence, name: &[u8]) -> Result<Option<Found>, ReadError> {
+fn resolve(
+    root: &Root,
+    evidence: &mut Evidence,
+    name: &[u8],
+    budget: &Budget,
+) -> Result<Option<Found>, ReadError> {
     let mut paths = Vec::new();
     if name.starts_with(b"/") {
         paths.push(name.to_vec());
@@ -69,7 +74,7 @@ fn resolve(root: &Root, evidence: &Evidence, name: &[u8]) -> Result<Option<Found
         }
     }
     for path in paths {
-        match evidence.find(root, &path) {
+        match evidence.find_on_way(root, &path, budget) {
             Ok(found) => {
                 let itself = found.meta.kind == Kind::Directory && name.is_empty();
                 return Ok(Some(found).filter(|_| !itself));

@@ -9,13 +9,14 @@ use super::info::InfoPlist;
 use super::read_at::ReadAt;
 use super::sum::Sum;
 use super::trouble::Trouble;
+use super::ways::Ways;
 use crate::codesign::CodeFacts;
 use crate::directory::{Dir, ReadError};
 use crate::folders::Candidate;
 use crate::layout::Layout;
-use crate::limits;
+use crate::limits::{self, Budget};
 use crate::meta::{Kind, Meta, Timestamp, WritableBy};
-use crate::root::{Found, Root};
+use crate::root::{Found, Root, straight_down};
 
 /// What was found of one candidate.
 #[derive(Clone, Debug)]
@@ -68,6 +69,8 @@ pub struct Evidence {
     pub links_outside: usize,
     /// Where dyld looks outside of it for libraries that code in it names.
     pub loads_outside: BTreeSet<Vec<u8>>,
+    /// What is on the way to all that is reached outside of it.
+    pub(crate) ways: Ways,
     /// True when something of it, or of what its links lead to, can be exchanged unseen: it was not looked
     /// at.
     pub is_blind: bool,
@@ -246,6 +249,17 @@ impl Evidence {
             Some(dir) => root.find_below(dir, path),
             None => root.find(path),
         }
+    }
+
+    /// Resolves an absolute path likewise, and keeps what is on its way outside of the bundle.
+    pub(super) fn find_on_way(
+        &mut self,
+        root: &Root,
+        path: &[u8],
+        budget: &Budget,
+    ) -> Result<Found, ReadError> {
+        let inside = self.dir.as_ref().and_then(|dir| straight_down(dir, path));
+        inside.map_or_else(|| self.ways.find(root, path, budget), Ok)
     }
 
     /// Between survey and reading nothing stays open: whoever plants many candidates could use

@@ -60,6 +60,11 @@ pub fn of_linked(evidence: &Evidence) -> Option<[u8; 32]> {
     Some(print.0.finalize().into())
 }
 
+/// That of the links on the ways to what is reached outside of it; nothing where not all of them are known.
+pub fn of_ways(evidence: &Evidence) -> Option<[u8; 32]> {
+    evidence.ways.fingerprint()
+}
+
 #[derive(Default)]
 struct Print(Sha256);
 

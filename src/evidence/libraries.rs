@@ -13,6 +13,7 @@ use super::load_path::{LoadPath, has_dots};
 use super::loads::{self, Asked, Code, RunPath};
 use super::paths::{directory_of, is_below};
 use super::trouble::Trouble;
+use super::ways::Ways;
 use crate::codesign::is_plainly_system;
 use crate::limits::Budget;
 use crate::meta::Kind;
@@ -29,6 +30,9 @@ const MOST_LINKS: usize = 16_384;
 /// What came of a look-up: what stands outside and is no directory, by where it really stands, or why it is not
 /// known what does.
 pub type Answer = Result<(Vec<u8>, Found), Trouble>;
+
+/// Where paths are resolved, and what is on their way is kept.
+pub type OnWay<'a> = (&'a Root, &'a mut Ways);
 
 /// Looks up the libraries that code of one candidate names, each path once.
 #[derive(Default)]
@@ -81,10 +85,11 @@ impl Libraries {
     pub fn ask(
         &mut self,
         code: Code<'_>,
-        root: &Root,
+        on_way: OnWay<'_>,
         budget: &Budget,
         answer: &mut dyn FnMut(Answer),
     ) {
+        let (root, ways) = on_way;
         let is_whole = loads::each(code, &mut |asked| {
             let run_paths = self
                 .run_paths
@@ -94,19 +99,19 @@ impl Libraries {
                 return false;
             }
             match asked {
-                Asked::Library(path) => self.load(&path, root, budget, answer),
+                Asked::Library(path) => self.load(&path, (root, ways), budget, answer),
                 Asked::RunPath(above) if self.run_paths.insert(above.clone()) => {
                     let below = self.below_run_paths.iter();
                     let paths: Vec<_> = below.flat_map(|tail| above.paths(tail)).collect();
                     for path in paths {
-                        self.load(&path, root, budget, answer);
+                        self.load(&path, (root, ways), budget, answer);
                     }
                 }
                 Asked::BelowRunPaths(tail) if self.below_run_paths.insert(tail.clone()) => {
                     let above = self.run_paths.iter();
                     let paths: Vec<_> = above.flat_map(|above| above.paths(&tail)).collect();
                     for path in paths {
-                        self.load(&path, root, budget, answer);
+                        self.load(&path, (root, ways), budget, answer);
                     }
                 }
                 Asked::RunPath(_) | Asked::BelowRunPaths(_) => {}
@@ -130,10 +135,11 @@ impl Libraries {
     fn load(
         &mut self,
         path: &LoadPath,
-        root: &Root,
+        on_way: OnWay<'_>,
         budget: &Budget,
         answer: &mut dyn FnMut(Answer),
     ) {
+        let (root, ways) = on_way;
         if path.is_cut && !std::mem::replace(&mut self.has_cut, true) {
             answer(Err(Trouble::Limit(
                 "code names a library by a longer path than dyld opens, which it cuts".into(),
@@ -155,7 +161,7 @@ impl Libraries {
             return self.miss(answer);
         }
         self.looked_up.insert(path.clone());
-        match root.find(&path) {
+        match ways.find(root, &path, budget) {
             Ok(found) => {
                 let real = found.path();
                 if !leads_out(&real) {

@@ -25,6 +25,7 @@ use super::recall::recall_entries;
 use super::sum::Sum;
 use super::trouble::{Trouble, tell};
 use super::walk::{Cursor, Walked, entries_of};
+use super::ways::Ways;
 use crate::codesign::CodeFacts;
 use crate::directory::ReadError;
 use crate::limits::Budget;
@@ -67,6 +68,7 @@ pub fn read(
         is_blind: false,
         followed: BTreeSet::new(),
         by_links: BTreeSet::new(),
+        ways: std::mem::take(&mut evidence.ways),
         libraries: Libraries::of(evidence),
         entries: MOST_ENTRIES,
         bytes: MOST_BYTES,
@@ -120,6 +122,7 @@ pub fn read(
     evidence.troubles.append(&mut search.troubles);
     evidence.linked = search.places;
     evidence.linked_beyond = search.beyond;
+    evidence.ways = search.ways;
     evidence.links_outside = search.by_links.len();
     evidence.loads_outside = search.libraries.into_outside();
     evidence.is_linked_late = budget.is_late();
@@ -149,6 +152,7 @@ struct Search<'a> {
     followed: BTreeSet<[u8; 32]>,
     /// Places outside of the bundle that links lead to.
     by_links: BTreeSet<Vec<u8>>,
+    ways: Ways,
     libraries: Libraries,
     entries: usize,
     bytes: u64,
@@ -174,7 +178,7 @@ impl Search<'_> {
             self.is_cut = true;
             return;
         }
-        let found = match self.root.find(link) {
+        let found = match self.ways.find(self.root, link, budget) {
             Ok(found) => found,
             // When something stands there one day, it is a new place.
             Err(error) if error.leads_nowhere() => return,
@@ -245,14 +249,21 @@ impl Search<'_> {
     /// Looks up the libraries that code names; what stands outside is taken up.
     fn ask(&mut self, code: Code<'_>, budget: &Budget) {
         let mut libraries = std::mem::take(&mut self.libraries);
-        libraries.ask(code, self.root, budget, &mut |answer| match answer {
-            Ok((path, found)) => self.take_up(path, found, budget),
-            Err(trouble) => {
-                self.is_unsure = true;
-                tell(&mut self.troubles, trouble);
-            }
-        });
+        let mut ways = std::mem::take(&mut self.ways);
+        libraries.ask(
+            code,
+            (self.root, &mut ways),
+            budget,
+            &mut |answer| match answer {
+                Ok((path, found)) => self.take_up(path, found, budget),
+                Err(trouble) => {
+                    self.is_unsure = true;
+                    tell(&mut self.troubles, trouble);
+                }
+            },
+        );
         self.libraries = libraries;
+        self.ways = ways;
     }
 
     /// True when a place is taken up already, or stands in one. A file is read by itself unless all of the

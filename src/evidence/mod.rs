@@ -25,6 +25,7 @@ mod sum;
 mod trials;
 mod trouble;
 mod walk;
+mod ways;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -49,6 +50,7 @@ use crate::meta::{Kind, WritableBy};
 use crate::root::Root;
 use crate::text::escape;
 use facts::CHEAP_LIST;
+use ways::Ways;
 
 /// A candidate of which nothing was read.
 fn nothing_yet(candidate: Candidate) -> Evidence {
@@ -77,6 +79,7 @@ fn nothing_yet(candidate: Candidate) -> Evidence {
         linked_beyond: BTreeMap::new(),
         links_outside: 0,
         loads_outside: BTreeSet::new(),
+        ways: Ways::default(),
         is_blind: false,
         is_unsurveyed: false,
         layout: Layout::Flat,
@@ -127,7 +130,7 @@ pub fn survey(
             "another name stands beside {path} that a Mac's disk takes for the same"
         )));
     }
-    if let Err(error) = survey_itself(root, before, &mut evidence) {
+    if let Err(error) = survey_itself(root, before, &mut evidence, budget) {
         evidence.is_whole = false;
         evidence.is_blind = !error.leads_nowhere();
         let link = evidence.kind() == Kind::Symlink;
@@ -153,7 +156,7 @@ pub fn survey(
                 evidence.is_pending = true;
             } else {
                 info_plist::find(root, &mut evidence, before, budget);
-                executable::find(root, &mut evidence);
+                executable::find(root, &mut evidence, budget);
             }
         }
         Some(Kind::File) => {
@@ -202,6 +205,7 @@ fn survey_itself(
     root: &Root,
     before: Option<&Evidence>,
     evidence: &mut Evidence,
+    budget: &Budget,
 ) -> Result<(), ReadError> {
     let path = evidence.candidate.path.clone();
     let itself = root.find_entry(&path)?;
@@ -215,11 +219,12 @@ fn survey_itself(
     evidence.writable_by = evidence.writable_by.max(WritableBy::of(&itself.meta));
     let found = if itself.meta.kind == Kind::Symlink {
         evidence.symlink_target = Some(itself.read_link()?);
-        root.find(&path)?
+        evidence.ways.find(root, &path, budget)?
     } else {
         itself
     };
     evidence.resolved_path = found.path();
+    evidence.ways.leave(&evidence.resolved_path);
     evidence.resolved_meta = Some(found.meta);
     evidence.writable_by = evidence.writable_by.max(WritableBy::of(&found.meta));
     if found.meta.kind == Kind::Directory {
@@ -284,7 +289,7 @@ pub fn read_list(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>
     match evidence.open(root) {
         Ok(()) => {
             info_plist::find(root, evidence, before, budget);
-            executable::find(root, evidence);
+            executable::find(root, evidence, budget);
         }
         Err(error) => evidence.doubt(Trouble::of_entry(&error)),
     }

@@ -18,6 +18,8 @@ use crate::directory::Dir;
 pub struct Woken {
     /// Something was written.
     pub hinted: bool,
+    /// Something came or went in a directory that only leads to what a bundle reaches outside.
+    pub doubtful: bool,
     /// The caller's own descriptor can be read: it is to stop.
     pub stopped: bool,
     /// Paths of candidates that came, as far as the system names them.
@@ -86,7 +88,8 @@ mod linux {
                 | WatchFlags::MOVED_FROM
                 | WatchFlags::MOVED_TO;
             let writes = WatchFlags::MODIFY | WatchFlags::ATTRIB;
-            let flags = match (place.file.is_some(), place.is_ancestor) {
+            let only_leads = place.is_ancestor || place.is_way;
+            let flags = match (place.file.is_some(), only_leads) {
                 (true, _) => itself | writes,
                 (false, true) => itself | entries | WatchFlags::ONLYDIR,
                 (false, false) => itself | entries | writes | WatchFlags::ONLYDIR,
@@ -154,11 +157,17 @@ mod linux {
                     Err(Errno::INTR) => continue,
                     Err(_) => return,
                 };
-                woken.hinted = true;
                 let events = event.events();
                 let Some(place) = self.places.get(&event.wd()) else {
+                    woken.hinted = true;
                     continue;
                 };
+                let itself = ReadFlags::IGNORED | ReadFlags::MOVE_SELF | ReadFlags::DELETE_SELF;
+                if place.is_way && !events.intersects(itself) {
+                    woken.doubtful = true;
+                    continue;
+                }
+                woken.hinted = true;
                 if events.intersects(ReadFlags::IGNORED | ReadFlags::MOVE_SELF) {
                     woken.ended.push(place.id);
                     continue;
@@ -192,6 +201,7 @@ mod mac {
     #[derive(Debug)]
     struct Held {
         id: (u64, u64),
+        is_way: bool,
         number: RawFd,
         _dir: Option<Dir>,
         _file: Option<OwnedFd>,
@@ -231,7 +241,7 @@ mod mac {
             let mut flags =
                 FilterFlag::NOTE_DELETE | FilterFlag::NOTE_RENAME | FilterFlag::NOTE_REVOKE;
             flags |= FilterFlag::NOTE_WRITE;
-            if !place.is_ancestor {
+            if !place.is_ancestor && !place.is_way {
                 flags |= FilterFlag::NOTE_EXTEND | FilterFlag::NOTE_ATTRIB;
             }
             let file = place.file.as_ref().map(|name| dir.open_file(name));
@@ -247,6 +257,7 @@ mod mac {
             self.queue.add_fd(number, filter, flags)?;
             self.held.push(Held {
                 id: place.id,
+                is_way: place.is_way,
                 number,
                 _dir: file.is_none().then(|| dir.clone()),
                 _file: file,
@@ -290,13 +301,17 @@ mod mac {
                     (Ident::Fd(number), _) if Some(number) == self.stop => woken.stopped = true,
                     (_, EventData::Error(_)) => break,
                     (Ident::Fd(number), data) => {
-                        woken.hinted = true;
+                        let held = self.held.iter().find(|h| h.number == number);
                         if matches!(
                             data,
                             EventData::Vnode(Vnode::Delete | Vnode::Rename | Vnode::Revoke)
                         ) {
-                            let ended = self.held.iter().find(|h| h.number == number);
-                            woken.ended.extend(ended.map(|held| held.id));
+                            woken.hinted = true;
+                            woken.ended.extend(held.map(|held| held.id));
+                        } else if held.is_some_and(|held| held.is_way) {
+                            woken.doubtful = true;
+                        } else {
+                            woken.hinted = true;
                         }
                     }
                     _ => {}

@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
+use crate::bundle::Bundle;
 use crate::event::Seen;
 use crate::journal::{AllKnown, Batch, Journal, now_ms};
 use crate::root::Root;
@@ -53,6 +54,8 @@ const GAP: Duration = Duration::from_millis(15);
 const REST: u32 = 3;
 /// Between two looks at the most, when hints come and nothing is found, and looks are quick.
 const BARREN_GAP: Duration = Duration::from_millis(240);
+/// After so long without a hint a directory that leads on is busy no more.
+const CALM: Duration = Duration::from_secs(1);
 /// How long the end of another process that writes the journal is waited for.
 const TURN: Duration = Duration::from_secs(3);
 
@@ -74,6 +77,10 @@ pub struct Watch {
     watched: BTreeSet<(u64, u64)>,
     tick: Duration,
     tracker: Option<Tracker>,
+    /// Bundles that reach out, as the last look saw them.
+    reaching: Vec<Arc<Bundle>>,
+    /// True when something is watched since the last look.
+    has_new_places: bool,
 }
 
 impl Watch {
@@ -89,6 +96,8 @@ impl Watch {
             watched: BTreeSet::new(),
             tick: TICK,
             tracker: None,
+            reaching: Vec::new(),
+            has_new_places: false,
         }
     }
 
@@ -130,6 +139,14 @@ impl Watch {
         let mut handed = Instant::now();
         loop {
             let moving = self.tracker.as_ref().is_some_and(Tracker::is_moving);
+            if pace.is_in_doubt && !pace.hinted {
+                // Here as well, more of them would not bring it forward.
+                std::thread::sleep(pace.left_in_doubt());
+                let began = Instant::now();
+                let are_still = |b: &Arc<Bundle>| b.evidence.ways.are_still(&self.root);
+                pace.hinted = !self.reaching.iter().all(are_still);
+                pace.looked_at_ways(began);
+            }
             let left = pace.left(moving, self.tick);
             if pace.hinted && !left.is_zero() {
                 // More hints would not bring the look forward.
@@ -141,6 +158,7 @@ impl Watch {
                 return Ok(());
             }
             pace.hinted |= woken.hinted;
+            pace.is_in_doubt |= woken.doubtful;
             names.extend(woken.names);
             for id in woken.ended {
                 self.forget(id);
@@ -158,6 +176,8 @@ impl Watch {
             let found = first.take().unwrap_or_else(|| (self.look)());
             let (batch, moves) = self.take_in(found, seen, names, moving, &mut known);
             pace.looked(began, moves || !batch.is_empty());
+            // What was exchanged before it was watched gave no hint.
+            pace.is_in_doubt = std::mem::take(&mut self.has_new_places);
             let is_quiet = seen == Seen::Scan && !moving;
             // Whoever makes hints come without end keeps nobody from looking after the file.
             if !batch.is_empty() || is_quiet || handed.elapsed() >= TICK {
@@ -205,6 +225,9 @@ impl Watch {
         if snapshot.unreadable().is_some() {
             return (Batch::default(), false);
         }
+        let reaching = snapshot.bundles.iter();
+        let reaching = reaching.filter(|b| !b.evidence.ways.is_empty());
+        self.reaching = reaching.cloned().collect();
         let now = Now {
             steady: Instant::now(),
             wall_ms: now_ms(),
@@ -251,11 +274,13 @@ impl Watch {
 
     /// Watches the places that are wanted now, and no others.
     fn place(&mut self, snapshot: &Snapshot) {
-        let (mut wanted, folders) = places::wanted(&self.root, snapshot, Hints::TELLS_WRITES);
+        let wanted = places::wanted(&self.root, snapshot, Hints::TELLS_WRITES, Hints::BUDGET);
+        let (folders, left) = (wanted.folders, wanted.left);
+        let mut wanted = wanted.places;
         let Some(hints) = &mut self.hints else {
             return self.say("tick", "the system gives no hints".to_owned());
         };
-        let all = wanted.len();
+        let all = wanted.len().saturating_add(left);
         wanted.truncate(Hints::BUDGET);
         let ids: BTreeSet<(u64, u64)> = wanted.iter().map(|place| place.id).collect();
         for id in self.watched.difference(&ids) {
@@ -267,7 +292,10 @@ impl Watch {
         for (index, place) in wanted.iter().enumerate() {
             if !self.watched.contains(&place.id) && refused.is_none() {
                 match add(&self.root, hints, place) {
-                    Ok(true) => drop(self.watched.insert(place.id)),
+                    Ok(true) => {
+                        self.watched.insert(place.id);
+                        self.has_new_places = true;
+                    }
                     // It went meanwhile.
                     Ok(false) => {}
                     Err(error) => refused = Some(error),
@@ -282,13 +310,13 @@ impl Watch {
         match refused {
             None if watched >= all => self.say("all", String::new()),
             None => {
-                let left = all.saturating_sub(watched);
+                let more = all.saturating_sub(watched);
                 // Some may have gone since the look; what is over the budget has not.
-                let over = all > Hints::BUDGET;
+                let over = left > 0 || all > Hints::BUDGET;
                 let (state, why) = if over {
                     (
                         "directories",
-                        format!("limit: {left} places are left to the tick"),
+                        format!("limit: {more} places are left to the tick"),
                     )
                 } else {
                     ("all", String::new())
@@ -390,6 +418,11 @@ struct Pace {
     ended: Instant,
     gap: Duration,
     hinted: bool,
+    /// True when a look is due where the ways to what is reached outside are not as they were. Anybody may
+    /// write to a directory on them, all day.
+    is_in_doubt: bool,
+    ways_ended: Instant,
+    ways_gap: Duration,
     barren: u32,
     first: bool,
 }
@@ -400,6 +433,9 @@ impl Pace {
             ended: Instant::now(),
             gap: GAP,
             hinted: true,
+            is_in_doubt: false,
+            ways_ended: Instant::now(),
+            ways_gap: GAP,
             barren: 0,
             first: true,
         }
@@ -430,7 +466,26 @@ impl Pace {
         self.gap = rest.max(barren);
         // The second look closes the gap between the first and the watches.
         self.hinted = std::mem::take(&mut self.first);
+        self.is_in_doubt = false;
         self.ended = Instant::now();
+    }
+
+    /// How long until the ways are looked at.
+    fn left_in_doubt(&self) -> Duration {
+        self.ways_gap.saturating_sub(self.ways_ended.elapsed())
+    }
+
+    fn looked_at_ways(&mut self, began: Instant) {
+        let is_busy = began.saturating_duration_since(self.ways_ended) < CALM;
+        let gap = if is_busy {
+            self.ways_gap.saturating_mul(2)
+        } else {
+            GAP
+        };
+        let rest = began.elapsed().saturating_mul(REST).clamp(GAP, TICK);
+        self.ways_gap = rest.max(gap.min(BARREN_GAP));
+        self.is_in_doubt = false;
+        self.ways_ended = Instant::now();
     }
 }
 

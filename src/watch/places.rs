@@ -7,7 +7,7 @@ use crate::evidence::Evidence;
 use crate::folders::FOLDERS;
 use crate::meta::{Kind, Meta};
 use crate::name::{self, Suffix};
-use crate::root::Root;
+use crate::root::{Found, Root};
 use crate::scan::Snapshot;
 
 /// Directories of a plug-in folder that are no bundles and are watched.
@@ -18,6 +18,8 @@ const DEPTH: usize = 3;
 const MOST_NAMES: usize = 4_096;
 /// Places in one bundle: whoever plants a huge one takes nobody else's watch.
 const MOST_INNER: usize = 32;
+/// Directories on the way to what one bundle reaches outside, and on the way of one path, likewise.
+const MOST_WAYS: usize = 32;
 
 /// A place to be watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct Place {
     pub holds_candidates: bool,
     /// True when it only leads to a plug-in folder.
     pub is_ancestor: bool,
+    /// True when it only leads to what a bundle reaches outside: what comes and goes in it may be anybody's.
+    pub is_way: bool,
 }
 
 impl Place {
@@ -42,6 +46,7 @@ impl Place {
             id: (meta.dev, meta.ino),
             holds_candidates: false,
             is_ancestor: false,
+            is_way: false,
         }
     }
 
@@ -62,9 +67,19 @@ impl Place {
     }
 }
 
-/// The places that are wanted, each once, and how many of them are the folders' own. Where the watch
-/// of a directory `tells_writes` to its files as well, these are not watched themselves.
-pub fn wanted(root: &Root, snapshot: &Snapshot, tells_writes: bool) -> (Vec<Place>, usize) {
+/// The places that are wanted.
+pub struct Wanted {
+    /// Each once, the most important first.
+    pub places: Vec<Place>,
+    /// How many of them are the folders' own.
+    pub folders: usize,
+    /// How many more there would be.
+    pub left: usize,
+}
+
+/// The places that are wanted, of which `most` can be watched. Where the watch of a directory `tells_writes`
+/// to its files as well, these are not watched themselves.
+pub fn wanted(root: &Root, snapshot: &Snapshot, tells_writes: bool, most: usize) -> Wanted {
     let mut places = Places::default();
     for folder in FOLDERS {
         ancestors(root, folder.as_bytes(), &mut places);
@@ -104,6 +119,7 @@ pub fn wanted(root: &Root, snapshot: &Snapshot, tells_writes: bool) -> (Vec<Plac
             places.extend(plist.and_then(|p| regular(&p.path, p.meta.as_ref()?)));
         }
     }
+    let left = ways(root, snapshot, most, &mut places);
     for bundle in &snapshot.bundles {
         let evidence = &bundle.evidence;
         let inner = evidence.entries.iter();
@@ -113,7 +129,38 @@ pub fn wanted(root: &Root, snapshot: &Snapshot, tells_writes: bool) -> (Vec<Plac
             places.extend([Place::directory(&evidence.path_of(entry), &entry.meta)]);
         }
     }
-    (places.list, folders)
+    Wanted {
+        places: places.list,
+        folders,
+        left,
+    }
+}
+
+/// The directories on the way to what bundles reach outside of them; gives how many there was no room for. One
+/// that is renamed tells it itself, and a link is exchanged in its directory.
+fn ways(root: &Root, snapshot: &Snapshot, most: usize, places: &mut Places) -> usize {
+    let mut known: BTreeSet<&[u8]> = BTreeSet::new();
+    let mut left = 0_usize;
+    for bundle in &snapshot.bundles {
+        let mut own = 0_usize;
+        for path in bundle.evidence.ways.directories() {
+            if !known.insert(path) {
+                continue;
+            }
+            own = own.saturating_add(1);
+            if own > MOST_WAYS || places.list.len() >= most {
+                left = left.saturating_add(1);
+                continue;
+            }
+            let found = root.find_entry(path).ok();
+            let found = found.filter(|found| found.meta.kind == Kind::Directory);
+            places.extend(found.map(|found| Place {
+                is_way: true,
+                ..Place::directory(path, &found.meta)
+            }));
+        }
+    }
+    left
 }
 
 /// What links lead to outside of a bundle: the directory, or the file, and the code in it where the
@@ -143,13 +190,31 @@ fn regular(path: &[u8], meta: &Meta) -> Option<Place> {
     (meta.kind == Kind::File).then(|| Place::file(path, meta))?
 }
 
+/// The directories of the links on the way to a path, in which those are exchanged.
+fn note_links(root: &Root, path: &[u8], places: &mut Places) -> Option<Found> {
+    let mut above = Vec::new();
+    let found = root.find_noting(path, &mut |passed| {
+        if passed.text.is_some() && above.len() < MOST_WAYS {
+            above.push(passed.dir.to_vec());
+        }
+    });
+    for dir in above {
+        let found = root.find_entry(&dir).ok();
+        places.extend(found.map(|found| Place {
+            is_ancestor: true,
+            ..Place::directory(&dir, &found.meta)
+        }));
+    }
+    found.ok()
+}
+
 /// Each directory on the way to a plug-in folder: one that is renamed, or replaced by a link, takes
 /// the folder with it.
 fn ancestors(root: &Root, folder: &[u8], places: &mut Places) {
     let ends = folder.iter().enumerate().filter(|(_, b)| **b == b'/');
     for (end, _) in ends {
         let path = folder.get(..end.max(1)).unwrap_or_default();
-        let Ok(found) = root.find(path) else {
+        let Some(found) = note_links(root, path, places) else {
             return;
         };
         if found.meta.kind == Kind::Directory {
@@ -168,7 +233,7 @@ fn search(root: &Root, path: &[u8], depth: usize, left: &mut usize, places: &mut
         return;
     };
     *left = rest;
-    let Ok(found) = root.find(path) else {
+    let Some(found) = note_links(root, path, places) else {
         return;
     };
     if found.meta.kind != Kind::Directory {

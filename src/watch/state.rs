@@ -20,6 +20,7 @@ pub struct Key {
     outside: Option<[u8; 32]>,
     /// What stands where links lead, and what the file system says of it.
     linked: [Option<[u8; 32]>; 2],
+    ways: Option<[u8; 32]>,
     is_linked_late: bool,
     exception: Option<String>,
     verdict: &'static str,
@@ -37,6 +38,7 @@ impl Key {
                 bundle.linked_digest(),
                 fingerprint::of_linked(&bundle.evidence),
             ],
+            ways: fingerprint::of_ways(&bundle.evidence),
             is_linked_late: bundle.evidence.is_linked_late,
             exception: bundle.exception.clone(),
             verdict: bundle.load.as_str(),
@@ -50,6 +52,7 @@ impl Key {
             digest: None,
             outside: None,
             linked: [None; 2],
+            ways: None,
             is_linked_late: false,
             exception: None,
             verdict: "",
@@ -63,11 +66,17 @@ impl Key {
         }
     }
 
+    fn way_fingerprint(&self) -> String {
+        let print = self.ways.filter(|_| !self.is_linked_late);
+        print.map_or_else(String::new, |print| hex(&print))
+    }
+
     /// What a bundle with this key is.
     pub fn state(&self, bundle: &Bundle) -> State {
         let mut state = State {
             fingerprint: hex(&self.fingerprint),
             linked_fingerprint: self.linked_fingerprint(),
+            way_fingerprint: self.way_fingerprint(),
             ..State::default()
         };
         // The columns of `dsplug_bundles` say it all, and in the same words.

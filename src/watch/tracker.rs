@@ -51,7 +51,10 @@ impl Tracker {
             let (told, since_ms, is_new) = match known.remove(path) {
                 Some(known) => {
                     let records = sight.records.clone();
-                    let state = known.state;
+                    let mut state = known.state;
+                    if state.lacks(&sight.state) {
+                        Arc::make_mut(&mut state).learn(&sight.state);
+                    }
                     (Some(Sight { state, records }), known.since_ms, true)
                 }
                 None if cut => (Some(sight.clone()), None, false),

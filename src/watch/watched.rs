@@ -141,8 +141,11 @@ impl Watched {
             return;
         }
         let mut state = key.state(bundle);
-        if let Some(told) = &self.told {
+        if let Some(told) = &mut self.told {
             state.keep_links(&told.state);
+            if told.state.lacks(&state) {
+                Arc::make_mut(&mut told.state).learn(&state);
+            }
         }
         let sight = Sight::new(state, bundle);
         self.last = key;

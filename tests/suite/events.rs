@@ -2,6 +2,7 @@
 
 mod journal;
 mod watching;
+mod ways;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -106,6 +107,7 @@ impl Watcher {
     }
 
     /// Waits for the next event that is like this.
+    #[track_caller]
     pub fn wait_for(&self, is: impl Fn(&Line) -> bool) -> Line {
         let begun = Instant::now();
         loop {
@@ -119,6 +121,7 @@ impl Watcher {
     }
 
     /// Waits for the next event of this action on a bundle in the plug-in folder.
+    #[track_caller]
     pub fn wait(&self, action: &str, name: &str) -> Line {
         self.wait_for(|line| line["action"] == action && line["path"].ends_with(name))
     }

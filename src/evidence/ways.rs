@@ -1,0 +1,170 @@
+//! The ways to what a bundle reaches outside of it: the links that lead there, and the names that are asked
+//! for on the way and at its end, whether anything stands there or not. Whoever exchanges one of them exchanges
+//! what runs, and writes to nothing that stands behind it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest as _, Sha256};
+
+use super::loads::is_sealed;
+use super::paths::{directory_of, is_below};
+use crate::directory::ReadError;
+use crate::limits::Budget;
+use crate::meta::{Kind, Meta, Timestamp};
+use crate::root::{Found, Passed, Root};
+
+/// Names of one candidate that are kept.
+const MOST: usize = 1_024;
+
+/// What stands at each name of one directory.
+type Names = BTreeMap<Box<[u8]>, Step>;
+
+/// The ways of one candidate.
+#[derive(Clone, Debug, Default)]
+pub struct Ways {
+    /// Where the bundle really stands: what is in it is among its entries.
+    home: Vec<u8>,
+    /// The names that were asked for, by the directories that they were asked for in.
+    names: BTreeMap<Box<[u8]>, Names>,
+    count: usize,
+    /// True when there was no room for all of them.
+    is_cut: bool,
+}
+
+/// What stands at a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Nothing,
+    Link {
+        ino: u64,
+        ctime: Timestamp,
+        text: [u8; 32],
+    },
+    Other {
+        ino: u64,
+    },
+}
+
+impl Step {
+    fn of(passed: &Passed<'_>) -> Self {
+        match (passed.meta, passed.text) {
+            (None, _) => Self::Nothing,
+            (Some(meta), Some(text)) => Self::Link {
+                ino: meta.ino,
+                ctime: meta.ctime,
+                text: Sha256::digest(text).into(),
+            },
+            // The times of a directory are its entries'.
+            (Some(meta), None) => Self::Other { ino: meta.ino },
+        }
+    }
+
+    fn is_still(&self, meta: Option<Meta>) -> bool {
+        match (*self, meta) {
+            (Self::Nothing, None) => true,
+            (Self::Link { ino, ctime, .. }, Some(meta)) => {
+                meta.kind == Kind::Symlink && (meta.ino, meta.ctime) == (ino, ctime)
+            }
+            (Self::Other { ino }, Some(meta)) => meta.ino == ino,
+            _ => false,
+        }
+    }
+}
+
+impl Ways {
+    /// From here on, what is in the bundle that stands there is passed over.
+    pub(super) fn leave(&mut self, home: &[u8]) {
+        self.home = home.to_vec();
+    }
+
+    /// Resolves a path, and keeps what is on its way.
+    pub(super) fn find(
+        &mut self,
+        root: &Root,
+        path: &[u8],
+        budget: &Budget,
+    ) -> Result<Found, ReadError> {
+        root.find_noting(path, &mut |passed| self.note(&passed, budget))
+    }
+
+    fn note(&mut self, passed: &Passed<'_>, budget: &Budget) {
+        let is_home = !self.home.is_empty() && is_below(passed.dir, &self.home);
+        if is_home || is_sealed(passed.dir) || self.is_cut {
+            return;
+        }
+        let known = self.names.get(passed.dir);
+        if known.is_some_and(|names| names.contains_key(passed.name)) {
+            return;
+        }
+        let dir = if known.is_none() { passed.dir.len() } else { 0 };
+        if self.count >= MOST || !budget.take_texts(passed.name.len().saturating_add(dir)) {
+            self.is_cut = true;
+            return;
+        }
+        self.count = self.count.saturating_add(1);
+        let names = self.names.entry(passed.dir.into()).or_default();
+        names.insert(passed.name.into(), Step::of(passed));
+    }
+
+    /// True when there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// The directories on the ways: those in which names are asked for, then all above them.
+    pub(crate) fn directories(&self) -> Vec<&[u8]> {
+        let mut list: Vec<&[u8]> = self.names.keys().map(AsRef::as_ref).collect();
+        let mut known: BTreeSet<&[u8]> = list.iter().copied().collect();
+        for dir in self.names.keys() {
+            let mut above = directory_of(dir);
+            while !above.is_empty() && known.insert(above) {
+                list.push(above);
+                above = directory_of(above);
+            }
+        }
+        list
+    }
+
+    /// True when nothing on them is known to be another by now.
+    pub(crate) fn are_still(&self, root: &Root) -> bool {
+        let mut dirs = self.names.iter();
+        !self.is_cut
+            && dirs.all(|(path, names)| {
+                let found = root.find(path).ok();
+                let found = found.filter(|found| found.path() == **path);
+                let Some(dir) = found.and_then(|found| found.open_dir().ok()) else {
+                    return false;
+                };
+                let mut names = names.iter();
+                names.all(|(name, step)| step.is_still(dir.meta(name).ok()))
+            })
+    }
+
+    /// What the file system says of the links on them: another when one was exchanged and put back, and the
+    /// same whatever else is done in their directories. Nothing when not all are known. A link at `/` is
+    /// the system's, and an update of the system makes it anew.
+    pub fn fingerprint(&self) -> Option<[u8; 32]> {
+        if self.is_cut {
+            return None;
+        }
+        let mut print = Sha256::new();
+        for (dir, names) in &self.names {
+            for (name, step) in names {
+                let Step::Link { ino, ctime, text } = step else {
+                    continue;
+                };
+                for part in [dir, name] {
+                    print.update(part);
+                    print.update([0]);
+                }
+                print.update(text);
+                if **dir != *b"/" {
+                    print.update(ino.to_le_bytes());
+                    print.update(ctime.seconds.to_le_bytes());
+                    print.update(ctime.nanoseconds.to_le_bytes());
+                }
+            }
+        }
+        Some(print.finalize().into())
+    }
+}
