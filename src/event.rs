@@ -444,6 +444,25 @@ mod tests {
     }
 
     #[test]
+    fn a_link_on_the_way_is_rewritten_and_an_earlier_version_knew_none() {
+        let with = |print: &str| State {
+            way_fingerprint: print.into(),
+            ..linked("x", "1")
+        };
+        assert_eq!(with("1").differences(&with("2")), REWRITTEN);
+        assert_eq!(with("1").differences(&with("1")), "");
+        let (mut old, new) = (with(""), with("1"));
+        assert_eq!(old.differences(&new), "");
+        assert!(old.lacks(&new) && !new.lacks(&old));
+        old.learn(&new);
+        assert_eq!(old, new);
+        // A scan that had no time forgets nothing.
+        let mut late = with("");
+        late.keep_links(&old);
+        assert_eq!(late.differences(&with("2")), REWRITTEN);
+    }
+
+    #[test]
     fn what_was_not_read_is_a_change_only_when_somebody_wrote() {
         assert_eq!(state("a", "1").differences(&state("", "1")), "");
         assert_eq!(state("a", "1").differences(&state("", "2")), "content");
