@@ -33,7 +33,7 @@ fn naming(disk: &Disk, name: &str, path: &str) {
     let code = MachO::bundle(Cpu::X86_64).dylib_path(path).unsigned();
     Plugin::new(name)
         .executable(code)
-        .write_as(&disk.plugin(&format!("{name}.dsplug")));
+        .write_as(disk.plugin(format!("{name}.dsplug")));
 }
 
 #[track_caller]
@@ -55,11 +55,11 @@ fn a_link_in_the_middle_is_watched() {
     let mut watcher = Watcher::new(Disk::new());
     let disk = &watcher.disk;
     let framework = "Library/Frameworks/V.framework";
-    disk.file(&format!("{framework}/Versions/A/V"), &library(b"good"));
-    disk.file(&format!("{framework}/Versions/B/V"), &library(b"evil"));
-    let current = disk.at(&format!("{framework}/Versions/Current"));
+    disk.file(format!("{framework}/Versions/A/V"), library(b"good"));
+    disk.file(format!("{framework}/Versions/B/V"), library(b"evil"));
+    let current = disk.at(format!("{framework}/Versions/Current"));
     symlink("A", &current).unwrap();
-    symlink("Versions/Current/V", disk.at(&format!("{framework}/V"))).unwrap();
+    symlink("Versions/Current/V", disk.at(format!("{framework}/V"))).unwrap();
     naming(disk, "A", "/Library/Frameworks/V.framework/V");
     watcher.start();
     relink(&current, "B");
@@ -85,18 +85,18 @@ fn a_directory_above_is_watched() {
     let disk = &watcher.disk;
     for (place, marker) in [("a", b"good"), ("b", b"evil")] {
         disk.file(
-            &format!("Users/Shared/{place}/in/fw/l.dylib"),
-            &library(marker),
+            format!("Users/Shared/{place}/in/fw/l.dylib"),
+            library(marker),
         );
-        disk.file(&format!("Users/Shared/{place}/in/run"), &library(marker));
+        disk.file(format!("Users/Shared/{place}/in/run"), library(marker));
     }
     let bundle = make(&disk.plugin("A.dsplug"), b"code");
     symlink("/Users/Shared/a/in/fw", bundle.join("Contents/Frameworks")).unwrap();
     Plugin::new("E")
         .key("CFBundleExecutable", "/Users/Shared/a/in/run")
-        .write_as(&disk.plugin("E.dsplug"));
+        .write_as(disk.plugin("E.dsplug"));
     watcher.start();
-    let at = |name: &str| watcher.disk.at(&format!("Users/Shared/{name}"));
+    let at = |name: &str| watcher.disk.at(format!("Users/Shared/{name}"));
     fs::rename(at("a"), at("c")).unwrap();
     fs::rename(at("b"), at("a")).unwrap();
     let begun = Instant::now();
@@ -121,14 +121,14 @@ fn what_is_not_there_is_watched() {
     Plugin::new("E")
         .key("CFBundleExecutable", "/Users/Shared/x/run")
         .without_executable()
-        .write_as(&disk.plugin("E.dsplug"));
+        .write_as(disk.plugin("E.dsplug"));
     symlink("/Users/Shared/x/C.dsplug", disk.plugin("C.dsplug")).unwrap();
     watcher.start();
     watcher
         .disk
-        .file("Users/Shared/x/y/l.dylib", &library(b"evil"));
+        .file("Users/Shared/x/y/l.dylib", library(b"evil"));
     soon(&watcher, "L.dsplug", "linked");
-    watcher.disk.file("Users/Shared/x/run", &library(b"evil"));
+    watcher.disk.file("Users/Shared/x/run", library(b"evil"));
     let line = watcher.wait("changed", "E.dsplug");
     assert_eq!(line["seen"], "watched");
     assert_eq!(line["executable"], "/Users/Shared/x/run");
@@ -148,7 +148,7 @@ fn a_link_on_the_way_to_the_folder_is_watched() {
     let mut watcher = Watcher::new(Disk::new());
     let folder = watcher.disk.at("Library/DirectoryServices/PlugIns");
     fs::remove_dir_all(&folder).unwrap();
-    let at = |name: &str| watcher.disk.at(&format!("Users/Shared/{name}"));
+    let at = |name: &str| watcher.disk.at(format!("Users/Shared/{name}"));
     watcher.disk.dir("Users/Shared/v1/in");
     make(&at("v2/in/B.dsplug"), b"evil");
     symlink("v1", at("cur")).unwrap();
@@ -180,7 +180,7 @@ fn a_busy_directory_on_the_way_is_no_news() {
     let mut watcher = Watcher::new(Disk::new());
     watcher
         .disk
-        .file("usr/local/lib/v/l.dylib", &library(b"good"));
+        .file("usr/local/lib/v/l.dylib", library(b"good"));
     symlink("v/l.dylib", watcher.disk.at("usr/local/lib/l.dylib")).unwrap();
     naming(&watcher.disk, "A", "/usr/local/lib/l.dylib");
     naming(&watcher.disk, "B", "/usr/local/lib/none.dylib");
@@ -192,7 +192,7 @@ fn a_busy_directory_on_the_way_is_no_news() {
     for number in 0_u32.. {
         let other = watcher
             .disk
-            .at(&format!("usr/local/lib/other{}", number % 7));
+            .at(format!("usr/local/lib/other{}", number % 7));
         fs::write(&other, "other").unwrap();
         thread::sleep(Duration::from_millis(2));
         fs::remove_file(other).unwrap();
