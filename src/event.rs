@@ -141,6 +141,10 @@ pub struct State {
     /// SHA-256 of what the file system says of the links on the way to that, to a candidate that is a link
     /// and to what is not there; empty where it is not known, as from an earlier version.
     pub way_fingerprint: String,
+    /// One SHA-256 over all code in it; empty where it is not known, as from an earlier version.
+    pub code_hash: String,
+    /// One SHA-256 over the code that its links and libraries lead to, likewise.
+    pub linked_code_hash: String,
 }
 
 impl State {
@@ -223,29 +227,44 @@ impl State {
         self.linked_hash != new.linked_hash
     }
 
-    /// What says which code it runs: the Info.plist and the main executable.
-    pub fn code(&self) -> [&str; 4] {
+    /// What says which code it runs: the main executable, the Info.plist, all code in it, and that which its
+    /// links and libraries lead to.
+    pub fn code(&self) -> [&str; 6] {
         [
             &self.executable,
             &self.executable_hash,
             &self.info_plist,
             &self.info_plist_hash,
+            &self.code_hash,
+            &self.linked_code_hash,
         ]
     }
 
     /// True when another Info.plist or another main executable counts, and not merely none.
     pub fn runs_other_code_than(&self, old: &Self) -> bool {
-        let mut pairs = self.code().into_iter().zip(old.code());
+        self.has_other(old, 4)
+    }
+
+    /// True when that is so, or any other code stands in it or where its links and libraries lead.
+    pub fn holds_other_code_than(&self, old: &Self) -> bool {
+        self.has_other(old, self.code().len())
+    }
+
+    fn has_other(&self, old: &Self, first: usize) -> bool {
+        let pairs = self.code().into_iter().zip(old.code());
+        let mut pairs = pairs.take(first);
         pairs.any(|(new, old)| !new.is_empty() && new != old)
     }
 
     /// How grave it is that `new` stands there: nothing that is told, what is minor, anything else, other
-    /// code.
+    /// code beside the main executable, another Info.plist, another main executable.
     pub fn gravity_of(&self, new: &Self) -> u8 {
         let changed = self.differences(new);
         match () {
             () if changed.is_empty() => 0,
-            () if new.runs_other_code_than(self) => 3,
+            () if new.has_other(self, 2) => 5,
+            () if new.runs_other_code_than(self) => 4,
+            () if !new.code_hash.is_empty() && new.code_hash != self.code_hash => 3,
             () if is_minor(&changed) => 1,
             () => 2,
         }
@@ -257,21 +276,37 @@ impl State {
             self.linked_hash.clone_from(&old.linked_hash);
             self.linked_fingerprint.clone_from(&old.linked_fingerprint);
         }
-        if self.way_fingerprint.is_empty() {
-            self.way_fingerprint.clone_from(&old.way_fingerprint);
-        }
+        self.learn(old);
     }
 
     /// True when something is not known of it that is known of `new`: an earlier version kept it, or a scan
     /// had no time.
     pub fn lacks(&self, new: &Self) -> bool {
-        self.way_fingerprint.is_empty() && !new.way_fingerprint.is_empty()
+        let pairs = self.may_lack().into_iter().zip(new.may_lack());
+        pairs
+            .into_iter()
+            .any(|(own, new)| own.is_empty() && !new.is_empty())
+    }
+
+    fn may_lack(&self) -> [&str; 3] {
+        [
+            &self.way_fingerprint,
+            &self.code_hash,
+            &self.linked_code_hash,
+        ]
     }
 
     /// Takes over what it [`lacks`](Self::lacks).
     pub fn learn(&mut self, new: &Self) {
-        if self.way_fingerprint.is_empty() {
-            self.way_fingerprint.clone_from(&new.way_fingerprint);
+        let pairs = [
+            (&mut self.way_fingerprint, &new.way_fingerprint),
+            (&mut self.code_hash, &new.code_hash),
+            (&mut self.linked_code_hash, &new.linked_code_hash),
+        ];
+        for (own, new) in pairs {
+            if own.is_empty() {
+                own.clone_from(new);
+            }
         }
     }
 
@@ -342,6 +377,8 @@ held::fields!(State {
     linked_hash,
     linked_fingerprint,
     way_fingerprint,
+    code_hash,
+    linked_code_hash,
     uid,
     gid,
 });
@@ -460,6 +497,36 @@ mod tests {
         let mut late = with("");
         late.keep_links(&old);
         assert_eq!(late.differences(&with("2")), REWRITTEN);
+    }
+
+    #[test]
+    fn other_code_weighs_more_the_surer_it_runs() {
+        let old = State {
+            executable_hash: "e".into(),
+            info_plist_hash: "i".into(),
+            code_hash: "c".into(),
+            ..linked("x", "1")
+        };
+        let with = |change: fn(&mut State)| {
+            let mut new = old.clone();
+            new.hash = "b".into();
+            change(&mut new);
+            old.gravity_of(&new)
+        };
+        assert_eq!(old.gravity_of(&old), 0);
+        assert_eq!(with(|s| (s.hash, s.mode) = ("a".into(), "0777".into())), 1);
+        assert_eq!(with(|_| ()), 2);
+        assert_eq!(with(|s| s.code_hash = "d".into()), 3);
+        assert_eq!(with(|s| s.info_plist_hash = "j".into()), 4);
+        assert_eq!(with(|s| s.executable_hash = "f".into()), 5);
+        // What is behind links is whoever's, and changes all day.
+        assert_eq!(
+            with(|s| {
+                s.hash = "a".into();
+                (s.linked_hash, s.linked_code_hash) = ("y".into(), "z".into());
+            }),
+            1
+        );
     }
 
     #[test]

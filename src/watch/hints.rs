@@ -39,6 +39,7 @@ pub use mac::Hints;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux {
     use std::collections::HashMap;
+    use std::fs::File;
     use std::mem::MaybeUninit;
     use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
@@ -56,6 +57,8 @@ mod linux {
     #[derive(Debug)]
     pub struct Hints {
         inotify: OwnedFd,
+        /// The list of what is mounted. A volume over a directory is no event of the one that it covers.
+        mounts: Option<File>,
         places: HashMap<i32, Place>,
     }
 
@@ -73,6 +76,7 @@ mod linux {
             let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
             Ok(Self {
                 inotify,
+                mounts: File::open("/proc/self/mountinfo").ok(),
                 places: HashMap::new(),
             })
         }
@@ -130,15 +134,20 @@ mod linux {
                 PollFlags::IN,
             )];
             fds.extend(stop.map(|stop| PollFd::from_borrowed_fd(stop, PollFlags::IN)));
+            let changes = |mounts| PollFd::from_borrowed_fd(mounts, PollFlags::PRI);
+            fds.extend(self.mounts.as_ref().map(|mounts| changes(mounts.as_fd())));
             let ready = |fd: Option<&PollFd<'_>>| fd.is_some_and(|f| !f.revents().is_empty());
             if poll(&mut fds, Some(&timeout)).is_err() {
                 // Interrupted: the caller looks at its clock.
                 return Woken::default();
             }
+            let mounts = self.mounts.as_ref().and_then(|_| fds.pop());
+            let mounted = ready(mounts.as_ref());
             let stopped = ready(fds.get(1));
             let hinted = ready(fds.first());
             drop(fds);
             let mut woken = Woken {
+                hinted: mounted,
                 stopped,
                 ..Woken::default()
             };
@@ -194,6 +203,9 @@ mod mac {
 
     use super::{BorrowedFd, Dir, Duration, MOST_NAMES, Place, Woken, io};
 
+    /// The number by which the queue tells of what is mounted: no descriptor's, and of another filter.
+    const MOUNTS: RawFd = 0;
+
     /// Descriptors that watch: launchd gives a job 256, and a scan needs its own.
     const BUDGET: usize = 96;
 
@@ -215,6 +227,17 @@ mod mac {
         stop: Option<RawFd>,
     }
 
+    /// A queue that tells when a volume is mounted or goes, which is no event of the directory that it
+    /// covers. `EVFILT_FS` takes `VQ_MOUNT` and `VQ_UNMOUNT` as flags (xnu, `bsd/sys/mount.h` and `filt_fsevent`
+    /// of `bsd/vfs/vfs_subr.c`: read, not seen), and these two have their values.
+    fn of_mounts() -> io::Result<Watcher> {
+        let mut queue = Watcher::new()?;
+        let flags = FilterFlag::NOTE_ATTRIB | FilterFlag::NOTE_LINK;
+        queue.add_fd(MOUNTS, EventFilter::EVFILT_FS, flags)?;
+        queue.watch()?;
+        Ok(queue)
+    }
+
     impl Hints {
         /// How many places can be watched.
         pub const BUDGET: usize = BUDGET;
@@ -227,7 +250,7 @@ mod mac {
         /// When the system refuses.
         pub fn new() -> io::Result<Self> {
             Ok(Self {
-                queue: Watcher::new()?,
+                queue: of_mounts().or_else(|_| Watcher::new())?,
                 held: Vec::new(),
                 stop: None,
             })
@@ -299,6 +322,12 @@ mod mac {
                 wait = None;
                 match (event.ident, event.data) {
                     (Ident::Fd(number), _) if Some(number) == self.stop => woken.stopped = true,
+                    // The crate knows no such filter, and gives it as this error.
+                    (Ident::Fd(MOUNTS), EventData::Error(error))
+                        if error.kind() == io::ErrorKind::InvalidData =>
+                    {
+                        woken.hinted = true;
+                    }
                     (_, EventData::Error(_)) => break,
                     (Ident::Fd(number), data) => {
                         let held = self.held.iter().find(|h| h.number == number);

@@ -3,9 +3,11 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::bundle::Bundle;
 use crate::event::{NOT_LOOKED, State};
-use crate::evidence::fingerprint;
+use crate::evidence::{Entry, fingerprint};
 use crate::table::{BUNDLES, Value};
 use crate::text::{self, hex};
 
@@ -106,6 +108,18 @@ impl Key {
                 *place = text::cut(text, MOST_TEXT);
             }
         }
+        if bundle.digest.is_some() {
+            let entries = bundle.evidence.entries.iter();
+            state.code_hash = code_hash(entries.map(|e| (b"".as_slice(), e)));
+        }
+        if !self.is_linked_late {
+            let linked = bundle.evidence.linked.iter();
+            let places = linked.flat_map(|(path, place)| {
+                let entries = place.entries.iter();
+                entries.map(move |e| (path.as_slice(), e))
+            });
+            state.linked_code_hash = code_hash(places);
+        }
         let evidence = &bundle.evidence;
         let meta = evidence.meta.as_ref();
         (state.uid, state.gid) = (meta.map(|m| m.uid), meta.map(|m| m.gid));
@@ -115,6 +129,20 @@ impl Key {
         state.info_plist_hash = plist.map_or_else(String::new, |digest| hex(digest));
         state
     }
+}
+
+/// One digest over the code among entries, each below a path.
+fn code_hash<'a>(entries: impl Iterator<Item = (&'a [u8], &'a Entry)>) -> String {
+    let mut all = Sha256::new();
+    for (above, entry) in entries {
+        if let (Some(_), Some(digest)) = (entry.content.code(), entry.content.sha256()) {
+            for part in [above, b"/", &entry.path, b"\0", digest] {
+                all.update(part);
+            }
+        }
+    }
+    let all: [u8; 32] = all.finalize().into();
+    hex(&all)
 }
 
 /// What a bundle holds: one number for each entry with its content, sorted.

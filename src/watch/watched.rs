@@ -20,8 +20,9 @@ pub const SETTLED: Duration = Duration::from_millis(300);
 pub const UNSETTLED: Duration = Duration::from_secs(2);
 /// Code that has run, or could have, for so long is told even if other code took its place since.
 pub const STOOD: Duration = Duration::from_millis(250);
-/// So many of them between what was told and what is told next.
-const MOST_PASSED: usize = 4;
+/// So many of them between what was told and what is told next: there is time for no more, unless what is told
+/// ever more rarely waits.
+const MOST_PASSED: usize = 8;
 /// What changes behind a bundle's links alone, or is written and stays what it is, again and again, is told
 /// after so long at the latest.
 pub const RESTLESS: Duration = Duration::from_secs(600);
@@ -153,7 +154,7 @@ impl Watched {
             .moving
             .get_or_insert_with(|| Moving::new(now.steady, seen, sight.clone()));
         if let Some(told) = &self.told {
-            moving.pass(&told.state, &sight.state, now.steady);
+            moving.pass(told, &sight.state, now.steady);
         }
         if std::mem::take(&mut moving.waits) {
             // What comes now has the time that anything has to settle.
@@ -167,7 +168,7 @@ impl Watched {
         });
         let gravity = |new: &Sight| match &self.told {
             Some(told) => told.state.gravity_of(&new.state),
-            None => 3,
+            None => 5,
         };
         let is_told = gravity(&sight) == 0;
         // What weighs less takes the place of nothing.
@@ -348,7 +349,7 @@ impl Moving {
     }
 
     /// Takes in that `new` is seen: where that runs other code, what ran until now has passed.
-    fn pass(&mut self, told: &State, new: &State, at: Instant) {
+    fn pass(&mut self, told: &Sight, new: &State, at: Instant) {
         let old = &self.now.state;
         if old.code() == new.code() {
             return;
@@ -356,11 +357,25 @@ impl Moving {
         let stood = at.saturating_duration_since(self.code_since);
         self.code_since = at;
         let is_known = self.passed.iter().any(|passed| passed.code() == old.code());
-        let is_room = self.passed.len() < MOST_PASSED;
+        // What is left while it is deleted is no state of it, unless another main executable counts.
+        let is_rest = is_rest(&self.now.records, &told.records);
+        let is_other = old.runs_other_code_than(&told.state)
+            || !is_rest && old.holds_other_code_than(&told.state);
         // What is being written is another at each look.
-        if stood >= STOOD && old.runs_other_code_than(told) && !is_known && is_room {
-            self.passed.push(old.clone());
+        if stood < STOOD || !is_other || is_known {
+            return;
         }
+        // Where they are too many, the least grave goes, and of equals the first.
+        if self.passed.len() >= MOST_PASSED {
+            let gravity = |state: &State| told.state.gravity_of(state);
+            let all = self.passed.iter().enumerate();
+            let least = all.map(|(at, passed)| (gravity(passed), at)).min();
+            match least.filter(|(least, _)| *least <= gravity(old)) {
+                Some((_, least)) => drop(self.passed.remove(least)),
+                None => return,
+            }
+        }
+        self.passed.push(old.clone());
     }
 
     /// What has passed and is none of what is told after it.

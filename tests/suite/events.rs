@@ -1,6 +1,7 @@
 //! Events: what is seen of bundles that come, change and go, and what is kept of that.
 
 mod journal;
+mod mounts;
 mod watching;
 mod ways;
 

@@ -14,6 +14,7 @@ use dsplug::root::Root;
 use dsplug::scan::Scanner;
 use dsplug::watch::now::Now;
 use dsplug::watch::tracker::Tracker;
+use dsplug_fixtures::macho::{Cpu, MachO};
 use dsplug_fixtures::{Disk, chmod, fifo};
 
 use super::{Line, Watcher, digest, make, sha256};
@@ -720,6 +721,95 @@ fn no_later_write_hides_code_that_stood() {
         .collect();
     assert_eq!(seen, [hashes[0].as_str(), hashes[2].as_str()]);
     assert_eq!(told[0].changed, "content;executable");
+}
+
+/// A library in the bundle, and one outside, that stand under touches and are good again before anything
+/// settles.
+#[test]
+fn other_code_than_the_main_executable_that_stood_is_told() {
+    let library = |marker: &str| {
+        let mut code = MachO::bundle(Cpu::X86_64).unsigned();
+        code.extend_from_slice(marker.as_bytes());
+        code
+    };
+    let disk = Disk::new();
+    let bundle = disk.plugin("A.dsplug");
+    make(&bundle, b"good");
+    let outside = disk.file("Users/Shared/fw/o.dylib", library("good"));
+    symlink("/Users/Shared/fw", bundle.join("Contents/Linked")).unwrap();
+    let inside = bundle.join("Contents/l.dylib");
+    fs::write(&inside, library("good")).unwrap();
+    let noise = bundle.join("Contents/noise");
+    fs::write(&noise, "").unwrap();
+    let mut at = 0;
+    for (code, word) in [(inside, "content"), (outside, "linked")] {
+        let mut looks = Looks::begin(&disk);
+        let mut told = Vec::new();
+        let mut hold = |content: &str, times: u32| {
+            fs::write(&code, library(content)).unwrap();
+            let mut told = Vec::new();
+            for _ in 0..times {
+                touch(&noise, at);
+                at += 100;
+                told.extend(looks.events_at(at));
+            }
+            told
+        };
+        told.extend(hold("evil", 5));
+        told.extend(hold("good", 1));
+        fs::write(bundle.join("Contents/Info.plist.new"), word).unwrap();
+        told.extend(hold("good", 3));
+        for _ in 0..8 {
+            at += 100;
+            told.extend(looks.events_at(at));
+        }
+        let words: Vec<_> = told.iter().map(|e| e.changed.as_str()).collect();
+        assert_eq!(words.len(), 2, "{words:?}");
+        assert!(words[0].contains(word), "{words:?}");
+        let evil = &told[0].state;
+        assert_ne!(evil.code(), told[1].state.code());
+        at = 0;
+        fs::remove_file(bundle.join("Contents/Info.plist.new")).unwrap();
+    }
+}
+
+/// Harmless lists one after the other, and then the code that they are to crowd out.
+#[test]
+fn no_number_of_harmless_changes_crowds_out_code_that_stood() {
+    let disk = Disk::new();
+    let bundle = disk.plugin("A.dsplug");
+    make(&bundle, b"good");
+    let code = bundle.join("Contents/MacOS/A");
+    let list = bundle.join("Contents/Info.plist");
+    let honest = fs::read_to_string(&list).unwrap();
+    let mut looks = Looks::begin(&disk);
+    let mut told = Vec::new();
+    let mut at = 0;
+    let mut look = |looks: &mut Looks| {
+        at += 60;
+        looks.events_at(at)
+    };
+    for number in 0..5 {
+        fs::write(&list, format!("{honest}<!-- {number} -->")).unwrap();
+        for _ in 0..5 {
+            told.extend(look(&mut looks));
+        }
+    }
+    fs::write(&code, "evil").unwrap();
+    for _ in 0..5 {
+        told.extend(look(&mut looks));
+    }
+    fs::write(&code, "good").unwrap();
+    fs::write(&list, &honest).unwrap();
+    fs::write(bundle.join("Contents/more"), "").unwrap();
+    for _ in 0..9 {
+        told.extend(look(&mut looks));
+    }
+    let evil = told
+        .iter()
+        .filter(|e| e.state.executable_hash == sha256(b"evil"));
+    assert_eq!(evil.count(), 1);
+    assert!(told.len() <= 8, "{}", told.len());
 }
 
 /// What an installer writes is another at each look, and no state of its own.
