@@ -107,6 +107,8 @@ pub struct Folder {
     pub entries: usize,
     /// Number of its candidates.
     pub candidates: usize,
+    /// The directories of which the loader lists something, or may: what comes in them may load.
+    pub listed_in: Vec<Vec<u8>>,
     /// What is unusual.
     pub anomalies: BTreeSet<Anomaly>,
     /// Why it could not be listed, or what of it was cut off.

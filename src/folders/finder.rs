@@ -30,6 +30,8 @@ pub struct Finder<'a> {
     pub limits: &'a Limits,
     pub index: usize,
     pub found: BTreeMap<Vec<u8>, Candidate>,
+    /// Directories of which the loader lists something, or may, the first it reads first.
+    pub listed_in: Vec<Vec<u8>>,
     pub anomalies: BTreeSet<Anomaly>,
     pub left_out: LeftOut,
     pub branches: Vec<Branch>,
@@ -75,6 +77,7 @@ impl<'a> Finder<'a> {
             limits,
             index,
             found: BTreeMap::new(),
+            listed_in: Vec::new(),
             anomalies: BTreeSet::new(),
             left_out: LeftOut::default(),
             branches: Vec::new(),

@@ -18,6 +18,8 @@ use crate::meta::{Kind, WritableBy};
 use crate::name::{self, Suffix};
 use crate::root::Found;
 
+/// Directories of a folder that are told as places of the loader.
+const MOST_LISTED_IN: usize = 256;
 /// The directories of resources that a layout may make the loader read.
 const PLACES: [(Layout, Via); 5] = [
     (Layout::Contents, Via::ContentsResources),
@@ -164,6 +166,9 @@ impl Finder<'_> {
         } else {
             Has::None
         };
+        if place.listed != Listed::No && self.listed_in.len() < MOST_LISTED_IN {
+            self.listed_in.push(place.path.clone());
+        }
         for (name, suffix) in &listing.candidates {
             // Of thousands of long names, that takes a while.
             let folded = if only.is_empty() && listing.doubles.is_empty() {

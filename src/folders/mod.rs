@@ -41,6 +41,7 @@ pub fn list(root: &Root, index: usize, budget: &Budget) -> (Folder, Vec<Candidat
         writable_by: WritableBy::Root,
         entries: 0,
         candidates: 0,
+        listed_in: Vec::new(),
         anomalies: BTreeSet::new(),
         error: None,
     };
@@ -61,10 +62,12 @@ pub fn list(root: &Root, index: usize, budget: &Budget) -> (Folder, Vec<Candidat
     }
     let Finder {
         mut found,
+        listed_in,
         anomalies,
         left_out,
         ..
     } = finder;
+    folder.listed_in = listed_in;
     folder.anomalies = anomalies;
     folder.candidates = found.len().saturating_add(left_out.candidates());
     let left_out = left_out.errors();

@@ -1,7 +1,7 @@
 //! The places where a hint is wanted, the most important first: the plug-in folders and what leads to
 //! them, then each bundle, then what is in it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::evidence::Evidence;
 use crate::folders::FOLDERS;
@@ -83,8 +83,14 @@ pub fn wanted(root: &Root, snapshot: &Snapshot, tells_writes: bool, most: usize)
     let mut places = Places::default();
     for folder in FOLDERS {
         ancestors(root, folder.as_bytes(), &mut places);
-        let mut left = MOST_SEARCHED;
-        search(root, folder.as_bytes(), DEPTH, &mut left, &mut places);
+    }
+    // Where something may load, before what is only searched.
+    for path in snapshot.folders.iter().flat_map(|f| &f.listed_in) {
+        held(root, path, &mut places);
+    }
+    let mut left = 0_usize;
+    for folder in FOLDERS {
+        left = left.saturating_add(search(root, folder.as_bytes(), &mut places));
     }
     let folders = places.list.len();
     for bundle in &snapshot.bundles {
@@ -119,7 +125,7 @@ pub fn wanted(root: &Root, snapshot: &Snapshot, tells_writes: bool, most: usize)
             places.extend(plist.and_then(|p| regular(&p.path, p.meta.as_ref()?)));
         }
     }
-    let left = ways(root, snapshot, most, &mut places);
+    left = left.saturating_add(ways(root, snapshot, most, &mut places));
     for bundle in &snapshot.bundles {
         let evidence = &bundle.evidence;
         let inner = evidence.entries.iter();
@@ -226,46 +232,54 @@ fn ancestors(root: &Root, folder: &[u8], places: &mut Places) {
     }
 }
 
-/// A directory in which candidates are looked for, and those below it.
-fn search(root: &Root, path: &[u8], depth: usize, left: &mut usize, places: &mut Places) {
-    // A link that leads nowhere costs as much as one that leads far.
-    let Some(rest) = left.checked_sub(1) else {
-        return;
-    };
-    *left = rest;
-    let Some(found) = note_links(root, path, places) else {
-        return;
-    };
+/// A directory in which candidates are looked for.
+fn held(root: &Root, path: &[u8], places: &mut Places) -> Option<Found> {
+    let found = note_links(root, path, places)?;
     if found.meta.kind != Kind::Directory {
-        return;
+        return None;
     }
     places.extend([Place {
         holds_candidates: true,
         ..Place::directory(path, &found.meta)
     }]);
-    let listed = found
-        .open_dir()
-        .and_then(|dir| Ok((dir.names(MOST_NAMES)?, dir)));
-    let Ok(((names, _), dir)) = listed else {
-        return;
-    };
-    if depth == 0 {
-        return;
-    }
-    let others = names.iter().filter(|n| name::suffix(n) == Suffix::Other);
-    let mut ways: Vec<_> = others
-        .filter_map(|name| Some((dir.meta(name).ok()?.kind, name)))
-        .filter(|(kind, _)| matches!(kind, Kind::Directory | Kind::Symlink))
-        .collect();
-    // Directories first: whoever plants links takes no watch from them.
-    ways.sort_by_key(|(kind, _)| *kind == Kind::Symlink);
-    for (_, name) in ways {
-        if *left == 0 {
-            return;
+    Some(found)
+}
+
+/// The directories of a plug-in folder in which candidates are looked for, the near before the deep; gives how many
+/// there was no room for, as far as that is known.
+fn search(root: &Root, folder: &[u8], places: &mut Places) -> usize {
+    let mut waiting = VecDeque::from([(folder.to_vec(), 0)]);
+    // A link that leads nowhere costs as much as one that leads far.
+    for _ in 0..MOST_SEARCHED {
+        let Some((path, depth)) = waiting.pop_front() else {
+            return 0;
+        };
+        let Some(found) = held(root, &path, places) else {
+            continue;
+        };
+        let listed = found
+            .open_dir()
+            .and_then(|dir| Ok((dir.names(MOST_NAMES)?, dir)));
+        let Ok(((names, _), dir)) = listed else {
+            continue;
+        };
+        if depth >= DEPTH || waiting.len() > MOST_SEARCHED {
+            continue;
         }
-        let below = [path, b"/", name].concat();
-        search(root, &below, depth.saturating_sub(1), left, places);
+        let others = names.iter().filter(|n| name::suffix(n) == Suffix::Other);
+        let mut ways: Vec<_> = others
+            .filter_map(|name| Some((dir.meta(name).ok()?.kind, name)))
+            .filter(|(kind, _)| matches!(kind, Kind::Directory | Kind::Symlink))
+            .collect();
+        // Directories first: whoever plants links takes no watch from them.
+        ways.sort_by_key(|(kind, _)| *kind == Kind::Symlink);
+        let below = ways.into_iter().map(|(_, name)| {
+            let below = [path.as_slice(), b"/", name].concat();
+            (below, depth.saturating_add(1))
+        });
+        waiting.extend(below);
     }
+    waiting.len()
 }
 
 #[derive(Default)]

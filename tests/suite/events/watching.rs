@@ -227,6 +227,31 @@ fn a_folder_that_comes_later_and_one_that_is_replaced_are_watched() {
     assert_eq!(gone.len(), 1);
 }
 
+/// Whatever else stands in the folder: what the loader lists is watched before what is only searched, a directory that
+/// stands elsewhere too.
+#[test]
+fn where_the_loader_looks_is_watched_before_all_else() {
+    let mut watcher = Watcher::new(Disk::new());
+    let elsewhere = watcher.disk.dir("Users/Shared/e");
+    let resources = watcher.disk.plugin("Contents/Resources");
+    fs::create_dir_all(&resources).unwrap();
+    symlink("/Users/Shared/e", resources.join("en.lproj")).unwrap();
+    for number in 0..70 {
+        fs::create_dir(watcher.disk.plugin(format!("A{number:02}"))).unwrap();
+    }
+    watcher.start();
+    for place in [&resources, &elsewhere] {
+        let bundle = make(&place.join("Evil.dsplug"), b"evil");
+        let hash = digest(&bundle);
+        let appeared = watcher.wait("appeared", "Evil.dsplug");
+        assert_eq!((&appeared["hash"], &*appeared["seen"]), (&hash, "watched"));
+        thread::sleep(BRIEF);
+        fs::remove_dir_all(&bundle).unwrap();
+        assert_eq!(watcher.wait("gone", "Evil.dsplug")["hash"], hash);
+    }
+    watcher.stop();
+}
+
 #[test]
 fn what_it_links_to_and_an_executable_outside_are_watched() {
     let watcher = {
