@@ -18,7 +18,7 @@ impl Bounds {
     /// Far more than any Info.plist needs.
     pub const STANDARD: Self = Self {
         depth: MOST_DEPTH,
-        values: 400_000,
+        values: 600_000,
         text: 8 << 20,
     };
 }
