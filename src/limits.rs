@@ -35,6 +35,8 @@ pub struct Limits {
     pub attributes: usize,
     /// Bytes of what is told of failures, and of signatures that do not hold, beyond a little for each.
     pub told: usize,
+    /// Bytes of what stands on the ways that lead out of all candidates.
+    pub ways: usize,
     /// Bytes of all of these and of long texts together.
     pub found: usize,
     /// Factories of all bundles that are told apart.
@@ -69,6 +71,7 @@ impl Limits {
         code_facts: 12 << 20,
         attributes: 2 << 20,
         told: 4 << 20,
+        ways: 2 << 20,
         found: 16 << 20,
         factories: 65_536,
         texts: 2 << 20,
@@ -101,6 +104,7 @@ impl Limits {
         code_facts: 1 << 30,
         attributes: 256 << 20,
         told: 256 << 20,
+        ways: 256 << 20,
         found: usize::MAX,
         factories: 1 << 20,
         texts: 64 << 20,
@@ -158,6 +162,7 @@ pub struct Budget {
     code_facts: AtomicUsize,
     attributes: AtomicUsize,
     told: AtomicUsize,
+    ways: AtomicUsize,
     found: AtomicUsize,
     factories: AtomicUsize,
     texts: AtomicUsize,
@@ -176,6 +181,7 @@ impl Budget {
             code_facts: AtomicUsize::new(limits.code_facts),
             attributes: AtomicUsize::new(limits.attributes),
             told: AtomicUsize::new(limits.told),
+            ways: AtomicUsize::new(limits.ways),
             found: AtomicUsize::new(limits.found),
             factories: AtomicUsize::new(limits.factories),
             texts: AtomicUsize::new(limits.texts),
@@ -213,6 +219,11 @@ impl Budget {
     /// Takes bytes of what is told of failures, likewise.
     pub fn take_told(&self, bytes: usize) -> bool {
         self.take_found(&self.told, bytes)
+    }
+
+    /// Takes bytes of what stands on ways that lead out, likewise.
+    pub fn take_ways(&self, bytes: usize) -> bool {
+        self.take_found(&self.ways, bytes)
     }
 
     /// Takes factories, likewise.

@@ -154,6 +154,7 @@ impl Evidence {
         let linked = self.linked.values().flat_map(|place| &place.entries);
         let linked = linked.map(Entry::weight);
         let own = self.weight().saturating_add(limits::CANDIDATE);
+        let own = own.saturating_add(self.ways.weight());
         linked.fold(own, usize::saturating_add)
     }
 

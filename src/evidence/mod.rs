@@ -50,7 +50,7 @@ use crate::meta::{Kind, WritableBy};
 use crate::root::Root;
 use crate::text::escape;
 use facts::CHEAP_LIST;
-use ways::Ways;
+pub use ways::Ways;
 
 /// A candidate of which nothing was read.
 fn nothing_yet(candidate: Candidate) -> Evidence {

@@ -16,6 +16,10 @@ use crate::root::{Found, Passed, Root};
 /// Names of one candidate that are kept.
 const MOST: usize = 1_024;
 
+/// Bytes that a name takes beside its own, and a directory beside its names: the nodes of their trees.
+const NAME: usize = 128;
+const DIRECTORY: usize = 1_024;
+
 /// What stands at each name of one directory.
 type Names = BTreeMap<Box<[u8]>, Step>;
 
@@ -96,14 +100,25 @@ impl Ways {
         if known.is_some_and(|names| names.contains_key(passed.name)) {
             return;
         }
-        let dir = if known.is_none() { passed.dir.len() } else { 0 };
-        if self.count >= MOST || !budget.take_texts(passed.name.len().saturating_add(dir)) {
+        let mut held = NAME.saturating_add(passed.name.len());
+        if known.is_none() {
+            held = held
+                .saturating_add(DIRECTORY)
+                .saturating_add(passed.dir.len());
+        }
+        if self.count >= MOST || !budget.take_ways(held) {
             self.is_cut = true;
             return;
         }
         self.count = self.count.saturating_add(1);
         let names = self.names.entry(passed.dir.into()).or_default();
         names.insert(passed.name.into(), Step::of(passed));
+    }
+
+    /// For how many entries they count.
+    pub(super) fn weight(&self) -> usize {
+        let directories = self.names.len().saturating_mul(4);
+        self.count.saturating_add(directories)
     }
 
     /// True when there is none.
@@ -166,5 +181,38 @@ impl Ways {
             }
         }
         Some(print.finalize().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+
+    /// Names are an attacker's, and cost him a byte each.
+    #[test]
+    fn what_is_kept_of_all_candidates_has_a_bound() {
+        let limits = Limits {
+            ways: 1 << 20,
+            ..Limits::STANDARD
+        };
+        let budget = Budget::new(limits);
+        let mut count = 0;
+        for candidate in 0..100 {
+            let mut ways = Ways::default();
+            for number in 0..MOST {
+                let (dir, name) = (format!("/x/{}", number % 20), number.to_string());
+                let passed = Passed {
+                    dir: dir.as_bytes(),
+                    name: name.as_bytes(),
+                    meta: None,
+                    text: None,
+                };
+                ways.note(&passed, &budget);
+            }
+            assert_eq!(ways.fingerprint().is_none(), ways.is_cut, "{candidate}");
+            count += ways.count;
+        }
+        assert!((5_000..10_000).contains(&count), "{count}");
     }
 }

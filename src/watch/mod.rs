@@ -30,8 +30,8 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use crate::bundle::Bundle;
 use crate::event::Seen;
+use crate::evidence::Ways;
 use crate::journal::{AllKnown, Batch, Journal, now_ms};
 use crate::root::Root;
 use crate::scan::{Snapshot, WatchStatus};
@@ -77,8 +77,8 @@ pub struct Watch {
     watched: BTreeSet<(u64, u64)>,
     tick: Duration,
     tracker: Option<Tracker>,
-    /// Bundles that reach out, as the last look saw them.
-    reaching: Vec<Arc<Bundle>>,
+    /// The ways to what bundles reach outside, as the last look saw them.
+    reaching: Vec<Ways>,
     /// True when something is watched since the last look.
     has_new_places: bool,
 }
@@ -143,8 +143,8 @@ impl Watch {
                 // Here as well, more of them would not bring it forward.
                 std::thread::sleep(pace.left_in_doubt());
                 let began = Instant::now();
-                let are_still = |b: &Arc<Bundle>| b.evidence.ways.are_still(&self.root);
-                pace.hinted = !self.reaching.iter().all(are_still);
+                let mut reaching = self.reaching.iter();
+                pace.hinted = !reaching.all(|ways| ways.are_still(&self.root));
                 pace.looked_at_ways(began);
             }
             let left = pace.left(moving, self.tick);
@@ -225,9 +225,8 @@ impl Watch {
         if snapshot.unreadable().is_some() {
             return (Batch::default(), false);
         }
-        let reaching = snapshot.bundles.iter();
-        let reaching = reaching.filter(|b| !b.evidence.ways.is_empty());
-        self.reaching = reaching.cloned().collect();
+        let reaching = snapshot.bundles.iter().map(|b| &b.evidence.ways);
+        self.reaching = reaching.filter(|ways| !ways.is_empty()).cloned().collect();
         let now = Now {
             steady: Instant::now(),
             wall_ms: now_ms(),
