@@ -6,6 +6,7 @@
 //!   says of it, and
 //!   [`writer`] hands the events to the journal;
 //! - `lists` does the same for the lists of exceptions;
+//! - `pace` says when the next look is due;
 //! - [`copies`] keeps what goes, where that is asked for;
 //! - [`command`] shows events to a person.
 //!
@@ -17,6 +18,7 @@ pub mod copies;
 mod hints;
 mod lists;
 pub mod now;
+mod pace;
 mod places;
 mod state;
 pub mod tracker;
@@ -38,6 +40,7 @@ use crate::scan::{Snapshot, WatchStatus};
 use copies::Copies;
 use hints::Hints;
 use now::Now;
+use pace::Pace;
 use places::Place;
 use tracker::Tracker;
 use writer::{Tell, Writer};
@@ -46,16 +49,6 @@ use writer::{Tell, Writer};
 const TICK: Duration = Duration::from_secs(30);
 /// The same where nothing stands that could be written without a hint.
 const LONG_TICK: Duration = Duration::from_secs(60);
-/// Between two looks while something has not settled.
-const POLL: Duration = Duration::from_millis(40);
-/// Between two looks at the least.
-const GAP: Duration = Duration::from_millis(15);
-/// Between two looks, by how long one takes.
-const REST: u32 = 3;
-/// Between two looks at the most, when hints come and nothing is found, and looks are quick.
-const BARREN_GAP: Duration = Duration::from_millis(240);
-/// After so long without a hint a directory that leads on is busy no more.
-const CALM: Duration = Duration::from_secs(1);
 /// How long the end of another process that writes the journal is waited for.
 const TURN: Duration = Duration::from_secs(3);
 
@@ -409,82 +402,6 @@ fn keep(copies: Option<&mut Copies>, root: &Root, snapshot: &Snapshot, tracker: 
             String::new()
         });
         tracker.copied(&path, &hash, place);
-    }
-}
-
-/// When the next look is due.
-struct Pace {
-    ended: Instant,
-    gap: Duration,
-    hinted: bool,
-    /// True when a look is due where the ways to what is reached outside are not as they were. Anybody may
-    /// write to a directory on them, all day.
-    is_in_doubt: bool,
-    ways_ended: Instant,
-    ways_gap: Duration,
-    barren: u32,
-    first: bool,
-}
-
-impl Pace {
-    fn new() -> Self {
-        Self {
-            ended: Instant::now(),
-            gap: GAP,
-            hinted: true,
-            is_in_doubt: false,
-            ways_ended: Instant::now(),
-            ways_gap: GAP,
-            barren: 0,
-            first: true,
-        }
-    }
-
-    /// How long until then.
-    fn left(&self, moving: bool, tick: Duration) -> Duration {
-        let pause = match (self.first, self.hinted, moving) {
-            (true, _, _) => Duration::ZERO,
-            (_, true, _) => self.gap,
-            (_, false, true) => self.gap.max(POLL),
-            (_, false, false) => tick,
-        };
-        pause.saturating_sub(self.ended.elapsed())
-    }
-
-    fn looked(&mut self, began: Instant, found: bool) {
-        let took = began.elapsed();
-        self.barren = if found {
-            0
-        } else {
-            self.barren.saturating_add(1)
-        };
-        let rest = took.saturating_mul(REST).clamp(GAP, TICK);
-        let barren = GAP
-            .saturating_mul(1_u32.checked_shl(self.barren.min(4)).unwrap_or(1))
-            .min(BARREN_GAP);
-        self.gap = rest.max(barren);
-        // The second look closes the gap between the first and the watches.
-        self.hinted = std::mem::take(&mut self.first);
-        self.is_in_doubt = false;
-        self.ended = Instant::now();
-    }
-
-    /// How long until the ways are looked at.
-    fn left_in_doubt(&self) -> Duration {
-        self.ways_gap.saturating_sub(self.ways_ended.elapsed())
-    }
-
-    fn looked_at_ways(&mut self, began: Instant) {
-        let is_busy = began.saturating_duration_since(self.ways_ended) < CALM;
-        let gap = if is_busy {
-            self.ways_gap.saturating_mul(2)
-        } else {
-            GAP
-        };
-        let rest = began.elapsed().saturating_mul(REST).clamp(GAP, TICK);
-        self.ways_gap = rest.max(gap.min(BARREN_GAP));
-        self.is_in_doubt = false;
-        self.ways_ended = Instant::now();
     }
 }
 

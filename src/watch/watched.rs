@@ -75,7 +75,7 @@ pub struct Watched {
     pub since: Option<Instant>,
     pub since_ms: Option<i64>,
     pub last: Key,
-    pub moving: Option<Moving>,
+    pub moving: Option<Box<Moving>>,
     pub links: Option<Links>,
     /// How it was seen to be gone.
     pub gone: Option<Seen>,
@@ -334,8 +334,8 @@ impl Watched {
 
 impl Moving {
     /// One that begins to move.
-    pub fn new(began: Instant, seen: Seen, now: Sight) -> Self {
-        Self {
+    pub fn new(began: Instant, seen: Seen, now: Sight) -> Box<Self> {
+        Box::new(Self {
             began,
             still_since: began,
             seen,
@@ -345,7 +345,7 @@ impl Moving {
             passed: Vec::new(),
             kept: Vec::new(),
             waits: false,
-        }
+        })
     }
 
     /// Takes in that `new` is seen: where that runs other code, what ran until now has passed.

@@ -1,0 +1,93 @@
+//! When the next look is due: soon after a hint, ever more rarely where hints come and nothing is found, and
+//! never so often that looks take all of the time.
+
+use std::time::{Duration, Instant};
+
+use super::TICK;
+
+/// Between two looks while something has not settled.
+const POLL: Duration = Duration::from_millis(40);
+/// Between two looks at the least.
+const GAP: Duration = Duration::from_millis(15);
+/// Between two looks, by how long one takes.
+const REST: u32 = 3;
+/// Between two looks at the most, when hints come and nothing is found, and looks are quick.
+const BARREN_GAP: Duration = Duration::from_millis(240);
+/// After so long without a hint a directory that leads on is busy no more.
+const CALM: Duration = Duration::from_secs(1);
+
+/// When the next look is due.
+pub struct Pace {
+    ended: Instant,
+    gap: Duration,
+    pub hinted: bool,
+    /// True when a look is due where the ways to what is reached outside are not as they were. Anybody may
+    /// write to a directory on them, all day.
+    pub is_in_doubt: bool,
+    ways_ended: Instant,
+    ways_gap: Duration,
+    barren: u32,
+    first: bool,
+}
+
+impl Pace {
+    pub fn new() -> Self {
+        Self {
+            ended: Instant::now(),
+            gap: GAP,
+            hinted: true,
+            is_in_doubt: false,
+            ways_ended: Instant::now(),
+            ways_gap: GAP,
+            barren: 0,
+            first: true,
+        }
+    }
+
+    /// How long until then.
+    pub fn left(&self, moving: bool, tick: Duration) -> Duration {
+        let pause = match (self.first, self.hinted, moving) {
+            (true, _, _) => Duration::ZERO,
+            (_, true, _) => self.gap,
+            (_, false, true) => self.gap.max(POLL),
+            (_, false, false) => tick,
+        };
+        pause.saturating_sub(self.ended.elapsed())
+    }
+
+    pub fn looked(&mut self, began: Instant, found: bool) {
+        let took = began.elapsed();
+        self.barren = if found {
+            0
+        } else {
+            self.barren.saturating_add(1)
+        };
+        let rest = took.saturating_mul(REST).clamp(GAP, TICK);
+        let barren = GAP
+            .saturating_mul(1_u32.checked_shl(self.barren.min(4)).unwrap_or(1))
+            .min(BARREN_GAP);
+        self.gap = rest.max(barren);
+        // The second look closes the gap between the first and the watches.
+        self.hinted = std::mem::take(&mut self.first);
+        self.is_in_doubt = false;
+        self.ended = Instant::now();
+    }
+
+    /// How long until the ways are looked at.
+    pub fn left_in_doubt(&self) -> Duration {
+        self.ways_gap.saturating_sub(self.ways_ended.elapsed())
+    }
+
+    pub fn looked_at_ways(&mut self, began: Instant) {
+        let is_busy = began.saturating_duration_since(self.ways_ended) < CALM;
+        let gap = if is_busy {
+            self.ways_gap.saturating_mul(2)
+        } else {
+            GAP
+        };
+        let rest = began.elapsed().saturating_mul(REST).clamp(GAP, TICK);
+        self.ways_gap = rest.max(gap.min(BARREN_GAP));
+        self.is_in_doubt = false;
+        self.ways_ended = Instant::now();
+    }
+}
