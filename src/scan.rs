@@ -226,6 +226,7 @@ impl Scanner {
         &self,
         root: &Root,
         candidates: Vec<Candidate>,
+        now: &ReadAt,
         budget: &mut Budget,
     ) -> Vec<Box<Evidence>> {
         let mut surveyed = Vec::new();
@@ -260,7 +261,9 @@ impl Scanner {
                 }
                 let most = most.min(budget.entries());
                 self.at.set(&candidate.path);
-                let before = self.before(&candidate.path).map(|b| b.evidence.as_ref());
+                let before = self
+                    .before(&candidate.path, now)
+                    .map(|b| b.evidence.as_ref());
                 let trials = is_trial.then_some(&mut trials);
                 let mut evidence = evidence::survey(root, candidate, most, trials, before, budget);
                 if evidence.is_cut && is_trial {
@@ -276,13 +279,15 @@ impl Scanner {
     }
 
     /// What an earlier scan found of a candidate.
-    fn before(&self, path: &[u8]) -> Option<&Arc<Bundle>> {
-        self.memory.as_ref()?.of(path, &ReadAt::now())
+    fn before(&self, path: &[u8], now: &ReadAt) -> Option<&Arc<Bundle>> {
+        self.memory.as_ref()?.of(path, now)
     }
 
     /// Scans once.
     pub fn scan(&mut self) -> Snapshot {
         let (began, last_scan) = (Instant::now(), now());
+        // One moment for all of it: what is known is known from its beginning to its end, whoever sets the clock.
+        let at = ReadAt::now();
         let mut budget = Budget::new(self.limits);
         budget.at = self.at.clone();
         let root = self.root.for_one_scan(budget.until());
@@ -294,12 +299,12 @@ impl Scanner {
             all_folders.push(folder);
             found.extend(candidates);
         }
-        let mut found = self.survey(&root, found, &mut budget);
+        let mut found = self.survey(&root, found, &at, &mut budget);
         found.sort_by_cached_key(|e| crate::text::escape(&e.candidate.path));
         let until = budget.after(evidence::BEYOND);
         for evidence in found.iter_mut().filter(|e| e.is_left_out) {
             self.at.set(&evidence.candidate.path);
-            let before = self.before(&evidence.candidate.path);
+            let before = self.before(&evidence.candidate.path, &at);
             let before = before.map(|b| b.evidence.as_ref());
             evidence::look_beyond(&root, evidence, before, until, &mut budget);
         }
@@ -311,13 +316,13 @@ impl Scanner {
         let due = self
             .memory
             .as_ref()
-            .map(|m| m.due(&ReadAt::now(), self.limits.code_age));
+            .map(|m| m.due(&at, self.limits.code_age));
         let due = due.unwrap_or_default();
         let mut files_reused = 0_u64;
         let mut signatures = BTreeMap::new();
         for (index, evidence) in &mut order {
             self.at.set(&evidence.candidate.path);
-            let before = self.before(&evidence.candidate.path);
+            let before = self.before(&evidence.candidate.path, &at);
             let again = due.contains(&evidence.candidate.path);
             let known = before.map(|b| b.evidence.as_ref());
             evidence::read_list(&root, evidence, known, &budget);
@@ -344,7 +349,7 @@ impl Scanner {
         for (_, evidence) in order {
             self.at.set(&evidence.candidate.path);
             let again = due.contains(&evidence.candidate.path);
-            let known = self.before(&evidence.candidate.path);
+            let known = self.before(&evidence.candidate.path, &at);
             let known = known.map(|before| (before.evidence.as_ref(), again));
             evidence::read_linked(&root, evidence, known, &mut reader, &mut budget);
             evidence::settle(evidence, &budget);
