@@ -67,7 +67,7 @@ impl Limits {
         listed_entries: 1_000_000,
         folder_entries: 50_000,
         candidates: 5_000,
-        candidate_paths: 512 << 10,
+        candidate_paths: 384 << 10,
         code_facts: 12 << 20,
         attributes: 2 << 20,
         told: 4 << 20,
