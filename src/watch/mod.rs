@@ -40,13 +40,11 @@ use crate::scan::{Snapshot, WatchStatus};
 use copies::Copies;
 use hints::Hints;
 use now::Now;
-use pace::Pace;
+use pace::{Pace, TICK};
 use places::Place;
 use tracker::Tracker;
 use writer::{Tell, Writer};
 
-/// Between two looks when nothing hints at anything.
-const TICK: Duration = Duration::from_secs(30);
 /// The same where nothing stands that could be written without a hint.
 const LONG_TICK: Duration = Duration::from_secs(60);
 /// How long the end of another process that writes the journal is waited for.

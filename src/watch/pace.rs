@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::TICK;
-
+/// Between two looks when nothing hints at anything.
+pub const TICK: Duration = Duration::from_secs(30);
 /// Between two looks while something has not settled.
 const POLL: Duration = Duration::from_millis(40);
 /// Between two looks at the least.
