@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::entry::Exception;
 use crate::text::hex;
 
-/// Lists that are remembered, the newest.
+/// Lists that are remembered, the newest. Their numbers tell how many are not.
 const MOST: usize = 8;
 
 /// A list as a scan saw it, other than the one before.
@@ -56,7 +56,13 @@ impl Lists {
             }));
         }
         if self.seen.len() > MOST {
-            self.seen.pop_front();
+            // First one that stands again behind it: whoever has two lists take turns drives out no third.
+            let stands_again = |(at, list): (usize, &Arc<List>)| {
+                let mut later = self.seen.iter().skip(at).skip(1);
+                later.any(|later| later.digest == list.digest)
+            };
+            let again = self.seen.iter().enumerate().position(stands_again);
+            self.seen.remove(again.unwrap_or_default());
         }
         self.seen.iter().cloned().collect()
     }
@@ -180,5 +186,34 @@ mod tests {
             see(&n.to_string());
         }
         assert_eq!(see("a"), [13, 14, 15, 16, 17, 18, 19, 20]);
+    }
+
+    /// Whoever has it come and go: the newest appearance of each list stays.
+    #[test]
+    fn no_coming_and_going_of_known_lists_takes_the_place_of_another() {
+        let mut lists = Lists::default();
+        let mut see = |id: &str| {
+            let entries: Vec<_> = (!id.is_empty())
+                .then(|| entry(id, ""))
+                .into_iter()
+                .collect();
+            lists.see(&entries, ("/x".to_owned(), "active"), 7)
+        };
+        for id in ["old", "admin", "evil"] {
+            see(id);
+        }
+        let mut seen = Vec::new();
+        for id in ["", "admin"].repeat(20) {
+            seen = see(id);
+        }
+        let last = seen.len() - 1;
+        assert!(seen.len() <= MOST);
+        assert_eq!(seen[last].digest, digest(&[entry("admin", "")]));
+        assert_eq!(seen[last - 1].digest, "");
+        let evil = digest(&[entry("evil", "")]);
+        let evil: Vec<_> = seen.iter().filter(|list| list.digest == evil).collect();
+        assert_eq!(evil.len(), 1);
+        assert_eq!(evil[0].number, 3);
+        assert!(seen.is_sorted_by_key(|list| list.number));
     }
 }

@@ -1,6 +1,6 @@
 //! The lists of exceptions that scans have seen, and the events that tell of them.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::journal::Change;
 
 /// Under what the list that was told last is kept among the bundles that are known: no path of one.
 const KEY: &[u8] = b"exceptions";
-/// Lists that wait to be told.
+/// Lists that wait to be told. Whoever can write them can also make the next ones: the first stay.
 const MOST: usize = 8;
 /// Once one was told the next is told so much later at the earliest, and ever later where there is no end to
 /// them.
@@ -24,9 +24,44 @@ pub struct Lists {
     told: Option<Arc<State>>,
     /// The number of the last list that was taken in.
     number: u64,
-    waiting: VecDeque<(Arc<List>, Seen)>,
+    waiting: Vec<Waiting>,
     /// When one was told last, and for how long no other is.
     pause: Option<(Instant, Duration)>,
+}
+
+/// A list that waits to be told.
+#[derive(Debug)]
+struct Waiting {
+    list: Arc<List>,
+    seen: Seen,
+    left_out: LeftOut,
+}
+
+/// How many lists are told by no event between one that waits and the one before it.
+#[derive(Clone, Copy, Debug, Default)]
+struct LeftOut {
+    /// Those whose digest another event tells.
+    again: u64,
+    /// All others.
+    others: u64,
+}
+
+impl LeftOut {
+    fn add(&mut self, more: Self) {
+        self.again = self.again.saturating_add(more.again);
+        self.others = self.others.saturating_add(more.others);
+    }
+
+    /// What an event says of them; empty when there are none.
+    fn error(self) -> String {
+        let all = self.again.saturating_add(self.others);
+        let before = format!("limit: {all} lists were left out before it");
+        match (all, self.others) {
+            (0, _) => String::new(),
+            (_, 0) => format!("{before}, with digests that others have"),
+            (_, others) => format!("{before}, {others} of them not told"),
+        }
+    }
 }
 
 impl Lists {
@@ -42,15 +77,54 @@ impl Lists {
     /// Takes in what scans have seen, oldest first; what the first of them saw is the base line where nothing
     /// was told before.
     pub fn see(&mut self, lists: &[Arc<List>], seen: Seen) {
-        for list in lists.iter().filter(|list| list.number > self.number) {
-            self.waiting.push_back((Arc::clone(list), seen));
+        for list in lists {
+            if list.number <= self.number {
+                continue;
+            }
+            let missed = list.number.saturating_sub(self.number);
+            self.waiting.push(Waiting {
+                list: Arc::clone(list),
+                seen,
+                left_out: LeftOut {
+                    again: 0,
+                    others: missed.saturating_sub(1),
+                },
+            });
+            self.number = list.number;
+            if self.told.is_none() {
+                self.told = self.waiting.pop().map(|first| state(&first.list));
+            }
+            if self.waiting.len() > MOST {
+                self.leave_one_out();
+            }
         }
-        self.number = lists.last().map_or(self.number, |last| last.number);
-        if self.told.is_none() {
-            self.told = self.waiting.pop_front().map(|(list, _)| state(&list));
+    }
+
+    /// Makes room: of those that wait one goes whose digest is told already, or by one before it. Where there
+    /// is none, it is the newest but the last, which says what holds now. The one behind it says so.
+    fn leave_one_out(&mut self) {
+        let told = self.told.as_ref().map(|told| &told.hash);
+        let mut before: BTreeSet<&String> = told.into_iter().collect();
+        let all_but_last = self.waiting.len().saturating_sub(1);
+        let mut earlier = self.waiting.iter().take(all_but_last);
+        let again = earlier.position(|waiting| !before.insert(&waiting.list.digest));
+        let Some(at) = again.or_else(|| all_but_last.checked_sub(1)) else {
+            return;
+        };
+        let mut left_out = self.waiting.remove(at).left_out;
+        left_out.add(match again {
+            Some(_) => LeftOut {
+                again: 1,
+                others: 0,
+            },
+            None => LeftOut {
+                again: 0,
+                others: 1,
+            },
+        });
+        if let Some(next) = self.waiting.get_mut(at) {
+            next.left_out.add(left_out);
         }
-        let over = self.waiting.len().saturating_sub(MOST);
-        self.waiting.drain(..over);
     }
 
     /// An event for each that is another than the one before, once it is time.
@@ -61,10 +135,16 @@ impl Lists {
             return None;
         }
         let before = events.len();
-        for (list, seen) in std::mem::take(&mut self.waiting) {
+        for waiting in std::mem::take(&mut self.waiting) {
+            let Waiting {
+                list,
+                seen,
+                left_out,
+            } = waiting;
             let new = state(&list);
             let old = self.told.replace(Arc::clone(&new)).unwrap_or_default();
-            if old.hash == new.hash {
+            let error = left_out.error();
+            if old.hash == new.hash && error.is_empty() {
                 continue;
             }
             // One that has gone is told where it stood.
@@ -73,13 +153,15 @@ impl Lists {
             } else {
                 &new.resolved_path
             };
-            let mut event = event(
-                path.as_bytes(),
-                Action::Exceptions,
-                seen,
-                Arc::clone(&new),
-                now,
-            );
+            let told = if error.is_empty() {
+                Arc::clone(&new)
+            } else {
+                Arc::new(State {
+                    error,
+                    ..State::clone(&new)
+                })
+            };
+            let mut event = event(path.as_bytes(), Action::Exceptions, seen, told, now);
             event.time = list.time;
             event.previous_hash.clone_from(&old.hash);
             events.push(event);
@@ -193,15 +275,112 @@ mod tests {
         // And after a while of peace at once.
         lists.see(&[list(100_000, "last")], Seen::Scan);
         let at = SECOND * 100_000;
-        assert_eq!(
-            told(&mut lists, at, begun).last().unwrap(),
-            "100000 /x 86399>last"
-        );
+        let last = told(&mut lists, at, begun);
+        assert!(last.last().unwrap().ends_with(">last"), "{last:?}");
         lists.see(&[list(100_001, "admin")], Seen::Scan);
         assert_eq!(told(&mut lists, at + PAUSE / 2, begun), [""; 0]);
         assert_eq!(
             told(&mut lists, at + PAUSE, begun),
             ["100001 /x last>admin"]
         );
+    }
+
+    /// What is told of lists that were seen a second apart while events of lists paused.
+    fn told_after_pause(digests: &[&str]) -> Vec<Event> {
+        let begun = Instant::now();
+        let mut lists = Lists::begin(&mut Vec::new());
+        lists.see(&[list(1, "admin")], Seen::Start);
+        lists.see(&[list(2, ""), list(3, "admin")], Seen::Scan);
+        assert_eq!(told(&mut lists, SECOND, begun).len(), 2);
+        for (number, digest) in (4..).zip(digests) {
+            lists.see(&[list(number, digest)], Seen::Scan);
+            assert_eq!(told(&mut lists, SECOND * 2, begun), [""; 0]);
+        }
+        let now = Now {
+            steady: begun + PAUSE * 2,
+            wall_ms: 0,
+        };
+        let mut events = Vec::new();
+        lists.settle(now, &mut events);
+        assert!(events.len() <= MOST);
+        // What is kept as known is that of the last, and says nothing of others.
+        let (_, known) = lists.known().unwrap();
+        let known = known.unwrap().state;
+        assert_eq!(&known.hash, digests.last().unwrap());
+        assert_eq!(known.error, "");
+        for pair in events.windows(2) {
+            assert_eq!(pair[1].previous_hash, pair[0].state.hash);
+        }
+        events
+    }
+
+    /// Whoever has it come and go: all lists but one are of those that everybody knows.
+    #[test]
+    fn no_coming_and_going_of_known_lists_takes_the_place_of_another() {
+        let flicker = ["", "admin"].repeat(5);
+        let mut digests = vec!["", "admin", "evil"];
+        digests.extend(&flicker);
+        digests.extend(["other"]);
+        digests.extend(&flicker);
+        let events = told_after_pause(&digests);
+        let told = |hash: &str| events.iter().filter(|e| e.state.hash == hash).count();
+        assert_eq!((told("evil"), told("other")), (1, 1));
+        let evil = events.iter().find(|e| e.state.hash == "evil").unwrap();
+        assert_eq!(evil.time, 6);
+        assert_eq!(events.last().unwrap().state.hash, "admin");
+        let told = i64::try_from(events.len()).unwrap();
+        let all = i64::try_from(digests.len()).unwrap();
+        assert_eq!(left_out(&events), all - told);
+        assert!(events.iter().all(|e| !e.state.error.contains("not told")));
+    }
+
+    #[test]
+    fn of_too_many_lists_it_is_told_how_many_are_left_out() {
+        let numbers: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+        let digests: Vec<&str> = numbers.iter().map(String::as_str).collect();
+        let events = told_after_pause(&digests);
+        let hashes: Vec<&str> = events.iter().map(|e| e.state.hash.as_str()).collect();
+        assert_eq!(hashes, ["0", "1", "2", "3", "4", "5", "6", "19"]);
+        assert_eq!(
+            events.last().unwrap().state.error,
+            "limit: 12 lists were left out before it, 12 of them not told"
+        );
+        assert_eq!(left_out(&events), 12);
+        // Where it is again what it was, this is told all the same.
+        let mut digests = digests;
+        digests.truncate(9);
+        digests.push("6");
+        let events = told_after_pause(&digests);
+        let last = events.last().unwrap();
+        assert_eq!(
+            (last.state.hash.as_str(), last.previous_hash.as_str()),
+            ("6", "6")
+        );
+        assert_eq!(left_out(&events), 2);
+    }
+
+    #[test]
+    fn what_the_scans_themselves_remember_no_more_is_counted() {
+        let begun = Instant::now();
+        let mut lists = Lists::begin(&mut Vec::new());
+        lists.see(&[list(1, "a")], Seen::Start);
+        lists.see(&[list(5, "b"), list(6, "a")], Seen::Scan);
+        let now = Now {
+            steady: begun,
+            wall_ms: 0,
+        };
+        let mut events = Vec::new();
+        lists.settle(now, &mut events);
+        let errors: Vec<&str> = events.iter().map(|e| e.state.error.as_str()).collect();
+        let why = "limit: 3 lists were left out before it, 3 of them not told";
+        assert_eq!(errors, [why, ""]);
+    }
+
+    /// How many lists events say were left out.
+    fn left_out(events: &[Event]) -> i64 {
+        let words = events
+            .iter()
+            .filter_map(|e| e.state.error.split(' ').nth(1));
+        words.map(|word| word.parse::<i64>().unwrap()).sum()
     }
 }

@@ -432,6 +432,39 @@ mod tests {
         assert_eq!(looked("all"), TICK);
     }
 
+    #[test]
+    fn what_only_led_on_and_holds_candidates_now_is_watched_for_these() {
+        if !Hints::TELLS_WRITES {
+            return;
+        }
+        let disk = Disk::new();
+        let elsewhere = disk.dir("Users/Shared/d");
+        disk.file("Users/Shared/d/code", "code");
+        let bundle = Plugin::new("A").write(disk.plugin(""));
+        std::os::unix::fs::symlink("/Users/Shared/d/code", bundle.join("link")).unwrap();
+        let root = Root::open(disk.path()).unwrap();
+        let mut scanner = Scanner::new(root.clone(), Limits::STANDARD);
+        let mut watch = Watch::new(root, Box::new(|| unreachable!()));
+        watch.hints = Some(Hints::new().unwrap());
+        watch.place(&scanner.scan());
+        disk.link(
+            "Library/DirectoryServices/PlugIns/Contents/Resources/en.lproj",
+            "/Users/Shared/d",
+        );
+        let snapshot = scanner.scan();
+        watch.place(&snapshot);
+        while watch.wait(Duration::ZERO, None).hinted {}
+        std::fs::create_dir(elsewhere.join("Evil.dsplug")).unwrap();
+        let woken = watch.wait(TURN, None);
+        let [name] = woken.names.as_slice() else {
+            panic!("{woken:?}");
+        };
+        assert!(name.ends_with(b"/Contents/Resources/en.lproj/Evil.dsplug"));
+        // And what is watched as it is wished stays so.
+        watch.place(&snapshot);
+        assert!(!watch.wait(Duration::ZERO, None).hinted);
+    }
+
     /// Whoever has a list there while some queries are asked, and away while others are: each has a scan of
     /// its own, and the watch looks before and after.
     #[test]

@@ -297,3 +297,33 @@ impl Places {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+    use crate::scan::Scanner;
+    use dsplug_fixtures::Disk;
+
+    /// A directory that is wished for twice is watched for both: whoever has a link in a plug-in folder
+    /// lead there has it looked at as a mere step of the way first.
+    #[test]
+    fn a_folder_that_is_reached_through_itself_is_watched_as_a_folder() {
+        let disk = Disk::empty();
+        let folder = "Library/Real/PlugIns";
+        disk.dir(folder);
+        disk.link(&format!("{folder}/loop"), "..");
+        disk.link("Library/DirectoryServices", "/Library/Real/PlugIns/loop");
+        let root = Root::open(disk.path()).unwrap();
+        let meta = root.find(format!("/{folder}").as_bytes()).unwrap().meta;
+        let id = (meta.dev, meta.ino);
+        let snapshot = Scanner::new(root.clone(), Limits::STANDARD).scan();
+        let places = wanted(&root, &snapshot, true, 1_000).places;
+        let place: Vec<_> = places.iter().filter(|place| place.id == id).collect();
+        assert_eq!(place.len(), 1);
+        assert!(place[0].holds_candidates, "{place:?}");
+        // As candidates in it are named.
+        assert_eq!(place[0].path, b"/Library/DirectoryServices/PlugIns");
+        assert!(!place[0].is_ancestor && !place[0].is_way, "{place:?}");
+    }
+}
