@@ -3,6 +3,7 @@
 //! Every query has a scan of its own, and the watch looks more rarely: a list that is there while some are
 //! asked and away while others are is seen by the scans of the first alone.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -68,6 +69,28 @@ impl Lists {
     }
 }
 
+/// The texts of an entry's fields, in order: a new field does not compile until it is among them.
+macro_rules! texts {
+    ($entry:ident { $($field:ident: $text:ident),* $(,)? } without $($left_out:ident),*) => {{
+        let Exception { $($field,)* $($left_out: _,)* } = $entry;
+        [$($text($field)),*]
+    }};
+}
+
+fn own(text: &str) -> Cow<'_, str> {
+    text.into()
+}
+
+fn given<T: ToString>(value: &Option<T>) -> Cow<'_, str> {
+    let text = value.as_ref().map(T::to_string);
+    text.unwrap_or_default().into()
+}
+
+/// Words of an error are this version's own.
+fn refusal(error: &str) -> Cow<'_, str> {
+    if error.is_empty() { "" } else { "refused" }.into()
+}
+
 /// SHA-256 over what entries ask for. That one expires is no other list.
 fn digest(entries: &[Exception]) -> String {
     if entries.is_empty() {
@@ -75,52 +98,29 @@ fn digest(entries: &[Exception]) -> String {
     }
     let mut sha256 = Sha256::new();
     for entry in entries {
-        let Exception {
-            id,
-            path,
-            bundle_identifier,
-            team_identifier,
-            cdhash,
-            hash,
-            signer,
-            executable_hash,
-            linked_hash,
-            load_verdict,
-            kind,
-            discovered_via,
-            expires,
-            reason,
-            source,
-            active: _,
-            error,
-            keep_copies,
-        } = entry;
-        let expires = expires.map(|end| end.to_string()).unwrap_or_default();
-        // Words of an error are this version's own.
-        let is_refused = if error.is_empty() { "" } else { "refused" };
-        let keep_copies = keep_copies.map(|wish| wish.to_string()).unwrap_or_default();
-        for text in [
-            id.as_str(),
-            path,
-            bundle_identifier,
-            team_identifier,
-            cdhash,
-            hash,
-            signer,
-            executable_hash,
-            linked_hash,
-            load_verdict,
-            kind,
-            discovered_via,
-            &expires,
-            reason,
-            source,
-            is_refused,
-            &keep_copies,
-        ] {
+        let texts = texts!(entry {
+            id: own,
+            path: own,
+            bundle_identifier: own,
+            team_identifier: own,
+            cdhash: own,
+            hash: own,
+            signer: own,
+            executable_hash: own,
+            linked_hash: own,
+            load_verdict: own,
+            kind: own,
+            discovered_via: own,
+            expires: given,
+            reason: own,
+            source: own,
+            error: refusal,
+            keep_copies: given,
+        } without active);
+        for text in texts {
             sha256.update(text.len().to_string());
             sha256.update(":");
-            sha256.update(text);
+            sha256.update(text.as_bytes());
         }
     }
     let digest: [u8; 32] = sha256.finalize().into();
@@ -169,6 +169,36 @@ mod tests {
             ..entry("a", "b")
         };
         assert_eq!(digest(&[expired]), digests[1]);
+    }
+
+    /// As journals of earlier versions have it. Made by Python's hashlib over `LENGTH:TEXT` of each.
+    #[test]
+    fn the_digest_of_a_list_stays_what_it_was() {
+        let text = str::to_owned;
+        let all = Exception {
+            id: text("i"),
+            path: text("p"),
+            bundle_identifier: text("b"),
+            team_identifier: text("t"),
+            cdhash: text("c"),
+            hash: text("h"),
+            signer: text("s"),
+            executable_hash: text("e"),
+            linked_hash: text("l"),
+            load_verdict: text("v"),
+            kind: text("k"),
+            discovered_via: text("d"),
+            expires: Some(5),
+            reason: text("r"),
+            source: text("f"),
+            active: false,
+            error: text("why"),
+            keep_copies: Some(true),
+        };
+        assert_eq!(
+            digest(&[all]),
+            "4c4f97c09cb6984d3f6733a904e36f192f8c645809d7e47fe3665b9a05cde753"
+        );
     }
 
     #[test]

@@ -7,3 +7,15 @@ mod links;
 mod loads;
 mod names;
 mod unreadable;
+
+use dsplug_fixtures::macho::{Cpu, MachO};
+
+const A: &str = "/Library/DirectoryServices/PlugIns/A.dsplug";
+
+/// The code of a bundle that names these libraries and run paths.
+fn code(dylibs: &[&str], rpaths: &[&str]) -> Vec<u8> {
+    let code = MachO::bundle(Cpu::X86_64);
+    let code = dylibs.iter().fold(code, |code, path| code.dylib_path(path));
+    let code = rpaths.iter().fold(code, |code, path| code.rpath(path));
+    code.unsigned()
+}

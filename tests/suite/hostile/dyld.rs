@@ -3,18 +3,9 @@
 
 use std::fs;
 
+use super::{A, code};
 use crate::common::{Row, only_bundle};
-use dsplug_fixtures::macho::{Cpu, MachO};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin};
-
-const A: &str = "/Library/DirectoryServices/PlugIns/A.dsplug";
-
-fn code(dylibs: &[&str], rpaths: &[&str]) -> Vec<u8> {
-    let code = MachO::bundle(Cpu::X86_64);
-    let code = dylibs.iter().fold(code, |code, path| code.dylib_path(path));
-    let code = rpaths.iter().fold(code, |code, path| code.rpath(path));
-    code.unsigned()
-}
 
 fn plugin(disk: &Disk, dylibs: &[&str], rpaths: &[&str]) {
     let plugin = Plugin::new("A").executable(code(dylibs, rpaths));

@@ -4,18 +4,10 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use super::{A, code};
 use crate::common::{only_bundle, scan};
 use dsplug_fixtures::macho::{Cpu, Fat, MachO};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin};
-
-const A: &str = "/Library/DirectoryServices/PlugIns/A.dsplug";
-
-fn code(dylibs: &[&str], rpaths: &[&str]) -> Vec<u8> {
-    let code = MachO::bundle(Cpu::X86_64);
-    let code = dylibs.iter().fold(code, |code, path| code.dylib_path(path));
-    let code = rpaths.iter().fold(code, |code, path| code.rpath(path));
-    code.unsigned()
-}
 
 #[track_caller]
 fn leads(dylib: &str, rpaths: &[&str], outside: &str) {
