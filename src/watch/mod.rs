@@ -25,7 +25,7 @@ pub mod tracker;
 mod watched;
 pub mod writer;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ use copies::Copies;
 use hints::Hints;
 use now::Now;
 use pace::{Pace, TICK};
-use places::Place;
+use places::{Place, Wish};
 use tracker::Tracker;
 use writer::{Tell, Writer};
 
@@ -64,8 +64,8 @@ pub struct Watch {
     status: WatchStatus,
     say: Say,
     hints: Option<Hints>,
-    /// What is watched, by device and inode.
-    watched: BTreeSet<(u64, u64)>,
+    /// What is watched, by device and inode, and what for.
+    watched: BTreeMap<(u64, u64), Wish>,
     tick: Duration,
     tracker: Option<Tracker>,
     /// The ways to what bundles reach outside, as the last look saw them.
@@ -84,7 +84,7 @@ impl Watch {
             status: WatchStatus::default(),
             say: Box::new(|_| ()),
             hints: None,
-            watched: BTreeSet::new(),
+            watched: BTreeMap::new(),
             tick: TICK,
             tracker: None,
             reaching: Vec::new(),
@@ -272,18 +272,22 @@ impl Watch {
         };
         let all = wanted.len().saturating_add(left);
         wanted.truncate(Hints::BUDGET);
-        let ids: BTreeSet<(u64, u64)> = wanted.iter().map(|place| place.id).collect();
-        for id in self.watched.difference(&ids) {
-            hints.remove(*id);
-        }
-        self.watched.retain(|id| ids.contains(id));
+        let wishes: BTreeMap<(u64, u64), Wish> = wanted.iter().map(|p| (p.id, p.wish())).collect();
+        // One of which more is asked than before is watched anew.
+        self.watched.retain(|id, wish| {
+            let stays = wishes.get(id) == Some(wish);
+            if !stays {
+                hints.remove(*id);
+            }
+            stays
+        });
         let mut refused = None;
         let mut own = 0_usize;
         for (index, place) in wanted.iter().enumerate() {
-            if !self.watched.contains(&place.id) && refused.is_none() {
+            if !self.watched.contains_key(&place.id) && refused.is_none() {
                 match add(&self.root, hints, place) {
                     Ok(true) => {
-                        self.watched.insert(place.id);
+                        self.watched.insert(place.id, place.wish());
                         self.has_new_places = true;
                     }
                     // It went meanwhile.
@@ -291,7 +295,7 @@ impl Watch {
                     Err(error) => refused = Some(error),
                 }
             }
-            if index < folders && self.watched.contains(&place.id) {
+            if index < folders && self.watched.contains_key(&place.id) {
                 own = own.saturating_add(1);
             }
         }

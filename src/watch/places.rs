@@ -1,7 +1,7 @@
 //! The places where a hint is wanted, the most important first: the plug-in folders and what leads to
 //! them, then each bundle, then what is in it.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::evidence::Evidence;
 use crate::folders::FOLDERS;
@@ -38,7 +38,25 @@ pub struct Place {
     pub is_way: bool,
 }
 
+/// What is asked of the watch of a place, whatever it is called.
+pub type Wish = (bool, bool, bool);
+
 impl Place {
+    /// What is asked of its watch.
+    pub fn wish(&self) -> Wish {
+        (self.holds_candidates, self.is_ancestor, self.is_way)
+    }
+
+    /// Takes over what is asked of the same place by another name: it is watched once.
+    fn also(&mut self, other: Self) {
+        self.is_ancestor &= other.is_ancestor;
+        self.is_way &= other.is_way;
+        if other.holds_candidates && !self.holds_candidates {
+            // As the candidates in it are called.
+            (self.path, self.holds_candidates) = (other.path, true);
+        }
+    }
+
     fn directory(path: &[u8], meta: &Meta) -> Self {
         Self {
             path: path.to_vec(),
@@ -285,14 +303,17 @@ fn search(root: &Root, folder: &[u8], places: &mut Places) -> usize {
 #[derive(Default)]
 struct Places {
     list: Vec<Place>,
-    seen: BTreeSet<(u64, u64)>,
+    /// Where each stands in the list.
+    seen: BTreeMap<(u64, u64), usize>,
 }
 
 impl Places {
     fn extend(&mut self, places: impl IntoIterator<Item = Place>) {
         for place in places {
-            if self.seen.insert(place.id) {
-                self.list.push(place);
+            let at = *self.seen.entry(place.id).or_insert(self.list.len());
+            match self.list.get_mut(at) {
+                Some(known) => known.also(place),
+                None => self.list.push(place),
             }
         }
     }
