@@ -10,6 +10,8 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use super::places::Place;
 use crate::directory::Dir;
 
@@ -26,6 +28,21 @@ pub struct Woken {
     pub names: Vec<Vec<u8>>,
     /// Device and inode of directories that went: they are watched no more.
     pub ended: Vec<(u64, u64)>,
+}
+
+/// Waits, whatever is written meanwhile; true when the caller is to stop before that time is up.
+pub fn stops_within(time: Duration, stop: Option<BorrowedFd<'_>>) -> bool {
+    let Some(stop) = stop else {
+        std::thread::sleep(time);
+        return false;
+    };
+    let timeout = Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    };
+    let mut fds = [PollFd::from_borrowed_fd(stop, PollFlags::IN)];
+    // Where it is interrupted the caller looks at its clock.
+    poll(&mut fds, Some(&timeout)).is_ok_and(|ready| ready > 0)
 }
 
 /// Names that are taken from one batch of hints.

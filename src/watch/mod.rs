@@ -38,9 +38,9 @@ use crate::journal::{AllKnown, Batch, Journal, now_ms};
 use crate::root::Root;
 use crate::scan::{Snapshot, WatchStatus};
 use copies::Copies;
-use hints::Hints;
+use hints::{Hints, Woken};
 use now::Now;
-use pace::{Pace, TICK};
+use pace::{POLL, Pace, TICK};
 use places::{Place, Wish};
 use tracker::Tracker;
 use writer::{Tell, Writer};
@@ -131,28 +131,27 @@ impl Watch {
         loop {
             let moving = self.tracker.as_ref().is_some_and(Tracker::is_moving);
             if pace.is_in_doubt && !pace.hinted {
-                // Here as well, more of them would not bring it forward.
-                std::thread::sleep(pace.left_in_doubt());
-                let began = Instant::now();
-                let mut reaching = self.reaching.iter();
-                pace.hinted = !reaching.all(|ways| ways.are_still(&self.root));
-                pace.looked_at_ways(began);
+                let left = pace.left_in_doubt().min(pace.left(moving, self.tick));
+                let woken = self.wait_in_doubt(left, stop);
+                if self.heed(woken, &mut pace, &mut names) {
+                    return Ok(());
+                }
+                if !pace.hinted && pace.left_in_doubt().is_zero() {
+                    let began = Instant::now();
+                    let mut reaching = self.reaching.iter();
+                    pace.hinted = !reaching.all(|ways| ways.are_still(&self.root));
+                    pace.looked_at_ways(began);
+                }
             }
             let left = pace.left(moving, self.tick);
-            if pace.hinted && !left.is_zero() {
-                // More hints would not bring the look forward.
-                std::thread::sleep(left);
+            // More hints would not bring the look forward.
+            if pace.hinted && hints::stops_within(left, stop) {
+                return Ok(());
             }
             let left = pace.left(moving, self.tick);
             let woken = self.wait(left, stop);
-            if woken.stopped {
+            if self.heed(woken, &mut pace, &mut names) {
                 return Ok(());
-            }
-            pace.hinted |= woken.hinted;
-            pace.is_in_doubt |= woken.doubtful;
-            names.extend(woken.names);
-            for id in woken.ended {
-                self.forget(id);
             }
             if !pace.left(moving, self.tick).is_zero() {
                 continue;
@@ -185,13 +184,43 @@ impl Watch {
         }
     }
 
-    fn wait(&mut self, timeout: Duration, stop: Option<BorrowedFd<'_>>) -> hints::Woken {
+    /// Takes in what waiting came to; true when it is to end.
+    fn heed(&mut self, woken: Woken, pace: &mut Pace, names: &mut Vec<Vec<u8>>) -> bool {
+        pace.hinted |= woken.hinted;
+        pace.is_in_doubt |= woken.doubtful;
+        names.extend(woken.names);
+        for id in woken.ended {
+            self.forget(id);
+        }
+        woken.stopped
+    }
+
+    /// Waits until the ways are to be looked at, or for a hint that has all looked at. Of what is doubtful more
+    /// would not bring that forward: whoever writes into a directory on a way all day wakes nobody by it.
+    fn wait_in_doubt(&mut self, time: Duration, stop: Option<BorrowedFd<'_>>) -> Woken {
+        let begun = Instant::now();
+        let mut woken = Woken::default();
+        while !woken.hinted && !woken.stopped {
+            let left = time.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            if hints::stops_within(left.min(POLL), stop) {
+                woken.stopped = true;
+            } else {
+                woken = self.wait(Duration::ZERO, stop);
+            }
+        }
+        woken
+    }
+
+    fn wait(&mut self, timeout: Duration, stop: Option<BorrowedFd<'_>>) -> Woken {
         match &mut self.hints {
             Some(hints) => hints.wait(timeout, stop),
-            None => {
-                std::thread::sleep(timeout);
-                hints::Woken::default()
-            }
+            None => Woken {
+                stopped: hints::stops_within(timeout, stop),
+                ..Woken::default()
+            },
         }
     }
 
@@ -434,6 +463,50 @@ mod tests {
         std::fs::remove_file(other).unwrap();
         Plugin::new("A").write(disk.plugin(""));
         assert_eq!(looked("all"), TICK);
+    }
+
+    /// Whoever makes looks or ways dear has the watch rest for three times as long: neither an end nor a
+    /// hint waits for that.
+    #[test]
+    fn no_rest_is_deaf_to_the_stop_or_to_hints() {
+        let disk = Disk::new();
+        let root = Root::open(disk.path()).unwrap();
+        let mut scanner = Scanner::new(root.clone(), Limits::STANDARD);
+        let (sender, looks) = std::sync::mpsc::channel();
+        let look = move || {
+            sender.send(()).unwrap();
+            std::thread::sleep(Duration::from_secs(1));
+            Ok(Arc::new(scanner.scan()))
+        };
+        let (stopped, stop) = std::io::pipe().unwrap();
+        let mut watch = Watch::new(root, Box::new(look));
+        let watch = std::thread::spawn(move || {
+            let stopped = Some(std::os::fd::AsFd::as_fd(&stopped));
+            let tell: Tell = Box::new(|_| true);
+            watch.run(Journal::in_memory, stopped, tell).unwrap();
+            // Ways that take two seconds.
+            let mut pace = Pace::new();
+            pace.looked_at_ways(Instant::now().checked_sub(TURN).unwrap());
+            assert!(pace.left_in_doubt() > TURN * 2);
+            let begun = Instant::now();
+            assert!(watch.wait_in_doubt(TURN * 2, stopped).stopped);
+            assert!(watch.wait_in_doubt(TURN * 2, None).hinted);
+            begun.elapsed()
+        });
+        looks.recv().unwrap();
+        looks.recv().unwrap();
+        std::thread::sleep(Duration::from_millis(1_200));
+        drop(stop);
+        let begun = Instant::now();
+        std::thread::sleep(Duration::from_millis(300));
+        std::fs::create_dir(disk.plugin("A.dsplug")).unwrap();
+        let waited = watch.join().unwrap();
+        assert!(
+            begun.elapsed() < Duration::from_secs(1),
+            "{:?}",
+            begun.elapsed()
+        );
+        assert!(waited < Duration::from_secs(1), "{waited:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// Between two looks when nothing hints at anything.
 pub const TICK: Duration = Duration::from_secs(30);
 /// Between two looks while something has not settled.
-const POLL: Duration = Duration::from_millis(40);
+pub const POLL: Duration = Duration::from_millis(40);
 /// Between two looks at the least.
 const GAP: Duration = Duration::from_millis(15);
 /// Between two looks, by how long one takes.
