@@ -333,7 +333,7 @@ mod tests {
         let disk = Disk::empty();
         let folder = "Library/Real/PlugIns";
         disk.dir(folder);
-        disk.link(&format!("{folder}/loop"), "..");
+        disk.link(format!("{folder}/loop"), "..");
         disk.link("Library/DirectoryServices", "/Library/Real/PlugIns/loop");
         let root = Root::open(disk.path()).unwrap();
         let meta = root.find(format!("/{folder}").as_bytes()).unwrap().meta;
