@@ -1,0 +1,237 @@
+//! The file in which the journal of events lasts: a database of SQLite, bounded, and whole whenever
+//! it is looked at.
+//!
+//! An event and what is known of its bundle after it are written in one transaction, to the disk
+//! before anybody is shown them. So a kill, or a loss of power, at any point leaves both or neither.
+//!
+//! - `schema` opens a file and looks through it;
+//! - `events` and `known` are its rows, `notes` what it says of them;
+//! - `error` is why it cannot be used.
+
+mod error;
+mod events;
+mod known;
+mod notes;
+mod schema;
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+pub use error::StoreError;
+pub use events::MOST_ID;
+pub use known::{AllKnown, Change};
+
+use crate::event::Event;
+use crate::retention::Kept;
+use known::Room;
+
+/// The store, open to be written.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    /// Which events are kept; nothing when a write failed, and the file has to be asked again.
+    events: Option<Kept>,
+    known: Room,
+}
+
+impl Store {
+    /// Opens a file to write it, and makes of an empty one a store.
+    ///
+    /// # Errors
+    /// When it is damaged, another's, a newer version's, or cannot be used.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let connection = schema::open(path)?;
+        let known = Room::of(&connection)?;
+        events::hold_to_bounds(&connection)?;
+        let last = events::last_id(&connection)?;
+        if last >= MOST_ID {
+            return Err(StoreError::Damaged(format!("{last} is no event's number")));
+        }
+        Ok(Self {
+            events: Some(events::kept(&connection)?),
+            known,
+            connection,
+        })
+    }
+
+    /// The highest number that was ever given to an event in it; 0 when none was.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn last_id(&self) -> Result<i64, StoreError> {
+        events::last_id(&self.connection)
+    }
+
+    /// Passes each event that is kept to `sink`, oldest first, whose own error ends it.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn each(
+        &self,
+        sink: &mut dyn FnMut(Event) -> Result<(), String>,
+    ) -> Result<(), StoreError> {
+        events::each(&self.connection, sink)
+    }
+
+    /// Writes all that is in it to another file, which is there and empty.
+    ///
+    /// # Errors
+    /// When it cannot be read, or that file not be written.
+    pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let path = path.to_str().ok_or_else(|| {
+            StoreError::Failed("its place is no path that SQLite can take".to_owned())
+        })?;
+        self.connection.execute("VACUUM INTO ?", [path])?;
+        Ok(())
+    }
+
+    /// What was last known of the bundles; nothing when nobody has looked yet.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn known(&self) -> Result<Option<AllKnown>, StoreError> {
+        known::all(&self.connection)
+    }
+
+    /// True when not all bundles that stood there are among those known.
+    pub fn is_known_cut(&self) -> bool {
+        self.known.is_cut
+    }
+
+    /// True when there is room by now for bundles that were left out: all that is known had better be
+    /// written again.
+    pub fn has_room_again(&self) -> bool {
+        self.known.is_there_again()
+    }
+
+    /// Writes events and what is known after them, all or nothing; `is_all` says that the changes
+    /// have all that is known. When it returns, they are on the disk.
+    ///
+    /// # Errors
+    /// When they could not be written; the store is then as it was before.
+    pub fn write(
+        &mut self,
+        events: &[Event],
+        changes: &[Change],
+        is_all: bool,
+    ) -> Result<(), StoreError> {
+        let mut kept = match self.events.take() {
+            Some(kept) => kept,
+            None => events::kept(&self.connection)?,
+        };
+        // One that has read already would not wait for another who writes.
+        let immediate = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(immediate)?;
+        events::add(&transaction, events, &mut kept)?;
+        let written = known::write(&transaction, changes, is_all, &self.known, &mut kept)?;
+        transaction.commit()?;
+        self.events = Some(kept);
+        self.known.written(written);
+        Ok(())
+    }
+}
+
+/// The events that are kept in a file, and that of what is no longer kept, by their numbers;
+/// each is passed to `sink`, whose own error ends it.
+///
+/// # Errors
+/// When the file is damaged, another's, a newer version's, or cannot be read.
+pub fn read(
+    path: &Path,
+    sink: &mut dyn FnMut(Event) -> Result<(), String>,
+) -> Result<(), StoreError> {
+    let connection = schema::open_to_read(path)?;
+    let mut gone = notes::dropped(&connection)?.event();
+    events::each(&connection, &mut |event| {
+        if let Some(gone) = gone.take_if(|gone| gone.id < event.id) {
+            sink(gone)?;
+        }
+        sink(event)
+    })?;
+    match gone {
+        Some(gone) => sink(gone).map_err(StoreError::Failed),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::events::MOST_EVENTS;
+    use super::known::MOST_KNOWN;
+    use super::*;
+
+    #[test]
+    fn a_row_longer_than_any_of_ours_is_damage_and_not_held_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        std::fs::write(&path, b"").unwrap();
+        drop(Store::open(&path).unwrap());
+        let other = Connection::open(&path).unwrap();
+        let sql = "INSERT INTO events VALUES (1, 1, '/a', '{\"a\":\"' || hex(zeroblob(5000000)) || '\"}')";
+        other.execute(sql, []).unwrap();
+        let is_too_big =
+            |error| matches!(error, StoreError::Damaged(why) if why.contains("too big"));
+        assert!(is_too_big(read(&path, &mut |_| Ok(())).unwrap_err()));
+        assert!(is_too_big(Store::open(&path).unwrap_err()));
+    }
+
+    /// Fills a new store by a statement of SQLite's, as whoever is root can.
+    fn planted(sql: &str) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        std::fs::write(&path, b"").unwrap();
+        drop(Store::open(&path).unwrap());
+        Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        (folder, path)
+    }
+
+    #[test]
+    fn more_than_this_program_writes_is_damage_and_not_held_in_memory() {
+        let numbers = |most: usize| {
+            format!(
+                "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {most})"
+            )
+        };
+        let events = |most| {
+            let event = r#"{"time":1,"action":"gone","path":"/a","changed":"","seen":null,"state":{},"previous_hash":"","stood_ms":null,"kept":""}"#;
+            format!(
+                "INSERT INTO events {} SELECT i, 1, '/a', '{event}' FROM n",
+                numbers(most)
+            )
+        };
+        let known = |most, text: &str| {
+            format!(
+                "INSERT INTO known {} SELECT CAST(i AS BLOB), {text} FROM n",
+                numbers(most)
+            )
+        };
+        let small = "'{}'";
+        let long = r#"'{"state":{"kind":"' || hex(zeroblob(1000)) || '"}}'"#;
+        let most_known = usize::try_from(MOST_KNOWN).unwrap();
+        for (sql, is_damage) in [
+            (events(MOST_EVENTS), false),
+            (events(MOST_EVENTS + 1), true),
+            (known(most_known, small), false),
+            (known(most_known + 1, small), true),
+            (known(900, long), false),
+            (known(1_100, long), true),
+        ] {
+            let (_folder, path) = planted(&sql);
+            let mut count = 0;
+            let read = read(&path, &mut |_| {
+                count += 1;
+                Ok(())
+            });
+            assert!(count <= MOST_EVENTS);
+            let is_of_events = sql.contains("INTO events");
+            assert_eq!(read.is_err(), is_damage && is_of_events, "{sql:.60}");
+            let open = Store::open(&path);
+            let open = open.and_then(|store| store.known().map(|_| ()));
+            let damaged = matches!(open, Err(StoreError::Damaged(_)));
+            assert_eq!(damaged, is_damage, "{sql:.60} {open:?}");
+        }
+    }
+}
