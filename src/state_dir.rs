@@ -34,6 +34,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
@@ -136,7 +137,16 @@ pub struct StateDir {
 /// A lock that lasts until it is dropped, or its process ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl Lock {
+    /// Device and inode of the file that is locked, in whose place another may stand by now; nothing when the
+    /// system does not tell.
+    pub fn id(&self) -> Option<(u64, u64)> {
+        let meta = self.file.metadata().ok()?;
+        Some((meta.dev(), meta.ino()))
+    }
 }
 
 impl StateDir {
@@ -265,7 +275,7 @@ impl StateDir {
         };
         let exclusive = FlockOperation::NonBlockingLockExclusive;
         match retry_on_intr(|| rustix::fs::flock(&file, exclusive)) {
-            Ok(()) => Ok(Some(Lock { _file: file })),
+            Ok(()) => Ok(Some(Lock { file })),
             Err(Errno::WOULDBLOCK) => Ok(None),
             Err(errno) => Err(self.fail("lock", name, errno)),
         }

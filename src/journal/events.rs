@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::file::{FILE, Ids};
+use super::ids::{FILE, Ids};
 use super::remembered::{self, Remembered};
+use super::status::{Errors, Status};
 use crate::event::Event;
 use crate::retention::{Dropped, Kept};
 use crate::sqlite::store::StoreError;
@@ -18,18 +19,6 @@ const MOST_HELD: usize = 10_000;
 const HELD_BYTES: usize = 6 << 20;
 /// A file that cannot be read for so long will not be read again.
 const LASTING: Duration = Duration::from_secs(20);
-
-/// How it stands with the journal, for people.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
-    /// The file; empty when nothing is kept.
-    pub path: String,
-    /// `kept` in the file, in `memory` alone because nothing is to be kept, `error` when it ought to
-    /// be in the file and is not; empty where nobody watches.
-    pub state: &'static str,
-    /// The last error since the start.
-    pub error: String,
-}
 
 /// What is not in the file.
 #[derive(Debug, Default)]
@@ -52,8 +41,12 @@ pub(super) struct Held {
     unread: Option<(String, Instant)>,
     /// True when that has lasted.
     is_unreadable: bool,
-    /// How it stands with the journal.
-    pub status: Status,
+    /// The journal's file, for people; empty when nothing is kept.
+    pub path: String,
+    /// See [`Status::state`].
+    pub state: &'static str,
+    /// What went wrong.
+    pub errors: Errors,
 }
 
 impl Held {
@@ -66,9 +59,8 @@ impl Held {
         };
         let why = error.to_string();
         let since = self.unread.take().map_or(now, |(_, since)| since);
-        if self.status.error != why {
+        if self.errors.failed(&why) {
             log::error!("events cannot be read: {why}");
-            self.status.error.clone_from(&why);
         }
         self.is_unreadable |= now.saturating_duration_since(since) >= LASTING;
         self.unread = Some((why, since));
@@ -227,12 +219,16 @@ impl Events {
             return Status::default();
         };
         let held = lock(held);
-        let mut status = held.status.clone();
-        // What nobody can read is not kept for anybody.
-        if held.unread.is_some() {
-            status.state = "error";
+        Status {
+            path: held.path.clone(),
+            // What nobody can read is not kept for anybody.
+            state: if held.unread.is_some() {
+                "error"
+            } else {
+                held.state
+            },
+            error: held.errors.text(),
         }
-        status
     }
 }
 

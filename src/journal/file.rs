@@ -1,22 +1,20 @@
-//! The journal's file: opened by one process at a time, and put aside when it is damaged.
+//! The journal's file: opened by one process at a time, put aside when it is damaged, and written anew when it
+//! has lost its place.
 
 use std::fmt;
+use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::ids::{BESIDE, FILE, Id, Ids, id_at};
+use super::turn::Turn;
 use crate::root::Root;
 use crate::sqlite::store::{Store, StoreError};
-use crate::state_dir::{Lock, StateDir, StateDirError};
+use crate::state_dir::{StateDir, StateDirError};
 
-/// The file.
-pub const FILE: &str = "journal.db";
-/// What SQLite puts beside it.
-const BESIDE: [&str; 2] = ["journal.db-wal", "journal.db-shm"];
 /// What was in files that lost their place, on the way to that.
 const SAVED: &str = "journal.saved";
-/// Locked by the process that writes.
-const LOCK: &str = "journal.lock";
 /// What the name of a file that was put aside begins with.
 const ASIDE: &str = "journal.aside-";
 /// Files that were put aside and are kept, the newest; each has at most [`LARGEST`] bytes.
@@ -25,6 +23,7 @@ const MOST_ASIDE: usize = 2;
 const LARGEST: u64 = 32 << 20;
 /// Names in the directory that are looked through for files put aside.
 const MOST_NAMES: usize = 1_000;
+
 /// Why there is no journal to be written.
 #[derive(Debug)]
 pub enum Refusal {
@@ -34,7 +33,7 @@ pub enum Refusal {
     Store(StoreError),
     /// Another process writes it.
     Busy(PathBuf),
-    /// It was tried a moment ago, and what is wrong has been said.
+    /// It was tried a moment ago, and what is wrong has been said; or it waits for what is known.
     Said,
 }
 
@@ -72,99 +71,46 @@ pub struct Open {
     pub ids: Ids,
     /// Where it is.
     pub path: PathBuf,
-    _lock: Lock,
+    /// Where it came from what was saved: closed after it, since with any descriptor of a file that a process
+    /// closes all its locks on that go (POSIX, `fcntl`), and SQLite has some.
+    saved_as: Option<File>,
 }
 
-impl Open {
-    /// What became of the first of its files that has lost its place, for people.
-    pub fn displaced(&self) -> Option<String> {
-        let there = Ids::at(&self.path);
-        let mut files = files(&self.path).zip(self.ids.0.iter().zip(there.0));
-        let (file, (_, there)) = files.find(|(_, (open, there))| *open != there)?;
-        let became = match there {
-            Some(_) => "replaced by another file",
-            None => "taken away",
-        };
-        Some(format!("{} was {became}", file.display()))
-    }
-}
-
-/// Device and inode of a file.
-type Id = (u64, u64);
-
-/// Those of the journal's file and of what SQLite keeps beside it for as long as that is open; nothing for what
-/// is not there. Whoever opens it anew finds what is beside it by its name, and whoever has it open does not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ids([Option<Id>; 3]);
-
-impl Ids {
-    /// Those of what stands there now, none of which is followed.
-    pub fn at(path: &Path) -> Self {
-        let mut files = files(path).map(|file| id_at(&file));
-        Self(std::array::from_fn(|_| files.next().flatten()))
-    }
-}
-
-/// A file and what SQLite puts beside it.
-fn files(path: &Path) -> impl Iterator<Item = PathBuf> {
-    let beside = BESIDE.map(|name| path.with_file_name(name));
-    [path.to_owned()].into_iter().chain(beside)
-}
-
-fn id_at(path: &Path) -> Option<Id> {
-    let meta = std::fs::symlink_metadata(path).ok()?;
-    Some((meta.dev(), meta.ino()))
-}
-
-/// What became of the files that were open last.
+/// What became of the files that this process had open last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Last {
+    /// It has had none.
+    Never,
     /// They stand where they stood.
     InPlace,
     /// They have lost their place: what stands there is none of ours.
     Displaced,
-    /// So they have, and what they held was [saved](save).
-    Saved,
 }
 
-/// Saves what files hold that have lost their place.
-pub fn save(open: &Open, place: &Path, root: &Root) -> Result<(), Refusal> {
+/// Opens the journal in a place, when it is this process's `turn`, which it takes where it has not; with it, what
+/// was done with what stood there, for people.
+pub fn open(
+    place: &Path,
+    root: &Root,
+    turn: &mut Option<Turn>,
+    last: Last,
+) -> Result<(Open, Option<String>), Refusal> {
     let state = StateDir::open(place, root)?;
-    // An older one, if any.
-    let _ = state.remove(SAVED);
-    drop(state.create(SAVED)?);
-    let copied = open.store.copy_to(&state.path().join(SAVED));
-    if copied.is_err() {
-        // It takes room that may be what is lacking.
-        let _ = state.remove(SAVED);
+    if turn.is_none() {
+        let taken = Turn::take(&state)?;
+        *turn = Some(taken.ok_or_else(|| Refusal::Busy(state.path().to_owned()))?);
     }
-    Ok(copied?)
-}
-
-/// Opens the journal in a place; with it, why a file was put aside.
-pub fn open(place: &Path, root: &Root, last: Last) -> Result<(Open, Option<String>), Refusal> {
-    let state = StateDir::open(place, root)?;
-    let lock = state.lock(LOCK)?;
-    let lock = lock.ok_or_else(|| Refusal::Busy(state.path().to_owned()))?;
-    let path = state.path().join(FILE);
-    let mut displaced = None;
-    // What was saved may stand there already.
-    let is_there = last == Last::Saved && id_at(&state.path().join(SAVED)).is_none();
-    if last != Last::InPlace && !is_there {
-        if id_at(&path).is_some() {
-            let aside = state.path().join(put_aside(&state)?);
-            let aside = aside.display();
-            displaced = Some(format!("what stood in its place is kept aside as {aside}"));
-        } else {
-            // SQLite would take what is left there for its own. There may be none.
-            BESIDE.iter().for_each(|name| drop(state.remove(name)));
+    let told = match last {
+        Last::Never => take_up(&state)?,
+        Last::InPlace => None,
+        Last::Displaced => {
+            let aside = clear(&state)?;
+            // What was saved and found no place is held in memory.
+            remove(&state, SAVED);
+            aside
         }
-        if last == Last::Saved {
-            state.rename(SAVED, FILE)?;
-            state.sync()?;
-        }
-    }
-    let ((store, ids), aside) = match open_store(&state) {
+    };
+    match open_store(&state, FILE) {
         Err(Refusal::Store(StoreError::Damaged(why))) => {
             let name = put_aside(&state)?;
             let aside = state.path().join(name);
@@ -172,48 +118,169 @@ pub fn open(place: &Path, root: &Root, last: Last) -> Result<(Open, Option<Strin
                 "the journal was damaged ({why}); it is kept aside as {} and a new one begun",
                 aside.display()
             );
-            (open_store(&state)?, Some(why))
+            Ok((open_store(&state, FILE)?, Some(why)))
         }
-        other => (other?, displaced),
+        other => Ok((other?, told)),
+    }
+}
+
+/// Writes what an open file holds, which has lost its place, into another, which gets that place; with it, what was
+/// done with what stood there. The old one is open all the while: where this fails, it still has all.
+pub fn write_anew(
+    open: &Open,
+    place: &Path,
+    root: &Root,
+) -> Result<(Open, Option<String>), Refusal> {
+    let state = StateDir::open(place, root)?;
+    let saved = save(open, &state)?;
+    put_in_place(&state, saved)
+}
+
+/// Saves what a file holds. Open, it is known by its inode, which goes to no other file.
+fn save(open: &Open, state: &StateDir) -> Result<File, Refusal> {
+    // An older one, if any.
+    remove(state, SAVED);
+    let saved = state.create(SAVED)?;
+    if let Err(error) = open.store.copy_to(&state.path().join(SAVED)) {
+        // It takes room that may be what is lacking.
+        remove(state, SAVED);
+        return Err(error.into());
+    }
+    Ok(saved)
+}
+
+/// Gives what was saved its place, and opens it. Whatever else stands at either name is none of ours.
+fn put_in_place(state: &StateDir, saved: File) -> Result<(Open, Option<String>), Refusal> {
+    let id = id_of(&saved);
+    if id.is_none() || id_at(&state.path().join(SAVED)) != id {
+        return Err(exchanged());
+    }
+    let aside = clear(state)?;
+    state.rename(SAVED, FILE)?;
+    state.sync()?;
+    let mut open = open_store(state, FILE)?;
+    if open.ids.file() == id {
+        open.saved_as = Some(saved);
+        Ok((open, aside))
+    } else {
+        Err(exchanged())
+    }
+}
+
+/// Takes up what a process had saved that was killed before that had its place: it is put there, unless what stands
+/// there has newer events. What is told of it, for people; where nothing was lost, the log alone is told.
+fn take_up(state: &StateDir) -> Result<Option<String>, Refusal> {
+    let path = state.path().join(SAVED);
+    if id_at(&path).is_none() {
+        return Ok(None);
+    }
+    let newest = |name| open_store(state, name).and_then(|open| Ok(open.store.last_id()?));
+    let found = match state.file(SAVED) {
+        Ok(Some(saved)) if saved.metadata().is_ok_and(|meta| meta.len() > 0) => {
+            newest(SAVED).map(|newest| (saved, newest))
+        }
+        Ok(_) => Err(damaged("it was only begun".to_owned())),
+        Err(StateDirError::Unsafe(_, why)) => Err(damaged(format!("it {why}"))),
+        Err(error) => Err(error.into()),
     };
-    let open = Open {
-        store,
-        ids,
-        path,
-        _lock: lock,
+    let why = match found {
+        Ok((saved, newest_saved)) => {
+            let there = id_at(&state.path().join(FILE)).map(|_| newest(FILE));
+            let is_newer = match there {
+                None | Some(Err(Refusal::Store(StoreError::Damaged(_)))) => false,
+                Some(newest) => newest? > newest_saved,
+            };
+            if !is_newer {
+                let (_, aside) = put_in_place(state, saved)?;
+                let aside = aside.map(|aside| format!("; {aside}")).unwrap_or_default();
+                return Ok(Some(format!(
+                    "the process that wrote the journal was killed when that had lost its place; what it had saved is put there{aside}"
+                )));
+            }
+            "the journal is newer".to_owned()
+        }
+        Err(Refusal::Store(StoreError::Damaged(why))) => why,
+        // Another time, perhaps.
+        Err(refusal) => {
+            log::warn!("{} is not used: {refusal}", path.display());
+            return Ok(None);
+        }
     };
-    Ok((open, aside))
+    log::warn!("{} is not used and is removed: {why}", path.display());
+    remove(state, SAVED);
+    Ok(None)
+}
+
+/// Makes the file's place free; gives what was done with what stood there.
+fn clear(state: &StateDir) -> Result<Option<String>, StateDirError> {
+    if id_at(&state.path().join(FILE)).is_none() {
+        // SQLite would take what is left there for its own.
+        remove_beside(state, FILE);
+        return Ok(None);
+    }
+    let aside = state.path().join(put_aside(state)?);
+    let aside = aside.display();
+    Ok(Some(format!(
+        "what stood in its place is kept aside as {aside}"
+    )))
+}
+
+/// Removes a file and what is beside it. There may be none.
+fn remove(state: &StateDir, name: &str) {
+    let _ = state.remove(name);
+    remove_beside(state, name);
+}
+
+fn remove_beside(state: &StateDir, name: &str) {
+    for suffix in BESIDE {
+        let _ = state.remove(&format!("{name}{suffix}"));
+    }
 }
 
 fn damaged(why: String) -> Refusal {
     Refusal::Store(StoreError::Damaged(why))
 }
 
-fn open_store(state: &StateDir) -> Result<(Store, Ids), Refusal> {
-    for name in [FILE].into_iter().chain(BESIDE) {
-        match state.file(name) {
+fn exchanged() -> Refusal {
+    damaged("another file has taken its place".to_owned())
+}
+
+fn id_of(file: &File) -> Option<Id> {
+    let meta = file.metadata().ok()?;
+    Some((meta.dev(), meta.ino()))
+}
+
+fn open_store(state: &StateDir, file: &str) -> Result<Open, Refusal> {
+    for suffix in [""].into_iter().chain(BESIDE) {
+        let name = format!("{file}{suffix}");
+        match state.file(&name) {
             Ok(Some(file)) => {
                 let size = file.metadata().map_or(u64::MAX, |m| m.len());
                 if size > LARGEST {
                     return Err(damaged(format!("{name} has {size} bytes")));
                 }
             }
-            Ok(None) if name == FILE => drop(state.create(FILE)?),
+            Ok(None) if name == file => drop(state.create(file)?),
             Ok(None) => {}
             // Neither followed nor waited for.
             Err(StateDirError::Unsafe(_, why)) => return Err(damaged(format!("{name} {why}"))),
             Err(error) => return Err(error.into()),
         }
     }
-    let path = state.path().join(FILE);
+    let path = state.path().join(file);
     let before = id_at(&path);
     let store = Store::open(&path)?;
     // Whoever exchanges it in this moment is noticed as well.
     let ids = Ids::at(&path);
-    if before.is_some() && ids.0.first() == Some(&before) {
-        Ok((store, ids))
+    if before.is_some() && ids.file() == before {
+        Ok(Open {
+            store,
+            ids,
+            path,
+            saved_as: None,
+        })
     } else {
-        Err(damaged("another file has taken its place".to_owned()))
+        Err(exchanged())
     }
 }
 
@@ -221,9 +288,8 @@ fn open_store(state: &StateDir) -> Result<(Store, Ids), Refusal> {
 fn put_aside(state: &StateDir) -> Result<String, StateDirError> {
     let name = format!("{ASIDE}{}", now_ms());
     state.rename(FILE, &name)?;
-    for beside in BESIDE {
-        let suffix = beside.strip_prefix(FILE).unwrap_or_default();
-        match state.rename(beside, &format!("{name}{suffix}")) {
+    for suffix in BESIDE {
+        match state.rename(&format!("{FILE}{suffix}"), &format!("{name}{suffix}")) {
             Err(StateDirError::Io(_, _, error)) if error.kind() == std::io::ErrorKind::NotFound => {
             }
             other => other?,
@@ -253,4 +319,60 @@ fn put_aside(state: &StateDir) -> Result<String, StateDirError> {
 pub fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever exchanges what was saved before it has its place, or puts an older copy where it goes.
+    #[test]
+    fn nothing_but_what_was_saved_gets_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("Library")).unwrap();
+        let root = Root::open(folder.path()).unwrap();
+        type Attack<'a> = (&'a str, &'a dyn Fn(&Path), bool);
+        let attacks: [Attack<'_>; 4] = [
+            ("none", &|_| (), true),
+            (
+                "exchanged",
+                &|state| {
+                    std::fs::copy(state.join(FILE), state.join("older")).unwrap();
+                    std::fs::rename(state.join("older"), state.join(SAVED)).unwrap();
+                },
+                false,
+            ),
+            (
+                "taken away",
+                &|state| std::fs::remove_file(state.join(SAVED)).unwrap(),
+                false,
+            ),
+            (
+                "another in its place",
+                &|state| std::fs::write(state.join(FILE), b"other").unwrap(),
+                true,
+            ),
+        ];
+        for (what, attack, is_placed) in attacks {
+            let place = tempfile::tempdir().unwrap();
+            let place = place.path().join("state");
+            let mut turn = None;
+            let (old, _) = open(&place, &root, &mut turn, Last::Never).unwrap();
+            let state = StateDir::open(&place, &root).unwrap();
+            let saved = save(&old, &state).unwrap();
+            let (kept, id) = (saved.try_clone().unwrap(), id_of(&saved));
+            attack(&place);
+            let placed = put_in_place(&state, saved);
+            assert_eq!(placed.is_ok(), is_placed, "{what}");
+            let is_ours = id_at(&place.join(FILE)) == id;
+            assert_eq!(is_ours, is_placed, "{what}");
+            // And what this process then finds there is put aside.
+            drop(placed);
+            let (new, aside) = open(&place, &root, &mut turn, Last::Displaced).unwrap();
+            assert!(aside.is_some(), "{what}");
+            assert_ne!(new.ids.file(), id, "{what}");
+            assert_eq!(id_at(&place.join(SAVED)), None, "{what}");
+            drop(kept);
+        }
+    }
 }

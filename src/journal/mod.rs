@@ -1,29 +1,40 @@
 //! The journal of events: what was seen is kept, and shown after the end of this process as before.
 //!
-//! One process at a time writes it, held apart by a lock. Where it cannot be written, events are held
-//! in memory, bounded as the file is, and put into the file once that can be written. A file that is
+//! One process at a time writes it, held apart by a lock: whose `turn` it is, it is until it ends. Where the
+//! `file` cannot be written, events are held in memory, bounded as the file is, and so is what is known after
+//! them (`unwritten`); both are put into the file once that can be written. A file that is
 //! damaged, or that others could have written, is kept aside and a new one begun; that of a newer
-//! version of this program is left alone. One that takes the place of the journal while that is open is put
-//! aside too, and what was written to the one that is open is written anew.
+//! version of this program is left alone. One that takes the place of the journal while that is open, which `ids`
+//! tell, is put aside too, and what was written to the one that is open is written anew; where the process is killed
+//! before that has its place, the next one puts it there.
+//!
+//! `events` are read from the file, or as they are `remembered`, and from memory; `status` says how it stands.
 
 mod events;
 mod file;
+mod ids;
 mod remembered;
+mod status;
+mod turn;
+mod unwritten;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 pub use crate::sqlite::store::{AllKnown, Change};
-pub use events::{Events, Status};
+pub use events::Events;
 pub use file::now_ms;
+pub use status::Status;
 
-use crate::event::{Event, Known};
+use crate::event::Event;
 use crate::root::Root;
 use crate::sqlite::store::{MOST_ID, StoreError};
 use events::{Held, lock};
-use file::{FILE, Last, Open, Refusal, open, save};
+use file::{Last, Open, Refusal, open, write_anew};
+use ids::FILE;
+use turn::Turn;
+use unwritten::Unwritten;
 
 /// Between two attempts to use a file that could not be used.
 const AGAIN: Duration = Duration::from_secs(20);
@@ -49,7 +60,7 @@ impl Batch {
 
     /// True when there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.changes.is_empty()
+        self.events.is_empty() && self.changes.is_empty() && !self.is_all
     }
 }
 
@@ -59,6 +70,10 @@ pub struct Journal {
     /// Where it is to be kept, and the root that is read.
     place: Option<(PathBuf, Root)>,
     open: Option<Open>,
+    /// That of this process, once it has had it: let go of last.
+    turn: Option<Turn>,
+    /// Between two attempts.
+    pause: Duration,
     tried: Option<Instant>,
     busy: bool,
     /// True until something is to be written: another process may be about to end.
@@ -69,10 +84,11 @@ pub struct Journal {
     /// True when the file was tried before: events may have been told that it does not have.
     was_open: bool,
     next: i64,
-    /// What is known after events that are not in the file.
-    unwritten: BTreeMap<Vec<u8>, Option<Known>>,
+    unwritten: Unwritten,
     /// True when the file does not have all that is known.
     lacks_known: bool,
+    /// When all that is known was told last, and could not be written.
+    told_all: Option<Instant>,
     held: Arc<Mutex<Held>>,
 }
 
@@ -90,25 +106,34 @@ impl Journal {
     fn new(place: Option<(PathBuf, Root)>) -> Self {
         let mut held = Held::default();
         if place.is_none() {
-            held.status.state = "memory";
+            held.state = "memory";
         }
         let mut journal = Self {
             place,
             open: None,
+            turn: None,
+            pause: AGAIN,
             tried: None,
             busy: false,
             awaits_turn: true,
             displaced: None,
-            last: Last::InPlace,
+            last: Last::Never,
             was_open: false,
             // Milliseconds: so that numbers grow over the end of a journal that left no trace.
             next: now_ms(),
-            unwritten: BTreeMap::new(),
+            unwritten: Unwritten::default(),
             lacks_known: false,
+            told_all: None,
             held: Arc::new(Mutex::new(held)),
         };
         journal.reopen();
         journal
+    }
+
+    /// The same with another pause between two attempts to use a file that could not be used.
+    #[must_use]
+    pub fn trying_again_after(self, pause: Duration) -> Self {
+        Self { pause, ..self }
     }
 
     /// The events, to be read by others.
@@ -152,10 +177,13 @@ impl Journal {
         }
     }
 
-    /// True when what is known has to be told to the file again, whole: it was begun anew, or has
-    /// room again for all.
+    /// True when what is known has to be told to the file again, whole: it was begun anew, has room again for
+    /// all, or could not be written for so long that not all of it is held.
     pub fn lacks_known(&self) -> bool {
-        self.lacks_known
+        let lacks = self.lacks_known || self.unwritten.is_cut();
+        let told = self.told_all.map(|told| told.elapsed());
+        // What cannot be written is not to be asked for at each look.
+        lacks && self.open.is_some() && told.is_none_or(|told| told >= self.pause)
     }
 
     /// Gives events their numbers and writes them, with what is known after them; gives them back
@@ -170,12 +198,15 @@ impl Journal {
             event.id = self.next;
             self.next = self.next.saturating_add(1);
         }
-        self.unwritten.extend(changes);
+        self.unwritten.extend(changes, is_all);
+        if is_all {
+            self.told_all = Some(Instant::now());
+        }
         self.heed_displacement();
-        let mut written = self.try_write(&events, is_all);
+        let mut written = self.try_write(&events);
         if matches!(written, Err(Refusal::Store(StoreError::Taken(_)))) {
             self.number_anew(&mut events);
-            written = self.try_write(&events, is_all);
+            written = self.try_write(&events);
         }
         if let Err(refusal) = written {
             if self.place.is_some() {
@@ -183,10 +214,17 @@ impl Journal {
             }
             let mut held = lock(&self.held);
             events.iter().for_each(|event| held.push(event.clone()));
+            drop(held);
+            if self.last == Last::Displaced {
+                // A new file is told all.
+                self.unwritten.let_go();
+            } else {
+                self.unwritten.hold();
+            }
         }
         // What went into a file that had lost its place goes into the one that has it.
         if self.heed_displacement()
-            && let Err(refusal) = self.try_write(&[], false)
+            && let Err(refusal) = self.try_write(&[])
         {
             self.fail(&refusal);
         }
@@ -236,51 +274,67 @@ impl Journal {
     }
 
     /// Looks whether the files that are open have their place still, and can be read; true when not. What stands in
-    /// them is held then, to be written anew: root can put older ones there, take one away, or lock it.
+    /// them is written anew then, or held: root can put older ones there, take one away, or lock it.
     fn heed_displacement(&mut self) -> bool {
-        let Some(open) = &self.open else {
+        self.heed_turn();
+        let (Some(open), Some((place, root))) = (&self.open, &self.place) else {
             return false;
         };
         let mut held = lock(&self.held);
         let unreadable = held.take_unreadable();
-        let why = match (open.displaced(), unreadable) {
-            (Some(became), _) => format!("{became} while the journal was open"),
+        let why = match (open.ids.displaced(&open.path), unreadable) {
+            (Some(became), _) => became,
             (None, Some(why)) => format!("{} could not be read ({why})", open.path.display()),
             (None, None) => return false,
         };
         let since = self.displaced.replace(Instant::now());
-        let is_first = since.is_none_or(|since| since.elapsed() >= AGAIN);
-        let place = self.place.as_ref().filter(|_| is_first);
-        let saved = place.map(|(place, root)| save(open, place, root));
-        let is_saved = matches!(saved, Some(Ok(())));
-        let mut became = "what it held is written anew".to_owned();
-        if !is_saved {
-            let later = held.take();
-            let read = open.store.each(&mut |event| {
-                held.push(event);
-                Ok(())
-            });
-            later.for_each(|event| held.push(event));
-            (held.file, held.is_apart) = (None, true);
-            if let Err(error) = read {
-                became = format!("not all that it held could be saved: {error}");
-            }
+        let is_first = since.is_none_or(|since| since.elapsed() >= self.pause);
+        // Nobody reads meanwhile, so that no answer is without what was there.
+        let anew = is_first.then(|| write_anew(open, place, root));
+        if let Some(Ok((anew, aside))) = anew {
+            let aside = aside.map(|aside| format!("; {aside}")).unwrap_or_default();
+            let why = format!("{why}; what it held is written anew{aside}");
+            held.errors.file(why);
+            (held.file, held.is_apart) = (Some(anew.ids), false);
+            held.path = anew.path.to_string_lossy().into_owned();
+            drop(held);
+            self.open = Some(anew);
+            self.last = Last::InPlace;
+            self.tried = Some(Instant::now());
+            return true;
         }
-        let why = format!("{why}; {became}");
-        log::error!("{why}");
-        held.status.error = why;
+        let later = held.take();
+        let read = open.store.each(&mut |event| {
+            held.push(event);
+            Ok(())
+        });
+        later.for_each(|event| held.push(event));
+        (held.file, held.is_apart) = (None, true);
+        let mut became = "what it held is held in memory".to_owned();
+        if let Some(Err(refusal)) = anew {
+            became = format!("{became} ({refusal})");
+        }
+        if let Err(error) = read {
+            became = format!("not all that it held could be saved: {error}");
+        }
+        held.errors.file(format!("{why}; {became}"));
         drop(held);
-        // Closed before another is opened: SQLite looks for what is beside a file by its name.
         self.open = None;
-        self.last = if is_saved {
-            Last::Saved
-        } else {
-            Last::Displaced
-        };
+        self.last = Last::Displaced;
         if is_first {
             self.tried = None;
         }
         true
+    }
+
+    /// Looks whether the lock that this process has is the one that others would have to take.
+    fn heed_turn(&mut self) {
+        let (Some(turn), Some((place, root))) = (&mut self.turn, &self.place) else {
+            return;
+        };
+        if let Some(became) = turn.heed(place, root) {
+            lock(&self.held).errors.lock(became);
+        }
     }
 
     /// Opens the file anew where a reader found it damaged: it is looked through then, and put aside.
@@ -291,7 +345,7 @@ impl Journal {
         }
     }
 
-    fn try_write(&mut self, events: &[Event], is_all: bool) -> Result<(), Refusal> {
+    fn try_write(&mut self, events: &[Event]) -> Result<(), Refusal> {
         self.heed_readers();
         if std::mem::take(&mut self.awaits_turn) && self.busy {
             self.tried = None;
@@ -299,24 +353,20 @@ impl Journal {
         if self.open.is_none() {
             self.reopen();
         }
-        let Some(open) = &mut self.open else {
+        let (Some(open), Some((changes, is_all))) = (&mut self.open, self.unwritten.get()) else {
             return Err(Refusal::Said);
         };
-        let changes: Vec<Change> = self
-            .unwritten
-            .iter()
-            .map(|(path, known)| (path.clone(), known.clone()))
-            .collect();
         let mut batch: Vec<Event> = lock(&self.held).events.values().cloned().collect();
         batch.extend_from_slice(events);
-        match open.store.write(&batch, &changes, is_all) {
+        match open.store.write(&batch, changes, is_all) {
             Ok(()) => {
                 self.unwritten.clear();
                 self.lacks_known &= !is_all;
                 self.lacks_known |= open.store.has_room_again();
+                self.told_all = None;
                 let mut held = lock(&self.held);
                 held.clear();
-                held.status.state = "kept";
+                held.state = "kept";
                 Ok(())
             }
             Err(error) => {
@@ -335,53 +385,50 @@ impl Journal {
         let Some((place, root)) = &self.place else {
             return;
         };
-        if self.tried.is_some_and(|tried| tried.elapsed() < AGAIN) {
+        if self.tried.is_some_and(|tried| tried.elapsed() < self.pause) {
             return;
         }
         let was_open = std::mem::replace(&mut self.was_open, true);
         self.tried = Some(Instant::now());
-        let opened = open(place, root, self.last);
+        let opened = open(place, root, &mut self.turn, self.last);
         self.busy = matches!(opened, Err(Refusal::Busy(_)));
         // Nothing has been told yet of what another process keeps.
         self.was_open &= !self.busy;
         match opened {
-            Ok((open, aside)) => {
+            Ok((open, told)) => {
                 let last = open.store.last_id().unwrap_or_default();
                 self.next = self.next.max(last.saturating_add(1));
-                self.lacks_known = was_open || aside.is_some();
+                self.lacks_known |= was_open || told.is_some();
+                if !open.store.is_told().unwrap_or(true) {
+                    // It knows nothing that events would have to wait for.
+                    self.lacks_known |= self.unwritten.is_cut();
+                    self.unwritten.begin();
+                }
                 let mut held = lock(&self.held);
-                held.status.path = open.path.to_string_lossy().into_owned();
-                held.status.state = "kept";
+                held.path = open.path.to_string_lossy().into_owned();
+                held.state = "kept";
                 (held.file, held.is_apart) = (Some(open.ids), false);
-                if let Some(aside) = aside {
-                    log::error!("{aside}");
-                    held.status.error = match self.last {
-                        Last::InPlace => aside,
-                        Last::Displaced | Last::Saved => format!("{}; {aside}", held.status.error),
-                    };
+                if let Some(told) = told {
+                    if self.last == Last::Displaced {
+                        held.errors.file_as_well(&told);
+                    } else {
+                        held.errors.file(told);
+                    }
                 }
                 drop(held);
                 self.open = Some(open);
                 self.last = Last::InPlace;
             }
             Err(Refusal::Busy(_)) if self.awaits_turn => {}
-            Err(refusal) => {
-                if self.last == Last::Saved {
-                    let mut held = lock(&self.held);
-                    (held.file, held.is_apart) = (None, true);
-                }
-                self.fail(&refusal);
-            }
+            Err(refusal) => self.fail(&refusal),
         }
     }
 
     fn fail(&mut self, refusal: &Refusal) {
         let mut held = lock(&self.held);
-        held.status.state = "error";
-        let why = refusal.to_string();
-        if !matches!(refusal, Refusal::Said) && held.status.error != why {
-            log::error!("{why}; events are held in memory");
-            held.status.error = why;
+        held.state = "error";
+        if !matches!(refusal, Refusal::Said) && held.errors.failed(&refusal.to_string()) {
+            log::error!("{refusal}; events are held in memory");
         }
     }
 }
@@ -390,17 +437,19 @@ impl Journal {
 mod tests {
     use super::*;
     use crate::event::{Action, State};
-    use file::Ids;
+    use ids::Ids;
 
-    /// Whoever exchanges what is beside it in the moment in which it is opened is not noticed by that.
-    #[test]
-    fn a_journal_that_cannot_be_read_for_long_is_written_anew() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("Library")).unwrap();
-        let root = Root::open(folder.path()).unwrap();
+    fn journal() -> (tempfile::TempDir, Journal) {
         let place = tempfile::tempdir().unwrap();
-        let mut journal = Journal::kept_at(&place.path().join("state"), &root);
-        let event = Event {
+        let disk = place.path().join("disk");
+        std::fs::create_dir_all(disk.join("Library")).unwrap();
+        let root = Root::open(&disk).unwrap();
+        let journal = Journal::kept_at(&place.path().join("state"), &root);
+        (place, journal)
+    }
+
+    fn event() -> Event {
+        Event {
             id: 0,
             time: 1,
             action: Action::Appeared,
@@ -411,7 +460,67 @@ mod tests {
             previous_hash: String::new(),
             stood_ms: None,
             kept: String::new(),
+        }
+    }
+
+    /// It has lost its place, and gets no other: a new one is to be told all.
+    #[test]
+    fn nothing_known_is_held_for_a_journal_that_is_lost() {
+        let (place, mut journal) = journal();
+        std::fs::remove_file(place.path().join("state/journal.db")).unwrap();
+        std::fs::remove_file(place.path().join("state/journal.lock")).unwrap();
+        std::fs::remove_dir_all(place.path().join("state")).unwrap();
+        std::fs::write(place.path().join("state"), b"no directory").unwrap();
+        for number in 0..10 {
+            journal.write(Batch {
+                changes: vec![(vec![number], None)],
+                ..Batch::default()
+            });
+            assert!(journal.unwritten.is_cut());
+        }
+        std::fs::remove_file(place.path().join("state")).unwrap();
+        journal = journal.trying_again_after(Duration::ZERO);
+        journal.tick();
+        assert!(journal.lacks_known() && !journal.unwritten.is_cut());
+        journal.write(Batch {
+            is_all: true,
+            ..Batch::default()
+        });
+        assert!(!journal.lacks_known());
+        assert_eq!(journal.known(), Some((Vec::new(), false)));
+    }
+
+    /// The disk is full, or another has locked the file.
+    #[test]
+    fn what_cannot_be_written_is_not_asked_for_at_each_look() {
+        let (_place, mut journal) = journal();
+        journal.lacks_known = true;
+        assert!(journal.lacks_known());
+        let all = || Batch {
+            is_all: true,
+            ..Batch::default()
         };
+        let open = journal.open.as_ref().unwrap();
+        let locks = rusqlite::Connection::open(&open.path).unwrap();
+        locks.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        journal.write(all());
+        assert!(!journal.lacks_known());
+        journal = journal.trying_again_after(Duration::ZERO);
+        assert!(journal.lacks_known());
+        drop(locks);
+        journal.write(all());
+        assert!(!journal.lacks_known());
+        journal.lacks_known = true;
+        assert!(journal.lacks_known());
+        // What no file is open for is not asked for.
+        journal.open = None;
+        assert!(!journal.lacks_known());
+    }
+
+    /// Whoever exchanges what is beside it in the moment in which it is opened is not noticed by that.
+    #[test]
+    fn a_journal_that_cannot_be_read_for_long_is_written_anew() {
+        let (_place, mut journal) = journal();
         let events = journal.events();
         let count = || {
             let mut count = 0;
@@ -422,7 +531,7 @@ mod tests {
             read.map(|()| count)
         };
         journal.write(Batch {
-            events: vec![event],
+            events: vec![event()],
             ..Batch::default()
         });
         assert_eq!(count(), Ok(1));

@@ -110,7 +110,7 @@ mod tests {
     use std::sync::Arc;
 
     use crate::event::{Action, Seen};
-    use crate::sqlite::store::Store;
+    use crate::sqlite::store::{Changes, Store};
 
     fn event(id: i64, path: String) -> Event {
         Event {
@@ -147,7 +147,7 @@ mod tests {
         let mut remembered = None;
         for written in 1..=3 {
             store
-                .write(&[event(written, "/a".to_owned())], &[], false)
+                .write(&[event(written, "/a".to_owned())], &Changes::new(), false)
                 .unwrap();
             let written = usize::try_from(written).unwrap();
             // A write in the same moment might not show in the times.
@@ -176,7 +176,7 @@ mod tests {
         let mut store = Store::open(&file).unwrap();
         let long = event(1, "x".repeat(MOST));
         store
-            .write(&[long, event(2, "/a".to_owned())], &[], false)
+            .write(&[long, event(2, "/a".to_owned())], &Changes::new(), false)
             .unwrap();
         let later = SystemTime::now() + Duration::from_secs(3600);
         let mut remembered = None;

@@ -22,6 +22,8 @@ pub type Tell = Box<dyn FnMut(&Event) -> bool + Send>;
 pub struct Writer {
     inbox: Option<SyncSender<Batch>>,
     lacks_known: Arc<AtomicBool>,
+    /// True while all that is known is on its way to the disk.
+    is_told: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -33,20 +35,23 @@ impl Writer {
     pub fn start(journal: Journal, tell: Tell) -> io::Result<Self> {
         let (inbox, batches) = sync_channel(WAITING);
         let lacks_known = Arc::new(AtomicBool::new(journal.lacks_known()));
-        let lacks = Arc::clone(&lacks_known);
+        let is_told = Arc::new(AtomicBool::new(false));
+        let (lacks, told) = (Arc::clone(&lacks_known), Arc::clone(&is_told));
         let thread = thread::Builder::new()
             .name("journal".to_owned())
-            .spawn(move || write(journal, &batches, &lacks, tell))?;
+            .spawn(move || write(journal, &batches, &lacks, &told, tell))?;
         Ok(Self {
             inbox: Some(inbox),
             lacks_known,
+            is_told,
             thread: Some(thread),
         })
     }
 
-    /// True when all that is known has to be written again.
+    /// True when all that is known has to be written again, and is not on its way: on a slow disk it would wait
+    /// there many times.
     pub fn lacks_known(&self) -> bool {
-        self.lacks_known.load(Ordering::Relaxed)
+        self.lacks_known.load(Ordering::SeqCst) && !self.is_told.load(Ordering::SeqCst)
     }
 
     /// Has a batch written; an empty one lets the journal look after its file.
@@ -54,6 +59,9 @@ impl Writer {
     /// # Errors
     /// When the thread failed inside: it ends with its inbox alone.
     pub fn write(&self, batch: Batch) -> io::Result<()> {
+        if batch.is_all {
+            self.is_told.store(true, Ordering::SeqCst);
+        }
         let sent = self.inbox.as_ref().map(|inbox| inbox.send(batch));
         match sent {
             Some(Ok(())) => Ok(()),
@@ -73,7 +81,13 @@ impl Drop for Writer {
     }
 }
 
-fn write(mut journal: Journal, batches: &Receiver<Batch>, lacks: &AtomicBool, mut tell: Tell) {
+fn write(
+    mut journal: Journal,
+    batches: &Receiver<Batch>,
+    lacks: &AtomicBool,
+    told: &AtomicBool,
+    mut tell: Tell,
+) {
     let mut goes_on = true;
     while let Ok(mut batch) = batches.recv() {
         while batch.events.len() < AT_ONCE
@@ -81,6 +95,7 @@ fn write(mut journal: Journal, batches: &Receiver<Batch>, lacks: &AtomicBool, mu
         {
             batch.extend(later);
         }
+        let is_all = batch.is_all;
         if batch.is_empty() {
             journal.tick();
         } else {
@@ -88,6 +103,56 @@ fn write(mut journal: Journal, batches: &Receiver<Batch>, lacks: &AtomicBool, mu
                 goes_on = goes_on && tell(event);
             }
         }
-        lacks.store(journal.lacks_known(), Ordering::Relaxed);
+        lacks.store(journal.lacks_known(), Ordering::SeqCst);
+        if is_all {
+            told.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Action, State};
+    use std::sync::mpsc::channel;
+
+    #[test]
+    fn all_that_is_known_waits_for_a_slow_disk_but_once() {
+        let event = Event {
+            id: 0,
+            time: 1,
+            action: Action::Appeared,
+            path: "/a".to_owned(),
+            changed: String::new(),
+            seen: None,
+            state: Arc::new(State::default()),
+            previous_hash: String::new(),
+            stood_ms: None,
+            kept: String::new(),
+        };
+        let (begun, begins) = channel();
+        let (go, goes_on) = channel::<()>();
+        let tell: Tell = Box::new(move |_| {
+            begun.send(()).unwrap();
+            goes_on.recv().is_ok()
+        });
+        let writer = Writer::start(Journal::in_memory(), tell).unwrap();
+        writer.lacks_known.store(true, Ordering::SeqCst);
+        writer
+            .write(Batch {
+                events: vec![event],
+                ..Batch::default()
+            })
+            .unwrap();
+        begins.recv().unwrap();
+        assert!(writer.lacks_known());
+        writer
+            .write(Batch {
+                is_all: true,
+                ..Batch::default()
+            })
+            .unwrap();
+        assert!(!writer.lacks_known());
+        go.send(()).unwrap();
     }
 }

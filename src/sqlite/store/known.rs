@@ -14,6 +14,9 @@ use crate::retention::Kept;
 /// What is known of a bundle after an event, by its path; nothing when it went.
 pub type Change = (Vec<u8>, Option<Known>);
 
+/// The same of many, by path.
+pub type Changes = BTreeMap<Vec<u8>, Option<Known>>;
+
 /// All bundles that are known, by path.
 pub type AllKnown = Vec<(Vec<u8>, Known)>;
 
@@ -66,6 +69,9 @@ impl Room {
     pub fn written(&mut self, written: Written<'_>) {
         self.taken = written.taken;
         self.is_cut = written.is_cut;
+        if written.is_all {
+            self.left_out.clear();
+        }
         for (path, bytes) in written.left_out {
             match bytes {
                 Some(bytes) => self.left_out.insert(path.to_owned(), bytes),
@@ -81,12 +87,18 @@ pub struct Written<'a> {
     taken: i64,
     /// Of each path what it would take, when there was no room for it.
     left_out: Vec<(&'a [u8], Option<i64>)>,
+    is_all: bool,
     is_cut: bool,
 }
 
-/// All that is known; nothing when nobody has looked yet.
+/// True when all that is known was told once.
+pub fn is_told(connection: &Connection) -> Result<bool, StoreError> {
+    Ok(note(connection, "looked")? != 0)
+}
+
+/// All that is known; nothing when that was never told whole.
 pub fn all(connection: &Connection) -> Result<Option<AllKnown>, StoreError> {
-    if note(connection, "looked")? == 0 {
+    if !is_told(connection)? {
         return Ok(None);
     }
     let mut statement = connection.prepare("SELECT path, bundle FROM known")?;
@@ -100,10 +112,10 @@ pub fn all(connection: &Connection) -> Result<Option<AllKnown>, StoreError> {
 }
 
 /// Writes what has changed, for as long as there is room, for which events go; `is_all` says that it is all that
-/// is known.
+/// is known, and nothing else is known any longer.
 pub fn write<'a>(
     connection: &Connection,
-    changes: &'a [Change],
+    changes: &'a Changes,
     is_all: bool,
     room_of: &Room,
     kept: &mut Kept,
@@ -114,6 +126,12 @@ pub fn write<'a>(
     let mut forget = connection.prepare_cached("DELETE FROM known WHERE path = ?")?;
     let mut keep =
         connection.prepare_cached("INSERT OR REPLACE INTO known (path, bundle) VALUES (?, ?)")?;
+    if is_all {
+        for (path, bytes) in unnamed(connection, changes)? {
+            forget.execute([path])?;
+            taken = taken.saturating_sub(room(bytes));
+        }
+    }
     for (path, bundle) in changes {
         let old: Option<i64> = size.query_row([path], |row| row.get(0)).optional()?;
         taken = taken.saturating_sub(old.map_or(0, room));
@@ -138,12 +156,30 @@ pub fn write<'a>(
     if is_all && left_out.iter().all(|(_, bytes)| bytes.is_none()) {
         set_note(connection, "known_cut", 0)?;
     }
-    set_note(connection, "looked", 1)?;
+    if is_all {
+        set_note(connection, "looked", 1)?;
+    }
     Ok(Written {
         taken,
         left_out,
+        is_all,
         is_cut: is_cut(connection)?,
     })
+}
+
+/// The known bundles that are not among those named, with their bytes.
+fn unnamed(connection: &Connection, named: &Changes) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
+    let mut statement = connection
+        .prepare_cached("SELECT path, octet_length(path) + octet_length(bundle) FROM known")?;
+    let mut rows = statement.query([])?;
+    let mut unnamed = Vec::new();
+    while let Some(row) = rows.next()? {
+        let path: Vec<u8> = row.get(0)?;
+        if !named.contains_key(&path) {
+            unnamed.push((path, row.get(1)?));
+        }
+    }
+    Ok(unnamed)
 }
 
 fn is_cut(connection: &Connection) -> Result<bool, StoreError> {

@@ -20,7 +20,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 pub use error::StoreError;
 pub use events::MOST_ID;
-pub use known::{AllKnown, Change};
+pub use known::{AllKnown, Change, Changes};
 
 use crate::event::Event;
 use crate::retention::Kept;
@@ -86,7 +86,15 @@ impl Store {
         Ok(())
     }
 
-    /// What was last known of the bundles; nothing when nobody has looked yet.
+    /// True when all that is known of the bundles was told to it once.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn is_told(&self) -> Result<bool, StoreError> {
+        known::is_told(&self.connection)
+    }
+
+    /// What was last known of the bundles; nothing when that was never told whole.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -106,14 +114,14 @@ impl Store {
     }
 
     /// Writes events and what is known after them, all or nothing; `is_all` says that the changes
-    /// have all that is known. When it returns, they are on the disk.
+    /// have all that is known, and that nothing else is. When it returns, they are on the disk.
     ///
     /// # Errors
     /// When they could not be written; the store is then as it was before.
     pub fn write(
         &mut self,
         events: &[Event],
-        changes: &[Change],
+        changes: &Changes,
         is_all: bool,
     ) -> Result<(), StoreError> {
         let mut kept = match self.events.take() {

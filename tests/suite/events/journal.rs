@@ -370,7 +370,7 @@ fn what_a_reader_finds_damaged_is_put_aside_and_events_go_on() {
 
 /// A journal with an event, and an older copy of its file.
 struct Exchanged {
-    _disk: Disk,
+    disk: Disk,
     place: tempfile::TempDir,
     journal: Journal,
 }
@@ -380,7 +380,9 @@ impl Exchanged {
         let disk = Disk::new();
         let place = tempfile::tempdir().unwrap();
         let root = Root::open(disk.path()).unwrap();
-        let mut journal = Journal::kept_at(&place.path().join("state"), &root);
+        let journal = Journal::kept_at(&place.path().join("state"), &root);
+        // However slow this machine is, it is not tried again meanwhile.
+        let mut journal = journal.trying_again_after(Duration::from_secs(3_600));
         journal.write(one("/first"));
         let older = place.path().join("older.db");
         let reader = rusqlite::Connection::open(place.path().join("state/journal.db")).unwrap();
@@ -389,7 +391,7 @@ impl Exchanged {
             .unwrap();
         journal.write(one("/second"));
         Self {
-            _disk: disk,
+            disk,
             place,
             journal,
         }
@@ -599,6 +601,283 @@ fn a_journal_that_loses_its_place_again_at_once_is_held_in_memory() {
     exchanged.journal.write(one("/fifth"));
     assert_eq!(events.status(), status);
     assert_eq!(all(&events).len(), 5);
+}
+
+/// Puts a file in the place of the lock that another process may hold.
+fn exchange_lock(place: &std::path::Path) -> fs::File {
+    let file = place.join("other.lock");
+    let other = fs::File::create(&file).unwrap();
+    rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    fs::rename(file, place.join("state/journal.lock")).unwrap();
+    other
+}
+
+/// Whoever holds a lock in the place of this one's waits for the moment in which that is let go.
+#[test]
+fn a_lock_that_another_puts_in_its_place_costs_no_event() {
+    let mut exchanged = Exchanged::new();
+    let events = exchanged.journal.events();
+    exchanged.journal.tick();
+    assert_eq!(events.status().error, "");
+    let other = exchange_lock(exchanged.place.path());
+    fs::rename(exchanged.file(), exchanged.place.path().join("away.db")).unwrap();
+    exchanged.journal.write(one("/third"));
+    let expected = ["/first", "/second", "/third"];
+    let told = all(&events);
+    let told: Vec<_> = told.iter().map(|e| e.path.as_str()).collect();
+    assert_eq!(told, expected);
+    assert_eq!(paths(&exchanged.kept()), expected);
+    let status = events.status();
+    assert_eq!(status.state, "kept");
+    for word in [
+        "journal.lock was replaced",
+        "another process holds",
+        "journal.db was taken away",
+    ] {
+        assert!(status.error.contains(word), "{word}: {status:?}");
+    }
+    // What a second dsplug that came first would be the reason for.
+    assert!(!status.error.contains("another dsplug"), "{status:?}");
+    // It is said in the same words for as long as it is so.
+    exchanged.journal.tick();
+    assert_eq!(events.status(), status);
+    drop(other);
+    exchanged.journal.tick();
+    let status = events.status();
+    assert!(status.error.contains("is locked anew"), "{status:?}");
+    let second = Journal::kept_at(
+        &exchanged.place.path().join("state"),
+        &Root::open(exchanged.disk.path()).unwrap(),
+    );
+    assert!(second.is_busy());
+}
+
+/// What was done to it is not hidden by what follows from that.
+#[test]
+fn a_place_that_is_no_longer_safe_hides_no_event_nor_what_came_before() {
+    let mut exchanged = Exchanged::new();
+    let events = exchanged.journal.events();
+    fs::remove_file(exchanged.file()).unwrap();
+    chmod(exchanged.place.path().join("state"), 0o777);
+    for (path, count) in [("/third", 3), ("/fourth", 4)] {
+        exchanged.journal.write(one(path));
+        assert_eq!(all(&events).len(), count);
+        let status = events.status();
+        assert_eq!(status.state, "error");
+        for word in ["journal.db was taken away", "no state is kept"] {
+            assert!(status.error.contains(word), "{word}: {status:?}");
+        }
+    }
+}
+
+/// More comes and goes while the file cannot be written than that would keep.
+#[test]
+fn what_comes_and_goes_while_the_file_cannot_be_written_is_asked_anew() {
+    let mut exchanged = Exchanged::new();
+    let events = exchanged.journal.events();
+    let known = |name: &str| -> Change {
+        let known = Known {
+            state: event(name).state,
+            since_ms: None,
+        };
+        (name.as_bytes().to_owned(), Some(known))
+    };
+    let all_known = |changes: Vec<Change>| Batch {
+        changes,
+        is_all: true,
+        ..Batch::default()
+    };
+    let written = all_known(vec![known("/stays"), known("/goes")]);
+    exchanged.journal.write(written);
+    let holds = rusqlite::Connection::open(exchanged.file()).unwrap();
+    holds.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let mut changes = vec![(b"/goes".to_vec(), None)];
+    changes.extend((0..12_000).map(|n| (format!("/fleeting {n}").into_bytes(), None)));
+    exchanged.journal.write(Batch {
+        events: vec![event("/goes")],
+        changes,
+        is_all: false,
+    });
+    drop(holds);
+    // An event and what is known after it are written together.
+    exchanged.journal.tick();
+    assert_eq!(paths(&exchanged.kept()), ["/first", "/second"]);
+    assert_eq!(all(&events).len(), 3);
+    assert!(exchanged.journal.lacks_known());
+    exchanged.journal.write(all_known(vec![known("/stays")]));
+    assert!(!exchanged.journal.lacks_known());
+    assert_eq!(paths(&exchanged.kept()), ["/first", "/second", "/goes"]);
+    let (known, is_cut) = exchanged.journal.known().unwrap();
+    let known: Vec<_> = known.into_iter().map(|(path, _)| path).collect();
+    assert_eq!((known, is_cut), (vec![b"/stays".to_vec()], false));
+    assert_eq!(events.status().state, "kept");
+}
+
+/// The process was killed between two steps: what it had saved is not in its place yet.
+#[test]
+fn what_a_killed_process_had_saved_is_taken_up() {
+    /// What stands there when the next one starts, and what is told of it.
+    struct Left<'a> {
+        what: &'a str,
+        make: &'a dyn Fn(&Exchanged),
+        events: &'a [&'a str],
+        aside: usize,
+        error: &'a str,
+    }
+    let all_three: &[&str] = &["/first", "/second", "/third"];
+    let saved = |e: &Exchanged| e.place.path().join("state/journal.saved");
+    let save = |e: &Exchanged| {
+        let to = saved(e);
+        let reader = rusqlite::Connection::open(e.file()).unwrap();
+        let to = to.to_str().unwrap();
+        reader.execute("VACUUM INTO ?", [to]).unwrap();
+    };
+    let older = |e: &Exchanged| {
+        let to = saved(e);
+        fs::rename(e.place.path().join("older.db"), to).unwrap();
+    };
+    let take_away = |e: &Exchanged| {
+        for file in [e.file(), e.beside("wal"), e.beside("shm")] {
+            let _ = fs::remove_file(file);
+        }
+    };
+    let left = [
+        Left {
+            what: "the file is not there",
+            make: &|e| {
+                save(e);
+                take_away(e);
+            },
+            events: all_three,
+            aside: 0,
+            error: "was killed",
+        },
+        Left {
+            what: "an older copy stands there",
+            make: &|e| {
+                save(e);
+                take_away(e);
+                e.exchange_alone();
+            },
+            events: all_three,
+            aside: 1,
+            error: "was killed",
+        },
+        Left {
+            what: "no journal stands there",
+            make: &|e| {
+                save(e);
+                take_away(e);
+                fs::write(e.file(), "x".repeat(9_000)).unwrap();
+            },
+            events: all_three,
+            aside: 1,
+            error: "was killed",
+        },
+        Left {
+            what: "the log was taken away",
+            make: &|e| {
+                save(e);
+                let _ = fs::remove_file(e.beside("wal"));
+            },
+            events: all_three,
+            aside: 1,
+            error: "was killed",
+        },
+        Left {
+            what: "the journal is newer",
+            make: &older,
+            events: all_three,
+            aside: 0,
+            error: "",
+        },
+        Left {
+            what: "it is damaged",
+            make: &|e| fs::write(saved(e), "x".repeat(9_000)).unwrap(),
+            events: all_three,
+            aside: 0,
+            error: "",
+        },
+        Left {
+            what: "it was only begun",
+            make: &|e| fs::write(saved(e), "").unwrap(),
+            events: all_three,
+            aside: 0,
+            error: "",
+        },
+        Left {
+            what: "others could have written it",
+            make: &|e| {
+                save(e);
+                take_away(e);
+                chmod(saved(e), 0o666);
+            },
+            events: &[],
+            aside: 0,
+            error: "",
+        },
+        Left {
+            what: "a link",
+            make: &|e| {
+                let away = e.place.path().join("away.db");
+                save(e);
+                fs::rename(saved(e), &away).unwrap();
+                take_away(e);
+                symlink(away, saved(e)).unwrap();
+            },
+            events: &[],
+            aside: 0,
+            error: "",
+        },
+        Left {
+            what: "a FIFO",
+            make: &|e| fifo(saved(e)),
+            events: all_three,
+            aside: 0,
+            error: "",
+        },
+    ];
+    for left in left {
+        let mut exchanged = Exchanged::new();
+        exchanged.journal.write(one("/third"));
+        let state = exchanged.place.path().join("state");
+        let old = std::mem::replace(&mut exchanged.journal, Journal::in_memory());
+        // SQLite puts its log into the file where it ends in order.
+        let copy = exchanged.place.path().join("copy");
+        fs::create_dir(&copy).unwrap();
+        for name in ["journal.db", "journal.db-wal"] {
+            fs::copy(state.join(name), copy.join(name)).unwrap();
+        }
+        drop(old);
+        take_away(&exchanged);
+        for name in ["journal.db", "journal.db-wal"] {
+            fs::rename(copy.join(name), state.join(name)).unwrap();
+        }
+        (left.make)(&exchanged);
+        let root = Root::open(exchanged.disk.path()).unwrap();
+        exchanged.journal = Journal::kept_at(&state, &root);
+        let events = exchanged.journal.events();
+        let told = all(&events);
+        let told: Vec<_> = told.iter().map(|e| e.path.as_str()).collect();
+        assert_eq!(told, left.events, "{}", left.what);
+        let names = fs::read_dir(&state).unwrap().flatten();
+        let names: Vec<_> = names
+            .map(|e| e.file_name().into_string().unwrap())
+            .collect();
+        let aside = names.iter().filter(|name| {
+            name.starts_with("journal.aside-") && !name.contains("-wal") && !name.contains("-shm")
+        });
+        assert_eq!(aside.count(), left.aside, "{}", left.what);
+        let saved = names.iter().any(|name| name.starts_with("journal.saved"));
+        assert!(!saved, "{}: {names:?}", left.what);
+        let status = events.status();
+        assert_eq!(status.state, "kept", "{}", left.what);
+        assert_eq!(status.error.is_empty(), left.error.is_empty(), "{status:?}");
+        assert!(status.error.contains(left.error), "{status:?}");
+        let third = all(&events).last().map_or(0, |event| event.id);
+        let fourth = exchanged.journal.write(one("/fourth"));
+        assert!(fourth[0].id > third);
+    }
 }
 
 /// osqueryd starts the extension anew while the old one ends.
