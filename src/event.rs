@@ -21,6 +21,8 @@ pub enum Action {
     Gone,
     /// No bundle: the list of exceptions is another.
     Exceptions,
+    /// No bundle: so many more came and went in a folder with nothing in them.
+    More,
     /// No bundle: of the events up to this one some are no longer kept.
     Dropped,
 }
@@ -33,6 +35,7 @@ impl Action {
             Self::Changed => "changed",
             Self::Gone => "gone",
             Self::Exceptions => "exceptions",
+            Self::More => "more",
             Self::Dropped => "dropped",
         }
     }

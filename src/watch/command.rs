@@ -148,7 +148,7 @@ pub fn text(event: &Event) -> String {
         Action::Changed => words.push(event.changed.clone()),
         Action::Gone => words.extend(event.stood_ms.map(|ms| format!("stood {ms} ms"))),
         Action::Exceptions => words.push(state.kind.clone()),
-        Action::Appeared | Action::Dropped => {}
+        Action::Appeared | Action::More | Action::Dropped => {}
     }
     words.push(state.signature_state.clone());
     if !state.signer.is_empty() {

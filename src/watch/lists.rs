@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::now::Now;
-use super::watched::{RESTLESS, event};
+use super::state::event;
+use super::watched::RESTLESS;
 use crate::event::{Action, Event, Known, Seen, State};
 use crate::exceptions::List;
 use crate::journal::Change;
@@ -134,6 +135,17 @@ impl Lists {
         if self.pause.is_some_and(early) {
             return None;
         }
+        let known = self.tell(now, events)?;
+        let again = self
+            .pause
+            .filter(|(told, pause)| at.saturating_duration_since(*told) < pause.saturating_mul(4));
+        let pause = again.map_or(PAUSE, |(_, pause)| pause.saturating_mul(2).min(RESTLESS));
+        self.pause = Some((at, pause));
+        Some(known)
+    }
+
+    /// Likewise, whether it is time or not.
+    pub fn tell(&mut self, now: Now, events: &mut Vec<Event>) -> Option<Change> {
         let before = events.len();
         for waiting in std::mem::take(&mut self.waiting) {
             let Waiting {
@@ -166,15 +178,7 @@ impl Lists {
             event.previous_hash.clone_from(&old.hash);
             events.push(event);
         }
-        if events.len() == before {
-            return None;
-        }
-        let again = self
-            .pause
-            .filter(|(told, pause)| at.saturating_duration_since(*told) < pause.saturating_mul(4));
-        let pause = again.map_or(PAUSE, |(_, pause)| pause.saturating_mul(2).min(RESTLESS));
-        self.pause = Some((at, pause));
-        self.known()
+        (events.len() > before).then(|| self.known()).flatten()
     }
 
     /// The list that was told last.
@@ -239,6 +243,25 @@ mod tests {
         assert_eq!(told(&mut lists, SECOND, begun), ["2 /x a>", "3 /x >a"]);
         lists.see(&seen, Seen::Scan);
         assert_eq!(told(&mut lists, SECOND * 1_000, begun), [""; 0]);
+    }
+
+    #[test]
+    fn what_waits_is_told_at_the_end() {
+        let begun = Instant::now();
+        let mut lists = Lists::begin(&mut Vec::new());
+        lists.see(&[list(1, "a"), list(2, "b")], Seen::Start);
+        assert_eq!(told(&mut lists, SECOND, begun), ["2 /x a>b"]);
+        lists.see(&[list(3, "evil"), list(4, "b")], Seen::Scan);
+        assert_eq!(told(&mut lists, SECOND * 2, begun), [""; 0]);
+        let now = Now {
+            steady: begun + SECOND * 3,
+            wall_ms: 0,
+        };
+        let mut events = Vec::new();
+        assert!(lists.tell(now, &mut events).is_some());
+        assert_eq!(events.len(), 2);
+        assert_eq!(events[0].state.hash, "evil");
+        assert!(lists.tell(now, &mut events).is_none());
     }
 
     #[test]

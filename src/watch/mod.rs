@@ -5,7 +5,8 @@
 //! - [`tracker`] compares looks with what was told of each bundle that is `watched`, by what `state`
 //!   says of it, and
 //!   [`writer`] hands the events to the journal;
-//! - `lists` does the same for the lists of exceptions;
+//! - `crowd` says how much is told of what comes and goes with nothing in it;
+//! - `lists` does the same as `tracker` for the lists of exceptions;
 //! - `pace` says when the next look is due;
 //! - [`copies`] keeps what goes, where that is asked for;
 //! - [`command`] shows events to a person.
@@ -15,6 +16,7 @@
 
 pub mod command;
 pub mod copies;
+mod crowd;
 mod hints;
 mod lists;
 pub mod now;
@@ -134,7 +136,7 @@ impl Watch {
                 let left = pace.left_in_doubt().min(pace.left(moving, self.tick));
                 let woken = self.wait_in_doubt(left, stop);
                 if self.heed(woken, &mut pace, &mut names) {
-                    return Ok(());
+                    break;
                 }
                 if !pace.hinted && pace.left_in_doubt().is_zero() {
                     let began = Instant::now();
@@ -146,12 +148,12 @@ impl Watch {
             let left = pace.left(moving, self.tick);
             // More hints would not bring the look forward.
             if pace.hinted && hints::stops_within(left, stop) {
-                return Ok(());
+                break;
             }
             let left = pace.left(moving, self.tick);
             let woken = self.wait(left, stop);
             if self.heed(woken, &mut pace, &mut names) {
-                return Ok(());
+                break;
             }
             if !pace.left(moving, self.tick).is_zero() {
                 continue;
@@ -182,6 +184,15 @@ impl Watch {
                 })?;
             }
         }
+        if let Some(tracker) = &mut self.tracker {
+            let (events, changes) = tracker.end(now());
+            writer.write(Batch {
+                events,
+                changes,
+                is_all: false,
+            })?;
+        }
+        Ok(())
     }
 
     /// Takes in what waiting came to; true when it is to end.
@@ -247,10 +258,7 @@ impl Watch {
         }
         let reaching = snapshot.bundles.iter().map(|b| &b.evidence.ways);
         self.reaching = reaching.filter(|ways| !ways.is_empty()).cloned().collect();
-        let now = Now {
-            steady: Instant::now(),
-            wall_ms: now_ms(),
-        };
+        let now = now();
         let is_first = self.tracker.is_none();
         let when = if is_first { Seen::Start } else { seen };
         let tracker = self.tracker.get_or_insert_with(|| match known.take() {
@@ -374,6 +382,13 @@ impl Watch {
         }
         self.status = status.clone();
         (self.say)(status);
+    }
+}
+
+fn now() -> Now {
+    Now {
+        steady: Instant::now(),
+        wall_ms: now_ms(),
     }
 }
 

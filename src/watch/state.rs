@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::now::Now;
 use crate::bundle::Bundle;
-use crate::event::{NOT_LOOKED, State};
+use crate::event::{Action, Event, NOT_LOOKED, Seen, State};
 use crate::evidence::{Entry, fingerprint};
 use crate::table::{BUNDLES, Value};
-use crate::text::{self, hex};
+use crate::text::{self, escape, hex};
 
 /// Bytes of a text that an event keeps: the journal holds thousands.
 const MOST_TEXT: usize = 1_024;
@@ -128,6 +129,22 @@ impl Key {
         let plist = plist.and_then(|entry| entry.content.sha256());
         state.info_plist_hash = plist.map_or_else(String::new, |digest| hex(digest));
         state
+    }
+}
+
+/// An event of what is in a state.
+pub fn event(path: &[u8], action: Action, seen: Seen, state: Arc<State>, now: Now) -> Event {
+    Event {
+        id: 0,
+        time: now.wall_ms / 1000,
+        action,
+        path: escape(path),
+        changed: String::new(),
+        seen: Some(seen),
+        state,
+        previous_hash: String::new(),
+        stood_ms: None,
+        kept: String::new(),
     }
 }
 

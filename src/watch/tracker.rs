@@ -8,10 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::crowd::{Crowd, is_bare};
 use super::lists::Lists;
 use super::now::Now;
-use super::state::Key;
-use super::watched::{Moving, Sight, TOO_SOON, UNSETTLED, Watched, event};
+use super::state::{Key, event};
+use super::watched::{COMES_AND_GOES, Moving, Sight, TOO_SOON, UNSETTLED, Watched};
 use crate::bundle::Bundle;
 use crate::event::{Action, Event, Known, Seen, State};
 use crate::exceptions::List;
@@ -23,6 +24,7 @@ pub struct Tracker {
     bundles: BTreeMap<Vec<u8>, Watched>,
     /// Names that came and went between two looks.
     fleeting: Vec<Vec<u8>>,
+    crowd: Crowd,
     lists: Lists,
 }
 
@@ -47,6 +49,12 @@ impl Tracker {
             if let Some(known) = known.get(path) {
                 state.keep_links(&known.state);
             }
+            // What was known of it may have been more.
+            let was_bare = known.get(path).is_none_or(|known| {
+                let known = &known.state;
+                known.is_whole() && known.hash == state.hash && known.executable.is_empty()
+            });
+            let is_bare = was_bare && is_bare(bundle);
             let sight = Sight::new(state, bundle);
             let (told, since_ms, is_new) = match known.remove(path) {
                 Some(known) => {
@@ -68,6 +76,7 @@ impl Tracker {
                 last,
                 moving,
                 links: None,
+                is_bare,
                 gone: None,
             };
             tracker.bundles.insert(path.clone(), watched);
@@ -83,6 +92,7 @@ impl Tracker {
                 last: Key::none(),
                 moving: None,
                 links: None,
+                is_bare: false,
                 gone: Some(Seen::Start),
             };
             tracker.bundles.insert(path, watched);
@@ -99,6 +109,7 @@ impl Tracker {
         Self {
             bundles: bundles.collect(),
             fleeting: Vec::new(),
+            crowd: Crowd::default(),
             lists: Lists::default(),
         }
     }
@@ -181,15 +192,23 @@ impl Tracker {
         let mut changes = Vec::new();
         for (path, watched) in &mut self.bundles {
             let before = events.len();
-            watched.settle(path, now, &mut events);
-            if watched.gone.is_some() {
-                changes.push((path.clone(), None));
-            } else if events.len() > before {
-                changes.push((path.clone(), watched.known()));
+            watched.settle(path, now, &mut self.crowd, &mut events);
+            // Of what was never told nothing is known.
+            if events.len() == before {
+                continue;
             }
+            let known = match watched.gone {
+                Some(_) => None,
+                None => watched.known(),
+            };
+            changes.push((path.clone(), known));
         }
         self.bundles.retain(|_, watched| watched.gone.is_none());
         for path in std::mem::take(&mut self.fleeting) {
+            if !self.crowd.takes(COMES_AND_GOES, now.steady) {
+                self.crowd.leave_out(&path, Seen::Watched);
+                continue;
+            }
             let state = Arc::new(State {
                 error: TOO_SOON.to_owned(),
                 ..State::default()
@@ -198,8 +217,17 @@ impl Tracker {
                 events.push(event(&path, action, Seen::Watched, state.clone(), now));
             }
         }
+        self.crowd.settle(now, &mut events);
         changes.extend(self.lists.settle(now, &mut events));
         (events, changes)
+    }
+
+    /// The events that wait for their time alone, when nobody looks any more.
+    pub fn end(&mut self, now: Now) -> (Vec<Event>, Vec<Change>) {
+        let mut events = Vec::new();
+        self.crowd.tell(now, &mut events);
+        let changes = self.lists.tell(now, &mut events);
+        (events, changes.into_iter().collect())
     }
 
     /// All that is known.

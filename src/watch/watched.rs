@@ -4,11 +4,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::crowd::{Crowd, is_bare};
 use super::now::Now;
-use super::state::{Key, Records, is_rest, records};
+use super::state::{Key, Records, event, is_rest, records};
 use crate::bundle::Bundle;
 use crate::event::{Action, Event, Known, REWRITTEN, Seen, State, is_minor, is_paced};
-use crate::text::escape;
 
 /// A new bundle that is still for so long is told.
 pub const STILL: Duration = Duration::from_millis(60);
@@ -26,6 +26,9 @@ const MOST_PASSED: usize = 8;
 /// What changes behind a bundle's links alone, or is written and stays what it is, again and again, is told
 /// after so long at the latest.
 pub const RESTLESS: Duration = Duration::from_secs(600);
+
+/// Lines of what comes and goes: who is told of its coming is told of its going.
+pub const COMES_AND_GOES: u32 = 2;
 
 /// What is said of a bundle of which nothing was seen whole.
 pub const TOO_SOON: &str = "changed: it was gone before it could be read whole";
@@ -77,6 +80,8 @@ pub struct Watched {
     pub last: Key,
     pub moving: Option<Box<Moving>>,
     pub links: Option<Links>,
+    /// True when it has held nothing since it came.
+    pub is_bare: bool,
     /// How it was seen to be gone.
     pub gone: Option<Seen>,
 }
@@ -120,6 +125,7 @@ impl Watched {
                 last,
                 moving: None,
                 links: None,
+                is_bare: is_bare(bundle),
                 gone: None,
             };
         }
@@ -132,6 +138,7 @@ impl Watched {
             last,
             moving: Some(moving),
             links: None,
+            is_bare: is_bare(bundle),
             gone: None,
         }
     }
@@ -141,6 +148,7 @@ impl Watched {
         if key == self.last {
             return;
         }
+        self.is_bare &= is_bare(bundle);
         let mut state = key.state(bundle);
         if let Some(told) = &mut self.told {
             state.keep_links(&told.state);
@@ -190,8 +198,13 @@ impl Watched {
         })
     }
 
-    pub fn settle(&mut self, path: &[u8], now: Now, events: &mut Vec<Event>) {
+    /// The events of it, once it has settled or gone. Where it holds nothing, as the crowd has lines for it.
+    pub fn settle(&mut self, path: &[u8], now: Now, crowd: &mut Crowd, events: &mut Vec<Event>) {
         if let Some(seen) = self.gone {
+            // What was told has its line.
+            if self.is_bare && self.told.is_none() && !crowd.takes(COMES_AND_GOES, now.steady) {
+                return crowd.leave_out(path, seen);
+            }
             return self.go(path, seen, now, events);
         }
         let Some(moving) = &mut self.moving else {
@@ -207,6 +220,11 @@ impl Watched {
         };
         let Some(told) = &self.told else {
             if still >= STILL || age >= APPEARED {
+                if self.is_bare && !crowd.takes(COMES_AND_GOES, now.steady) {
+                    moving.waits = true;
+                    return;
+                }
+                moving.waits = false;
                 events.push(moving.event(path, Action::Appeared, &sight.state, now));
                 self.told = Some(sight);
                 moving.best = None;
@@ -240,12 +258,17 @@ impl Watched {
                 old = step;
             }
         }
-        if !changes.is_empty() && changes.iter().all(|(_, _, changed)| is_paced(changed)) {
-            if self.links.is_some_and(|links| links.is_early(now.steady)) {
+        let is_paced = changes.iter().all(|(_, _, changed)| is_paced(changed));
+        let lines = u32::try_from(changes.len()).unwrap_or(u32::MAX);
+        if lines > 0 {
+            let is_early = self.links.is_some_and(|links| links.is_early(now.steady));
+            if is_paced && is_early || self.is_bare && !crowd.takes(lines, now.steady) {
                 moving.waits = true;
                 return;
             }
-            self.links = Some(Links::after(self.links, now.steady));
+            if is_paced {
+                self.links = Some(Links::after(self.links, now.steady));
+            }
         }
         for (old, new, changed) in changes {
             let mut event = moving.event(path, Action::Changed, new, now);
@@ -392,20 +415,5 @@ impl Moving {
         let kept = self.kept.iter().find(|(hash, _)| *hash == state.hash);
         event.kept = kept.map_or_else(String::new, |(_, place)| place.clone());
         event
-    }
-}
-
-pub fn event(path: &[u8], action: Action, seen: Seen, state: Arc<State>, now: Now) -> Event {
-    Event {
-        id: 0,
-        time: now.wall_ms / 1000,
-        action,
-        path: escape(path),
-        changed: String::new(),
-        seen: Some(seen),
-        state,
-        previous_hash: String::new(),
-        stood_ms: None,
-        kept: String::new(),
     }
 }

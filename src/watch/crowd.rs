@@ -1,0 +1,197 @@
+//! What comes and goes with nothing in it: told one by one at first, and together where there is no end to it.
+//!
+//! Whoever can write in a plug-in folder makes hundreds of empty directories come and go each second, and each would
+//! be two lines in the log of every Mac. So these have a number of lines that grows with time. What holds a byte, has
+//! code, or leads to any, is none of them: it is told at once and in full, however much there is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::now::Now;
+use super::state::event;
+use crate::bundle::Bundle;
+use crate::event::{Action, Event, Seen, State};
+use crate::evidence::Trouble;
+use crate::folders::FOLDERS;
+use crate::meta::Kind;
+
+/// Lines that there are at the most, and at the start: an update that makes the directories of a hundred bundles first
+/// is told in full.
+const MOST_LINES: u32 = 240;
+/// There is one line more after so long.
+const LINE: Duration = Duration::from_secs(5);
+/// Between two events that say how many more there were.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// The lines that are left for what holds nothing, and what was left out for want of them.
+#[derive(Debug)]
+pub struct Crowd {
+    lines: u32,
+    /// When the last line was added; nothing while there are as many as can be.
+    added: Option<Instant>,
+    /// How many came and went, by folder, and how the last of them was seen.
+    left_out: [Option<(u64, Seen)>; FOLDERS.len()],
+    told: Option<Instant>,
+}
+
+impl Default for Crowd {
+    fn default() -> Self {
+        Self {
+            lines: MOST_LINES,
+            added: None,
+            left_out: [None; FOLDERS.len()],
+            told: None,
+        }
+    }
+}
+
+impl Crowd {
+    /// Takes so many lines; false when there are not so many.
+    pub fn takes(&mut self, lines: u32, at: Instant) -> bool {
+        if let Some(added) = self.added {
+            let passed = at.saturating_duration_since(added);
+            let more = passed.as_nanos() / LINE.as_nanos();
+            let more = u32::try_from(more).unwrap_or(u32::MAX).min(MOST_LINES);
+            self.lines = self.lines.saturating_add(more);
+            self.added = added.checked_add(LINE.saturating_mul(more));
+        }
+        if self.lines >= MOST_LINES {
+            (self.lines, self.added) = (MOST_LINES, None);
+        }
+        let Some(left) = self.lines.checked_sub(lines) else {
+            return false;
+        };
+        self.lines = left;
+        self.added.get_or_insert(at);
+        true
+    }
+
+    /// Counts one that came and went and is not told.
+    pub fn leave_out(&mut self, path: &[u8], seen: Seen) {
+        let is_in = |folder: &&str| {
+            let below = path.strip_prefix(folder.as_bytes());
+            below.is_some_and(|below| below.starts_with(b"/"))
+        };
+        // Every candidate is called by the way through its folder.
+        let folder = FOLDERS.iter().position(is_in).unwrap_or_default();
+        if let Some(left_out) = self.left_out.get_mut(folder) {
+            let count = left_out.map_or(0, |(count, _)| count);
+            *left_out = Some((count.saturating_add(1), seen));
+        }
+    }
+
+    /// An event for each folder in which some were left out, once it is time.
+    pub fn settle(&mut self, now: Now, events: &mut Vec<Event>) {
+        let early = |told| now.steady.saturating_duration_since(told) < PAUSE;
+        if self.told.is_some_and(early) {
+            return;
+        }
+        self.tell(now, events);
+    }
+
+    /// Likewise, at once.
+    pub fn tell(&mut self, now: Now, events: &mut Vec<Event>) {
+        for (folder, left_out) in FOLDERS.iter().zip(&mut self.left_out) {
+            let Some((count, seen)) = left_out.take() else {
+                continue;
+            };
+            let state = Arc::new(State {
+                kind: "folder".to_owned(),
+                error: format!("limit: {count} more came and went with nothing in them"),
+                ..State::default()
+            });
+            events.push(event(folder.as_bytes(), Action::More, seen, state, now));
+            self.told = Some(now.steady);
+        }
+    }
+}
+
+/// True of what holds no byte and leads to none: an empty directory or file, a FIFO, a link to nothing.
+pub fn is_bare(bundle: &Bundle) -> bool {
+    let evidence = &bundle.evidence;
+    let is_empty = match evidence.resolved_meta.map(|meta| meta.kind) {
+        Some(Kind::Directory) => evidence
+            .entries
+            .iter()
+            .all(|entry| matches!(entry.meta.kind, Kind::Directory | Kind::Other)),
+        Some(Kind::File) => evidence.bytes() == 0 && !evidence.attributes.resource_fork,
+        Some(Kind::Symlink | Kind::Other) | None => true,
+    };
+    let leads_on = evidence.executable.is_some()
+        || evidence.info_plist.is_some()
+        || evidence.links_outside > 0
+        || !evidence.loads_outside.is_empty();
+    // What could not be read, or was too much, may hold anything; what went meanwhile was not there to be read.
+    let is_read = evidence.troubles.iter().all(|trouble| {
+        matches!(
+            trouble,
+            Trouble::Changed(_) | Trouble::BrokenSymlink(_) | Trouble::NotRegular(_)
+        )
+    });
+    is_empty && !leads_on && is_read && !evidence.is_folder() && !evidence.is_unsurveyed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(begun: Instant, seconds: u64) -> Now {
+        Now {
+            steady: begun + Duration::from_secs(seconds),
+            wall_ms: 0,
+        }
+    }
+
+    #[test]
+    fn lines_are_as_many_at_once_and_then_one_by_one() {
+        let begun = Instant::now();
+        let mut crowd = Crowd::default();
+        let mut taken = |seconds: u64, most: u32| {
+            (0..most)
+                .filter(|_| crowd.takes(1, at(begun, seconds).steady))
+                .count()
+        };
+        // A day without one does not save any.
+        assert_eq!(taken(86_400, 1_000), 240);
+        assert_eq!(taken(86_404, 1_000), 0);
+        assert_eq!(taken(86_405, 1_000), 1);
+        // Whoever asks all the time takes none away.
+        let asked = (0..50_u64).map(|n| taken(86_405 + n, 1)).sum::<usize>();
+        assert_eq!(asked, 9);
+        assert_eq!(taken(86_455, 1_000), 1);
+        assert_eq!(taken(86_455 + 500, 1_000), 100);
+        assert_eq!(taken(200_000, 1_000), 240);
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted_by_folder_once_a_minute() {
+        let begun = Instant::now();
+        let mut crowd = Crowd::default();
+        let told = |crowd: &mut Crowd, seconds: u64| {
+            let mut events = Vec::new();
+            crowd.settle(at(begun, seconds), &mut events);
+            let told = events.into_iter();
+            told.map(|e| (e.path, e.state.error.clone()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told(&mut crowd, 0), []);
+        let [of_users, of_system] = FOLDERS else {
+            panic!("two folders");
+        };
+        let says = |folder: &str, count: u64| {
+            let error = format!("limit: {count} more came and went with nothing in them");
+            (folder.to_owned(), error)
+        };
+        crowd.leave_out(format!("{of_system}/a/A.dsplug").as_bytes(), Seen::Scan);
+        assert_eq!(told(&mut crowd, 1), [says(of_system, 1)]);
+        for folder in [of_users, of_users, of_system] {
+            crowd.leave_out(format!("{folder}/A.dsplug").as_bytes(), Seen::Scan);
+        }
+        assert_eq!(told(&mut crowd, 60), []);
+        assert_eq!(
+            told(&mut crowd, 61),
+            [says(of_users, 2), says(of_system, 1)]
+        );
+        assert_eq!(told(&mut crowd, 1_000), []);
+    }
+}
