@@ -1,7 +1,8 @@
 //! The watch: looks whenever the system hints that something was written, and twice a minute anyway,
 //! and writes down what happened to each bundle.
 //!
-//! - `hints` come from the system, for the `places` that are worth a watch;
+//! - `hints` come from the system, for the `places` that are worth a watch, of which `watches` has those
+//!   that can be had;
 //! - [`tracker`] compares looks with what was told of each bundle that is `watched`, by what `state`
 //!   says of it, and
 //!   [`writer`] hands the events to the journal;
@@ -25,35 +26,32 @@ mod places;
 mod state;
 pub mod tracker;
 mod watched;
+mod watches;
 pub mod writer;
 
-use std::collections::BTreeMap;
+pub use watches::Say;
+
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use rustix::io::Errno;
 
 use crate::event::Seen;
 use crate::evidence::Ways;
 use crate::journal::{AllKnown, Batch, Journal, now_ms};
 use crate::root::Root;
-use crate::scan::{Snapshot, WatchStatus};
+use crate::scan::Snapshot;
 use copies::Copies;
-use hints::{Hints, Woken};
+use hints::Woken;
 use now::Now;
-use pace::{POLL, Pace, TICK};
-use places::{Place, Wish};
+use pace::{Pace, TICK};
 use tracker::Tracker;
+use watches::Watches;
 use writer::{Tell, Writer};
 
 /// The same where nothing stands that could be written without a hint.
 const LONG_TICK: Duration = Duration::from_secs(60);
 /// How long the end of another process that writes the journal is waited for.
 const TURN: Duration = Duration::from_secs(3);
-
-/// Takes in how it stands with the watch, whenever that changes.
-pub type Say = Box<dyn FnMut(WatchStatus) + Send>;
 
 /// Makes a look.
 pub type Look = Box<dyn FnMut() -> Result<Arc<Snapshot>, String> + Send>;
@@ -63,40 +61,30 @@ pub struct Watch {
     root: Root,
     look: Look,
     copies: Option<Copies>,
-    status: WatchStatus,
-    say: Say,
-    hints: Option<Hints>,
-    /// What is watched, by device and inode, and what for.
-    watched: BTreeMap<(u64, u64), Wish>,
+    watches: Watches,
     tick: Duration,
     tracker: Option<Tracker>,
     /// The ways to what bundles reach outside, as the last look saw them.
     reaching: Vec<Ways>,
-    /// True when something is watched since the last look.
-    has_new_places: bool,
 }
 
 impl Watch {
     /// A watch that looks by `look`.
     pub fn new(root: Root, look: Look) -> Self {
         Self {
+            watches: Watches::none(root.clone()),
             root,
             look,
             copies: None,
-            status: WatchStatus::default(),
-            say: Box::new(|_| ()),
-            hints: None,
-            watched: BTreeMap::new(),
             tick: TICK,
             tracker: None,
             reaching: Vec::new(),
-            has_new_places: false,
         }
     }
 
     /// Has `say` told how it stands with the watch.
     pub fn saying(&mut self, say: Say) {
-        self.say = say;
+        self.watches.saying(say);
     }
 
     /// Watches until `stop` can be read, and writes down what it sees in the journal that `open`
@@ -110,13 +98,10 @@ impl Watch {
         stop: Option<BorrowedFd<'_>>,
         tell: Tell,
     ) -> std::io::Result<()> {
-        match Hints::new() {
-            Ok(hints) => self.hints = Some(hints),
-            Err(error) => log::error!("nothing can be watched: {error}"),
-        }
+        self.watches.begin();
         // The folders are watched before the first look, so that nothing comes in between; and that
         // look is made before the journal is opened, which may take the disk a while.
-        self.place(&Snapshot::default());
+        self.watches.place(&Snapshot::default());
         let mut first = Some((self.look)());
         let mut journal = open();
         let begun = Instant::now();
@@ -134,8 +119,8 @@ impl Watch {
             let moving = self.tracker.as_ref().is_some_and(Tracker::is_moving);
             if pace.is_in_doubt && !pace.hinted {
                 let left = pace.left_in_doubt().min(pace.left(moving, self.tick));
-                let woken = self.wait_in_doubt(left, stop);
-                if self.heed(woken, &mut pace, &mut names) {
+                let woken = self.watches.wait_in_doubt(left, stop);
+                if heed(woken, &mut pace, &mut names) {
                     break;
                 }
                 if !pace.hinted && pace.left_in_doubt().is_zero() {
@@ -151,8 +136,8 @@ impl Watch {
                 break;
             }
             let left = pace.left(moving, self.tick);
-            let woken = self.wait(left, stop);
-            if self.heed(woken, &mut pace, &mut names) {
+            let woken = self.watches.wait(left, stop);
+            if heed(woken, &mut pace, &mut names) {
                 break;
             }
             if !pace.left(moving, self.tick).is_zero() {
@@ -169,7 +154,7 @@ impl Watch {
             let (batch, moves) = self.take_in(found, seen, names, moving, &mut known);
             pace.looked(began, moves || !batch.is_empty());
             // What was exchanged before it was watched gave no hint.
-            pace.is_in_doubt = std::mem::take(&mut self.has_new_places);
+            pace.is_in_doubt = self.watches.take_new();
             let is_quiet = seen == Seen::Scan && !moving;
             // Whoever makes hints come without end keeps nobody from looking after the file.
             if !batch.is_empty() || is_quiet || handed.elapsed() >= TICK {
@@ -193,46 +178,6 @@ impl Watch {
             })?;
         }
         Ok(())
-    }
-
-    /// Takes in what waiting came to; true when it is to end.
-    fn heed(&mut self, woken: Woken, pace: &mut Pace, names: &mut Vec<Vec<u8>>) -> bool {
-        pace.hinted |= woken.hinted;
-        pace.is_in_doubt |= woken.doubtful;
-        names.extend(woken.names);
-        for id in woken.ended {
-            self.forget(id);
-        }
-        woken.stopped
-    }
-
-    /// Waits until the ways are to be looked at, or for a hint that has all looked at. Of what is doubtful more
-    /// would not bring that forward: whoever writes into a directory on a way all day wakes nobody by it.
-    fn wait_in_doubt(&mut self, time: Duration, stop: Option<BorrowedFd<'_>>) -> Woken {
-        let begun = Instant::now();
-        let mut woken = Woken::default();
-        while !woken.hinted && !woken.stopped {
-            let left = time.saturating_sub(begun.elapsed());
-            if left.is_zero() {
-                break;
-            }
-            if hints::stops_within(left.min(POLL), stop) {
-                woken.stopped = true;
-            } else {
-                woken = self.wait(Duration::ZERO, stop);
-            }
-        }
-        woken
-    }
-
-    fn wait(&mut self, timeout: Duration, stop: Option<BorrowedFd<'_>>) -> Woken {
-        match &mut self.hints {
-            Some(hints) => hints.wait(timeout, stop),
-            None => Woken {
-                stopped: hints::stops_within(timeout, stop),
-                ..Woken::default()
-            },
-        }
     }
 
     /// Takes in what a look found; gives what is to be written, and whether something moves. The
@@ -293,96 +238,19 @@ impl Watch {
         }
         let moves = tracker.is_moving();
         if is_first || seen == Seen::Watched || !was_moving || !batch.is_empty() {
-            self.place(&snapshot);
+            self.watches.place(&snapshot);
         }
-        self.tick = tick(&snapshot, &self.status);
+        self.tick = tick(&snapshot, self.watches.are_all());
         (batch, moves)
     }
+}
 
-    /// Watches the places that are wanted now, and no others.
-    fn place(&mut self, snapshot: &Snapshot) {
-        let wanted = places::wanted(&self.root, snapshot, Hints::TELLS_WRITES, Hints::BUDGET);
-        let (folders, left) = (wanted.folders, wanted.left);
-        let mut wanted = wanted.places;
-        let Some(hints) = &mut self.hints else {
-            return self.say("tick", "the system gives no hints".to_owned());
-        };
-        let all = wanted.len().saturating_add(left);
-        wanted.truncate(Hints::BUDGET);
-        let wishes: BTreeMap<(u64, u64), Wish> = wanted.iter().map(|p| (p.id, p.wish())).collect();
-        // One of which more is asked than before is watched anew.
-        self.watched.retain(|id, wish| {
-            let stays = wishes.get(id) == Some(wish);
-            if !stays {
-                hints.remove(*id);
-            }
-            stays
-        });
-        let mut refused = None;
-        let mut own = 0_usize;
-        for (index, place) in wanted.iter().enumerate() {
-            if !self.watched.contains_key(&place.id) && refused.is_none() {
-                match add(&self.root, hints, place) {
-                    Ok(true) => {
-                        self.watched.insert(place.id, place.wish());
-                        self.has_new_places = true;
-                    }
-                    // It went meanwhile.
-                    Ok(false) => {}
-                    Err(error) => refused = Some(error),
-                }
-            }
-            if index < folders && self.watched.contains_key(&place.id) {
-                own = own.saturating_add(1);
-            }
-        }
-        let own_all = own >= folders.min(Hints::BUDGET);
-        let watched = self.watched.len();
-        match refused {
-            None if watched >= all => self.say("all", String::new()),
-            None => {
-                let more = all.saturating_sub(watched);
-                // Some may have gone since the look; what is over the budget has not.
-                let over = left > 0 || all > Hints::BUDGET;
-                let (state, why) = if over {
-                    (
-                        "directories",
-                        format!("limit: {more} places are left to the tick"),
-                    )
-                } else {
-                    ("all", String::new())
-                };
-                self.say(state, why);
-            }
-            Some(why) if own_all && own > 0 => {
-                self.say("directories", format!("no more can be watched: {why}"));
-            }
-            Some(why) => self.say("tick", format!("no more can be watched: {why}")),
-        }
-    }
-
-    fn forget(&mut self, id: (u64, u64)) {
-        if let Some(hints) = &mut self.hints {
-            hints.remove(id);
-        }
-        self.watched.remove(&id);
-    }
-
-    fn say(&mut self, state: &'static str, error: String) {
-        let status = WatchStatus {
-            state,
-            places: self.watched.len(),
-            error,
-        };
-        if self.status == status {
-            return;
-        }
-        if self.status.state != status.state && !status.error.is_empty() {
-            log::warn!("not all is watched: {}", status.error);
-        }
-        self.status = status.clone();
-        (self.say)(status);
-    }
+/// Takes in what waiting came to; true when it is to end.
+fn heed(woken: Woken, pace: &mut Pace, names: &mut Vec<Vec<u8>>) -> bool {
+    pace.hinted |= woken.hinted;
+    pace.is_in_doubt |= woken.doubtful;
+    names.extend(woken.names);
+    woken.stopped
 }
 
 fn now() -> Now {
@@ -394,39 +262,13 @@ fn now() -> Now {
 
 /// Between two looks when nothing hints at anything: a write into a file of a bundle, or behind a link,
 /// may be without a hint, and all that is not watched.
-fn tick(snapshot: &Snapshot, watch: &WatchStatus) -> Duration {
+fn tick(snapshot: &Snapshot, all_is_watched: bool) -> Duration {
     let mut folders = snapshot.folders.iter();
     let is_plain = folders.all(|f| f.anomalies.is_empty() && f.error.is_none());
-    if is_plain && snapshot.bundles.is_empty() && watch.state == "all" {
+    if is_plain && snapshot.bundles.is_empty() && all_is_watched {
         LONG_TICK
     } else {
         TICK
-    }
-}
-
-/// Watches one place; false when something else stands there by now.
-fn add(root: &Root, hints: &mut Hints, place: &Place) -> Result<bool, std::io::Error> {
-    let Ok(found) = root.find(&place.path) else {
-        return Ok(false);
-    };
-    let Ok(dir) = found.open_dir() else {
-        return Ok(false);
-    };
-    let meta = match &place.file {
-        Some(name) => dir.meta(name),
-        None => dir.own_meta(),
-    };
-    if !meta.is_ok_and(|m| (m.dev, m.ino) == place.id) {
-        return Ok(false);
-    }
-    match hints.add(place, &dir) {
-        Ok(()) => Ok(true),
-        Err(error) => match Errno::from_io_error(&error) {
-            Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NOTSUP | Errno::ACCESS) => {
-                Ok(false)
-            }
-            _ => Err(error),
-        },
     }
 }
 
@@ -461,23 +303,19 @@ mod tests {
     #[test]
     fn looks_are_rarer_only_where_nothing_stands() {
         let disk = Disk::new();
-        let looked = |state| {
+        let looked = |all_is_watched| {
             let root = Root::open(disk.path()).unwrap();
             let snapshot = Scanner::new(root, Limits::STANDARD).scan();
-            let status = WatchStatus {
-                state,
-                ..WatchStatus::default()
-            };
-            tick(&snapshot, &status)
+            tick(&snapshot, all_is_watched)
         };
-        assert_eq!(looked("all"), LONG_TICK);
-        assert_eq!(looked("directories"), TICK);
+        assert_eq!(looked(true), LONG_TICK);
+        assert_eq!(looked(false), TICK);
         let other = disk.plugin("").join("other");
         std::os::unix::fs::symlink("/nowhere", &other).unwrap();
-        assert_eq!(looked("all"), TICK);
+        assert_eq!(looked(true), TICK);
         std::fs::remove_file(other).unwrap();
         Plugin::new("A").write(disk.plugin(""));
-        assert_eq!(looked("all"), TICK);
+        assert_eq!(looked(true), TICK);
     }
 
     /// Whoever makes looks or ways dear has the watch rest for three times as long: neither an end nor a
@@ -504,8 +342,8 @@ mod tests {
             pace.looked_at_ways(Instant::now().checked_sub(TURN).unwrap());
             assert!(pace.left_in_doubt() > TURN * 2);
             let begun = Instant::now();
-            assert!(watch.wait_in_doubt(TURN * 2, stopped).stopped);
-            assert!(watch.wait_in_doubt(TURN * 2, None).hinted);
+            assert!(watch.watches.wait_in_doubt(TURN * 2, stopped).stopped);
+            assert!(watch.watches.wait_in_doubt(TURN * 2, None).hinted);
             begun.elapsed()
         });
         looks.recv().unwrap();
@@ -522,39 +360,6 @@ mod tests {
             begun.elapsed()
         );
         assert!(waited < Duration::from_secs(1), "{waited:?}");
-    }
-
-    #[test]
-    fn what_only_led_on_and_holds_candidates_now_is_watched_for_these() {
-        if !Hints::TELLS_WRITES {
-            return;
-        }
-        let disk = Disk::new();
-        let elsewhere = disk.dir("Users/Shared/d");
-        disk.file("Users/Shared/d/code", "code");
-        let bundle = Plugin::new("A").write(disk.plugin(""));
-        std::os::unix::fs::symlink("/Users/Shared/d/code", bundle.join("link")).unwrap();
-        let root = Root::open(disk.path()).unwrap();
-        let mut scanner = Scanner::new(root.clone(), Limits::STANDARD);
-        let mut watch = Watch::new(root, Box::new(|| unreachable!()));
-        watch.hints = Some(Hints::new().unwrap());
-        watch.place(&scanner.scan());
-        disk.link(
-            "Library/DirectoryServices/PlugIns/Contents/Resources/en.lproj",
-            "/Users/Shared/d",
-        );
-        let snapshot = scanner.scan();
-        watch.place(&snapshot);
-        while watch.wait(Duration::ZERO, None).hinted {}
-        std::fs::create_dir(elsewhere.join("Evil.dsplug")).unwrap();
-        let woken = watch.wait(TURN, None);
-        let [name] = woken.names.as_slice() else {
-            panic!("{woken:?}");
-        };
-        assert!(name.ends_with(b"/Contents/Resources/en.lproj/Evil.dsplug"));
-        // And what is watched as it is wished stays so.
-        watch.place(&snapshot);
-        assert!(!watch.wait(Duration::ZERO, None).hinted);
     }
 
     /// Whoever has a list there while some queries are asked, and away while others are: each has a scan of
