@@ -325,12 +325,35 @@ pub fn now_ms() -> i64 {
 mod tests {
     use super::*;
 
-    /// Whoever exchanges what was saved before it has its place, or puts an older copy where it goes.
-    #[test]
-    fn nothing_but_what_was_saved_gets_its_place() {
+    fn root() -> (tempfile::TempDir, Root) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("Library")).unwrap();
         let root = Root::open(folder.path()).unwrap();
+        (folder, root)
+    }
+
+    /// On most Macs there are no events, and what is known is all that there is to lose.
+    #[test]
+    fn what_was_only_begun_takes_the_place_of_no_journal_without_events() {
+        let (_folder, root) = root();
+        let place = tempfile::tempdir().unwrap();
+        let place = place.path().join("state");
+        let open = || open(&place, &root, &mut None, Last::Never).unwrap();
+        let (mut journal, _) = open();
+        let known = [(b"/a".to_vec(), Some(crate::event::Known::default()))];
+        journal.store.write(&[], &known.into(), true).unwrap();
+        drop(journal);
+        std::fs::write(place.join(SAVED), b"").unwrap();
+        let (journal, told) = open();
+        assert_eq!(told, None);
+        assert_eq!(journal.store.known().unwrap().unwrap().len(), 1);
+        assert_eq!(id_at(&place.join(SAVED)), None);
+    }
+
+    /// Whoever exchanges what was saved before it has its place, or puts an older copy where it goes.
+    #[test]
+    fn nothing_but_what_was_saved_gets_its_place() {
+        let (_folder, root) = root();
         type Attack<'a> = (&'a str, &'a dyn Fn(&Path), bool);
         let attacks: [Attack<'_>; 4] = [
             ("none", &|_| (), true),

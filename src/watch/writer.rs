@@ -145,14 +145,15 @@ mod tests {
             })
             .unwrap();
         begins.recv().unwrap();
-        assert!(writer.lacks_known());
+        let before = writer.lacks_known();
         writer
             .write(Batch {
                 is_all: true,
                 ..Batch::default()
             })
             .unwrap();
-        assert!(!writer.lacks_known());
+        let after = writer.lacks_known();
         go.send(()).unwrap();
+        assert_eq!((before, after), (true, false));
     }
 }
