@@ -60,7 +60,7 @@ pub fn of_entries(entries: &[Entry], is_directory: bool) -> Option<[u8; 32]> {
 /// when one of them could not be read whole.
 pub fn of_linked(places: &Places) -> Option<[u8; 32]> {
     let mut all = Sha256::new();
-    for (path, place) in places {
+    for (path, place) in places.iter() {
         if !place.is_whole {
             return None;
         }

@@ -9,8 +9,9 @@ use std::time::Instant;
 use sha2::{Digest as _, Sha256};
 
 use super::entry::may_lead_out;
-use super::facts::{Evidence, Link};
+use super::facts::Evidence;
 use super::fingerprint::of_one;
+use super::reach::Link;
 use super::sum::Sum;
 use crate::descent::Descent;
 use crate::directory::{Dir, ReadError};

@@ -1,11 +1,12 @@
 //! What was found of one candidate: plain data, filled by those who read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::attributes::Attributes;
 use super::entry::{Content, Entry};
 use super::info::InfoPlist;
+use super::reach::{Link, Reach};
 use super::read_at::ReadAt;
 use super::sum::Sum;
 use super::trouble::Trouble;
@@ -40,8 +41,8 @@ pub struct Evidence {
     pub info_plist: Option<Arc<InfoPlist>>,
     /// The main executable as CoreFoundation resolves it.
     pub executable: Option<Executable>,
-    /// What links in it lead to outside of it, by where that really stands.
-    pub linked: Places,
+    /// What is reached from it outside of it. Shared with an earlier scan's while nothing has changed.
+    pub reach: Arc<Reach>,
     /// True when the time of the scan was spent before all of those were looked at.
     pub is_linked_late: bool,
     /// True when not every link in it was followed to where it leads.
@@ -63,14 +64,8 @@ pub struct Evidence {
     pub(crate) beyond: Option<Sum>,
     /// The links there that may lead out of it.
     pub(super) links_beyond: Vec<Link>,
-    /// Places outside that links lead to, of which something lies beyond a limit.
-    pub(crate) linked_beyond: BTreeMap<Vec<u8>, Beyond>,
-    /// How many places outside of it links in it lead to.
-    pub links_outside: usize,
-    /// Where dyld looks outside of it for libraries that code in it names.
-    pub loads_outside: BTreeSet<Vec<u8>>,
-    /// What is on the way to all that is reached outside of it.
-    pub(crate) ways: Ways,
+    /// What is on the way to all that is reached outside of it, until that was looked at.
+    pub(super) ways: Ways,
     /// True when something of it, or of what its links lead to, can be exchanged unseen: it was not looked
     /// at.
     pub is_blind: bool,
@@ -92,10 +87,8 @@ pub struct Evidence {
     pub(crate) scanned_at: ReadAt,
     /// True when nothing of it has changed since an earlier scan, so that its judgement stands.
     pub is_unchanged: bool,
-    /// The directory that it is, between [`open`](Self::open) and [`close`](Self::close).
-    pub(super) dir: Option<Dir>,
-    /// The file that it is, likewise.
-    pub(super) file: Option<Found>,
+    /// What it is, between [`open`](Self::open) and [`close`](Self::close).
+    pub(super) opened: Option<Box<Opened>>,
 }
 
 impl Evidence {
@@ -151,11 +144,8 @@ impl Evidence {
 
     /// For how many entries all that is known of it counts, what its links lead to included.
     pub fn held_for(&self) -> usize {
-        let linked = self.linked.values().flat_map(|place| &place.entries);
-        let linked = linked.map(Entry::weight);
         let own = self.weight().saturating_add(limits::CANDIDATE);
-        let own = own.saturating_add(self.ways.weight());
-        linked.fold(own, usize::saturating_add)
+        own.saturating_add(self.reach.weight())
     }
 
     /// Bytes of the extended attributes of its files, those that are the same once.
@@ -177,7 +167,7 @@ impl Evidence {
     pub fn newest_ctime_anywhere(&self) -> Option<Timestamp> {
         let outside = self.executable.as_ref().map(|e| e.meta.ctime);
         let newest = self.newest_ctime().into_iter().chain(outside);
-        newest.chain(newest_ctime(&self.linked)).max()
+        newest.chain(self.reach.newest_ctime()).max()
     }
 
     /// Bytes of all that is told of it, wherever it stands.
@@ -185,7 +175,7 @@ impl Evidence {
         let outside = self.executable.as_ref().filter(|e| e.is_outside());
         let outside = outside.map_or(0, |e| e.meta.size);
         let own = self.bytes().saturating_add(outside);
-        own.saturating_add(bytes(&self.linked))
+        own.saturating_add(self.reach.bytes())
     }
 
     /// Its regular files.
@@ -236,17 +226,17 @@ impl Evidence {
     /// Opens what was surveyed. When something else stands there by now, its files' own status tells.
     pub(super) fn open(&mut self, root: &Root) -> Result<(), ReadError> {
         let found = root.find(&self.candidate.path)?;
-        if self.is_bundle() {
-            self.dir = Some(found.open_dir()?);
+        self.opened = Some(Box::new(if self.is_bundle() {
+            Opened::Directory(found.open_dir()?)
         } else {
-            self.file = Some(found);
-        }
+            Opened::File(found)
+        }));
         Ok(())
     }
 
     /// Resolves an absolute path, in the bundle or not.
     pub(super) fn find(&self, root: &Root, path: &[u8]) -> Result<Found, ReadError> {
-        match &self.dir {
+        match self.dir() {
             Some(dir) => root.find_below(dir, path),
             None => root.find(path),
         }
@@ -259,15 +249,30 @@ impl Evidence {
         path: &[u8],
         budget: &Budget,
     ) -> Result<Found, ReadError> {
-        let inside = self.dir.as_ref().and_then(|dir| straight_down(dir, path));
+        let inside = self.dir().and_then(|dir| straight_down(dir, path));
         inside.map_or_else(|| self.ways.find(root, path, budget), Ok)
     }
 
     /// Between survey and reading nothing stays open: whoever plants many candidates could use
     /// up the descriptors, of which launchd gives a job 256.
     pub(super) fn close(&mut self) {
-        self.dir = None;
-        self.file = None;
+        self.opened = None;
+    }
+
+    /// The directory that it is, while that is open.
+    pub(super) fn dir(&self) -> Option<&Dir> {
+        match self.opened.as_deref()? {
+            Opened::Directory(dir) => Some(dir),
+            Opened::File(_) => None,
+        }
+    }
+
+    /// The file that it is, likewise.
+    pub(super) fn file(&self) -> Option<&Found> {
+        match self.opened.as_deref()? {
+            Opened::File(file) => Some(file),
+            Opened::Directory(_) => None,
+        }
     }
 
     pub(super) fn trouble(&mut self, trouble: Trouble) {
@@ -277,10 +282,7 @@ impl Evidence {
     /// True when code of it can stand where no digest of its own reaches: a link leads out of it, or
     /// may, or a file has a resource fork.
     pub fn reaches_out(&self) -> bool {
-        !self.linked.is_empty()
-            || !self.linked_beyond.is_empty()
-            || self.is_linked_cut
-            || self.has_fork()
+        self.reach.is_anywhere() || self.is_linked_cut || self.has_fork()
     }
 
     /// What of its entries and of a main executable outside has a resource fork, by path: `..namedfork/rsrc`
@@ -294,8 +296,7 @@ impl Evidence {
 
     /// True when one of those has one, or a file where its links lead.
     pub fn has_fork(&self) -> bool {
-        let mut linked = self.linked.values().flat_map(|place| &place.entries);
-        self.forks().next().is_some() || linked.any(Entry::has_fork)
+        self.forks().next().is_some() || self.reach.entries().any(Entry::has_fork)
     }
 
     /// A trouble with what the whole is judged by.
@@ -304,6 +305,13 @@ impl Evidence {
         self.is_blind = true;
         self.trouble(trouble);
     }
+}
+
+/// A candidate that is open.
+#[derive(Clone, Debug)]
+pub(super) enum Opened {
+    Directory(Dir),
+    File(Found),
 }
 
 /// The main executable.
@@ -339,55 +347,6 @@ impl Executable {
             None => &self.outside,
         }
     }
-}
-
-/// One place outside of a bundle that a link in it leads to.
-#[derive(Clone, Debug)]
-pub struct Linked {
-    /// What the file system says of it.
-    pub meta: Meta,
-    /// What it holds; for a file, itself.
-    pub entries: Vec<Entry>,
-    /// True when every entry is there.
-    pub is_whole: bool,
-}
-
-impl Linked {
-    /// The entry at a path below it.
-    pub(super) fn entry(&self, path: &[u8]) -> Option<&Entry> {
-        let search = |e: &Entry| e.path.as_ref().cmp(path);
-        let at = self.entries.binary_search_by(search).ok()?;
-        self.entries.get(at)
-    }
-}
-
-/// A place outside of a bundle of which something lies beyond a limit.
-#[derive(Clone, Debug)]
-pub(crate) struct Beyond {
-    /// What the file system says of it.
-    pub meta: Meta,
-    /// What it says of all that stands there; `None` when it was not looked at to its end.
-    pub sum: Option<Sum>,
-}
-
-/// A link beyond a limit: its path below where it was come upon, and its text.
-pub(super) type Link = (Vec<u8>, Vec<u8>);
-
-/// All of them, by where they really stand.
-pub type Places = BTreeMap<Vec<u8>, Linked>;
-
-/// The newest status-change time of anything in the places.
-fn newest_ctime(places: &Places) -> Option<Timestamp> {
-    let inner = places.values().flat_map(|p| &p.entries).map(|e| &e.meta);
-    let all = places.values().map(|p| &p.meta).chain(inner);
-    all.map(|meta| meta.ctime).max()
-}
-
-/// Bytes of the files in the places.
-fn bytes(places: &Places) -> u64 {
-    let entries = places.values().flat_map(|p| &p.entries);
-    let files = entries.filter(|e| e.meta.kind == Kind::File);
-    files.map(|e| e.meta.size).fold(0, u64::saturating_add)
 }
 
 /// Bytes of a property list that is read with the survey: ten times an honest one.

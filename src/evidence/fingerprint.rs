@@ -41,7 +41,7 @@ pub fn of_one(path: &[u8], meta: &Meta) -> [u8; 32] {
 /// resource fork; nothing when no link leads out and there is no fork.
 pub fn of_linked(evidence: &Evidence) -> Option<[u8; 32]> {
     let mut forks = evidence.forks().peekable();
-    let is_empty = evidence.linked.is_empty() && evidence.linked_beyond.is_empty();
+    let is_empty = !evidence.reach.is_anywhere();
     if is_empty && forks.peek().is_none() {
         return None;
     }
@@ -49,11 +49,11 @@ pub fn of_linked(evidence: &Evidence) -> Option<[u8; 32]> {
     for (path, meta) in forks {
         print.add(path, Some(meta));
     }
-    for (path, place) in &evidence.linked {
+    for (path, place) in evidence.reach.places.iter() {
         print.add(path, Some(&place.meta));
         print.entries(&place.entries);
     }
-    for (path, place) in &evidence.linked_beyond {
+    for (path, place) in &evidence.reach.beyond {
         print.add(path, Some(&place.meta));
         print.beyond(place.sum);
     }
@@ -62,7 +62,7 @@ pub fn of_linked(evidence: &Evidence) -> Option<[u8; 32]> {
 
 /// That of the links on the ways to what is reached outside of it; nothing where not all of them are known.
 pub fn of_ways(evidence: &Evidence) -> Option<[u8; 32]> {
-    evidence.ways.fingerprint()
+    evidence.reach.ways.fingerprint()
 }
 
 #[derive(Default)]

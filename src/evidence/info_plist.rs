@@ -155,7 +155,7 @@ fn locate(root: &Root, evidence: &mut Evidence) -> Result<(Vec<u8>, InfoNames), 
     if evidence.is_whole {
         let top = evidence.entries.iter().filter(|e| !e.path.contains(&b'/'));
         top.for_each(|e| marks.note(&e.path, e.meta.kind));
-    } else if let Some(dir) = &evidence.dir {
+    } else if let Some(dir) = evidence.dir() {
         marks = marks_in(dir)?;
     }
     let candidate = &evidence.candidate.path;

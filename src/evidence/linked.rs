@@ -17,10 +17,11 @@ use super::attributes::Attributes;
 use super::beyond::{self, Seen};
 use super::content::{Reader, Wants};
 use super::entry::{Content, Entry};
-use super::facts::{Beyond, Evidence, Linked, Places};
+use super::facts::Evidence;
 use super::libraries::Libraries;
 use super::loads::Code;
 use super::paths::{directory_of, is_below};
+use super::reach::{Beyond, Linked, Places, Reach};
 use super::recall::recall_entries;
 use super::sum::Sum;
 use super::trouble::{Trouble, tell};
@@ -58,7 +59,7 @@ pub fn read(
         home: evidence.resolved_path.clone(),
         files: Vec::new(),
         directories: Vec::new(),
-        places: Places::new(),
+        places: BTreeMap::new(),
         left: BTreeMap::new(),
         beyond: BTreeMap::new(),
         troubles: Vec::new(),
@@ -94,12 +95,12 @@ pub fn read(
         let waiting = search.files.pop().or_else(|| search.directories.pop());
         if let Some((path, found)) = waiting {
             let old = before.and_then(|(before, again)| {
-                let entries = known_of(&before.linked, &path)?;
+                let entries = known_of(&before.reach.places, &path)?;
                 Some((entries, before, again))
             });
             search.take(path, &found, old, reader, budget);
         } else if let Some((path, meta)) = search.left.pop_first() {
-            let old = before.and_then(|(before, _)| before.linked_beyond.get(&path));
+            let old = before.and_then(|(before, _)| before.reach.beyond.get(&path));
             search.look(path, meta, old, budget);
         } else {
             break;
@@ -120,11 +121,15 @@ pub fn read(
     evidence.is_linked_cut = search.is_cut || search.is_unsure;
     evidence.is_blind |= search.is_blind || search.is_cut || search.is_unsure;
     evidence.troubles.append(&mut search.troubles);
-    evidence.linked = search.places;
-    evidence.linked_beyond = search.beyond;
-    evidence.ways = search.ways;
-    evidence.links_outside = search.by_links.len();
-    evidence.loads_outside = search.libraries.into_outside();
+    search.ways.end();
+    let reach = Reach {
+        places: search.places.into(),
+        beyond: search.beyond,
+        links: search.by_links.len(),
+        loads: search.libraries.into_outside(),
+        ways: Arc::new(search.ways),
+    };
+    evidence.reach = reach.shared(before.map(|(before, _)| &before.reach));
     evidence.is_linked_late = budget.is_late();
 }
 
@@ -135,7 +140,7 @@ struct Search<'a> {
     /// Places that are yet to be read: what is no directory, and what is one.
     files: Vec<(Vec<u8>, Found)>,
     directories: Vec<(Vec<u8>, Found)>,
-    places: Places,
+    places: BTreeMap<Vec<u8>, Linked>,
     /// Places that are yet to be looked at, because something there is beyond a limit.
     left: BTreeMap<Vec<u8>, Meta>,
     beyond: BTreeMap<Vec<u8>, Beyond>,

@@ -18,6 +18,7 @@ mod linked;
 mod load_path;
 mod loads;
 mod paths;
+mod reach;
 mod read_at;
 mod reading;
 mod recall;
@@ -27,7 +28,7 @@ mod trouble;
 mod walk;
 mod ways;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -35,8 +36,9 @@ pub use attributes::Attributes;
 pub use content::Reader;
 pub use cpus::Cpus;
 pub use entry::{Content, Entry};
-pub use facts::{Evidence, Executable, Linked, Places};
+pub use facts::{Evidence, Executable};
 pub use info::{Given, Info, InfoPlist};
+pub use reach::{Linked, Places, Reach};
 pub use read_at::ReadAt;
 pub use recall::{code_bytes, recall};
 pub use trials::{TURN, Trials};
@@ -49,7 +51,7 @@ use crate::limits::Budget;
 use crate::meta::{Kind, WritableBy};
 use crate::root::Root;
 use crate::text::escape;
-use facts::CHEAP_LIST;
+use facts::{CHEAP_LIST, Opened};
 pub use ways::Ways;
 
 /// A candidate of which nothing was read.
@@ -66,7 +68,7 @@ fn nothing_yet(candidate: Candidate) -> Evidence {
         attributes: Attributes::default(),
         info_plist: None,
         executable: None,
-        linked: Places::new(),
+        reach: Reach::nothing(),
         is_linked_late: false,
         is_linked_cut: false,
         is_pending: false,
@@ -76,9 +78,6 @@ fn nothing_yet(candidate: Candidate) -> Evidence {
         is_left_out: false,
         beyond: None,
         links_beyond: Vec::new(),
-        linked_beyond: BTreeMap::new(),
-        links_outside: 0,
-        loads_outside: BTreeSet::new(),
         ways: Ways::default(),
         is_blind: false,
         is_unsurveyed: false,
@@ -90,8 +89,7 @@ fn nothing_yet(candidate: Candidate) -> Evidence {
         code_read_at: now,
         scanned_at: now,
         is_unchanged: false,
-        dir: None,
-        file: None,
+        opened: None,
     }
 }
 
@@ -228,7 +226,7 @@ fn survey_itself(
     evidence.resolved_meta = Some(found.meta);
     evidence.writable_by = evidence.writable_by.max(WritableBy::of(&found.meta));
     if found.meta.kind == Kind::Directory {
-        evidence.dir = Some(found.open_dir()?);
+        evidence.opened = Some(Box::new(Opened::Directory(found.open_dir()?)));
     }
     // Writing an attribute changes the ctime.
     let is_same = |b: &&Evidence| b.resolved_meta == evidence.resolved_meta && !b.is_doubtful;
@@ -254,7 +252,7 @@ fn survey_itself(
         }
     }
     if found.meta.kind == Kind::File {
-        evidence.file = Some(found);
+        evidence.opened = Some(Box::new(Opened::File(found)));
     }
     Ok(())
 }

@@ -61,8 +61,8 @@ pub fn read_entries(
         head.rotate_right(1);
     }
     let place = Place {
-        dir: evidence.dir.as_ref(),
-        file: evidence.file.as_ref(),
+        dir: evidence.dir(),
+        file: evidence.file(),
     };
     let mut batches: Vec<&mut [Task<'_>]> = tasks.chunks_mut(BATCH).rev().collect();
     let cores = cores().saturating_sub(budget.limits.spare_cores);
@@ -202,7 +202,7 @@ fn read_one(
 /// The files for which some seal in the bundle knows no digest but SHA-1, and why more may be.
 fn sealed_by_sha1(evidence: &Evidence, budget: &Budget) -> (BTreeSet<Vec<u8>>, Vec<Trouble>) {
     let (mut paths, mut troubles) = (BTreeSet::new(), Vec::new());
-    let Some(dir) = &evidence.dir else {
+    let Some(dir) = evidence.dir() else {
         return (paths, troubles);
     };
     let mut left = MOST_KEPT;

@@ -20,8 +20,7 @@ fn is_code(entry: &Entry) -> bool {
 
 /// Bytes of all that may run of a candidate.
 pub fn code_bytes(evidence: &Evidence) -> u64 {
-    let linked = evidence.linked.values().flat_map(|place| &place.entries);
-    let files = evidence.entries.iter().chain(linked);
+    let files = evidence.entries.iter().chain(evidence.reach.entries());
     let code = files.filter(|e| is_code(e)).map(|e| e.meta.size);
     let outside = evidence.executable.as_ref().filter(|e| e.is_outside());
     code.chain(outside.map(|e| e.meta.size))

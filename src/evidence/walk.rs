@@ -13,7 +13,7 @@ use crate::text::escape;
 
 /// Fills in the entries of a candidate that is a directory, at most `most` of them.
 pub fn walk(evidence: &mut Evidence, most: usize, budget: &Budget) {
-    let Some(dir) = evidence.dir.clone() else {
+    let Some(dir) = evidence.dir().cloned() else {
         return;
     };
     let device = evidence.resolved_meta.map(|m| m.dev);

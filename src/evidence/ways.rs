@@ -24,7 +24,7 @@ const DIRECTORY: usize = 1_024;
 type Names = BTreeMap<Box<[u8]>, Step>;
 
 /// The ways of one candidate.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ways {
     /// Where the bundle really stands: what is in it is among its entries.
     home: Vec<u8>,
@@ -79,6 +79,11 @@ impl Ways {
     /// From here on, what is in the bundle that stands there is passed over.
     pub(super) fn leave(&mut self, home: &[u8]) {
         self.home = home.to_vec();
+    }
+
+    /// All was asked for.
+    pub(super) fn end(&mut self) {
+        self.home = Vec::new();
     }
 
     /// Resolves a path, and keeps what is on its way.

@@ -249,7 +249,7 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
             "linked_paths",
             "Where links in it, and libraries that code in it names, stand outside of it, separated by ;.",
             |b| {
-                let paths: Vec<String> = b.evidence.linked.keys().map(|p| escape(p)).collect();
+                let paths: Vec<String> = b.evidence.reach.places.paths().map(escape).collect();
                 paths.join(";").into()
             },
         ),
@@ -258,7 +258,7 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
             "One SHA-256 over what stands there; empty when nothing does, when it could not be read whole, or where a file has a resource fork.",
             |b| {
                 let linked = b.linked_digest();
-                let linked = linked.filter(|_| !b.evidence.linked.is_empty());
+                let linked = linked.filter(|_| !b.evidence.reach.places.is_empty());
                 digits(linked.as_ref().map(<[u8; 32]>::as_slice))
             },
         ),
@@ -270,14 +270,13 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
         number(
             "links_outside",
             "How many places outside of it links in it lead to.",
-            |b| b.evidence.links_outside.into(),
+            |b| b.evidence.reach.links.into(),
         ),
         text(
             "loads_outside",
             "Where dyld looks for libraries that code in it names, outside of it and of the system's own volume, separated by ;.",
             |b| {
-                let paths: Vec<String> =
-                    b.evidence.loads_outside.iter().map(|p| escape(p)).collect();
+                let paths: Vec<String> = b.evidence.reach.loads.iter().map(|p| escape(p)).collect();
                 paths.join(";").into()
             },
         ),

@@ -119,8 +119,8 @@ pub fn is_bare(bundle: &Bundle) -> bool {
     };
     let leads_on = evidence.executable.is_some()
         || evidence.info_plist.is_some()
-        || evidence.links_outside > 0
-        || !evidence.loads_outside.is_empty();
+        || evidence.reach.links > 0
+        || !evidence.reach.loads.is_empty();
     // What could not be read, or was too much, may hold anything; what went meanwhile was not there to be read.
     let is_read = evidence.troubles.iter().all(|trouble| {
         matches!(

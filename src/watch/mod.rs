@@ -65,7 +65,7 @@ pub struct Watch {
     tick: Duration,
     tracker: Option<Tracker>,
     /// The ways to what bundles reach outside, as the last look saw them.
-    reaching: Vec<Ways>,
+    reaching: Vec<Arc<Ways>>,
 }
 
 impl Watch {
@@ -201,7 +201,7 @@ impl Watch {
         if snapshot.unreadable().is_some() {
             return (Batch::default(), false);
         }
-        let reaching = snapshot.bundles.iter().map(|b| &b.evidence.ways);
+        let reaching = snapshot.bundles.iter().map(|b| &b.evidence.reach.ways);
         self.reaching = reaching.filter(|ways| !ways.is_empty()).cloned().collect();
         let now = now();
         let is_first = self.tracker.is_none();

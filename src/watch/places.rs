@@ -167,7 +167,7 @@ fn ways(root: &Root, snapshot: &Snapshot, most: usize, places: &mut Places) -> u
     let mut left = 0_usize;
     for bundle in &snapshot.bundles {
         let mut own = 0_usize;
-        for path in bundle.evidence.ways.directories() {
+        for path in bundle.evidence.reach.ways.directories() {
             if !known.insert(path) {
                 continue;
             }
@@ -190,7 +190,7 @@ fn ways(root: &Root, snapshot: &Snapshot, most: usize, places: &mut Places) -> u
 /// What links lead to outside of a bundle: the directory, or the file, and the code in it where the
 /// directory does not tell of writes to that.
 fn linked(evidence: &Evidence, tells_writes: bool, places: &mut Places) {
-    for (path, place) in &evidence.linked {
+    for (path, place) in evidence.reach.places.iter() {
         match place.meta.kind {
             Kind::Directory => places.extend([Place::directory(path, &place.meta)]),
             Kind::File => places.extend(Place::file(path, &place.meta)),

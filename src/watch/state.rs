@@ -114,10 +114,10 @@ impl Key {
             state.code_hash = code_hash(entries.map(|e| (b"".as_slice(), e)));
         }
         if !self.is_linked_late {
-            let linked = bundle.evidence.linked.iter();
+            let linked = bundle.evidence.reach.places.iter();
             let places = linked.flat_map(|(path, place)| {
                 let entries = place.entries.iter();
-                entries.map(move |e| (path.as_slice(), e))
+                entries.map(move |e| (path, e))
             });
             state.linked_code_hash = code_hash(places);
         }

@@ -172,7 +172,8 @@ impl Calendar {
                 .iter_mut()
                 .map(|e| &mut e.meta);
             let executable = evidence.executable.iter_mut().map(|e| &mut e.meta);
-            let linked = evidence.linked.values_mut().flat_map(|place| {
+            let linked = Arc::make_mut(&mut evidence.reach).places.iter_mut();
+            let linked = linked.flat_map(|(_, place)| {
                 let inner = place.entries.iter_mut().map(|e| &mut e.meta);
                 inner.chain([&mut place.meta])
             });

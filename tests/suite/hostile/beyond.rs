@@ -183,8 +183,8 @@ fn a_file_that_a_link_names_is_read_before_what_stands_above_it() {
     // It would take all bytes that are read of such places.
     dsplug_fixtures::sparse(disk.at("Users/Shared/0"), b"", 256 << 20);
     let snapshot = scan_with(disk.path(), Limits::STANDARD);
-    let linked = &snapshot.bundles[0].evidence.linked;
-    let direct = &linked[b"/Users/Shared/z/payload.dylib".as_slice()];
+    let linked = &snapshot.bundles[0].evidence.reach.places;
+    let direct = linked.get(b"/Users/Shared/z/payload.dylib").unwrap();
     assert!(direct.is_whole && direct.entries[0].content.sha256().is_some());
     is_watched(&disk, &file, Limits::STANDARD, false);
     // Where all above it is read, it is a part of that, whichever link comes first.

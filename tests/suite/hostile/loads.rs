@@ -364,7 +364,7 @@ fn run_paths_times_names_are_bounded() {
     plugin.write(disk.at(PLUGINS));
     let snapshot = scan(disk.path());
     let evidence = &snapshot.bundles[0].evidence;
-    assert!((1..=64).contains(&evidence.loads_outside.len()));
+    assert!((1..=64).contains(&evidence.reach.loads.len()));
     let row = only_bundle(disk.path());
     assert!(
         row["error"].starts_with("limit: code names more libraries"),
@@ -527,7 +527,7 @@ fn places_take_room_like_entries() {
     };
     let snapshot = crate::common::scan_with(disk.path(), limits);
     let all = snapshot.bundles.iter();
-    let places: usize = all.map(|bundle| bundle.evidence.linked.len()).sum();
+    let places: usize = all.map(|bundle| bundle.evidence.reach.places.len()).sum();
     assert!((100..400).contains(&places), "{places}");
     let sql = "SELECT unread FROM dsplug_bundles ORDER BY path DESC LIMIT 1";
     let last = crate::common::query_in(&snapshot, sql);

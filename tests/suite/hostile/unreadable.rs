@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::common::{bundle, only_bundle, query, scan};
+use dsplug::Linked;
 use dsplug::bundle::Bundle;
 use dsplug::engine::{Engine, EngineError};
 use dsplug::limits::Limits;
@@ -333,6 +334,13 @@ fn what_is_made_unreadable_still_shows_its_changes() {
     assert!(include_str!("../../../packs/queries/modified.sql").contains("unread"));
 }
 
+/// What stands at a place outside of a bundle.
+fn linked<'a>(bundle: &'a mut Bundle, at: &[u8]) -> &'a mut Linked {
+    let reach = Arc::make_mut(&mut bundle.evidence.reach);
+    let mut places = reach.places.iter_mut();
+    places.find(|(path, _)| *path == at).unwrap().1
+}
+
 /// One status change in the future, by a clock that was set or on a volume of one's own, must not stand
 /// for all that is written afterwards. The times are put in by hand: nobody sets them on a disk.
 #[test]
@@ -378,8 +386,8 @@ fn any_write_to_what_is_not_read_shows_whatever_the_newest_time_is() {
     for (number, change) in changes.into_iter().enumerate() {
         let places: [&dyn Fn(&mut Bundle); 4] = [
             &|b| change(&mut Arc::make_mut(&mut b.evidence.entries)[dylib].meta),
-            &|b| change(&mut b.evidence.linked.get_mut(fw).unwrap().entries[1].meta),
-            &|b| change(&mut b.evidence.linked.get_mut(fw).unwrap().meta),
+            &|b| change(&mut linked(b, fw).entries[1].meta),
+            &|b| change(&mut linked(b, fw).meta),
             &|b| change(&mut b.evidence.executable.as_mut().unwrap().meta),
         ];
         for (place, written) in places.into_iter().enumerate() {

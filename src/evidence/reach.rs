@@ -1,0 +1,150 @@
+//! What is reached from a bundle outside of it: where links in it and libraries that its code names lead.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
+
+use super::entry::Entry;
+use super::sum::Sum;
+use super::ways::Ways;
+use crate::meta::{Kind, Meta, Timestamp};
+
+/// All that is reached from one bundle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// What was read there.
+    pub places: Places,
+    /// Places of which something lies beyond a limit.
+    pub(crate) beyond: BTreeMap<Vec<u8>, Beyond>,
+    /// How many places links in the bundle lead to.
+    pub links: usize,
+    /// Where dyld looks for libraries that code in the bundle names.
+    pub loads: BTreeSet<Vec<u8>>,
+    /// What is on the way to all of it.
+    pub(crate) ways: Arc<Ways>,
+}
+
+static NOTHING: LazyLock<Arc<Reach>> = LazyLock::new(Arc::default);
+
+impl Reach {
+    /// Nothing is reached.
+    pub(super) fn nothing() -> Arc<Self> {
+        Arc::clone(&NOTHING)
+    }
+
+    /// Holds in its place what is known to be the same, so that what stays as it is takes memory once.
+    pub(super) fn shared(self, before: Option<&Arc<Self>>) -> Arc<Self> {
+        let known = before.into_iter().chain([&*NOTHING]);
+        let mut same = known.filter(|known| ***known == self);
+        same.next().map_or_else(|| Arc::new(self), Arc::clone)
+    }
+
+    /// True when there is a place.
+    pub(super) fn is_anywhere(&self) -> bool {
+        !self.places.is_empty() || !self.beyond.is_empty()
+    }
+
+    /// All entries of all places.
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.places.iter().flat_map(|(_, place)| &place.entries)
+    }
+
+    /// For how many entries it counts.
+    pub(super) fn weight(&self) -> usize {
+        let entries = self.entries().map(Entry::weight);
+        entries.fold(self.ways.weight(), usize::saturating_add)
+    }
+
+    /// The newest status-change time of anything there.
+    pub(super) fn newest_ctime(&self) -> Option<Timestamp> {
+        let places = self.places.iter().map(|(_, place)| &place.meta);
+        let all = places.chain(self.entries().map(|e| &e.meta));
+        all.map(|meta| meta.ctime).max()
+    }
+
+    /// Bytes of the files there.
+    pub(super) fn bytes(&self) -> u64 {
+        let files = self.entries().filter(|e| e.meta.kind == Kind::File);
+        files.map(|e| e.meta.size).fold(0, u64::saturating_add)
+    }
+}
+
+/// One place outside of a bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Linked {
+    /// What the file system says of it.
+    pub meta: Meta,
+    /// What it holds; for a file, itself.
+    pub entries: Vec<Entry>,
+    /// True when every entry is there.
+    pub is_whole: bool,
+}
+
+impl Linked {
+    /// The entry at a path below it.
+    pub(super) fn entry(&self, path: &[u8]) -> Option<&Entry> {
+        let search = |e: &Entry| e.path.as_ref().cmp(path);
+        let at = self.entries.binary_search_by(search).ok()?;
+        self.entries.get(at)
+    }
+}
+
+/// A place outside of a bundle of which something lies beyond a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Beyond {
+    /// What the file system says of it.
+    pub meta: Meta,
+    /// What it says of all that stands there; `None` when it was not looked at to its end.
+    pub sum: Option<Sum>,
+}
+
+/// A link beyond a limit: its path below where it was come upon, and its text.
+pub(super) type Link = (Vec<u8>, Vec<u8>);
+
+/// Places outside of a bundle, in order of path: most bundles have none, and of those that have some thousands
+/// are held, for which a tree would take ten times the room.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places(Box<[(Box<[u8]>, Linked)]>);
+
+impl Places {
+    /// Each with where it really stands.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Linked)> {
+        self.0.iter().map(|(path, place)| (path.as_ref(), place))
+    }
+
+    /// Each, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&[u8], &mut Linked)> {
+        let each = self.0.iter_mut();
+        each.map(|(path, place)| (&**path, place))
+    }
+
+    /// Where they really stand.
+    pub fn paths(&self) -> impl Iterator<Item = &[u8]> {
+        self.iter().map(|(path, _)| path)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The one at a path.
+    pub fn get(&self, path: &[u8]) -> Option<&Linked> {
+        let at = self.0.binary_search_by(|(own, _)| own.as_ref().cmp(path));
+        self.0.get(at.ok()?).map(|(_, place)| place)
+    }
+}
+
+impl From<BTreeMap<Vec<u8>, Linked>> for Places {
+    fn from(places: BTreeMap<Vec<u8>, Linked>) -> Self {
+        let each = places.into_iter();
+        Self(
+            each.map(|(path, place)| (path.into_boxed_slice(), place))
+                .collect(),
+        )
+    }
+}
