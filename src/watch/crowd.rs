@@ -29,7 +29,7 @@ pub struct Crowd {
     lines: u32,
     /// When the last line was added; nothing while there are as many as can be.
     added: Option<Instant>,
-    /// How many came and went, by folder, and how the last of them was seen.
+    /// How many came and went, by folder, as far as that was seen, and how the last of them was.
     left_out: [Option<(u64, Seen)>; FOLDERS.len()],
     told: Option<Instant>,
 }
@@ -97,7 +97,7 @@ impl Crowd {
             };
             let state = Arc::new(State {
                 kind: "folder".to_owned(),
-                error: format!("limit: {count} more came and went with nothing in them"),
+                error: format!("limit: at least {count} more came and went with nothing in them"),
                 ..State::default()
             });
             events.push(event(folder.as_bytes(), Action::More, seen, state, now));
@@ -179,7 +179,7 @@ mod tests {
             panic!("two folders");
         };
         let says = |folder: &str, count: u64| {
-            let error = format!("limit: {count} more came and went with nothing in them");
+            let error = format!("limit: at least {count} more came and went with nothing in them");
             (folder.to_owned(), error)
         };
         crowd.leave_out(format!("{of_system}/a/A.dsplug").as_bytes(), Seen::Scan);

@@ -91,7 +91,7 @@ fn more(events: &[Event]) -> usize {
     let more = events.iter().filter(|e| e.action == Action::More);
     more.map(|event| {
         assert_eq!(event.path, "/Library/DirectoryServices/PlugIns");
-        let count = event.state.error.strip_prefix("limit: ").unwrap();
+        let count = event.state.error.strip_prefix("limit: at least ").unwrap();
         let (count, rest) = count.split_once(' ').unwrap();
         assert_eq!(rest, "more came and went with nothing in them");
         count.parse::<usize>().unwrap()
