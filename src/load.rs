@@ -98,7 +98,10 @@ impl LoadVerdict {
 pub fn judge(evidence: &[Box<Evidence>]) -> Vec<LoadVerdict> {
     let mut verdicts: Vec<LoadVerdict> = evidence.iter().map(|one| judge_alone(one)).collect();
     let mut names = Vec::new();
-    let mut factories = Vec::new();
+    // Once, and not by doubling: they may be many.
+    let most = evidence.iter().filter_map(|one| info(one));
+    let most = most.map(|info| info.factories.len()).sum();
+    let mut factories = Vec::with_capacity(most);
     for (index, (one, verdict)) in evidence.iter().zip(&verdicts).enumerate() {
         let Some(info) = info(one) else { continue };
         // What surely does not come as far takes nothing from another. A factory is taken when the

@@ -120,7 +120,7 @@ impl Dropped {
                 error: format!("limit: of the events up to this one, {count} are no longer kept"),
                 ..State::default()
             }),
-            previous_hash: String::new(),
+            previous_hash: "".into(),
             stood_ms: None,
             kept: String::new(),
         })

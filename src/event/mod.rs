@@ -3,6 +3,7 @@
 //! Plain data, as the journal keeps it and `dsplug_events` shows it. Text from disk is escaped
 //! already. What a bundle was is its `state`.
 
+mod digits;
 mod state;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::held::{self, Held as _};
+pub use digits::Digits;
 pub use state::{LINKED, NOT_LOOKED, REWRITTEN, State, is_minor, is_paced};
 
 /// What happened.
@@ -86,7 +88,7 @@ pub struct Event {
     /// What the bundle is, or was before it went.
     pub state: Arc<State>,
     /// The digest before.
-    pub previous_hash: String,
+    pub previous_hash: Digits,
     /// How long what went had stood, in milliseconds.
     pub stood_ms: Option<i64>,
     /// Where a copy is kept.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::digits::Digits;
 use crate::held;
 
 /// In place of a fingerprint: the time of the scan did not suffice.
@@ -36,11 +37,11 @@ pub struct State {
     /// What the candidate is.
     pub kind: String,
     /// The bundle digest; empty when it could not be read whole.
-    pub hash: String,
+    pub hash: Digits,
     /// The main executable.
     pub executable: String,
     /// SHA-256 of it.
-    pub executable_hash: String,
+    pub executable_hash: Digits,
     /// `CFBundleIdentifier`.
     pub bundle_identifier: String,
     /// What the signature is worth.
@@ -62,7 +63,7 @@ pub struct State {
     /// The Info.plist that CoreFoundation would use.
     pub info_plist: String,
     /// SHA-256 of it.
-    pub info_plist_hash: String,
+    pub info_plist_hash: Digits,
     /// The text of a symlink.
     pub symlink_target: String,
     /// Where it really stands.
@@ -74,20 +75,20 @@ pub struct State {
     /// Its permission bits, in octal.
     pub mode: String,
     /// SHA-256 of what the file system says of all of it: the same for what nobody wrote to.
-    pub fingerprint: String,
+    pub fingerprint: Digits,
     /// One SHA-256 over what its links lead to outside of it; empty without such a link, or when that
     /// could not be read whole.
-    pub linked_hash: String,
+    pub linked_hash: Digits,
     /// SHA-256 of what the file system says of that; empty without such a link, and [`NOT_LOOKED`]
     /// when the time did not suffice.
-    pub linked_fingerprint: String,
+    pub linked_fingerprint: Digits,
     /// SHA-256 of what the file system says of the links on the way to that, to a candidate that is a link
     /// and to what is not there; empty where it is not known, as from an earlier version.
-    pub way_fingerprint: String,
+    pub way_fingerprint: Digits,
     /// One SHA-256 over all code in it; empty where it is not known, as from an earlier version.
-    pub code_hash: String,
+    pub code_hash: Digits,
     /// One SHA-256 over the code that its links and libraries lead to, likewise.
-    pub linked_code_hash: String,
+    pub linked_code_hash: Digits,
 }
 
 impl State {
@@ -149,7 +150,7 @@ impl State {
         let is_linked = [&self.linked_hash, &new.linked_hash]
             .iter()
             .all(|hash| !hash.is_empty())
-            && prints.iter().all(|print| *print != NOT_LOOKED)
+            && prints.iter().all(|print| **print != *NOT_LOOKED)
             && self.linked_fingerprint != new.linked_fingerprint;
         let ways = [&self.way_fingerprint, &new.way_fingerprint];
         let is_way = ways.iter().all(|print| !print.is_empty()) && ways[0] != ways[1];
@@ -161,7 +162,7 @@ impl State {
     /// somebody wrote to it, and what was not looked at never does.
     fn differs_by_links(&self, new: &Self) -> bool {
         let prints = [&self.linked_fingerprint, &new.linked_fingerprint];
-        if prints.contains(&&NOT_LOOKED.to_owned()) {
+        if prints.iter().any(|print| **print == *NOT_LOOKED) {
             return false;
         }
         if new.linked_hash.is_empty() && !new.linked_fingerprint.is_empty() {
@@ -172,15 +173,14 @@ impl State {
 
     /// What says which code it runs: the main executable, the Info.plist, all code in it, and that which its
     /// links and libraries lead to.
-    pub fn code(&self) -> [&str; 6] {
-        [
-            &self.executable,
+    pub fn code(&self) -> ([&str; 2], [&Digits; 4]) {
+        let digests = [
             &self.executable_hash,
-            &self.info_plist,
             &self.info_plist_hash,
             &self.code_hash,
             &self.linked_code_hash,
-        ]
+        ];
+        ([&self.executable, &self.info_plist], digests)
     }
 
     /// True when another Info.plist or another main executable counts, and not merely none.
@@ -190,13 +190,22 @@ impl State {
 
     /// True when that is so, or any other code stands in it or where its links and libraries lead.
     pub fn holds_other_code_than(&self, old: &Self) -> bool {
-        self.has_other(old, self.code().len())
+        self.has_other(old, 6)
     }
 
+    /// True when something is another, and not merely none, among the first of what says which code it runs.
     fn has_other(&self, old: &Self, first: usize) -> bool {
-        let pairs = self.code().into_iter().zip(old.code());
-        let mut pairs = pairs.take(first);
-        pairs.any(|(new, old)| !new.is_empty() && new != old)
+        let text = |new: &str, old: &str| !new.is_empty() && new != old;
+        let digest = |new: &Digits, old: &Digits| !new.is_empty() && new != old;
+        let others = [
+            text(&self.executable, &old.executable),
+            digest(&self.executable_hash, &old.executable_hash),
+            text(&self.info_plist, &old.info_plist),
+            digest(&self.info_plist_hash, &old.info_plist_hash),
+            digest(&self.code_hash, &old.code_hash),
+            digest(&self.linked_code_hash, &old.linked_code_hash),
+        ];
+        others.into_iter().take(first).any(|is_other| is_other)
     }
 
     /// How grave it is that `new` stands there: nothing that is told, what is minor, anything else, other
@@ -231,7 +240,7 @@ impl State {
             .any(|(own, new)| own.is_empty() && !new.is_empty())
     }
 
-    fn may_lack(&self) -> [&str; 3] {
+    fn may_lack(&self) -> [&Digits; 3] {
         [
             &self.way_fingerprint,
             &self.code_hash,
@@ -354,7 +363,7 @@ mod tests {
         assert_eq!(told(linked("", "1"), linked("", "2")), "linked");
         // Where the bundle itself cannot be read, too.
         let unread = |print| State {
-            hash: String::new(),
+            hash: Digits::default(),
             ..linked("", print)
         };
         assert_eq!(told(unread("1"), unread("2")), "linked");

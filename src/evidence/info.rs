@@ -127,8 +127,8 @@ pub struct Info {
     pub has_module_factory: bool,
     /// `CFPlugInDynamicRegistration`: the code registers factories itself.
     pub registers_dynamically: bool,
-    /// `DSNodesToRegister`: nodes registered before the code is mapped.
-    pub nodes: Vec<String>,
+    /// `DSNodesToRegister`: nodes registered before the code is mapped, as people are shown them, one a line.
+    pub nodes: Box<str>,
 }
 
 impl Info {
@@ -185,12 +185,10 @@ impl Info {
     /// it for nothing.
     pub(super) fn lacks_room(&self, budget: &Budget) -> Vec<&'static str> {
         let texts = self.texts().map(|(key, text)| (key, text.as_bytes().len()));
-        let nodes = self.nodes.iter().map(String::len);
-        let nodes = nodes.fold(0, usize::saturating_add);
         let executable = self.executable.as_ref().map_or(0, String::len);
         let lengths = texts
             .into_iter()
-            .chain([(NODES, nodes), (EXECUTABLE, executable)]);
+            .chain([(NODES, self.nodes.len()), (EXECUTABLE, executable)]);
         let lacks = lengths.filter(|(key, bytes)| {
             *bytes > short(key) && !self.cut.contains(key) && !budget.take_texts(*bytes)
         });
@@ -207,7 +205,7 @@ impl Info {
             match *key {
                 EXECUTABLE => (self.executable, self.has_long_executable) = (None, true),
                 FACTORIES => (self.factories, self.has_more_factories) = (Vec::new(), true),
-                NODES => shorten_nodes(&mut self.nodes),
+                NODES => self.nodes = shortened(&self.nodes),
                 _ => {}
             }
             if !matches!(*key, EXECUTABLE | FACTORIES) {
@@ -246,21 +244,25 @@ fn short(key: &str) -> usize {
     }
 }
 
-/// Keeps the first nodes, and says how many more there are.
-fn shorten_nodes(nodes: &mut Vec<String>) {
+/// The first nodes, and how many more there are.
+fn shortened(nodes: &str) -> Box<str> {
     let mut left = SHORT_NODES;
-    let fits = |node: &&String| match left.checked_sub(node.len()) {
+    let fits = |node: &&str| match left.checked_sub(node.len().saturating_add(1)) {
         Some(rest) => {
             left = rest;
             true
         }
         None => false,
     };
-    let kept = nodes.iter().take_while(fits).count();
-    let more = nodes.len().saturating_sub(kept);
-    nodes.truncate(kept);
-    nodes.shrink_to_fit();
-    nodes.push(format!("… and {more} more"));
+    let mut kept: Vec<&str> = nodes.lines().take_while(fits).collect();
+    let more = nodes.lines().count().saturating_sub(kept.len());
+    let more = and_more(more);
+    kept.push(&more);
+    kept.join("\n").into()
+}
+
+fn and_more(more: usize) -> String {
+    format!("… and {more} more")
 }
 
 fn digest(text: &Text) -> [u8; 32] {
@@ -278,20 +280,20 @@ fn may_be_yes(text: &str) -> bool {
 fn node(value: &Value) -> Option<String> {
     let path = || value.as_dictionary()?.get("DSNodeToRegisterPath");
     let text = value.as_string().or_else(|| path()?.as_string());
-    text.map(|text| text::cut(text.to_owned(), MOST_NODE))
+    text.map(|text| text::cut(text::escape(text.as_bytes()), MOST_NODE))
 }
 
 /// The nodes to register, and how many more there are.
-fn nodes_of(values: &[Value]) -> Vec<String> {
+fn nodes_of(values: &[Value]) -> Box<str> {
     let mut nodes: Vec<String> = values.iter().filter_map(node).take(MOST_NODES).collect();
     if nodes.len() == MOST_NODES {
         let more = values.iter().filter_map(node).count();
         let more = more.saturating_sub(MOST_NODES);
         if more > 0 {
-            nodes.push(format!("… and {more} more"));
+            nodes.push(and_more(more));
         }
     }
-    nodes
+    nodes.join("\n").into()
 }
 
 /// The UUIDs of the factories that are declared; none when they are those of Apple's template, which

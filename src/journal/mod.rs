@@ -457,7 +457,7 @@ mod tests {
             changed: String::new(),
             seen: None,
             state: State::default().into(),
-            previous_hash: String::new(),
+            previous_hash: "".into(),
             stood_ms: None,
             kept: String::new(),
         }

@@ -120,7 +120,7 @@ mod tests {
             path,
             changed: String::new(),
             seen: Some(Seen::Scan),
-            previous_hash: String::new(),
+            previous_hash: "".into(),
             state: Arc::default(),
             stood_ms: None,
             kept: String::new(),

@@ -350,9 +350,8 @@ fn reasons(bundle: &Bundle) -> Vec<String> {
     let info = bundle.evidence.info_plist.as_ref();
     let nodes = info
         .and_then(|p| p.info.as_ref().ok())
-        .map_or(&[][..], |i| &i.nodes);
-    let nodes = nodes.iter().map(|node| {
-        let node = escape(node.as_bytes());
+        .map_or("", |i| &i.nodes);
+    let nodes = nodes.lines().map(|node| {
         format!("It registers the node {node} before its code is mapped: look for it in the search policy.")
     });
     let reasons = bundle.load.reasons.iter();

@@ -43,16 +43,16 @@ pub const EVENTS: TableOf<Event> = TableOf {
         text(
             "hash",
             "The bundle digest; empty when not all could be read. Of exceptions one over their entries, empty when there are none.",
-            |e| e.state.hash.as_str().into(),
+            |e| e.state.hash.to_string().into(),
         ),
         text("previous_hash", "The bundle digest before.", |e| {
-            e.previous_hash.as_str().into()
+            e.previous_hash.to_string().into()
         }),
         text("executable", "The main executable.", |e| {
             e.state.executable.as_str().into()
         }),
         text("executable_hash", "SHA-256 of the main executable.", |e| {
-            e.state.executable_hash.as_str().into()
+            e.state.executable_hash.to_string().into()
         }),
         text(
             "bundle_identifier",

@@ -104,8 +104,8 @@ impl Lists {
     /// Makes room: of those that wait one goes whose digest is told already, or by one before it. Where there
     /// is none, it is the newest but the last, which says what holds now. The one behind it says so.
     fn leave_one_out(&mut self) {
-        let told = self.told.as_ref().map(|told| &told.hash);
-        let mut before: BTreeSet<&String> = told.into_iter().collect();
+        let told = self.told.as_ref().map(|told| told.hash.to_string());
+        let mut before: BTreeSet<&String> = told.iter().collect();
         let all_but_last = self.waiting.len().saturating_sub(1);
         let mut earlier = self.waiting.iter().take(all_but_last);
         let again = earlier.position(|waiting| !before.insert(&waiting.list.digest));
@@ -195,7 +195,7 @@ impl Lists {
 fn state(list: &List) -> Arc<State> {
     Arc::new(State {
         kind: list.state.to_owned(),
-        hash: list.digest.clone(),
+        hash: list.digest.as_str().into(),
         resolved_path: list.path.clone(),
         ..State::default()
     })
@@ -362,7 +362,7 @@ mod tests {
         let numbers: Vec<String> = (0..20).map(|n| n.to_string()).collect();
         let digests: Vec<&str> = numbers.iter().map(String::as_str).collect();
         let events = told_after_pause(&digests);
-        let hashes: Vec<&str> = events.iter().map(|e| e.state.hash.as_str()).collect();
+        let hashes: Vec<String> = events.iter().map(|e| e.state.hash.to_string()).collect();
         assert_eq!(hashes, ["0", "1", "2", "3", "4", "5", "6", "19"]);
         assert_eq!(
             events.last().unwrap().state.error,
@@ -376,7 +376,10 @@ mod tests {
         let events = told_after_pause(&digests);
         let last = events.last().unwrap();
         assert_eq!(
-            (last.state.hash.as_str(), last.previous_hash.as_str()),
+            (
+                &*last.state.hash.to_string(),
+                &*last.previous_hash.to_string()
+            ),
             ("6", "6")
         );
         assert_eq!(left_out(&events), 2);

@@ -408,15 +408,15 @@ mod tests {
             assert_eq!(event.seen, Some(Seen::Watched));
         }
         assert_eq!(
-            (away.state.kind.as_str(), away.state.hash.as_str()),
+            (away.state.kind.as_str(), &*away.state.hash.to_string()),
             ("none", "")
         );
         assert_eq!(
-            (back.state.kind.as_str(), back.previous_hash.as_str()),
+            (back.state.kind.as_str(), &*back.previous_hash.to_string()),
             ("active", "")
         );
         assert_eq!(back.state.hash, away.previous_hash);
-        assert_eq!(back.state.hash.len(), 64);
+        assert_eq!(back.state.hash.to_string().len(), 64);
     }
 
     #[test]

@@ -7,10 +7,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::now::Now;
 use crate::bundle::Bundle;
-use crate::event::{Action, Event, NOT_LOOKED, Seen, State};
+use crate::event::{Action, Digits, Event, NOT_LOOKED, Seen, State};
 use crate::evidence::{Entry, fingerprint};
 use crate::table::{BUNDLES, Value};
-use crate::text::{self, escape, hex};
+use crate::text::{self, escape};
 
 /// Bytes of a text that an event keeps: the journal holds thousands.
 const MOST_TEXT: usize = 1_024;
@@ -62,34 +62,40 @@ impl Key {
         }
     }
 
-    fn linked_fingerprint(&self) -> String {
+    fn linked_fingerprint(&self) -> Digits {
         match self.linked {
-            _ if self.is_linked_late => NOT_LOOKED.to_owned(),
-            [_, print] => print.map_or_else(String::new, |print| hex(&print)),
+            _ if self.is_linked_late => NOT_LOOKED.into(),
+            [_, print] => print.into(),
         }
     }
 
-    fn way_fingerprint(&self) -> String {
-        let print = self.ways.filter(|_| !self.is_linked_late);
-        print.map_or_else(String::new, |print| hex(&print))
+    fn way_fingerprint(&self) -> Digits {
+        self.ways.filter(|_| !self.is_linked_late).into()
     }
 
     /// What a bundle with this key is.
     pub fn state(&self, bundle: &Bundle) -> State {
         let mut state = State {
-            fingerprint: hex(&self.fingerprint),
+            fingerprint: self.fingerprint.into(),
             linked_fingerprint: self.linked_fingerprint(),
             way_fingerprint: self.way_fingerprint(),
             ..State::default()
         };
         // The columns of `dsplug_bundles` say it all, and in the same words.
         for column in BUNDLES.columns() {
+            let digest = match column.name {
+                "hash" => Some(&mut state.hash),
+                "linked_hash" => Some(&mut state.linked_hash),
+                "executable_hash" => Some(&mut state.executable_hash),
+                _ => None,
+            };
+            if let (Some(place), Value::Text(digits)) = (digest, (column.get)(bundle)) {
+                *place = digits.as_str().into();
+                continue;
+            }
             let place = match column.name {
                 "kind" => &mut state.kind,
-                "hash" => &mut state.hash,
-                "linked_hash" => &mut state.linked_hash,
                 "executable" => &mut state.executable,
-                "executable_hash" => &mut state.executable_hash,
                 "bundle_identifier" => &mut state.bundle_identifier,
                 "signature_state" => &mut state.signature_state,
                 "signer" => &mut state.signer,
@@ -107,6 +113,7 @@ impl Key {
             };
             if let Value::Text(text) = (column.get)(bundle) {
                 *place = text::cut(text, MOST_TEXT);
+                place.shrink_to_fit();
             }
         }
         if bundle.digest.is_some() {
@@ -127,7 +134,7 @@ impl Key {
         let plist = evidence.info_plist.as_ref();
         let plist = plist.and_then(|p| evidence.entry(&p.relative));
         let plist = plist.and_then(|entry| entry.content.sha256());
-        state.info_plist_hash = plist.map_or_else(String::new, |digest| hex(digest));
+        state.info_plist_hash = plist.copied().into();
         state
     }
 }
@@ -142,14 +149,14 @@ pub fn event(path: &[u8], action: Action, seen: Seen, state: Arc<State>, now: No
         changed: String::new(),
         seen: Some(seen),
         state,
-        previous_hash: String::new(),
+        previous_hash: Digits::default(),
         stood_ms: None,
         kept: String::new(),
     }
 }
 
 /// One digest over the code among entries, each below a path.
-fn code_hash<'a>(entries: impl Iterator<Item = (&'a [u8], &'a Entry)>) -> String {
+fn code_hash<'a>(entries: impl Iterator<Item = (&'a [u8], &'a Entry)>) -> Digits {
     let mut all = Sha256::new();
     for (above, entry) in entries {
         if let (Some(_), Some(digest)) = (entry.content.code(), entry.content.sha256()) {
@@ -158,8 +165,7 @@ fn code_hash<'a>(entries: impl Iterator<Item = (&'a [u8], &'a Entry)>) -> String
             }
         }
     }
-    let all: [u8; 32] = all.finalize().into();
-    hex(&all)
+    Digits::Sha256(all.finalize().into())
 }
 
 /// What a bundle holds: one number for each entry with its content, sorted.

@@ -162,17 +162,17 @@ impl Tracker {
         let wanted = moving.filter_map(|(path, watched)| {
             let moving = watched.moving.as_ref()?;
             let state = &moving.now.state;
-            let copied = moving.kept.iter().any(|(hash, _)| *hash == state.hash);
-            let told = watched.told.as_ref().map_or("", |t| t.state.hash.as_str());
+            let copied = moving.kept.iter().any(|(hash, _)| state.hash == **hash);
+            let told = watched.told.as_ref();
             let wanted = state.is_whole()
                 && state.exception.is_empty()
                 && !copied
-                && told != state.hash
+                && told.is_none_or(|told| told.state.hash != state.hash)
                 && moving
                     .best
                     .as_ref()
                     .is_none_or(|b| b.state.hash == state.hash);
-            wanted.then(|| (path.clone(), state.hash.clone()))
+            wanted.then(|| (path.clone(), state.hash.to_string()))
         });
         wanted.collect()
     }

@@ -412,7 +412,7 @@ impl Moving {
 
     fn event(&self, path: &[u8], action: Action, state: &Arc<State>, now: Now) -> Event {
         let mut event = event(path, action, self.seen, Arc::clone(state), now);
-        let kept = self.kept.iter().find(|(hash, _)| *hash == state.hash);
+        let kept = self.kept.iter().find(|(hash, _)| state.hash == **hash);
         event.kept = kept.map_or_else(String::new, |(_, place)| place.clone());
         event
     }

@@ -126,7 +126,7 @@ mod tests {
             changed: String::new(),
             seen: None,
             state: Arc::new(State::default()),
-            previous_hash: String::new(),
+            previous_hash: "".into(),
             stood_ms: None,
             kept: String::new(),
         };

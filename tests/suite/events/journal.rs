@@ -320,7 +320,7 @@ fn event(path: &str) -> Event {
             bundle_identifier: "i".repeat(1_000),
             ..State::default()
         }),
-        previous_hash: String::new(),
+        previous_hash: "".into(),
         stood_ms: None,
         kept: String::new(),
     }

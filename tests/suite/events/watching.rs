@@ -512,7 +512,7 @@ impl Looks {
     /// One more, and what it had told.
     fn at(&mut self, millis: u64) -> Told {
         let told = self.events_at(millis).into_iter();
-        told.map(|e| (millis, e.changed, e.state.linked_hash.clone()))
+        told.map(|e| (millis, e.changed, e.state.linked_hash.to_string()))
             .collect()
     }
 
@@ -722,7 +722,7 @@ fn no_later_write_hides_code_that_stood() {
     told.extend(looks.events_at(at + 500));
     let seen: Vec<_> = told
         .into_iter()
-        .map(|e| e.state.executable_hash.clone())
+        .map(|e| e.state.executable_hash.to_string())
         .collect();
     assert_eq!(seen, hashes);
 
@@ -742,7 +742,7 @@ fn no_later_write_hides_code_that_stood() {
     told.extend(looks.events_at(at + 500));
     let seen: Vec<_> = told
         .iter()
-        .map(|e| e.state.executable_hash.as_str())
+        .map(|e| e.state.executable_hash.to_string())
         .collect();
     assert_eq!(seen, [hashes[0].as_str(), hashes[2].as_str()]);
     assert_eq!(told[0].changed, "content;executable");
