@@ -7,8 +7,11 @@
 //! A Mac finds names in any letter case, and one volume of it under several names: what an image does
 //! not hold where a path says is looked for where the Mac would have found it.
 
+mod found;
+mod namespace;
+mod path;
+
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,9 +20,12 @@ use std::time::Instant;
 use rustix::io::Errno;
 
 use crate::descent::Descent;
-use crate::directory::{Dir, OpenFile, ReadError};
-use crate::meta::{Kind, Meta};
-use crate::name;
+use crate::directory::{Dir, ReadError};
+use crate::meta::Kind;
+pub(crate) use found::straight_down;
+pub use found::{Found, Note, Passed};
+use namespace::{RESOLVE, detour, is_by_number, is_prefix};
+use path::{components, last_component};
 
 /// Links followed in one resolution, as `MAXSYMLINKS` of macOS.
 const MAX_LINKS: u32 = 32;
@@ -120,6 +126,11 @@ impl Root {
         stands(b"Library") || stands(b"System")
     }
 
+    /// True when it is not the machine's own `/`: it may lack what stands on another volume of that Mac.
+    pub(crate) fn is_image(&self) -> bool {
+        self.is_image
+    }
+
     /// Resolves an absolute path, every link in it followed.
     ///
     /// # Errors
@@ -194,7 +205,7 @@ impl Root {
             errno,
         };
         let mut todo = components(path);
-        let mut ups = ups(&todo);
+        let mut ups = path::ups(&todo);
         // What a trailing slash or a dot asks for is a directory, so its link is followed.
         let follow_last = follow_last || path.ends_with(b"/");
         let mut way = Descent::new(self.top.clone());
@@ -239,7 +250,7 @@ impl Root {
                         let meta = dir.meta(&name)?;
                         (name, meta)
                     }
-                    None if self.is_image && self.detour(&dir, &name, &mut todo) => {
+                    None if self.is_image && detour(&self.top, &dir, &name, &mut todo) => {
                         links = links.saturating_add(1);
                         if links > MAX_LINKS {
                             return Err(fail(Errno::LOOP));
@@ -271,7 +282,7 @@ impl Root {
                     way.restart();
                 }
                 let target = components(&target);
-                ups = ups.saturating_add(self::ups(&target));
+                ups = ups.saturating_add(path::ups(&target));
                 todo.extend(target);
                 continue;
             }
@@ -309,250 +320,6 @@ impl Root {
             meta,
             links,
         })
-    }
-}
-
-/// True where a path goes on by a number, whose meaning is not on the disk: `/.vol` is that of a file to
-/// the kernel (xnu, `bsd/vfs/vfs_lookup.c`), `/.file` to CoreFoundation, which makes such a path a file
-/// reference (`_pathHasFileIDPrefix` of CFURL.c); `/dev/fd` is a file that a process has open. Whether
-/// anything of that name stands on the disk does not matter. What is left to walk stands the last first.
-fn is_by_number(above: &[Vec<u8>], name: &[u8], todo: &[Vec<u8>]) -> bool {
-    let is_dev = |name: &[u8]| name::same(name, b"dev");
-    match (above, todo) {
-        ([], [.., _]) if matches!(name, b".vol" | b".file") => true,
-        ([], [.., _, next]) => is_dev(name) && next == b"fd",
-        ([first], [.., _]) => is_dev(first) && name == b"fd",
-        _ => false,
-    }
-}
-
-/// The kernel opens `/.nofollow/P` and `/.resolve/N/P` as `/P`, by rules on links that only refuse more,
-/// since macOS 15.4. (xnu, `bsd/sys/paths.h`, `tests/vfs/resolve_namespace.c`: read, not seen.)
-const NOFOLLOW: &[u8] = b".nofollow";
-const RESOLVE: &[u8] = b".resolve";
-
-/// True when a name at the beginning of a path is such a prefix, by what comes after it, the last first.
-fn is_prefix(name: &[u8], todo: &[Vec<u8>]) -> bool {
-    let is_number = |n: &Vec<u8>| n.iter().all(|b| b.is_ascii_hexdigit() || *b == b'x');
-    match name {
-        NOFOLLOW => !todo.is_empty(),
-        RESOLVE => todo.len() > 1 && todo.last().is_some_and(is_number),
-        _ => false,
-    }
-}
-
-/// The directories of `/private` that a Mac shows at its `/` as well, by links of the system volume.
-const PRIVATE: &[&[u8]] = &[b"etc", b"tmp", b"var"];
-
-/// Links of the system volume that lead to the data volume, and where (macOS 11 and later).
-const SYSTEM_LINKS: &[(&str, &str)] = &[
-    ("usr/lib/cron", "private/var/at"),
-    ("usr/X11", "private/var/select/X11"),
-    ("usr/X11R6", "private/var/select/X11"),
-    ("System/Library/User Template", "Library/User Template"),
-];
-
-/// Where a link of the system volume leads that is on the way: by a name that a directory has not, and what comes
-/// after it, the last first. How many names of that are the link's, too.
-fn system_link(dir: &[u8], name: &[u8], todo: &[Vec<u8>]) -> Option<(usize, &'static str)> {
-    let here = dir.split(|b| *b == b'/').filter(|n| !n.is_empty());
-    let here: Vec<&[u8]> = here.chain([name]).collect();
-    SYSTEM_LINKS.iter().find_map(|(link, target)| {
-        let link: Vec<&str> = link.split('/').collect();
-        let after = link.len().checked_sub(here.len())?;
-        let way = here.iter().copied();
-        let mut way = way.chain(todo.iter().rev().map(Vec::as_slice)).zip(&link);
-        let is_on_it = todo.len() >= after && way.all(|(a, b)| name::same(a, b.as_bytes()));
-        is_on_it.then_some((after, *target))
-    })
-}
-
-impl Root {
-    /// True when it is not the machine's own `/`: it may lack what stands on another volume of that Mac.
-    pub(crate) fn is_image(&self) -> bool {
-        self.is_image
-    }
-
-    /// Where a Mac goes on from its `/` for a name that an image does not hold: the data volume stands
-    /// at `/System/Volumes/Data` too, each volume at `/Volumes` by its name, `/var` is `/private/var`, and
-    /// the system volume has links. Changes what is left to walk, the last first; false when there is no such way.
-    fn detour(&self, dir: &Dir, name: &[u8], todo: &mut Vec<Vec<u8>>) -> bool {
-        let is_next = |todo: &[Vec<u8>], names: &[&[u8]]| {
-            let next = todo.iter().rev().take(names.len());
-            todo.len() >= names.len() && next.zip(names).all(|(a, b)| name::same(a, b))
-        };
-        if let Some((passed, target)) = system_link(dir.path(), name, todo) {
-            todo.truncate(todo.len().saturating_sub(passed));
-            todo.extend(components(target.as_bytes()));
-            return true;
-        }
-        let passed = match dir.path() {
-            b"/" if name::same(name, b"System") && is_next(todo, &[b"Volumes", b"Data"]) => 2,
-            b"/System" if name::same(name, b"Volumes") && is_next(todo, &[b"Data"]) => 1,
-            b"/System/Volumes" if name::same(name, b"Data") => 0,
-            b"/System/Volumes/Data" => {
-                todo.push(name.to_vec());
-                0
-            }
-            b"/" if name::same(name, b"private") => {
-                if !PRIVATE.iter().any(|p| is_next(todo, &[p])) {
-                    return false;
-                }
-                0
-            }
-            b"/" if PRIVATE.iter().any(|p| name::same(name, p)) => {
-                if !matches!(self.top.spelled(b"private"), Ok(Some(_))) {
-                    return false;
-                }
-                todo.push(name.to_vec());
-                todo.push(b"private".to_vec());
-                0
-            }
-            // Which name is the system's own, the image does not say.
-            b"/" if name::same(name, b"Volumes") && todo.len() > 1 => 1,
-            b"/Volumes" if !todo.is_empty() => 0,
-            _ => return false,
-        };
-        todo.truncate(todo.len().saturating_sub(passed));
-        true
-    }
-}
-
-/// What stands at a path below a directory, when no link and no `..` is on the way: those may lead
-/// anywhere.
-pub(crate) fn straight_down(dir: &Dir, path: &[u8]) -> Option<Found> {
-    let mut names = dir.strip(path)?.split(|b| *b == b'/').peekable();
-    let mut dir = dir.clone();
-    while let Some(name) = names.next().filter(|n| !matches!(*n, b"" | b"." | b"..")) {
-        let meta = dir.meta(name).ok().filter(|m| m.kind != Kind::Symlink)?;
-        if names.peek().is_none() {
-            return Some(Found {
-                dir,
-                name: name.to_vec(),
-                meta,
-                links: 0,
-            });
-        }
-        dir = dir.open_dir(name).ok()?;
-    }
-    None
-}
-
-/// The path of the directory above, and the name in it, where the path ends in one.
-fn last_component(path: &[u8]) -> Option<(&[u8], &[u8])> {
-    let slash = path.iter().rposition(|b| *b == b'/')?;
-    let (above, name) = (path.get(..slash)?, path.get(slash.saturating_add(1)..)?);
-    (!matches!(name, b"" | b"." | b"..")).then_some((above, name))
-}
-
-/// The components of a path, last first, without empty ones and dots.
-fn components(path: &[u8]) -> Vec<Vec<u8>> {
-    path.split(|b| *b == b'/')
-        .filter(|c| !c.is_empty() && *c != b".")
-        .rev()
-        .map(<[u8]>::to_vec)
-        .collect()
-}
-
-/// How many of the components lead up.
-fn ups(components: &[Vec<u8>]) -> usize {
-    components.iter().filter(|c| *c == b"..").count()
-}
-
-/// What is come upon on the way of a path.
-#[derive(Clone, Copy, Debug)]
-pub struct Passed<'a> {
-    /// The directory, as the Mac names it: no link is in that.
-    pub dir: &'a [u8],
-    /// The name in it.
-    pub name: &'a [u8],
-    /// What stands there, if anything.
-    pub meta: Option<&'a Meta>,
-    /// The text of a link that is followed.
-    pub text: Option<&'a [u8]>,
-}
-
-impl<'a> Passed<'a> {
-    fn over(dir: &'a Dir, name: &'a [u8], meta: Option<&'a Meta>) -> Self {
-        Self {
-            dir: dir.path(),
-            name,
-            meta,
-            text: None,
-        }
-    }
-}
-
-/// Takes in what a path passes.
-pub type Note<'a> = &'a mut dyn FnMut(Passed<'_>);
-
-/// Where a path leads.
-#[derive(Clone, Debug)]
-pub struct Found {
-    dir: Dir,
-    name: Vec<u8>,
-    /// What stands there.
-    pub meta: Meta,
-    /// How many links were followed on the way.
-    pub links: u32,
-}
-
-impl Found {
-    /// Where it really stands, as the Mac would name it.
-    pub fn path(&self) -> Vec<u8> {
-        if self.name == b"." {
-            return self.dir.path().to_vec();
-        }
-        self.dir.join(&self.name)
-    }
-
-    /// The directory that it stands in, and its name there; `.` for one that was asked for by `..`.
-    pub fn place(&self) -> (&Dir, &[u8]) {
-        (&self.dir, &self.name)
-    }
-
-    /// True when it stands on another device than the directory that it is in: a volume is mounted
-    /// there.
-    ///
-    /// # Errors
-    /// When the system cannot say.
-    pub fn is_mount_point(&self) -> Result<bool, ReadError> {
-        Ok(self.dir.own_meta()?.dev != self.meta.dev)
-    }
-
-    /// The text of it, a link.
-    ///
-    /// # Errors
-    /// When it is none, or cannot be read.
-    pub fn read_link(&self) -> Result<Vec<u8>, ReadError> {
-        self.dir.read_link(&self.name)
-    }
-
-    /// Opens it, a file or a directory, to be asked for its extended attributes.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    pub fn open_for_attributes(&self) -> Result<OwnedFd, ReadError> {
-        self.dir.open_for_attributes(&self.name)
-    }
-
-    /// Opens it as a directory.
-    ///
-    /// # Errors
-    /// When it is none, or cannot be opened.
-    pub fn open_dir(&self) -> Result<Dir, ReadError> {
-        if self.name == b"." {
-            return Ok(self.dir.clone());
-        }
-        self.dir.open_dir(&self.name)
-    }
-
-    /// Opens it for reading.
-    ///
-    /// # Errors
-    /// When it is no regular file or cannot be opened.
-    pub fn open_file(&self) -> Result<OpenFile, ReadError> {
-        self.dir.open_file(&self.name)
     }
 }
 

@@ -1,0 +1,105 @@
+//! What a path means to a Mac beyond what stands on its disk: prefixes and numbers of the kernel and of
+//! CoreFoundation, and where an image lacks it, what one volume is called on another.
+
+use super::path::components;
+use crate::directory::Dir;
+use crate::name;
+
+/// True where a path goes on by a number, whose meaning is not on the disk: `/.vol` is that of a file to
+/// the kernel (xnu, `bsd/vfs/vfs_lookup.c`), `/.file` to CoreFoundation, which makes such a path a file
+/// reference (`_pathHasFileIDPrefix` of CFURL.c); `/dev/fd` is a file that a process has open. Whether
+/// anything of that name stands on the disk does not matter. What is left to walk stands the last first.
+pub(super) fn is_by_number(above: &[Vec<u8>], name: &[u8], todo: &[Vec<u8>]) -> bool {
+    let is_dev = |name: &[u8]| name::same(name, b"dev");
+    match (above, todo) {
+        ([], [.., _]) if matches!(name, b".vol" | b".file") => true,
+        ([], [.., _, next]) => is_dev(name) && next == b"fd",
+        ([first], [.., _]) => is_dev(first) && name == b"fd",
+        _ => false,
+    }
+}
+
+/// The kernel opens `/.nofollow/P` and `/.resolve/N/P` as `/P`, by rules on links that only refuse more,
+/// since macOS 15.4. (xnu, `bsd/sys/paths.h`, `tests/vfs/resolve_namespace.c`: read, not seen.)
+const NOFOLLOW: &[u8] = b".nofollow";
+pub(super) const RESOLVE: &[u8] = b".resolve";
+
+/// True when a name at the beginning of a path is such a prefix, by what comes after it, the last first.
+pub(super) fn is_prefix(name: &[u8], todo: &[Vec<u8>]) -> bool {
+    let is_number = |n: &Vec<u8>| n.iter().all(|b| b.is_ascii_hexdigit() || *b == b'x');
+    match name {
+        NOFOLLOW => !todo.is_empty(),
+        RESOLVE => todo.len() > 1 && todo.last().is_some_and(is_number),
+        _ => false,
+    }
+}
+
+/// The directories of `/private` that a Mac shows at its `/` as well, by links of the system volume.
+const PRIVATE: &[&[u8]] = &[b"etc", b"tmp", b"var"];
+
+/// Links of the system volume that lead to the data volume, and where (macOS 11 and later).
+const SYSTEM_LINKS: &[(&str, &str)] = &[
+    ("usr/lib/cron", "private/var/at"),
+    ("usr/X11", "private/var/select/X11"),
+    ("usr/X11R6", "private/var/select/X11"),
+    ("System/Library/User Template", "Library/User Template"),
+];
+
+/// Where a link of the system volume leads that is on the way: by a name that a directory has not, and what comes
+/// after it, the last first. How many names of that are the link's, too.
+fn system_link(dir: &[u8], name: &[u8], todo: &[Vec<u8>]) -> Option<(usize, &'static str)> {
+    let here = dir.split(|b| *b == b'/').filter(|n| !n.is_empty());
+    let here: Vec<&[u8]> = here.chain([name]).collect();
+    SYSTEM_LINKS.iter().find_map(|(link, target)| {
+        let link: Vec<&str> = link.split('/').collect();
+        let after = link.len().checked_sub(here.len())?;
+        let way = here.iter().copied();
+        let mut way = way.chain(todo.iter().rev().map(Vec::as_slice)).zip(&link);
+        let is_on_it = todo.len() >= after && way.all(|(a, b)| name::same(a, b.as_bytes()));
+        is_on_it.then_some((after, *target))
+    })
+}
+
+/// Where a Mac goes on from its `/` for a name that an image does not hold: the data volume stands
+/// at `/System/Volumes/Data` too, each volume at `/Volumes` by its name, `/var` is `/private/var`, and
+/// the system volume has links. Changes what is left to walk, the last first; false when there is no such way.
+pub(super) fn detour(top: &Dir, dir: &Dir, name: &[u8], todo: &mut Vec<Vec<u8>>) -> bool {
+    let is_next = |todo: &[Vec<u8>], names: &[&[u8]]| {
+        let next = todo.iter().rev().take(names.len());
+        todo.len() >= names.len() && next.zip(names).all(|(a, b)| name::same(a, b))
+    };
+    if let Some((passed, target)) = system_link(dir.path(), name, todo) {
+        todo.truncate(todo.len().saturating_sub(passed));
+        todo.extend(components(target.as_bytes()));
+        return true;
+    }
+    let passed = match dir.path() {
+        b"/" if name::same(name, b"System") && is_next(todo, &[b"Volumes", b"Data"]) => 2,
+        b"/System" if name::same(name, b"Volumes") && is_next(todo, &[b"Data"]) => 1,
+        b"/System/Volumes" if name::same(name, b"Data") => 0,
+        b"/System/Volumes/Data" => {
+            todo.push(name.to_vec());
+            0
+        }
+        b"/" if name::same(name, b"private") => {
+            if !PRIVATE.iter().any(|p| is_next(todo, &[p])) {
+                return false;
+            }
+            0
+        }
+        b"/" if PRIVATE.iter().any(|p| name::same(name, p)) => {
+            if !matches!(top.spelled(b"private"), Ok(Some(_))) {
+                return false;
+            }
+            todo.push(name.to_vec());
+            todo.push(b"private".to_vec());
+            0
+        }
+        // Which name is the system's own, the image does not say.
+        b"/" if name::same(name, b"Volumes") && todo.len() > 1 => 1,
+        b"/Volumes" if !todo.is_empty() => 0,
+        _ => return false,
+    };
+    todo.truncate(todo.len().saturating_sub(passed));
+    true
+}

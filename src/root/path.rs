@@ -1,0 +1,22 @@
+//! The text of a path, taken apart.
+
+/// The path of the directory above, and the name in it, where the path ends in one.
+pub(super) fn last_component(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let slash = path.iter().rposition(|b| *b == b'/')?;
+    let (above, name) = (path.get(..slash)?, path.get(slash.saturating_add(1)..)?);
+    (!matches!(name, b"" | b"." | b"..")).then_some((above, name))
+}
+
+/// The components of a path, last first, without empty ones and dots.
+pub(super) fn components(path: &[u8]) -> Vec<Vec<u8>> {
+    path.split(|b| *b == b'/')
+        .filter(|c| !c.is_empty() && *c != b".")
+        .rev()
+        .map(<[u8]>::to_vec)
+        .collect()
+}
+
+/// How many of the components lead up.
+pub(super) fn ups(components: &[Vec<u8>]) -> usize {
+    components.iter().filter(|c| *c == b"..").count()
+}
