@@ -53,7 +53,7 @@ pub fn of_linked(evidence: &Evidence) -> Option<[u8; 32]> {
         print.add(path, Some(&place.meta));
         print.entries(&place.entries);
     }
-    for (path, place) in &evidence.reach.beyond {
+    for (path, place) in evidence.reach.beyond.iter() {
         print.add(path, Some(&place.meta));
         print.beyond(place.sum);
     }

@@ -124,7 +124,7 @@ pub fn read(
     search.ways.end();
     let reach = Reach {
         places: search.places.into(),
-        beyond: search.beyond,
+        beyond: search.beyond.into(),
         links: search.by_links.len(),
         loads: search.libraries.into_outside(),
         ways: Arc::new(search.ways),

@@ -5,6 +5,7 @@
 
 mod attributes;
 mod beyond;
+mod by_path;
 mod content;
 mod cpus;
 mod entry;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use attributes::Attributes;
+pub use by_path::ByPath;
 pub use content::Reader;
 pub use cpus::Cpus;
 pub use entry::{Content, Entry};

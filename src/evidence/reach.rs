@@ -1,8 +1,9 @@
 //! What is reached from a bundle outside of it: where links in it and libraries that its code names lead.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
+use super::by_path::ByPath;
 use super::entry::Entry;
 use super::sum::Sum;
 use super::ways::Ways;
@@ -14,7 +15,7 @@ pub struct Reach {
     /// What was read there.
     pub places: Places,
     /// Places of which something lies beyond a limit.
-    pub(crate) beyond: BTreeMap<Vec<u8>, Beyond>,
+    pub(crate) beyond: ByPath<Beyond>,
     /// How many places links in the bundle lead to.
     pub links: usize,
     /// Where dyld looks for libraries that code in the bundle names.
@@ -100,51 +101,5 @@ pub(crate) struct Beyond {
 /// A link beyond a limit: its path below where it was come upon, and its text.
 pub(super) type Link = (Vec<u8>, Vec<u8>);
 
-/// Places outside of a bundle, in order of path: most bundles have none, and of those that have some thousands
-/// are held, for which a tree would take ten times the room.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places(Box<[(Box<[u8]>, Linked)]>);
-
-impl Places {
-    /// Each with where it really stands.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Linked)> {
-        self.0.iter().map(|(path, place)| (path.as_ref(), place))
-    }
-
-    /// Each, to be changed.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&[u8], &mut Linked)> {
-        let each = self.0.iter_mut();
-        each.map(|(path, place)| (&**path, place))
-    }
-
-    /// Where they really stand.
-    pub fn paths(&self) -> impl Iterator<Item = &[u8]> {
-        self.iter().map(|(path, _)| path)
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// True when there is none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The one at a path.
-    pub fn get(&self, path: &[u8]) -> Option<&Linked> {
-        let at = self.0.binary_search_by(|(own, _)| own.as_ref().cmp(path));
-        self.0.get(at.ok()?).map(|(_, place)| place)
-    }
-}
-
-impl From<BTreeMap<Vec<u8>, Linked>> for Places {
-    fn from(places: BTreeMap<Vec<u8>, Linked>) -> Self {
-        let each = places.into_iter();
-        Self(
-            each.map(|(path, place)| (path.into_boxed_slice(), place))
-                .collect(),
-        )
-    }
-}
+/// Places outside of a bundle, by where they really stand.
+pub type Places = ByPath<Linked>;
