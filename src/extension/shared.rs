@@ -6,7 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 const FAILURE_HOLDS: Duration = Duration::from_secs(1);
 /// A call so soon after another may belong to the same query.
 const SAME_QUERY: Duration = Duration::from_millis(250);
+/// How long a scan waits until nobody makes rows of the last one any more, and how often it looks.
+const MOST_MADE: Duration = Duration::from_secs(1);
+const LOOKS: Duration = Duration::from_millis(2);
 
 /// The outcome of a scan, shared by all who asked for it.
 type Outcome<T> = Result<Arc<T>, String>;
@@ -226,13 +229,27 @@ impl<T: Send + Sync + 'static> Shared<T> {
 
 /// Scans for each order, until nobody is left who could give one.
 fn serve<T>(scan: &Scan<T>, inbox: &Inbox<T>) {
+    let mut last = Weak::new();
     for running in inbox {
+        await_release(&last);
         let outcome = match catch_unwind(AssertUnwindSafe(scan)) {
             Ok(outcome) => outcome.map(Arc::new),
             Err(panic) => Err(format!("the scan failed inside: {}", message(&*panic))),
         };
+        last = outcome
+            .as_ref()
+            .map_or_else(|_| Weak::new(), Arc::downgrade);
         *lock(&running.outcome) = Some(outcome);
         running.ended.notify_all();
+    }
+}
+
+/// Waits for those who make rows of an outcome: what they hold would stand in memory beside what the next scan
+/// finds.
+fn await_release<T>(outcome: &Weak<T>) {
+    let began = Instant::now();
+    while outcome.strong_count() > 0 && began.elapsed() < MOST_MADE {
+        thread::sleep(LOOKS);
     }
 }
 
@@ -283,6 +300,33 @@ mod tests {
             thread::yield_now();
         }
         assert_eq!(shared.get().map(|scan| *scan), Ok(1));
+    }
+
+    #[test]
+    fn a_scan_begins_when_nobody_makes_rows_of_the_last_one() {
+        let held: Arc<Mutex<Weak<()>>> = Arc::default();
+        let before = Arc::clone(&held);
+        // How many hold the last outcome when the next scan begins.
+        let shared = Shared::new(Duration::ZERO, LONG, move || {
+            Ok(Arc::new(lock(&before).strong_count()))
+        });
+        let (began, rows) = (Instant::now(), Arc::new(()));
+        *lock(&held) = Arc::downgrade(&rows);
+        let first = shared.get().unwrap();
+        let maker = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(100));
+            drop(rows);
+            drop(first);
+        });
+        assert_eq!(shared.renew().map(|holders| **holders), Ok(0));
+        assert!(began.elapsed() < MOST_MADE);
+        maker.join().unwrap();
+        // One that is never let go of is waited for no longer than that.
+        let kept = shared.renew().unwrap();
+        let began = Instant::now();
+        shared.renew().unwrap();
+        assert!(began.elapsed() >= MOST_MADE);
+        drop(kept);
     }
 
     /// A scan as if it had ended `ended` ago, and was asked for `called` ago: is it served again?
