@@ -43,6 +43,11 @@ impl Spool {
         Ok(())
     }
 
+    /// Bytes that were written.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
     /// What was written, to be read, and its length in bytes.
     ///
     /// # Errors

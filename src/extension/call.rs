@@ -1,7 +1,7 @@
 //! A call of a plug-in: what osquery's `call` message asks for, and the message that answers it.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -11,6 +11,9 @@ use super::wire::{Kind, Message, Output, Type};
 
 /// How long an answer may take to be read, once there is one.
 const DEPARTURE: Duration = Duration::from_secs(20);
+
+/// Bytes of rows that are written at once.
+const PIECE: usize = 64 << 10;
 
 /// A call of a plug-in.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,7 +65,7 @@ impl Call {
 }
 
 /// Writes what a plug-in answered, piece by piece.
-pub(super) fn answer(request: &Message, answer: &Answer, stream: &UnixStream) -> io::Result<()> {
+pub(super) fn answer(request: &Message, answer: Answer, stream: &UnixStream) -> io::Result<()> {
     let mut until = Until::new(stream, DEPARTURE);
     let mut output = reply(request);
     output.field(Type::Struct, 0);
@@ -72,9 +75,10 @@ pub(super) fn answer(request: &Message, answer: &Answer, stream: &UnixStream) ->
         .field(Type::List, 2)
         .list(Type::Map, answer.rows.count());
     until.write_all(output.bytes())?;
-    for piece in answer.rows.pieces() {
-        until.write_all(piece)?;
-    }
+    let mut pieces = BufWriter::with_capacity(PIECE, &mut until);
+    io::copy(&mut answer.rows.into_bytes()?, &mut pieces)?;
+    pieces.flush()?;
+    drop(pieces);
     output.clear();
     output.stop().stop();
     until.write_all(output.bytes())
@@ -176,7 +180,7 @@ mod tests {
         let mut output = Output::message(Kind::Call, "call", 7);
         output.stop();
         let request = Message::read(&mut output.bytes(), MOST).unwrap();
-        let written = thread::spawn(move || super::answer(&request, &answer, &ours));
+        let written = thread::spawn(move || super::answer(&request, answer, &ours));
         let answer = Message::read(&mut theirs, u64::MAX).unwrap();
         written.join().unwrap().unwrap();
         assert_eq!(

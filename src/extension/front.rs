@@ -38,7 +38,7 @@ const MAX_CONNECTIONS: usize = 64;
 const IDLE: Duration = Duration::from_secs(300);
 
 /// Bytes of rows that a thread may have made and still wait for the next call.
-const SMALL: usize = 64 << 10;
+const SMALL: u64 = 64 << 10;
 
 /// Bytes of a request that are looked at for a ping.
 const SEEN: usize = 64;
@@ -285,7 +285,7 @@ impl Front {
 
     /// Answers a connection until it is quiet, and gives it back then; returns the bytes of rows that
     /// this thread has made.
-    fn answer(&self, job: Job) -> usize {
+    fn answer(&self, job: Job) -> u64 {
         let mut made = 0;
         let stream = &job.connection.stream;
         let ended = stream.set_nonblocking(false);
@@ -310,7 +310,7 @@ impl Front {
     ///
     /// # Errors
     /// `ConnectionAborted` when it is over.
-    fn serve(&self, job: &Job, made: &mut usize) -> io::Result<()> {
+    fn serve(&self, job: &Job, made: &mut u64) -> io::Result<()> {
         let connection = &job.connection;
         let stream = &connection.stream;
         let mut requests = Requests::new(stream, &job.seen);
@@ -346,7 +346,7 @@ impl Front {
                     } else {
                         apart(|| self.called(&asked))?
                     };
-                    call::answer(&request, &answer, stream)?;
+                    call::answer(&request, answer, stream)?;
                 }
             }
             connection.set_idle(true);

@@ -4,32 +4,32 @@
 //! rows are what an attacker can plant.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 
 use super::wire::{Input, Output, Type};
+use crate::spool::Spool;
 
 /// One row of an answer: the values by column.
 pub type Row = BTreeMap<String, String>;
 
-/// Bytes of a piece, about.
-const PIECE: usize = 64 << 10;
-
-/// Encoded rows, in the order in which they came.
+/// Encoded rows, in the order in which they came. Those of a long answer are kept packed: they stand beside the
+/// scan that they are of, and of two of their bytes one is the name of a column.
 #[derive(Debug, Default)]
 pub struct Rows {
     count: usize,
-    /// In pieces: one text that grows would be copied each time it does.
-    pieces: Vec<Output>,
+    spool: Spool,
+    /// The last one, for whose place the next one is grateful.
+    row: Output,
 }
 
 impl Rows {
     /// Adds a row: the columns and their values as text. A number that is absent is left out.
     pub fn push(&mut self, row: &[(&'static str, String)]) {
-        if self.pieces.last().is_none_or(|p| p.bytes().len() >= PIECE) {
-            self.pieces.push(Output::default());
-        }
-        if let Some(piece) = self.pieces.last_mut() {
-            piece.texts(row.iter().map(|(name, text)| (*name, text.as_str())));
+        self.row.clear();
+        let pairs = row.iter().map(|(name, text)| (*name, text.as_str()));
+        self.row.texts(pairs);
+        // What is kept in memory does not fail.
+        if self.spool.write_all(self.row.bytes()).is_ok() {
             self.count = self.count.saturating_add(1);
         }
     }
@@ -40,27 +40,27 @@ impl Rows {
     }
 
     /// How many bytes they have.
-    pub(super) fn bytes(&self) -> usize {
-        self.pieces().map(<[u8]>::len).sum()
+    pub(super) fn bytes(&self) -> u64 {
+        self.spool.len()
     }
 
-    /// Their bytes, piece by piece.
-    pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
-        self.pieces.iter().map(Output::bytes)
+    /// Their bytes, to be read.
+    ///
+    /// # Errors
+    /// Never in memory.
+    pub(super) fn into_bytes(self) -> io::Result<impl Read> {
+        self.spool.finish().map(|(bytes, _)| bytes)
     }
 
     /// As maps, which is what osquery-rust-ng's trait gives.
-    pub(crate) fn maps(&self) -> Vec<Row> {
-        let mut rows = Vec::new();
-        for mut piece in self.pieces() {
-            while !piece.is_empty() {
-                let Ok(row) = read_row(&mut Input::new(&mut piece, u64::MAX)) else {
-                    break;
-                };
-                rows.push(row);
-            }
-        }
-        rows
+    pub(crate) fn maps(self) -> Vec<Row> {
+        let count = self.count;
+        let Ok(mut bytes) = self.into_bytes() else {
+            return Vec::new();
+        };
+        let mut input = Input::new(&mut bytes, u64::MAX);
+        let rows = (0..count).map_while(|_| read_row(&mut input).ok());
+        rows.collect()
     }
 }
 

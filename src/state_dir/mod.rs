@@ -29,7 +29,9 @@
 //! relative to open directories ([`AsFd`] lends theirs); [`StateDir::path`] is for what must have a
 //! path, such as SQLite, and holds no link.
 
-use std::fmt;
+mod error;
+mod owner;
+
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -43,6 +45,8 @@ use rustix::io::{Errno, retry_on_intr};
 use crate::directory::Dir;
 use crate::meta::{Kind, Meta};
 use crate::root::Root;
+pub use error::StateDirError;
+use owner::{foreign, foreign_owner};
 
 /// Where state is kept on a live Mac.
 pub const PLACE: &str = "/var/db/dsplug";
@@ -55,52 +59,8 @@ const MOST_DIRECTORIES: usize = 64;
 const DIRECTORY: Mode = Mode::RWXU;
 /// The mode of a file that is made.
 const FILE: Mode = Mode::RUSR.union(Mode::WUSR);
-/// Writable by the group, writable by others.
-const WRITABLE: u32 = 0o022;
 /// In a directory with this bit, an entry is renamed or removed by its owner alone.
 const STICKY: u32 = 0o1000;
-
-/// Why a place cannot hold state, in one line: what, where and what to do.
-#[derive(Debug)]
-pub enum StateDirError {
-    /// The system refused, at this path.
-    Io(&'static str, PathBuf, io::Error),
-    /// Something on the way could be changed by others, for this reason.
-    Unsafe(PathBuf, String),
-    /// The place stands below the root that is read.
-    BelowRoot(PathBuf),
-}
-
-impl fmt::Display for StateDirError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(what, path, error) => {
-                let error = error.to_string();
-                let why = error.split(" (os error").next().unwrap_or_default();
-                write!(f, "cannot {what} {}: {why}", path.display())
-            }
-            Self::Unsafe(path, why) => write!(
-                f,
-                "no state is kept where others could change it: {} {why}",
-                path.display()
-            ),
-            Self::BelowRoot(path) => write!(
-                f,
-                "{} stands below --root, where nothing is written; name another place with --state-dir",
-                path.display()
-            ),
-        }
-    }
-}
-
-impl std::error::Error for StateDirError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io(_, _, error) => Some(error),
-            Self::Unsafe(..) | Self::BelowRoot(_) => None,
-        }
-    }
-}
 
 /// Where state is kept when `root` is read: where `--state-dir` asks for it, or in [`PLACE`] on a
 /// Mac that reads its own disk. `None` when nothing is kept.
@@ -530,23 +490,6 @@ fn enter(
 /// What an open directory or file is, asked of itself: its name may be given to another meanwhile.
 fn meta(fd: BorrowedFd<'_>) -> Result<Meta, Errno> {
     crate::directory::meta_of(fd, b"")
-}
-
-/// Why others than root and the caller could change it.
-fn foreign(meta: &Meta) -> Option<String> {
-    let writable = || {
-        format!(
-            "can be written by others (mode {}); chmod go-w",
-            meta.octal_mode()
-        )
-    };
-    foreign_owner(meta).or_else(|| (meta.mode & WRITABLE != 0).then(writable))
-}
-
-fn foreign_owner(meta: &Meta) -> Option<String> {
-    let caller = rustix::process::geteuid().as_raw();
-    let ours = meta.uid == 0 || meta.uid == caller;
-    (!ours).then(|| format!("belongs to uid {}, not to root or the caller", meta.uid))
 }
 
 fn path_of(dir: &Dir, name: &[u8]) -> PathBuf {

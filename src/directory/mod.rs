@@ -1,7 +1,9 @@
 //! An open directory inside the root, and what is asked of its entries: no name is ever followed
 //! through a link.
 
-use std::fmt;
+mod error;
+mod status;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -11,21 +13,12 @@ use std::time::Instant;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::meta::{Kind, Meta, Timestamp};
+use crate::meta::{Kind, Meta};
 use crate::name;
 use crate::spelling::{Names, Spellings};
-use crate::text::escape;
+pub use error::ReadError;
+pub(crate) use status::meta_of;
 
-/// What was tried where a path has more components than are walked.
-const TOO_FAR: &str = "follow so far";
-/// What was tried where a path names a file by its number on a volume.
-const BY_NUMBER: &str = "follow the file number in";
-/// What was tried where a path's beginning is a prefix to one system, and a name to another.
-const PREFIX: &str = "tell the name from the prefix in";
-/// What was tried where a path names a fork of a file.
-const FORK: &str = "read the fork";
-/// What was tried where an image lacks the volume that a path leads to.
-const ELSEWHERE: &str = "look on another volume for";
 /// Names that are looked at in one directory for one that differs in letter case alone.
 const MOST_SPELLED: usize = 20_000;
 /// Names of one directory that do not count for what is listed in one scan.
@@ -33,114 +26,6 @@ const FREE_NAMES: usize = 512;
 /// How many names are listed between two looks at the clock.
 const NAMES_A_LOOK: usize = 256;
 
-/// Something on disk could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadError {
-    /// What was tried: `open`, `list`, `read`.
-    pub operation: &'static str,
-    /// Where, as the Mac would name it.
-    pub path: Vec<u8>,
-    /// The system's answer.
-    pub errno: Errno,
-}
-
-impl ReadError {
-    /// A path leads further than is followed here.
-    pub fn too_far(path: &[u8]) -> Self {
-        Self {
-            operation: TOO_FAR,
-            path: path.to_vec(),
-            errno: Errno::NAMETOOLONG,
-        }
-    }
-
-    /// A path of the Mac's that goes by file numbers (`/.vol`, `/.file`, `/dev/fd`): it leads somewhere, who
-    /// knows where.
-    pub fn by_number(path: &[u8]) -> Self {
-        Self {
-            operation: BY_NUMBER,
-            path: path.to_vec(),
-            errno: Errno::NOTSUP,
-        }
-    }
-
-    /// A path to another volume of that Mac, which an image lacks.
-    pub fn elsewhere(path: &[u8]) -> Self {
-        Self {
-            operation: ELSEWHERE,
-            path: path.to_vec(),
-            errno: Errno::NOTSUP,
-        }
-    }
-
-    /// A path that begins with a prefix of the kernel's (`/.nofollow`), where something bears that name.
-    pub fn prefix(path: &[u8]) -> Self {
-        Self {
-            operation: PREFIX,
-            path: path.to_vec(),
-            errno: Errno::NOTSUP,
-        }
-    }
-
-    /// A path of the Mac's into a fork of a file (`..namedfork/rsrc`): what is there is no file.
-    pub fn fork(path: &[u8]) -> Self {
-        Self {
-            operation: FORK,
-            path: path.to_vec(),
-            errno: Errno::NOTSUP,
-        }
-    }
-
-    /// True when a Mac finds something at the path by ways that are not gone here.
-    pub fn is_unfollowed(&self) -> bool {
-        matches!(self.operation, BY_NUMBER | PREFIX | FORK | ELSEWHERE)
-    }
-
-    /// True when the machine has no memory or no descriptors left: the next try may succeed.
-    pub fn is_of_the_moment(&self) -> bool {
-        matches!(
-            self.errno,
-            Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::INTR
-        )
-    }
-
-    /// True when there is nothing at the path.
-    pub fn is_absent(&self) -> bool {
-        self.errno == Errno::NOENT
-    }
-
-    /// True when a path leads further than is followed here: a Mac may follow it.
-    pub fn is_limit(&self) -> bool {
-        self.operation == TOO_FAR
-    }
-
-    /// True when nothing can stand where the path leads, for whoever follows it: it is absent or no
-    /// directory on the way, the links go in a circle, or a name is none that the file system
-    /// could hold. An attacker brings about any of these by a link, and between listing and
-    /// opening.
-    pub fn leads_nowhere(&self) -> bool {
-        matches!(
-            self.errno,
-            Errno::NOENT
-                | Errno::NOTDIR
-                | Errno::LOOP
-                | Errno::NAMETOOLONG
-                | Errno::INVAL
-                | Errno::ILSEQ
-        ) && !self.is_limit()
-    }
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let why = io::Error::from_raw_os_error(self.errno.raw_os_error());
-        let why = why.to_string();
-        let why = why.split(" (os error").next().unwrap_or_default();
-        write!(f, "cannot {} {}: {why}", self.operation, escape(&self.path))
-    }
-}
-
-impl std::error::Error for ReadError {}
 /// An open directory inside the root.
 #[derive(Clone, Debug)]
 pub struct Dir {
@@ -490,67 +375,4 @@ fn directory_flags() -> OFlags {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let flags = flags | OFlags::RDONLY | OFlags::NONBLOCK;
     flags
-}
-
-/// `lstat` of an entry, or of the descriptor itself when the name is empty.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
-    use rustix::fs::StatxFlags;
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
-    let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
-    let stat = retry_on_intr(|| rustix::fs::statx(&fd, name, flags, mask))?;
-    let mode = u32::from(stat.stx_mode);
-    let has_btime = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
-    let time = |t: rustix::fs::StatxTimestamp| Timestamp {
-        seconds: t.tv_sec,
-        nanoseconds: t.tv_nsec,
-    };
-    Ok(Meta {
-        kind: kind_of(mode),
-        size: stat.stx_size,
-        mtime: time(stat.stx_mtime),
-        ctime: time(stat.stx_ctime),
-        btime: has_btime.then_some(stat.stx_btime.tv_sec),
-        uid: stat.stx_uid,
-        gid: stat.stx_gid,
-        mode: mode & 0o7777,
-        dev: (u64::from(stat.stx_dev_major) << 32) | u64::from(stat.stx_dev_minor),
-        ino: stat.stx_ino,
-    })
-}
-
-/// `lstat` of an entry, or of the descriptor itself when the name is empty.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
-    let stat = if name.is_empty() {
-        retry_on_intr(|| rustix::fs::fstat(&fd))?
-    } else {
-        retry_on_intr(|| rustix::fs::statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW))?
-    };
-    let mode = u32::from(stat.st_mode);
-    let time = |seconds: i64, nanoseconds: i64| Timestamp {
-        seconds,
-        nanoseconds: u32::try_from(nanoseconds).unwrap_or_default(),
-    };
-    Ok(Meta {
-        kind: kind_of(mode),
-        size: u64::try_from(stat.st_size).unwrap_or_default(),
-        mtime: time(stat.st_mtime, stat.st_mtime_nsec),
-        ctime: time(stat.st_ctime, stat.st_ctime_nsec),
-        btime: Some(stat.st_birthtime),
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-        mode: mode & 0o7777,
-        dev: u64::try_from(stat.st_dev).unwrap_or_default(),
-        ino: stat.st_ino,
-    })
-}
-
-fn kind_of(mode: u32) -> Kind {
-    match mode & 0o170_000 {
-        0o040_000 => Kind::Directory,
-        0o100_000 => Kind::File,
-        0o120_000 => Kind::Symlink,
-        _ => Kind::Other,
-    }
 }

@@ -1,0 +1,71 @@
+//! What the file system says of an entry, in the words of each system.
+
+use std::os::fd::AsFd;
+
+use rustix::fs::AtFlags;
+use rustix::io::{Errno, retry_on_intr};
+
+use crate::meta::{Kind, Meta, Timestamp};
+
+/// `lstat` of an entry, or of the descriptor itself when the name is empty.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
+    use rustix::fs::StatxFlags;
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
+    let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    let stat = retry_on_intr(|| rustix::fs::statx(&fd, name, flags, mask))?;
+    let mode = u32::from(stat.stx_mode);
+    let has_btime = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
+    let time = |t: rustix::fs::StatxTimestamp| Timestamp {
+        seconds: t.tv_sec,
+        nanoseconds: t.tv_nsec,
+    };
+    Ok(Meta {
+        kind: kind_of(mode),
+        size: stat.stx_size,
+        mtime: time(stat.stx_mtime),
+        ctime: time(stat.stx_ctime),
+        btime: has_btime.then_some(stat.stx_btime.tv_sec),
+        uid: stat.stx_uid,
+        gid: stat.stx_gid,
+        mode: mode & 0o7777,
+        dev: (u64::from(stat.stx_dev_major) << 32) | u64::from(stat.stx_dev_minor),
+        ino: stat.stx_ino,
+    })
+}
+
+/// `lstat` of an entry, or of the descriptor itself when the name is empty.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
+    let stat = if name.is_empty() {
+        retry_on_intr(|| rustix::fs::fstat(&fd))?
+    } else {
+        retry_on_intr(|| rustix::fs::statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW))?
+    };
+    let mode = u32::from(stat.st_mode);
+    let time = |seconds: i64, nanoseconds: i64| Timestamp {
+        seconds,
+        nanoseconds: u32::try_from(nanoseconds).unwrap_or_default(),
+    };
+    Ok(Meta {
+        kind: kind_of(mode),
+        size: u64::try_from(stat.st_size).unwrap_or_default(),
+        mtime: time(stat.st_mtime, stat.st_mtime_nsec),
+        ctime: time(stat.st_ctime, stat.st_ctime_nsec),
+        btime: Some(stat.st_birthtime),
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        mode: mode & 0o7777,
+        dev: u64::try_from(stat.st_dev).unwrap_or_default(),
+        ino: stat.st_ino,
+    })
+}
+
+fn kind_of(mode: u32) -> Kind {
+    match mode & 0o170_000 {
+        0o040_000 => Kind::Directory,
+        0o100_000 => Kind::File,
+        0o120_000 => Kind::Symlink,
+        _ => Kind::Other,
+    }
+}
