@@ -11,7 +11,7 @@ use crate::evidence::{ReadAt, code_bytes};
 const CODE_A_SCAN: u64 = 128 << 20;
 /// For how many entries all that is remembered may count: while a scan runs it is held beside what has changed
 /// since.
-const MOST_ENTRIES: usize = 40_000;
+const MOST_ENTRIES: usize = 24_000;
 
 /// What the scans before found, by the candidate's path.
 #[derive(Debug, Default)]

@@ -10,11 +10,11 @@ use crate::property_list::{Dictionary, Text, Value};
 use crate::text;
 
 /// Bytes of a text that are kept however much there is of others.
-const SHORT_TEXT: usize = 128;
+const SHORT_TEXT: usize = 96;
 /// Bytes of the name of the main executable that are kept likewise.
-const SHORT_EXECUTABLE: usize = 256;
+const SHORT_EXECUTABLE: usize = 128;
 /// Bytes of all nodes that are kept likewise.
-const SHORT_NODES: usize = 256;
+const SHORT_NODES: usize = 128;
 /// Nodes to register that are kept.
 const MOST_NODES: usize = 16;
 /// Bytes of one that are kept.
