@@ -206,21 +206,19 @@ impl Watch {
         let now = now();
         let is_first = self.tracker.is_none();
         let when = if is_first { Seen::Start } else { seen };
+        let root = &self.root;
+        let whole = snapshot.folders.iter().all(|f| f.error.is_none());
+        let is_gone = |path: &[u8]| {
+            whole
+                || root
+                    .find_entry(path)
+                    .is_err_and(|error| error.leads_nowhere())
+        };
         let tracker = self.tracker.get_or_insert_with(|| match known.take() {
-            Some((known, cut)) => Tracker::begin(known, &snapshot.bundles, cut, now),
+            Some((known, cut)) => Tracker::begin(known, &snapshot.bundles, cut, now, &is_gone),
             None => Tracker::base_line(&snapshot.bundles, now),
         });
         if !is_first {
-            let (root, whole) = (
-                &self.root,
-                snapshot.folders.iter().all(|f| f.error.is_none()),
-            );
-            let is_gone = |path: &[u8]| {
-                whole
-                    || root
-                        .find_entry(path)
-                        .is_err_and(|error| error.leads_nowhere())
-            };
             tracker.see(&snapshot.bundles, seen, now, &is_gone);
             names.into_iter().for_each(|name| tracker.name(name));
         }

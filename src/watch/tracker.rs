@@ -18,10 +18,20 @@ use crate::event::{Action, Event, Known, Seen, State};
 use crate::exceptions::List;
 use crate::journal::Change;
 
+/// Bundles that may stand though the last look does not have them: they are held beside those that it has.
+const MOST_HIDDEN: usize = 1_000;
+
+/// Says whether nothing stands at a path that a look does not have.
+pub type IsGone<'a> = &'a dyn Fn(&[u8]) -> bool;
+
 /// All bundles that are watched, by path.
 #[derive(Debug)]
 pub struct Tracker {
     bundles: BTreeMap<Vec<u8>, Watched>,
+    /// How many looks there were.
+    looks: u64,
+    /// Those that were let go of while they may stand, and of which is known what was told.
+    let_go: Vec<Vec<u8>>,
     /// Names that came and went between two looks.
     fleeting: Vec<Vec<u8>>,
     crowd: Crowd,
@@ -30,12 +40,14 @@ pub struct Tracker {
 
 impl Tracker {
     /// Begins with what was known when the last process ended: the first look is compared with
-    /// that. Of a bundle that is not among them nothing is said when they are `cut`.
+    /// that. Of a bundle that is not among them nothing is said when they are `cut`. `is_gone` is as in
+    /// [`see`](Self::see).
     pub fn begin(
         mut known: Vec<(Vec<u8>, Known)>,
         bundles: &[Arc<Bundle>],
         cut: bool,
         now: Now,
+        is_gone: IsGone<'_>,
     ) -> Self {
         let mut tracker = Self::base_line(&[], now);
         tracker.lists = Lists::begin(&mut known);
@@ -77,6 +89,7 @@ impl Tracker {
                 moving,
                 links: None,
                 is_bare,
+                look: 0,
                 gone: None,
             };
             tracker.bundles.insert(path.clone(), watched);
@@ -93,10 +106,13 @@ impl Tracker {
                 moving: None,
                 links: None,
                 is_bare: false,
-                gone: Some(Seen::Start),
+                look: 0,
+                gone: is_gone(&path).then_some(Seen::Start),
             };
             tracker.bundles.insert(path, watched);
         }
+        let there = bundles.iter().map(|b| b.evidence.candidate.path.as_slice());
+        tracker.let_go(&there.collect());
         tracker
     }
 
@@ -108,6 +124,8 @@ impl Tracker {
         });
         Self {
             bundles: bundles.collect(),
+            looks: 0,
+            let_go: Vec::new(),
             fleeting: Vec::new(),
             crowd: Crowd::default(),
             lists: Lists::default(),
@@ -116,13 +134,8 @@ impl Tracker {
 
     /// Takes in what a look saw. `is_gone` says whether nothing stands at a path that the look does
     /// not have: it may have been cut short.
-    pub fn see(
-        &mut self,
-        bundles: &[Arc<Bundle>],
-        seen: Seen,
-        now: Now,
-        is_gone: &dyn Fn(&[u8]) -> bool,
-    ) {
+    pub fn see(&mut self, bundles: &[Arc<Bundle>], seen: Seen, now: Now, is_gone: IsGone<'_>) {
+        self.looks = self.looks.saturating_add(1);
         let mut there: BTreeSet<&[u8]> = BTreeSet::new();
         for bundle in bundles {
             let path = bundle.evidence.candidate.path.as_slice();
@@ -136,10 +149,36 @@ impl Tracker {
                     self.bundles.insert(path.to_owned(), watched);
                 }
             }
+            if let Some(watched) = self.bundles.get_mut(path) {
+                watched.look = self.looks;
+            }
         }
         for (path, watched) in &mut self.bundles {
             if !there.contains(path.as_slice()) && watched.gone.is_none() && is_gone(path) {
                 watched.gone = Some(seen);
+            }
+        }
+        self.let_go(&there);
+    }
+
+    /// Lets go of what may stand and has not been shown for long, where there is too much of it: there is no end to
+    /// what can be planted beyond the candidates that one look has. What was never told goes first. One that is
+    /// shown again has appeared again.
+    fn let_go(&mut self, there: &BTreeSet<&[u8]>) {
+        let hidden = self.bundles.iter();
+        let hidden =
+            hidden.filter(|(path, w)| w.gone.is_none() && !there.contains(path.as_slice()));
+        let mut hidden: Vec<_> = hidden
+            .map(|(path, w)| (w.told.is_some(), w.look, path.clone()))
+            .collect();
+        let Some(over @ 1..) = hidden.len().checked_sub(MOST_HIDDEN) else {
+            return;
+        };
+        hidden.sort_unstable();
+        for (is_told, _, path) in hidden.into_iter().take(over) {
+            self.bundles.remove(&path);
+            if is_told {
+                self.let_go.push(path);
             }
         }
     }
@@ -204,6 +243,8 @@ impl Tracker {
             changes.push((path.clone(), known));
         }
         self.bundles.retain(|_, watched| watched.gone.is_none());
+        let let_go = std::mem::take(&mut self.let_go);
+        changes.extend(let_go.into_iter().map(|path| (path, None)));
         for path in std::mem::take(&mut self.fleeting) {
             if !self.crowd.takes(COMES_AND_GOES, now.steady) {
                 self.crowd.leave_out(&path, Seen::Watched);

@@ -82,6 +82,8 @@ pub struct Watched {
     pub links: Option<Links>,
     /// True when it has held nothing since it came.
     pub is_bare: bool,
+    /// The look that had it last, by number.
+    pub look: u64,
     /// How it was seen to be gone.
     pub gone: Option<Seen>,
 }
@@ -126,6 +128,7 @@ impl Watched {
                 moving: None,
                 links: None,
                 is_bare: is_bare(bundle),
+                look: 0,
                 gone: None,
             };
         }
@@ -139,6 +142,7 @@ impl Watched {
             moving: Some(moving),
             links: None,
             is_bare: is_bare(bundle),
+            look: 0,
             gone: None,
         }
     }

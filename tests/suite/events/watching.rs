@@ -5,17 +5,19 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use dsplug::event::{Event, Seen};
+use dsplug::bundle::Bundle;
+use dsplug::event::{Action, Event, Seen};
 use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::Scanner;
 use dsplug::watch::now::Now;
 use dsplug::watch::tracker::Tracker;
 use dsplug_fixtures::macho::{Cpu, MachO};
-use dsplug_fixtures::{Disk, chmod, fifo};
+use dsplug_fixtures::{Disk, PLUGINS, chmod, fifo};
 
 use super::{Line, Watcher, digest, make, sha256};
 
@@ -477,8 +479,51 @@ fn a_look_finds_what_changed_behind_a_link() {
     };
     let both = ["A", "B"].map(|n| format!("/Library/DirectoryServices/PlugIns/{n}.dsplug linked"));
     assert_eq!(told(&mut tracker, 20_000), both);
-    let mut restarted = Tracker::begin(known, &second.bundles, false, after(0));
+    let mut restarted = Tracker::begin(known, &second.bundles, false, after(0), &|_| true);
     assert_eq!(told(&mut restarted, 0), both);
+}
+
+/// There is no end to what can be planted beyond the candidates that one look has.
+#[test]
+fn what_may_stand_and_is_not_shown_is_held_within_a_bound() {
+    let disk = Disk::new();
+    for number in 0..1_300 {
+        disk.file(format!("{PLUGINS}/{number:04}.dsplug"), "x");
+    }
+    let root = Root::open(disk.path()).unwrap();
+    let all = Scanner::new(root, Limits::STANDARD).scan().bundles;
+    assert_eq!(all.len(), 1_300);
+    let begun = Instant::now();
+    let after = |seconds: u64| Now {
+        steady: begun + Duration::from_secs(seconds),
+        wall_ms: 0,
+    };
+    let first = std::slice::from_ref(&all[0]);
+    let mut tracker = Tracker::base_line(&all, after(0));
+    let mut look = |bundles: &[Arc<Bundle>], at| {
+        tracker.see(bundles, Seen::Scan, after(at), &|_| false);
+        let (events, changes) = tracker.settle(after(at));
+        (events, changes, tracker.known())
+    };
+    // The first 299 of what was not shown, all of one age, are known no more, neither here nor in the file.
+    let (events, changes, known) = look(first, 10);
+    assert_eq!((events.len(), changes.len(), known.len()), (0, 299, 1_001));
+    assert!(changes.iter().all(|(_, known)| known.is_none()));
+    assert!(changes[0].0.ends_with(b"/0001.dsplug"));
+    // Shown again, they have appeared again; what was held is as it was.
+    let _ = look(&all, 20);
+    let (events, _, known) = look(&all, 30);
+    assert_eq!((events.len(), known.len()), (299, 1_300));
+    assert!(events.iter().all(|e| e.action == Action::Appeared));
+    // What may stand at the start has not gone either.
+    let known = known
+        .into_iter()
+        .map(|(path, known)| (path, known.unwrap()));
+    let known: Vec<_> = known.collect();
+    let mut restarted = Tracker::begin(known, first, false, after(0), &|_| false);
+    let (events, changes) = restarted.settle(after(0));
+    assert_eq!((events.len(), changes.len()), (0, 299));
+    assert_eq!(restarted.known().len(), 1_001);
 }
 
 /// Looks at a disk at moments that a test chooses.
