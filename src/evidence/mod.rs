@@ -40,6 +40,7 @@ pub use cpus::Cpus;
 pub use entry::{Content, Entry};
 pub use facts::{Evidence, Executable};
 pub use info::{Given, Info, InfoPlist};
+pub use paths::directory_of;
 pub use reach::{Linked, Places, Reach};
 pub use read_at::ReadAt;
 pub use recall::{code_bytes, recall};

@@ -166,6 +166,18 @@ impl Root {
         self.resolve(path, false, &mut |_| ())
     }
 
+    /// True when nothing stands at an absolute path, by the very name that its last component is: a listing gave
+    /// that, so no other spelling of it is meant, and none is searched for among however many others.
+    pub fn has_gone(&self, path: &[u8]) -> bool {
+        let Some((above, name)) = last_component(path) else {
+            return false;
+        };
+        match self.find_dir(above) {
+            Ok(dir) => dir.meta(name).is_err_and(|error| error.is_absent()),
+            Err(error) => error.leads_nowhere(),
+        }
+    }
+
     /// Opens the directory at an absolute path, every link followed.
     ///
     /// # Errors
@@ -352,6 +364,25 @@ mod tests {
         assert!(path(&scan, b"/a/b/exact").is_some());
         assert_eq!(path(&root, b"/a/b/exact"), None);
         assert_eq!(path(&root.for_one_scan(None), b"/a/b/exact"), None);
+    }
+
+    /// On a disk that tells letter case apart, a name that is not there is searched for in other spellings.
+    #[test]
+    fn what_was_listed_has_gone_however_many_names_stand_there() {
+        let disk = tempfile::tempdir().unwrap();
+        fs::create_dir(disk.path().join("a")).unwrap();
+        let one = disk.path().join("one");
+        fs::write(&one, "").unwrap();
+        for number in 0..20_001 {
+            fs::hard_link(&one, disk.path().join(format!("a/{number}"))).unwrap();
+        }
+        fs::write(disk.path().join("a/EVIL"), "").unwrap();
+        let root = Root::open(disk.path()).unwrap();
+        let found = root.find_entry(b"/a/gone");
+        assert!(found.is_err_and(|error| !error.leads_nowhere()));
+        assert!(root.has_gone(b"/a/gone") && root.has_gone(b"/b/gone"));
+        assert!(root.has_gone(b"/a/Evil") && !root.has_gone(b"/a/EVIL"));
+        assert!(!root.has_gone(b"/a/20000"));
     }
 
     #[test]

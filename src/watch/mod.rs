@@ -208,12 +208,7 @@ impl Watch {
         let when = if is_first { Seen::Start } else { seen };
         let root = &self.root;
         let whole = snapshot.folders.iter().all(|f| f.error.is_none());
-        let is_gone = |path: &[u8]| {
-            whole
-                || root
-                    .find_entry(path)
-                    .is_err_and(|error| error.leads_nowhere())
-        };
+        let is_gone = |path: &[u8]| whole || root.has_gone(path);
         let tracker = self.tracker.get_or_insert_with(|| match known.take() {
             Some((known, cut)) => Tracker::begin(known, &snapshot.bundles, cut, now, &is_gone),
             None => Tracker::base_line(&snapshot.bundles, now),

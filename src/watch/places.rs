@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, directory_of};
 use crate::folders::FOLDERS;
 use crate::meta::{Kind, Meta};
 use crate::name::{self, Suffix};
@@ -49,8 +49,11 @@ impl Place {
 
     /// Takes over what is asked of the same place by another name: it is watched once.
     fn also(&mut self, other: Self) {
-        self.is_ancestor &= other.is_ancestor;
+        let leads = |place: &Self| place.is_ancestor || place.is_way;
+        let only_leads = leads(self) && leads(&other);
+        // Of the two, a way to a plug-in folder asks for more.
         self.is_way &= other.is_way;
+        self.is_ancestor = only_leads && !self.is_way;
         if other.holds_candidates && !self.holds_candidates {
             // As the candidates in it are called.
             (self.path, self.holds_candidates) = (other.path, true);
@@ -214,19 +217,34 @@ fn regular(path: &[u8], meta: &Meta) -> Option<Place> {
     (meta.kind == Kind::File).then(|| Place::file(path, meta))?
 }
 
-/// The directories of the links on the way to a path, in which those are exchanged.
+/// The directories of the links on the way to a path, in which those are exchanged, and that in which it is not
+/// there; and all above them and above where the links lead, of which one that is renamed takes with it what
+/// stands below.
 fn note_links(root: &Root, path: &[u8], places: &mut Places) -> Option<Found> {
-    let mut above = Vec::new();
+    let mut steps = Vec::new();
     let found = root.find_noting(path, &mut |passed| {
-        if passed.text.is_some() && above.len() < MOST_WAYS {
-            above.push(passed.dir.to_vec());
+        let is_step = passed.text.is_some() || passed.meta.is_none();
+        if is_step && steps.len() < MOST_WAYS {
+            steps.push(passed.dir.to_vec());
         }
     });
-    for dir in above {
-        let found = root.find_entry(&dir).ok();
+    let end = found.as_ref().ok().filter(|found| found.links > 0);
+    let end = end.map(Found::path);
+    let mut above = BTreeSet::new();
+    for below in steps.iter().chain(&end) {
+        let mut dir = directory_of(below);
+        while !dir.is_empty() && above.len() < MOST_WAYS && above.insert(dir) {
+            dir = directory_of(dir);
+        }
+    }
+    let steps = steps.iter().map(|dir| (dir.as_slice(), true));
+    let above = above.into_iter().map(|dir| (dir, false));
+    for (dir, is_step) in steps.chain(above) {
+        let found = root.find_entry(dir).ok();
         places.extend(found.map(|found| Place {
-            is_ancestor: true,
-            ..Place::directory(&dir, &found.meta)
+            is_ancestor: is_step,
+            is_way: !is_step,
+            ..Place::directory(dir, &found.meta)
         }));
     }
     found.ok()
@@ -325,6 +343,35 @@ mod tests {
     use crate::limits::Limits;
     use crate::scan::Scanner;
     use dsplug_fixtures::Disk;
+
+    /// Whoever renames one of them has another folder stand there, and back, without a write to either.
+    #[test]
+    fn what_stands_above_the_end_of_a_link_to_a_folder_is_watched() {
+        let disk = Disk::empty();
+        let link = "Library/DirectoryServices";
+        disk.dir("Users/a/b/DS/PlugIns");
+        disk.link(link, "/Users/a/b/DS");
+        let root = Root::open(disk.path()).unwrap();
+        let wish = |path: &str| {
+            let snapshot = Scanner::new(root.clone(), Limits::STANDARD).scan();
+            let meta = root.find_entry(path.as_bytes()).unwrap().meta;
+            let places = wanted(&root, &snapshot, true, 1_000).places;
+            let place = places.into_iter().find(|place| place.id == meta.id());
+            place.map(|place| place.wish())
+        };
+        let way = Some((false, false, true));
+        let ancestor = Some((false, true, false));
+        for path in ["/Users", "/Users/a", "/Users/a/b"] {
+            assert_eq!(wish(path), way, "{path}");
+        }
+        assert_eq!(wish("/Library"), ancestor);
+        assert_eq!(wish("/Users/a/b/DS"), ancestor);
+        assert_eq!(wish("/Users/a/b/DS/PlugIns"), Some((true, false, false)));
+        // Where it leads nowhere, what comes there is awaited in the directory that lacks it.
+        std::fs::remove_dir_all(disk.at("Users/a/b")).unwrap();
+        assert_eq!(wish("/Users/a"), ancestor);
+        assert_eq!(wish("/Users"), way);
+    }
 
     /// A directory that is wished for twice is watched for both: whoever has a link in a plug-in folder
     /// lead there has it looked at as a mere step of the way first.
