@@ -6,8 +6,8 @@
 --   set; what is no longer kept gives no line. The action dropped says that so much happened that
 --   some events, those of the busiest bundles first, are no longer kept; the action exceptions, that a scan
 --   saw another list of exceptions, with its digest in hash and the one before in previous_hash; the action
---   more, that so many came and went in a folder with nothing in them. What an exception accepts gives
---   lines as well, with the exception's identifier.
+--   more, that so many came and went in a folder with nothing in them or before a look could come. What an
+--   exception accepts gives lines as well, with the exception's identifier.
 -- adds: What came and went between two runs, with its digest and code; in what order things
 --   happened, when each was seen and how long it stood. What stands is told by modified as well.
 -- alert: no
@@ -22,7 +22,8 @@
 --   https://attack.mitre.org/techniques/T1547/
 -- false_positives: The installation, update or removal of directory software. A bundle that is
 --   written slowly gives a line when it appears and another when it has settled.
--- cap: What comes and goes with nothing in it gives 240 lines at once and 12 a minute. A flood of anything
+-- cap: What comes and goes with nothing in it gives 240 lines at once and 12 a minute, what is gone before it is
+--   looked at as many. A flood of anything
 --   else gives a line for each event, once. To log fewer, schedule a copy that ends in
 --   ORDER BY id LIMIT 100; the others stay in dsplug_events, which keeps 10,000.
 -- osquery: 5.0.1

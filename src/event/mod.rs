@@ -26,7 +26,7 @@ pub enum Action {
     Gone,
     /// No bundle: the list of exceptions is another.
     Exceptions,
-    /// No bundle: so many more came and went in a folder with nothing in them.
+    /// No bundle: so many more came and went in a folder with nothing in them, or before a look could come.
     More,
     /// No bundle: of the events up to this one some are no longer kept.
     Dropped,

@@ -4,6 +4,7 @@
 //! be two lines in the log of every Mac. So these have a number of lines that grows with time. What holds a byte, has
 //! code, or leads to any, is none of them: it is told at once and in full, however much there is.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use crate::event::{Action, Event, Seen, State};
 use crate::evidence::Trouble;
 use crate::folders::FOLDERS;
 use crate::meta::Kind;
+use crate::text;
 
 /// Lines that there are at the most, and at the start: an update that makes the directories of a hundred bundles first
 /// is told in full.
@@ -23,61 +25,126 @@ const LINE: Duration = Duration::from_secs(5);
 /// Between two events that say how many more there were.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// The lines that are left for what holds nothing, and what was left out for want of them.
-#[derive(Debug)]
+/// How many names of those that nobody has looked at are said with how many there were, the last of them.
+const MOST_NAMED: usize = 3;
+/// Bytes of one.
+const MOST_NAME: usize = 160;
+
+/// The lines that are left for what holds nothing and for what nobody has looked at, and what was left out for want of
+/// them. Of the two neither takes the other's: a name that was gone before a look could come may have been anything.
+#[derive(Debug, Default)]
 pub struct Crowd {
-    lines: u32,
-    /// When the last line was added; nothing while there are as many as can be.
-    added: Option<Instant>,
-    /// How many came and went, by folder, as far as that was seen, and how the last of them was.
-    left_out: [Option<(u64, Seen)>; FOLDERS.len()],
+    bare: Lines,
+    names: Lines,
+    /// By folder.
+    left_out: [LeftOut; FOLDERS.len()],
     told: Option<Instant>,
 }
 
-impl Default for Crowd {
+/// A number of lines that grows with time.
+#[derive(Debug)]
+struct Lines {
+    left: u32,
+    /// When the last line was added; nothing while there are as many as can be.
+    added: Option<Instant>,
+}
+
+impl Default for Lines {
     fn default() -> Self {
         Self {
-            lines: MOST_LINES,
+            left: MOST_LINES,
             added: None,
-            left_out: [None; FOLDERS.len()],
-            told: None,
         }
     }
 }
 
-impl Crowd {
-    /// Takes so many lines; false when there are not so many.
-    pub fn takes(&mut self, lines: u32, at: Instant) -> bool {
+impl Lines {
+    fn take(&mut self, lines: u32, at: Instant) -> bool {
         if let Some(added) = self.added {
             let passed = at.saturating_duration_since(added);
             let more = passed.as_nanos() / LINE.as_nanos();
             let more = u32::try_from(more).unwrap_or(u32::MAX).min(MOST_LINES);
-            self.lines = self.lines.saturating_add(more);
+            self.left = self.left.saturating_add(more);
             self.added = added.checked_add(LINE.saturating_mul(more));
         }
-        if self.lines >= MOST_LINES {
-            (self.lines, self.added) = (MOST_LINES, None);
+        if self.left >= MOST_LINES {
+            (self.left, self.added) = (MOST_LINES, None);
         }
-        let Some(left) = self.lines.checked_sub(lines) else {
+        let Some(left) = self.left.checked_sub(lines) else {
             return false;
         };
-        self.lines = left;
+        self.left = left;
         self.added.get_or_insert(at);
         true
     }
+}
 
-    /// Counts one that came and went and is not told.
+/// What came and went in one folder, as far as that was seen, and was not told.
+#[derive(Debug, Default)]
+struct LeftOut {
+    /// How many there were.
+    count: u64,
+    /// How many of them nobody has looked at.
+    unseen: u64,
+    /// The last of those.
+    names: VecDeque<String>,
+    /// How the last of all was seen.
+    seen: Option<Seen>,
+}
+
+impl LeftOut {
+    /// What is said of them.
+    fn error(&self) -> String {
+        let all = format!("limit: at least {} more came and went", self.count);
+        if self.unseen == 0 {
+            return format!("{all} with nothing in them");
+        }
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        let unseen = format!("{} of them gone before they were looked at", self.unseen);
+        format!("{all}, {unseen}, {} last", names.join(" "))
+    }
+}
+
+impl Crowd {
+    /// Takes so many lines for what holds nothing; false when there are not so many.
+    pub fn takes(&mut self, lines: u32, at: Instant) -> bool {
+        self.bare.take(lines, at)
+    }
+
+    /// Takes so many lines for what nobody has looked at, likewise.
+    pub fn takes_unseen(&mut self, lines: u32, at: Instant) -> bool {
+        self.names.take(lines, at)
+    }
+
+    /// Counts one that came and went with nothing in it and is not told.
     pub fn leave_out(&mut self, path: &[u8], seen: Seen) {
+        let left_out = self.of(path);
+        left_out.count = left_out.count.saturating_add(1);
+        left_out.seen = Some(seen);
+    }
+
+    /// Counts one that nobody has looked at, likewise.
+    pub fn leave_out_unseen(&mut self, path: &[u8], seen: Seen) {
+        self.leave_out(path, seen);
+        let left_out = self.of(path);
+        left_out.unseen = left_out.unseen.saturating_add(1);
+        let name = text::cut(text::escape(path), MOST_NAME);
+        left_out.names.push_back(name);
+        if left_out.names.len() > MOST_NAMED {
+            left_out.names.pop_front();
+        }
+    }
+
+    /// What was left out in the folder that a path is in.
+    fn of(&mut self, path: &[u8]) -> &mut LeftOut {
         let is_in = |folder: &&str| {
             let below = path.strip_prefix(folder.as_bytes());
             below.is_some_and(|below| below.starts_with(b"/"))
         };
         // Every candidate is called by the way through its folder.
-        let folder = FOLDERS.iter().position(is_in).unwrap_or_default();
-        if let Some(left_out) = self.left_out.get_mut(folder) {
-            let count = left_out.map_or(0, |(count, _)| count);
-            *left_out = Some((count.saturating_add(1), seen));
-        }
+        let [first, others @ ..] = &mut self.left_out;
+        let folder = FOLDERS.iter().skip(1).position(|folder| is_in(folder));
+        folder.and_then(|at| others.get_mut(at)).unwrap_or(first)
     }
 
     /// An event for each folder in which some were left out, once it is time.
@@ -92,12 +159,13 @@ impl Crowd {
     /// Likewise, at once.
     pub fn tell(&mut self, now: Now, events: &mut Vec<Event>) {
         for (folder, left_out) in FOLDERS.iter().zip(&mut self.left_out) {
-            let Some((count, seen)) = left_out.take() else {
+            let left_out = std::mem::take(left_out);
+            let Some(seen) = left_out.seen else {
                 continue;
             };
             let state = Arc::new(State {
                 kind: "folder".to_owned(),
-                error: format!("limit: at least {count} more came and went with nothing in them"),
+                error: left_out.error(),
                 ..State::default()
             });
             events.push(event(folder.as_bytes(), Action::More, seen, state, now));
@@ -193,5 +261,27 @@ mod tests {
             [says(of_users, 2), says(of_system, 1)]
         );
         assert_eq!(told(&mut crowd, 1_000), []);
+        // What nobody has looked at is named, the last of it.
+        for name in ["A", "B", "C", "D"] {
+            crowd.leave_out_unseen(
+                format!("{of_users}/{name}.dsplug").as_bytes(),
+                Seen::Watched,
+            );
+        }
+        crowd.leave_out(format!("{of_users}/E.dsplug").as_bytes(), Seen::Watched);
+        let names = ["B", "C", "D"].map(|name| format!("{of_users}/{name}.dsplug"));
+        let error = format!(
+            "limit: at least 5 more came and went, 4 of them gone before they were looked at, {} last",
+            names.join(" ")
+        );
+        assert_eq!(told(&mut crowd, 2_000), [((*of_users).to_owned(), error)]);
+    }
+
+    #[test]
+    fn what_holds_nothing_takes_no_line_from_what_was_not_looked_at() {
+        let begun = Instant::now();
+        let mut crowd = Crowd::default();
+        assert!(crowd.takes(MOST_LINES, begun) && !crowd.takes(2, begun));
+        assert!(crowd.takes_unseen(MOST_LINES, begun) && !crowd.takes_unseen(2, begun));
     }
 }

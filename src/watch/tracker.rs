@@ -246,8 +246,8 @@ impl Tracker {
         let let_go = std::mem::take(&mut self.let_go);
         changes.extend(let_go.into_iter().map(|path| (path, None)));
         for path in std::mem::take(&mut self.fleeting) {
-            if !self.crowd.takes(COMES_AND_GOES, now.steady) {
-                self.crowd.leave_out(&path, Seen::Watched);
+            if !self.crowd.takes_unseen(COMES_AND_GOES, now.steady) {
+                self.crowd.leave_out_unseen(&path, Seen::Watched);
                 continue;
             }
             let state = Arc::new(State {
