@@ -143,7 +143,7 @@ impl Crowd {
         };
         // Every candidate is called by the way through its folder.
         let [first, others @ ..] = &mut self.left_out;
-        let folder = FOLDERS.iter().skip(1).position(|folder| is_in(folder));
+        let folder = FOLDERS.iter().skip(1).position(is_in);
         folder.and_then(|at| others.get_mut(at)).unwrap_or(first)
     }
 
