@@ -12,7 +12,7 @@ use crate::bundle::Bundle;
 use crate::codesign::Sealed;
 use crate::evidence::Entry;
 use crate::extension::{Rows, Shared, Source, TableSpec};
-use crate::journal::{Events, Journal};
+use crate::journal::{self, Events, Journal, Since};
 use crate::limits::Whereabouts;
 use crate::quarantine::ledger::Ledger;
 use crate::root::Root;
@@ -32,14 +32,14 @@ const MOST_FILES: usize = 8_000;
 
 /// How much longer than its own limit a scan is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How much longer than its own limit a scan is let live. What holds it is a call of the system
+/// How much longer than its own limit a scan is let live, and for how long a turn of the journal. What holds it is a call of the system
 /// that does not come back: only a new process has a thread that is free.
 const HUNG: Duration = Duration::from_secs(20);
 /// How long the table on the program itself waits for a scan to be made; for one that runs, not at
 /// all.
 const STATUS_WAITS: Duration = Duration::from_millis(500);
 
-/// How long a call for events waits at the start for the journal to be opened.
+/// How long a call for events waits at the start for the journal to be opened, which then is an error of that.
 const OPENING: Duration = Duration::from_secs(5);
 /// After a watch that failed inside, the next one begins.
 const ANEW: Duration = Duration::from_secs(30);
@@ -60,9 +60,35 @@ struct Watching {
     /// The events, once the journal is open.
     events: Mutex<Option<Events>>,
     status: Mutex<WatchStatus>,
+    /// Since when the journal is being opened.
+    opening: Since,
 }
 
 impl Watching {
+    /// How it stands with the journal, whether or not that answers.
+    fn journal(&self) -> journal::Status {
+        match self.opens(OPENING) {
+            Some(error) => journal::Status {
+                state: "error",
+                error,
+                ..journal::Status::default()
+            },
+            None => self.events().map(|e| e.status()).unwrap_or_default(),
+        }
+    }
+
+    /// That the journal is not open yet, when it has been waited for for longer than `most`.
+    fn opens(&self, most: Duration) -> Option<String> {
+        let long = self.opening.elapsed().filter(|long| *long > most)?;
+        let seconds = long.as_secs();
+        Some(format!("the journal has not been opened for {seconds} s"))
+    }
+
+    /// What has not come back for longer than `most`.
+    fn hung(&self, most: Duration) -> Option<String> {
+        self.opens(most).or_else(|| self.events()?.hung(most))
+    }
+
     fn events(&self) -> Option<Events> {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         events.clone()
@@ -154,7 +180,7 @@ impl Service {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
             status.watch = watch.clone();
-            status.journal = watching.events().map(|e| e.status()).unwrap_or_default();
+            status.journal = watching.journal();
         }
         status
     }
@@ -183,6 +209,7 @@ fn watch(root: &Root, scans: &Arc<Shared<Snapshot>>, place: Option<&Path>, share
             *say.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
         }));
         let open = || {
+            let _opening = shared.opening.begin();
             let journal = match place {
                 Some(place) => Journal::kept_at(place, root),
                 None => Journal::in_memory(),
@@ -260,7 +287,8 @@ impl Source for Service {
     }
 
     fn hangs(&self) -> Option<String> {
-        self.hung(HUNG)
+        let journal = || self.watch.as_ref()?.hung(HUNG);
+        self.hung(HUNG).or_else(journal)
     }
 
     fn tick(&self) -> bool {
@@ -371,11 +399,32 @@ fn share(counts: &[usize], most: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{files, share};
+    use super::*;
     use crate::limits::Limits;
-    use crate::root::Root;
-    use crate::scan::Scanner;
     use dsplug_fixtures::{ARM64E, Disk, Plugin, mach_header};
+
+    #[test]
+    fn a_journal_that_is_not_opened_is_told_and_ends_the_process() {
+        let disk = Disk::new();
+        let root = Root::open(disk.path()).unwrap();
+        let mut service = Service::new(Scanner::new(root, Limits::STANDARD));
+        let watching = Arc::new(Watching::default());
+        service.watch = Some(Arc::clone(&watching));
+        // The first look, which may take long, comes before.
+        assert_eq!(service.status().journal.state, "");
+        assert_eq!(service.hangs(), None);
+        let opening = watching.opening.begin();
+        assert_eq!(service.status().journal.state, "");
+        watching.opening.begun_before(OPENING + ANEW);
+        let status = service.status().journal;
+        let told = "the journal has not been opened for 35 s";
+        assert_eq!((status.state, &*status.error), ("error", told));
+        assert_eq!(service.hangs().as_deref(), Some(told));
+        drop(opening);
+        *watching.events.lock().unwrap() = Some(Journal::in_memory().events());
+        assert_eq!(service.status().journal.state, "memory");
+        assert_eq!(service.hangs(), None);
+    }
 
     #[test]
     fn a_huge_bundle_does_not_push_out_the_others() {

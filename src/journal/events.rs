@@ -1,117 +1,23 @@
-//! The events as they are read, and those that are held in memory.
+//! The events as they are read: those of the file, and those that are held in memory.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::ids::{FILE, Ids};
+use super::in_memory::Held;
 use super::remembered::{self, Remembered};
-use super::status::{Errors, Status};
+use super::share::Share;
+use super::status::Status;
 use crate::event::Event;
-use crate::retention::{Dropped, Kept};
 use crate::sqlite::store::StoreError;
 use crate::state_dir::StateDir;
-
-/// Events that are held in memory.
-const MOST_HELD: usize = 10_000;
-/// Bytes of them.
-const HELD_BYTES: usize = 6 << 20;
-/// A file that cannot be read for so long will not be read again.
-const LASTING: Duration = Duration::from_secs(20);
-
-/// What is not in the file.
-#[derive(Debug, Default)]
-pub(super) struct Held {
-    /// Events, by number.
-    pub events: BTreeMap<i64, Event>,
-    kept: Kept,
-    bytes: usize,
-    dropped: Dropped,
-    /// The file that is open to be written: what stands in its place is not read for it.
-    pub file: Option<Ids>,
-    /// True when all that is known is held, and what stands in the file's place is not read.
-    pub is_apart: bool,
-    /// What the file had when it was read last.
-    remembered: Option<Remembered>,
-    /// True when whoever read the file last found it damaged.
-    pub is_damaged: bool,
-    /// Why those who read the file cannot, and since when: another holds a lock on it, or has put something
-    /// where SQLite looks for what is beside it.
-    unread: Option<(String, Instant)>,
-    /// True when that has lasted.
-    is_unreadable: bool,
-    /// The journal's file, for people; empty when nothing is kept.
-    pub path: String,
-    /// See [`Status::state`].
-    pub state: &'static str,
-    /// What went wrong.
-    pub errors: Errors,
-}
-
-impl Held {
-    /// Takes in what became of a reading of the file that was tried at `now`.
-    fn read(&mut self, read: &Result<(), StoreError>, now: Instant) {
-        self.is_damaged |= matches!(read, Err(StoreError::Damaged(_)));
-        let Err(error @ StoreError::Failed(_)) = read else {
-            self.unread = None;
-            return;
-        };
-        let why = error.to_string();
-        let since = self.unread.take().map_or(now, |(_, since)| since);
-        if self.errors.failed(&why) {
-            log::error!("events cannot be read: {why}");
-        }
-        self.is_unreadable |= now.saturating_duration_since(since) >= LASTING;
-        self.unread = Some((why, since));
-    }
-
-    /// Why the file has not been readable for long, once.
-    pub fn take_unreadable(&mut self) -> Option<String> {
-        let is_unreadable = std::mem::take(&mut self.is_unreadable);
-        let (why, _) = self.unread.take_if(|_| is_unreadable)?;
-        Some(why)
-    }
-
-    /// As if it had begun so long ago that it cannot be read.
-    #[cfg(test)]
-    pub fn unread_since(&mut self, long: Duration) {
-        let since = self.unread.as_mut().map(|(_, since)| since);
-        since.into_iter().for_each(|since| *since -= long);
-    }
-
-    /// Adds one, and drops others where there is no room.
-    pub fn push(&mut self, event: Event) {
-        self.bytes = self.bytes.saturating_add(event.weight());
-        self.kept.add(&event.path, &event.changed, event.id);
-        self.events.insert(event.id, event);
-        while self.events.len() > MOST_HELD || self.bytes > HELD_BYTES {
-            let Some(gone) = self.kept.take().and_then(|id| self.events.remove(&id)) else {
-                break;
-            };
-            self.bytes = self.bytes.saturating_sub(gone.weight());
-            self.dropped.add(gone.id, gone.time);
-        }
-    }
-
-    /// Lets go of all.
-    pub fn clear(&mut self) {
-        drop(self.take());
-    }
-
-    /// Gives all away, oldest first.
-    pub fn take(&mut self) -> impl Iterator<Item = Event> + use<> {
-        self.kept = Kept::default();
-        self.bytes = 0;
-        std::mem::take(&mut self.events).into_values()
-    }
-}
 
 /// The events as they are read: those of the file, and those that are held by the process itself.
 #[derive(Clone, Debug, Default)]
 pub struct Events {
     pub(super) file: Option<PathBuf>,
-    pub(super) held: Option<Arc<Mutex<Held>>>,
+    pub(super) held: Option<Arc<Share>>,
     /// Why they cannot be read.
     pub(super) refused: Option<String>,
 }
@@ -147,7 +53,7 @@ impl Events {
         };
         // Held for as long as the file is read: what moves from here to there in between is
         // seen at least once, and told once.
-        let mut held = lock(held);
+        let mut held = held.lock_soon()?;
         let mut remembered = held.remembered.take();
         let is_displaced = |held: &Held| {
             let (path, ids) = (self.file.as_ref(), held.file.as_ref());
@@ -182,7 +88,7 @@ impl Events {
         remembered: &mut Option<Remembered>,
         sink: &mut dyn FnMut(&Event) -> Result<(), String>,
     ) -> Result<(), StoreError> {
-        let mut gone = held.and_then(|held| held.dropped.event());
+        let mut gone = held.and_then(|held| held.dropped());
         let mut pass = |event: &Event| {
             if let Some(gone) = gone.take_if(|gone| gone.id < event.id) {
                 sink(&gone)?;
@@ -195,7 +101,8 @@ impl Events {
             .as_ref()
             .filter(|_| !held.is_some_and(|h| h.is_apart))
         {
-            let is_there = std::fs::symlink_metadata(path).is_ok_and(|m| m.len() > 0);
+            let is_there =
+                std::fs::symlink_metadata(path).is_ok_and(|m| !m.is_file() || m.len() > 0);
             if is_there {
                 remembered::each(path, remembered, &mut |event| {
                     while let Some(held) = waiting.next_if(|held| held.id < event.id) {
@@ -218,11 +125,21 @@ impl Events {
         let Some(held) = &self.held else {
             return Status::default();
         };
-        let held = lock(held);
+        let held = match held.lock_soon() {
+            Ok(held) => held,
+            Err(error) => {
+                let path = self.file.as_ref();
+                return Status {
+                    path: path.map_or_else(String::new, |p| p.to_string_lossy().into_owned()),
+                    state: "error",
+                    error,
+                };
+            }
+        };
         Status {
             path: held.path.clone(),
             // What nobody can read is not kept for anybody.
-            state: if held.unread.is_some() {
+            state: if held.is_unread() {
                 "error"
             } else {
                 held.state
@@ -230,17 +147,18 @@ impl Events {
             error: held.errors.text(),
         }
     }
+
+    /// What whoever reads or writes them waits for, when it has not come back for longer than `most`, for people:
+    /// a call of the system. Nothing but a new process will have it back.
+    pub fn hung(&self, most: Duration) -> Option<String> {
+        self.held.as_ref()?.hung(most)
+    }
 }
 
 /// What is said where the file that is open to be written has lost its place. An answer without what that
 /// holds would have it told again later.
 fn displaced() -> StoreError {
     StoreError::Failed(
-        "the file was replaced or taken away; within a minute what it held is written anew".into(),
+        "the file or one beside it was replaced or taken away; within a minute what it held is written anew".into(),
     )
-}
-
-/// Takes hold of them; a panic of another thread leaves them as good as they were.
-pub(super) fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
-    held.lock().unwrap_or_else(PoisonError::into_inner)
 }

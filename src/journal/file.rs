@@ -1,13 +1,14 @@
 //! The journal's file: opened by one process at a time, put aside when it is damaged, and written anew when it
 //! has lost its place.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::ids::{BESIDE, FILE, Id, Ids, id_at};
+use super::ids::{BESIDE, FILE, Id, Ids, ROLLBACK, id_at};
 use super::turn::Turn;
 use crate::root::Root;
 use crate::sqlite::store::{Store, StoreError};
@@ -100,6 +101,7 @@ pub fn open(
         let taken = Turn::take(&state)?;
         *turn = Some(taken.ok_or_else(|| Refusal::Busy(state.path().to_owned()))?);
     }
+    let foreign = put_rollback_aside(&state, FILE)?;
     let told = match last {
         Last::Never => take_up(&state)?,
         Last::InPlace => None,
@@ -109,6 +111,10 @@ pub fn open(
             remove(&state, SAVED);
             aside
         }
+    };
+    let told = match (foreign, told) {
+        (Some(foreign), Some(told)) => Some(format!("{foreign}; {told}")),
+        (foreign, told) => foreign.or(told),
     };
     match open_store(&state, FILE) {
         Err(Refusal::Store(StoreError::Damaged(why))) => {
@@ -175,7 +181,14 @@ fn take_up(state: &StateDir) -> Result<Option<String>, Refusal> {
         return Ok(None);
     }
     let newest = |name| open_store(state, name).and_then(|open| Ok(open.store.last_id()?));
+    let rollback = state.path().join(format!("{SAVED}{ROLLBACK}"));
+    // One that SQLite has made says that what it wrote is not whole; another is none of its.
+    let is_begun = std::fs::symlink_metadata(rollback).is_ok_and(|meta| meta.is_file());
+    if !is_begun {
+        put_rollback_aside(state, SAVED)?;
+    }
     let found = match state.file(SAVED) {
+        Ok(Some(_)) if is_begun => Err(damaged("it was only begun".to_owned())),
         Ok(Some(saved)) if saved.metadata().is_ok_and(|meta| meta.len() > 0) => {
             newest(SAVED).map(|newest| (saved, newest))
         }
@@ -214,6 +227,7 @@ fn take_up(state: &StateDir) -> Result<Option<String>, Refusal> {
 /// Makes the file's place free; gives what was done with what stood there.
 fn clear(state: &StateDir) -> Result<Option<String>, StateDirError> {
     if id_at(&state.path().join(FILE)).is_none() {
+        put_rollback_aside(state, FILE)?;
         // SQLite would take what is left there for its own.
         remove_beside(state, FILE);
         return Ok(None);
@@ -251,7 +265,7 @@ fn id_of(file: &File) -> Option<Id> {
 }
 
 fn open_store(state: &StateDir, file: &str) -> Result<Open, Refusal> {
-    for suffix in [""].into_iter().chain(BESIDE) {
+    for suffix in ["", "-wal", "-shm"] {
         let name = format!("{file}{suffix}");
         match state.file(&name) {
             Ok(Some(file)) => {
@@ -295,24 +309,54 @@ fn put_aside(state: &StateDir) -> Result<String, StateDirError> {
             other => other?,
         }
     }
+    remove_stale(state)?;
+    state.sync()?;
+    Ok(name)
+}
+
+/// Renames what stands where SQLite looks for a journal to roll back, which is none of ours, so that what we wrote is
+/// opened without it; says so, for people.
+fn put_rollback_aside(state: &StateDir, file: &str) -> Result<Option<String>, StateDirError> {
+    let (there, aside) = (
+        format!("{file}{ROLLBACK}"),
+        format!("{ASIDE}{}{ROLLBACK}", now_ms()),
+    );
+    if id_at(&state.path().join(&there)).is_none() {
+        return Ok(None);
+    }
+    state.rename(&there, &aside)?;
+    remove_stale(state)?;
+    state.sync()?;
+    let [there, aside] = [there, aside].map(|name| state.path().join(name));
+    Ok(Some(format!(
+        "{} was put there by another; it is kept aside as {}",
+        there.display(),
+        aside.display()
+    )))
+}
+
+/// Removes what was put aside but for the newest.
+fn remove_stale(state: &StateDir) -> Result<(), StateDirError> {
     let (names, _) = state.names(MOST_NAMES)?;
     let names: Vec<String> = names
         .into_iter()
         .filter_map(|name| String::from_utf8(name).ok())
         .filter(|name| name.starts_with(ASIDE))
         .collect();
-    let times = names
-        .iter()
-        .filter(|name| !name.contains("-wal") && !name.contains("-shm"));
-    let old = times.clone().count().saturating_sub(MOST_ASIDE);
-    for stale in times.take(old) {
+    let own = |name: &str| {
+        let suffix = BESIDE.into_iter().find(|suffix| name.ends_with(suffix));
+        name.strip_suffix(suffix.unwrap_or_default())
+            .map(str::to_owned)
+    };
+    let times: BTreeSet<String> = names.iter().filter_map(|name| own(name)).collect();
+    let old = times.len().saturating_sub(MOST_ASIDE);
+    for stale in times.iter().take(old) {
         for name in names.iter().filter(|name| name.starts_with(stale.as_str())) {
             // One that is a directory stays.
             let _ = state.remove(name);
         }
     }
-    state.sync()?;
-    Ok(name)
+    Ok(())
 }
 
 /// Milliseconds of Unix time.

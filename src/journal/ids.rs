@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 pub const FILE: &str = "journal.db";
 
 /// What SQLite adds to the name of a file for what it puts beside it.
-pub const BESIDE: [&str; 2] = ["-wal", "-shm"];
+pub const BESIDE: [&str; 3] = ["-wal", "-shm", ROLLBACK];
+
+/// What it adds to that of the journal it would roll back. Ours has none, since the log of writes is in its place, but
+/// SQLite looks for one at each opening, and would wait for ever for a FIFO: what stands there is none of ours.
+pub const ROLLBACK: &str = "-journal";
 
 /// Device and inode of a file.
 pub type Id = (u64, u64);
@@ -15,7 +19,7 @@ pub type Id = (u64, u64);
 /// Those of the journal's file and of what SQLite keeps beside it for as long as that is open; nothing for what
 /// is not there. Whoever opens it anew finds what is beside it by its name, and whoever has it open does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ids([Option<Id>; 3]);
+pub struct Ids([Option<Id>; 4]);
 
 impl Ids {
     /// Those of what stands there now, none of which is followed.
@@ -34,16 +38,17 @@ impl Ids {
     pub fn displaced(&self, path: &Path) -> Option<String> {
         let there = Self::at(path);
         let mut files = files(path).zip(self.0.iter().zip(there.0));
-        let (file, (_, there)) = files.find(|(_, (open, there))| *open != there)?;
-        Some(became(&file, there))
+        let (file, (open, there)) = files.find(|(_, (open, there))| *open != there)?;
+        Some(became(&file, *open, there))
     }
 }
 
-/// What became of a file, by what stands in its place.
-pub fn became(file: &Path, there: Option<Id>) -> String {
-    let became = match there {
-        Some(_) => "replaced by another file",
-        None => "taken away",
+/// What became of a file that was `open`, if any, by what stands in its place.
+pub fn became(file: &Path, open: Option<Id>, there: Option<Id>) -> String {
+    let became = match (open, there) {
+        (_, None) => "taken away",
+        (None, _) => "put there by another",
+        _ => "replaced by another file",
     };
     format!("{} was {became} while the journal was open", file.display())
 }
@@ -56,7 +61,7 @@ pub fn id_at(path: &Path) -> Option<Id> {
 
 /// A file and what SQLite puts beside it.
 fn files(path: &Path) -> impl Iterator<Item = PathBuf> {
-    ["", "-wal", "-shm"].into_iter().map(|suffix| {
+    [""].into_iter().chain(BESIDE).map(|suffix| {
         let mut file = path.as_os_str().to_owned();
         file.push(suffix);
         PathBuf::from(file)

@@ -8,31 +8,36 @@
 //! tell, is put aside too, and what was written to the one that is open is written anew; where the process is killed
 //! before that has its place, the next one puts it there.
 //!
-//! `events` are read from the file, or as they are `remembered`, and from memory; `status` says how it stands.
+//! `events` are read from the file, or as they are `remembered`, and from what is `in_memory`; `status` says how it stands, and
+//! what they `share` with the thread that writes, whether one of both hangs.
 
 mod events;
 mod file;
 mod ids;
+mod in_memory;
 mod remembered;
+mod share;
 mod status;
 mod turn;
 mod unwritten;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use crate::sqlite::store::{AllKnown, Change};
 pub use events::Events;
 pub use file::now_ms;
+pub use share::{Running, Since};
 pub use status::Status;
 
 use crate::event::Event;
 use crate::root::Root;
 use crate::sqlite::store::{MOST_ID, StoreError};
-use events::{Held, lock};
 use file::{Last, Open, Refusal, open, write_anew};
 use ids::FILE;
+use in_memory::Held;
+use share::Share;
 use turn::Turn;
 use unwritten::Unwritten;
 
@@ -89,7 +94,7 @@ pub struct Journal {
     lacks_known: bool,
     /// When all that is known was told last, and could not be written.
     told_all: Option<Instant>,
-    held: Arc<Mutex<Held>>,
+    held: Arc<Share>,
 }
 
 impl Journal {
@@ -124,7 +129,7 @@ impl Journal {
             unwritten: Unwritten::default(),
             lacks_known: false,
             told_all: None,
-            held: Arc::new(Mutex::new(held)),
+            held: Arc::new(Share::new(held)),
         };
         journal.reopen();
         journal
@@ -154,6 +159,8 @@ impl Journal {
     /// Tries again to write where another process did.
     pub fn retry(&mut self) {
         if self.busy {
+            let share = Arc::clone(&self.held);
+            let _writing = share.writing();
             self.tried = None;
             self.reopen();
         }
@@ -167,6 +174,8 @@ impl Journal {
     /// What was last known of the bundles, and whether that is not all that was; nothing when
     /// nobody has looked before.
     pub fn known(&mut self) -> Option<(AllKnown, bool)> {
+        let share = Arc::clone(&self.held);
+        let _writing = share.writing();
         let store = &self.open.as_ref()?.store;
         match store.known() {
             Ok(known) => known.map(|known| (known, store.is_known_cut())),
@@ -189,6 +198,8 @@ impl Journal {
     /// Gives events their numbers and writes them, with what is known after them; gives them back
     /// once they can be shown.
     pub fn write(&mut self, batch: Batch) -> Vec<Event> {
+        let share = Arc::clone(&self.held);
+        let _writing = share.writing();
         let Batch {
             mut events,
             changes,
@@ -212,7 +223,7 @@ impl Journal {
             if self.place.is_some() {
                 self.fail(&refusal);
             }
-            let mut held = lock(&self.held);
+            let mut held = self.held.lock();
             events.iter().for_each(|event| held.push(event.clone()));
             drop(held);
             if self.last == Last::Displaced {
@@ -250,7 +261,7 @@ impl Journal {
             self.next = number.saturating_add(1);
             number
         };
-        let mut held = lock(&self.held);
+        let mut held = self.held.lock();
         for mut event in held.take() {
             event.id = number();
             held.push(event);
@@ -265,9 +276,12 @@ impl Journal {
         if self.place.is_none() {
             return;
         }
+        let share = Arc::clone(&self.held);
+        let writing = share.writing();
         self.heed_readers();
         self.heed_displacement();
-        let waits = !self.unwritten.is_empty() || !lock(&self.held).events.is_empty();
+        drop(writing);
+        let waits = !self.unwritten.is_empty() || !self.held.lock().events.is_empty();
         if waits || self.open.is_none() {
             self.write(Batch::default());
         }
@@ -280,7 +294,7 @@ impl Journal {
         let (Some(open), Some((place, root))) = (&self.open, &self.place) else {
             return false;
         };
-        let mut held = lock(&self.held);
+        let mut held = self.held.lock();
         let unreadable = held.take_unreadable();
         let why = match (open.ids.displaced(&open.path), unreadable) {
             (Some(became), _) => became,
@@ -333,13 +347,13 @@ impl Journal {
             return;
         };
         if let Some(became) = turn.heed(place, root) {
-            lock(&self.held).errors.lock(became);
+            self.held.lock().errors.lock(became);
         }
     }
 
     /// Opens the file anew where a reader found it damaged: it is looked through then, and put aside.
     fn heed_readers(&mut self) {
-        if std::mem::take(&mut lock(&self.held).is_damaged) {
+        if std::mem::take(&mut self.held.lock().is_damaged) {
             self.open = None;
             self.tried = None;
         }
@@ -356,7 +370,7 @@ impl Journal {
         let (Some(open), Some((changes, is_all))) = (&mut self.open, self.unwritten.get()) else {
             return Err(Refusal::Said);
         };
-        let mut batch: Vec<Event> = lock(&self.held).events.values().cloned().collect();
+        let mut batch: Vec<Event> = self.held.lock().events.values().cloned().collect();
         batch.extend_from_slice(events);
         match open.store.write(&batch, changes, is_all) {
             Ok(()) => {
@@ -364,7 +378,7 @@ impl Journal {
                 self.lacks_known &= !is_all;
                 self.lacks_known |= open.store.has_room_again();
                 self.told_all = None;
-                let mut held = lock(&self.held);
+                let mut held = self.held.lock();
                 held.clear();
                 held.state = "kept";
                 Ok(())
@@ -404,7 +418,7 @@ impl Journal {
                     self.lacks_known |= self.unwritten.is_cut();
                     self.unwritten.begin();
                 }
-                let mut held = lock(&self.held);
+                let mut held = self.held.lock();
                 held.path = open.path.to_string_lossy().into_owned();
                 held.state = "kept";
                 (held.file, held.is_apart) = (Some(open.ids), false);
@@ -425,7 +439,7 @@ impl Journal {
     }
 
     fn fail(&mut self, refusal: &Refusal) {
-        let mut held = lock(&self.held);
+        let mut held = self.held.lock();
         held.state = "error";
         if !matches!(refusal, Refusal::Said) && held.errors.failed(&refusal.to_string()) {
             log::error!("{refusal}; events are held in memory");
@@ -517,6 +531,40 @@ mod tests {
         assert!(!journal.lacks_known());
     }
 
+    /// A FIFO that was put there in the moment in which it was looked for: the call never comes back.
+    #[test]
+    fn whoever_hangs_in_the_journal_takes_nobody_along() {
+        let (_place, journal) = journal();
+        let events = journal.events();
+        let second = Duration::from_secs(1);
+        assert_eq!(events.hung(Duration::ZERO), None);
+        let hangs = journal.held.lock();
+        assert_eq!(events.hung(second), None);
+        journal.held.taken_before(30 * second);
+        let told = "the journal has not answered for 30 s";
+        let status = events.status();
+        assert_eq!((status.state, &*status.error), ("error", told));
+        assert!(status.path.ends_with("journal.db"));
+        assert_eq!(events.each(&mut |_| Ok(())), Err(told.to_owned()));
+        assert_eq!(events.hung(20 * second).as_deref(), Some(told));
+        assert_eq!(events.hung(40 * second), None);
+        // One who has it for a moment is waited for.
+        std::thread::scope(|scope| {
+            journal.held.taken_before(second);
+            let status = scope.spawn(|| events.status());
+            std::thread::sleep(second / 5);
+            drop(hangs);
+            assert_eq!(status.join().unwrap().state, "kept");
+        });
+        assert_eq!(events.hung(Duration::ZERO), None);
+        // The thread that writes hangs, and lets others read.
+        let writing = journal.held.writing();
+        assert_eq!(events.status().state, "kept");
+        assert!(events.hung(Duration::ZERO).is_some());
+        drop(writing);
+        assert_eq!(events.hung(Duration::ZERO), None);
+    }
+
     /// Whoever exchanges what is beside it in the moment in which it is opened is not noticed by that.
     #[test]
     fn a_journal_that_cannot_be_read_for_long_is_written_anew() {
@@ -539,14 +587,14 @@ mod tests {
         std::fs::remove_file(open.path.with_file_name("journal.db-wal")).unwrap();
         std::fs::write(open.path.with_file_name("journal.db-wal"), b"").unwrap();
         open.ids = Ids::at(&open.path);
-        lock(&journal.held).file = Some(open.ids);
+        journal.held.lock().file = Some(open.ids);
         count().unwrap_err();
         assert_eq!(events.status().state, "error");
         // Not at once.
         journal.tick();
         let error = count().unwrap_err();
         assert!(error.contains("disk I/O"), "{error}");
-        lock(&journal.held).unread_since(Duration::from_secs(20));
+        journal.held.lock().unread_since(Duration::from_secs(20));
         count().unwrap_err();
         journal.tick();
         assert_eq!(count(), Ok(1));

@@ -34,7 +34,7 @@ impl Turn {
         if there.is_some() && there == self.lock.id() {
             return None;
         }
-        let became = became(&self.path, there);
+        let became = became(&self.path, self.lock.id(), there);
         let again = StateDir::open(place, root).and_then(|state| Self::take(&state));
         let now = match again {
             Ok(Some(turn)) => {

@@ -79,6 +79,7 @@ impl Store {
     /// # Errors
     /// When it cannot be read, or that file not be written.
     pub fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        schema::look_beside(path)?;
         let path = path.to_str().ok_or_else(|| {
             StoreError::Failed("its place is no path that SQLite can take".to_owned())
         })?;
@@ -184,6 +185,41 @@ mod tests {
             |error| matches!(error, StoreError::Damaged(why) if why.contains("too big"));
         assert!(is_too_big(read(&path, &mut |_| Ok(())).unwrap_err()));
         assert!(is_too_big(Store::open(&path).unwrap_err()));
+    }
+
+    /// Whoever opens it, to whatever end: SQLite would wait for ever, or take it for its own.
+    #[test]
+    fn nothing_is_opened_that_others_put_where_sqlite_looks() {
+        for suffix in ["", "-wal", "-shm", "-journal"] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("journal.db");
+            let other = folder.path().join("other.db");
+            std::fs::write(&other, b"").unwrap();
+            let store = Store::open(&other).unwrap();
+            if !suffix.is_empty() {
+                std::fs::write(&path, b"").unwrap();
+            }
+            dsplug_fixtures::fifo(format!("{}{suffix}", path.display()));
+            let (sender, answers) = std::sync::mpsc::channel();
+            std::thread::spawn(move || {
+                for answer in [
+                    Store::open(&path).map(drop),
+                    read(&path, &mut |_| Ok(())),
+                    store.copy_to(&path),
+                ] {
+                    let _ = sender.send(answer);
+                }
+            });
+            for _ in 0..3 {
+                let answer = answers.recv_timeout(std::time::Duration::from_secs(10));
+                let error = answer.expect("it waits for ever").unwrap_err();
+                let name = format!("journal.db{suffix} ");
+                assert!(
+                    matches!(&error, StoreError::Failed(why) if why.contains(&name)),
+                    "{error}"
+                );
+            }
+        }
     }
 
     /// Fills a new store by a statement of SQLite's, as whoever is root can.

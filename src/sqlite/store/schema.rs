@@ -38,8 +38,9 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
         row.get::<_, i64>(0)
     })? == 0;
     if empty {
+        // A journal beside the file is none of ours, at no time.
         connection.execute_batch(&format!(
-            "PRAGMA page_size = {PAGE}; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
+            "PRAGMA journal_mode = MEMORY; PRAGMA page_size = {PAGE}; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
         ))?;
     }
     check(&connection)?;
@@ -68,7 +69,25 @@ pub fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
+/// That SQLite would wait for nothing that stands at the names by which it opens a database, nor take what others
+/// have put there for its own: a FIFO is waited for for ever, and a journal is rolled back.
+pub fn look_beside(path: &Path) -> Result<(), StoreError> {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        let why = match std::fs::symlink_metadata(&file) {
+            Ok(_) if suffix == "-journal" => "was put there by another",
+            Ok(meta) if !meta.is_file() => "is no regular file",
+            _ => continue,
+        };
+        let file = Path::new(&file).display();
+        return Err(StoreError::Failed(format!("{file} {why}")));
+    }
+    Ok(())
+}
+
 fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
+    look_beside(path)?;
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;

@@ -446,7 +446,7 @@ fn paths(events: &[(i64, String)]) -> Vec<&str> {
 #[test]
 fn what_is_in_a_journal_that_loses_its_place_is_written_anew() {
     type Way<'a> = (&'static str, &'a dyn Fn(&Exchanged));
-    let ways: [Way<'_>; 10] = [
+    let ways: [Way<'_>; 14] = [
         ("replaced", &Exchanged::exchange),
         ("taken away", &|e| fs::remove_file(e.file()).unwrap()),
         ("replaced", &|e| {
@@ -480,6 +480,19 @@ fn what_is_in_a_journal_that_loses_its_place_is_written_anew() {
         ("journal.db-shm was taken away", &|e| {
             fs::remove_file(e.beside("shm")).unwrap();
         }),
+        // SQLite would roll it back, and wait for a FIFO for ever.
+        ("journal.db-journal was put there", &|e| {
+            fifo(e.beside("journal"));
+        }),
+        ("journal.db-journal was put there", &|e| {
+            fs::write(e.beside("journal"), "x".repeat(600)).unwrap();
+        }),
+        ("journal.db-journal was put there", &|e| {
+            fs::create_dir(e.beside("journal")).unwrap();
+        }),
+        ("journal.db-journal was put there", &|e| {
+            symlink("/etc/hosts", e.beside("journal")).unwrap();
+        }),
     ];
     for (how, exchange) in ways {
         for looks in [false, true] {
@@ -511,6 +524,64 @@ fn what_is_in_a_journal_that_loses_its_place_is_written_anew() {
             assert!(status.error.contains(how), "{status:?}");
         }
     }
+}
+
+/// What SQLite would wait for, or roll back, is there when a process starts.
+#[test]
+fn what_stands_in_the_place_of_sqlites_own_journal_is_put_aside_and_nothing_is_lost() {
+    let mut exchanged = Exchanged::new();
+    let state = exchanged.place.path().join("state");
+    let root = Root::open(exchanged.disk.path()).unwrap();
+    let there = exchanged.beside("journal");
+    exchanged.journal.write(Batch {
+        is_all: true,
+        ..Batch::default()
+    });
+    let makes: [&dyn Fn(); 5] = [
+        &|| fifo(&there),
+        &|| fs::write(&there, "x".repeat(600)).unwrap(),
+        &|| symlink("/etc/hosts", &there).unwrap(),
+        &|| fifo(&there),
+        &|| fs::create_dir(&there).unwrap(),
+    ];
+    for make in makes {
+        drop(std::mem::replace(
+            &mut exchanged.journal,
+            Journal::in_memory(),
+        ));
+        make();
+        // Those who only read wait for nothing either, and say so.
+        let reads = Command::new(crate::common::DSPLUG)
+            .args(["query", "--root"])
+            .arg(exchanged.disk.path())
+            .arg("--state-dir")
+            .arg(&state)
+            .arg("SELECT * FROM dsplug_events")
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&reads.stderr);
+        assert!(told.contains("journal.db-journal was put there"), "{told}");
+        exchanged.journal = Journal::kept_at(&state, &root);
+        let events = exchanged.journal.events();
+        assert_eq!(all(&events).len(), 2);
+        let status = events.status();
+        assert_eq!(status.state, "kept");
+        assert!(status.error.contains("put there by another"), "{status:?}");
+        assert!(fs::symlink_metadata(&there).is_err());
+        // What is known of the bundles as well.
+        assert!(exchanged.journal.known().is_some());
+        exchanged.journal.write(one("/third"));
+        let file = rusqlite::Connection::open(exchanged.file()).unwrap();
+        file.execute("DELETE FROM events WHERE path = '/third'", [])
+            .unwrap();
+    }
+    let names = fs::read_dir(&state).unwrap().flatten();
+    let aside = names.filter(|e| {
+        e.file_name()
+            .as_encoded_bytes()
+            .starts_with(b"journal.aside")
+    });
+    assert_eq!(aside.count(), 2);
 }
 
 /// Nothing of a full journal is lost, nor is it held in memory.
@@ -828,6 +899,37 @@ fn what_a_killed_process_had_saved_is_taken_up() {
             events: &[],
             aside: 0,
             error: "",
+        },
+        Left {
+            what: "a FIFO where SQLite looks for what it had begun",
+            make: &|e| {
+                save(e);
+                take_away(e);
+                fifo(saved(e).with_extension("saved-journal"));
+            },
+            events: all_three,
+            aside: 1,
+            error: "was killed",
+        },
+        Left {
+            what: "SQLite had not written it whole",
+            make: &|e| {
+                save(e);
+                fs::write(saved(e).with_extension("saved-journal"), "").unwrap();
+            },
+            events: all_three,
+            aside: 0,
+            error: "",
+        },
+        Left {
+            what: "an older one, and what keeps the newer from being opened",
+            make: &|e| {
+                older(e);
+                fifo(e.beside("journal"));
+            },
+            events: all_three,
+            aside: 1,
+            error: "put there by another",
         },
         Left {
             what: "a FIFO",
