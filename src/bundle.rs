@@ -55,7 +55,7 @@ impl Bundle {
         if self.evidence.is_linked_cut || self.evidence.has_fork() {
             return None;
         }
-        digest::of_linked(&self.evidence.reach.places)
+        digest::of_reach(&self.evidence.reach)
     }
 
     /// What stands for the digests where one of them is missing, so that a change shows all the same:

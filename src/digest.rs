@@ -10,7 +10,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::evidence::{Entry, Evidence, Places};
+use crate::evidence::{Entry, Evidence, Reach};
 use crate::meta::Kind;
 use crate::text::hex;
 
@@ -56,11 +56,12 @@ pub fn of_entries(entries: &[Entry], is_directory: bool) -> Option<[u8; 32]> {
     Some(records.finish())
 }
 
-/// One SHA-256 over all places that links in a bundle lead to, by a record `DIGEST SP PATH NUL` for each, in order of path; `None`
-/// when one of them could not be read whole.
-pub fn of_linked(places: &Places) -> Option<[u8; 32]> {
+/// One SHA-256 over what is reached from a bundle outside of it: by a record `DIGEST SP PATH NUL` for each place, in
+/// order of path, and then by one `l DIGEST SP PATH NUL` for each link on the way there, of its text: what is called by
+/// which name decides what runs. `None` when one of them could not be read whole.
+pub fn of_reach(reach: &Reach) -> Option<[u8; 32]> {
     let mut all = Sha256::new();
-    for (path, place) in places.iter() {
+    for (path, place) in reach.places.iter() {
         if !place.is_whole {
             return None;
         }
@@ -69,6 +70,21 @@ pub fn of_linked(places: &Places) -> Option<[u8; 32]> {
         all.update(b" ");
         all.update(path);
         all.update([0]);
+    }
+    if !reach.places.is_empty() {
+        for (dir, name, text) in reach.ways.links()? {
+            let parts = [
+                b"l ".as_slice(),
+                hex(text).as_bytes(),
+                b" ",
+                dir,
+                b"/",
+                name,
+                b"\0",
+            ]
+            .concat();
+            all.update(parts);
+        }
     }
     Some(all.finalize().into())
 }

@@ -4,9 +4,10 @@
 --   (KeepCopies) that was changed, and a file of exceptions that is refused because it is damaged or
 --   others than root could write it. Who can write exceptions can silence every other query of this
 --   pack.
--- adds: Nothing else tells who silences the others.
+-- adds: Nothing else tells who silences the others. accepts has all fields that say which code is
+--   accepted, in one text: lines that agree in it, in id and in path are one alert.
 -- alert: yes
--- group: id hash cdhash
+-- group: id path accepts
 -- interval: 300
 -- platform: darwin
 -- snapshot: no
@@ -25,5 +26,6 @@
 -- sigma_id: be895774-4414-44db-9a89-846f77de327f
 SELECT 'exceptions_changed' AS dsplug_query, id, path, bundle_identifier, team_identifier, cdhash,
   hash, signer, executable_hash, linked_hash, load_verdict, kind, discovered_via, expires, reason,
-  source, active, keep_copies, error
+  source, active, keep_copies, error, hash || ' ' || executable_hash || ' ' || linked_hash || ' ' ||
+  cdhash || ' ' || team_identifier || ' ' || bundle_identifier || ' ' || signer AS accepts
 FROM dsplug_exceptions;

@@ -8,9 +8,10 @@
 --   one for each write to any of its files meanwhile (unread), and another when it can be
 --   read again: else times, owner and mode have no part in it.
 -- adds: It is the one line to raise an alert on, for what is new and for what changed; presence
---   tells the two apart, and tells what goes.
+--   tells the two apart, and tells what goes. runs has all that tells whether other code runs, in one
+--   text: lines that agree in it, in path and in resolved_path are one alert.
 -- alert: yes
--- group: path hash resolved_path
+-- group: path resolved_path runs
 -- group_hours: 720
 -- interval: 300
 -- platform: darwin
@@ -33,13 +34,16 @@
 -- ecs: file.path=path file.code_signature.subject_name=signer
 --   file.code_signature.team_id=team_identifier file.code_signature.signing_id=signing_identifier
 --   file.code_signature.status=signature_state
--- line_bytes: 950
+-- line_bytes: 1250
 -- quiet: no
 -- rule_id: 72a39f44-cb23-4c19-a466-b38faa60b6e2
 -- sigma_id: 1a091922-f1de-41dc-9e21-1406421db1dc
 SELECT 'modified' AS dsplug_query, path, kind, symlink_target, resolved_path, hash, info_plist,
   bundle_identifier, version, plugin_name, executable, executable_hash, executable_outside,
   signature_state, signature_problems, anchor, signer, claimed_signer, team_identifier,
-  signing_identifier, cdhash, linked_hash, unread
+  signing_identifier, cdhash, linked_hash, unread,
+  hash || ' ' || executable_hash || ' ' || linked_hash || ' ' || signature_state || ' ' || CASE
+    WHEN instr(unread, 'unwatched=') > 0 THEN substr(unread, 1, instr(unread, 'unwatched=') - 1)
+    ELSE unread END AS runs
 FROM dsplug_bundles
 WHERE exception = '';

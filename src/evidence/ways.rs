@@ -183,6 +183,18 @@ impl Ways {
             })
     }
 
+    /// The links on them, each by its directory, its name, and the digest of its text; nothing when not all are
+    /// known. One at `/` is the system's, and an image of the data volume lacks it.
+    pub(crate) fn links(&self) -> Option<impl Iterator<Item = (&[u8], &[u8], &[u8; 32])>> {
+        let dirs = self.names.iter().filter(|(dir, _)| **dir != *b"/");
+        let names = dirs.flat_map(|(dir, names)| names.iter().map(move |name| (dir, name)));
+        let links = names.filter_map(|(dir, (name, step))| match step {
+            Step::Link { text, .. } => Some((dir.as_ref(), name.as_ref(), text)),
+            Step::Nothing | Step::Other { .. } => None,
+        });
+        (!self.is_cut).then_some(links)
+    }
+
     /// What the file system says of the links on them: another when one was exchanged and put back, and the
     /// same whatever else is done in their directories. Nothing when not all are known. A link at `/` is
     /// the system's, and an update of the system makes it anew.

@@ -251,7 +251,9 @@ fn every_column_of_the_exceptions_is_watched_for_changes() {
         .unwrap();
     let database = database(&asked.tables);
     let statement = database.prepare(&asked.sql).unwrap();
-    let asked: BTreeSet<&str> = statement.column_names().skip(1).collect();
+    // What several of them say together is no column.
+    let asked = statement.column_names().skip(1);
+    let asked: BTreeSet<&str> = asked.filter(|name| *name != "accepts").collect();
     let table = TABLES.iter().find(|t| t.name() == "dsplug_exceptions");
     let headings = table.unwrap().headings();
     let columns: BTreeSet<&str> = headings.iter().map(|h| h.name).collect();

@@ -6,7 +6,12 @@
 
 use std::collections::BTreeSet;
 
+use std::os::unix::fs::symlink;
+
+use crate::common::scan;
+use dsplug::engine::Engine;
 use dsplug::pack::Query;
+use dsplug_fixtures::{Disk, PLUGINS, Plugin};
 use serde_json::{Value, json};
 
 use super::files;
@@ -312,8 +317,38 @@ fn an_update_across_the_fleet_is_one_alert() {
         .unwrap();
     assert_eq!(
         rule["alert_suppression"]["group_by"],
-        json!(["osquery.path", "osquery.hash", "osquery.resolved_path"])
+        json!(["osquery.path", "osquery.resolved_path", "osquery.runs"])
     );
+    // Whatever else runs is none of it, wherever that stands; a day on which nothing can be watched is.
+    let mut engine = Engine::new().unwrap();
+    let disk = Disk::new();
+    disk.file("opt/code", "code");
+    disk.file("opt/l.dylib", "library");
+    let path = Plugin::new("A")
+        .key("CFBundleExecutable", "/opt/code")
+        .without_executable()
+        .write(disk.at(PLUGINS));
+    symlink("/opt/l.dylib", path.join("Contents/l.dylib")).unwrap();
+    let mut group = || {
+        let snapshot = scan(disk.path());
+        let answer = engine.query(&modified.sql, &snapshot).unwrap();
+        let at = |name: &String| answer.columns.iter().position(|c| c == name).unwrap();
+        let cells = modified
+            .group
+            .iter()
+            .map(|name| answer.rows[0][at(name)].clone());
+        cells.collect::<Vec<_>>()
+    };
+    let mut groups = BTreeSet::from([group()]);
+    for (at, bytes) in [
+        ("opt/code", "evil"),
+        ("opt/l.dylib", "evil"),
+        ("opt/code", "code"),
+    ] {
+        disk.file(at, bytes);
+        assert!(groups.insert(group()), "{at}");
+    }
+    assert!(groups.contains(&group()));
     assert_eq!(
         rule["alert_suppression"]["duration"],
         json!({"value": 720, "unit": "h"})

@@ -162,6 +162,33 @@ fn a_library_outside_is_a_place_that_is_read() {
     assert!(scan(disk.path()).bundles[0].evidence.reaches_out());
 }
 
+/// Both libraries are what they were, and each stands where it stood: which of them is loaded is another.
+#[test]
+fn two_links_that_change_places_are_another_linked_hash() {
+    let disk = Disk::new();
+    let path = Plugin::new("A")
+        .executable(code(&["/Users/Shared/l.dylib"], &[]))
+        .write(disk.at(PLUGINS));
+    symlink("/Users/Shared/other.dylib", path.join("Contents/out")).unwrap();
+    disk.file("Users/Shared/good.dylib", "good");
+    disk.file("Users/Shared/evil.dylib", "evil");
+    let lead = |good: &str, evil: &str| {
+        for (link, target) in [(good, "good"), (evil, "evil")] {
+            let link = disk.at(format!("Users/Shared/{link}.dylib"));
+            let _ = fs::remove_file(&link);
+            symlink(format!("{target}.dylib"), link).unwrap();
+        }
+        only_bundle(disk.path())
+    };
+    let first = lead("l", "other");
+    let second = lead("other", "l");
+    for column in ["hash", "linked_paths", "loads_outside"] {
+        assert_eq!(first[column], second[column], "{column}");
+    }
+    assert_ne!(first["linked_hash"], second["linked_hash"]);
+    assert_eq!(first["linked_hash"], lead("l", "other")["linked_hash"]);
+}
+
 /// A link on the way, of the system's volume or in the bundle, hides nothing.
 #[test]
 fn links_on_the_way_are_followed() {
