@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::digest::Records;
 use crate::directory::{Dir, OpenFile, ReadError};
+use crate::limits;
 use crate::meta::{Kind, Meta};
 use crate::text::escape;
 
@@ -49,6 +50,10 @@ pub struct Tree {
     pub entries: Vec<Entry>,
     /// What could not be looked at, and why, each in a line.
     pub left_out: Vec<String>,
+    /// For how many entries those count that it has.
+    taken: usize,
+    /// True when there is more than is taken.
+    is_full: bool,
 }
 
 impl Tree {
@@ -62,10 +67,13 @@ impl Tree {
             name: name.to_vec(),
             entries: vec![look(above, name, Box::default())?],
             left_out: Vec::new(),
+            taken: 1,
+            is_full: false,
         })
     }
 
-    /// Looks at an entry of a directory and everything below it, at most `most` entries.
+    /// Looks at an entry of a directory and everything below it, at most `most` entries. One with a long path or
+    /// link counts for several: all of it is held, and a path has a hundred names.
     ///
     /// # Errors
     /// When nothing stands there, or the system cannot say what.
@@ -82,20 +90,17 @@ impl Tree {
     }
 
     fn walk(&mut self, dir: &Dir, path: &[u8], depth: usize, most: usize) {
-        let left = most.saturating_sub(self.entries.len());
+        let left = most.saturating_sub(self.taken);
         let (names, more) = match dir.names(left) {
             Ok(names) => names,
             Err(error) => return self.left_out.push(error.to_string()),
         };
         if more {
-            self.left_out.push(format!(
-                "{} holds more entries than are taken; --thorough takes all",
-                escape(dir.path())
-            ));
+            self.fill(dir);
         }
         for name in names {
-            if self.entries.len() >= most {
-                return;
+            if self.taken >= most {
+                return self.fill(dir);
             }
             let path = if path.is_empty() {
                 name.clone()
@@ -110,6 +115,9 @@ impl Tree {
                 }
             };
             let is_directory = entry.meta.kind == Kind::Directory;
+            let text = entry.link.as_ref().map_or(0, |link| link.len());
+            let weight = limits::weight(entry.path.len().saturating_add(text));
+            self.taken = self.taken.saturating_add(weight);
             self.entries.push(entry);
             if !is_directory {
                 continue;
@@ -125,6 +133,16 @@ impl Tree {
                 Ok(below) => self.walk(&below, &path, depth.saturating_add(1), most),
                 Err(error) => self.left_out.push(error.to_string()),
             }
+        }
+    }
+
+    /// Tells once that there is more than is taken.
+    fn fill(&mut self, dir: &Dir) {
+        if !std::mem::replace(&mut self.is_full, true) {
+            self.left_out.push(format!(
+                "{} and what comes after it hold more entries than are taken, of which long ones count for several; --thorough takes all",
+                escape(dir.path())
+            ));
         }
     }
 
@@ -292,4 +310,29 @@ pub fn attributes(fd: &impl AsFd) -> Result<Vec<Attribute>, Errno> {
     }
     all.sort_unstable();
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All of it is held, and an entry costs whoever plants it nothing but its name.
+    #[test]
+    fn long_paths_count_for_several_entries() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().join("A");
+        let deep = top.join(format!("{}/", "n".repeat(250)).repeat(10));
+        std::fs::create_dir_all(&deep).unwrap();
+        for number in 0..500 {
+            std::fs::write(deep.join(number.to_string()), "").unwrap();
+        }
+        let above = Dir::open_top(folder.path()).unwrap();
+        let survey = |most| Tree::survey(&above, b"A", most).unwrap();
+        let cut = survey(2_000);
+        let bytes: usize = cut.entries.iter().map(|entry| entry.path.len()).sum();
+        assert!((100_000..130_000).contains(&bytes), "{bytes}");
+        assert_eq!(cut.left_out.len(), 1, "{:?}", cut.left_out);
+        let whole = survey(usize::MAX);
+        assert_eq!((whole.entries.len(), whole.left_out.len()), (511, 0));
+    }
 }

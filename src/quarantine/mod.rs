@@ -123,6 +123,12 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         return Err(Failure::new(why));
     }
     let bundle = Arc::clone(find(&snapshot, &disk.root, path)?);
+    if bundle.evidence.is_folder() {
+        return Err(Failure::new(format!(
+            "{} is the plug-in folder itself, of which that row tells, and stands where it may lead; it was left alone: name a bundle in it",
+            escape(&bundle.evidence.candidate.path)
+        )));
+    }
     expected(&bundle, options.expect.as_deref())?;
     may_take_executable(&bundle, options)?;
     let vault = open(disk, scanner.root())?;

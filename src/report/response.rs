@@ -5,6 +5,9 @@ use crate::text::{escape, hex};
 
 /// What to do about a bundle at a path, in order.
 pub fn steps(bundle: &Bundle, path: &str) -> Vec<String> {
+    if bundle.evidence.is_folder() {
+        return of_folder();
+    }
     let mut steps = Vec::new();
     let quoted = format!("'{}'", path.replace('\'', "'\\''"));
     if bundle.exception.is_some() {
@@ -55,4 +58,16 @@ pub fn steps(bundle: &Bundle, path: &str) -> Vec<String> {
         "Keep watching: run the pack; accept what is known to be good by an exception that pins its digest (dsplug baseline).".to_owned(),
     ]);
     steps
+}
+
+/// What to do about the row of a plug-in folder, which no line that is pasted may move: it may lead to any directory.
+fn of_folder() -> Vec<String> {
+    [
+        "It is the plug-in folder itself, of which something is not as it should be: see error. Nothing is to be taken away as a whole.",
+        "Read all of it: dsplug --thorough list.",
+        "See where it leads, and what stands there that no Mac has by itself: an Info.plist, a Contents, a link on the way, thousands of names. Collect and quarantine bundles in it, one by one.",
+        "Find who wrote it: the queries of packs/investigation on writers, installs and origin.",
+    ]
+    .map(str::to_owned)
+    .into()
 }

@@ -140,6 +140,35 @@ fn what_was_not_expected_is_left_alone() {
     assert!(!scene.state().exists(), "nothing is made either");
 }
 
+/// Where the folder leads to, its attacker has chosen: it may be a part of what watches this Mac.
+#[test]
+fn the_row_of_a_folder_moves_no_folder() {
+    let disk = Disk::new();
+    disk.file("Applications/EDR.app/Contents/PlugIns/Sensor.bundle", "1");
+    disk.file(
+        "Applications/EDR.app/Contents/PlugIns/Info.plist",
+        "<plist><dict><key>",
+    );
+    fs::remove_dir_all(disk.at("Library/DirectoryServices")).unwrap();
+    disk.link(
+        "Library/DirectoryServices",
+        "/Applications/EDR.app/Contents",
+    );
+    let scene = Scene::new(disk);
+    let row = "/Library/DirectoryServices/PlugIns";
+    let steps = scene.done(&["explain", row]);
+    assert!(steps.contains("It is the plug-in folder itself"), "{steps}");
+    assert!(!steps.contains("sudo dsplug quarantine"), "{steps}");
+    let why = scene.refused(&["quarantine", row]);
+    assert!(why.contains("left alone"), "{why}");
+    assert!(
+        scene
+            .disk
+            .at("Applications/EDR.app/Contents/PlugIns/Sensor.bundle")
+            .exists()
+    );
+}
+
 #[test]
 fn an_image_is_not_written_unless_that_is_said() {
     let scene = Scene::new(Disk::new());
