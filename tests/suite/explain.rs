@@ -300,7 +300,7 @@ fn a_hostile_name_stays_a_name() {
         );
         if format == "markdown" {
             assert!(out.starts_with("# `` /Library"), "{}", &out[..200]);
-            assert!(out.contains(r"`` /Library/DirectoryServices/PlugIns/`x` \| <b>"));
+            assert!(out.contains(r"`` /Library/DirectoryServices/PlugIns/`x`  ``&#124;` <b>"));
         }
         if format == "text" {
             // The shell's own quoting holds the name together.
