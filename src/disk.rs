@@ -54,6 +54,27 @@ impl Disk {
         Ok(Scanner::new(root, limits).keeping(state))
     }
 
+    /// Refuses a file that would stand below a root that is an image: nothing is written there. `option` is what names
+    /// another.
+    ///
+    /// # Errors
+    /// With a line that says so.
+    pub fn refuse_below(&self, path: &Path, option: &str) -> Result<(), Failure> {
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        match (parent.canonicalize(), self.root.canonicalize()) {
+            (Ok(parent), Ok(root)) if root != Path::new("/") && parent.starts_with(&root) => {
+                Err(Failure::new(format!(
+                    "{} stands below --root, where nothing is written; name another file with {option}",
+                    path.display()
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The directory that plays the `/`.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ mod output;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use archive::{Archive, Bounds, FILES, MANIFEST};
@@ -70,12 +70,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         Some(path) => path.clone(),
         None => PathBuf::from(format!("{name}.tar.gz")),
     };
-    if is_below(&path, &disk.root) {
-        return Err(Failure::new(format!(
-            "{} stands below --root, where nothing is written; name another file with --output",
-            path.display()
-        )));
-    }
+    disk.refuse_below(&path, "--output")?;
     let output = Output::begin(&path).map_err(Failure::new)?;
     let kept = write(
         output,
@@ -164,18 +159,6 @@ fn plain(host: &str) -> String {
         _ => '_',
     };
     host.chars().map(sign).take(64).collect()
-}
-
-/// True when a file would stand below a root that is an image.
-fn is_below(path: &Path, root: &Path) -> bool {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    match (parent.canonicalize(), root.canonicalize()) {
-        (Ok(parent), Ok(root)) => root != Path::new("/") && parent.starts_with(root),
-        _ => false,
-    }
 }
 
 /// A name in a directory that is open: of an archive that is kept beside others.

@@ -56,6 +56,9 @@ pub struct Options {
 /// When the pack or the state cannot be used, a line cannot be written, or a query of the last
 /// run failed.
 pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
+    if let Some(path) = &options.state {
+        disk.refuse_below(path, "--state")?;
+    }
     let Pack {
         mut queries,
         discovery,

@@ -321,6 +321,32 @@ fn without_a_state_each_call_is_a_first_run() {
     }
 }
 
+/// Neither by its own path nor by a link that leads there.
+#[test]
+fn a_state_below_the_root_is_refused() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    disk.dir("Users/st");
+    let other = tempfile::tempdir().unwrap();
+    symlink(disk.at("Users/st"), other.path().join("link")).unwrap();
+    for state in [disk.at("Users/st/state"), other.path().join("link/state")] {
+        let output = Command::new(DSPLUG)
+            .args(["detect", "--root"])
+            .arg(disk.path())
+            .arg("--state")
+            .arg(&state)
+            .output()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
+        assert!(
+            error.contains("below --root") && error.contains("--state"),
+            "{error}"
+        );
+        assert_eq!(fs::read_dir(disk.at("Users/st")).unwrap().count(), 0);
+    }
+}
+
 /// Keys and types as a real osqueryd logs them, without decorators in its configuration.
 #[test]
 fn a_line_has_the_fields_of_osqueryd_in_its_order() {
