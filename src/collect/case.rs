@@ -7,6 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::archive::{Archive, Written};
 use crate::bundle::Bundle;
+use crate::evidence::Reach;
 use crate::meta::Kind;
 use crate::report::document::Format;
 use crate::report::{explain, time};
@@ -21,6 +22,8 @@ use crate::tree::Tree;
 pub const CASE: &str = "case.json";
 /// Links followed where the way to a bundle leads through some.
 const MOST_LINKS: usize = 32;
+/// Entries of one place that a link leads to: twice as many as were read there.
+const MOST_OF_PLACE: usize = 8_192;
 /// What else of the disk helps to judge: who is accepted, which system it is, and which nodes are
 /// searched for accounts.
 const BESIDE: &[&str] = &[
@@ -200,7 +203,7 @@ fn rows(table: &dyn Table, snapshot: &Snapshot, paths: &[String]) -> Result<Spoo
 }
 
 /// Adds a bundle at its own place, with the way to it, what it links to, its Info.plist and its main
-/// executable where these stand outside. Gives the digest of what now stands in the archive.
+/// executable where these stand outside, and what links in it and its libraries lead to. Gives the digest of what now stands in the archive.
 fn add_bundle<W: Write>(
     archive: &mut Archive<W>,
     root: &Root,
@@ -232,7 +235,37 @@ fn add_bundle<W: Write>(
     for path in outside.map(|e| &e.path).chain(plist) {
         add_file(archive, root, path)?;
     }
+    add_reach(archive, root, &evidence.reach, most)?;
     Ok(digest)
+}
+
+/// Adds what is reached from a bundle outside of it, with the links on the way there.
+fn add_reach<W: Write>(
+    archive: &mut Archive<W>,
+    root: &Root,
+    reach: &Reach,
+    most: usize,
+) -> io::Result<()> {
+    for (dir, name, _) in reach.ways.links().into_iter().flatten() {
+        add_way(archive, root, &[dir, b"/", name].concat(), MOST_LINKS)?;
+    }
+    for path in reach.places.paths() {
+        add_way(archive, root, path, MOST_LINKS)?;
+        match root
+            .find(path)
+            .and_then(|found| survey(&found, most.min(MOST_OF_PLACE)))
+        {
+            Ok(tree) => drop(archive.add_tree(&tree)?),
+            Err(error) => archive.leave_out(error.to_string()),
+        }
+    }
+    for path in reach.beyond.paths() {
+        archive.leave_out(format!(
+            "{}, where a link leads: of what lies there beyond a limit nothing was read",
+            escape(path)
+        ));
+    }
+    Ok(())
 }
 
 fn survey(found: &Found, most: usize) -> Result<Tree, crate::directory::ReadError> {

@@ -8,6 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use dsplug_fixtures::macho::{Cpu, MachO};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, fifo, skipped};
 use serde_json::Value;
 
@@ -257,6 +258,18 @@ fn what_stands_outside_is_taken_and_nothing_out_of_the_root() {
         "../../../../../../../../etc",
     );
     disk.link(format!("{PLUGINS}/Gone.dsplug"), "/nowhere");
+    // A directory by two links, and a library by its name.
+    disk.file("Users/Shared/fw/l.dylib", "library");
+    disk.link("opt/fw", "/Users/Shared/fw");
+    disk.link("Users/Shared/T.dsplug/Contents/Frameworks", "/opt/fw");
+    disk.file("opt/named.dylib", "named");
+    Plugin::new("Loads")
+        .executable(
+            MachO::dylib(Cpu::X86_64)
+                .dylib_path("/opt/named.dylib")
+                .unsigned(),
+        )
+        .write(disk.plugin(""));
     let place = tempfile::tempdir().unwrap();
     let archive = place.path().join("a.tar.gz");
     whole(collect(&disk, &["--all"], &archive));
@@ -264,7 +277,7 @@ fn what_stands_outside_is_taken_and_nothing_out_of_the_root() {
     assert!(output.status.success());
     fs::remove_file(&archive).unwrap();
     let files = top(place.path()).join("files");
-    let sql = "SELECT path, hash, executable_hash, symlink_target FROM dsplug_bundles";
+    let sql = "SELECT path, hash, executable_hash, symlink_target, linked_hash, linked_paths FROM dsplug_bundles";
     assert_eq!(
         common::query(&files, sql),
         common::query(disk.path(), sql),
