@@ -114,8 +114,8 @@
 //! - `worker` is a thread for as long as it has something to do;
 //! - `doctor` says what is wrong with this host's installation;
 //! - `report` is what people read, `given` reads the files that they name, `disk` is the one that they
-//!   ask for, `failure` what they are told when it cannot be, `spool` what is not all known yet, and
-//!   `output` where all goes;
+//!   ask for, `failure` what they are told when it cannot be, `spool` what is not all known yet,
+//!   `bounded_json` what a state or a manifest may make its reader hold, and `output` where all goes;
 //! - `cli` is the command line, which calls these.
 #![deny(unnameable_types)]
 
@@ -168,6 +168,7 @@ pub mod text;
 #[doc(hidden)]
 pub mod watch;
 
+mod bounded_json;
 mod collect;
 mod compare;
 mod descent;

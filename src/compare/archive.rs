@@ -11,11 +11,12 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use tar::{Archive, EntryType, PaxExtensions};
 
+use super::manifest::LeftOut;
 use super::side::{Side, Thing};
 use crate::codesign::Roots;
-use crate::collect::{CASE, FILES};
+use crate::collect::{CASE, FILES, MANIFEST};
 use crate::meta::Kind;
-use crate::text::escape;
+use crate::text::{escape, hex};
 
 /// Members that are read.
 const MOST_MEMBERS: usize = 5_000_000;
@@ -36,7 +37,8 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
     let mut archive = Archive::new(GzDecoder::new(BufReader::new(file)));
     let entries = archive.entries().map_err(|e| fail(&e.to_string()))?;
     let mut side = Side::default();
-    let mut place: Option<Vec<u8>> = None;
+    let mut place: Option<Place> = None;
+    let mut left_out: Option<LeftOut> = None;
     let mut name: Option<Vec<u8>> = None;
     let mut link: Option<Vec<u8>> = None;
     let mut found = false;
@@ -68,10 +70,23 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
             }
             let text = whole(&mut entry, MOST_CASE).map_err(|why| fail(&why))?;
             let top = member.strip_suffix(CASE.as_bytes()).unwrap_or_default();
-            let stood = bundle(&text, wanted).map_err(|why| fail(&why))?;
-            place = Some([top, FILES.as_bytes(), &stood].concat());
+            let (bundle, stood) = bundle(&text, wanted).map_err(|why| fail(&why))?;
+            place = Some(Place {
+                manifest: [top, MANIFEST.as_bytes()].concat(),
+                at: [top, FILES.as_bytes(), &stood].concat(),
+                stood: escape(&stood),
+                bundle,
+            });
             continue;
         };
+        if member == place.manifest {
+            let digest = side.digest();
+            let is_of = |line: &str| place.is_of(line, digest);
+            let read = LeftOut::read(&mut entry, is_of);
+            left_out = Some(read.map_err(|why| fail(&format!("{MANIFEST}: {why}")))?);
+            continue;
+        }
+        let place = &place.at;
         let Some(below) = below(&member, place) else {
             continue;
         };
@@ -103,7 +118,37 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
     if !found {
         return Err(fail("it does not hold the bundle whole"));
     }
+    // What was judged and what is in the archive are one: nothing of it is left out.
+    let judged = place.map(|place| place.bundle.hash);
+    if side.digest().map(|digest| hex(&digest)) != judged {
+        let none = || vec![format!("{} has no {MANIFEST}", path.display())];
+        side.unknown = left_out.map_or_else(none, LeftOut::into_lines);
+    }
     Ok(side)
+}
+
+/// What is looked for in an archive.
+struct Place {
+    /// The member that says what is not there.
+    manifest: Vec<u8>,
+    /// The member that is the bundle.
+    at: Vec<u8>,
+    /// Where it really stood, as it is shown.
+    stood: String,
+    bundle: Bundle,
+}
+
+impl Place {
+    /// True when a line of what was left out may be of the bundle, whose digest is that in the archive. Where a scan could
+    /// not read it whole either, any may.
+    fn is_of(&self, line: &str, digest: Option<[u8; 32]>) -> bool {
+        // It changed between the scan and the copy, and what was copied is known.
+        if digest.is_some_and(|digest| line.ends_with(&format!("its digest is {}", hex(&digest)))) {
+            return false;
+        }
+        let names = [&self.stood, &self.bundle.path];
+        self.bundle.hash.is_empty() || names.iter().any(|name| line.contains(name.as_str()))
+    }
 }
 
 fn whole(entry: &mut impl std::io::Read, most: u64) -> Result<Vec<u8>, String> {
@@ -124,10 +169,12 @@ struct Case {
 }
 
 /// One of its bundles.
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 struct Bundle {
     path: String,
+    /// Its bundle digest when it was judged; empty where that was not known.
+    hash: String,
     resolved_path_hex: String,
 }
 
@@ -159,8 +206,8 @@ impl<'de> Visitor<'de> for Bundles {
     }
 }
 
-/// Where the wanted bundle really stood, or the only one.
-fn bundle(case: &[u8], wanted: &str) -> Result<Vec<u8>, String> {
+/// The wanted bundle, or the only one, and where it really stood.
+fn bundle(case: &[u8], wanted: &str) -> Result<(Bundle, Vec<u8>), String> {
     let case: Case = serde_json::from_slice(case).map_err(|e| e.to_string())?;
     let bundles = case.bundles.0.as_slice();
     let is_wanted = |bundle: &&Bundle| bundle.path == wanted;
@@ -179,7 +226,8 @@ fn bundle(case: &[u8], wanted: &str) -> Result<Vec<u8>, String> {
     });
     let stood: Option<Vec<u8>> = pairs.collect();
     let stood = stood.filter(|path| path.starts_with(b"/"));
-    stood.ok_or_else(|| "it does not say where its bundle stood".into())
+    let stood = stood.ok_or("it does not say where its bundle stood")?;
+    Ok((bundle.clone(), stood))
 }
 
 /// The path of a member below the bundle; empty for the bundle itself.
@@ -202,26 +250,22 @@ mod tests {
         let case = br#"{"dsplug":"1","more":[[1,{"a":2}]],"bundles":[
             {"path":"/a","resolved_path_hex":"2f61","files":{"x":[1]}},
             {"path":"/b","resolved_path_hex":"2f62"}]}"#;
-        assert_eq!(bundle(case, "/b").unwrap(), b"/b");
+        assert_eq!(bundle(case, "/b").unwrap().1, b"/b");
         assert_eq!(
-            bundle(case, "/c").unwrap_err(),
+            bundle(case, "/c").err().unwrap(),
             "it holds not /c, but /a, /b"
         );
         let one = br#"{"bundles":[{"path":"/a","resolved_path_hex":"2f61"}]}"#;
-        assert_eq!(bundle(one, "/c").unwrap(), b"/a");
+        assert_eq!(bundle(one, "/c").unwrap().1, b"/a");
         for (case, why) in [
             (&b"{}"[..], "it holds not"),
             (br#"{"bundles":[{"path":"/a"}]}"#, "does not say where"),
             (br#"{"bundles":[{"path":1}]}"#, "expected a string"),
         ] {
-            let error = bundle(case, "/a").unwrap_err();
+            let error = bundle(case, "/a").err().unwrap();
             assert!(error.contains(why), "{error}");
         }
         let many = format!(r#"{{"bundles":[{}{{}}]}}"#, "{},".repeat(MOST_BUNDLES));
-        assert!(
-            bundle(many.as_bytes(), "/a")
-                .unwrap_err()
-                .contains("too many")
-        );
+        assert!(bundle(many.as_bytes(), "/a").is_err_and(|why| why.contains("too many")));
     }
 }

@@ -4,6 +4,7 @@
 //! is another is told from one whose code was altered.
 
 mod archive;
+mod manifest;
 mod side;
 
 use std::collections::BTreeSet;

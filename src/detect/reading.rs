@@ -4,55 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Read};
 
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::differential::{MOST_PACKED, Memory};
-
-/// Bytes of the longest text: no row has as many.
-const MOST_TEXT: usize = 4 << 20;
-
-/// JSON, no text of which is longer than is held: its reader would hold it whole.
-pub(super) struct Texts<R> {
-    from: R,
-    /// Bytes of the text that is open; none outside of one.
-    text: Option<usize>,
-    is_escaped: bool,
-}
-
-impl<R: Read> Texts<R> {
-    pub fn new(from: R) -> Self {
-        Self {
-            from,
-            text: None,
-            is_escaped: false,
-        }
-    }
-}
-
-impl<R: Read> Read for Texts<R> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.from.read(into)?;
-        for byte in into.iter().take(count) {
-            let is_escaped = std::mem::take(&mut self.is_escaped);
-            self.text = match (self.text, byte) {
-                (None, b'"') => Some(0),
-                (Some(_), b'"') if !is_escaped => None,
-                (text, byte) => {
-                    self.is_escaped = text.is_some() && !is_escaped && *byte == b'\\';
-                    text.map(|length| length.saturating_add(1))
-                }
-            };
-            if self.text.is_some_and(|length| length > MOST_TEXT) {
-                let why = "a text in it is longer than any of a row";
-                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-            }
-        }
-        Ok(count)
-    }
-}
 
 /// The fields of a state.
 #[derive(Deserialize)]

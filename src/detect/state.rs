@@ -12,7 +12,8 @@ use rustix::fs::OFlags;
 use serde::Serialize;
 use serde::de::DeserializeSeed as _;
 
-use super::reading::{Reading, Texts};
+use super::reading::Reading;
+use crate::bounded_json::Bounded;
 use crate::differential::{MOST_PACKED, Memory};
 
 /// The format of the file, so that a later one is not misread.
@@ -97,7 +98,7 @@ impl State {
             Err(error) => return Err(StateError::Unreadable(path.to_owned(), error)),
         };
         let damaged = |why: String| StateError::Damaged(path.to_owned(), why);
-        let texts = io::BufReader::new(Texts::new(file));
+        let texts = io::BufReader::new(Bounded::new(file));
         let mut from = serde_json::Deserializer::from_reader(texts);
         let read = Reading(is_wanted).deserialize(&mut from);
         let read = read.and_then(|fields| from.end().map(|()| fields));

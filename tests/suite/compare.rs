@@ -207,3 +207,35 @@ fn what_cannot_be_read_is_not_called_the_same() {
         "{error}"
     );
 }
+
+/// A file that has no room in an archive, and is gone from the disk by the time that they are compared.
+#[test]
+fn an_archive_that_is_not_whole_is_not_called_the_same() {
+    let disk = Disk::new();
+    for name in ["A", "B"] {
+        Plugin::new(name).write(disk.plugin(""));
+    }
+    let large = disk.plugin("A.dsplug/Contents/MacOS/evil.dylib");
+    let file = fs::File::create(&large).unwrap();
+    file.set_len(5 << 30).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let archive = place.path().join("a.tar.gz");
+    let done = call("collect", disk.path())
+        .args(["--all", "--output"])
+        .arg(&archive)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    fs::remove_file(&large).unwrap();
+    let output = compare(&disk, &path("A.dsplug"), &archive);
+    let unknown = lines(&output, 1);
+    assert!(
+        unknown[0].starts_with("unknown ") && unknown[0].contains("evil.dylib holds 5368709120"),
+        "{unknown:?}"
+    );
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("not known to be the same"), "{error}");
+    // What is not there of one bundle says nothing of another.
+    let whole = lines(&compare(&disk, &path("B.dsplug"), &archive), 0);
+    assert!(whole[0].starts_with("same "), "{whole:?}");
+}
