@@ -1,6 +1,6 @@
 //! The tables as the extension serves them: one scan for all calls within a few seconds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -324,28 +324,24 @@ fn files(snapshot: &Snapshot, to: &mut Rows) -> Result<(), String> {
         .map(|b| b.evidence.entries.len())
         .collect();
     let each = share(&counts, MOST_FILES);
-    let served: BTreeMap<String, BTreeSet<usize>> = snapshot
+    // By their place and not by their path, of which a row may show the beginning alone.
+    let served: Vec<Option<BTreeSet<usize>>> = snapshot
         .bundles
         .iter()
-        .filter(|b| b.evidence.entries.len() > each)
-        .map(|b| (escape(&b.evidence.candidate.path), foremost(b, each)))
+        .map(|b| (b.evidence.entries.len() > each).then(|| foremost(b, each)))
         .collect();
-    let mut shown: BTreeMap<String, usize> = BTreeMap::new();
+    let mut is_served = counts.iter().zip(&served).flat_map(|(count, served)| {
+        (0..*count).map(move |index| served.as_ref().is_none_or(|s| s.contains(&index)))
+    });
     FILES.rows(snapshot, Texts::Short, &mut |values| {
-        let Some(Value::Text(bundle)) = values.first() else {
-            return Ok(());
-        };
-        let index = shown.entry(bundle.clone()).or_default();
-        if served
-            .get(bundle)
-            .is_none_or(|served| served.contains(index))
-        {
+        if is_served.next().unwrap_or(false) {
             to.push(&row(&headings, values));
         }
-        *index = index.saturating_add(1);
         Ok(())
     })?;
-    for (bundle, count) in shown.into_iter().filter(|(_, count)| *count > each) {
+    let cut = snapshot.bundles.iter().zip(counts).zip(&served);
+    for ((bundle, count), _) in cut.filter(|(_, served)| served.is_some()) {
+        let bundle = escape(&bundle.evidence.candidate.path);
         let left_out = count.saturating_sub(each);
         let error = format!("limit: {left_out} more entries; dsplug query shows them all");
         let texts = headings.iter().map(|heading| {
@@ -400,6 +396,7 @@ fn share(counts: &[usize], most: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extension::Row;
     use crate::limits::Limits;
     use dsplug_fixtures::{ARM64E, Disk, Plugin, mach_header};
 
@@ -435,10 +432,18 @@ mod tests {
         assert_eq!(share(&[5; 1000], 100), 1);
     }
 
+    /// However long its path is: of a long one rows show the beginning alone.
     #[test]
     fn junk_does_not_push_out_code() {
+        let deep = format!("{}.lproj/{}", "l".repeat(245), "d".repeat(245));
+        for below in ["", &deep] {
+            junk_below(below);
+        }
+    }
+
+    fn junk_below(folder: &str) {
         let disk = Disk::new();
-        let path = Plugin::new("A").write(disk.plugin(""));
+        let path = Plugin::new("A").write(disk.plugin(folder));
         for number in 0..super::MOST_FILES {
             std::fs::write(path.join(format!("Contents/{number}")), "").unwrap();
         }
@@ -449,8 +454,8 @@ mod tests {
         files(&snapshot, &mut rows).unwrap();
         let rows = rows.maps();
         assert_eq!(rows.len(), super::MOST_FILES + 1);
-        let served = |end: &str| rows.iter().any(|r| r["path"].ends_with(end));
-        assert!(served("/Contents/z.dylib") && served("/Contents/MacOS/A"));
+        let is_code = |row: &&Row| !row["macho"].is_empty();
+        assert_eq!(rows.iter().filter(is_code).count(), 2);
         let last = rows.last().unwrap();
         assert!(last["error"].starts_with("limit: "), "{last:?}");
     }
