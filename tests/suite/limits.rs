@@ -203,7 +203,8 @@ fn long_rows_by_the_thousand_are_remembered() {
         let plugin = keys.iter().fold(plugin, |p, key| p.key(key, fill.as_str()));
         plugin.write(disk.at(PLUGINS));
     }
-    let state = disk.at("state");
+    let place = tempfile::tempdir().unwrap();
+    let state = place.path().join("state");
     let state = state.to_str().unwrap();
     let told = within_the_promise(disk.path(), &["detect", "--state", state]);
     assert!(told.lines().count() > 3_000);
