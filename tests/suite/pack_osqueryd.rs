@@ -137,7 +137,8 @@ fn detect_and_osqueryd_agree_line_by_line() {
     let stage = disk.dir("stage");
     let pack = derived();
     let pack_file = disk.file("dsplug.conf", pack.to_string());
-    let state = disk.at("state.json");
+    let kept = tempfile::tempdir().unwrap();
+    let state = kept.path().join("state.json");
     let osqueryd = Osqueryd::start(
         &program,
         Path::new(DSPLUG),
