@@ -93,7 +93,9 @@
 //!
 //! - [`root`] resolves paths inside the directory that plays the Mac's `/`, each `directory` on
 //!   the way opened by itself, of a long `descent` the last few at a time;
-//!   `spelling`, `sha256`, `meta`, `name`, `text`, [`limits`], `held` and `property_list` are its small tools;
+//!   `spelling`, `sha256`, `meta`, `name`, `text`, [`limits`], `held` and `property_list` are its small tools,
+//!   as are for those further above `spool`, which packs rows until all are known, and `bounded_json`, which
+//!   reads a state or a manifest that could be too large;
 //! - `layout` and `info_dictionary` are CoreFoundation's rules of a bundle, which a plug-in folder
 //!   is read by as well;
 //! - `folders` lists the plug-in folders and finds candidates;
@@ -114,8 +116,7 @@
 //! - `worker` is a thread for as long as it has something to do;
 //! - `doctor` says what is wrong with this host's installation;
 //! - `report` is what people read, `given` reads the files that they name, `disk` is the one that they
-//!   ask for, `failure` what they are told when it cannot be, `spool` what is not all known yet,
-//!   `bounded_json` what a state or a manifest may make its reader hold, and `output` where all goes;
+//!   ask for, `failure` what they are told when it cannot be, and `output` where all goes;
 //! - `cli` is the command line, which calls these.
 #![deny(unnameable_types)]
 

@@ -7,7 +7,6 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
 
 use crate::event::{Action, Event, State, is_minor};
 
@@ -109,20 +108,15 @@ impl Dropped {
     /// The row that says so; nothing when all are kept.
     pub fn event(&self) -> Option<Event> {
         let count = self.count;
-        (count > 0).then(|| Event {
-            id: self.id,
-            time: self.time,
-            action: Action::Dropped,
-            path: String::new(),
-            changed: String::new(),
-            seen: None,
-            state: Arc::new(State {
+        (count > 0).then(|| {
+            let state = State {
                 error: format!("limit: of the events up to this one, {count} are no longer kept"),
                 ..State::default()
-            }),
-            previous_hash: "".into(),
-            stood_ms: None,
-            kept: String::new(),
+            };
+            Event {
+                id: self.id,
+                ..Event::new(self.time, Action::Dropped, String::new(), state.into())
+            }
         })
     }
 }

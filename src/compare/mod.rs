@@ -30,7 +30,7 @@ use crate::tree::Tree;
 pub struct Options {
     /// The bundle: as the Mac names it, or a path of this computer
     pub path: PathBuf,
-    /// What it is held against: another bundle, or an archive that collect wrote
+    /// What it is held against: another bundle, or an archive that collect wrote; looked for on this computer first
     pub other: PathBuf,
 }
 
@@ -76,8 +76,9 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         Bounds::STANDARD.entries
     };
     let wanted = escape(mac_path(&options.path, &disk.root).as_os_str().as_bytes());
-    let read = |path: &Path| read(path, disk, &root, &wanted, &roots, most);
-    let (one, other) = (read(&options.path)?, read(&options.other)?);
+    let read = |found: Found, path: &Path| read(&found, path, &wanted, &roots, most);
+    let one = read(find(&options.path, disk, &root)?, &options.path)?;
+    let other = read(find_other(&options.other, disk, &root)?, &options.other)?;
     let (text, counts) = render(&one, &other);
     print(&text)?;
     let unknown = one.unknown.iter().chain(&other.unknown);
@@ -112,16 +113,14 @@ fn mac_path(path: &Path, root: &Path) -> PathBuf {
     }
 }
 
-/// Reads one side: a path of the Mac, or else of this computer.
+/// Reads one side, that was found by a path.
 fn read(
+    found: &Found,
     path: &Path,
-    disk: &Disk,
-    root: &Root,
     wanted: &str,
     roots: &Roots,
     most: usize,
 ) -> Result<Side, Failure> {
-    let found = locate(path, disk, root)?;
     if found.meta.kind == Kind::File {
         let mut file = std::fs::File::from(found.open_file()?.fd);
         let mut head = [0; 2];
@@ -136,13 +135,25 @@ fn read(
     Ok(Side::of_tree(&tree, roots))
 }
 
-fn locate(path: &Path, disk: &Disk, root: &Root) -> Result<Found, Failure> {
+/// Finds a path of the Mac, or else of this computer.
+fn find(path: &Path, disk: &Disk, root: &Root) -> Result<Found, Failure> {
+    find_on_mac(path, disk, root).map_or_else(|| find_here(path), Ok)
+}
+
+/// Finds what the bundle is held against: a path of this computer, or else of the Mac. Whoever wrote
+/// the disk that is read could have put there what stands at the place of the good copy.
+fn find_other(path: &Path, disk: &Disk, root: &Root) -> Result<Found, Failure> {
+    find_here(path).or_else(|failure| find_on_mac(path, disk, root).ok_or(failure))
+}
+
+fn find_on_mac(path: &Path, disk: &Disk, root: &Root) -> Option<Found> {
     let inside = mac_path(path, &disk.root);
-    if inside.is_absolute()
-        && let Ok(found) = root.find(inside.as_os_str().as_bytes())
-    {
-        return Ok(found);
-    }
+    let is_absolute = inside.is_absolute();
+    let find = || root.find(inside.as_os_str().as_bytes()).ok();
+    is_absolute.then(find).flatten()
+}
+
+fn find_here(path: &Path) -> Result<Found, Failure> {
     let host = Root::open(Path::new("/"))?;
     let absolute = std::path::absolute(path)?;
     host.find(absolute.as_os_str().as_bytes())

@@ -96,6 +96,22 @@ pub struct Event {
 }
 
 impl Event {
+    /// What happened to a path at a time, in seconds of Unix time, that is in a state.
+    pub fn new(time: i64, action: Action, path: String, state: Arc<State>) -> Self {
+        Self {
+            id: 0,
+            time,
+            action,
+            path,
+            changed: String::new(),
+            seen: None,
+            state,
+            previous_hash: Digits::default(),
+            stood_ms: None,
+            kept: String::new(),
+        }
+    }
+
     /// Bytes that it takes in memory, about.
     pub fn weight(&self) -> usize {
         size_of::<Self>().saturating_add(self.held())

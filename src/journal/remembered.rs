@@ -115,15 +115,8 @@ mod tests {
     fn event(id: i64, path: String) -> Event {
         Event {
             id,
-            time: 1,
-            action: Action::Appeared,
-            path,
-            changed: String::new(),
             seen: Some(Seen::Scan),
-            previous_hash: "".into(),
-            state: Arc::default(),
-            stood_ms: None,
-            kept: String::new(),
+            ..Event::new(1, Action::Appeared, path, Arc::default())
         }
     }
 

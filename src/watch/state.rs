@@ -142,16 +142,8 @@ impl Key {
 /// An event of what is in a state.
 pub fn event(path: &[u8], action: Action, seen: Seen, state: Arc<State>, now: Now) -> Event {
     Event {
-        id: 0,
-        time: now.wall_ms / 1000,
-        action,
-        path: escape(path),
-        changed: String::new(),
         seen: Some(seen),
-        state,
-        previous_hash: Digits::default(),
-        stood_ms: None,
-        kept: String::new(),
+        ..Event::new(now.wall_ms / 1000, action, escape(path), state)
     }
 }
 

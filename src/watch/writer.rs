@@ -113,23 +113,12 @@ fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Action, State};
+    use crate::event::{Action, Event};
     use std::sync::mpsc::channel;
 
     #[test]
     fn all_that_is_known_waits_for_a_slow_disk_but_once() {
-        let event = Event {
-            id: 0,
-            time: 1,
-            action: Action::Appeared,
-            path: "/a".to_owned(),
-            changed: String::new(),
-            seen: None,
-            state: Arc::new(State::default()),
-            previous_hash: "".into(),
-            stood_ms: None,
-            kept: String::new(),
-        };
+        let event = Event::new(1, Action::Appeared, "/a".to_owned(), Arc::default());
         let (begun, begins) = channel();
         let (go, goes_on) = channel::<()>();
         let tell: Tell = Box::new(move |_| {

@@ -95,6 +95,28 @@ fn the_same_is_the_same_whoever_owns_it() {
     );
 }
 
+/// An image has what its writer put there, at the place of the good copy as well.
+#[test]
+fn the_good_copy_is_that_of_this_computer() {
+    let disk = Disk::new();
+    let other = tempfile::tempdir().unwrap();
+    Plugin::new("A")
+        .file("Contents/more", "")
+        .write(disk.plugin(""));
+    let known = Plugin::new("A").write(other.path());
+    let below = known.strip_prefix("/").unwrap();
+    let decoy = disk.path().join(below.parent().unwrap());
+    fs::create_dir_all(&decoy).unwrap();
+    Plugin::new("A").file("Contents/more", "").write(&decoy);
+    let output = compare(&disk, &path("A.dsplug"), &known);
+    let told = told(&lines(&output, 1));
+    assert_eq!(told, [("added".to_owned(), "Contents/more".to_owned())]);
+    // What this computer does not have is looked for on the disk.
+    fs::remove_dir_all(&known).unwrap();
+    let output = compare(&disk, &path("A.dsplug"), &known);
+    assert!(lines(&output, 0)[0].starts_with("same "));
+}
+
 #[test]
 fn code_that_was_signed_anew_is_told_from_code_that_was_altered() {
     let disk = Disk::new();

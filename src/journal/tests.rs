@@ -1,0 +1,144 @@
+//! What a journal does where its file is lost, locked or damaged.
+
+use super::*;
+use crate::event::Action;
+use ids::Ids;
+
+fn journal() -> (tempfile::TempDir, Journal) {
+    let place = tempfile::tempdir().unwrap();
+    let disk = place.path().join("disk");
+    std::fs::create_dir_all(disk.join("Library")).unwrap();
+    let root = Root::open(&disk).unwrap();
+    let journal = Journal::kept_at(&place.path().join("state"), &root);
+    (place, journal)
+}
+
+fn event() -> Event {
+    Event::new(1, Action::Appeared, "/a".to_owned(), Arc::default())
+}
+
+/// It has lost its place, and gets no other: a new one is to be told all.
+#[test]
+fn nothing_known_is_held_for_a_journal_that_is_lost() {
+    let (place, mut journal) = journal();
+    std::fs::remove_file(place.path().join("state/journal.db")).unwrap();
+    std::fs::remove_file(place.path().join("state/journal.lock")).unwrap();
+    std::fs::remove_dir_all(place.path().join("state")).unwrap();
+    std::fs::write(place.path().join("state"), b"no directory").unwrap();
+    for number in 0..10 {
+        journal.write(Batch {
+            changes: vec![(vec![number], None)],
+            ..Batch::default()
+        });
+        assert!(journal.unwritten.is_cut());
+    }
+    std::fs::remove_file(place.path().join("state")).unwrap();
+    journal = journal.trying_again_after(Duration::ZERO);
+    journal.tick();
+    assert!(journal.lacks_known() && !journal.unwritten.is_cut());
+    journal.write(Batch {
+        is_all: true,
+        ..Batch::default()
+    });
+    assert!(!journal.lacks_known());
+    assert_eq!(journal.known(), Some((Vec::new(), false)));
+}
+
+/// The disk is full, or another has locked the file.
+#[test]
+fn what_cannot_be_written_is_not_asked_for_at_each_look() {
+    let (_place, mut journal) = journal();
+    journal.lacks_known = true;
+    assert!(journal.lacks_known());
+    let all = || Batch {
+        is_all: true,
+        ..Batch::default()
+    };
+    let open = journal.open.as_ref().unwrap();
+    let locks = rusqlite::Connection::open(&open.path).unwrap();
+    locks.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    journal.write(all());
+    assert!(!journal.lacks_known());
+    journal = journal.trying_again_after(Duration::ZERO);
+    assert!(journal.lacks_known());
+    drop(locks);
+    journal.write(all());
+    assert!(!journal.lacks_known());
+    journal.lacks_known = true;
+    assert!(journal.lacks_known());
+    // What no file is open for is not asked for.
+    journal.open = None;
+    assert!(!journal.lacks_known());
+}
+
+/// A FIFO that was put there in the moment in which it was looked for: the call never comes back.
+#[test]
+fn whoever_hangs_in_the_journal_takes_nobody_along() {
+    let (_place, journal) = journal();
+    let events = journal.events();
+    let second = Duration::from_secs(1);
+    assert_eq!(events.hung(Duration::ZERO), None);
+    let hangs = journal.held.lock();
+    assert_eq!(events.hung(second), None);
+    journal.held.taken_before(30 * second);
+    let told = "the journal has not answered for 30 s";
+    let status = events.status();
+    assert_eq!((status.state, &*status.error), ("error", told));
+    assert!(status.path.ends_with("journal.db"));
+    assert_eq!(events.each(&mut |_| Ok(())), Err(told.to_owned()));
+    assert_eq!(events.hung(20 * second).as_deref(), Some(told));
+    assert_eq!(events.hung(40 * second), None);
+    // One who has it for a moment is waited for.
+    std::thread::scope(|scope| {
+        journal.held.taken_before(second);
+        let status = scope.spawn(|| events.status());
+        std::thread::sleep(second / 5);
+        drop(hangs);
+        assert_eq!(status.join().unwrap().state, "kept");
+    });
+    assert_eq!(events.hung(Duration::ZERO), None);
+    // The thread that writes hangs, and lets others read.
+    let writing = journal.held.writing();
+    assert_eq!(events.status().state, "kept");
+    assert!(events.hung(Duration::ZERO).is_some());
+    drop(writing);
+    assert_eq!(events.hung(Duration::ZERO), None);
+}
+
+/// Whoever exchanges what is beside it in the moment in which it is opened is not noticed by that.
+#[test]
+fn a_journal_that_cannot_be_read_for_long_is_written_anew() {
+    let (_place, mut journal) = journal();
+    let events = journal.events();
+    let count = || {
+        let mut count = 0;
+        let read = events.each(&mut |_| {
+            count += 1;
+            Ok(())
+        });
+        read.map(|()| count)
+    };
+    journal.write(Batch {
+        events: vec![event()],
+        ..Batch::default()
+    });
+    assert_eq!(count(), Ok(1));
+    let open = journal.open.as_mut().unwrap();
+    std::fs::remove_file(open.path.with_file_name("journal.db-wal")).unwrap();
+    std::fs::write(open.path.with_file_name("journal.db-wal"), b"").unwrap();
+    open.ids = Ids::at(&open.path);
+    journal.held.lock().file = Some(open.ids);
+    count().unwrap_err();
+    assert_eq!(events.status().state, "error");
+    // Not at once.
+    journal.tick();
+    let error = count().unwrap_err();
+    assert!(error.contains("disk I/O"), "{error}");
+    journal.held.lock().unread_since(Duration::from_secs(20));
+    count().unwrap_err();
+    journal.tick();
+    assert_eq!(count(), Ok(1));
+    let status = events.status();
+    assert_eq!(status.state, "kept");
+    assert!(status.error.contains("could not be read"), "{status:?}");
+}
