@@ -5,6 +5,9 @@
 //!
 //! One thread waits for all connections and answers the pings, of which osquery makes one every few
 //! seconds for as long as it runs. Anything else gets a thread of its own.
+//!
+//! osquery makes a connection for each ping, and ends it after the answer (`ExtensionManagerWatcher::watch` in its
+//! `extensions.cpp`). To wake for that end costs as much as to answer, so it is seen to with what comes next.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
@@ -39,6 +42,9 @@ const IDLE: Duration = Duration::from_secs(300);
 
 /// Bytes of rows that a thread may have made and still wait for the next call.
 const SMALL: u64 = 64 << 10;
+
+/// How long at most a connection rests: longer than osquery's own interval.
+const REST: Duration = Duration::from_secs(4);
 
 /// Bytes of a request that are looked at for a ping.
 const SEEN: usize = 64;
@@ -75,6 +81,19 @@ impl Held {
     }
 }
 
+/// What the listening thread has before it.
+#[derive(Default)]
+struct Desk {
+    /// What it waits for.
+    held: Vec<Held>,
+    /// What had a ping answered and should bring but its end, for which nobody wakes.
+    resting: Vec<Held>,
+    /// True once somebody asked more after a ping: nothing rests from then on.
+    is_restless: bool,
+    /// How many connections went to threads.
+    number: u64,
+}
+
 /// A connection to be answered by a thread.
 struct Job {
     number: u64,
@@ -87,8 +106,10 @@ struct Job {
 
 /// What becomes of a connection that the listening thread has looked at.
 enum Fate {
-    /// It may bring more; true when it had a ping answered.
-    Stays(bool),
+    /// Nothing came.
+    Quiet,
+    /// It had a ping answered.
+    Pinged,
     /// It is over.
     Ends,
     /// It asks for more than a ping, or has not brought all of it yet; these bytes came.
@@ -133,32 +154,41 @@ impl Front {
     }
 
     fn listen(self: &Arc<Self>, listener: &UnixListener, mut rings: &UnixStream) {
-        let mut held: Vec<Held> = Vec::new();
-        let mut number = 0_u64;
+        let mut desk = Desk::default();
         loop {
-            let mut ready = wait(listener, rings, &held, self.pings.due()).into_iter();
+            let rest = (!desk.resting.is_empty()).then_some(REST);
+            let due = self.pings.due().into_iter().chain(rest).min();
+            let mut ready = wait(listener, rings, &desk.held, due).into_iter();
             let is_called = ready.next().unwrap_or(true);
             let is_rung = ready.next().unwrap_or(true);
-            let waited = std::mem::take(&mut held).into_iter();
-            held.extend(waited.filter_map(|connection| match ready.next() {
-                Some(true) => self.attend(connection, &mut number),
-                _ => Some(connection).filter(|c| c.since.elapsed() <= IDLE),
-            }));
+            let rested = std::mem::take(&mut desk.resting);
+            for connection in std::mem::take(&mut desk.held) {
+                if ready.next() == Some(true) {
+                    self.attend(connection, &mut desk);
+                } else if connection.since.elapsed() <= IDLE {
+                    desk.held.push(connection);
+                }
+            }
+            for connection in rested {
+                desk.is_restless |= self.attend(connection, &mut desk);
+            }
             if is_rung {
                 // Nothing to be read is no fault: the list is looked at.
                 let _ = rings.read(&mut [0; SEEN]);
                 let quiet = std::mem::take(&mut *lock(&self.quiet));
-                held.extend(quiet.into_iter().map(Held::new));
+                desk.held.extend(quiet.into_iter().map(Held::new));
             }
             if is_called {
                 let taken = listener.accept().and_then(|(stream, _)| {
                     stream.set_nonblocking(true)?;
-                    self.make_room(&mut held)?;
+                    self.make_room(&mut desk)?;
                     Ok(Held::new(stream))
                 });
                 match taken {
                     // What osquery asks may have come by now.
-                    Ok(new) => held.extend(self.attend(new, &mut number)),
+                    Ok(new) => {
+                        self.attend(new, &mut desk);
+                    }
                     Err(error) => {
                         log::warn!("a connection could not be taken: {error}");
                         // Out of descriptors or threads: some are given back soon.
@@ -174,11 +204,14 @@ impl Front {
     ///
     /// # Errors
     /// When all are busy.
-    fn make_room(&self, held: &mut Vec<Held>) -> io::Result<()> {
+    fn make_room(&self, desk: &mut Desk) -> io::Result<()> {
         let mut answered = lock(&self.answered);
-        if held.len().saturating_add(answered.len()) < MAX_CONNECTIONS {
+        let Desk { held, resting, .. } = desk;
+        let open = held.len().saturating_add(resting.len());
+        if open.saturating_add(answered.len()) < MAX_CONNECTIONS {
             return Ok(());
         }
+        held.append(resting);
         let waiting = held.iter().enumerate().map(|(index, h)| (h.since, index));
         let longest = waiting.min();
         let idle = answered
@@ -200,18 +233,27 @@ impl Front {
         Ok(())
     }
 
-    /// Sees to what came over a connection; gives it back where it is to be waited for again.
-    fn attend(self: &Arc<Self>, connection: Held, number: &mut u64) -> Option<Held> {
+    /// Sees to what came over a connection; true when that was a request.
+    fn attend(self: &Arc<Self>, connection: Held, desk: &mut Desk) -> bool {
         match self.look_at(&connection.stream) {
-            Fate::Stays(false) => return Some(connection),
-            Fate::Stays(true) => return Some(Held::new(connection.stream)),
+            Fate::Quiet => desk.held.push(connection),
             Fate::Ends => {}
+            Fate::Pinged => {
+                let pinged = Held::new(connection.stream);
+                if desk.is_restless {
+                    desk.held.push(pinged);
+                } else {
+                    desk.resting.push(pinged);
+                }
+                return true;
+            }
             Fate::Asks(seen) => {
-                *number = number.saturating_add(1);
-                self.hand_over(*number, Connection::new(connection.stream), seen);
+                desk.number = desk.number.saturating_add(1);
+                self.hand_over(desk.number, Connection::new(connection.stream), seen);
+                return true;
             }
         }
-        None
+        false
     }
 
     /// Answers what can be read from a connection if that is a whole ping and nothing else.
@@ -220,7 +262,7 @@ impl Front {
         let seen = match stream.read(&mut bytes) {
             Ok(0) => return Fate::Ends,
             Ok(count) => bytes.get(..count).unwrap_or_default(),
-            Err(error) if is_for_now(&error) => return Fate::Stays(false),
+            Err(error) if is_for_now(&error) => return Fate::Quiet,
             Err(_) => return Fate::Ends,
         };
         let Some(sequence) = pings::sequence(seen) else {
@@ -232,7 +274,7 @@ impl Front {
             return Fate::Ends;
         }
         self.pings.answered();
-        Fate::Stays(true)
+        Fate::Pinged
     }
 
     /// Has a thread answer what comes over a connection, until that is quiet again: the one that waits,

@@ -49,7 +49,7 @@ use watches::Watches;
 use writer::{Tell, Writer};
 
 /// The same where nothing stands that could be written without a hint.
-const LONG_TICK: Duration = Duration::from_secs(60);
+const LONG_TICK: Duration = Duration::from_secs(300);
 /// How long the end of another process that writes the journal is waited for.
 const TURN: Duration = Duration::from_secs(3);
 
