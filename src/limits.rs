@@ -41,6 +41,9 @@ pub struct Limits {
     pub found: usize,
     /// Factories of all bundles that are told apart.
     pub factories: usize,
+    /// Paths of libraries below run paths, beyond a few for each candidate: code names some hundred of both, and
+    /// each is looked for below each.
+    pub load_paths: usize,
     /// Bytes of the long texts of all Info.plists. One for which there is no room is cut: those of small
     /// lists come first, and then those of larger ones in order of size.
     pub texts: usize,
@@ -74,6 +77,7 @@ impl Limits {
         ways: 2 << 20,
         found: 16 << 20,
         factories: 65_536,
+        load_paths: 1_000_000,
         texts: 2 << 20,
         depth: 96,
         plist_bytes: 4 << 20,
@@ -107,6 +111,7 @@ impl Limits {
         ways: 256 << 20,
         found: usize::MAX,
         factories: 1 << 20,
+        load_paths: usize::MAX,
         texts: 64 << 20,
         spare_cores: 0,
         ..Self::STANDARD
@@ -165,6 +170,7 @@ pub struct Budget {
     ways: AtomicUsize,
     found: AtomicUsize,
     factories: AtomicUsize,
+    load_paths: AtomicUsize,
     texts: AtomicUsize,
 }
 
@@ -184,6 +190,7 @@ impl Budget {
             ways: AtomicUsize::new(limits.ways),
             found: AtomicUsize::new(limits.found),
             factories: AtomicUsize::new(limits.factories),
+            load_paths: AtomicUsize::new(limits.load_paths),
             texts: AtomicUsize::new(limits.texts),
         }
     }
@@ -229,6 +236,11 @@ impl Budget {
     /// Takes factories, likewise.
     pub fn take_factories(&self, count: usize) -> bool {
         take(&self.factories, count)
+    }
+
+    /// Takes one path of a library below a run path, likewise.
+    pub fn take_load_path(&self) -> bool {
+        take(&self.load_paths, 1)
     }
 
     /// Takes bytes of long texts, likewise.

@@ -1,5 +1,7 @@
 //! What an Info.plist says to the loader, and to CoreFoundation on its behalf.
 
+use std::collections::BTreeSet;
+
 use super::trouble::Trouble;
 use sha2::{Digest as _, Sha256};
 
@@ -312,6 +314,7 @@ fn declared_factories(factories: &Dictionary) -> Vec<Option<[u8; 16]>> {
 /// (`_registerTypeLocked` of CFPlugIn.c).
 fn has_module_factory(types: &Dictionary, declared: &[Option<[u8; 16]>]) -> bool {
     let module = info_dictionary::uuid(MODULE_TYPE);
+    let declared: BTreeSet<_> = declared.iter().collect();
     let is_declared = |id: &Value| {
         let id = id.as_string().map(info_dictionary::uuid);
         id.is_some_and(|id| declared.contains(&id))

@@ -21,6 +21,8 @@ use crate::root::{Found, Root};
 
 /// Paths of libraries of one candidate that are looked at.
 const MOST_LOADS: usize = 512;
+/// Paths of libraries of one candidate that are made for nothing, however many there are of others.
+const FEW_PATHS: usize = 256;
 /// Paths of libraries of one candidate that are told.
 const MOST_TOLD: usize = 64;
 
@@ -44,6 +46,8 @@ pub struct Libraries {
     /// Paths that were looked at, and those of them that lead out of the bundle.
     looked_up: BTreeSet<Vec<u8>>,
     outside: BTreeSet<Vec<u8>>,
+    /// Paths that were made, wherever they lead.
+    made: usize,
     /// Run paths of all code, and what is asked for below them.
     run_paths: BTreeSet<RunPath>,
     below_run_paths: BTreeSet<Vec<u8>>,
@@ -140,6 +144,13 @@ impl Libraries {
         answer: &mut dyn FnMut(Answer),
     ) {
         let (root, ways) = on_way;
+        if self.has_missed {
+            return;
+        }
+        self.made = self.made.saturating_add(1);
+        if self.made > FEW_PATHS && !budget.take_load_path() {
+            return self.miss(answer);
+        }
         if path.is_cut && !std::mem::replace(&mut self.has_cut, true) {
             answer(Err(Trouble::Limit(
                 "code names a library by a longer path than dyld opens, which it cuts".into(),
@@ -157,7 +168,7 @@ impl Libraries {
         if is_inside || is_plainly_system(&path) || self.looked_up.contains(&path) {
             return;
         }
-        if self.has_missed || self.looked_up.len() >= MOST_LOADS || budget.is_late() {
+        if self.looked_up.len() >= MOST_LOADS || budget.is_late() {
             return self.miss(answer);
         }
         self.looked_up.insert(path.clone());

@@ -1,5 +1,7 @@
 //! One exception: what it asks of a bundle, and whether it asks for anything at all.
 
+use std::collections::BTreeSet;
+
 use super::offer::{FIELDS, Offer};
 use crate::folders::Via;
 use crate::meta::Kind;
@@ -20,6 +22,8 @@ pub struct Exception {
     /// The cdhash, of a bundle whose signature verifies or is ad hoc: those of all its slices,
     /// separated by `;`, for the system runs the slice that fits its processor.
     pub cdhash: String,
+    /// The same, each by itself: whoever writes a list names as many as it has room for.
+    pub(super) cdhashes: BTreeSet<String>,
     /// The bundle digest.
     pub hash: String,
     /// The leaf certificate's common name, of a bundle whose signature verifies to a known anchor.
@@ -154,6 +158,9 @@ impl Exception {
                 return Err(format!("its {key} is not {length} hexadecimal digits"));
             }
         }
+        if !self.cdhash.is_empty() {
+            self.cdhashes = self.cdhash.split(';').map(str::to_owned).collect();
+        }
         for (key, word, known) in [
             ("load_verdict", &self.load_verdict, VERDICTS.to_vec()),
             ("kind", &self.kind, words(&Kind::ALL, Kind::as_str)),
@@ -217,7 +224,7 @@ impl Exception {
 
     /// True when its cdhashes, if it has any, are those of every slice.
     fn names_all(&self, offer: &Offer) -> bool {
-        let is_named = |cdhash: &String| self.cdhash.split(';').any(|named| named == cdhash);
+        let is_named = |cdhash: &String| self.cdhashes.contains(cdhash);
         self.cdhash.is_empty()
             || (!offer.cdhashes.is_empty() && offer.cdhashes.iter().all(is_named))
     }

@@ -116,7 +116,7 @@ fn digest(entries: &[Exception]) -> String {
             source: own,
             error: refusal,
             keep_copies: given,
-        } without active);
+        } without active, cdhashes);
         for text in texts {
             sha256.update(text.len().to_string());
             sha256.update(":");
@@ -181,6 +181,7 @@ mod tests {
             bundle_identifier: text("b"),
             team_identifier: text("t"),
             cdhash: text("c"),
+            cdhashes: [text("c")].into(),
             hash: text("h"),
             signer: text("s"),
             executable_hash: text("e"),

@@ -38,6 +38,10 @@ pub(super) fn read(
     list.value(reading, budget)
 }
 
+/// References that may be followed once more than each of a list's bytes is one: no list that Apple's code writes
+/// names a collection in two places, and one that does can be as dear to read as thousands of bytes are not.
+const MORE_REFERENCES: usize = 4_096;
+
 /// The parts of a list whose trailer holds.
 struct List<'a> {
     /// The bytes up to the table of offsets: magic and objects.
@@ -127,6 +131,7 @@ impl<'a> List<'a> {
     ) -> Result<Option<Value>, PropertyListError> {
         let mut frames: Vec<Frame<'_>> = Vec::new();
         let mut path = HashSet::new();
+        let mut left = self.objects.len().saturating_add(MORE_REFERENCES);
         let mut next = self.top;
         loop {
             budget.value()?;
@@ -158,6 +163,8 @@ impl<'a> List<'a> {
                         Kind::Dictionary => budget.dictionary()?,
                         Kind::Array | Kind::Set => budget.array()?,
                     }
+                    let fewer = left.checked_sub(frame.references.len());
+                    left = fewer.ok_or(PropertyListError::TooLarge("many values"))?;
                     frames.push(frame);
                     None
                 }

@@ -475,6 +475,19 @@ fn a_binary_list_that_names_its_objects_again_and_again_is_bounded() {
     );
 }
 
+/// No more is read than a list of so many bytes can hold that names each collection once: 2,000 bytes would
+/// cost as much as half a million values.
+#[test]
+fn what_a_binary_list_costs_follows_from_its_bytes() {
+    let list = |times: u8| {
+        let array = [b"\xaf\x10\x64".as_slice(), &[0; 100]].concat();
+        let top = [&[0xaf, 0x10, times], vec![1; times.into()].as_slice()].concat();
+        lenient(&binary(&[b"\x09", &array, &top]))
+    };
+    assert_eq!(list(40).unwrap().as_array().map(<[_]>::len), Some(40));
+    assert_eq!(list(60), Err(PropertyListError::TooLarge("many values")));
+}
+
 #[test]
 fn what_readers_take_in_different_ways_is_refused_where_it_counts() {
     let exact = |bytes: &[u8]| parse_exact(bytes, &Bounds::STANDARD).is_ok();

@@ -84,14 +84,19 @@ impl<'j, 'v> Judge<'j, 'v> {
 
     /// True, and said of the folder, when the time is spent.
     pub fn is_late(&mut self, folder: &[u8], findings: &mut Findings) -> bool {
-        let until = self.limits.until;
-        if !self.is_cut_off && until.is_none_or(|until| Instant::now() < until) {
+        if !self.is_over() {
             return false;
         }
-        self.is_cut_off = true;
         let why = "the time of the scan was spent before all was judged";
         findings.unreadable(ProblemCode::Limit, folder, why);
         true
+    }
+
+    /// True when the time is spent, or was before.
+    pub fn is_over(&mut self) -> bool {
+        let until = self.limits.until;
+        self.is_cut_off |= until.is_some_and(|until| Instant::now() >= until);
+        self.is_cut_off
     }
 
     pub fn keep_code(&mut self, index: usize, code: &CodeFacts) {

@@ -142,6 +142,10 @@ impl<'v> Judge<'_, 'v> {
                 .slices
                 .iter()
                 .any(|s| s.binds(slot::RESOURCE_DIRECTORY) || s.binds(slot::INFO_PLIST));
+            // Whatever number of directories has a list beside code.
+            if for_a_bundle && self.is_over() {
+                return;
+            }
             let code = for_a_bundle
                 .then(|| self.as_main_executable(entry.path, &mut layouts))
                 .flatten()

@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::{A, code};
-use crate::common::{only_bundle, scan};
+use crate::common::{only_bundle, query_in, scan, scan_with};
+use dsplug::limits::Limits;
 use dsplug_fixtures::macho::{Cpu, Fat, MachO};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin};
 
@@ -413,6 +414,39 @@ fn run_paths_times_names_are_bounded() {
         "{}",
         row["error"]
     );
+}
+
+/// What stays in the bundle has to be made all the same to be known to.
+#[test]
+fn paths_that_stay_in_the_bundle_are_bounded_as_well() {
+    let disk = Disk::new();
+    let write = |name: &str, count: usize| {
+        let runs: Vec<String> = (0..count).map(|r| format!("@loader_path/{r}")).collect();
+        let names: Vec<String> = (0..count).map(|d| format!("@rpath/{d}")).collect();
+        let runs: Vec<&str> = runs.iter().map(String::as_str).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let plugin = Plugin::new(name).executable(code(&names, &runs));
+        plugin.write(disk.at(PLUGINS));
+    };
+    // Few are free, and the small one comes first.
+    write("Few", 15);
+    write("Many", 40);
+    let error = |load_paths| {
+        let snapshot = scan_with(
+            disk.path(),
+            Limits {
+                load_paths,
+                ..Limits::STANDARD
+            },
+        );
+        let rows = query_in(&snapshot, "SELECT error FROM dsplug_bundles ORDER BY path");
+        let errors: Vec<String> = rows.iter().map(|row| row["error"].clone()).collect();
+        assert_eq!(errors[0], "");
+        errors[1].clone()
+    };
+    // 1,600 products, of which 256 are free.
+    assert_eq!(error(1_344), "");
+    assert!(error(1_343).starts_with("limit: code names more libraries"));
 }
 
 /// What a scan has no bytes or no time for is code for all that anybody knows.

@@ -142,27 +142,57 @@ fn lists_of_very_many_values() {
     }
 }
 
+/// Lists that are small, so that they are read before others, and name their arrays again and again: each costs
+/// as much as one of half a megabyte.
+#[test]
+fn small_lists_of_very_many_values() {
+    let disk = with_evil();
+    let list = repeated_arrays(40, 12_000);
+    assert!(list.len() < 16 << 10);
+    for number in 0..300 {
+        disk.file(
+            format!("{PLUGINS}/A{number}.dsplug/Contents/Info.plist"),
+            &list,
+        );
+    }
+    let rows = rows(&disk);
+    let evil = rows
+        .iter()
+        .find(|row| row["path"].ends_with("/Evil.dsplug"));
+    assert_eq!((evil.unwrap()["error"].as_str(), rows.len()), ("", 301));
+}
+
 /// A binary list of an array that names one text so many times.
 fn repeated_text(times: usize) -> Vec<u8> {
-    let mut list = b"bplist00".to_vec();
-    let mut offsets = Vec::new();
-    let mut object = |bytes: &[u8]| {
-        offsets.push(list.len());
-        list.extend_from_slice(bytes);
-    };
     // A dictionary of one key; references have three bytes.
-    object(&[0xd1, 0, 0, 1, 0, 0, 2]);
-    object(b"\x51A");
     let count = u32::try_from(times).unwrap().to_be_bytes();
     let array = [&[0xaf, 0x12][..], &count, &[0, 0, 3].repeat(times)].concat();
-    object(&array);
-    object(&[&b"\x5f\x10\x1b"[..], &[b'x'; 27]].concat());
+    let text = [&b"\x5f\x10\x1b"[..], &[b'x'; 27]].concat();
+    binary(3, &[&[0xd1, 0, 0, 1, 0, 0, 2], b"\x51A", &array, &text])
+}
+
+/// One of an array that names an array of `members` so many times.
+fn repeated_arrays(times: u8, members: u16) -> Vec<u8> {
+    let outer = [&[0xaf, 0x10, times][..], &vec![3; usize::from(times)]].concat();
+    let [high, low] = members.to_be_bytes();
+    let inner = [&[0xaf, 0x11, high, low][..], &vec![4; usize::from(members)]].concat();
+    binary(1, &[&[0xd1, 1, 2], b"\x51A", &outer, &inner, b"\x09"])
+}
+
+/// A binary list of these objects, whose references have so many bytes.
+fn binary(reference: u8, objects: &[&[u8]]) -> Vec<u8> {
+    let mut list = b"bplist00".to_vec();
+    let mut offsets = Vec::new();
+    for object in objects {
+        offsets.push(list.len());
+        list.extend_from_slice(object);
+    }
     let table = list.len();
     for offset in &offsets {
         list.extend_from_slice(&u32::try_from(*offset).unwrap().to_be_bytes());
     }
     list.extend_from_slice(&[0; 6]);
-    list.extend_from_slice(&[4, 3]);
+    list.extend_from_slice(&[4, reference]);
     for number in [offsets.len(), 0, table] {
         list.extend_from_slice(&u64::try_from(number).unwrap().to_be_bytes());
     }
