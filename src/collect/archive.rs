@@ -6,7 +6,7 @@
 //! A socket or device, which nobody should make anew from evidence, stands as a FIFO, as which it
 //! counts the same in the bundle digest; the manifest says `other` of all three.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 use flate2::Compression;
@@ -29,6 +29,13 @@ pub const FILES: &str = "files";
 const KEPT: &str = "kept";
 /// Files that are in the archive, by device and inode: the member and its SHA-256.
 type Links = BTreeMap<(u64, u64), (Vec<u8>, [u8; 32])>;
+
+/// A member, as what it is told again.
+struct Seen {
+    kind: Kind,
+    /// Its SHA-256, of a file that is whole.
+    sha256: Option<[u8; 32]>,
+}
 
 /// How much an archive may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +67,7 @@ pub struct Archive<W: Write> {
     manifest: Manifest,
     bounds: Bounds,
     /// What stands in it already, by the Mac's path.
-    seen: BTreeSet<Vec<u8>>,
+    seen: BTreeMap<Vec<u8>, Seen>,
 }
 
 /// What came of an archive.
@@ -90,7 +97,7 @@ impl<W: Write> Archive<W> {
             below: FILES,
             manifest: Manifest::default(),
             bounds,
-            seen: BTreeSet::new(),
+            seen: BTreeMap::new(),
         }
     }
 
@@ -137,15 +144,30 @@ impl<W: Write> Archive<W> {
         let (mut sums, mut links) = (BTreeMap::new(), Links::new());
         for entry in entries {
             let real = tree.real_path(entry);
-            if self.seen.contains(&real) {
-                continue;
+            let kind = entry.meta.kind;
+            let sha256 = if let Some(seen) = self.seen.get(&real) {
+                seen.sha256.filter(|_| kind == Kind::File)
+            } else {
+                // Whoever unpacks it would write where the link leads.
+                if self.stands_below_another(&real) {
+                    let real = escape(&real);
+                    self.leave_out(format!(
+                        "{real} stands below what was no directory a moment ago"
+                    ));
+                    continue;
+                }
+                let sha256 = if kind == Kind::File {
+                    self.add_file(tree, entry, most, &mut links)?
+                } else {
+                    self.add_entry(tree, entry)?;
+                    None
+                };
+                self.seen.insert(real, Seen { kind, sha256 });
+                sha256
+            };
+            if let Some(sha256) = sha256 {
+                sums.insert(entry.path.clone(), sha256);
             }
-            if entry.meta.kind != Kind::File {
-                self.add_entry(tree, entry)?;
-            } else if let Some(sum) = self.add_file(tree, entry, most, &mut links)? {
-                sums.insert(entry.path.clone(), sum);
-            }
-            self.seen.insert(real);
         }
         Ok(sums)
     }
@@ -159,6 +181,14 @@ impl<W: Write> Archive<W> {
         let added = self.add_tree(tree);
         self.below = FILES;
         added.map(drop)
+    }
+
+    /// True when what stands above a path is in the archive as something else than a directory: it was exchanged
+    /// since.
+    fn stands_below_another(&self, path: &[u8]) -> bool {
+        let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/');
+        let mut above = ends.filter_map(|(end, _)| self.seen.get(path.get(..end)?));
+        above.any(|seen| seen.kind != Kind::Directory)
     }
 
     /// The size up to which files of a tree are taken.

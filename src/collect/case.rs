@@ -7,6 +7,8 @@ use serde_json::{Map, Value as Json, json};
 
 use super::archive::{Archive, Written};
 use crate::bundle::Bundle;
+use crate::digest::of_entries;
+use crate::directory::ReadError;
 use crate::evidence::Reach;
 use crate::meta::Kind;
 use crate::report::document::Format;
@@ -223,17 +225,23 @@ fn add_bundle<W: Write>(
             None
         }
     };
-    if digest != bundle.digest && bundle.digest.is_some() {
-        let now = digest.map_or_else(|| "not known".to_owned(), |d| hex(&d));
-        archive.leave_out(format!(
-            "{}: what was collected is not what was judged; its digest is {now}",
-            escape(path)
-        ));
-    }
+    hold(archive, path, bundle.digest, digest);
     let outside = evidence.executable.iter().filter(|e| e.is_outside());
-    let plist = evidence.info_plist.iter().map(|p| &p.path);
-    for path in outside.map(|e| &e.path).chain(plist) {
-        add_file(archive, root, path)?;
+    let outside = outside.map(|e| (&e.path, &e.meta, e.outside.sha256()));
+    let plist = evidence.info_plist.iter();
+    let plist = plist.filter_map(|p| Some((&p.path, p.meta.as_ref()?, None)));
+    let files = outside
+        .chain(plist)
+        .filter(|(_, meta, _)| meta.kind != Kind::Directory);
+    for (path, _, judged) in files {
+        match root.find(path) {
+            // It was there.
+            Err(error) if error.leads_nowhere() => miss(archive, path, &error),
+            _ => {
+                let sha256 = add_file(archive, root, path)?;
+                hold(archive, path, judged.copied(), sha256);
+            }
+        }
     }
     add_reach(archive, root, &evidence.reach, most)?;
     Ok(digest)
@@ -249,14 +257,19 @@ fn add_reach<W: Write>(
     for (dir, name, _) in reach.ways.links().into_iter().flatten() {
         add_way(archive, root, &[dir, b"/", name].concat(), MOST_LINKS)?;
     }
-    for path in reach.places.paths() {
+    for (path, place) in reach.places.iter() {
         add_way(archive, root, path, MOST_LINKS)?;
         match root
             .find(path)
             .and_then(|found| survey(&found, most.min(MOST_OF_PLACE)))
         {
-            Ok(tree) => drop(archive.add_tree(&tree)?),
-            Err(error) => archive.leave_out(error.to_string()),
+            Ok(tree) => {
+                let sums = archive.add_tree(&tree)?;
+                let is_directory = place.meta.kind == Kind::Directory;
+                let judged = of_entries(&place.entries, is_directory).filter(|_| place.is_whole);
+                hold(archive, path, judged, digest(&tree, &sums));
+            }
+            Err(error) => miss(archive, path, &error),
         }
     }
     for path in reach.beyond.paths() {
@@ -268,7 +281,28 @@ fn add_reach<W: Write>(
     Ok(())
 }
 
-fn survey(found: &Found, most: usize) -> Result<Tree, crate::directory::ReadError> {
+/// Says so where something else stands in the archive than what the reports are on.
+fn hold<W: Write>(
+    archive: &mut Archive<W>,
+    path: &[u8],
+    judged: Option<[u8; 32]>,
+    collected: Option<[u8; 32]>,
+) {
+    if judged.is_some() && collected != judged {
+        let now = collected.map_or_else(|| "not known".to_owned(), |d| hex(&d));
+        archive.leave_out(format!(
+            "{}: what was collected is not what was judged; its digest is {now}",
+            escape(path)
+        ));
+    }
+}
+
+/// Says that what was judged cannot be collected.
+fn miss<W: Write>(archive: &mut Archive<W>, path: &[u8], error: &ReadError) {
+    archive.leave_out(format!("{}: {error}", escape(path)));
+}
+
+fn survey(found: &Found, most: usize) -> Result<Tree, ReadError> {
     let (above, name) = found.place();
     Tree::survey(above, name, most)
 }
@@ -309,25 +343,29 @@ fn add_kept<W: Write>(
     Ok(())
 }
 
-/// Adds a file of the disk, when one stands there, with the way to it.
-fn add_file<W: Write>(archive: &mut Archive<W>, root: &Root, path: &[u8]) -> io::Result<()> {
+/// Adds a file of the disk, when one stands there, with the way to it; gives the SHA-256 of what is in the archive.
+fn add_file<W: Write>(
+    archive: &mut Archive<W>,
+    root: &Root,
+    path: &[u8],
+) -> io::Result<Option<[u8; 32]>> {
     let found = match root.find(path) {
         Ok(found) => found,
-        Err(error) if error.leads_nowhere() => return Ok(()),
+        Err(error) if error.leads_nowhere() => return Ok(None),
         Err(error) => {
             archive.leave_out(error.to_string());
-            return Ok(());
+            return Ok(None);
         }
     };
     if found.meta.kind == Kind::Directory {
-        return Ok(());
+        return Ok(None);
     }
     add_way(archive, root, path, MOST_LINKS)?;
     match survey(&found, 1) {
-        Ok(tree) => archive.add_tree(&tree).map(drop),
+        Ok(tree) => Ok(archive.add_tree(&tree)?.get(b"".as_slice()).copied()),
         Err(error) => {
             archive.leave_out(error.to_string());
-            Ok(())
+            Ok(None)
         }
     }
 }

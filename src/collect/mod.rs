@@ -8,6 +8,8 @@ mod case;
 mod manifest;
 mod member;
 mod output;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufWriter, Write as _};
