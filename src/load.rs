@@ -65,6 +65,7 @@ reasons! {
     NameShadowed "name_shadowed" false "Another plug-in has the same CFPluginNameString; which of them loads the order of the disk decides."
     FactoryTaken "factory_taken" false "Another bundle declares a factory of the same UUID, or it declares more than are told apart; which of them opens the order of the disk decides."
     DynamicRegistration "dynamic_registration" false "It registers its factories by code, which is not run here."
+    MaybeModuleFactory "maybe_module_factory" false "Whether a factory of it is registered for the module type hangs on another bundle that may name it, or on identifiers that are no text."
     NoModuleFactory "no_module_factory" true "It registers no factory for the module type of DirectoryService plug-ins."
 }
 
@@ -115,6 +116,7 @@ pub fn judge(evidence: &[Box<Evidence>]) -> Vec<LoadVerdict> {
             factories.extend(info.factories.iter().map(|f| ((folder, *f), index)));
         }
     }
+    allow_for_other_bundles(evidence, &mut verdicts);
     let shadowed = rivals(names).map(|i| (i, Reason::NameShadowed));
     let taken = rivals(factories).map(|i| (i, Reason::FactoryTaken));
     for (index, reason) in shadowed.chain(taken) {
@@ -156,6 +158,46 @@ fn allow_for_other_paths(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdict
             }
         }
     }
+}
+
+/// A factory counts for the module type whichever bundle names it, and whoever is opened twice, by a link or as a
+/// copy, is asked again after that (`_registerTypeLocked`, `_CFPlugInRegisterFactoryFunctionByNameLocked` of
+/// CFPlugIn.c): of a bundle that declares one it is not proved that it registers none.
+fn allow_for_other_bundles(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdict]) {
+    let infos = evidence.iter().filter_map(|one| info(one));
+    let named: BTreeSet<_> = infos
+        .flat_map(|info| info.names_for_others.iter())
+        .collect();
+    // What was not read may name any.
+    let may_name_any = evidence.iter().any(|one| match info(one) {
+        Some(info) => info.has_more_factories || info.is_overridden_twice,
+        None => one.is_doubtful || one.is_folder() || has_unread_list(one),
+    });
+    for (one, verdict) in evidence.iter().zip(verdicts) {
+        let Some(info) = info(one) else { continue };
+        let mut own = info.factories.iter();
+        let declares_any = info.has_more_factories || !info.factories.is_empty();
+        if !(may_name_any && declares_any || own.any(|factory| named.contains(factory))) {
+            continue;
+        }
+        for reason in &mut verdict.reasons {
+            if *reason == Reason::NoModuleFactory {
+                *reason = Reason::MaybeModuleFactory;
+            }
+        }
+    }
+}
+
+/// True when it has an Info.plist of which it is not known what it says.
+fn has_unread_list(evidence: &Evidence) -> bool {
+    let error = evidence.info_plist.as_ref().map(|plist| &plist.info);
+    let is_nothing = |error: &Trouble| {
+        matches!(
+            error,
+            Trouble::Malformed(_) | Trouble::BrokenSymlink(_) | Trouble::NotRegular(_)
+        )
+    };
+    error.is_some_and(|info| info.as_ref().is_err_and(|error| !is_nothing(error)))
 }
 
 fn info(evidence: &Evidence) -> Option<&Info> {
@@ -250,6 +292,8 @@ fn judge_bundle(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
     if info.has_types && info.has_factories && !info.has_module_factory {
         say(if info.registers_dynamically {
             Reason::DynamicRegistration
+        } else if info.has_odd_factory {
+            Reason::MaybeModuleFactory
         } else {
             Reason::NoModuleFactory
         });

@@ -97,7 +97,7 @@ pub struct Info {
     pub version: Text,
     /// `CFPluginNameString`: the name that the loader knows the plug-in by.
     pub plugin_name: Text,
-    /// SHA-256 of that name as it stands in the list.
+    /// SHA-256 of that name as it stands in the list, up to the first NUL.
     pub plugin_name_digest: [u8; 32],
     /// The keys whose texts were cut.
     pub cut: Vec<&'static str>,
@@ -127,6 +127,11 @@ pub struct Info {
     pub has_more_factories: bool,
     /// True when a factory is registered for `MODULE_TYPE`.
     pub has_module_factory: bool,
+    /// True when factories are declared by what is no text, and so is what is named for `MODULE_TYPE`: CoreFoundation
+    /// takes any value for an identifier.
+    pub has_odd_factory: bool,
+    /// The UUIDs that are named for `MODULE_TYPE` and that it does not declare: those of another bundle.
+    pub names_for_others: Box<[Option<[u8; 16]>]>,
     /// `CFPlugInDynamicRegistration`: the code registers factories itself.
     pub registers_dynamically: bool,
     /// `DSNodesToRegister`: nodes registered before the code is mapped, as people are shown them, one a line.
@@ -148,6 +153,14 @@ impl Info {
             .and_then(Value::as_dictionary)
             .map(declared_factories);
         let declared = declared.unwrap_or_default();
+        let modules = types.and_then(Value::as_dictionary).map(module_factories);
+        let modules = modules.unwrap_or_default();
+        let own: BTreeSet<_> = declared.iter().collect();
+        let others = modules.named.iter().filter(|id| !own.contains(id));
+        let others: Box<[_]> = others
+            .take(MOST_FACTORIES.saturating_add(1))
+            .copied()
+            .collect();
         Self {
             identifier: text("CFBundleIdentifier"),
             name: text("CFBundleName"),
@@ -165,10 +178,13 @@ impl Info {
             has_plugin_name: Given::of(get("CFPluginNameString")),
             has_config_avail: Given::of(get("CFBundleConfigAvail")),
             has_config_file: Given::of(get("CFBundleConfigFile")),
-            has_module_factory: types
-                .and_then(Value::as_dictionary)
-                .is_some_and(|types| has_module_factory(types, &declared)),
-            has_more_factories: declared.len() > MOST_FACTORIES,
+            has_module_factory: modules.named.iter().any(|id| own.contains(id)),
+            has_odd_factory: modules.has_odd
+                && factories
+                    .and_then(Value::as_dictionary)
+                    .is_some_and(|factories| factories.other_keys > 0),
+            has_more_factories: declared.len() > MOST_FACTORIES || others.len() > MOST_FACTORIES,
+            names_for_others: others,
             is_overridden_twice: LOADER_KEYS
                 .iter()
                 .any(|key| info_dictionary::is_overridden_twice(keys, key)),
@@ -195,7 +211,11 @@ impl Info {
             *bytes > short(key) && !self.cut.contains(key) && !budget.take_texts(*bytes)
         });
         let mut lacks: Vec<_> = lacks.map(|(key, _)| key).collect();
-        if !budget.take_factories(self.factories.len()) {
+        let factories = self
+            .factories
+            .len()
+            .saturating_add(self.names_for_others.len());
+        if !budget.take_factories(factories) {
             lacks.push(FACTORIES);
         }
         lacks
@@ -206,7 +226,10 @@ impl Info {
         for key in keys {
             match *key {
                 EXECUTABLE => (self.executable, self.has_long_executable) = (None, true),
-                FACTORIES => (self.factories, self.has_more_factories) = (Vec::new(), true),
+                FACTORIES => {
+                    (self.factories, self.has_more_factories) = (Vec::new(), true);
+                    self.names_for_others = Box::default();
+                }
                 NODES => self.nodes = shortened(&self.nodes),
                 _ => {}
             }
@@ -267,8 +290,11 @@ fn and_more(more: usize) -> String {
     format!("… and {more} more")
 }
 
+/// The digest of a name as the loader compares names: up to the first NUL (`CPlugInList::IsPresent` of
+/// CPlugInList.cpp, by `strcmp`).
 fn digest(text: &Text) -> [u8; 32] {
-    Sha256::digest(text.as_bytes()).into()
+    let name = text.as_bytes().split(|b| *b == 0).next();
+    Sha256::digest(name.unwrap_or_default()).into()
 }
 
 /// True for `YES` as `CFStringCompare` takes it without regard to case (`_CFBundleInitPlugIn`
@@ -310,20 +336,29 @@ fn declared_factories(factories: &Dictionary) -> Vec<Option<[u8; 16]>> {
     ids.map(|id| info_dictionary::uuid(id.as_str())).collect()
 }
 
-/// True when the module type names a factory that is declared, in an array or by itself
-/// (`_registerTypeLocked` of CFPlugIn.c).
-fn has_module_factory(types: &Dictionary, declared: &[Option<[u8; 16]>]) -> bool {
+/// What is named for the module type.
+#[derive(Default)]
+struct ModuleFactories {
+    /// The UUIDs.
+    named: BTreeSet<Option<[u8; 16]>>,
+    /// True when something is named that is no text.
+    has_odd: bool,
+}
+
+/// What the module type names, in an array or by itself (`_registerTypeLocked` of CFPlugIn.c).
+fn module_factories(types: &Dictionary) -> ModuleFactories {
     let module = info_dictionary::uuid(MODULE_TYPE);
-    let declared: BTreeSet<_> = declared.iter().collect();
-    let is_declared = |id: &Value| {
-        let id = id.as_string().map(info_dictionary::uuid);
-        id.is_some_and(|id| declared.contains(&id))
+    let mut factories = ModuleFactories::default();
+    let mut name = |id: &Value| match id.as_text() {
+        Some(id) => drop(factories.named.insert(info_dictionary::uuid(id.as_str()))),
+        None => factories.has_odd = true,
     };
-    types
-        .iter()
-        .filter(|(id, _)| info_dictionary::uuid(id.as_str()) == module)
-        .any(|(_, ids)| match ids.as_array() {
-            Some(ids) => ids.iter().any(is_declared),
-            None => is_declared(ids),
-        })
+    let types = types.iter();
+    for (_, ids) in types.filter(|(id, _)| info_dictionary::uuid(id.as_str()) == module) {
+        match ids.as_array() {
+            Some(ids) => ids.iter().for_each(&mut name),
+            None => name(ids),
+        }
+    }
+    factories
 }

@@ -2,19 +2,23 @@
 
 use std::fs;
 
-use crate::common::{bundle, only_bundle};
+use crate::common::{bundle, only_bundle, query};
+use dsplug_fixtures::binary_list::binary_list;
 use dsplug_fixtures::macho::{Cpu, Fat, MachO};
+use dsplug_fixtures::plugin::{MODULE_TYPE, factory};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin};
 use plist::Value;
 
+/// The verdict on a bundle that stands alone, and its reasons.
+fn reasons(plugin: Plugin) -> (String, String) {
+    let disk = Disk::new();
+    plugin.write(disk.at(PLUGINS));
+    let row = only_bundle(disk.path());
+    (row["load_verdict"].clone(), row["load_reasons"].clone())
+}
+
 #[test]
 fn load_reasons_one_by_one() {
-    let reasons = |plugin: Plugin| {
-        let disk = Disk::new();
-        plugin.write(disk.at(PLUGINS));
-        let row = only_bundle(disk.path());
-        (row["load_verdict"].clone(), row["load_reasons"].clone())
-    };
     let no = |reason: &str| ("not_loadable".to_owned(), reason.to_owned());
     let a = || Plugin::new("A");
     assert_eq!(reasons(a()), ("loadable".into(), String::new()));
@@ -91,6 +95,117 @@ fn load_reasons_one_by_one() {
             reasons(a().key(key, "x")),
             ("loadable".into(), String::new())
         );
+    }
+}
+
+/// What is no text is an identifier all the same (`_registerFactoryLocked`, `_registerTypeLocked` of CFPlugIn.c, as
+/// read there).
+#[test]
+fn factories_may_be_named_by_what_is_no_text() {
+    // A number, data, a date, a real number, true; a text that is declared by nobody.
+    let date = [&b"\x33"[..], &1.0_f64.to_be_bytes()].concat();
+    let real = [&b"\x23"[..], &1.5_f64.to_be_bytes()].concat();
+    let odd = ("unknown".to_owned(), "maybe_module_factory".to_owned());
+    for id in [&b"\x10\x05"[..], b"\x44abcd", &date, &real, b"\x09"] {
+        assert_eq!(reasons_of_list(id, id), odd, "{id:x?}");
+    }
+    let no = ("not_loadable".to_owned(), "no_module_factory".to_owned());
+    assert_eq!(reasons_of_list(b"\x10\x05", b"\x51a"), no);
+    assert_eq!(reasons_of_list(b"\x51b", b"\x10\x05"), no);
+}
+
+/// The verdict on a bundle that declares one factory and names one for the module type.
+fn reasons_of_list(declared: &[u8], named: &[u8]) -> (String, String) {
+    let text = |text: &str| {
+        let len = u8::try_from(text.len()).unwrap();
+        [&[0x5f, 0x10, len], text.as_bytes()].concat()
+    };
+    let keys = [
+        "CFBundleExecutable",
+        "CFBundleShortVersionString",
+        "CFPluginNameString",
+        "CFPlugInTypes",
+        "CFPlugInFactories",
+        MODULE_TYPE,
+    ];
+    let keys: Vec<Vec<u8>> = keys.into_iter().map(text).collect();
+    let mut objects = vec![&b"\xd5\x01\x02\x03\x04\x05\x07\x07\x07\x08\x09"[..]];
+    objects.extend(keys.iter().map(Vec::as_slice));
+    // 7: a text for all; 8: the types, 9: the factories; 10, 11: what is declared and named.
+    objects.extend([
+        &b"\x51A"[..],
+        b"\xd1\x06\x0b",
+        b"\xd1\x0a\x07",
+        declared,
+        named,
+    ]);
+    let list = binary_list(1, &objects);
+    reasons(
+        Plugin::new("A")
+            .without_plist()
+            .file("Contents/Info.plist", list),
+    )
+}
+
+/// The registry of factories is the process's: another bundle may name one for the module type, and a link has
+/// the bundle asked again after that.
+#[test]
+fn another_bundle_may_name_a_factory_for_the_module_type() {
+    let disk = Disk::new();
+    let none = || Value::Dictionary(plist::Dictionary::new());
+    let declares = Plugin::new("A").key("CFPlugInTypes", none());
+    declares.write(disk.at(PLUGINS));
+    disk.link(format!("{PLUGINS}/A2.dsplug"), "A.dsplug");
+    let words = || -> Vec<(String, String)> {
+        let sql = "SELECT load_verdict, load_reasons FROM dsplug_bundles ORDER BY path";
+        let rows = query(disk.path(), sql);
+        let words = rows
+            .iter()
+            .map(|r| (r["load_verdict"].clone(), r["load_reasons"].clone()));
+        words.collect()
+    };
+    let all = words();
+    assert!(
+        all.iter().all(|(verdict, _)| verdict == "not_loadable"),
+        "{all:?}"
+    );
+    let ids = vec![Value::from(factory("A"))];
+    let mut types = plist::Dictionary::new();
+    types.insert(MODULE_TYPE.to_owned(), Value::Array(ids));
+    Plugin::new("B")
+        .key("CFPlugInFactories", none())
+        .key("CFPlugInTypes", Value::Dictionary(types))
+        .write(disk.at(PLUGINS));
+    let all = words();
+    for (verdict, reasons) in &all[..2] {
+        assert_eq!(verdict, "unknown", "{all:?}");
+        assert!(reasons.contains("maybe_module_factory"), "{all:?}");
+    }
+    // It has no factory of its own.
+    assert_eq!(all[2].0, "not_loadable");
+    // Nor is anything proved where a list could not be read.
+    let list = disk.plugin("B.dsplug/Contents/Info.plist");
+    std::fs::File::create(list)
+        .unwrap()
+        .set_len(1 << 30)
+        .unwrap();
+    let all = words();
+    assert_eq!(all[0].0, "unknown", "{all:?}");
+}
+
+/// `CPlugInList::IsPresent` compares C strings.
+#[test]
+fn names_that_differ_behind_a_nul_are_one() {
+    let disk = Disk::new();
+    for (name, shown) in [("A", "Good"), ("B", "Good\0x")] {
+        let plugin = Plugin::new(name).binary_plist();
+        plugin
+            .key("CFPluginNameString", shown)
+            .write(disk.at(PLUGINS));
+    }
+    let rows = query(disk.path(), "SELECT load_reasons FROM dsplug_bundles");
+    for row in rows {
+        assert_eq!(row["load_reasons"], "name_shadowed");
     }
 }
 

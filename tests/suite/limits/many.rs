@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use super::{MOST_HELD, rows, shows_evil, with_evil, within_the_promise};
+use dsplug_fixtures::binary_list::binary_list;
 use dsplug_fixtures::{ARM64E, Disk, PLUGINS, mach_header, skipped};
 
 /// As many bundles as there may be, each with texts that are just short enough to be kept whatever there is of others.
@@ -168,7 +169,7 @@ fn repeated_text(times: usize) -> Vec<u8> {
     let count = u32::try_from(times).unwrap().to_be_bytes();
     let array = [&[0xaf, 0x12][..], &count, &[0, 0, 3].repeat(times)].concat();
     let text = [&b"\x5f\x10\x1b"[..], &[b'x'; 27]].concat();
-    binary(3, &[&[0xd1, 0, 0, 1, 0, 0, 2], b"\x51A", &array, &text])
+    binary_list(3, &[&[0xd1, 0, 0, 1, 0, 0, 2], b"\x51A", &array, &text])
 }
 
 /// One of an array that names an array of `members` so many times.
@@ -176,25 +177,5 @@ fn repeated_arrays(times: u8, members: u16) -> Vec<u8> {
     let outer = [&[0xaf, 0x10, times][..], &vec![3; usize::from(times)]].concat();
     let [high, low] = members.to_be_bytes();
     let inner = [&[0xaf, 0x11, high, low][..], &vec![4; usize::from(members)]].concat();
-    binary(1, &[&[0xd1, 1, 2], b"\x51A", &outer, &inner, b"\x09"])
-}
-
-/// A binary list of these objects, whose references have so many bytes.
-fn binary(reference: u8, objects: &[&[u8]]) -> Vec<u8> {
-    let mut list = b"bplist00".to_vec();
-    let mut offsets = Vec::new();
-    for object in objects {
-        offsets.push(list.len());
-        list.extend_from_slice(object);
-    }
-    let table = list.len();
-    for offset in &offsets {
-        list.extend_from_slice(&u32::try_from(*offset).unwrap().to_be_bytes());
-    }
-    list.extend_from_slice(&[0; 6]);
-    list.extend_from_slice(&[4, reference]);
-    for number in [offsets.len(), 0, table] {
-        list.extend_from_slice(&u64::try_from(number).unwrap().to_be_bytes());
-    }
-    list
+    binary_list(1, &[&[0xd1, 1, 2], b"\x51A", &outer, &inner, b"\x09"])
 }
