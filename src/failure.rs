@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::text::tame;
+
 /// Why a command could not do what it was asked for, in one line: what, where and what to do.
 #[derive(Debug)]
 pub struct Failure {
@@ -47,5 +49,20 @@ impl Failure {
 /// The same text in one line.
 fn one_line(text: &str) -> String {
     let parts = text.lines().map(str::trim).filter(|part| !part.is_empty());
-    parts.collect::<Vec<_>>().join(" ")
+    // What was named on the command line may be a path that an attacker chose.
+    tame(&parts.collect::<Vec<_>>().join(" ")).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_one_line_without_signs_that_mislead() {
+        let failure = Failure::new("no \u{1b}]0;x\u{7} stands\nat\t\\x0a\u{202e}");
+        assert_eq!(
+            failure.to_string(),
+            "no \\x1b]0;x\\x07 stands at\\x09\\x0a\\u{202e}"
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! Text from disk, made safe to show.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use sha2::{Digest as _, Sha256};
@@ -30,6 +31,19 @@ pub fn escape(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// Text that should have been escaped: what misleads in it is, and its backslashes stay as they are.
+pub fn tame(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(|c| c.is_ascii_control() || misleads(c)) {
+        return text.into();
+    }
+    let pieces = text.split_inclusive('\\');
+    let tamed = pieces.map(|piece| match piece.strip_suffix('\\') {
+        Some(rest) => escape(rest.as_bytes()) + "\\",
+        None => escape(piece.as_bytes()),
+    });
+    tamed.collect::<String>().into()
 }
 
 /// A text that is longer than `most` bytes, cut there, with its length and a digest of the whole: it
@@ -109,6 +123,17 @@ pub fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_was_escaped_stays_and_what_was_not_is() {
+        for text in ["plain é", "a\\x0ab", "\\u{202e}\\", "\\x5cx"] {
+            assert_eq!(tame(text), text);
+        }
+        assert_eq!(
+            tame("\u{1b}]0;x\\x0a\n\u{202e}"),
+            "\\x1b]0;x\\x0a\\x0a\\u{202e}"
+        );
+    }
 
     #[test]
     fn shows_what_hides() {

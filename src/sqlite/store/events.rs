@@ -3,6 +3,7 @@
 use rusqlite::{Connection, params};
 
 use super::error::{StoreError, too_many};
+use super::json;
 use super::notes::{dropped, set_note};
 use crate::event::Event;
 use crate::retention::Kept;
@@ -104,7 +105,7 @@ pub fn each(
         left = left.checked_sub(text.len()).ok_or_else(|| {
             StoreError::Damaged(format!("its events have more than {MOST_READ} bytes"))
         })?;
-        let mut event: Event = serde_json::from_str(&text)?;
+        let mut event: Event = json::read(&text)?;
         event.id = row.get(0)?;
         sink(event).map_err(StoreError::Failed)?;
     }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::error::{StoreError, too_many};
 use super::events::make_room;
+use super::json;
 use super::notes::{note, set_note};
 use super::schema::PAGE;
 use crate::event::Known;
@@ -106,7 +107,7 @@ pub fn all(connection: &Connection) -> Result<Option<AllKnown>, StoreError> {
     let mut known = Vec::new();
     while let Some(row) = rows.next()? {
         let text: String = row.get(1)?;
-        known.push((row.get(0)?, serde_json::from_str(&text)?));
+        known.push((row.get(0)?, json::read(&text)?));
     }
     Ok(Some(known))
 }

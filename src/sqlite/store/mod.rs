@@ -5,11 +5,12 @@
 //! before anybody is shown them. So a kill, or a loss of power, at any point leaves both or neither.
 //!
 //! - `schema` opens a file and looks through it;
-//! - `events` and `known` are its rows, `notes` what it says of them;
+//! - `events` and `known` are its rows, `json` what these hold, `notes` what it says of them;
 //! - `error` is why it cannot be used.
 
 mod error;
 mod events;
+mod json;
 mod known;
 mod notes;
 mod schema;

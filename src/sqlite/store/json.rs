@@ -1,0 +1,62 @@
+//! The JSON of a row: root may have put rows there, and what this program writes has nothing in it that misleads
+//! whoever prints it.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Error, Value};
+
+use crate::text::tame;
+
+/// Reads what a row holds, with its texts made safe to show.
+///
+/// # Errors
+/// When it is no such JSON.
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
+    if is_plain(text) {
+        return serde_json::from_str(text);
+    }
+    let mut value = serde_json::from_str(text)?;
+    tame_all(&mut value);
+    serde_json::from_value(value)
+}
+
+/// True for JSON in which nothing is escaped but backslashes and quotes, and nothing misleads.
+fn is_plain(text: &str) -> bool {
+    let mut escaped = text.split('\\').skip(1);
+    let mut is_plain = true;
+    while let Some(after) = escaped.next() {
+        // Two in a row: what stands behind them is text.
+        if after.is_empty() {
+            escaped.next();
+        } else {
+            is_plain &= after.starts_with('"');
+        }
+    }
+    is_plain && tame(text) == text
+}
+
+fn tame_all(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = tame(text).into_owned(),
+        Value::Array(values) => values.iter_mut().for_each(tame_all),
+        Value::Object(members) => members.values_mut().for_each(tame_all),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_misleads_is_escaped_however_it_is_written() {
+        for (json, text) in [
+            (r#""a\\x0a\"b""#, r#"a\x0a"b"#),
+            (r#""\u001b]0;""#, r"\x1b]0;"),
+            (r#""\\\n""#, r"\\x0a"),
+            ("\"\u{202e}\"", r"\u{202e}"),
+            (r#""\u202e\t""#, r"\u{202e}\x09"),
+        ] {
+            assert_eq!(read::<String>(json).unwrap(), text, "{json}");
+        }
+    }
+}
