@@ -159,15 +159,16 @@ pub fn collect<W: Write>(
             Err(why) => archive.leave_out(format!("the rows of {}: {why}", table.name())),
         }
     }
-    for path in BESIDE {
-        add_file(&mut archive, root, path.as_bytes()).map_err(unwritable)?;
-    }
     let mut digests = Vec::new();
     for bundle in bundles {
         let digest = add_bundle(&mut archive, root, bundle, most).map_err(unwritable)?;
         digests.push(digest);
     }
     add_kept(&mut archive, snapshot, &paths, most).map_err(unwritable)?;
+    // Last: whoever can write one, or lead it elsewhere, takes no room from a bundle.
+    for path in BESIDE {
+        add_file(&mut archive, root, path.as_bytes()).map_err(unwritable)?;
+    }
     let written = archive.finish().map_err(unwritable)?;
     Ok(Collected { written, digests })
 }

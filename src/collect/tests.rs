@@ -36,6 +36,16 @@ impl<F: FnOnce()> Write for Meanwhile<F> {
 /// Scans, and collects all that was found, with something that happens once so many bytes are written, or before the
 /// first; gives the members' names, and what the manifest says is left out.
 fn collected(disk: &Disk, after: usize, act: impl FnOnce()) -> (Vec<String>, Vec<String>) {
+    collected_within(Bounds::STANDARD, disk, after, act)
+}
+
+/// The same within some bounds.
+fn collected_within(
+    bounds: Bounds,
+    disk: &Disk,
+    after: usize,
+    act: impl FnOnce(),
+) -> (Vec<String>, Vec<String>) {
     let root = Root::open(disk.path()).unwrap();
     let snapshot = Scanner::new(root.clone(), Limits::STANDARD).scan();
     let mut act = Some(act);
@@ -47,7 +57,7 @@ fn collected(disk: &Disk, after: usize, act: impl FnOnce()) -> (Vec<String>, Vec
         after,
         act,
     };
-    let archive = Archive::new(out, "top", Bounds::STANDARD);
+    let archive = Archive::new(out, "top", bounds);
     let (bundles, case) = (&snapshot.bundles, Circumstances::default());
     let collected = collect(archive, &root, &snapshot, bundles, &case, 1_000).unwrap();
     let out = collected.written.out;
@@ -149,4 +159,34 @@ fn nothing_stands_below_a_link_in_an_archive() {
         line.contains("x.lproj/B.dsplug/Contents/planted stands below what was no directory")
     });
     assert!(said, "{left_out:#?}");
+}
+
+/// A large one, and one that is a link into a bundle.
+#[test]
+fn what_stands_beside_takes_nothing_from_a_bundle() {
+    let search = "Library/Preferences/OpenDirectory/Configurations/Search.plist";
+    let disk = Disk::new();
+    let bytes = Plugin::new("A").file("Contents/data", vec![b'x'; 4_000]);
+    bytes.write(disk.plugin(""));
+    let file = disk.file(search, vec![b'y'; 8_000]);
+    let bounds = Bounds {
+        bytes: 9_000,
+        ..Bounds::STANDARD
+    };
+    let (names, left_out) = collected_within(bounds, &disk, 0, || ());
+    let has = |names: &[String], name: &str| names.iter().any(|n| n.ends_with(name));
+    assert!(has(&names, "Contents/data") && !has(&names, search));
+    assert!(
+        left_out.iter().all(|line| line.contains(search)),
+        "{left_out:?}"
+    );
+    assert_eq!(left_out.len(), 1);
+    fs::remove_file(&file).unwrap();
+    let data = format!("/{PLUGINS}/A.dsplug/Contents/data");
+    std::os::unix::fs::symlink(data, &file).unwrap();
+    // Two bundles that share a file: it stands in the archive once, and both are whole.
+    std::os::unix::fs::symlink("A.dsplug", disk.plugin("B.dsplug")).unwrap();
+    let (names, left_out) = collected(&disk, 0, || ());
+    assert_eq!(left_out, [""; 0]);
+    assert!(has(&names, search));
 }

@@ -39,7 +39,7 @@ pub fn recover(vault: &Vault) -> Result<Recovered, String> {
             )),
         }
     }
-    vault.tidy()?;
+    recovered.open.extend(vault.tidy()?);
     Ok(recovered)
 }
 

@@ -132,8 +132,10 @@ impl Vault {
     /// folders in the vault. Nothing was moved then.
     ///
     /// # Errors
-    /// When a folder cannot be listed, or something not be removed.
-    pub fn tidy(&self) -> Result<(), String> {
+    /// When a folder cannot be listed. What cannot be removed is given back: whoever put it there keeps no bundle
+    /// out of the vault by that.
+    pub fn tidy(&self) -> Result<Vec<String>, String> {
+        let mut left = Vec::new();
         let fail = |e: StateDirError| e.to_string();
         let is_known = |id: &str| !matches!(ledger::one(&self.ledger, id), Ok(None));
         for name in self.evidence.names(usize::MAX).map_err(fail)?.0 {
@@ -143,7 +145,8 @@ impl Vault {
             let is_part = name.starts_with('.') && name.ends_with(".part");
             let id = name.strip_suffix(".tar.gz");
             if is_part || id.is_some_and(|id| !is_known(id)) {
-                self.evidence.remove(name).map_err(fail)?;
+                let refused = self.evidence.remove(name).err();
+                left.extend(refused.map(|why| format!("{why}; remove it by hand")));
             }
         }
         for name in self.vault.names(usize::MAX).map_err(fail)?.0 {
@@ -152,7 +155,7 @@ impl Vault {
                 let _ = self.vault.remove_folder(id);
             }
         }
-        Ok(())
+        Ok(left)
     }
 
     /// True when an entry of that name is in the ledger or the vault.

@@ -43,6 +43,26 @@ pub fn odd(disk: &Disk) {
     let _ = rustix::fs::setxattr(&path, "user.com.example", b"c", none);
 }
 
+/// What this program would remove as a leftover of its own, and cannot.
+#[test]
+fn directories_in_the_evidence_stop_nothing() {
+    let scene = Scene::new(Disk::new());
+    Plugin::new("A").write(scene.disk.plugin(""));
+    let evidence = scene.state().join("evidence");
+    scene.done(&["quarantine", &Scene::path("A.dsplug"), "--reason", "x"]);
+    for name in ["x.tar.gz", ".x.part"] {
+        fs::create_dir(evidence.join(name)).unwrap();
+    }
+    let id = scene.ledger()[0]["id"].clone();
+    let output = scene.call(&["restore", &id]);
+    assert!(output.status.success());
+    let told = String::from_utf8(output.stderr).unwrap();
+    for name in ["x.tar.gz", ".x.part"] {
+        assert!(told.contains(&format!("evidence/{name}")), "{told}");
+    }
+    scene.done(&["quarantine", &Scene::path("A.dsplug"), "--reason", "y"]);
+}
+
 fn round_trip(scene: &Scene, names: &[&str]) {
     let before = scene.picture();
     for name in names {
