@@ -168,6 +168,10 @@ fn allow_for_other_bundles(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdi
     let named: BTreeSet<_> = infos
         .flat_map(|info| info.names_for_others.iter())
         .collect();
+    let names_odd = evidence
+        .iter()
+        .filter_map(|one| info(one))
+        .any(|info| info.names_odd);
     // What was not read may name any.
     let may_name_any = evidence.iter().any(|one| match info(one) {
         Some(info) => info.has_more_factories || info.is_overridden_twice,
@@ -176,8 +180,10 @@ fn allow_for_other_bundles(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdi
     for (one, verdict) in evidence.iter().zip(verdicts) {
         let Some(info) = info(one) else { continue };
         let mut own = info.factories.iter();
-        let declares_any = info.has_more_factories || !info.factories.is_empty();
-        if !(may_name_any && declares_any || own.any(|factory| named.contains(factory))) {
+        let declares_any =
+            info.has_more_factories || info.declares_odd || !info.factories.is_empty();
+        let is_named = own.any(|factory| named.contains(factory)) || info.declares_odd && names_odd;
+        if !(may_name_any && declares_any || is_named) {
             continue;
         }
         for reason in &mut verdict.reasons {
@@ -292,7 +298,7 @@ fn judge_bundle(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
     if info.has_types && info.has_factories && !info.has_module_factory {
         say(if info.registers_dynamically {
             Reason::DynamicRegistration
-        } else if info.has_odd_factory {
+        } else if info.declares_odd && info.names_odd {
             Reason::MaybeModuleFactory
         } else {
             Reason::NoModuleFactory

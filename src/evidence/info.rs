@@ -127,9 +127,11 @@ pub struct Info {
     pub has_more_factories: bool,
     /// True when a factory is registered for `MODULE_TYPE`.
     pub has_module_factory: bool,
-    /// True when factories are declared by what is no text, and so is what is named for `MODULE_TYPE`: CoreFoundation
-    /// takes any value for an identifier.
-    pub has_odd_factory: bool,
+    /// True when factories are declared by what is no text: CoreFoundation takes any value for an
+    /// identifier.
+    pub declares_odd: bool,
+    /// True when what is no text is named for `MODULE_TYPE`, its own or another bundle's.
+    pub names_odd: bool,
     /// The UUIDs that are named for `MODULE_TYPE` and that it does not declare: those of another bundle.
     pub names_for_others: Box<[Option<[u8; 16]>]>,
     /// `CFPlugInDynamicRegistration`: the code registers factories itself.
@@ -179,10 +181,10 @@ impl Info {
             has_config_avail: Given::of(get("CFBundleConfigAvail")),
             has_config_file: Given::of(get("CFBundleConfigFile")),
             has_module_factory: modules.named.iter().any(|id| own.contains(id)),
-            has_odd_factory: modules.has_odd
-                && factories
-                    .and_then(Value::as_dictionary)
-                    .is_some_and(|factories| factories.other_keys > 0),
+            declares_odd: factories
+                .and_then(Value::as_dictionary)
+                .is_some_and(|factories| factories.other_keys > 0),
+            names_odd: modules.has_odd,
             has_more_factories: declared.len() > MOST_FACTORIES || others.len() > MOST_FACTORIES,
             names_for_others: others,
             is_overridden_twice: LOADER_KEYS

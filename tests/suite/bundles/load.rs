@@ -116,6 +116,11 @@ fn factories_may_be_named_by_what_is_no_text() {
 
 /// The verdict on a bundle that declares one factory and names one for the module type.
 fn reasons_of_list(declared: &[u8], named: &[u8]) -> (String, String) {
+    reasons(with_list("A", Some(declared), Some(named)))
+}
+
+/// A bundle with a list in which one factory is declared and one named for the module type, or none, by whatever values.
+fn with_list(name: &str, declared: Option<&[u8]>, named: Option<&[u8]>) -> Plugin {
     let text = |text: &str| {
         let len = u8::try_from(text.len()).unwrap();
         [&[0x5f, 0x10, len], text.as_bytes()].concat()
@@ -129,22 +134,25 @@ fn reasons_of_list(declared: &[u8], named: &[u8]) -> (String, String) {
         MODULE_TYPE,
     ];
     let keys: Vec<Vec<u8>> = keys.into_iter().map(text).collect();
-    let mut objects = vec![&b"\xd5\x01\x02\x03\x04\x05\x07\x07\x07\x08\x09"[..]];
+    // 7: the executable; 8: the version; 9: the types; 10: the factories; 11, 12: what is declared and named; 13: the
+    // bundle's own name.
+    let mut objects = vec![&b"\xd5\x01\x02\x03\x04\x05\x07\x08\x0d\x09\x0a"[..]];
     objects.extend(keys.iter().map(Vec::as_slice));
-    // 7: a text for all; 8: the types, 9: the factories; 10, 11: what is declared and named.
+    let none = &b"\xd0"[..];
+    let text_of_name = text(name);
     objects.extend([
-        &b"\x51A"[..],
-        b"\xd1\x06\x0b",
-        b"\xd1\x0a\x07",
-        declared,
-        named,
+        text_of_name.as_slice(),
+        b"\x511",
+        named.map_or(none, |_| b"\xd1\x06\x0c"),
+        declared.map_or(none, |_| b"\xd1\x0b\x08"),
+        declared.unwrap_or(none),
+        named.unwrap_or(none),
+        text_of_name.as_slice(),
     ]);
     let list = binary_list(1, &objects);
-    reasons(
-        Plugin::new("A")
-            .without_plist()
-            .file("Contents/Info.plist", list),
-    )
+    Plugin::new(name)
+        .without_plist()
+        .file("Contents/Info.plist", list)
 }
 
 /// The registry of factories is the process's: another bundle may name one for the module type, and a link has
@@ -156,15 +164,7 @@ fn another_bundle_may_name_a_factory_for_the_module_type() {
     let declares = Plugin::new("A").key("CFPlugInTypes", none());
     declares.write(disk.at(PLUGINS));
     disk.link(format!("{PLUGINS}/A2.dsplug"), "A.dsplug");
-    let words = || -> Vec<(String, String)> {
-        let sql = "SELECT load_verdict, load_reasons FROM dsplug_bundles ORDER BY path";
-        let rows = query(disk.path(), sql);
-        let words = rows
-            .iter()
-            .map(|r| (r["load_verdict"].clone(), r["load_reasons"].clone()));
-        words.collect()
-    };
-    let all = words();
+    let all = all_reasons(&disk);
     assert!(
         all.iter().all(|(verdict, _)| verdict == "not_loadable"),
         "{all:?}"
@@ -176,7 +176,7 @@ fn another_bundle_may_name_a_factory_for_the_module_type() {
         .key("CFPlugInFactories", none())
         .key("CFPlugInTypes", Value::Dictionary(types))
         .write(disk.at(PLUGINS));
-    let all = words();
+    let all = all_reasons(&disk);
     for (verdict, reasons) in &all[..2] {
         assert_eq!(verdict, "unknown", "{all:?}");
         assert!(reasons.contains("maybe_module_factory"), "{all:?}");
@@ -185,12 +185,39 @@ fn another_bundle_may_name_a_factory_for_the_module_type() {
     assert_eq!(all[2].0, "not_loadable");
     // Nor is anything proved where a list could not be read.
     let list = disk.plugin("B.dsplug/Contents/Info.plist");
-    std::fs::File::create(list)
-        .unwrap()
-        .set_len(1 << 30)
-        .unwrap();
-    let all = words();
+    fs::File::create(list).unwrap().set_len(1 << 30).unwrap();
+    let all = all_reasons(&disk);
     assert_eq!(all[0].0, "unknown", "{all:?}");
+}
+
+/// A number that one bundle declares is named by another.
+#[test]
+fn another_bundle_may_name_what_is_no_text() {
+    let disk = Disk::new();
+    let five = &b"\x10\x05"[..];
+    with_list("A", Some(five), None).write(disk.at(PLUGINS));
+    let all = all_reasons(&disk);
+    assert_eq!(all[0].1, "no_module_factory", "{all:?}");
+    with_list("B", None, Some(five)).write(disk.at(PLUGINS));
+    let all = all_reasons(&disk);
+    let maybe = ("unknown".to_owned(), "maybe_module_factory".to_owned());
+    assert_eq!(all[0], maybe, "{all:?}");
+    assert_eq!(all[1].1, "no_module_factory", "{all:?}");
+    // Nor is anything proved where a list could not be read.
+    let list = disk.plugin("B.dsplug/Contents/Info.plist");
+    fs::File::create(list).unwrap().set_len(1 << 30).unwrap();
+    let all = all_reasons(&disk);
+    assert_eq!(all[0], maybe, "{all:?}");
+}
+
+/// The verdicts on all bundles and their reasons, by path.
+fn all_reasons(disk: &Disk) -> Vec<(String, String)> {
+    let sql = "SELECT load_verdict, load_reasons FROM dsplug_bundles ORDER BY path";
+    let rows = query(disk.path(), sql);
+    let words = rows
+        .iter()
+        .map(|r| (r["load_verdict"].clone(), r["load_reasons"].clone()));
+    words.collect()
 }
 
 /// `CPlugInList::IsPresent` compares C strings.
