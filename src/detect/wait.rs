@@ -33,16 +33,7 @@ impl Stop {
 
     /// Waits for so many seconds; true when a signal came first, or had come before.
     pub fn waits_for(&self, seconds: u64) -> bool {
-        self.comes_within(Duration::from_secs(seconds))
-    }
-
-    /// Can be read once a signal has come.
-    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.told.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Waits for that long; true when a signal came first, or had come before.
-    pub fn comes_within(&self, time: Duration) -> bool {
+        let time = Duration::from_secs(seconds);
         let Some(mut told) = self.told.as_ref() else {
             return false;
         };
@@ -64,5 +55,10 @@ impl Stop {
                 Err(_) => return true,
             }
         }
+    }
+
+    /// Can be read once a signal has come.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.told.as_ref().map(AsFd::as_fd)
     }
 }

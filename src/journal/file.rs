@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use super::ids::{BESIDE, FILE, Id, Ids, ROLLBACK, id_at};
 use super::turn::Turn;
 use crate::root::Root;
-use crate::sqlite::store::{Store, StoreError};
+use crate::sqlite::store::{self, AllKnown, Store, StoreError};
 use crate::state_dir::{StateDir, StateDirError};
 
 /// What was in files that lost their place, on the way to that.
@@ -127,6 +127,22 @@ pub fn open(
             Ok((open_store(&state, FILE)?, Some(why)))
         }
         other => Ok((other?, told)),
+    }
+}
+
+/// What the file in a place last knew of the bundles, and whether that is not all that was: of a file that another
+/// process writes.
+pub fn known_at(place: &Path, root: &Root) -> Result<Option<(AllKnown, bool)>, Refusal> {
+    let state = StateDir::open(place, root)?;
+    match state.file(FILE)? {
+        Some(file)
+            if file
+                .metadata()
+                .is_ok_and(|meta| (1..=LARGEST).contains(&meta.len())) =>
+        {
+            Ok(store::read_known(&state.path().join(FILE))?)
+        }
+        _ => Ok(None),
     }
 }
 
@@ -390,7 +406,7 @@ mod tests {
         std::fs::write(place.join(SAVED), b"").unwrap();
         let (journal, told) = open();
         assert_eq!(told, None);
-        assert_eq!(journal.store.known().unwrap().unwrap().len(), 1);
+        assert_eq!(journal.store.known().unwrap().unwrap().0.len(), 1);
         assert_eq!(id_at(&place.join(SAVED)), None);
     }
 

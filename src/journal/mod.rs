@@ -38,7 +38,7 @@ pub use status::Status;
 use crate::event::Event;
 use crate::root::Root;
 use crate::sqlite::store::{MOST_ID, StoreError};
-use file::{Last, Open, Refusal, open, write_anew};
+use file::{Last, Open, Refusal, known_at, open, write_anew};
 use ids::FILE;
 use in_memory::Held;
 use share::Share;
@@ -73,6 +73,8 @@ pub struct Journal {
     lacks_known: bool,
     /// When all that is known was told last, and could not be written.
     told_all: Option<Instant>,
+    /// What one in memory alone begins with.
+    known: Option<(AllKnown, bool)>,
     held: Arc<Share>,
 }
 
@@ -108,6 +110,7 @@ impl Journal {
             unwritten: Unwritten::default(),
             lacks_known: false,
             told_all: None,
+            known: None,
             held: Arc::new(Share::new(held)),
         };
         journal.reopen();
@@ -151,17 +154,30 @@ impl Journal {
     }
 
     /// What was last known of the bundles, and whether that is not all that was; nothing when
-    /// nobody has looked before.
+    /// nobody has looked before. Where another process writes the file, or merely has its lock, it is read.
     pub fn known(&mut self) -> Option<(AllKnown, bool)> {
+        if let Some(known) = self.known.take() {
+            return Some(known);
+        }
         let share = Arc::clone(&self.held);
         let _writing = share.writing();
-        let store = &self.open.as_ref()?.store;
-        match store.known() {
-            Ok(known) => known.map(|known| (known, store.is_known_cut())),
-            Err(error) => {
-                self.fail(&error.into());
-                None
-            }
+        let known = match (&self.open, &self.place) {
+            (Some(open), _) => open.store.known().map_err(Refusal::from),
+            (None, Some((place, root))) if self.busy => known_at(place, root),
+            _ => return None,
+        };
+        known.unwrap_or_else(|refusal| {
+            self.fail(&refusal);
+            None
+        })
+    }
+
+    /// One in memory alone, which begins with what this one knows: for whoever is not to write the file, ever.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        Self {
+            known: self.known(),
+            ..Self::in_memory()
         }
     }
 

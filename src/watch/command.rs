@@ -2,7 +2,6 @@
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use clap::ValueEnum;
 use rustix::process::{Signal, getpid, kill_process};
@@ -13,13 +12,10 @@ use crate::detect::wait::Stop;
 use crate::disk::Disk;
 use crate::event::{Action, Event};
 use crate::failure::Failure;
-use crate::journal::{Events, Journal};
+use crate::journal::Journal;
 use crate::report::time::rfc3339;
 use crate::state_dir;
 use crate::table::{EVENTS, Value};
-
-/// Between two looks into a journal that another process writes.
-const FOLLOW: Duration = Duration::from_millis(250);
 
 /// How events are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -39,8 +35,8 @@ pub struct Options {
     pub format: Format,
 }
 
-/// Shows each event as it happens, until stopped. Where another process, such as the extension,
-/// writes the journal of this place, its events are shown.
+/// Shows each event as it happens, until stopped. Where another process, such as the extension, writes the
+/// journal of this place, or merely has its lock, what is seen is shown all the same, and kept by that one alone.
 ///
 /// # Errors
 /// When there is no such disk, or the place that was named cannot hold state.
@@ -53,15 +49,20 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         // What was asked for by name is not done without.
         disk.state(&root)?;
     }
-    let journal = match &place {
+    let mut journal = match &place {
         Some(place) => Journal::kept_at(place, &root),
         None => Journal::in_memory(),
     };
+    if journal.is_busy() {
+        say(
+            "another dsplug keeps the journal here; what is seen is shown, and not kept by this one",
+        );
+        journal = journal.apart();
+    }
     let format = options.format;
-    let busy = journal.is_busy();
     let written = Arc::new(Mutex::new(Ok(())));
     let result = Arc::clone(&written);
-    let mut tell = move |event: &Event| {
+    let tell = move |event: &Event| {
         let printed = print(event, format);
         let goes_on = printed.is_ok();
         if !goes_on {
@@ -71,21 +72,16 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         }
         goes_on
     };
-    if busy {
-        say("another dsplug watches here; its events are shown");
-        follow(&journal.events(), &stop, &mut tell)?;
-    } else {
-        let mut looks = 0_u32;
-        let look = Box::new(move || {
-            // The second look follows at once: by then it is known what stands there.
-            if looks == 1 {
-                say("watching; Ctrl-C ends it");
-            }
-            looks = looks.saturating_add(1);
-            Ok(Arc::new(scanner.scan()))
-        });
-        Watch::new(root, look).run(move || journal, stop.fd(), Box::new(tell))?;
-    }
+    let mut looks = 0_u32;
+    let look = Box::new(move || {
+        // The second look follows at once: by then it is known what stands there.
+        if looks == 1 {
+            say("watching; Ctrl-C ends it");
+        }
+        looks = looks.saturating_add(1);
+        Ok(Arc::new(scanner.scan()))
+    });
+    Watch::new(root, look).run(move || journal, stop.fd(), Box::new(tell))?;
     let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
     match std::mem::replace(&mut *written, Ok(())) {
         // A reader that has gone, such as `head`, ends it as well.
@@ -93,32 +89,6 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
             "cannot write to standard output: {error}"
         ))),
         _ => Ok(()),
-    }
-}
-
-fn follow(
-    events: &Events,
-    stop: &Stop,
-    tell: &mut dyn FnMut(&Event) -> bool,
-) -> Result<(), Failure> {
-    let mut last: Option<i64> = None;
-    loop {
-        let begin = last;
-        let mut goes_on = true;
-        let mut newest: i64 = last.unwrap_or_default();
-        events
-            .each(&mut |event| {
-                newest = newest.max(event.id);
-                if goes_on && begin.is_some_and(|b| event.id > b) {
-                    goes_on = tell(event);
-                }
-                Ok(())
-            })
-            .map_err(Failure::new)?;
-        last = Some(newest);
-        if !goes_on || stop.comes_within(FOLLOW) {
-            return Ok(());
-        }
     }
 }
 

@@ -37,7 +37,7 @@ pub struct Room {
     /// Bytes that those would take for which there was none, by path.
     left_out: BTreeMap<Vec<u8>, i64>,
     /// True when the file says that not all is known.
-    pub is_cut: bool,
+    is_cut: bool,
 }
 
 impl Room {
@@ -97,8 +97,8 @@ pub fn is_told(connection: &Connection) -> Result<bool, StoreError> {
     Ok(note(connection, "looked")? != 0)
 }
 
-/// All that is known; nothing when that was never told whole.
-pub fn all(connection: &Connection) -> Result<Option<AllKnown>, StoreError> {
+/// All that is known, and whether that is not all that was; nothing when it was never told whole.
+pub fn all(connection: &Connection) -> Result<Option<(AllKnown, bool)>, StoreError> {
     if !is_told(connection)? {
         return Ok(None);
     }
@@ -109,7 +109,7 @@ pub fn all(connection: &Connection) -> Result<Option<AllKnown>, StoreError> {
         let text: String = row.get(1)?;
         known.push((row.get(0)?, json::read(&text)?));
     }
-    Ok(Some(known))
+    Ok(Some((known, is_cut(connection)?)))
 }
 
 /// Writes what has changed, for as long as there is room, for which events go; `is_all` says that it is all that

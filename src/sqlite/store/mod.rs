@@ -96,17 +96,13 @@ impl Store {
         known::is_told(&self.connection)
     }
 
-    /// What was last known of the bundles; nothing when that was never told whole.
+    /// What was last known of the bundles, and whether that is not all that was; nothing when it was never
+    /// told whole.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn known(&self) -> Result<Option<AllKnown>, StoreError> {
+    pub fn known(&self) -> Result<Option<(AllKnown, bool)>, StoreError> {
         known::all(&self.connection)
-    }
-
-    /// True when not all bundles that stood there are among those known.
-    pub fn is_known_cut(&self) -> bool {
-        self.known.is_cut
     }
 
     /// True when there is room by now for bundles that were left out: all that is known had better be
@@ -163,6 +159,16 @@ pub fn read(
         Some(gone) => sink(gone).map_err(StoreError::Failed),
         None => Ok(()),
     }
+}
+
+/// What a file that another process writes last knew of the bundles, as [`Store::known`] has it.
+///
+/// # Errors
+/// When the file is damaged, another's, a newer version's, or cannot be read.
+pub fn read_known(path: &Path) -> Result<Option<(AllKnown, bool)>, StoreError> {
+    let connection = schema::open_to_read(path)?;
+    Room::of(&connection)?;
+    known::all(&connection)
 }
 
 #[cfg(test)]

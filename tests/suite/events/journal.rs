@@ -241,7 +241,7 @@ fn a_file_that_is_taken_away_is_begun_anew() {
 }
 
 #[test]
-fn one_that_comes_second_shows_the_events_of_the_first() {
+fn one_that_comes_second_shows_what_it_sees_itself() {
     let watcher = Watcher::started();
     let mut second = Command::new(env!("CARGO_BIN_EXE_dsplug"))
         .args(["watch", "--root"])
@@ -263,6 +263,37 @@ fn one_that_comes_second_shows_the_events_of_the_first() {
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains("appeared  /Library/DirectoryServices/PlugIns/A.dsplug"));
     assert_eq!(watcher.rows().len(), 1);
+}
+
+/// Whoever merely holds the lock, and keeps nothing.
+#[test]
+fn a_lock_that_is_held_while_a_watch_begins_hides_nothing() {
+    let mut watcher = Watcher::new(Disk::new());
+    let changes = watcher.make("Changes.dsplug", b"before");
+    watcher.start();
+    watcher.stop();
+    let lock = fs::File::open(watcher.place().join("journal.lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let before = digest(&changes);
+    fs::write(changes.join("Contents/MacOS/Changes"), "after").unwrap();
+    watcher.start();
+    assert!(
+        watcher.said.contains("keeps the journal"),
+        "{}",
+        watcher.said
+    );
+    let changed = watcher.wait("changed", "Changes.dsplug");
+    assert_eq!(changed["seen"], "start");
+    assert_eq!(changed["previous_hash"], before);
+    watcher.make("Comes.dsplug", b"comes");
+    assert_eq!(watcher.wait("appeared", "Comes.dsplug")["seen"], "watched");
+    watcher.stop();
+    // The file is another's: it is told there once that one looks.
+    assert!(watcher.rows().is_empty());
+    drop(lock);
+    watcher.start();
+    watcher.stop();
+    assert_eq!(watcher.rows().len(), 2);
 }
 
 #[test]
@@ -435,6 +466,23 @@ fn exchange(place: &std::path::Path) {
 fn one(path: &str) -> Batch {
     Batch {
         events: vec![event(path)],
+        ..Batch::default()
+    }
+}
+
+/// What is known of a bundle that stands there.
+fn known(name: &str) -> Change {
+    let known = Known {
+        state: event(name).state,
+        since_ms: None,
+    };
+    (name.as_bytes().to_owned(), Some(known))
+}
+
+fn all_known(changes: Vec<Change>) -> Batch {
+    Batch {
+        changes,
+        is_all: true,
         ..Batch::default()
     }
 }
@@ -746,18 +794,6 @@ fn a_place_that_is_no_longer_safe_hides_no_event_nor_what_came_before() {
 fn what_comes_and_goes_while_the_file_cannot_be_written_is_asked_anew() {
     let mut exchanged = Exchanged::new();
     let events = exchanged.journal.events();
-    let known = |name: &str| -> Change {
-        let known = Known {
-            state: event(name).state,
-            since_ms: None,
-        };
-        (name.as_bytes().to_owned(), Some(known))
-    };
-    let all_known = |changes: Vec<Change>| Batch {
-        changes,
-        is_all: true,
-        ..Batch::default()
-    };
     let written = all_known(vec![known("/stays"), known("/goes")]);
     exchanged.journal.write(written);
     let holds = rusqlite::Connection::open(exchanged.file()).unwrap();
@@ -991,6 +1027,7 @@ fn one_that_waits_for_its_turn_is_no_error() {
     let old = Journal::kept_at(place.path(), &root);
     let mut new = Journal::kept_at(place.path(), &root);
     assert!(new.is_busy());
+    assert!(new.known().is_none(), "nobody has looked");
     let status = new.events().status();
     assert_eq!((status.state, status.error.as_str()), ("", ""));
     drop(old);
@@ -1005,6 +1042,35 @@ fn one_that_waits_for_its_turn_is_no_error() {
     assert!(status.error.contains("another dsplug"), "{status:?}");
     third.write(one("/second"));
     assert_eq!(third.events().status(), status);
+}
+
+/// An extension that starts while the lock is held: what was exchanged before is told, and kept later.
+#[test]
+fn one_that_waits_for_its_turn_begins_with_what_the_file_knows() {
+    let disk = Disk::new();
+    let place = tempfile::tempdir().unwrap();
+    let root = Root::open(disk.path()).unwrap();
+    let mut old = Journal::kept_at(place.path(), &root);
+    old.write(all_known(vec![known("/old")]));
+    let mut new = Journal::kept_at(place.path(), &root);
+    assert!(new.is_busy());
+    let (bundles, is_cut) = new.known().unwrap();
+    let paths: Vec<_> = bundles.iter().map(|(path, _)| path.as_slice()).collect();
+    assert_eq!((paths, is_cut), (vec![&b"/old"[..]], false));
+    new.write(Batch {
+        events: one("/new").events,
+        ..all_known(vec![known("/old"), known("/new")])
+    });
+    let shown = all(&new.events());
+    assert_eq!(shown.len(), 1);
+    drop(old);
+    new.retry();
+    new.tick();
+    assert_eq!(all(&new.events()), shown);
+    drop(new);
+    let mut last = Journal::kept_at(place.path(), &root);
+    assert_eq!(all(&last.events()), shown);
+    assert_eq!(last.known().unwrap().0.len(), 2);
 }
 
 /// Root puts rows into the file that have the numbers of events to come.
