@@ -384,10 +384,7 @@ impl Moving {
         let stood = at.saturating_duration_since(self.code_since);
         self.code_since = at;
         let is_known = self.passed.iter().any(|passed| passed.code() == old.code());
-        // What is left while it is deleted is no state of it, unless another main executable counts.
-        let is_rest = is_rest(&self.now.records, &told.records);
-        let is_other = old.runs_other_code_than(&told.state)
-            || !is_rest && old.holds_other_code_than(&told.state);
+        let is_other = old.holds_other_code_than(&told.state);
         // What is being written is another at each look.
         if stood < STOOD || !is_other || is_known {
             return;

@@ -843,6 +843,37 @@ fn other_code_than_the_main_executable_that_stood_is_told() {
     }
 }
 
+/// A library that hides another from dyld is away for as long, under touches.
+#[test]
+fn a_library_that_was_away_for_long_is_told() {
+    let disk = Disk::new();
+    let bundle = disk.plugin("A.dsplug");
+    let code = MachO::bundle(Cpu::X86_64).unsigned();
+    make(&bundle, &code);
+    let hides = bundle.join("Contents/l.dylib");
+    fs::write(&hides, &code).unwrap();
+    let noise = bundle.join("Contents/noise");
+    fs::write(&noise, "").unwrap();
+    let mut looks = Looks::begin(&disk);
+    let mut told = Vec::new();
+    let mut at = 0;
+    let mut look = |touched: bool| {
+        at += 100;
+        if touched {
+            touch(&noise, at);
+        }
+        told.extend(looks.events_at(at));
+    };
+    fs::rename(&hides, disk.at("away")).unwrap();
+    (0..6).for_each(|_| look(true));
+    fs::rename(disk.at("away"), &hides).unwrap();
+    (0..3).for_each(|_| look(true));
+    (0..8).for_each(|_| look(false));
+    let words: Vec<_> = told.iter().map(|e| e.changed.as_str()).collect();
+    assert_eq!(words, ["content", "content"]);
+    assert_ne!(told[0].state.code(), told[1].state.code());
+}
+
 /// Harmless lists one after the other, and then the code that they are to crowd out.
 #[test]
 fn no_number_of_harmless_changes_crowds_out_code_that_stood() {
