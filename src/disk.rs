@@ -9,6 +9,7 @@ use crate::limits::Limits;
 use crate::root::Root;
 use crate::scan::Scanner;
 use crate::state_dir::{self, StateDir};
+use crate::text::quoted;
 
 /// What every command can be told.
 #[derive(Clone, Debug, clap::Args)]
@@ -41,6 +42,17 @@ impl Disk {
     /// As [`scanner`](Self::scanner).
     pub fn patient_scanner(&self) -> Result<Scanner, Failure> {
         self.scanner_within(Limits::PATIENT)
+    }
+
+    /// The options that name it in a line that is pasted into a shell, a space before each; none on a Mac that
+    /// reads its own.
+    pub fn named(&self) -> String {
+        let root = Some(&self.root).filter(|root| root.as_path() != Path::new("/"));
+        let options = [("--root", root), ("--state-dir", self.state_dir.as_ref())];
+        let named = options
+            .into_iter()
+            .filter_map(|(option, path)| Some(format!(" {option} {}", quoted(path?.to_str()?))));
+        named.collect()
     }
 
     fn scanner_within(&self, limits: Limits) -> Result<Scanner, Failure> {

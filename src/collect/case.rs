@@ -137,7 +137,7 @@ pub fn collect<W: Write>(
     add(&mut archive, "README.txt", README)?;
     for (index, bundle) in bundles.iter().enumerate() {
         let number = index.saturating_add(1);
-        match explain::explain(snapshot, bundle, None) {
+        match explain::explain(snapshot, bundle, None, "") {
             Ok(report) => {
                 let json = escape_json(&report.render(Format::Json));
                 add(&mut archive, &format!("reports/{number}.json"), &json)?;

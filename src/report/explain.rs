@@ -145,7 +145,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         return Err(Failure::new(why));
     }
     let bundle = find(&snapshot, &disk.root, &options.path)?;
-    let mut document = explain(&snapshot, bundle, state.as_ref())?;
+    let mut document = explain(&snapshot, bundle, state.as_ref(), &disk.named())?;
     let happened = happened(&disk.events(scanner.root()), &document.title);
     let last = document.sections.len().saturating_sub(1);
     document
@@ -197,7 +197,7 @@ fn memory(path: &Path) -> Result<State, Failure> {
     Ok(state)
 }
 
-/// The report on one bundle of a snapshot.
+/// The report on one bundle of a snapshot, with `disk` in each line that is to be pasted.
 ///
 /// # Errors
 /// When the pack cannot be asked.
@@ -205,6 +205,7 @@ pub fn explain(
     snapshot: &Snapshot,
     bundle: &Bundle,
     state: Option<&State>,
+    disk: &str,
 ) -> Result<Document, Failure> {
     let path = escape(&bundle.evidence.candidate.path);
     let mut engine = Engine::new()?;
@@ -261,7 +262,7 @@ pub fn explain(
     sections.push(Section {
         key: "response",
         heading: "What to do next",
-        body: Body::Steps(response::steps(bundle, &path)),
+        body: Body::Steps(response::steps(bundle, &path, disk)),
     });
     Ok(Document {
         title: path,

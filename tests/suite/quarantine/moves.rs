@@ -548,7 +548,7 @@ fn the_report_gives_the_very_commands() {
         .iter()
         .map(|step| step.as_str().unwrap())
         .collect();
-    // A person pastes it into a shell; the words for this disk are added.
+    // A person pastes it into a shell.
     let paste = |word: &str, id: &str| {
         let step = steps
             .iter()
@@ -563,11 +563,7 @@ fn the_report_gives_the_very_commands() {
             "collect" => format!("--output '{}/a.tar.gz'", scene.place.path().display()),
             _ => "--yes-write-image".to_owned(),
         };
-        let shell = format!(
-            "dsplug() {{ '{DSPLUG}' \"$@\" --root '{}' --state-dir '{}'; }}\n{line} {more}",
-            scene.disk.path().display(),
-            scene.state().display()
-        );
+        let shell = format!("dsplug() {{ '{DSPLUG}' \"$@\"; }}\n{line} {more}");
         let output = Command::new("sh").args(["-c", &shell]).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{line}: {error}");
