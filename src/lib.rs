@@ -198,7 +198,7 @@ pub use sqlite::engine;
 // What a snapshot is made of.
 pub use evidence::{
     Attributes, ByPath, Content, Cpus, Entry, Evidence, Executable, Given, Info, InfoPlist, Linked,
-    Places, Reach, Trouble,
+    Nodes, Places, Reach, Trouble,
 };
 pub use folders::{Anomaly, Candidate, Folder, FolderError, Listed, Via};
 pub use meta::{Kind, Meta, Timestamp, WritableBy};

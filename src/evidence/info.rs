@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::nodes::{self, NODES, Nodes};
 use super::trouble::Trouble;
 use sha2::{Digest as _, Sha256};
 
@@ -9,22 +10,13 @@ use crate::info_dictionary;
 use crate::limits::Budget;
 use crate::meta::Meta;
 use crate::property_list::{Dictionary, Text, Value};
-use crate::text;
 
 /// Bytes of a text that are kept however much there is of others.
 const SHORT_TEXT: usize = 96;
 /// Bytes of the name of the main executable that are kept likewise.
 const SHORT_EXECUTABLE: usize = 128;
-/// Bytes of all nodes that are kept likewise.
-const SHORT_NODES: usize = 128;
-/// Nodes to register that are kept.
-const MOST_NODES: usize = 16;
-/// Bytes of one that are kept.
-const MOST_NODE: usize = 128;
 /// The key of the main executable's name.
 const EXECUTABLE: &str = "CFBundleExecutable";
-/// That of the nodes.
-const NODES: &str = "DSNodesToRegister";
 /// That of the factories.
 const FACTORIES: &str = "CFPlugInFactories";
 /// Factories of one bundle that are told apart from those of others.
@@ -136,8 +128,8 @@ pub struct Info {
     pub names_for_others: Box<[Option<[u8; 16]>]>,
     /// `CFPlugInDynamicRegistration`: the code registers factories itself.
     pub registers_dynamically: bool,
-    /// `DSNodesToRegister`: nodes registered before the code is mapped, as people are shown them, one a line.
-    pub nodes: Box<str>,
+    /// `DSNodesToRegister`: nodes registered before the code is mapped.
+    pub nodes: Nodes,
 }
 
 impl Info {
@@ -194,10 +186,7 @@ impl Info {
             registers_dynamically: get("CFPlugInDynamicRegistration")
                 .and_then(Value::as_string)
                 .is_some_and(may_be_yes),
-            nodes: get(NODES)
-                .and_then(Value::as_array)
-                .map(nodes_of)
-                .unwrap_or_default(),
+            nodes: get(NODES).map(Nodes::of).unwrap_or_default(),
         }
     }
 
@@ -208,7 +197,7 @@ impl Info {
         let executable = self.executable.as_ref().map_or(0, String::len);
         let lengths = texts
             .into_iter()
-            .chain([(NODES, self.nodes.len()), (EXECUTABLE, executable)]);
+            .chain([(NODES, self.nodes.shown.len()), (EXECUTABLE, executable)]);
         let lacks = lengths.filter(|(key, bytes)| {
             *bytes > short(key) && !self.cut.contains(key) && !budget.take_texts(*bytes)
         });
@@ -232,7 +221,7 @@ impl Info {
                     (self.factories, self.has_more_factories) = (Vec::new(), true);
                     self.names_for_others = Box::default();
                 }
-                NODES => self.nodes = shortened(&self.nodes),
+                NODES => self.nodes.shorten(),
                 _ => {}
             }
             if !matches!(*key, EXECUTABLE | FACTORIES) {
@@ -265,31 +254,10 @@ impl Info {
 /// Bytes of a key's value that are kept however much there is of others.
 fn short(key: &str) -> usize {
     match key {
-        NODES => SHORT_NODES,
+        NODES => nodes::SHORT,
         EXECUTABLE => SHORT_EXECUTABLE,
         _ => SHORT_TEXT,
     }
-}
-
-/// The first nodes, and how many more there are.
-fn shortened(nodes: &str) -> Box<str> {
-    let mut left = SHORT_NODES;
-    let fits = |node: &&str| match left.checked_sub(node.len().saturating_add(1)) {
-        Some(rest) => {
-            left = rest;
-            true
-        }
-        None => false,
-    };
-    let mut kept: Vec<&str> = nodes.lines().take_while(fits).collect();
-    let more = nodes.lines().count().saturating_sub(kept.len());
-    let more = and_more(more);
-    kept.push(&more);
-    kept.join("\n").into()
-}
-
-fn and_more(more: usize) -> String {
-    format!("… and {more} more")
 }
 
 /// The digest of a name as the loader compares names: up to the first NUL (`CPlugInList::IsPresent` of
@@ -304,26 +272,6 @@ fn digest(text: &Text) -> [u8; 32] {
 /// are any, it may be.
 fn may_be_yes(text: &str) -> bool {
     text.eq_ignore_ascii_case("YES") || !text.is_ascii()
-}
-
-/// The path of a node to register: the text itself, or a dictionary's.
-fn node(value: &Value) -> Option<String> {
-    let path = || value.as_dictionary()?.get("DSNodeToRegisterPath");
-    let text = value.as_string().or_else(|| path()?.as_string());
-    text.map(|text| text::cut(text::escape(text.as_bytes()), MOST_NODE))
-}
-
-/// The nodes to register, and how many more there are.
-fn nodes_of(values: &[Value]) -> Box<str> {
-    let mut nodes: Vec<String> = values.iter().filter_map(node).take(MOST_NODES).collect();
-    if nodes.len() == MOST_NODES {
-        let more = values.iter().filter_map(node).count();
-        let more = more.saturating_sub(MOST_NODES);
-        if more > 0 {
-            nodes.push(and_more(more));
-        }
-    }
-    nodes.join("\n").into()
 }
 
 /// The UUIDs of the factories that are declared; none when they are those of Apple's template, which

@@ -349,19 +349,19 @@ fn notes(bundle: &Bundle) -> Vec<String> {
 
 fn reasons(bundle: &Bundle) -> Vec<String> {
     let info = bundle.evidence.info_plist.as_ref();
-    let nodes = info
-        .and_then(|p| p.info.as_ref().ok())
-        .map_or("", |i| &i.nodes);
-    let nodes = nodes.lines().map(|node| {
+    let nodes = info.and_then(|p| p.info.as_ref().ok()).map(|i| &i.nodes);
+    let registered = nodes.map_or("", |nodes| &nodes.shown).lines().map(|node| {
         format!("It registers the node {node} before its code is mapped: look for it in the search policy.")
     });
+    let odd = "DSNodesToRegister holds what the loader takes for no node: from there on it registers none.";
+    let odd = nodes.filter(|nodes| nodes.has_odd).map(|_| odd.to_owned());
     let reasons = bundle.load.reasons.iter();
     let say = |r: &Reason| format!("{}: {}", r.as_str(), r.meaning());
     let mut lines = or_say(
         reasons.map(say).collect(),
         "Nothing keeps it from loading. The loader runs as root and checks no signature.",
     );
-    lines.extend(nodes);
+    lines.extend(registered.chain(odd));
     lines
 }
 

@@ -3,9 +3,10 @@
 use std::fs;
 use std::process::{Command, Output};
 
+use dsplug_fixtures::plugin::node;
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle, cdhash};
 use dsplug_fixtures::ticket::ticket;
-use dsplug_fixtures::{Disk, Plugin, Watch, X86_64, mach_header};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, Watch, X86_64, mach_header};
 use serde_json::Value;
 
 const DSPLUG: &str = env!("CARGO_BIN_EXE_dsplug");
@@ -308,6 +309,54 @@ fn a_hostile_name_stays_a_name() {
             assert!(out.contains(r"'\''.dsplug' --expect "), "{out}");
         }
     }
+}
+
+/// The nodes are those that `CServerPlugin::ProcessURL` registers, as read there: up to what it takes for none.
+#[test]
+fn the_nodes_that_it_registers_are_told() {
+    let told = |nodes: plist::Value| -> Vec<String> {
+        let disk = Disk::new();
+        Plugin::new("A")
+            .key("DSNodesToRegister", nodes)
+            .write(disk.at(PLUGINS));
+        let report = json(&disk, A, &[]);
+        let lines = report["reasons"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|line| line.as_str().unwrap().to_owned());
+        lines.filter(|line| line.contains("ode")).collect()
+    };
+    let lines = |nodes: Vec<plist::Value>| told(plist::Value::Array(nodes));
+    let local = || node(["BSD", "Local"]);
+    let registered = |node: &str| {
+        format!(
+            "It registers the node {node} before its code is mapped: look for it in the search policy."
+        )
+    };
+    let ends = "DSNodesToRegister holds what the loader takes for no node: from there on it registers none.";
+    assert_eq!(
+        lines(vec![local(), node(["LDAPv3"])]),
+        [registered("/BSD/Local"), registered("/LDAPv3")]
+    );
+    // A text, a path that is none, a piece that is none, and one that the loader has no room for.
+    let long = "n".repeat(1_024);
+    let text_path = plist::Dictionary::from_iter([
+        ("DSNodeToRegisterType", plist::Value::from(1)),
+        ("DSNodeToRegisterPath", "/BSD/Local".into()),
+    ]);
+    let odd = [
+        "/BSD/Local".into(),
+        plist::Value::Dictionary(text_path),
+        node([1]),
+        node([long.as_str()]),
+    ];
+    for odd in odd {
+        assert_eq!(lines(vec![odd.clone()]), [ends]);
+        let after = lines(vec![node(["A"]), odd, local()]);
+        assert_eq!(after, [registered("/A"), ends.to_owned()]);
+    }
+    assert_eq!(told("/BSD/Local".into()), [ends]);
 }
 
 #[test]

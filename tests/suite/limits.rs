@@ -271,7 +271,9 @@ fn long_texts_in_property_lists() {
             .write(disk.at(PLUGINS));
     }
     for number in 0..10 {
-        let nodes = (0..64).map(|_| "n".repeat(60_000).into()).collect();
+        let pieces = (0..60).map(|_| "n".repeat(1_000));
+        let node = || dsplug_fixtures::plugin::node(pieces.clone());
+        let nodes = (0..64).map(|_| node()).collect();
         Plugin::new(&format!("M{number}"))
             .key("DSNodesToRegister", plist::Value::Array(nodes))
             .write(disk.at(PLUGINS));

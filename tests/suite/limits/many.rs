@@ -34,7 +34,7 @@ fn full_of_bundles() -> Disk {
         );
         list.push_str("<key>DSNodesToRegister</key><array>");
         for _ in 0..16 {
-            list.push_str("<string>/aaaaaaaaaaaa</string>");
+            list.push_str("<dict><key>DSNodeToRegisterType</key><integer>1</integer><key>DSNodeToRegisterPath</key><array><string>aaaaaaaaaaaa</string></array></dict>");
         }
         list.push_str("</array><key>CFPlugInTypes</key><dict/><key>CFPlugInFactories</key><dict>");
         for factory in 0..12 {
