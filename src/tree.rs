@@ -5,12 +5,10 @@
 //! name below directories that are no links.
 
 use std::io::{self, Read as _};
-use std::os::fd::AsFd;
 
-use rustix::buffer::spare_capacity;
-use rustix::io::{Errno, retry_on_intr};
 use sha2::{Digest, Sha256};
 
+use crate::attribute::Attributes;
 use crate::digest::Records;
 use crate::directory::{Dir, OpenFile, ReadError};
 use crate::limits;
@@ -20,10 +18,6 @@ use crate::text::escape;
 /// Directories below one another that are walked. Each costs an open descriptor, of which a job
 /// of launchd's has 256.
 const DEPTH: usize = 96;
-/// Bytes of one extended attribute that are read: macOS writes more in resource forks alone.
-const MOST_VALUE: usize = 1 << 20;
-/// Bytes of the names of one entry's attributes.
-const MOST_NAMES: usize = 64 << 10;
 /// Bytes of a file that are read at once.
 const CHUNK: usize = 128 << 10;
 
@@ -37,9 +31,6 @@ pub struct Entry {
     /// The text of a symlink.
     pub link: Option<Box<[u8]>>,
 }
-
-/// An extended attribute: its name as the system gives it, and what it holds.
-pub type Attribute = (Vec<u8>, Vec<u8>);
 
 /// A tree whose entries are known.
 #[derive(Clone, Debug)]
@@ -179,22 +170,16 @@ impl Tree {
         dir.is_fifo(&name)
     }
 
-    /// The extended attributes of a file or directory, in order of name; other kinds are not opened
-    /// and give none.
+    /// The extended attributes of a file or directory; other kinds are not opened and give none.
     ///
     /// # Errors
     /// When it cannot be opened, or the system cannot say.
-    pub fn attributes(&self, entry: &Entry) -> Result<Vec<Attribute>, ReadError> {
+    pub fn attributes(&self, entry: &Entry) -> Result<Attributes, ReadError> {
         if !matches!(entry.meta.kind, Kind::File | Kind::Directory) {
-            return Ok(Vec::new());
+            return Ok(Attributes::default());
         }
         let (dir, name) = self.place(&entry.path)?;
-        let fd = dir.open_for_attributes(&name)?;
-        attributes(&fd).map_err(|errno| ReadError {
-            operation: "read the attributes of",
-            path: dir.join(&name),
-            errno,
-        })
+        Attributes::of(dir.open_for_attributes(&name)?, dir.join(&name))
     }
 
     /// The bundle digest of what stands there now: of a directory, or of a file.
@@ -280,36 +265,6 @@ fn look(dir: &Dir, name: &[u8], path: Box<[u8]>) -> Result<Entry, ReadError> {
         _ => None,
     };
     Ok(Entry { path, meta, link })
-}
-
-/// Every extended attribute of an open file or directory, in order of name. A file system without
-/// attributes has none.
-///
-/// # Errors
-/// When the system cannot say, or one holds more than is read.
-pub fn attributes(fd: &impl AsFd) -> Result<Vec<Attribute>, Errno> {
-    let mut names = Vec::with_capacity(MOST_NAMES);
-    match retry_on_intr(|| rustix::fs::flistxattr(fd, spare_capacity(&mut names))) {
-        Ok(_) => {}
-        Err(Errno::NOTSUP) => return Ok(Vec::new()),
-        Err(errno) => return Err(errno),
-    }
-    let mut all = Vec::new();
-    for name in names.split(|b| *b == 0).filter(|name| !name.is_empty()) {
-        let mut value = Vec::with_capacity(4096);
-        loop {
-            match retry_on_intr(|| rustix::fs::fgetxattr(fd, name, spare_capacity(&mut value))) {
-                Ok(_) => break,
-                Err(Errno::RANGE) if value.capacity() < MOST_VALUE => {
-                    value = Vec::with_capacity(MOST_VALUE);
-                }
-                Err(errno) => return Err(errno),
-            }
-        }
-        all.push((name.to_vec(), value));
-    }
-    all.sort_unstable();
-    Ok(all)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use tar::Builder;
 
 use super::manifest::Manifest;
 use super::member::Member;
+use crate::directory::ReadError;
 use crate::meta::Kind;
 use crate::sha256::Sha256;
 use crate::spool::Spool;
@@ -23,10 +24,17 @@ use crate::tree::{Entry, Tree};
 
 /// The manifest's name in the archive, the last member.
 pub const MANIFEST: &str = "manifest.json";
+/// How a line calls them that says of which not all are kept.
+pub const ATTRIBUTES: &str = "extended attributes";
 /// Below it the Mac's own paths stand: unpacked, it is a `--root`.
 pub const FILES: &str = "files";
 /// Below it stand the copies that were kept of earlier states, at this computer's own paths.
 const KEPT: &str = "kept";
+/// Bytes of the extended attributes of one entry: all of them are in memory at once.
+const MOST_ATTRIBUTES: usize = 2 << 20;
+/// Bytes of them that each entry has for nothing, so that whoever spends the room of the archive on one file
+/// takes nothing from another: an honest one has some two hundred.
+const FREE_ATTRIBUTES: usize = 4 << 10;
 /// Files that are in the archive, by device and inode: the member and its SHA-256.
 type Links = BTreeMap<(u64, u64), (Vec<u8>, [u8; 32])>;
 
@@ -44,6 +52,8 @@ pub struct Bounds {
     pub bytes: u64,
     /// Entries of one tree.
     pub entries: usize,
+    /// Bytes of extended attributes, beyond a little for each entry.
+    pub attributes: usize,
 }
 
 impl Bounds {
@@ -51,11 +61,13 @@ impl Bounds {
     pub const STANDARD: Self = Self {
         bytes: 4 << 30,
         entries: 200_000,
+        attributes: 64 << 20,
     };
     /// For a person who wants all of it.
     pub const THOROUGH: Self = Self {
         bytes: u64::MAX,
         entries: 5_000_000,
+        attributes: usize::MAX,
     };
 }
 
@@ -66,6 +78,8 @@ pub struct Archive<W: Write> {
     below: &'static str,
     manifest: Manifest,
     bounds: Bounds,
+    /// True when a file of the tree may have a resource fork that its file system does not show.
+    hides_forks: bool,
     /// What stands in it already, by the Mac's path.
     seen: BTreeMap<Vec<u8>, Seen>,
 }
@@ -97,6 +111,7 @@ impl<W: Write> Archive<W> {
             below: FILES,
             manifest: Manifest::default(),
             bounds,
+            hides_forks: false,
             seen: BTreeMap::new(),
         }
     }
@@ -168,6 +183,17 @@ impl<W: Write> Archive<W> {
             if let Some(sha256) = sha256 {
                 sums.insert(entry.path.clone(), sha256);
             }
+        }
+        if std::mem::take(&mut self.hides_forks) {
+            let path = escape(
+                &tree
+                    .top()
+                    .map(|top| tree.real_path(top))
+                    .unwrap_or_default(),
+            );
+            self.leave_out(format!(
+                "{path}: its file system does not show whether resource forks are among its {ATTRIBUTES}"
+            ));
         }
         Ok(sums)
     }
@@ -277,10 +303,52 @@ impl<W: Write> Archive<W> {
     }
 
     fn read_attributes(&mut self, tree: &Tree, entry: &Entry, member: &mut Member) {
-        match tree.attributes(entry) {
-            Ok(attributes) => member.attributes = attributes,
-            Err(error) => self.manifest.leave_out(error.to_string()),
+        let line = match self.attributes(tree, entry, member) {
+            Ok(0) => return,
+            Ok(left) => format!(
+                "{}: for {left} of its {ATTRIBUTES} there is no room within the bounds",
+                tree.path_of(entry)
+            ),
+            Err(error) => format!("{}: its {ATTRIBUTES}: {error}", tree.path_of(entry)),
+        };
+        self.manifest.leave_out(line);
+    }
+
+    /// Takes the extended attributes of an entry for which there is room, the smallest first; says how many are left.
+    fn attributes(
+        &mut self,
+        tree: &Tree,
+        entry: &Entry,
+        member: &mut Member,
+    ) -> Result<usize, ReadError> {
+        let attributes = tree.attributes(entry)?;
+        self.hides_forks |= attributes.may_hide_fork() && entry.meta.kind == Kind::File;
+        let mut names = Vec::new();
+        for name in attributes.names() {
+            names.push((attributes.size(name)?.saturating_add(name.len()), name));
         }
+        names.sort_unstable();
+        let (mut taken, mut left) = (0_usize, 0_usize);
+        for (size, name) in names {
+            let with_it = taken.saturating_add(size);
+            let cost = if with_it <= FREE_ATTRIBUTES { 0 } else { size };
+            let rest = self.bounds.attributes.checked_sub(cost);
+            let rest = rest.filter(|_| with_it <= MOST_ATTRIBUTES);
+            // It may have grown since.
+            let value = match rest {
+                Some(_) => attributes.value(name, size)?,
+                None => None,
+            };
+            let Some((rest, value)) = rest.zip(value) else {
+                left = left.saturating_add(1);
+                continue;
+            };
+            self.bounds.attributes = rest;
+            taken = with_it;
+            member.attributes.push((name.clone(), value));
+        }
+        member.attributes.sort_unstable();
+        Ok(left)
     }
 
     /// Writes header and content of a member; gives the content's SHA-256.
@@ -292,7 +360,7 @@ impl<W: Write> Archive<W> {
             (None, link) => link.as_ref().map(|l| l.to_vec()),
         };
         let (header, records) = member.header(&name, target.as_deref().unwrap_or_default());
-        let records = records.iter().map(|(k, v)| (k.as_str(), v.as_slice()));
+        let records = records.iter().map(|(k, v)| (k.as_str(), v.as_ref()));
         self.tar.append_pax_extensions(records)?;
         let mut content = Summed {
             content: content.take(len),
@@ -309,7 +377,7 @@ impl<W: Write> Archive<W> {
     pub fn finish(mut self) -> io::Result<Written<W>> {
         let manifest = std::mem::take(&mut self.manifest);
         let (members, left_out) = (manifest.members, manifest.left_out());
-        let (text, len) = manifest.finish()?.finish()?;
+        let (text, len) = manifest.finish()?;
         self.append(&Member::ours(MANIFEST, len), text, len)?;
         let hashed = self.tar.into_inner()?.finish()?;
         Ok(Written {

@@ -1,32 +1,57 @@
 //! What stands in an archive and what does not, as its last member lists it.
 
-use std::io::{self, Write as _};
+use std::io::{self, Read, Write as _};
 
 use serde_json::{Map, Value, json};
 
 use super::member::{Member, decimal};
+use crate::attribute::Attribute;
 use crate::spool::Spool;
 use crate::text::{escape, escape_json, hex};
 
 /// What is left out is listed, at most so many lines; the rest is counted.
 const MOST_LINES: usize = 10_000;
 
+/// Bytes of these lines.
+const MOST_LINES_BYTES: usize = 4 << 20;
+/// Bytes of one member's extended attributes that are shown; of more the number is, for they stand in its records.
+const MOST_ATTRIBUTES: usize = 4 << 10;
+/// Bytes of them that are shown of all members: all of it is in memory until the archive's end.
+const MOST_SHOWN: usize = 4 << 20;
+
 /// What stands in the archive and what does not.
-#[derive(Default)]
 pub struct Manifest {
     lines: Spool,
+    attributes_left: usize,
     /// How many stand in it.
     pub members: u64,
     left_out: Vec<String>,
+    lines_left: usize,
     more: u64,
+}
+
+impl Default for Manifest {
+    fn default() -> Self {
+        Self {
+            lines: Spool::default(),
+            attributes_left: MOST_SHOWN,
+            members: 0,
+            left_out: Vec::new(),
+            lines_left: MOST_LINES_BYTES,
+            more: 0,
+        }
+    }
 }
 
 impl Manifest {
     pub fn leave_out(&mut self, line: String) {
-        if self.left_out.len() < MOST_LINES {
-            self.left_out.push(line);
-        } else {
-            self.more = self.more.saturating_add(1);
+        let rest = self.lines_left.checked_sub(line.len());
+        match rest.filter(|_| self.left_out.len() < MOST_LINES) {
+            Some(rest) => {
+                self.lines_left = rest;
+                self.left_out.push(line);
+            }
+            None => self.more = self.more.saturating_add(1),
         }
     }
 
@@ -69,10 +94,19 @@ impl Manifest {
             line.insert("ctime".into(), json!(decimal(meta.ctime)));
             line.insert("btime".into(), json!(meta.btime));
         }
-        if !member.attributes.is_empty() {
-            let attributes = member.attributes.iter();
-            let attributes = attributes.map(|(name, value)| (escape(name), json!(hex(value))));
-            line.insert("attributes_hex".into(), Value::Object(attributes.collect()));
+        let attributes = &member.attributes;
+        let size = attributes
+            .iter()
+            .map(|(n, v)| n.len().saturating_add(v.len()));
+        let size = size.fold(0, usize::saturating_add);
+        let rest = self.attributes_left.checked_sub(size);
+        if let Some(rest) = rest.filter(|_| size > 0 && size <= MOST_ATTRIBUTES) {
+            self.attributes_left = rest;
+            let shown = |(name, value): &Attribute| (escape(name), json!(hex(value)));
+            let shown = attributes.iter().map(shown).collect();
+            line.insert("attributes_hex".into(), Value::Object(shown));
+        } else if size > 0 {
+            line.insert("attributes".into(), json!(attributes.len()));
         }
         if let Some(error) = error {
             line.insert("error".into(), json!(error));
@@ -83,18 +117,17 @@ impl Manifest {
         write!(self.lines, "{comma}{line}")
     }
 
-    pub fn finish(self) -> io::Result<Spool> {
-        let mut out = Spool::default();
-        out.write_all(b"{\"members\":[\n")?;
-        let (mut lines, _) = self.lines.finish()?;
-        io::copy(&mut lines, &mut out)?;
-        let left_out = json!(self.left_out).to_string();
-        let left_out = escape_json(&left_out);
-        write!(
-            out,
+    /// Its text, and how many bytes that has.
+    pub fn finish(self) -> io::Result<(impl Read, u64)> {
+        let begin: &[u8] = b"{\"members\":[\n";
+        let (lines, len) = self.lines.finish()?;
+        let left_out = escape_json(&json!(self.left_out).to_string());
+        let end = format!(
             "\n],\n\"left_out\":{left_out},\n\"left_out_more\":{}}}\n",
             self.more
-        )?;
-        Ok(out)
+        );
+        let own = begin.len().saturating_add(end.len());
+        let len = len.saturating_add(u64::try_from(own).unwrap_or(u64::MAX));
+        Ok((begin.chain(lines).chain(io::Cursor::new(end)), len))
     }
 }

@@ -1,13 +1,15 @@
 //! One member of an archive: the old header, and the records of what that cannot hold.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use tar::{EntryType, Header};
 
+use crate::attribute::Attribute;
 use crate::meta::{Kind, Meta, Timestamp};
-use crate::tree::{Attribute, Entry};
+use crate::tree::Entry;
 
 /// The longest name that the old header holds in one piece.
 const SHORT: usize = 100;
@@ -15,6 +17,12 @@ const SHORT: usize = 100;
 const MOST_ID: u64 = 0o7_777_777;
 /// The greatest time that the old header holds.
 const MOST_TIME: u64 = 0o77_777_777_777;
+/// How the keyword of an extended attribute begins.
+pub const ATTRIBUTE: &str = "SCHILY.xattr.";
+
+/// A pax record: its keyword and its value.
+type Record<'a> = (String, Cow<'a, [u8]>);
+
 /// One member, before it is written.
 pub struct Member {
     /// Its path below the archive's top.
@@ -60,10 +68,10 @@ impl Member {
     }
 
     /// The old header, and the pax records of what it cannot hold.
-    pub fn header(&self, name: &[u8], target: &[u8]) -> (Header, Vec<(String, Vec<u8>)>) {
+    pub fn header<'a>(&'a self, name: &'a [u8], target: &'a [u8]) -> (Header, Vec<Record<'a>>) {
         let mut header = Header::new_ustar();
-        let mut records: Vec<(String, Vec<u8>)> = Vec::new();
-        let mut add = |key: &str, value: &[u8]| records.push((key.to_owned(), value.to_vec()));
+        let mut records: Vec<Record<'a>> = Vec::new();
+        let mut add = |key: &str, value: Cow<'a, [u8]>| records.push((key.to_owned(), value));
         header.set_entry_type(match (self.kind, &self.hard_link) {
             (Kind::File, Some(_)) => EntryType::Link,
             (Kind::File, None) => EntryType::Regular,
@@ -76,10 +84,10 @@ impl Member {
         let is_plain = |text: &[u8], fits: bool| fits || text.is_ascii();
         if !is_plain(name, name_fits) || !is_plain(target, target_fits) {
             // Without it libarchive composes or decomposes the letters of a record.
-            add("hdrcharset", b"BINARY");
+            add("hdrcharset", b"BINARY".into());
         }
         if !name_fits {
-            add("path", name);
+            add("path", name.into());
             // What those see who do not know of records.
             let short = name.get(name.len().saturating_sub(SHORT)..).unwrap_or(name);
             if let Some(old) = header.as_ustar_mut() {
@@ -87,11 +95,11 @@ impl Member {
             }
         }
         if !target_fits {
-            add("linkpath", target);
+            add("linkpath", target.into());
         }
         let mut fit = |key: &str, number: u64, most: u64| {
             if number > most {
-                add(key, number.to_string().as_bytes());
+                add(key, number.to_string().into_bytes().into());
                 return 0;
             }
             number
@@ -105,11 +113,11 @@ impl Member {
         let mtime = meta.map_or(0, |m| u64::try_from(m.mtime.seconds).unwrap_or_default());
         header.set_mtime(if mtime > MOST_TIME { 0 } else { mtime });
         if let Some(meta) = meta {
-            add("mtime", decimal(meta.mtime).as_bytes());
-            add("ctime", decimal(meta.ctime).as_bytes());
+            add("mtime", decimal(meta.mtime).into_bytes().into());
+            add("ctime", decimal(meta.ctime).into_bytes().into());
         }
         for (name, value) in &self.attributes {
-            add(&format!("SCHILY.xattr.{}", keyword(name)), value);
+            add(&format!("{ATTRIBUTE}{}", keyword(name)), value.into());
         }
         header.set_cksum();
         (header, records)

@@ -17,8 +17,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use archive::{Archive, Bounds, FILES, MANIFEST};
+pub use archive::{ATTRIBUTES, Archive, Bounds, FILES, MANIFEST};
 pub use case::{CASE, Circumstances, Collected, collect};
+pub use member::ATTRIBUTE;
 pub use output::{Output, said};
 
 use crate::bundle::Bundle;

@@ -9,12 +9,13 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use tar::{Archive, EntryType, PaxExtensions};
+use tar::{Archive, EntryType};
 
 use super::manifest::LeftOut;
+use super::records::Records;
 use super::side::{Side, Thing};
 use crate::codesign::Roots;
-use crate::collect::{CASE, FILES, MANIFEST};
+use crate::collect::{ATTRIBUTES, CASE, FILES, MANIFEST};
 use crate::meta::Kind;
 use crate::text::{escape, hex};
 
@@ -22,8 +23,6 @@ use crate::text::{escape, hex};
 const MOST_MEMBERS: usize = 5_000_000;
 /// Bytes of the case.
 const MOST_CASE: u64 = 32 << 20;
-/// Bytes of a member's records: its path and its link, of which a Mac takes no more than a few kilobytes.
-const MOST_RECORDS: u64 = 1 << 20;
 /// Bundles of a case that are told apart.
 const MOST_BUNDLES: usize = 100_000;
 
@@ -38,9 +37,8 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
     let entries = archive.entries().map_err(|e| fail(&e.to_string()))?;
     let mut side = Side::default();
     let mut place: Option<Place> = None;
-    let mut left_out: Option<LeftOut> = None;
-    let mut name: Option<Vec<u8>> = None;
-    let mut link: Option<Vec<u8>> = None;
+    let mut left_out: Option<(LeftOut, bool)> = None;
+    let mut records = Records::default();
     let mut found = false;
     for (number, entry) in entries.raw(true).enumerate() {
         let mut entry = entry.map_err(|e| fail(&e.to_string()))?;
@@ -49,21 +47,14 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
         }
         let kind = entry.header().entry_type();
         if kind == EntryType::XHeader {
-            let text = whole(&mut entry, MOST_RECORDS).map_err(|why| fail(&why))?;
-            for record in PaxExtensions::new(&text) {
-                let record = record.map_err(|e| fail(&e.to_string()))?;
-                match record.key_bytes() {
-                    b"path" => name = Some(record.value_bytes().to_vec()),
-                    b"linkpath" => link = Some(record.value_bytes().to_vec()),
-                    _ => {}
-                }
-            }
+            records = Records::read(&mut entry).map_err(|why| fail(&why))?;
             continue;
         }
+        let Records { path, link, fork } = std::mem::take(&mut records);
         let own = || entry.header().path_bytes().into_owned();
-        let member = name.take().unwrap_or_else(own);
+        let member = path.unwrap_or_else(own);
         let own = || entry.header().link_name_bytes().map(|l| l.into_owned());
-        let target = link.take().or_else(own).unwrap_or_default();
+        let target = link.or_else(own).unwrap_or_default();
         let Some(place) = &place else {
             if !member.ends_with(&[b"/", CASE.as_bytes()].concat()) {
                 return Err(fail("it is no archive that dsplug collect has written"));
@@ -81,9 +72,13 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
         };
         if member == place.manifest {
             let digest = side.digest();
-            let is_of = |line: &str| place.is_of(line, digest);
+            // What was judged is in the archive, but perhaps not all that was not judged.
+            let is_whole = place.is_whole(digest);
+            let is_about = |line: &str| !is_whole || line.contains(ATTRIBUTES);
+            let is_of = |line: &str| is_about(line) && place.is_of(line, digest);
             let read = LeftOut::read(&mut entry, is_of);
-            left_out = Some(read.map_err(|why| fail(&format!("{MANIFEST}: {why}")))?);
+            let read = read.map_err(|why| fail(&format!("{MANIFEST}: {why}")))?;
+            left_out = Some((read, is_whole));
             continue;
         }
         let place = &place.at;
@@ -107,6 +102,7 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
             _ => {
                 let len = entry.size();
                 let mut thing = Thing::new(Kind::File, mode, None);
+                thing.fork = fork;
                 let read = thing.read(&mut entry, len, roots);
                 read.map_err(|e| fail(&e.to_string()))?;
                 thing
@@ -118,12 +114,12 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
     if !found {
         return Err(fail("it does not hold the bundle whole"));
     }
-    // What was judged and what is in the archive are one: nothing of it is left out.
-    let judged = place.map(|place| place.bundle.hash);
-    if side.digest().map(|digest| hex(&digest)) != judged {
-        let none = || vec![format!("{} has no {MANIFEST}", path.display())];
-        side.unknown = left_out.map_or_else(none, LeftOut::into_lines);
-    }
+    let is_whole = place.is_some_and(|place| place.is_whole(side.digest()));
+    side.unknown = match left_out {
+        Some((left_out, was_whole)) if was_whole == is_whole => left_out.into_lines(),
+        Some(_) => return Err(fail(&format!("something stands behind its {MANIFEST}"))),
+        None => vec![format!("{} has no {MANIFEST}", path.display())],
+    };
     Ok(side)
 }
 
@@ -139,6 +135,11 @@ struct Place {
 }
 
 impl Place {
+    /// True when what was judged and what is in the archive are one: no content is left out.
+    fn is_whole(&self, digest: Option<[u8; 32]>) -> bool {
+        digest.is_some_and(|digest| hex(&digest) == self.bundle.hash)
+    }
+
     /// True when a line of what was left out may be of the bundle, whose digest is that in the archive. Where a scan could
     /// not read it whole either, any may.
     fn is_of(&self, line: &str, digest: Option<[u8; 32]>) -> bool {

@@ -1,10 +1,11 @@
 //! `dsplug compare`: two bundles, or a bundle and what was collected of one, file by file.
 //!
-//! The same is what has the same bundle digest. A file whose code is the same and whose signature
+//! The same is what has the same bundle digest and the same resource forks, of which that says nothing. A file whose code is the same and whose signature
 //! is another is told from one whose code was altered.
 
 mod archive;
 mod manifest;
+mod records;
 mod side;
 
 use std::collections::BTreeSet;
@@ -44,7 +45,7 @@ enum Change {
     Added,
     /// Only OTHER has it.
     Missing,
-    /// Both have it, with other content, another link or of another kind.
+    /// Both have it, with other content, another resource fork, another link or of another kind.
     Altered,
     /// Its code is the same, its signature is not; or it is a part of the bundle's seal.
     Resigned,
@@ -86,7 +87,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         print(&format!("{:<10}{line}\n", "unknown"))?;
     }
     match (one.digest(), other.digest()) {
-        (Some(a), Some(b)) if a == b => print(&format!(
+        (Some(a), Some(b)) if a == b && counts.is_empty() => print(&format!(
             "{:<10}{} entries, digest {}\n",
             "same",
             one.things.len(),
@@ -206,13 +207,15 @@ fn change(path: &[u8], one: Option<&Thing>, other: Option<&Thing>) -> Option<Cha
         (Some(_), None) => Some(Change::Added),
         (None, Some(_)) => Some(Change::Missing),
         (None, None) => None,
-        (Some(a), Some(b)) if a.kind == b.kind && a.sha256 == b.sha256 => None,
+        (Some(a), Some(b)) if a.kind == b.kind && a.sha256 == b.sha256 => {
+            (a.fork != b.fork).then_some(Change::Altered)
+        }
         (Some(a), Some(b)) => {
             let code = |t: &Thing| t.code.as_ref().map(|c| c.unsigned);
             let is_code = code(a).is_some() && code(a) == code(b);
             let is_seal = path.split(|c| *c == b'/').rev().nth(1) == Some(b"_CodeSignature");
             let both = a.kind == Kind::File && b.kind == Kind::File;
-            Some(if both && (is_code || is_seal) {
+            Some(if both && a.fork == b.fork && (is_code || is_seal) {
                 Change::Resigned
             } else {
                 Change::Altered
@@ -230,8 +233,12 @@ fn detail(one: Option<&Thing>, other: Option<&Thing>) -> String {
     if let (Some(a), Some(b)) = (one, other) {
         if a.kind != b.kind {
             let _ = write!(text, "  {}, was {}", a.kind, b.kind);
-        } else {
+        } else if a.sha256 != b.sha256 {
             let _ = write!(text, "  {}, was {}", hex(&a.sha256), hex(&b.sha256));
+        }
+        if a.fork != b.fork {
+            let fork = |t: &Thing| t.fork.map_or_else(|| "none".to_owned(), |sum| hex(&sum));
+            let _ = write!(text, "  resource fork {}, was {}", fork(a), fork(b));
         }
     }
     match (signature(one), signature(other)) {

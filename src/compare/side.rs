@@ -7,10 +7,12 @@ use crate::codesign::{CodeFacts, FileCheck, Limits, Roots, is_macho, unsigned_di
 use crate::digest::Records;
 use crate::meta::Kind;
 use crate::sha256::Sha256;
-use crate::tree::Tree;
+use crate::tree::{Entry, Tree};
 
 /// Bytes of a Mach-O file whose code is told from its signature: it is held in memory for that.
 const MOST_CODE: u64 = 64 << 20;
+/// Bytes of a resource fork: the system gives all of it at once.
+const MOST_FORK: usize = 16 << 20;
 /// Bytes that are read at once.
 const CHUNK: usize = 64 << 10;
 
@@ -23,6 +25,8 @@ pub struct Thing {
     pub mode: u32,
     /// SHA-256 of a file's content, or of a link's text; zeros for the others.
     pub sha256: [u8; 32],
+    /// SHA-256 of a file's resource fork, of which the bundle digest says nothing.
+    pub fork: Option<[u8; 32]>,
     /// What it is as code.
     pub code: Option<Code>,
 }
@@ -52,6 +56,7 @@ impl Side {
             unknown: tree.left_out.clone(),
             ..Self::default()
         };
+        let mut hidden = None;
         let is_bundle = tree.top().is_some_and(|e| e.meta.kind == Kind::Directory);
         for entry in &tree.entries {
             if is_bundle && entry.path.is_empty() {
@@ -73,9 +78,18 @@ impl Side {
                     side.unknown.push(line);
                     continue;
                 }
+                match fork(tree, entry) {
+                    Ok(Fork::Known(sha256)) => thing.fork = sha256,
+                    Ok(Fork::Hidden) => hidden = hidden.or(Some(entry)),
+                    Err(line) => side.unknown.push(line),
+                }
             }
             side.things.insert(entry.path.to_vec(), thing);
         }
+        side.unknown.extend(hidden.map(|entry| {
+            let path = tree.path_of(entry);
+            format!("the resource fork of {path}, and of what else that file system does not show")
+        }));
         side
     }
 
@@ -92,6 +106,31 @@ impl Side {
     }
 }
 
+/// What is known of a resource fork.
+enum Fork {
+    /// Its SHA-256, where there is one.
+    Known(Option<[u8; 32]>),
+    /// The file system does not show it.
+    Hidden,
+}
+
+fn fork(tree: &Tree, entry: &Entry) -> Result<Fork, String> {
+    let attributes = tree.attributes(entry).map_err(|e| e.to_string())?;
+    let Some(name) = attributes.fork() else {
+        return Ok(if attributes.may_hide_fork() {
+            Fork::Hidden
+        } else {
+            Fork::Known(None)
+        });
+    };
+    let value = attributes.value(name, MOST_FORK);
+    let value = value.map_err(|e| e.to_string())?.ok_or_else(|| {
+        let path = tree.path_of(entry);
+        format!("the resource fork of {path} has more than {MOST_FORK} bytes")
+    })?;
+    Ok(Fork::Known(Some(Sha256::digest(&value))))
+}
+
 impl Thing {
     /// A thing whose content is not read yet.
     pub fn new(kind: Kind, mode: u32, link: Option<&[u8]>) -> Self {
@@ -99,6 +138,7 @@ impl Thing {
             kind,
             mode,
             sha256: link.map_or([0; 32], Sha256::digest),
+            fork: None,
             code: None,
         }
     }

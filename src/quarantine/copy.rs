@@ -14,12 +14,16 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::vault::sync;
 use crate::collect::said;
-use crate::directory::Dir;
+use crate::directory::{Dir, ReadError};
 use crate::meta::{Kind, Meta, Timestamp};
+use crate::text::escape;
 use crate::tree::{Entry, Tree};
 
 /// Bytes that are copied at once; so many zeros become a hole.
 const CHUNK: usize = 64 << 10;
+
+/// Bytes of an extended attribute that is copied: it is in memory for that.
+const MOST_VALUE: usize = 16 << 20;
 
 /// Device and inode of what was made, and its links: owner and mode are given to that alone, whatever stands
 /// under its name by then.
@@ -42,6 +46,7 @@ fn make(tree: &Tree, to: &OwnedFd, name: &[u8]) -> Result<Vec<Made>, String> {
     }
     let mut first: BTreeMap<(u64, u64), (&Entry, usize)> = BTreeMap::new();
     let mut made: Vec<Made> = Vec::with_capacity(tree.entries.len());
+    let mut links = Vec::new();
     for entry in &tree.entries {
         let fail = |errno: Errno| format!("cannot copy {}: {}", tree.path_of(entry), said(errno));
         let (above, own) = place(to, name, &entry.path).map_err(fail)?;
@@ -66,12 +71,8 @@ fn make(tree: &Tree, to: &OwnedFd, name: &[u8]) -> Result<Vec<Made>, String> {
                     let flags = AtFlags::empty();
                     retry_on_intr(|| rustix::fs::linkat(&old, old_name, &above, own, flags))
                         .map_err(fail)?;
-                    let (dev, ino, links) = made.get(*number).copied().unwrap_or_default();
-                    let links = links.saturating_add(1);
-                    made.iter_mut()
-                        .filter(|made| (made.0, made.1) == (dev, ino))
-                        .for_each(|made| made.2 = links);
-                    made.push((dev, ino, links));
+                    links.push((made.len(), *number));
+                    made.push(Made::default());
                     continue;
                 }
                 first.insert(id, (entry, made.len()));
@@ -82,6 +83,18 @@ fn make(tree: &Tree, to: &OwnedFd, name: &[u8]) -> Result<Vec<Made>, String> {
                 Made::default()
             }
         });
+    }
+    // Of one file all are the same, and of each the number of links is known by now.
+    for (_, number) in &links {
+        if let Some(first) = made.get_mut(*number) {
+            first.2 = first.2.saturating_add(1);
+        }
+    }
+    for (link, number) in links {
+        let first = made.get(number).copied().unwrap_or_default();
+        if let Some(made) = made.get_mut(link) {
+            *made = first;
+        }
     }
     Ok(made)
 }
@@ -118,8 +131,7 @@ pub fn compare(one: &Tree, other: &Tree) -> Result<Option<String>, String> {
     }
     for (a, b) in one.entries.iter().zip(&other.entries) {
         let same = a.path == b.path && a.link == b.link && set(&a.meta) == set(&b.meta);
-        let attributes = |tree: &Tree, e| tree.attributes(e).map_err(|e| e.to_string());
-        if !same || attributes(one, a)? != attributes(other, b)? {
+        if !same || !has_same_attributes(one, a, other, b)? {
             return Ok(Some(format!(
                 "the copy of {} is not the same",
                 one.path_of(a)
@@ -134,6 +146,24 @@ pub fn compare(one: &Tree, other: &Tree) -> Result<Option<String>, String> {
         return Ok(Some("the copy has another digest".into()));
     }
     Ok(None)
+}
+
+/// True when two entries have the same extended attributes.
+fn has_same_attributes(one: &Tree, a: &Entry, other: &Tree, b: &Entry) -> Result<bool, String> {
+    let read = || -> Result<bool, ReadError> {
+        let (one, other) = (one.attributes(a)?, other.attributes(b)?);
+        if one.names() != other.names() {
+            return Ok(false);
+        }
+        for name in one.names() {
+            let value = one.value(name, MOST_VALUE)?;
+            if value.is_none() || value != other.value(name, MOST_VALUE)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    read().map_err(|error| error.to_string())
 }
 
 /// The directory of an entry of a copy, and its name there.
@@ -251,18 +281,19 @@ fn dress(
 
 /// Gives a copy the attributes of what was copied. What the system itself put there may stay.
 fn attributes(tree: &Tree, entry: &Entry, fd: &impl AsFd) -> Result<(), String> {
-    for (name, value) in tree.attributes(entry).map_err(|e| e.to_string())? {
-        let name = OsStr::from_bytes(&name);
-        retry_on_intr(|| rustix::fs::fsetxattr(fd, name, &value, XattrFlags::empty())).map_err(
-            |errno| {
-                let path = tree.path_of(entry);
-                format!(
-                    "cannot copy the attribute {} of {path}: {}",
-                    name.display(),
-                    said(errno)
-                )
-            },
-        )?;
+    let attributes = tree.attributes(entry).map_err(|e| e.to_string())?;
+    for name in attributes.names() {
+        let shown = escape(name);
+        let fail = |why: &str| {
+            let path = tree.path_of(entry);
+            format!("cannot copy the attribute {shown} of {path}: {why}")
+        };
+        let value = attributes.value(name, MOST_VALUE);
+        let value = value.map_err(|e| e.to_string())?;
+        let value = value.ok_or_else(|| fail("it is larger than can be copied"))?;
+        let name = OsStr::from_bytes(name);
+        retry_on_intr(|| rustix::fs::fsetxattr(fd, name, &value, XattrFlags::empty()))
+            .map_err(|errno| fail(&said(errno)))?;
     }
     Ok(())
 }

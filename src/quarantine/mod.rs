@@ -37,7 +37,7 @@ use std::sync::Arc;
 pub use recover::Recovered;
 
 use crate::bundle::Bundle;
-use crate::collect::{self, Circumstances, Output, archive_name};
+use crate::collect::{self, Circumstances, MANIFEST, Output, archive_name};
 use crate::disk::Disk;
 use crate::engine::Engine;
 use crate::failure::Failure;
@@ -140,7 +140,6 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         vault: &vault,
     };
     let taken = call.bundle(&bundle)?;
-    say(&taken, &bundle)?;
     if options.with_executable {
         call.executable(&bundle, &taken)?;
     }
@@ -381,7 +380,7 @@ impl Call<'_> {
             .as_str()
             .clone_into(&mut entry.signature_state);
         let from = self.open_above(&found)?;
-        self.collect(bundle, &circumstances, &mut entry)?;
+        let lacks = self.collect(bundle, &circumstances, &mut entry)?;
         if let Err(why) = take::take(self.vault, &mut entry, &from) {
             if matches!(ledger::one(&self.vault.ledger, &entry.id), Ok(None)) {
                 let name = archive_name(&entry.id);
@@ -389,6 +388,7 @@ impl Call<'_> {
             }
             return Err(Failure::new(why));
         }
+        say(&entry, bundle, lacks)?;
         Ok(entry)
     }
 
@@ -466,13 +466,13 @@ impl Call<'_> {
         id
     }
 
-    /// Keeps the evidence. What changed since it was judged is not moved on.
+    /// Keeps the evidence, and says how many things it lacks. What changed since it was judged is not moved on.
     fn collect(
         &self,
         bundle: &Arc<Bundle>,
         circumstances: &Circumstances,
         entry: &mut Entry,
-    ) -> Result<(), Failure> {
+    ) -> Result<u64, Failure> {
         let evidence = &self.vault.evidence;
         let name = archive_name(&entry.id);
         let path = evidence.path().join(&name);
@@ -494,7 +494,7 @@ impl Call<'_> {
         }
         entry.evidence = path.display().to_string();
         entry.evidence_hash = hex(&kept.sha256);
-        Ok(())
+        Ok(kept.left_out)
     }
 }
 
@@ -514,7 +514,7 @@ fn caller() -> u32 {
     sudo.filter(|_| own == 0).unwrap_or(own)
 }
 
-fn say(entry: &Entry, bundle: &Bundle) -> Result<(), Failure> {
+fn say(entry: &Entry, bundle: &Bundle, lacks: u64) -> Result<(), Failure> {
     let mut text = String::new();
     let rows = [
         ("quarantined", entry.id.as_str()),
@@ -526,6 +526,14 @@ fn say(entry: &Entry, bundle: &Bundle) -> Result<(), Failure> {
     for (name, value) in rows {
         // Writing to a String cannot fail, here and below.
         let _ = writeln!(text, "{name:<12}{value}");
+    }
+    if lacks > 0 {
+        let what = format!("{lacks} things that could not be taken: {MANIFEST} in it lists them");
+        let _ = writeln!(
+            text,
+            "{:<12}{what}; the vault holds the bundle whole",
+            "lacks"
+        );
     }
     if let Some(target) = &bundle.evidence.symlink_target {
         let target = escape(target);

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use crate::common::{DSPLUG, call};
 use dsplug_fixtures::signature::Signature;
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, attribute, chmod, skipped};
 
 fn compare(disk: &Disk, path: &str, other: &Path) -> Output {
     call("compare", disk.path())
@@ -260,4 +260,77 @@ fn an_archive_that_is_not_whole_is_not_called_the_same() {
     // What is not there of one bundle says nothing of another.
     let whole = lines(&compare(&disk, &path("B.dsplug"), &archive), 0);
     assert!(whole[0].starts_with("same "), "{whole:?}");
+}
+
+/// Code may stand in a resource fork, of which the bundle digest says nothing.
+#[test]
+fn a_resource_fork_that_differs_is_not_called_the_same() {
+    let disk = Disk::new();
+    let other = tempfile::tempdir().unwrap();
+    let live = Plugin::new("A").write(disk.plugin(""));
+    let known = Plugin::new("A").write(other.path());
+    let place = tempfile::tempdir().unwrap();
+    let archive = place.path().join("a.tar.gz");
+    let done = call("collect", disk.path())
+        .args(["--all", "--output"])
+        .arg(&archive)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let file = "Contents/MacOS/A";
+    attribute(live.join(file), "user.com.apple.ResourceFork", "one");
+    for other in [&known, &archive] {
+        let told_of = lines(&compare(&disk, &path("A.dsplug"), other), 1);
+        assert_eq!(told(&told_of), [("altered".to_owned(), file.to_owned())]);
+        assert!(told_of[0].contains("  resource fork "), "{told_of:?}");
+        assert!(told_of[0].contains(", was none"), "{told_of:?}");
+    }
+    attribute(known.join(file), "user.com.apple.ResourceFork", "one");
+    attribute(known.join(file), "user.com.apple.provenance", "other");
+    let told_of = lines(&compare(&disk, &path("A.dsplug"), &known), 0);
+    assert!(told_of[0].starts_with("same "), "{told_of:?}");
+}
+
+/// Whoever plants a bundle chooses what its files carry.
+#[test]
+fn an_archive_of_any_attributes_is_read() {
+    let Some(disk) = Disk::with_room_for_attributes() else {
+        return skipped("no file system here has room for them");
+    };
+    let live = Plugin::new("A")
+        .file("Contents/b", "")
+        .write(disk.plugin(""));
+    let file = live.join("Contents/MacOS/A");
+    attribute(&file, "user.lines", "a\n17 path=elsewhere\n\n=");
+    attribute(&file, "user.new\nline", "x");
+    attribute(&file, &format!("user.{}", "\u{ff}%=".repeat(60)), "x");
+    attribute(&file, "user.com.apple.ResourceFork", [b'\n'; 60_000]);
+    for number in 0..25 {
+        attribute(&file, &format!("user.{number}"), [b'\n'; 60_000]);
+    }
+    let place = tempfile::tempdir().unwrap();
+    let archive = |name: &str| {
+        let archive = place.path().join(name);
+        let mut call = call("collect", disk.path());
+        let done = call.args(["--all", "--output"]).arg(&archive).output();
+        assert!(done.unwrap().status.success());
+        archive
+    };
+    let whole = archive("whole.tar.gz");
+    let told_of = lines(&compare(&disk, &path("A.dsplug"), &whole), 0);
+    assert!(told_of[0].starts_with("same "), "{told_of:?}");
+    attribute(&file, "user.com.apple.ResourceFork", [b'x'; 60_000]);
+    let told_of = lines(&compare(&disk, &path("A.dsplug"), &whole), 1);
+    assert_eq!(told(&told_of)[0].0, "altered", "{told_of:?}");
+    // What has no room in an archive is not known.
+    for number in 0..25 {
+        attribute(&file, &format!("user.z{number}"), [0; 60_000]);
+    }
+    let cut = archive("cut.tar.gz");
+    let told_of = lines(&compare(&disk, &path("A.dsplug"), &cut), 1);
+    let unknown = told_of.iter().find(|line| line.starts_with("unknown "));
+    assert!(
+        unknown.is_some_and(|line| line.contains("no room")),
+        "{told_of:?}"
+    );
 }
