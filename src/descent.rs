@@ -31,6 +31,13 @@ impl Descent {
         }
     }
 
+    /// Begins at a directory below the top instead, which was gone down to before.
+    pub fn begin_at(&mut self, dir: Dir) {
+        let names = dir.path().split(|b| *b == b'/').skip(1);
+        self.names = names.map(<[u8]>::to_vec).collect();
+        self.open = [dir].into();
+    }
+
     /// The names that led here.
     pub fn names(&self) -> &[Vec<u8>] {
         &self.names

@@ -248,6 +248,30 @@ impl Dir {
         Ok(true)
     }
 
+    /// Calls `take` with each name in it, as [`each`](Self::each) does. Where another spelling of a name is to be
+    /// searched for, the directory is not listed again in this scan.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub fn each_for_good(
+        &self,
+        mut take: impl FnMut(&[u8], Option<Kind>) -> bool,
+    ) -> Result<bool, ReadError> {
+        let kept = self.spellings.as_deref();
+        let kept = kept.filter(|k| !cfg!(target_os = "macos") && k.has_room());
+        let mut names = kept.map(|_| Names::default());
+        let whole = self.each(|name, kind| {
+            if let Some(names) = &mut names {
+                names.note(name);
+            }
+            take(name, kind)
+        })?;
+        if let (true, Some(kept), Some(names)) = (whole, kept, names) {
+            kept.keep(&self.path, names);
+        }
+        Ok(whole)
+    }
+
     /// Calls `take` with each name in it, as [`each`](Self::each) does, where it holds no more than `most`.
     /// Names beyond the first few are counted in a scan.
     ///

@@ -15,6 +15,9 @@ const DEPARTURE: Duration = Duration::from_secs(20);
 /// Bytes of rows that are written at once.
 const PIECE: usize = 64 << 10;
 
+/// Bytes of an answer around its rows.
+const AROUND: usize = 512;
+
 /// A call of a plug-in.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Call {
@@ -64,9 +67,8 @@ impl Call {
     }
 }
 
-/// Writes what a plug-in answered, piece by piece.
+/// Writes what a plug-in answered, piece by piece; what is short in one.
 pub(super) fn answer(request: &Message, answer: Answer, stream: &UnixStream) -> io::Result<()> {
-    let mut until = Until::new(stream, DEPARTURE);
     let mut output = reply(request);
     output.field(Type::Struct, 0);
     output.field(Type::Struct, 1);
@@ -74,14 +76,15 @@ pub(super) fn answer(request: &Message, answer: Answer, stream: &UnixStream) -> 
     output
         .field(Type::List, 2)
         .list(Type::Map, answer.rows.count());
-    until.write_all(output.bytes())?;
-    let mut pieces = BufWriter::with_capacity(PIECE, &mut until);
+    let bytes = usize::try_from(answer.rows.bytes()).unwrap_or(usize::MAX);
+    let room = bytes.saturating_add(AROUND).min(PIECE);
+    let mut pieces = BufWriter::with_capacity(room, Until::new(stream, DEPARTURE));
+    pieces.write_all(output.bytes())?;
     io::copy(&mut answer.rows.into_bytes()?, &mut pieces)?;
-    pieces.flush()?;
-    drop(pieces);
     output.clear();
     output.stop().stop();
-    until.write_all(output.bytes())
+    pieces.write_all(output.bytes())?;
+    pieces.flush()
 }
 
 /// What opens the answer to a request.

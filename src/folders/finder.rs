@@ -42,6 +42,8 @@ pub struct Finder<'a> {
     /// When the search has to leave the rest of the time to what is done with what it found.
     until: Option<Instant>,
     pub languages: Vec<Vec<u8>>,
+    /// What [`special`](Self::special) was answered.
+    specials: Vec<(&'static [u8], Option<Vec<u8>>)>,
     /// True when a way that the loader may go was too long to be followed.
     pub is_unsure: bool,
 }
@@ -87,13 +89,14 @@ impl<'a> Finder<'a> {
             lproj_links_left: MOST_LPROJ_LINKS,
             until: budget.after(SHARE),
             languages: Vec::new(),
+            specials: Vec::new(),
             is_unsure: false,
         }
     }
 
     /// Reads a directory to its end, as far as the names of all go.
-    pub fn read(&mut self, dir: &Dir, path: &[u8]) -> Result<Listing, ReadError> {
-        let listing = listing::read(dir, self.limits, self.names_left, self.until)?;
+    pub fn read(&mut self, dir: &Dir, path: &[u8], is_top: bool) -> Result<Listing, ReadError> {
+        let listing = listing::read(dir, self.limits, self.names_left, self.until, is_top)?;
         self.names_left = self.names_left.saturating_sub(listing.count);
         if listing.is_cut {
             self.left_out.unlisted(format!(
@@ -163,7 +166,7 @@ impl<'a> Finder<'a> {
         let Some(dir) = self.told(found.open_dir())? else {
             return Ok(None);
         };
-        let listing = self.read(&dir, path);
+        let listing = self.read(&dir, path, false);
         Ok(self.told(listing)?.map(|listing| (dir, listing)))
     }
 
@@ -181,21 +184,40 @@ impl<'a> Finder<'a> {
         });
     }
 
-    /// Goes down from a place, which `dir` is, by names as a Mac finds them, links followed; `None` when
+    /// How a name that tells the layout is spelled in the folder itself; `None` when it does not stand there. The
+    /// disk is asked once, so that all that hangs on it sees the same.
+    pub fn special(
+        &mut self,
+        dir: &Dir,
+        wanted: &'static [u8],
+    ) -> Result<Option<Vec<u8>>, ReadError> {
+        let mut known = self.specials.iter();
+        if let Some((_, name)) = known.find(|(of, _)| *of == wanted) {
+            return Ok(name.clone());
+        }
+        let name = self.told(dir.spelled(wanted))?.flatten();
+        self.specials.push((wanted, name.clone()));
+        Ok(name)
+    }
+
+    /// Goes down from the folder itself, which `dir` is, by names as a Mac finds them, links followed; `None` when
     /// there is no directory.
     pub fn spelled_path(
         &mut self,
         place: &mut Place,
         dir: &Dir,
-        names: &[&[u8]],
+        names: &[&'static [u8]],
     ) -> Result<Option<Found>, ReadError> {
         let mut last: Option<Found> = None;
         for wanted in names {
-            let spelled = match &last {
-                None => dir.spelled(wanted),
-                Some(above) => above.open_dir().and_then(|dir| dir.spelled(wanted)),
+            let name = match &last {
+                None => self.special(dir, wanted)?,
+                Some(above) => {
+                    let spelled = above.open_dir().and_then(|dir| dir.spelled(wanted));
+                    self.told(spelled)?.flatten()
+                }
             };
-            let Some(Some(name)) = self.told(spelled)? else {
+            let Some(name) = name else {
                 return Ok(None);
             };
             place.path = join(&place.path, &name);

@@ -40,7 +40,8 @@ pub struct Listing {
     pub is_cut: bool,
 }
 
-/// Lists a directory, at most `most` entries of it, and until then.
+/// Lists a directory, at most `most` entries of it, and until then. In the folder itself, which is its `top`,
+/// further names are asked for.
 ///
 /// # Errors
 /// When it cannot be listed.
@@ -49,9 +50,10 @@ pub fn read(
     limits: &Limits,
     most: usize,
     until: Option<Instant>,
+    is_top: bool,
 ) -> Result<Listing, ReadError> {
     let mut listing = Listing::default();
-    let whole = dir.each(|name, kind| {
+    let take = |name: &[u8], kind: Option<Kind>| {
         if listing.count >= most || is_over(until, listing.count) {
             return false;
         }
@@ -87,7 +89,11 @@ pub fn read(
             listing.directories.insert(name.to_vec());
         }
         true
-    })?;
+    };
+    let whole = match is_top {
+        true => dir.each_for_good(take)?,
+        false => dir.each(take)?,
+    };
     listing.is_cut = !whole || !find_doubles(&mut listing, until);
     Ok(listing)
 }

@@ -44,7 +44,7 @@ impl Finder<'_> {
         }
         let dir = found.open_dir()?;
         let path = path.as_bytes();
-        let top = self.read(&dir, path)?;
+        let top = self.read(&dir, path, true)?;
         folder.entries = top.count;
         if top.has_others {
             self.anomalies.insert(Anomaly::OtherEntries);
@@ -367,7 +367,7 @@ impl Finder<'_> {
                 Anomaly::SymlinkedSupportFiles,
             ),
         ] {
-            let Some(Some(name)) = self.told(dir.spelled(wanted))? else {
+            let Some(name) = self.special(dir, wanted)? else {
                 continue;
             };
             let is_link = dir.meta(&name).is_ok_and(|m| m.kind == Kind::Symlink);

@@ -86,6 +86,18 @@ impl Parents {
         kept.first().map(|(_, dir)| dir.clone())
     }
 
+    /// The nearest directory above a path that is kept, and how much of the path leads to it.
+    fn above(&self, path: &[u8]) -> Option<(usize, Dir)> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let leads_on = |of: &[u8]| {
+            let below = path.strip_prefix(of);
+            of.len() > 1 && below.is_some_and(|below| below.starts_with(b"/"))
+        };
+        let above = kept.iter().filter(|(of, _)| leads_on(of));
+        let (of, dir) = above.max_by_key(|(of, _)| of.len())?;
+        Some((of.len(), dir.clone()))
+    }
+
     fn keep(&self, path: &[u8], dir: &Dir) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.iter().all(|(of, _)| of != path) {
@@ -221,6 +233,12 @@ impl Root {
         // What a trailing slash or a dot asks for is a directory, so its link is followed.
         let follow_last = follow_last || path.ends_with(b"/");
         let mut way = Descent::new(self.top.clone());
+        // What `..` may lead out of again is to be noted, and is passed name by name.
+        let kept = self.parents.as_ref().filter(|_| ups == 0);
+        if let Some((length, dir)) = kept.and_then(|parents| parents.above(path)) {
+            todo = components(path.get(length..).unwrap_or_default());
+            way.begin_at(dir);
+        }
         let (mut links, mut steps, mut paid) = (0_u32, 0_usize, FREE_STEPS);
         while let Some(name) = todo.pop() {
             // A directory that is gone down to again costs as much as one more name.
@@ -272,6 +290,9 @@ impl Root {
                     }
                     None => {
                         note(Passed::over(&dir, &name, None));
+                        if let Some(parents) = self.parents.as_ref().filter(|_| links == 0) {
+                            parents.keep(dir.path(), &dir);
+                        }
                         return Err(error);
                     }
                 },
@@ -364,6 +385,12 @@ mod tests {
         assert!(path(&scan, b"/a/b/exact").is_some());
         assert_eq!(path(&root, b"/a/b/exact"), None);
         assert_eq!(path(&root.for_one_scan(None), b"/a/b/exact"), None);
+        // So does one further above, and one in which something was not found.
+        let scan = root.for_one_scan(None);
+        assert_eq!(path(&scan, b"/a/none/file"), None);
+        fs::rename(at("a"), at("z")).unwrap();
+        assert!(path(&scan, b"/a/c/exact").is_some());
+        assert_eq!(path(&root, b"/a/c/exact"), None);
     }
 
     /// On a disk that tells letter case apart, a name that is not there is searched for in other spellings.
