@@ -285,10 +285,11 @@ fn held(root: &Root, path: &[u8], places: &mut Places) -> Option<Found> {
 /// there was no room for, as far as that is known.
 fn search(root: &Root, folder: &[u8], places: &mut Places) -> usize {
     let mut waiting = VecDeque::from([(folder.to_vec(), 0)]);
+    let mut left = 0_usize;
     // A link that leads nowhere costs as much as one that leads far.
     for _ in 0..MOST_SEARCHED {
         let Some((path, depth)) = waiting.pop_front() else {
-            return 0;
+            return left;
         };
         let Some(found) = held(root, &path, places) else {
             continue;
@@ -296,9 +297,11 @@ fn search(root: &Root, folder: &[u8], places: &mut Places) -> usize {
         let listed = found
             .open_dir()
             .and_then(|dir| Ok((dir.names(MOST_NAMES)?, dir)));
-        let Ok(((names, _), dir)) = listed else {
+        let Ok(((names, is_cut), dir)) = listed else {
             continue;
         };
+        // Any of those that are not looked at may lead on.
+        left = left.saturating_add(usize::from(is_cut));
         if depth >= DEPTH || waiting.len() > MOST_SEARCHED {
             continue;
         }
@@ -315,7 +318,7 @@ fn search(root: &Root, folder: &[u8], places: &mut Places) -> usize {
         });
         waiting.extend(below);
     }
-    waiting.len()
+    left.saturating_add(waiting.len())
 }
 
 #[derive(Default)]
@@ -371,6 +374,21 @@ mod tests {
         std::fs::remove_dir_all(disk.at("Users/a/b")).unwrap();
         assert_eq!(wish("/Users/a"), ancestor);
         assert_eq!(wish("/Users"), way);
+    }
+
+    /// Among the names that are not looked at a directory of candidates may stand.
+    #[test]
+    fn a_directory_of_more_names_than_are_looked_at_is_not_watched_whole() {
+        let disk = Disk::new();
+        let root = Root::open(disk.path()).unwrap();
+        let snapshot = Scanner::new(root.clone(), Limits::STANDARD).scan();
+        let left = || wanted(&root, &snapshot, true, 1_000).left;
+        for number in 0..MOST_NAMES {
+            disk.file(format!("{}/{number}", dsplug_fixtures::PLUGINS), "");
+        }
+        assert_eq!(left(), 0);
+        disk.file(format!("{}/more", dsplug_fixtures::PLUGINS), "");
+        assert_eq!(left(), 1);
     }
 
     /// A directory that is wished for twice is watched for both: whoever has a link in a plug-in folder
