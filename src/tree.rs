@@ -93,11 +93,7 @@ impl Tree {
             if self.taken >= most {
                 return self.fill(dir);
             }
-            let path = if path.is_empty() {
-                name.clone()
-            } else {
-                [path, b"/", &name].concat()
-            };
+            let path = join(path, &name);
             let entry = match look(dir, &name, path.clone().into_boxed_slice()) {
                 Ok(entry) => entry,
                 Err(error) => {
@@ -114,10 +110,7 @@ impl Tree {
                 continue;
             }
             if depth >= DEPTH {
-                self.left_out.push(format!(
-                    "{} is deeper than {DEPTH} directories",
-                    escape(&dir.join(&name))
-                ));
+                self.left_out.push(too_deep(dir.join(&name)));
                 continue;
             }
             match dir.open_dir(&name) {
@@ -161,6 +154,16 @@ impl Tree {
         dir.open_file(&name)
     }
 
+    /// True for an entry that nobody removes by its name: a flag forbids it, or a volume is mounted on it.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub fn holds_fast(&self, entry: &Entry) -> Result<bool, ReadError> {
+        let (dir, name) = self.place(&entry.path)?;
+        let is_mounted = self.top().is_some_and(|top| top.meta.dev != entry.meta.dev);
+        Ok(is_mounted || dir.holds_fast(&name)?)
+    }
+
     /// True when one of its entries is a FIFO.
     ///
     /// # Errors
@@ -182,26 +185,12 @@ impl Tree {
         Attributes::of(dir.open_for_attributes(&name)?, dir.join(&name))
     }
 
-    /// The bundle digest of what stands there now: of a directory, or of a file.
+    /// The bundle digest of what stands there now.
     ///
     /// # Errors
-    /// When a part of it cannot be read: there is no digest of a part.
-    pub fn digest(&self) -> Result<[u8; 32], String> {
-        if let Some(line) = self.left_out.first() {
-            return Err(line.clone());
-        }
-        let mut sums = std::collections::BTreeMap::new();
-        for entry in self.entries.iter().filter(|e| e.meta.kind == Kind::File) {
-            sums.insert(entry.path.as_ref(), self.sha256(entry)?);
-        }
-        let known = |entry: &Entry| sums.get(entry.path.as_ref()).copied();
-        let unknown = || {
-            format!(
-                "{} is not known whole",
-                escape(&self.above.join(&self.name))
-            )
-        };
-        self.digest_by(known).ok_or_else(unknown)
+    /// As [`digest`].
+    pub fn digest(&self, most: usize) -> Result<[u8; 32], String> {
+        digest(&self.above, &self.name, most)
     }
 
     /// The bundle digest, by the SHA-256 of each file; `None` when one is not known.
@@ -222,27 +211,6 @@ impl Tree {
         Some(records.finish())
     }
 
-    /// The SHA-256 of one of its files.
-    fn sha256(&self, entry: &Entry) -> Result<[u8; 32], String> {
-        let mut file = self.open_file(entry).map_err(|e| e.to_string())?;
-        let mut sha256 = Sha256::new();
-        let mut buffer = vec![0; CHUNK];
-        let mut source = std::fs::File::from(file.fd);
-        loop {
-            match source.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => sha256.update(buffer.get(..count).unwrap_or_default()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(format!("cannot read {}: {error}", self.path_of(entry))),
-            }
-        }
-        file.fd = source.into();
-        match file.meta_now() {
-            Ok(now) if now.is_unchanged(&file.meta) => Ok(sha256.finalize().into()),
-            _ => Err(format!("{} changed while it was read", self.path_of(entry))),
-        }
-    }
-
     /// Where an entry stands, as the Mac names it, to be shown.
     pub fn path_of(&self, entry: &Entry) -> String {
         escape(&self.real_path(entry))
@@ -258,6 +226,120 @@ impl Tree {
     }
 }
 
+/// The bundle digest of what stands there now: of a directory, or of a file. Of a directory no more than its own names
+/// are held at once, and no more than `most` of all.
+///
+/// # Errors
+/// When a part of it cannot be read: there is no digest of a part.
+pub fn digest(above: &Dir, name: &[u8], most: usize) -> Result<[u8; 32], String> {
+    let mut digesting = Digesting {
+        records: Records::default(),
+        left: most,
+    };
+    let top = look(above, name, Box::default()).map_err(|e| e.to_string())?;
+    if top.meta.kind == Kind::Directory {
+        let dir = above.open_dir(name).map_err(|e| e.to_string())?;
+        digesting.below(&dir, b"", 0)?;
+    } else {
+        digesting.add(above, name, &top)?;
+    }
+    Ok(digesting.records.finish())
+}
+
+/// A digest that is being made.
+struct Digesting {
+    records: Records,
+    /// Names that may still come.
+    left: usize,
+}
+
+impl Digesting {
+    /// Adds what stands in a directory. What a directory holds comes where its path with a slash would: behind
+    /// `a-b`, where that is a neighbour of `a`.
+    fn below(&mut self, dir: &Dir, path: &[u8], depth: usize) -> Result<(), String> {
+        if depth > DEPTH {
+            return Err(too_deep(dir.path().to_vec()));
+        }
+        let (names, more) = dir.names(self.left).map_err(|e| e.to_string())?;
+        if more {
+            let path = escape(dir.path());
+            return Err(format!(
+                "{path} and what came before it hold too many entries"
+            ));
+        }
+        self.left = self.left.saturating_sub(names.len());
+        let mut waiting: Vec<Vec<u8>> = Vec::new();
+        for name in names {
+            while let Some(last) = waiting.pop_if(|last| with_slash(last) < name) {
+                self.inside(dir, &last, path, depth)?;
+            }
+            let entry = look(dir, &name, join(path, &name).into()).map_err(|e| e.to_string())?;
+            self.add(dir, &name, &entry)?;
+            if entry.meta.kind == Kind::Directory {
+                waiting.push(name);
+            }
+        }
+        while let Some(last) = waiting.pop() {
+            self.inside(dir, &last, path, depth)?;
+        }
+        Ok(())
+    }
+
+    fn inside(&mut self, dir: &Dir, name: &[u8], path: &[u8], depth: usize) -> Result<(), String> {
+        let below = dir.open_dir(name).map_err(|e| e.to_string())?;
+        self.below(&below, &join(path, name), depth.saturating_add(1))
+    }
+
+    fn add(&mut self, dir: &Dir, name: &[u8], entry: &Entry) -> Result<(), String> {
+        let sum = match (entry.meta.kind, &entry.link) {
+            (Kind::File, _) => sha256(dir, name)?,
+            (_, Some(link)) => Sha256::digest(link).into(),
+            _ => [0; 32],
+        };
+        self.records.add(entry.meta.kind, &sum, &entry.path);
+        Ok(())
+    }
+}
+
+fn with_slash(name: &[u8]) -> Vec<u8> {
+    [name, b"/"].concat()
+}
+
+/// The path of an entry below the top.
+fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
+    if path.is_empty() {
+        name.to_vec()
+    } else {
+        [path, b"/", name].concat()
+    }
+}
+
+fn too_deep(path: Vec<u8>) -> String {
+    format!("{} is deeper than {DEPTH} directories", escape(&path))
+}
+
+/// The SHA-256 of a file.
+fn sha256(dir: &Dir, name: &[u8]) -> Result<[u8; 32], String> {
+    let path = || escape(&dir.join(name));
+    let mut file = dir.open_file(name).map_err(|e| e.to_string())?;
+    let mut sha256 = Sha256::new();
+    let mut buffer = vec![0; CHUNK];
+    let mut source = std::fs::File::from(file.fd);
+    loop {
+        match source.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => sha256.update(buffer.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(format!("cannot read {}: {error}", path())),
+        }
+    }
+    file.fd = source.into();
+    match file.meta_now() {
+        Ok(now) if now.is_unchanged(&file.meta) => Ok(sha256.finalize().into()),
+        _ => Err(format!("{} changed while it was read", path())),
+    }
+}
+
 fn look(dir: &Dir, name: &[u8], path: Box<[u8]>) -> Result<Entry, ReadError> {
     let meta = dir.meta(name)?;
     let link = match meta.kind {
@@ -270,6 +352,31 @@ fn look(dir: &Dir, name: &[u8], path: Box<[u8]>) -> Result<Entry, ReadError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// In the order of whole paths, though it is read directory by directory.
+    #[test]
+    fn a_digest_is_that_of_all_records_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().join("A");
+        for path in [
+            "a", "a--", "a-", "a-/a", "a.x/b", "a/a/a-", "a/a/a", "a0", "b",
+        ] {
+            std::fs::create_dir_all(top.join(path)).unwrap();
+            std::fs::write(top.join(path).join("a!"), path).unwrap();
+            std::fs::write(top.join(path).join("a~"), path).unwrap();
+        }
+        std::os::unix::fs::symlink("x", top.join("a/l")).unwrap();
+        let above = Dir::open_top(folder.path()).unwrap();
+        let tree = Tree::survey(&above, b"A", 1_000).unwrap();
+        let known = |entry: &Entry| {
+            let content = std::fs::read(folder.path().join(&tree.path_of(entry)[1..])).unwrap();
+            Some(Sha256::digest(content).into())
+        };
+        let entries = tree.entries.len() - 1;
+        assert_eq!(digest(&above, b"A", entries).ok(), tree.digest_by(known));
+        let why = digest(&above, b"A", entries - 1).unwrap_err();
+        assert!(why.contains("too many entries"), "{why}");
+    }
 
     /// All of it is held, and an entry costs whoever plants it nothing but its name.
     #[test]

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -37,6 +38,12 @@ const MOST_ATTRIBUTES: usize = 2 << 20;
 const FREE_ATTRIBUTES: usize = 4 << 10;
 /// Files that are in the archive, by device and inode: the member and its SHA-256.
 type Links = BTreeMap<(u64, u64), (Vec<u8>, [u8; 32])>;
+
+/// The first half of a path's SHA-256: nobody finds two paths with the same, and paths are long.
+type PathKey = [u8; 16];
+
+/// The SHA-256 of each file of a tree, by its path in it.
+pub type Sums<'t> = BTreeMap<&'t [u8], [u8; 32]>;
 
 /// A member, as what it is told again.
 struct Seen {
@@ -69,6 +76,15 @@ impl Bounds {
         entries: 5_000_000,
         attributes: usize::MAX,
     };
+
+    /// Those of a call.
+    pub fn of(thorough: bool) -> Self {
+        if thorough {
+            Self::THOROUGH
+        } else {
+            Self::STANDARD
+        }
+    }
 }
 
 /// An archive that is being written.
@@ -81,7 +97,7 @@ pub struct Archive<W: Write> {
     /// True when a file of the tree may have a resource fork that its file system does not show.
     hides_forks: bool,
     /// What stands in it already, by the Mac's path.
-    seen: BTreeMap<Vec<u8>, Seen>,
+    seen: BTreeMap<PathKey, Seen>,
 }
 
 /// What came of an archive.
@@ -148,7 +164,7 @@ impl<W: Write> Archive<W> {
     ///
     /// # Errors
     /// When the archive cannot be written; what cannot be read is said in the manifest.
-    pub fn add_tree(&mut self, tree: &Tree) -> io::Result<BTreeMap<Box<[u8]>, [u8; 32]>> {
+    pub fn add_tree<'t>(&mut self, tree: &'t Tree) -> io::Result<Sums<'t>> {
         for line in &tree.left_out {
             self.manifest.leave_out(line.clone());
         }
@@ -156,11 +172,11 @@ impl<W: Write> Archive<W> {
         // Each directory with all that it holds before the next: GNU tar sets its time after that.
         let mut entries: Vec<&Entry> = tree.entries.iter().collect();
         entries.sort_by(|a, b| components(&a.path).cmp(components(&b.path)));
-        let (mut sums, mut links) = (BTreeMap::new(), Links::new());
+        let (mut sums, mut links) = (Sums::new(), Links::new());
         for entry in entries {
             let real = tree.real_path(entry);
             let kind = entry.meta.kind;
-            let sha256 = if let Some(seen) = self.seen.get(&real) {
+            let sha256 = if let Some(seen) = self.seen.get(&key(&real)) {
                 seen.sha256.filter(|_| kind == Kind::File)
             } else {
                 // Whoever unpacks it would write where the link leads.
@@ -177,11 +193,11 @@ impl<W: Write> Archive<W> {
                     self.add_entry(tree, entry)?;
                     None
                 };
-                self.seen.insert(real, Seen { kind, sha256 });
+                self.seen.insert(key(&real), Seen { kind, sha256 });
                 sha256
             };
             if let Some(sha256) = sha256 {
-                sums.insert(entry.path.clone(), sha256);
+                sums.insert(&entry.path, sha256);
             }
         }
         if std::mem::take(&mut self.hides_forks) {
@@ -213,7 +229,7 @@ impl<W: Write> Archive<W> {
     /// since.
     fn stands_below_another(&self, path: &[u8]) -> bool {
         let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/');
-        let mut above = ends.filter_map(|(end, _)| self.seen.get(path.get(..end)?));
+        let mut above = ends.filter_map(|(end, _)| self.seen.get(&key(path.get(..end)?)));
         above.any(|seen| seen.kind != Kind::Directory)
     }
 
@@ -298,7 +314,9 @@ impl<W: Write> Archive<W> {
         if error.is_some() {
             return Ok(None);
         }
-        links.insert(id, (member.name.clone(), sum));
+        if content.file.metadata().is_ok_and(|meta| meta.nlink() > 1) {
+            links.insert(id, (member.name.clone(), sum));
+        }
         Ok(Some(sum))
     }
 
@@ -460,6 +478,11 @@ impl Read for Content {
         self.left = self.left.saturating_sub(done);
         Ok(count)
     }
+}
+
+fn key(path: &[u8]) -> PathKey {
+    let [key @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = Sha256::digest(path);
+    key
 }
 
 /// The names on a path, for an order in which a directory comes with all that it holds.

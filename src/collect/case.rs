@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::archive::{Archive, Written};
+use super::archive::{Archive, Sums, Written};
 use crate::bundle::Bundle;
 use crate::digest::of_entries;
 use crate::directory::ReadError;
@@ -309,11 +309,11 @@ fn survey(found: &Found, most: usize) -> Result<Tree, ReadError> {
 }
 
 /// The bundle digest of a tree whose files have these sums.
-fn digest(tree: &Tree, sums: &std::collections::BTreeMap<Box<[u8]>, [u8; 32]>) -> Option<[u8; 32]> {
+fn digest(tree: &Tree, sums: &Sums<'_>) -> Option<[u8; 32]> {
     if !tree.left_out.is_empty() {
         return None;
     }
-    tree.digest_by(|entry| sums.get(&entry.path).copied())
+    tree.digest_by(|entry| sums.get(entry.path.as_ref()).copied())
 }
 
 /// Adds the copies that the journal of events kept of these bundles.

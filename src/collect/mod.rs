@@ -132,11 +132,7 @@ pub fn write(
     circumstances: &Circumstances,
     thorough: bool,
 ) -> Result<Kept, Failure> {
-    let bounds = if thorough {
-        Bounds::THOROUGH
-    } else {
-        Bounds::STANDARD
-    };
+    let bounds = Bounds::of(thorough);
     let out = BufWriter::with_capacity(256 << 10, output);
     let archive = Archive::new(out, name, bounds);
     let most = bounds.entries;

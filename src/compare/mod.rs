@@ -71,11 +71,7 @@ impl Change {
 pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     let root = disk.open_root()?;
     let roots = Roots::apple();
-    let most = if disk.thorough {
-        Bounds::THOROUGH.entries
-    } else {
-        Bounds::STANDARD.entries
-    };
+    let most = Bounds::of(disk.thorough).entries;
     let wanted = escape(mac_path(&options.path, &disk.root).as_os_str().as_bytes());
     let read = |found: Found, path: &Path| read(&found, path, &wanted, &roots, most);
     let one = read(find(&options.path, disk, &root)?, &options.path)?;

@@ -144,6 +144,14 @@ impl Dir {
         Ok(rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo)
     }
 
+    /// True when a flag forbids to remove what stands under a name, or a directory is mounted on it.
+    ///
+    /// # Errors
+    /// When nothing does, or the system cannot say.
+    pub fn holds_fast(&self, name: &[u8]) -> Result<bool, ReadError> {
+        status::holds_fast(self.fd.as_fd(), name).map_err(|e| self.fail("stat", name, e))
+    }
+
     /// The directory once more, open so that its names can be changed and forced to the disk.
     ///
     /// # Errors

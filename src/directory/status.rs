@@ -61,6 +61,25 @@ pub(crate) fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
     })
 }
 
+/// True when a flag forbids to remove an entry, or another directory is mounted on it.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn holds_fast(fd: impl AsFd, name: &[u8]) -> Result<bool, Errno> {
+    use rustix::fs::{StatxAttributes, StatxFlags};
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let stat = retry_on_intr(|| rustix::fs::statx(&fd, name, flags, StatxFlags::TYPE))?;
+    let fast = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND | StatxAttributes::MOUNT_ROOT;
+    Ok(stat.stx_attributes.intersects(fast))
+}
+
+/// True when a flag forbids to remove an entry: one of `uchg`, `uappnd`, `schg`, `sappnd`, `restricted` and
+/// `sunlnk`.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(super) fn holds_fast(fd: impl AsFd, name: &[u8]) -> Result<bool, Errno> {
+    const FAST: u32 = 0x0000_0006 | 0x001e_0000;
+    let stat = retry_on_intr(|| rustix::fs::statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW))?;
+    Ok(stat.st_flags & FAST != 0)
+}
+
 fn kind_of(mode: u32) -> Kind {
     match mode & 0o170_000 {
         0o040_000 => Kind::Directory,

@@ -39,6 +39,25 @@ pub fn copy(tree: &Tree, to: &OwnedFd, name: &[u8]) -> Result<(), String> {
     dress_all(tree, to, name, &made)
 }
 
+/// Says so when a tree is not known whole, or holds what cannot be removed behind its copy.
+///
+/// # Errors
+/// With a line about the first of these.
+pub fn copyable(tree: &Tree) -> Result<(), String> {
+    if let Some(line) = tree.left_out.first() {
+        return Err(line.clone());
+    }
+    for entry in &tree.entries {
+        if tree.holds_fast(entry).map_err(|e| e.to_string())? {
+            return Err(format!(
+                "{} could not be removed behind its copy: a flag forbids it (ls -lO, chflags nouchg), or a volume is mounted on it",
+                tree.path_of(entry)
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Makes every entry, for its maker alone as yet.
 fn make(tree: &Tree, to: &OwnedFd, name: &[u8]) -> Result<Vec<Made>, String> {
     if let Some(line) = tree.left_out.first() {
@@ -138,11 +157,12 @@ pub fn compare(one: &Tree, other: &Tree) -> Result<Option<String>, String> {
             )));
         }
     }
+    let digest = |tree: &Tree| tree.digest(tree.entries.len());
     let is_plain = |t: &Tree| {
         let kind = t.top().map(|top| top.meta.kind);
         matches!(kind, Some(Kind::Directory | Kind::File))
     };
-    if is_plain(one) && one.digest()? != other.digest()? {
+    if is_plain(one) && digest(one)? != digest(other)? {
         return Ok(Some("the copy has another digest".into()));
     }
     Ok(None)
@@ -319,9 +339,15 @@ fn timespec(time: Timestamp) -> Timespec {
 ///
 /// # Errors
 /// With a line; what was written so far stands.
-pub fn copy_and_compare(tree: &Tree, to: &OwnedFd, dir: &Dir, name: &[u8]) -> Result<(), String> {
+pub fn copy_and_compare(
+    tree: &Tree,
+    to: &OwnedFd,
+    dir: &Dir,
+    name: &[u8],
+    most: usize,
+) -> Result<(), String> {
     copy(tree, to, name)?;
-    let other = Tree::survey(dir, name, usize::MAX).map_err(|e| e.to_string())?;
+    let other = Tree::survey(dir, name, most).map_err(|e| e.to_string())?;
     match compare(tree, &other)? {
         None => Ok(()),
         Some(why) => Err(why),

@@ -37,7 +37,7 @@ use std::sync::Arc;
 pub use recover::Recovered;
 
 use crate::bundle::Bundle;
-use crate::collect::{self, Circumstances, MANIFEST, Output, archive_name};
+use crate::collect::{self, Bounds, Circumstances, MANIFEST, Output, archive_name};
 use crate::disk::Disk;
 use crate::engine::Engine;
 use crate::failure::Failure;
@@ -230,7 +230,7 @@ pub fn recover(state: &StateDir) -> Result<Recovered, String> {
     if !unfinished {
         return Ok(Recovered::default());
     }
-    recover::recover(&Vault::open(state)?)
+    recover::recover(&Vault::open(state, Bounds::STANDARD.entries)?)
 }
 
 fn list(disk: &Disk, format: answer::Format) -> Result<(), Failure> {
@@ -328,7 +328,8 @@ fn open(disk: &Disk, root: &Root) -> Result<Vault, Failure> {
             "nothing is kept here by itself; name a place for vault and ledger with --state-dir",
         )
     })?;
-    let vault = Vault::open(&state).map_err(rights)?;
+    let most = Bounds::of(disk.thorough).entries;
+    let vault = Vault::open(&state, most).map_err(rights)?;
     let recovered = recover::recover(&vault).map_err(Failure::new)?;
     for line in recovered.done.iter().chain(&recovered.open) {
         log::warn!("{line}");
@@ -411,7 +412,7 @@ impl Call<'_> {
         }
         let (above, name) = found.place();
         let tree = Tree::survey(above, name, 1).map_err(|e| left(e.to_string()))?;
-        let digest = tree.digest().ok();
+        let digest = tree.digest(1).ok();
         let sha256 = executable.content(&bundle.evidence).sha256();
         let mut entry = self.entry(executable_id(&taken.id), &found, digest)?;
         entry.time = taken.time;

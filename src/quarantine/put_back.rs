@@ -26,7 +26,7 @@ pub fn put_back(vault: &Vault, entry: &mut Entry, to: &Open, place: Place) -> Re
     let folder = vault.folder(&entry.id)?;
     let inside = look(&folder)?;
     let copied = !is_same_volume(&inside, entry);
-    if let Some(why) = differs(&inside, ITEM.as_bytes(), &entry.seen, copied) {
+    if let Some(why) = differs(&inside, ITEM.as_bytes(), &entry.seen, copied, vault.most) {
         return Err(format!(
             "the vault does not hold what was put there as {}: {why}; its evidence is {}",
             entry.id, entry.evidence
@@ -77,13 +77,13 @@ fn copied_out(
 ) -> Result<(), String> {
     vault.set(entry, Step::Placing)?;
     let inside = look(folder)?;
-    let tree = Tree::survey(&inside, ITEM.as_bytes(), usize::MAX).map_err(|e| e.to_string())?;
+    let tree = Tree::survey(&inside, ITEM.as_bytes(), vault.most).map_err(|e| e.to_string())?;
     let part = part(entry);
     // Left by a call that was killed.
     remove_tree(&to.fd, &part)?;
     // The directory may be another's, who could exchange what is made in it.
     let own = private(to, &part)?;
-    copy_and_compare(&tree, &own.fd, &own.dir, ITEM.as_bytes())?;
+    copy_and_compare(&tree, &own.fd, &own.dir, ITEM.as_bytes(), vault.most)?;
     let name = entry.to.as_ref().map(|to| to.name.clone());
     let name = name.unwrap_or_default();
     rename(&own.fd, ITEM.as_bytes(), &to.fd, &name).map_err(|errno| {

@@ -54,8 +54,14 @@ fn one(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
         }
         Step::Aside => take::resume_aside(vault, entry, &open(&entry.from)?),
         Step::Clearing => {
-            take::clear(vault, entry, &open(&entry.from)?)?;
-            Ok(format!("{} is in the vault", entry.path))
+            let is_in = format!("{} is in the vault", entry.path);
+            let Err(why) = take::clear(vault, entry, &open(&entry.from)?) else {
+                return Ok(is_in);
+            };
+            // Tried twice: what cannot be removed keeps nobody from putting the copy back.
+            entry.error.clone_from(&why);
+            vault.set(entry, Step::Quarantined)?;
+            Ok(format!("{is_in}, {why}; remove it by hand"))
         }
         Step::Returning => {
             if is_kept(vault, entry)? {
@@ -93,7 +99,13 @@ fn moving(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
         let folder = vault.folder(&entry.id)?;
         let Ok(from) = from else {
             // There is nowhere to put it back.
-            let differs = differs(&look(&folder)?, ITEM.as_bytes(), &entry.seen, false);
+            let differs = differs(
+                &look(&folder)?,
+                ITEM.as_bytes(),
+                &entry.seen,
+                false,
+                vault.most,
+            );
             entry.error = differs.unwrap_or_default();
             vault.set(entry, Step::Quarantined)?;
             return Ok(format!("{} is in the vault", entry.path));
@@ -129,7 +141,7 @@ fn placing(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
     if let (Ok(to), Some(place)) = (destination(entry), entry.to.clone()) {
         remove_tree(&to.fd, &put_back::part(entry))?;
         let is_known = !entry.seen.digest.is_empty() || !entry.seen.link.is_empty();
-        if is_known && differs(&to.dir, &place.name, &entry.seen, true).is_none() {
+        if is_known && differs(&to.dir, &place.name, &entry.seen, true, vault.most).is_none() {
             put_back::empty(vault, entry)?;
             return Ok(format!("{} was put back", entry.path));
         }

@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use super::copy::copy_and_compare;
+use super::copy::{copy_and_compare, copyable};
 use super::ledger::{Entry, Step};
 use super::vault::{ITEM, Open, PART, Vault, differs, look, remove_tree, rename, sync};
 use crate::collect::said;
@@ -74,7 +74,7 @@ pub fn keep(
 ) -> Result<(), String> {
     let looked = look(folder);
     let differs = match &looked {
-        Ok(dir) => differs(dir, ITEM.as_bytes(), &entry.seen, false),
+        Ok(dir) => differs(dir, ITEM.as_bytes(), &entry.seen, false, vault.most),
         Err(why) => Some(why.clone()),
     };
     let synced = sync(folder).and_then(|()| sync(&from.fd));
@@ -124,21 +124,21 @@ pub fn undo(vault: &Vault, entry: &Entry, from: &Open) -> Result<(), String> {
 /// Copies, compares, renames what was copied aside, compares again, and removes it.
 fn copied(vault: &Vault, entry: &mut Entry, from: &Open, folder: &StateDir) -> Result<(), String> {
     vault.set(entry, Step::Copying)?;
-    let tree = survey(from, &entry.from.name)?;
+    let tree = Tree::survey(&from.dir, &entry.from.name, vault.most);
+    let tree = tree.map_err(|e| e.to_string())?;
     let inside = look(folder)?;
     let fd = rustix::io::dup(folder).map_err(said)?;
-    copy_and_compare(&tree, &fd, &inside, PART.as_bytes())?;
-    if let Some(why) = differs(&inside, PART.as_bytes(), &entry.seen, true) {
+    // What cannot be copied, or not removed behind the copy, is moved as it is on its own volume.
+    copyable(&tree)
+        .and_then(|()| copy_and_compare(&tree, &fd, &inside, PART.as_bytes(), vault.most))
+        .map_err(|why| format!("{why}; a --state-dir on its own volume takes it as it is"))?;
+    if let Some(why) = differs(&inside, PART.as_bytes(), &entry.seen, true, vault.most) {
         return Err(format!("{} changed while it was copied: {why}", entry.path));
     }
     rename(folder, PART.as_bytes(), folder, ITEM.as_bytes()).map_err(said)?;
     sync(folder)?;
     vault.set(entry, Step::Aside)?;
     set_aside(vault, entry, from)
-}
-
-fn survey(open: &Open, name: &[u8]) -> Result<Tree, String> {
-    Tree::survey(&open.dir, name, usize::MAX).map_err(|e| e.to_string())
 }
 
 /// Renames aside what was copied; what is something else by now goes back, and the copy with it.
@@ -150,7 +150,7 @@ fn set_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String
         return Err(why);
     }
     sync(&from.fd)?;
-    match differs(&from.dir, &name, &entry.seen, false) {
+    match differs(&from.dir, &name, &entry.seen, false, vault.most) {
         None => clear(vault, entry, from).or_else(|why| {
             // As long as nothing of it was removed, all of it goes back.
             if entry.step == Step::Aside
@@ -185,7 +185,11 @@ fn set_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String
 /// Removes what was renamed aside and is known to be in the vault.
 pub fn clear(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String> {
     vault.set(entry, Step::Clearing)?;
-    remove_tree(&from.fd, &aside(entry))?;
+    let name = aside(entry);
+    remove_tree(&from.fd, &name).map_err(|why| {
+        let name = String::from_utf8_lossy(&name);
+        format!("but a rest of it stands beside its place as {name}: {why}")
+    })?;
     sync(&from.fd)?;
     vault.set(entry, Step::Quarantined)
 }
@@ -210,7 +214,7 @@ pub fn resume_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<Str
         return Ok(format!("{} stands where it stood", entry.path));
     }
     // Something else stands there by now: what was copied is removed where it stands aside.
-    match differs(&from.dir, &name, &entry.seen, false) {
+    match differs(&from.dir, &name, &entry.seen, false, vault.most) {
         None => clear(vault, entry, from)?,
         Some(why) => {
             entry.error = format!("what stands aside is not what was copied: {why}");

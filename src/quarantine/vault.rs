@@ -15,7 +15,7 @@ use crate::meta::Kind;
 use crate::root::Root;
 use crate::state_dir::{Lock, StateDir, StateDirError};
 use crate::text::hex;
-use crate::tree::Tree;
+use crate::tree::{self, Tree};
 
 /// The name of what is kept, in a folder of its own below the vault.
 pub const ITEM: &str = "item";
@@ -36,6 +36,8 @@ pub struct Vault {
     pub ledger: StateDir,
     /// The archives.
     pub evidence: StateDir,
+    /// Entries of one thing that are looked at.
+    pub most: usize,
     _lock: Lock,
 }
 
@@ -53,7 +55,7 @@ impl Vault {
     ///
     /// # Errors
     /// When it cannot be made or opened, or another call is at work.
-    pub fn open(state: &StateDir) -> Result<Self, String> {
+    pub fn open(state: &StateDir, most: usize) -> Result<Self, String> {
         let open = |name| state.folder(name).map_err(|e: StateDirError| e.to_string());
         let lock = state.lock(LOCK).map_err(|e| e.to_string())?;
         let busy = || {
@@ -67,6 +69,7 @@ impl Vault {
             vault: open(VAULT)?,
             ledger: open(ledger::FOLDER)?,
             evidence: open(EVIDENCE)?,
+            most,
         })
     }
 
@@ -214,9 +217,10 @@ pub fn sync(directory: &impl AsFd) -> Result<(), String> {
         .map_err(|errno| format!("cannot force a directory to the disk: {}", said(errno)))
 }
 
-/// Says why what has that name is not what was seen; nothing when it is.
-pub fn differs(dir: &Dir, name: &[u8], seen: &Seen, copied: bool) -> Option<String> {
-    let tree = match Tree::survey(dir, name, usize::MAX) {
+/// Says why what has that name is not what was seen; nothing when it is. Where no digest was known then, nothing of
+/// what it holds is looked at, and else no more than `most` entries.
+pub fn differs(dir: &Dir, name: &[u8], seen: &Seen, copied: bool, most: usize) -> Option<String> {
+    let tree = match Tree::itself(dir, name) {
         Ok(tree) => tree,
         Err(error) => return Some(error.to_string()),
     };
@@ -233,7 +237,7 @@ pub fn differs(dir: &Dir, name: &[u8], seen: &Seen, copied: bool) -> Option<Stri
     if seen.digest.is_empty() || top.meta.kind == Kind::Symlink {
         return None;
     }
-    match tree.digest() {
+    match tree::digest(dir, name, most) {
         Ok(digest) if hex(&digest) == seen.digest => None,
         Ok(digest) => Some(format!(
             "its digest is {} and was {}",
@@ -254,15 +258,19 @@ pub fn remove_tree(directory: &impl AsFd, name: &[u8]) -> Result<(), String> {
     let name = OsStr::from_bytes(name);
     let fail = |errno: Errno| format!("cannot remove {}: {}", name.display(), said(errno));
     let unlink = |flags| retry_on_intr(|| rustix::fs::unlinkat(directory, name, flags));
-    match unlink(AtFlags::empty()) {
+    let refused = match unlink(AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => return Ok(()),
         // The answers of Linux and of macOS for a directory.
-        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(errno @ (Errno::ISDIR | Errno::PERM)) => errno,
         Err(errno) => return Err(fail(errno)),
-    }
+    };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let below = retry_on_intr(|| rustix::fs::openat(directory, name, flags, Mode::empty()))
-        .map_err(fail)?;
+    let below = retry_on_intr(|| rustix::fs::openat(directory, name, flags, Mode::empty()));
+    let below = below.map_err(|errno| match errno {
+        // It is no directory, and may not be removed.
+        Errno::NOTDIR | Errno::LOOP => fail(refused),
+        errno => fail(errno),
+    })?;
     // Listed whole before anything is removed: what a list does meanwhile is the file system's secret.
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(&below).map_err(fail)? {

@@ -148,6 +148,94 @@ fn across_volumes_it_is_copied_and_comes_back_as_it_was() {
     assert!(scene.ledger().iter().all(|row| row["state"] == "restored"));
 }
 
+/// What its attacker can make so that it is copied in part, or not removed behind its copy.
+#[test]
+fn what_cannot_be_copied_and_removed_whole_is_left_as_it_was() {
+    type Make = fn(&Path) -> bool;
+    let makes: [(&str, Make); 5] = [
+        ("deeper than 96 directories", |path| {
+            fs::create_dir_all(path.join("d/".repeat(97))).is_ok()
+        }),
+        ("socket or device", |path| {
+            std::os::unix::net::UnixListener::bind(path.join("z")).is_ok()
+        }),
+        ("socket or device", |path| {
+            done("mknod", &[], path, &["c", "1", "3"])
+        }),
+        ("a flag forbids it", |path| {
+            fs::write(path.join("z"), "").is_ok() && done("chattr", &["+i"], path, &[])
+        }),
+        ("a volume is mounted on it", |path| {
+            let z = path.join("z");
+            fs::create_dir(&z).is_ok()
+                && done("mount", &["--bind", path.to_str().unwrap()], path, &[])
+        }),
+    ];
+    for (why, make) in makes {
+        let disk = Disk::new();
+        let bundle = Plugin::new("A").write(disk.plugin(""));
+        let Some(scene) = Scene::across(disk) else {
+            return skipped("/dev/shm is no volume of its own");
+        };
+        let odd = bundle.join("Contents");
+        if !make(&odd) {
+            skipped(format_args!("cannot make what is refused as {why}"));
+            continue;
+        }
+        let before = scene.picture();
+        let line = scene.refused(&["quarantine", &Scene::path("A.dsplug")]);
+        let after = scene.picture();
+        let _ = done("chattr", &["-i"], &odd, &[]);
+        let _ = done("umount", &[], &odd, &[]);
+        assert!(line.contains(why), "{line}");
+        assert!(line.contains("--state-dir on its own volume"), "{line}");
+        assert_eq!(after, before, "{why}");
+        assert_eq!(scene.ledger(), [], "{why}");
+        assert!(leaves_nothing(&scene.state()), "{why}");
+    }
+}
+
+/// Runs a program on the entry `z` of a directory.
+fn done(program: &str, before: &[&str], path: &Path, behind: &[&str]) -> bool {
+    let mut call = Command::new(program);
+    call.args(before).arg(path.join("z")).args(behind);
+    call.output().is_ok_and(|output| output.status.success())
+}
+
+/// A rest that cannot be removed: the copy in the vault can be put back all the same.
+#[test]
+fn a_rest_that_cannot_be_removed_keeps_nothing_in_the_vault() {
+    if !strace::is_usable() {
+        return;
+    }
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let Some(scene) = Scene::across(disk) else {
+        return skipped("/dev/shm is no volume of its own");
+    };
+    let before = scene.picture();
+    let call = scene.arguments(&["quarantine", &Scene::path("A.dsplug")]);
+    // Each removal fails that is one of the rest: the copy and the ledger are written by renames.
+    let output = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=unlinkat", "-o", "/dev/null"])
+        .arg("-P")
+        .arg(scene.disk.plugin(""))
+        .args(["-e", "inject=unlinkat:error=EBUSY"])
+        .args(&call)
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(
+        error.contains("but a rest of it stands beside its place"),
+        "{error}"
+    );
+    let id = scene.ledger()[0]["id"].clone();
+    // The disk lets it be removed by now.
+    scene.done(&["restore", &id]);
+    assert_eq!(scene.picture(), before);
+}
+
 #[test]
 fn what_was_not_expected_is_left_alone() {
     let scene = Scene::new(Disk::new());
