@@ -20,15 +20,15 @@ use super::entry::{Content, Entry};
 use super::facts::Evidence;
 use super::libraries::Libraries;
 use super::loads::Code;
+use super::opener::Opener;
 use super::paths::{directory_of, is_below};
-use super::reach::{Beyond, Linked, Places, Reach};
+use super::reach::{Beyond, Linked, Reach};
 use super::recall::recall_entries;
 use super::sum::Sum;
 use super::trouble::{Trouble, tell};
-use super::walk::{Cursor, Walked, entries_of};
+use super::walk::{Walked, entries_of};
 use super::ways::Ways;
 use crate::codesign::CodeFacts;
-use crate::directory::ReadError;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
 use crate::root::{Found, Root};
@@ -95,7 +95,7 @@ pub fn read(
         let waiting = search.files.pop().or_else(|| search.directories.pop());
         if let Some((path, found)) = waiting {
             let old = before.and_then(|(before, again)| {
-                let entries = known_of(&before.reach.places, &path)?;
+                let entries = before.reach.known_of(&path)?;
                 Some((entries, before, again))
             });
             search.take(path, &found, old, reader, budget);
@@ -498,51 +498,6 @@ impl Search<'_> {
                 entry.content = known.content.clone();
                 entry.attributes.clone_from(&known.attributes);
             }
-        }
-    }
-}
-
-/// What was known of a place: one by itself, or a file in a directory that was read as well, which
-/// [`Search::fold`] has let go of.
-fn known_of<'a>(places: &'a Places, path: &[u8]) -> Option<Cow<'a, [Entry]>> {
-    if let Some(place) = places.get(path) {
-        return Some(Cow::Borrowed(&place.entries));
-    }
-    let mut above = directory_of(path);
-    while !above.is_empty() {
-        let below = path.get(above.len().saturating_add(1)..)?;
-        let place = places.get(above);
-        if let Some(entry) = place.and_then(|p| p.entry(below)) {
-            let mut itself = Entry::itself(entry.meta);
-            itself.content = entry.content.clone();
-            itself.attributes.clone_from(&entry.attributes);
-            return Some(Cow::Owned(vec![itself]));
-        }
-        above = directory_of(above);
-    }
-    None
-}
-
-/// Opens files of a place: in its directory, or the place itself.
-enum Opener<'a> {
-    Below(Option<Cursor>),
-    Itself(&'a Found),
-}
-
-impl<'a> Opener<'a> {
-    fn new(found: &'a Found) -> Self {
-        if found.meta.kind == Kind::Directory {
-            Self::Below(found.open_dir().ok().map(Cursor::new))
-        } else {
-            Self::Itself(found)
-        }
-    }
-
-    fn file(&mut self, path: &[u8]) -> Result<crate::directory::OpenFile, ReadError> {
-        match self {
-            Self::Below(Some(cursor)) => cursor.open_file(path),
-            Self::Below(None) => Err(ReadError::too_far(path)),
-            Self::Itself(found) => found.open_file(),
         }
     }
 }

@@ -19,6 +19,7 @@ mod linked;
 mod load_path;
 mod loads;
 mod nodes;
+mod opener;
 mod paths;
 mod reach;
 mod read_at;

@@ -1,10 +1,12 @@
 //! What is reached from a bundle outside of it: where links in it and libraries that its code names lead.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use super::by_path::ByPath;
 use super::entry::Entry;
+use super::paths::directory_of;
 use super::sum::Sum;
 use super::ways::Ways;
 use crate::meta::{Kind, Meta, Timestamp};
@@ -47,6 +49,27 @@ impl Reach {
     /// All entries of all places.
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.places.iter().flat_map(|(_, place)| &place.entries)
+    }
+
+    /// What was read of a place: of one by itself, or of a file in a directory that was read as well, after
+    /// which the file by itself was let go of.
+    pub(super) fn known_of(&self, path: &[u8]) -> Option<Cow<'_, [Entry]>> {
+        if let Some(place) = self.places.get(path) {
+            return Some(Cow::Borrowed(&place.entries));
+        }
+        let mut above = directory_of(path);
+        while !above.is_empty() {
+            let below = path.get(above.len().saturating_add(1)..)?;
+            let place = self.places.get(above);
+            if let Some(entry) = place.and_then(|p| p.entry(below)) {
+                let mut itself = Entry::itself(entry.meta);
+                itself.content = entry.content.clone();
+                itself.attributes.clone_from(&entry.attributes);
+                return Some(Cow::Owned(vec![itself]));
+            }
+            above = directory_of(above);
+        }
+        None
     }
 
     /// For how many entries it counts.

@@ -252,6 +252,15 @@ fn prose(text: &str) -> String {
     out
 }
 
+/// Lines, or what is said where there are none.
+pub fn or_say(lines: Vec<String>, otherwise: &str) -> Vec<String> {
+    if lines.is_empty() {
+        vec![otherwise.to_owned()]
+    } else {
+        lines
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,24 +4,23 @@
 //! that the report cannot say otherwise than they do.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::document::{Body, Document, Format, Section};
+use super::changes::{self, changes};
+use super::document::{Body, Document, Format, Section, or_say};
 use super::named::find;
 use super::told::{Told, told};
 use super::{response, time};
 use crate::bundle::Bundle;
 use crate::codesign::{Place, SignatureState};
 use crate::detect::state::State;
-use crate::differential::Row;
 use crate::disk::Disk;
 use crate::engine::Engine;
 use crate::failure::Failure;
-use crate::given;
 use crate::journal::Events;
 use crate::load::Reason;
 use crate::output::print;
-use crate::pack::conf::{self, Scheduled};
+use crate::pack::conf;
 use crate::scan::Snapshot;
 use crate::table::{BUNDLES, Value};
 use crate::text::{self, escape};
@@ -130,15 +129,12 @@ const MOST_TEXT: usize = 8_192;
 /// Events that are told, the newest.
 const MOST_EVENTS: usize = 20;
 
-/// The differential query whose memory tells what changed.
-const MODIFIED: &str = "pack_dsplug_modified";
-
 /// Prints the report.
 ///
 /// # Errors
 /// When no candidate stands at the path, or the folders or the state cannot be read.
 pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
-    let state = options.state.as_deref().map(memory).transpose()?;
+    let state = options.state.as_deref().map(changes::memory).transpose()?;
     let mut scanner = disk.scanner()?;
     let snapshot = scanner.scan();
     if let Some(why) = snapshot.unreadable() {
@@ -175,26 +171,6 @@ fn happened(events: &Events, path: &str) -> Vec<String> {
         Err(why) => vec![format!("The events cannot be read: {why}")],
         Ok(()) => or_say(told.into(), "No event of it has been kept."),
     }
-}
-
-/// The state that `detect` left. One that is not there, or that another pack left, says nothing of
-/// what was there before.
-fn memory(path: &Path) -> Result<State, Failure> {
-    let shown = path.display();
-    if let Err(error) = std::fs::symlink_metadata(path) {
-        let why = given::why(&error);
-        return Err(Failure::new(format!(
-            "cannot read the state {shown}: {why}"
-        )));
-    }
-    let pack = conf::read(conf::NAME, conf::EMBEDDED)?.queries;
-    let state = State::load(path, |name| pack.iter().any(|query| query.name == name))?;
-    if !state.queries.contains_key(MODIFIED) {
-        return Err(Failure::new(format!(
-            "the state {shown} remembers nothing of the query modified: it is not one that dsplug detect wrote with its own pack"
-        )));
-    }
-    Ok(state)
 }
 
 /// The report on one bundle of a snapshot, with `disk` in each line that is to be pasted.
@@ -365,14 +341,6 @@ fn reasons(bundle: &Bundle) -> Vec<String> {
     lines
 }
 
-fn or_say(lines: Vec<String>, otherwise: &str) -> Vec<String> {
-    if lines.is_empty() {
-        vec![otherwise.to_owned()]
-    } else {
-        lines
-    }
-}
-
 fn entries(engine: &mut Engine, snapshot: &Snapshot, path: &str) -> Result<Body, Failure> {
     let columns = vec![
         "path",
@@ -456,60 +424,4 @@ fn exception(snapshot: &Snapshot, bundle: &Bundle) -> Vec<String> {
         ));
     }
     lines
-}
-
-/// What differs from the last run of `detect`, column by column.
-fn changes(
-    engine: &mut Engine,
-    pack: &[Scheduled],
-    snapshot: &Snapshot,
-    path: &str,
-    state: Option<&State>,
-) -> Result<Vec<String>, Failure> {
-    let Some(state) = state else {
-        return Ok(vec![
-            "No state was given: --state FILE compares with the last run of detect.".into(),
-        ]);
-    };
-    let Some(query) = pack.iter().find(|q| q.name == MODIFIED) else {
-        return Ok(Vec::new());
-    };
-    let (columns, rows) = engine.cells(&query.sql, snapshot)?;
-    let rows = rows
-        .into_iter()
-        .map(|cells| columns.iter().cloned().zip(cells).collect::<Row>());
-    let is_it = |row: &Row| row.get("path").is_some_and(|p| p.to_string() == path);
-    let mut old = None;
-    if let Some(memory) = state.queries.get(MODIFIED) {
-        memory.rows.each(|row| {
-            if old.is_none() && is_it(&row) {
-                old = Some(row);
-            }
-        })?;
-    }
-    let new = rows.into_iter().find(is_it);
-    Ok(match (old, new) {
-        (None, None) => {
-            vec![
-                "An exception accepts it now; when detect ran last it was accepted or not there."
-                    .into(),
-            ]
-        }
-        (None, Some(_)) => {
-            vec!["It was not there, or was accepted, when detect ran last.".into()]
-        }
-        (Some(_), None) => {
-            vec!["An exception accepts it now; it did not when detect ran last.".into()]
-        }
-        (Some(old), Some(new)) => or_say(
-            new.iter()
-                .filter(|(column, value)| old.get(*column) != Some(*value))
-                .map(|(column, value)| match old.get(column) {
-                    Some(was) => format!("{column}: was '{was}', is '{value}'"),
-                    None => format!("{column}: is '{value}'; what it was is not in that state"),
-                })
-                .collect(),
-            "Nothing of what the query modified compares, since detect ran last.",
-        ),
-    })
 }

@@ -1,6 +1,7 @@
 //! What people read: answers, the list of plug-ins, the schema.
 
 pub mod answer;
+pub mod changes;
 pub mod document;
 pub mod explain;
 pub mod list;
