@@ -75,6 +75,12 @@ impl<'a> Requests<'a> {
         }
     }
 
+    /// True when nothing was read of the next one.
+    pub(super) fn is_read_up(&self) -> bool {
+        let (seen, rest) = self.from.get_ref();
+        seen.is_empty() && rest.buffer().is_empty()
+    }
+
     /// Waits a moment for the next one to begin, and then for all of it.
     ///
     /// # Errors

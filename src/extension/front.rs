@@ -6,8 +6,10 @@
 //! One thread waits for all connections and answers the pings, of which osquery makes one every few
 //! seconds for as long as it runs. Anything else gets a thread of its own.
 //!
-//! osquery makes a connection for each ping, and ends it after the answer (`ExtensionManagerWatcher::watch` in its
-//! `extensions.cpp`). To wake for that end costs as much as to answer, so it is seen to with what comes next.
+//! osquery makes a connection for each ping and each call, and ends it after the answer
+//! (`ExtensionManagerWatcher::watch` and `callExtension` in its `extensions.cpp`). To wake for that end costs as
+//! much as to answer a ping, so it is seen to with what comes next. What has ended is closed some at a time: by
+//! then nothing of what a system has to do for that is in the processor's caches, and one costs as much as all.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
@@ -15,6 +17,7 @@ use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -23,12 +26,13 @@ use std::time::{Duration, Instant};
 use osquery_rust_ng::plugin::OsqueryPlugin as _;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::call::{self, Call, reply};
 use super::connection::{ARRIVAL, Connection, Next, Requests};
 use super::end::End;
 use super::life::Ends;
-use super::pings::{self, Pings};
+use super::pings::{self, Pings, Pong};
 use super::plugin::{self, Answer, Table};
 use super::socket::Until;
 use super::source::Source;
@@ -46,8 +50,12 @@ const SMALL: u64 = 64 << 10;
 /// How long at most a connection rests: longer than osquery's own interval.
 const REST: Duration = Duration::from_secs(4);
 
-/// Bytes of a request that are looked at for a ping.
-const SEEN: usize = 64;
+/// Bytes that are read at first: all of a ping, and of nearly all that osquery calls, which names each column of
+/// the table.
+const SEEN: usize = 8 << 10;
+
+/// Connections that have ended and are not closed yet.
+const MOST_ENDED: usize = 16;
 
 /// The listener, with what its connections share.
 pub(super) struct Front {
@@ -62,9 +70,11 @@ pub(super) struct Front {
     answered: Mutex<BTreeMap<u64, Arc<Connection>>>,
     /// Leads to the thread that waits for the next connection, where there is one.
     waiting: Mutex<Option<Sender<Job>>>,
-    /// Connections that the listening thread waits for again, and the bell that says so.
+    /// Connections that the listening thread is to look at again, and the bell that says so.
     quiet: Mutex<Vec<UnixStream>>,
     bell: UnixStream,
+    /// True once somebody asked more after an answer: nothing rests from then on.
+    is_restless: AtomicBool,
 }
 
 /// A connection that the listening thread waits for.
@@ -88,8 +98,11 @@ struct Desk {
     held: Vec<Held>,
     /// What had a ping answered and should bring but its end, for which nobody wakes.
     resting: Vec<Held>,
-    /// True once somebody asked more after a ping: nothing rests from then on.
-    is_restless: bool,
+    /// What is to be closed.
+    ended: Vec<UnixStream>,
+    /// What was read last, and the answer to a ping.
+    bytes: Vec<u8>,
+    pong: Pong,
     /// How many connections went to threads.
     number: u64,
 }
@@ -146,6 +159,7 @@ impl Front {
             waiting: Mutex::default(),
             quiet: Mutex::default(),
             bell,
+            is_restless: AtomicBool::new(false),
         });
         thread::Builder::new()
             .name("front".to_owned())
@@ -154,14 +168,16 @@ impl Front {
     }
 
     fn listen(self: &Arc<Self>, listener: &UnixListener, mut rings: &UnixStream) {
-        let mut desk = Desk::default();
+        let mut desk = Desk {
+            bytes: vec![0; SEEN],
+            ..Desk::default()
+        };
         loop {
             let rest = (!desk.resting.is_empty()).then_some(REST);
             let due = self.pings.due().into_iter().chain(rest).min();
-            let mut ready = wait(listener, rings, &desk.held, due).into_iter();
-            let is_called = ready.next().unwrap_or(true);
-            let is_rung = ready.next().unwrap_or(true);
+            let (is_called, is_rung, ready) = wait(listener, rings, &desk.held, due);
             let rested = std::mem::take(&mut desk.resting);
+            let mut ready = ready.into_iter();
             for connection in std::mem::take(&mut desk.held) {
                 if ready.next() == Some(true) {
                     self.attend(connection, &mut desk);
@@ -169,18 +185,21 @@ impl Front {
                     desk.held.push(connection);
                 }
             }
-            for connection in rested {
-                desk.is_restless |= self.attend(connection, &mut desk);
-            }
             if is_rung {
                 // Nothing to be read is no fault: the list is looked at.
-                let _ = rings.read(&mut [0; SEEN]);
-                let quiet = std::mem::take(&mut *lock(&self.quiet));
-                desk.held.extend(quiet.into_iter().map(Held::new));
+                let _ = rings.read(&mut [0; MAX_CONNECTIONS]);
+            }
+            let quiet = std::mem::take(&mut *lock(&self.quiet));
+            for connection in rested.into_iter().chain(quiet.into_iter().map(Held::new)) {
+                if self.attend(connection, &mut desk) {
+                    self.is_restless.store(true, Ordering::Relaxed);
+                }
+            }
+            if !is_called || desk.ended.len() >= MOST_ENDED {
+                desk.ended.clear();
             }
             if is_called {
                 let taken = listener.accept().and_then(|(stream, _)| {
-                    stream.set_nonblocking(true)?;
                     self.make_room(&mut desk)?;
                     Ok(Held::new(stream))
                 });
@@ -191,6 +210,7 @@ impl Front {
                     }
                     Err(error) => {
                         log::warn!("a connection could not be taken: {error}");
+                        desk.ended.clear();
                         // Out of descriptors or threads: some are given back soon.
                         thread::sleep(Duration::from_millis(50));
                     }
@@ -235,12 +255,12 @@ impl Front {
 
     /// Sees to what came over a connection; true when that was a request.
     fn attend(self: &Arc<Self>, connection: Held, desk: &mut Desk) -> bool {
-        match self.look_at(&connection.stream) {
+        match self.look_at(&connection.stream, desk) {
             Fate::Quiet => desk.held.push(connection),
-            Fate::Ends => {}
+            Fate::Ends => desk.ended.push(connection.stream),
             Fate::Pinged => {
                 let pinged = Held::new(connection.stream);
-                if desk.is_restless {
+                if self.is_restless.load(Ordering::Relaxed) {
                     desk.held.push(pinged);
                 } else {
                     desk.resting.push(pinged);
@@ -257,20 +277,19 @@ impl Front {
     }
 
     /// Answers what can be read from a connection if that is a whole ping and nothing else.
-    fn look_at(&self, mut stream: &UnixStream) -> Fate {
-        let mut bytes = [0; SEEN];
-        let seen = match stream.read(&mut bytes) {
-            Ok(0) => return Fate::Ends,
-            Ok(count) => bytes.get(..count).unwrap_or_default(),
-            Err(error) if is_for_now(&error) => return Fate::Quiet,
+    fn look_at(&self, stream: &UnixStream, desk: &mut Desk) -> Fate {
+        let seen = match recv(stream, desk.bytes.as_mut_slice(), RecvFlags::DONTWAIT) {
+            Ok((_, 0)) => return Fate::Ends,
+            Ok((_, count)) => desk.bytes.get(..count).unwrap_or_default(),
+            Err(Errno::AGAIN | Errno::INTR) => return Fate::Quiet,
             Err(_) => return Fate::Ends,
         };
         let Some(sequence) = pings::sequence(seen) else {
             return Fate::Asks(seen.to_vec());
         };
-        let pong = pings::pong(sequence);
+        let pong = desk.pong.to(sequence);
         // An answer for which there is no room goes to somebody who does not read his answers.
-        if !stream.write(&pong).is_ok_and(|count| count == pong.len()) {
+        if !send(stream, pong, SendFlags::DONTWAIT).is_ok_and(|count| count == pong.len()) {
             return Fate::Ends;
         }
         self.pings.answered();
@@ -329,16 +348,17 @@ impl Front {
     /// this thread has made.
     fn answer(&self, job: Job) -> u64 {
         let mut made = 0;
-        let stream = &job.connection.stream;
-        let ended = stream.set_nonblocking(false);
-        let ended = ended.and_then(|()| self.serve(&job, &mut made));
+        let ended = self.serve(&job, &mut made);
         lock(&self.answered).remove(&job.number);
-        match ended.and_then(|()| stream.set_nonblocking(true)) {
+        match ended {
             Ok(()) => {
                 let quiet = Arc::into_inner(job.connection).map(|c| c.stream);
                 lock(&self.quiet).extend(quiet);
-                // Where there is no room, the bell has been rung often enough.
-                let _ = (&self.bell).write(&[0]);
+                // The next ping is soon enough, if one comes: only then nobody asks more.
+                if self.is_restless.load(Ordering::Relaxed) || !self.pings.come() {
+                    // Where there is no room, the bell has been rung often enough.
+                    let _ = (&self.bell).write(&[0]);
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => log::debug!("a connection ended: {error}"),
@@ -392,6 +412,9 @@ impl Front {
                 }
             }
             connection.set_idle(true);
+            if requests.is_read_up() && !self.is_restless.load(Ordering::Relaxed) {
+                return Ok(());
+            }
         }
     }
 
@@ -419,14 +442,6 @@ fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
     })
 }
 
-/// True for a read that has nothing to give at the moment.
-fn is_for_now(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-    )
-}
-
 /// Waits until the listener, the bell or a connection has something, one of these has been idle for
 /// too long, or a ping is `due`; gives which have, in that order.
 fn wait(
@@ -434,7 +449,7 @@ fn wait(
     rings: &UnixStream,
     held: &[Held],
     due: Option<Duration>,
-) -> Vec<bool> {
+) -> (bool, bool, Vec<bool>) {
     let first = held.iter().map(|connection| connection.since).min();
     // A second more, so that the time is over by then.
     let end = first.map(|since| {
@@ -445,19 +460,29 @@ fn wait(
         tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: left.subsec_nanos().into(),
     });
-    let streams = held.iter().map(|connection| connection.stream.as_fd());
-    let fds = [listener.as_fd(), rings.as_fd()].into_iter().chain(streams);
-    let mut fds: Vec<_> = fds
-        .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
-        .collect();
-    match poll(&mut fds, left.as_ref()) {
-        Ok(_) => fds.iter().map(|fd| !fd.revents().is_empty()).collect(),
+    let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
+    let own = [readable(listener.as_fd()), readable(rings.as_fd())];
+    let streams = held.iter().map(|held| readable(held.stream.as_fd()));
+    let (mut few, mut all);
+    let fds: &mut [PollFd<'_>] = if held.is_empty() {
+        few = own;
+        &mut few
+    } else {
+        all = own.into_iter().chain(streams).collect::<Vec<_>>();
+        &mut all
+    };
+    match poll(fds, left.as_ref()) {
+        Ok(_) => {
+            let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+            let is_called = ready.next().unwrap_or(true);
+            (is_called, ready.next().unwrap_or(true), ready.collect())
+        }
         Err(error) => {
             if error != Errno::INTR {
                 // Out of memory for a moment.
                 thread::sleep(Duration::from_millis(50));
             }
-            vec![false; fds.len()]
+            (false, false, vec![false; held.len()])
         }
     }
 }

@@ -18,6 +18,25 @@ pub(super) fn sequence(bytes: &[u8]) -> Option<i32> {
     (rest == [0]).then(|| i32::from_be_bytes(*sequence))
 }
 
+/// The answer to a ping that is made once for all of them, but for the sequence number.
+pub(super) struct Pong(Vec<u8>);
+
+impl Default for Pong {
+    fn default() -> Self {
+        Self(pong(0))
+    }
+}
+
+impl Pong {
+    /// The answer to the one of that number, which stands where it stands in a ping.
+    pub(super) fn to(&mut self, sequence: i32) -> &[u8] {
+        if let Some(number) = self.0.get_mut(PING.len()..PING.len().saturating_add(4)) {
+            number.copy_from_slice(&sequence.to_be_bytes());
+        }
+        &self.0
+    }
+}
+
 /// The answer to a ping.
 pub(super) fn pong(sequence: i32) -> Vec<u8> {
     let mut output = Output::message(Kind::Reply, "ping", sequence);
@@ -124,6 +143,14 @@ mod tests {
         assert_eq!(sequence(&[one.as_slice(), &one].concat()), None);
         assert_eq!(sequence(one.split_last().unwrap().1), None);
         assert_eq!(sequence(b""), None);
+    }
+
+    #[test]
+    fn one_answer_serves_for_all_but_for_the_number() {
+        let mut answer = Pong::default();
+        for number in [7, -1, 0, i32::MAX] {
+            assert_eq!(answer.to(number), pong(number));
+        }
     }
 
     #[test]
