@@ -216,6 +216,15 @@ fn add_bundle<W: Write>(
     let evidence = &bundle.evidence;
     let path = &evidence.candidate.path;
     add_way(archive, root, path, MOST_LINKS)?;
+    // Whoever can replace a plug-in folder by a link chooses what would be taken for it.
+    if evidence.is_folder() && evidence.resolved_path != *path {
+        archive.leave_out(format!(
+            "{} is a plug-in folder that leads to {}: what stands there beside the bundles was not taken",
+            escape(path),
+            escape(&evidence.resolved_path)
+        ));
+        return Ok(None);
+    }
     let digest = match root.find(path).and_then(|found| survey(&found, most)) {
         Ok(tree) => {
             let sums = archive.add_tree(&tree)?;

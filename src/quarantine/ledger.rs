@@ -289,10 +289,8 @@ fn read(ledger: &StateDir, mut left: usize) -> Result<Vec<Read>, StateDirError> 
             rest.unread
         ));
     }
-    if rest.is_more {
-        told(format!(
-            "limit: more than {MOST_ENTRIES} entries; the rest is left out"
-        ));
+    if let Some(line) = rest.unlisted(ledger) {
+        told(format!("limit: {line}"));
     }
     Ok(entries)
 }
@@ -302,8 +300,22 @@ fn read(ledger: &StateDir, mut left: usize) -> Result<Vec<Read>, StateDirError> 
 pub struct Rest {
     /// Entries for which there was no call.
     pub unread: usize,
-    /// True when there are more entries than are listed.
-    pub is_more: bool,
+    /// Entries beyond those that are listed.
+    pub more: usize,
+}
+
+impl Rest {
+    /// A line about entries that were not even listed.
+    pub fn unlisted(self, ledger: &StateDir) -> Option<String> {
+        let line = || {
+            format!(
+                "{} entries of {} are left out, for {MOST_ENTRIES} are read; what was interrupted among them stays so until those that are restored are moved elsewhere",
+                self.more,
+                ledger.path().display()
+            )
+        };
+        (self.more > 0).then(line)
+    }
 }
 
 /// Passes each entry to `sink`, in order of its name, with the bytes that were read of it, as long as that says
@@ -315,7 +327,7 @@ pub fn each(
     ledger: &StateDir,
     sink: &mut dyn FnMut(Read, usize) -> bool,
 ) -> Result<Rest, StateDirError> {
-    let (names, is_more) = ledger.names(MOST_ENTRIES)?;
+    let (names, more) = ledger.names(MOST_ENTRIES)?;
     let ids = names.iter().filter_map(|name| {
         let name = OsStr::from_bytes(name).to_str()?;
         let id = name.strip_suffix(SUFFIX)?;
@@ -335,7 +347,7 @@ pub fn each(
             Err(why) => sink(Err((escape(id.as_bytes()), why)), bytes),
         };
     }
-    Ok(Rest { unread, is_more })
+    Ok(Rest { unread, more })
 }
 
 /// The entry of that name; `None` when there is none.

@@ -222,13 +222,16 @@ pub fn recover(state: &StateDir) -> Result<Recovered, String> {
         return Ok(Recovered::default());
     };
     let mut unfinished = false;
-    ledger::each(&ledger, &mut |entry, _| {
+    let rest = ledger::each(&ledger, &mut |entry, _| {
         unfinished = entry.is_ok_and(|entry| entry.step.is_unfinished());
         !unfinished
     })
     .map_err(|e| e.to_string())?;
     if !unfinished {
-        return Ok(Recovered::default());
+        return Ok(Recovered {
+            open: rest.unlisted(&ledger).into_iter().collect(),
+            ..Recovered::default()
+        });
     }
     recover::recover(&Vault::open(state, Bounds::STANDARD.entries)?)
 }

@@ -21,7 +21,7 @@ pub struct Recovered {
 pub fn recover(vault: &Vault) -> Result<Recovered, String> {
     let mut recovered = Recovered::default();
     let mut unfinished = Vec::new();
-    ledger::each(&vault.ledger, &mut |entry, _| {
+    let rest = ledger::each(&vault.ledger, &mut |entry, _| {
         // A damaged entry is shown by the table; nobody knows what it says.
         let entry = entry.ok().filter(|entry| entry.step.is_unfinished());
         unfinished.extend(entry.map(|entry| entry.id));
@@ -39,6 +39,7 @@ pub fn recover(vault: &Vault) -> Result<Recovered, String> {
             )),
         }
     }
+    recovered.open.extend(rest.unlisted(&vault.ledger));
     recovered.open.extend(vault.tidy()?);
     Ok(recovered)
 }

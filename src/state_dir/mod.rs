@@ -220,13 +220,13 @@ impl StateDir {
         }
     }
 
-    /// The names in it, sorted as bytes, at most `most` of them; true when there were more.
+    /// The names in it, sorted as bytes, at most `most` of them, and how many there are beyond those.
     ///
     /// # Errors
     /// When it cannot be listed.
-    pub fn names(&self, most: usize) -> Result<(Vec<Vec<u8>>, bool), StateDirError> {
+    pub fn names(&self, most: usize) -> Result<(Vec<Vec<u8>>, usize), StateDirError> {
         let fail = |errno| self.fail("list", "", errno);
-        let (mut names, mut more) = (Vec::new(), false);
+        let (mut names, mut more) = (Vec::new(), 0_usize);
         for entry in rustix::fs::Dir::read_from(&self.fd).map_err(fail)? {
             let entry = entry.map_err(fail)?;
             let name = entry.file_name().to_bytes();
@@ -234,8 +234,8 @@ impl StateDir {
                 continue;
             }
             if names.len() >= most {
-                more = true;
-                break;
+                more = more.saturating_add(1);
+                continue;
             }
             names.push(name.to_vec());
         }

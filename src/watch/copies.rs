@@ -152,7 +152,7 @@ fn remove(all: &StateDir, name: &str) -> Result<(), String> {
         for file in names.iter().filter_map(|n| std::str::from_utf8(n).ok()) {
             folder.remove(file).map_err(say)?;
         }
-        if !more {
+        if more == 0 {
             break;
         }
     }

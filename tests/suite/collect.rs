@@ -343,3 +343,34 @@ fn nothing_half_is_left_and_nothing_is_replaced() {
     assert_eq!(wrong.status.code(), Some(2));
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
 }
+
+/// Whoever replaces the folder by a link would have another program's files taken, instead of a bundle's.
+#[test]
+fn what_a_folder_leads_to_is_not_taken_for_a_bundle() {
+    let disk = Disk::new();
+    disk.file("Applications/EDR.app/Contents/PlugIns/secret", "1");
+    let list = "<plist><dict><key>";
+    disk.file("Applications/EDR.app/Contents/PlugIns/Info.plist", list);
+    Plugin::new("A").write(disk.at("Applications/EDR.app/Contents/PlugIns"));
+    fs::remove_dir_all(disk.at("Library/DirectoryServices")).unwrap();
+    let to = "/Applications/EDR.app/Contents";
+    disk.link("Library/DirectoryServices", to);
+    let place = tempfile::tempdir().unwrap();
+    let archive = place.path().join("a.tar.gz");
+    let output = collect(&disk, &["--all"], &archive);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{error}");
+    assert!(error.contains("not everything could be taken"), "{error}");
+    let output = unpack("tar", &["-xpzf"], &archive, place.path()).unwrap();
+    assert!(output.status.success());
+    fs::remove_file(&archive).unwrap();
+    let top = top(place.path());
+    let at = top.join("files/Applications/EDR.app/Contents/PlugIns");
+    assert!(at.join("A.dsplug/Contents/MacOS/A").exists());
+    assert!(!at.join("secret").exists());
+    let manifest = fs::read_to_string(top.join("manifest.json")).unwrap();
+    assert!(
+        manifest.contains("is a plug-in folder that leads to /Applications"),
+        "{manifest}"
+    );
+}

@@ -49,7 +49,7 @@ fn it_is_made_for_its_owner_alone_and_found_again() {
     assert!(vault.create("one").is_err(), "what is there stays");
     vault.rename("one", "two").unwrap();
     vault.sync().unwrap();
-    assert_eq!(vault.names(9).unwrap(), (vec![b"two".to_vec()], false));
+    assert_eq!(vault.names(9).unwrap(), (vec![b"two".to_vec()], 0));
     assert!(vault.file("one").unwrap().is_none());
     assert!(vault.file_to_read("two").unwrap().is_some());
     vault.remove("two").unwrap();

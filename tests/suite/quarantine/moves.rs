@@ -248,6 +248,31 @@ fn what_was_not_expected_is_left_alone() {
     assert!(!scene.state().exists(), "nothing is made either");
 }
 
+/// More entries than are read, of which one was interrupted: whoever calls is told.
+#[test]
+fn entries_beyond_those_that_are_read_are_told() {
+    let scene = Scene::new(Disk::new());
+    Plugin::new("A").write(scene.disk.plugin(""));
+    scene.done(&["quarantine", &Scene::path("A.dsplug")]);
+    let ledger = scene.state().join("ledger");
+    for number in 0..20_002 {
+        let path = ledger.join(format!("z{number}.json"));
+        fs::File::create(path).unwrap();
+    }
+    let told = scene.call(&["restore", "none"]).stderr;
+    let told = String::from_utf8(told).unwrap();
+    assert!(
+        told.contains("3 entries of ") && told.contains("are left out"),
+        "{told}"
+    );
+    let told = scene.call(&["doctor"]).stdout;
+    let told = String::from_utf8(told).unwrap();
+    assert!(
+        told.contains("3 entries of ") && told.contains("are left out"),
+        "{told}"
+    );
+}
+
 /// Where the folder leads to, its attacker has chosen: it may be a part of what watches this Mac.
 #[test]
 fn the_row_of_a_folder_moves_no_folder() {
