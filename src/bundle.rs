@@ -210,6 +210,7 @@ fn nothing_known(evidence: &Evidence, word: Sealed) -> BundleSignature {
         code: vec![None; evidence.entries.len()],
         unsealed_files: 0,
         is_cut_off: false,
+        work: 0,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What one scan may cost, whoever wrote the files.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,9 @@ pub struct Limits {
     pub found: usize,
     /// Factories of all bundles that are told apart.
     pub factories: usize,
+    /// What judging signatures takes, in about microseconds: the same on every machine, and so are the rows of those
+    /// for which it does not suffice.
+    pub judging: u64,
     /// Paths of libraries below run paths, beyond a few for each candidate: code names some hundred of both, and
     /// each is looked for below each.
     pub load_paths: usize,
@@ -77,6 +80,7 @@ impl Limits {
         ways: 2 << 20,
         found: 16 << 20,
         factories: 65_536,
+        judging: 2_000_000,
         load_paths: 1_000_000,
         texts: 2 << 20,
         depth: 96,
@@ -88,6 +92,7 @@ impl Limits {
     /// For a call that acts on what it finds, and for which a person waits.
     pub const PATIENT: Self = Self {
         time: Duration::from_secs(600),
+        judging: 200_000_000,
         spare_cores: 0,
         ..Self::STANDARD
     };
@@ -111,6 +116,7 @@ impl Limits {
         ways: 256 << 20,
         found: usize::MAX,
         factories: 1 << 20,
+        judging: u64::MAX,
         load_paths: usize::MAX,
         texts: 64 << 20,
         spare_cores: 0,
@@ -118,6 +124,9 @@ impl Limits {
     };
 }
 
+/// Parts of a hundred of a scan's time in which signatures are judged, at most: whoever makes that dear takes no digest
+/// from anything.
+const JUDGING: u32 = 50;
 /// Bytes of path and link text that one entry has for nothing.
 const LIGHT: usize = 64;
 /// For how many entries a candidate counts beside its own: for its paths, its Info.plist, its signature.
@@ -161,6 +170,10 @@ pub struct Budget {
     /// Where the scan is.
     pub at: Whereabouts,
     until: Option<Instant>,
+    /// Work of judging signatures that is left.
+    judging: AtomicU64,
+    /// Nanoseconds that are left to do it in.
+    judging_time: AtomicU64,
     bytes: u64,
     entries: usize,
     watched: usize,
@@ -181,6 +194,8 @@ impl Budget {
             limits,
             at: Whereabouts::default(),
             until: Instant::now().checked_add(limits.time),
+            judging: AtomicU64::new(limits.judging),
+            judging_time: AtomicU64::new(nanos(limits.time).saturating_mul(JUDGING.into()) / 100),
             bytes: limits.scan_bytes,
             entries: limits.scan_entries,
             watched: limits.watched_entries,
@@ -199,6 +214,37 @@ impl Budget {
     pub fn after(&self, share: u32) -> Option<Instant> {
         let part = self.limits.time.checked_mul(share)?.checked_div(100)?;
         Instant::now().checked_add(part)
+    }
+
+    /// Takes the time that some judging takes from that which there is for it.
+    pub fn judging<T>(&self, judge: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let judged = judge();
+        spend_time(&self.judging_time, nanos(began.elapsed()));
+        judged
+    }
+
+    /// Takes the work of judging something, as much as is left.
+    pub fn take_judging(&self, work: u64) {
+        spend_time(&self.judging, work);
+    }
+
+    /// True while there is time to judge signatures. What is said of one candidate hangs on the work that is left
+    /// before it, so that it is the same with every scan.
+    pub fn may_judge(&self) -> bool {
+        self.judging.load(Ordering::Relaxed) > 0 && self.has_time_to_judge()
+    }
+
+    /// True while there is time to judge more, however slow the machine is.
+    pub fn has_time_to_judge(&self) -> bool {
+        self.judging_time.load(Ordering::Relaxed) > 0
+    }
+
+    /// When the time to judge signatures is up, if nothing else comes in between.
+    pub fn judges_until(&self) -> Option<Instant> {
+        let left = Duration::from_nanos(self.judging_time.load(Ordering::Relaxed));
+        let until = Instant::now().checked_add(left);
+        until.into_iter().chain(self.until).min()
     }
 
     /// Takes bytes of what is known of code; false, and nothing taken, when they are not left.
@@ -297,6 +343,15 @@ impl Budget {
     pub fn take_entries(&mut self, entries: usize) {
         self.entries = self.entries.saturating_sub(entries);
     }
+}
+
+fn spend_time(left: &AtomicU64, count: u64) {
+    let less = |left: u64| Some(left.saturating_sub(count));
+    let _ = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn spend(left: &AtomicUsize, count: usize) {

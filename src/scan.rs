@@ -332,14 +332,23 @@ impl Scanner {
                 budget.hold_code_facts(evidence.code_facts());
                 budget.hold_attributes(evidence.attributes_held());
             }
+            reader.verifies = budget.may_judge();
             evidence::read_contents(&root, evidence, &mut reader, &mut budget);
             evidence::tell_forks(evidence);
             evidence::tell_attributes(evidence);
+            evidence::tell_unverified(evidence);
             evidence::weigh_writers(&root, evidence, &budget);
             let mut signature = match before.filter(|_| evidence.is_unchanged) {
                 Some(before) => Arc::clone(&before.signature),
-                None if budget.is_late() => Arc::new(bundle::unjudged_signature(evidence)),
-                None => Arc::new(bundle::judge_signature(evidence, budget.until())),
+                None if budget.is_late() || !reader.verifies => {
+                    Arc::new(bundle::unjudged_signature(evidence))
+                }
+                None => {
+                    let until = budget.judges_until();
+                    let signature = budget.judging(|| bundle::judge_signature(evidence, until));
+                    budget.take_judging(signature.work);
+                    Arc::new(signature)
+                }
             };
             bundle::settle_signature(&mut signature, &budget);
             evidence::settle(evidence, &budget);
@@ -351,6 +360,7 @@ impl Scanner {
             let again = due.contains(&evidence.candidate.path);
             let known = self.before(&evidence.candidate.path, &at);
             let known = known.map(|before| (before.evidence.as_ref(), again));
+            reader.verifies = budget.may_judge();
             evidence::read_linked(&root, evidence, known, &mut reader, &mut budget);
             evidence::settle(evidence, &budget);
         }

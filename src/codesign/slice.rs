@@ -21,12 +21,13 @@ const MOST_ENTITLEMENTS: usize = 1 << 20;
 /// Judges the signature that stands at the end of a slice, and says in `slice` what it is worth,
 /// but for the pages: these are to be hashed as the file streams by.
 ///
-/// `signature` is what LC_CODE_SIGNATURE points to, and `at` where that begins in the file.
+/// `signature` is what LC_CODE_SIGNATURE points to, and `at` where that begins in the file. Without roots it is not
+/// known who signed.
 pub(crate) fn judge(
     slice: &mut SliceFacts,
     signature: &Arc<Vec<u8>>,
     at: u64,
-    roots: &Roots,
+    roots: Option<&Roots>,
 ) -> Vec<Pages> {
     slice.claim = SignatureState::Signed;
     let superblob = match SuperBlob::parse(Bytes::new(signature, at)) {

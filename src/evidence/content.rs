@@ -61,6 +61,8 @@ pub struct Reader<'r> {
     large: Arc<Mutex<()>>,
     /// The attributes that were come upon last: most files of a bundle have the same.
     recent: VecDeque<Arc<Attributes>>,
+    /// False when it is not verified who signed code: for a whole candidate, or for none of it.
+    pub verifies: bool,
     /// Files read to their end.
     pub files: u64,
     /// Bytes read.
@@ -75,6 +77,7 @@ impl<'r> Reader<'r> {
             buffer: vec![0; CHUNK],
             large: Arc::default(),
             recent: VecDeque::new(),
+            verifies: true,
             files: 0,
             bytes: 0,
         }
@@ -84,6 +87,7 @@ impl<'r> Reader<'r> {
     pub fn another(&self) -> Self {
         Self {
             large: Arc::clone(&self.large),
+            verifies: self.verifies,
             ..Self::new(self.roots)
         }
     }
@@ -134,7 +138,7 @@ impl<'r> Reader<'r> {
             if seen == 0 {
                 cpus = Cpus::of(chunk);
                 code = self
-                    .begin_code(file, len, chunk, &large, &mut turn)
+                    .begin_code(file, chunk, &large, &mut turn, budget)
                     .map_err(refused)?;
             }
             seen = seen.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
@@ -166,6 +170,7 @@ impl<'r> Reader<'r> {
         let code = code.map(|code| {
             let mut code = code.finish();
             code.shorten_lists();
+            budget.take_judging(code.work());
             code
         });
         let held = code.as_ref().map_or(0, CodeFacts::weight);
@@ -216,15 +221,19 @@ impl<'r> Reader<'r> {
     fn begin_code<'l>(
         &self,
         file: &OpenFile,
-        len: u64,
         chunk: &[u8],
         large: &'l Mutex<()>,
         turn: &mut Option<MutexGuard<'l, ()>>,
+        budget: &Budget,
     ) -> Result<Option<FileCheck<'r>>, Errno> {
         if !is_macho(chunk) {
             return Ok(None);
         }
-        let mut check = FileCheck::new(len, self.roots, CodeLimits::default());
+        let limits = CodeLimits {
+            verifies: self.verifies && budget.has_time_to_judge(),
+            ..CodeLimits::default()
+        };
+        let mut check = FileCheck::new(file.meta.size, self.roots, limits);
         let mut held = 0_u64;
         while let Some(range) = check.wants() {
             let size = range.end.saturating_sub(range.start);
@@ -233,7 +242,8 @@ impl<'r> Reader<'r> {
                 *turn = Some(large.lock().unwrap_or_else(PoisonError::into_inner));
             }
             let room = if size > LARGE { ROOM } else { 0 };
-            check.supply_owned(read_range(&file.fd, range.start, size, room)?);
+            let bytes = read_range(&file.fd, range.start, size, room)?;
+            budget.judging(|| check.supply_owned(bytes));
         }
         Ok(Some(check))
     }

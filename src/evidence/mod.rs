@@ -373,6 +373,19 @@ pub fn tell_forks(evidence: &mut Evidence) {
     )));
 }
 
+/// Tells of code in a candidate of which there was no time to verify who signed it.
+pub fn tell_unverified(evidence: &mut Evidence) {
+    let own = evidence.entries.iter().map(|e| &e.content);
+    let outside = evidence.executable.as_ref().map(|e| &e.outside);
+    let mut code = own.chain(outside).filter_map(Content::code);
+    if code.any(|code| code.is_unverified) {
+        let path = escape(&evidence.candidate.path);
+        evidence.trouble(Trouble::Limit(format!(
+            "who signed the code of {path} was not verified: the time of the scan for that is spent"
+        )));
+    }
+}
+
 /// Finds and reads what links in a candidate lead to outside of it. With what was learned `before`
 /// comes whether code is to be read again.
 pub fn read_linked(

@@ -18,6 +18,11 @@ fn is_code(entry: &Entry) -> bool {
     entry.content.code().is_some() || entry.meta.is_executable()
 }
 
+/// True where an earlier scan had no time to verify who signed.
+fn is_unverified(content: &Content) -> bool {
+    content.code().is_some_and(|code| code.is_unverified)
+}
+
 /// Bytes of all that may run of a candidate.
 pub fn code_bytes(evidence: &Evidence) -> u64 {
     let files = evidence.entries.iter().chain(evidence.reach.entries());
@@ -61,7 +66,8 @@ pub fn recall_entries(
         };
         let is_known = matches!(old.content, Content::Read { .. })
             && entry.meta.is_unchanged(&old.meta)
-            && before.scanned_at.settled(&entry.meta);
+            && before.scanned_at.settled(&entry.meta)
+            && !is_unverified(&old.content);
         if is_known && !(again && is_code(old)) {
             entry.content = old.content.clone();
             entry.attributes.clone_from(&old.attributes);
@@ -101,7 +107,9 @@ pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
             .zip(before.entries.iter())
             .all(same_entry);
     let mut reused = if Arc::ptr_eq(&evidence.entries, &before.entries) {
-        forget(evidence, |entry| again && is_code(entry));
+        forget(evidence, |entry| {
+            again && is_code(entry) || is_unverified(&entry.content)
+        });
         known_files(evidence)
     } else {
         let entries = Arc::make_mut(&mut evidence.entries);
@@ -116,6 +124,7 @@ pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
         && !again
         && executable.path == old.path
         && matches!(old.outside, Content::Read { .. })
+        && !is_unverified(&old.outside)
         && known(&executable.meta, &old.meta)
     {
         executable.outside.clone_from(&old.outside);

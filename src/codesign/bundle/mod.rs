@@ -73,6 +73,7 @@ pub fn judge(view: &BundleView<'_>, limits: &SealLimits) -> BundleSignature {
             matches!(entry.kind, EntryKind::File | EntryKind::Symlink) && **word == Sealed::Unsealed
         })
         .count();
+    let work = judge.work();
     BundleSignature {
         state,
         problems: outcome.findings.problems,
@@ -94,6 +95,7 @@ pub fn judge(view: &BundleView<'_>, limits: &SealLimits) -> BundleSignature {
             .collect(),
         unsealed_files: u64::try_from(unsealed).unwrap_or(u64::MAX),
         is_cut_off: judge.is_cut_off,
+        work,
     }
 }
 

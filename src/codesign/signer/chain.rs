@@ -38,19 +38,7 @@ impl<'a> Chain<'a> {
             .iter()
             .filter_map(|der| Certificate::parse(der))
             .collect();
-        let mut search = Search {
-            others,
-            roots: &roots,
-            verifications: 0,
-        };
-        let mut path = vec![leaf.clone()];
-        if !search.extend(&mut path) {
-            return Err(if search.verifications >= MOST_VERIFICATIONS {
-                "no chain to one of the roots was found within the limits"
-            } else {
-                "the certificates do not lead to one of the roots"
-            });
-        }
+        let path = path_to(leaf, others, &roots)?;
         if !path.iter().all(Certificate::criticals_are_known) {
             return Err("a certificate has a critical extension that is not known");
         }
@@ -126,42 +114,70 @@ impl<'a> Chain<'a> {
     }
 }
 
-struct Search<'s, 'a> {
-    others: &'s [Certificate<'a>],
-    roots: &'s [Certificate<'a>],
-    verifications: u32,
-}
-
-impl<'a> Search<'_, 'a> {
-    /// Extends the path to a root; false, with the path as it was, when there is none.
-    fn extend(&mut self, path: &mut Vec<Certificate<'a>>) -> bool {
-        let Some(last) = path.last().cloned() else {
-            return false;
-        };
-        if self.roots.iter().any(|root| root.raw == last.raw) {
-            return true;
-        }
-        if path.len() >= MOST_LENGTH {
-            return false;
-        }
-        let below = crate::codesign::bytes::count(path.len().saturating_sub(1));
-        let candidates: Vec<_> = self.roots.iter().chain(self.others).cloned().collect();
-        for issuer in candidates {
-            let useful = issuer.subject == last.issuer
-                && issuer.may_issue(below)
-                && path.iter().all(|c| c.raw != issuer.raw);
-            if !useful || self.verifications >= MOST_VERIFICATIONS {
+/// The certificates from `leaf` to a root.
+///
+/// It is looked for from the roots downwards, so that nothing but a key that leads to one of them verifies
+/// anything: whoever made the others would choose keys with which that takes long.
+fn path_to<'a>(
+    leaf: &Certificate<'a>,
+    others: &[Certificate<'a>],
+    roots: &[Certificate<'a>],
+) -> Result<Vec<Certificate<'a>>, &'static str> {
+    if roots.iter().any(|root| root.raw == leaf.raw) {
+        return Ok(vec![leaf.clone()]);
+    }
+    // Each with the one that issued it.
+    let mut known: Vec<(&Certificate<'a>, Option<usize>)> =
+        roots.iter().map(|root| (root, None)).collect();
+    let mut verifications = 0_u32;
+    let mut at = 0_usize;
+    while let Some((issuer, _)) = known.get(at).copied() {
+        let above = path_above(&known, at);
+        at = at.saturating_add(1);
+        let below: Vec<_> = std::iter::once(leaf).chain(others).collect();
+        for certificate in below {
+            let is_leaf = certificate.raw == leaf.raw;
+            if certificate.issuer != issuer.subject
+                || !issuer.may_issue(0)
+                || known.iter().any(|(known, _)| known.raw == certificate.raw)
+                || above.len() >= MOST_LENGTH
+                || is_leaf && !may_issue_in_turn(&above)
+            {
                 continue;
             }
-            self.verifications = self.verifications.saturating_add(1);
-            if last.is_signed_by(&issuer) {
-                path.push(issuer);
-                if self.extend(path) {
-                    return true;
-                }
-                path.pop();
+            if verifications >= MOST_VERIFICATIONS {
+                return Err("no chain to one of the roots was found within the limits");
             }
+            verifications = verifications.saturating_add(1);
+            if !certificate.is_signed_by(issuer) {
+                continue;
+            }
+            if is_leaf {
+                let above = above.into_iter().cloned();
+                return Ok(std::iter::once(leaf.clone()).chain(above).collect());
+            }
+            known.push((certificate, Some(at.saturating_sub(1))));
         }
-        false
     }
+    Err("the certificates do not lead to one of the roots")
+}
+
+/// One that is known, and what issued it, up to the root.
+fn path_above<'k, 'a>(
+    known: &[(&'k Certificate<'a>, Option<usize>)],
+    at: usize,
+) -> Vec<&'k Certificate<'a>> {
+    let mut path = Vec::new();
+    let mut next = Some(at);
+    while let Some((certificate, issuer)) = next.and_then(|at| known.get(at)) {
+        path.push(*certificate);
+        next = *issuer;
+    }
+    path
+}
+
+/// True when each may have as many authorities below it as it has, the lowest first.
+fn may_issue_in_turn(path: &[&Certificate<'_>]) -> bool {
+    let mut below = path.iter().enumerate();
+    below.all(|(below, issuer)| issuer.may_issue(crate::codesign::bytes::count(below)))
 }

@@ -12,6 +12,9 @@ use crate::codesign::ber::{self, Element, Reader};
 const MOST_CERTIFICATES: usize = 32;
 /// Attributes of a signer, signed or not; real ones have half a dozen.
 const MOST_ATTRIBUTES: usize = 64;
+/// Bytes of a signature by a signer's own key, which whoever made the certificate chooses: an RSA key of 4,096 bits,
+/// twice as many as Apple's have.
+const MOST_SIGNATURE: usize = 512;
 /// Values of an attribute.
 const MOST_VALUES: usize = 64;
 
@@ -142,6 +145,9 @@ impl<'a> SignedData<'a> {
         let signer = &self.signer;
         let leaf = self.leaf().ok_or("the signer's certificate is missing")?;
         let digest = Digest::of(signer.digest).ok_or("an unknown digest algorithm")?;
+        if signer.signature.len() > MOST_SIGNATURE {
+            return Err("the signer's key is larger than any that is verified with");
+        }
         let by_the_leaf = |message: &[u8]| {
             let (algorithm, signature) = (signer.algorithm, &signer.signature);
             crypto::verify(&leaf.key, algorithm, digest, message, signature)

@@ -24,14 +24,14 @@ use crypto::Digest;
 
 pub use roots::Roots;
 
-/// Judges the signer of a slice.
+/// Judges the signer of a slice; without `roots` nothing is verified, for which there is no time.
 ///
 /// Ad-hoc code has no signer even where a CMS stands: nothing binds that to the code.
 pub(crate) fn judge(
     slice: &mut SliceFacts,
     directories: &[CodeDirectory<'_>],
     cms: Option<Blob<'_>>,
-    roots: &Roots,
+    roots: Option<&Roots>,
 ) {
     let cms = cms.filter(|blob| !blob.payload().is_empty());
     let at = Place::Offset(cms.map_or(slice.offset, |blob| blob.bytes.place(0)));
@@ -39,7 +39,6 @@ pub(crate) fn judge(
         slice,
         at,
         directories,
-        roots,
     };
     let adhoc = judgement.slice.claim == SignatureState::Adhoc;
     let Some(cms) = cms else {
@@ -62,7 +61,14 @@ pub(crate) fn judge(
     }
     judgement.slice.anchor = Anchor::Untrusted;
     match data {
-        Ok(data) => judgement.judge(&data),
+        Ok(data) => match roots {
+            Some(roots) => judgement.judge(&data, roots),
+            None => judgement.slice.problems.push(Problem::unreadable(
+                ProblemCode::Limit,
+                judgement.at.clone(),
+                "who signed was not verified: the time of the scan for that is spent",
+            )),
+        },
         Err(fault) => judgement.slice.problems.push(Problem::malformed(
             ProblemCode::Cms,
             judgement.at.clone(),
@@ -75,11 +81,10 @@ struct Judgement<'j, 'd> {
     slice: &'j mut SliceFacts,
     at: Place,
     directories: &'j [CodeDirectory<'d>],
-    roots: &'j Roots,
 }
 
 impl Judgement<'_, '_> {
-    fn judge(&mut self, cms: &SignedData<'_>) {
+    fn judge(&mut self, cms: &SignedData<'_>, roots: &Roots) {
         let Some(primary) = self.directories.first() else {
             return;
         };
@@ -97,7 +102,7 @@ impl Judgement<'_, '_> {
         let Some(leaf) = cms.leaf() else {
             return;
         };
-        let chain = match Chain::build(leaf, &cms.certificates, self.roots, oid::CODE_SIGNING) {
+        let chain = match Chain::build(leaf, &cms.certificates, roots, oid::CODE_SIGNING) {
             Ok(chain) => chain,
             Err(fault) => {
                 self.say(ProblemCode::Chain, fault);
@@ -111,7 +116,7 @@ impl Judgement<'_, '_> {
         }
         self.slice.issued_to = chain.team();
         self.judge_team(&chain);
-        self.judge_time(cms, &chain);
+        self.judge_time(cms, &chain, roots);
     }
 
     /// The CMS is over the primary code directory alone. The others, and above all the one that
@@ -168,7 +173,7 @@ impl Judgement<'_, '_> {
 
     /// A certificate must have been valid when it signed. Only a secure timestamp tells when that
     /// was; without one Apple tolerates an expired certificate, and so it is only said.
-    fn judge_time(&mut self, cms: &SignedData<'_>, chain: &Chain<'_>) {
+    fn judge_time(&mut self, cms: &SignedData<'_>, chain: &Chain<'_>, roots: &Roots) {
         let validity = chain.validity();
         if validity.is_empty() {
             self.say(
@@ -179,16 +184,14 @@ impl Judgement<'_, '_> {
         let token = cms.signer.unsigned.single(oid::TIMESTAMP_TOKEN);
         match token {
             Ok(None) => self.note("no secure timestamp: the certificates' dates were not judged"),
-            Ok(Some(token)) => {
-                match timestamp::verify(token.raw, &cms.signer.signature, self.roots) {
-                    Ok(time) if validity.contains(&time) => self.slice.signing_time = Some(time),
-                    Ok(_) => self.say(
-                        ProblemCode::Timestamp,
-                        "a certificate was not valid at the time of the timestamp",
-                    ),
-                    Err(fault) => self.say(ProblemCode::Timestamp, fault),
-                }
-            }
+            Ok(Some(token)) => match timestamp::verify(token.raw, &cms.signer.signature, roots) {
+                Ok(time) if validity.contains(&time) => self.slice.signing_time = Some(time),
+                Ok(_) => self.say(
+                    ProblemCode::Timestamp,
+                    "a certificate was not valid at the time of the timestamp",
+                ),
+                Err(fault) => self.say(ProblemCode::Timestamp, fault),
+            },
             Err(fault) => self.say(ProblemCode::Timestamp, fault),
         }
     }

@@ -28,9 +28,22 @@ pub struct CodeFacts {
     pub problems: Vec<Problem>,
     /// What is worth saying of the file as a whole.
     pub notes: Vec<Note>,
+    /// True when there was no time to verify who signed.
+    pub is_unverified: bool,
 }
 
+/// About how many microseconds it takes at most to verify who signed one slice.
+const VERIFYING: u64 = 1_000;
+
 impl CodeFacts {
+    /// How much there was to judge, in about microseconds: who signed its slices.
+    pub(crate) fn work(&self) -> u64 {
+        let is_verified =
+            |slice: &&SliceFacts| slice.claim == SignatureState::Signed && !self.is_unverified;
+        let slices = self.slices.iter().filter(is_verified).count();
+        crate::codesign::bytes::count(slices).saturating_mul(VERIFYING)
+    }
+
     /// Lets go of what nothing is judged by: libraries of the system, and the entitlements; what is left of
     /// the lists of libraries and run paths is bounded, for whoever made the file chose their length.
     pub(crate) fn shorten_lists(&mut self) {
@@ -262,6 +275,7 @@ held::fields!(CodeFacts {
     universal,
     problems,
     notes,
+    is_unverified,
 });
 
 #[cfg(test)]

@@ -7,7 +7,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::common::{bundle, only_bundle, query, scan_with};
+use dsplug::codesign::Roots;
 use dsplug::limits::Limits;
+use dsplug::root::Root;
+use dsplug::scan::{Scanner, Snapshot};
+use dsplug_fixtures::cms::Signer;
+use dsplug_fixtures::signed_bundle::SignedBundle;
 use dsplug_fixtures::{Disk, PLUGINS, Plugin};
 
 #[test]
@@ -279,4 +284,57 @@ fn what_links_lead_to_takes_the_bytes_of_no_bundle() {
     assert_eq!((rows[1]["hash"].len(), rows[1]["error"].as_str()), (64, ""));
     assert_eq!(rows[0]["linked_hash"], "");
     assert!(rows[0]["error"].starts_with("limit: "), "{rows:?}");
+}
+
+/// Signatures that are dear to judge take no digest from what comes after them, and what is said of those for which
+/// there is no room is the same with each scan.
+#[test]
+fn dear_signatures_take_no_digest_from_others() {
+    let signer = Signer::developer_id("Anyone", "TEAM123456");
+    let disk = Disk::new();
+    for number in 0..12 {
+        let bundle = SignedBundle::full(&format!("S{number}")).signer(&signer);
+        // Rules that are dear to compile, and a file that each is held against.
+        let bundle = bundle.edit_seal(move |seal| {
+            let rules = seal["rules2"].as_dictionary_mut().unwrap();
+            for rule in 0..8 {
+                rules.insert(format!("^(.?){{90}}{number}-{rule}$"), true.into());
+            }
+        });
+        bundle.write(disk.at(PLUGINS));
+    }
+    let evil = Plugin::new("Evil").executable(vec![b'x'; 1 << 20]);
+    evil.write(disk.at(PLUGINS));
+    let limits = Limits {
+        judging: 8_000,
+        ..Limits::STANDARD
+    };
+    let scanner = || {
+        let root = Root::open(disk.path()).unwrap();
+        Scanner::new(root, limits).with_roots(Roots::of(signer.roots()))
+    };
+    let sql = "SELECT path, hash, signature_state, error FROM dsplug_bundles";
+    let rows = |snapshot: &Snapshot| common::query_in(snapshot, sql);
+    let first = rows(&scanner().scan());
+    let unknown = |rows: &[common::Row]| {
+        rows.iter()
+            .filter(|row| row["signature_state"] == "unreadable")
+            .count()
+    };
+    assert!(
+        first.iter().all(|row| row["hash"].len() == 64),
+        "{first:#?}"
+    );
+    assert!((2..12).contains(&unknown(&first)), "{first:#?}");
+    for row in &first {
+        let is_told = row["error"].contains(" was not ");
+        assert_eq!(is_told, row["signature_state"] == "unreadable", "{row:#?}");
+    }
+    assert_eq!(rows(&scanner().scan()), first);
+    // Who remembers has judged all of them in the end. What was written a moment ago is read again.
+    std::thread::sleep(Duration::from_millis(2_500));
+    let mut scanner = scanner().remembering();
+    let left: Vec<usize> = (0..6).map(|_| unknown(&rows(&scanner.scan()))).collect();
+    assert!(left.is_sorted_by(|a, b| a >= b), "{left:?}");
+    assert_eq!(left.last(), Some(&0), "{left:?}");
 }
