@@ -1,11 +1,12 @@
--- impaired: the extension's watch, journal or exceptions do not work
+-- impaired: the extension's scans, watch, journal or exceptions do not work
 --
--- detects: A watch that is not told of writes and is left to the clock, events that are not kept in
---   their file, a journal that was damaged, replaced or taken away, and a list of exceptions of which
---   something is refused. Each part of the extension has a row of its own while something is wrong with
---   it, and none otherwise; what is said of the journal stays until the extension starts anew.
--- adds: That the others do not see what they are meant to. Where a folder cannot be listed or the
---   extension is gone they fail, which Fleet's policies tell.
+-- detects: A folder that cannot be listed or a scan that hangs, so that the other queries fail; a watch
+--   that is not told of writes and is left to the clock, events that are not kept in their file, a journal
+--   that was damaged, changed, replaced or taken away, and a list of exceptions of which something is refused.
+--   Each part of the extension has a row of its own while something is wrong with it, and none otherwise;
+--   what is said of scans and of the journal stays until the extension starts anew.
+-- adds: That the others do not see what they are meant to. Where the extension is gone they fail, which
+--   Fleet's policies tell.
 -- alert: yes
 -- group: part detail
 -- interval: 300
@@ -23,20 +24,23 @@
 -- tables: none
 -- flags: none
 -- quiet: no
--- policy: The watch, the journal and the exceptions of dsplug work on this Mac.
+-- policy: The scans, the watch, the journal and the exceptions of dsplug work on this Mac.
 -- resolution: Run dsplug doctor on the Mac, and dsplug query 'SELECT id, path, source, error FROM
 --   dsplug_exceptions' for a list that is refused. Keep what stands aside beside the journal as evidence,
 --   put right what detail names, and start osqueryd anew.
 -- rule_id: 8a90d2ca-437b-41b6-8ad0-d4262dac6645
 -- sigma_id: fc489725-c44a-49fe-b588-a976abcb06cd
 WITH status AS MATERIALIZED (
-  SELECT watch, watch_error, journal, journal_error, exceptions_path, exceptions_state
+  SELECT error, watch, watch_error, journal, journal_error, exceptions_path, exceptions_state
   FROM dsplug_status
 )
 SELECT 'impaired' AS dsplug_query, part, detail
 FROM (
-  SELECT 'watch' AS part,
-    CASE watch_error WHEN '' THEN 'it is left to the clock' ELSE watch_error END AS detail
+  SELECT 'scan' AS part, substr(error, max(instr(error, 'it hangs at '), 1)) AS detail
+  FROM status WHERE error <> ''
+  UNION ALL
+  SELECT 'watch',
+    CASE watch_error WHEN '' THEN 'it is left to the clock' ELSE watch_error END
   FROM status
   WHERE watch = 'tick' OR watch_error <> '' AND watch_error NOT LIKE 'limit: %'
   UNION ALL

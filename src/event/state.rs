@@ -15,6 +15,13 @@ pub const LINKED: &str = "linked";
 /// have stood there meanwhile, and nobody has seen it.
 pub const REWRITTEN: &str = "rewritten";
 
+/// The word of `changed` for what would load now and did not before, or the other way round, whatever changed for that:
+/// the folder or another bundle.
+const LOAD: &str = "load";
+
+/// What a signature is called that was not judged.
+const UNJUDGED: &str = "unreadable";
+
 /// True when what changed is nothing but what a bundle's links lead to, its owner, its mode or its times:
 /// whoever wants noise has these for nothing.
 pub fn is_minor(changed: &str) -> bool {
@@ -104,6 +111,8 @@ impl State {
     pub fn differences(&self, new: &Self) -> String {
         let untouched = self.fingerprint == new.fingerprint;
         let is_told = !untouched || new.is_whole();
+        // Nor is it one that there was no time to judge a signature, or is by now.
+        let is_judged = !untouched || ![self, new].iter().any(|s| s.signature_state == UNJUDGED);
         let content = if self.is_whole() || new.is_whole() {
             self.hash != new.hash
         } else {
@@ -121,8 +130,11 @@ impl State {
                     != (&new.info_plist, &new.info_plist_hash),
                 "info_plist",
             ),
-            (self.signer != new.signer, "signer"),
-            (self.signature() != new.signature(), "signature"),
+            (is_judged && self.signer != new.signer, "signer"),
+            (
+                is_judged && self.signature() != new.signature(),
+                "signature",
+            ),
             (
                 (&self.symlink_target, &self.resolved_path)
                     != (&new.symlink_target, &new.resolved_path),
@@ -130,6 +142,7 @@ impl State {
             ),
             ((self.uid, self.gid) != (new.uid, new.gid), "owner"),
             (self.mode != new.mode, "mode"),
+            (self.load_verdict != new.load_verdict, LOAD),
             (self.exception != new.exception, "exception"),
         ];
         let linked = (self.differs_by_links(new), LINKED);
@@ -335,6 +348,7 @@ mod tests {
         assert_eq!(with(|s| s.uid = Some(1)), "owner");
         assert_eq!(with(|s| s.mode = "0777".into()), "mode");
         assert_eq!(with(|s| s.exception = "e".into()), "exception");
+        assert_eq!(with(|s| s.load_verdict = "loadable".into()), "load");
         assert_eq!(
             with(|s| (s.hash, s.mode) = ("b".into(), "0777".into())),
             "content;mode"
@@ -347,6 +361,21 @@ mod tests {
             linked_fingerprint: fingerprint.into(),
             ..state("a", "1")
         }
+    }
+
+    /// That a scan had no time to judge it is no change of a signature, unless somebody wrote to it.
+    #[test]
+    fn a_signature_that_was_not_judged_is_no_other() {
+        let with = |word: &str, print: &str| State {
+            signature_state: word.into(),
+            ..state("a", print)
+        };
+        let told = |old: State, new: State| old.differences(&new);
+        assert_eq!(told(with("signed", "1"), with("unreadable", "1")), "");
+        assert_eq!(told(with("unreadable", "1"), with("signed", "1")), "");
+        let written = told(with("signed", "1"), with("unreadable", "2"));
+        assert_eq!(written, "signature");
+        assert_eq!(told(with("signed", "1"), with("broken", "1")), "signature");
     }
 
     #[test]

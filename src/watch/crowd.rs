@@ -1,10 +1,12 @@
-//! What comes and goes with nothing in it: told one by one at first, and together where there is no end to it.
+//! What comes and goes with nothing in it, and what was told a moment ago of another or of the same: told one by one at
+//! first, and together where there is no end to it.
 //!
 //! Whoever can write in a plug-in folder makes hundreds of empty directories come and go each second, and each would
-//! be two lines in the log of every Mac. So these have a number of lines that grows with time. What holds a byte, has
-//! code, or leads to any, is none of them: it is told at once and in full, however much there is.
+//! be two lines in the log of every Mac. One write changes a thousand links to one bundle, and one rename a thousand
+//! bundles alike. So these have a number of lines that grows with time. What holds a byte that no line has told of is
+//! none of them: it is told at once and in full, however much there is.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,21 +27,33 @@ const LINE: Duration = Duration::from_secs(5);
 /// Between two events that say how many more there were.
 const PAUSE: Duration = Duration::from_secs(60);
 
+/// For so long it is known what was told.
+const ALIKE: Duration = Duration::from_secs(600);
+/// So much of it, at the most.
+const MOST_ALIKE: usize = 8_192;
+
 /// How many names of those that nobody has looked at are said with how many there were, the last of them.
 const MOST_NAMED: usize = 3;
 /// Bytes of one.
 const MOST_NAME: usize = 160;
 
-/// The lines that are left for what holds nothing and for what nobody has looked at, and what was left out for want of
-/// them. Of the two neither takes the other's: a name that was gone before a look could come may have been anything.
+/// The lines that are left for what holds nothing, for what was told alike and for what nobody has looked at, and what
+/// was left out for want of them. None takes another's: a name that was gone before a look could come may have been
+/// anything.
 #[derive(Debug, Default)]
 pub struct Crowd {
     bare: Lines,
+    alike: Lines,
     names: Lines,
+    /// What was told, and when.
+    known: BTreeMap<What, Instant>,
     /// By folder.
     left_out: [LeftOut; FOLDERS.len()],
     told: Option<Instant>,
 }
+
+/// What is told, of whatever path: half a digest of it.
+pub type What = [u8; 16];
 
 /// A number of lines that grows with time.
 #[derive(Debug)]
@@ -97,7 +111,7 @@ impl LeftOut {
     fn error(&self) -> String {
         let all = format!("limit: at least {} more came and went", self.count);
         if self.unseen == 0 {
-            return format!("{all} with nothing in them");
+            return format!("{all} with nothing in them, or with what was told before");
         }
         let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
         let unseen = format!("{} of them gone before they were looked at", self.unseen);
@@ -109,6 +123,30 @@ impl Crowd {
     /// Takes so many lines for what holds nothing; false when there are not so many.
     pub fn takes(&mut self, lines: u32, at: Instant) -> bool {
         self.bare.take(lines, at)
+    }
+
+    /// The same for what may have been told a moment ago, whatever else bore it; what was not is told.
+    pub fn takes_alike(&mut self, what: Option<What>, lines: u32, at: Instant) -> bool {
+        let Some(what) = what else {
+            return true;
+        };
+        if self.is_known(what, at) {
+            return self.alike.take(lines, at);
+        }
+        if self.known.len() >= MOST_ALIKE {
+            self.known
+                .retain(|_, told| at.saturating_duration_since(*told) < ALIKE);
+        }
+        if self.known.len() < MOST_ALIKE {
+            self.known.insert(what, at);
+        }
+        true
+    }
+
+    /// True of what was told a moment ago.
+    pub fn is_known(&self, what: What, at: Instant) -> bool {
+        let told = self.known.get(&what);
+        told.is_some_and(|told| at.saturating_duration_since(*told) < ALIKE)
     }
 
     /// Takes so many lines for what nobody has looked at, likewise.
@@ -247,7 +285,9 @@ mod tests {
             panic!("two folders");
         };
         let says = |folder: &str, count: u64| {
-            let error = format!("limit: at least {count} more came and went with nothing in them");
+            let error = format!(
+                "limit: at least {count} more came and went with nothing in them, or with what was told before"
+            );
             (folder.to_owned(), error)
         };
         crowd.leave_out(format!("{of_system}/a/A.dsplug").as_bytes(), Seen::Scan);

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::crowd::{Crowd, is_bare};
+use sha2::{Digest as _, Sha256};
+
+use super::crowd::{Crowd, What, is_bare};
 use super::now::Now;
 use super::state::{Key, Records, event, is_rest, records};
 use crate::bundle::Bundle;
@@ -206,7 +208,7 @@ impl Watched {
     pub fn settle(&mut self, path: &[u8], now: Now, crowd: &mut Crowd, events: &mut Vec<Event>) {
         if let Some(seen) = self.gone {
             // What was told has its line.
-            if self.is_bare && self.told.is_none() && !crowd.takes(COMES_AND_GOES, now.steady) {
+            if self.told.is_none() && !self.has_lines(crowd, now) {
                 return crowd.leave_out(path, seen);
             }
             return self.go(path, seen, now, events);
@@ -224,11 +226,14 @@ impl Watched {
         };
         let Some(told) = &self.told else {
             if still >= STILL || age >= APPEARED {
-                if self.is_bare && !crowd.takes(COMES_AND_GOES, now.steady) {
-                    moving.waits = true;
+                let has_lines = self.has_lines(crowd, now);
+                let Some(moving) = &mut self.moving else {
+                    return;
+                };
+                moving.waits = !has_lines;
+                if moving.waits {
                     return;
                 }
-                moving.waits = false;
                 events.push(moving.event(path, Action::Appeared, &sight.state, now));
                 self.told = Some(sight);
                 moving.best = None;
@@ -266,7 +271,15 @@ impl Watched {
         let lines = u32::try_from(changes.len()).unwrap_or(u32::MAX);
         if lines > 0 {
             let is_early = self.links.is_some_and(|links| links.is_early(now.steady));
-            if is_paced && is_early || self.is_bare && !crowd.takes(lines, now.steady) {
+            let is_early = is_paced && is_early;
+            let what = what_changed(&changes);
+            let has_lines = !is_early
+                && if self.is_bare {
+                    crowd.takes(lines, now.steady)
+                } else {
+                    crowd.takes_alike(what, lines, now.steady)
+                };
+            if !has_lines {
                 moving.waits = true;
                 return;
             }
@@ -291,6 +304,17 @@ impl Watched {
             moving.best = None;
             moving.passed.clear();
         }
+    }
+
+    /// True when there are lines to tell of its coming and of its going.
+    fn has_lines(&self, crowd: &mut Crowd, now: Now) -> bool {
+        if self.is_bare {
+            return crowd.takes(COMES_AND_GOES, now.steady);
+        }
+        let moving = self.moving.as_ref();
+        let sight = moving.map(|m| m.best.as_ref().unwrap_or(&m.now));
+        let what = sight.and_then(|sight| what_came(&sight.state));
+        crowd.takes_alike(what, COMES_AND_GOES, now.steady)
     }
 
     fn go(&mut self, path: &[u8], seen: Seen, now: Now, events: &mut Vec<Event>) {
@@ -357,6 +381,50 @@ impl Watched {
         };
         events.push(event);
     }
+}
+
+/// What came, whatever its path; nothing where not all of it is known.
+fn what_came(state: &State) -> Option<What> {
+    what(&[&State::default()], &[state], "")
+}
+
+/// What became of what, likewise.
+fn what_changed(changes: &[(&Arc<State>, &Arc<State>, String)]) -> Option<What> {
+    let old: Vec<&State> = changes.iter().map(|(old, _, _)| old.as_ref()).collect();
+    let new: Vec<&State> = changes.iter().map(|(_, new, _)| new.as_ref()).collect();
+    let words: Vec<&str> = changes.iter().map(|(_, _, words)| words.as_str()).collect();
+    if old.iter().any(|state| !state.is_whole()) {
+        return None;
+    }
+    what(&old, &new, &words.join(" "))
+}
+
+fn what(old: &[&State], new: &[&State], words: &str) -> Option<What> {
+    if new.iter().any(|state| !state.is_whole()) {
+        return None;
+    }
+    let mut all = Sha256::new();
+    all.update(words);
+    for state in old.iter().chain(new) {
+        for digits in [&state.hash, &state.linked_hash, &state.executable_hash] {
+            all.update(digits.to_string());
+            all.update([0]);
+        }
+        for text in [
+            &state.load_verdict,
+            &state.exception,
+            &state.signature_state,
+            &state.symlink_target,
+            &state.mode,
+        ] {
+            all.update(text);
+            all.update([0]);
+        }
+    }
+    let [half, _] = *<[u8; 32]>::from(all.finalize()).as_chunks().0 else {
+        return None;
+    };
+    Some(half)
 }
 
 impl Moving {

@@ -279,6 +279,7 @@ fn every_column_of_the_exceptions_is_watched_for_changes() {
 #[test]
 fn what_does_not_work_is_told_and_nothing_else() {
     let healthy = [
+        ("error", ""),
         ("watch", "all"),
         ("watch_error", ""),
         ("journal", "kept"),
@@ -304,8 +305,15 @@ fn what_does_not_work_is_told_and_nothing_else() {
     ] {
         assert_eq!(told(quiet), [""; 0], "{quiet:?}");
     }
+    let hangs = "a scan has not come back for 73 s; it hangs at /Library/DirectoryServices";
     for (changes, row) in [
         (&[("watch", "tick")][..], "watch it is left to the clock"),
+        (&[("error", "x")], "scan x"),
+        // However long it has hung.
+        (
+            &[("error", hangs)],
+            "scan it hangs at /Library/DirectoryServices",
+        ),
         (&[("watch_error", "x")], "watch x"),
         (&[("watch", "tick"), ("watch_error", "x")], "watch x"),
         (&[("journal", "error")], "journal events are not kept"),

@@ -106,7 +106,7 @@ impl<'j, 'v> Judge<'j, 'v> {
         let parsed = self.limits.seal_bytes.saturating_sub(self.seal_bytes_left);
         let compiled = crate::codesign::bytes::count(self.compiled.bytes());
         (matched / 200)
-            .saturating_add(parsed / 20)
+            .saturating_add(parsed / 10)
             .saturating_add(compiled / 40)
     }
 

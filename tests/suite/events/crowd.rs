@@ -290,6 +290,50 @@ fn all_that_holds_nothing_is_of_the_crowd() {
     }
 }
 
+/// One write changes all that lead there: the first is told, and of the others as many as there are lines.
+#[test]
+fn what_changes_alike_is_told_in_part_and_hides_nothing_else() {
+    let disk = Disk::new();
+    let real = disk.at("Users/Shared/Real.dsplug");
+    make(&real, b"0");
+    let code = real.join("Contents/MacOS/Real");
+    let looks = Looks::begin(disk);
+    looks.all(600, |path| {
+        symlink("/Users/Shared/Real.dsplug", path).unwrap()
+    });
+    let evil = looks.disk.plugin("Evil.dsplug");
+    make(&evil, b"good");
+    let evil_code = evil.join("Contents/MacOS/Evil");
+    let mut looks = Looks::begin(looks.disk);
+    let mut told = 0;
+    for round in 1..6 {
+        fs::write(&code, round.to_string()).unwrap();
+        fs::write(&evil_code, format!("evil {round}")).unwrap();
+        let events = [looks.settled(), looks.after(3_000)].concat();
+        let of_evil = events.iter().filter(|e| e.path.ends_with("/Evil.dsplug"));
+        let hashes: Vec<_> = of_evil.map(|e| e.state.hash.to_string()).collect();
+        assert_eq!(hashes, [digest(&evil)]);
+        // Whatever is new is told once.
+        let new = events.iter().any(|e| e.state.hash == *digest(&real));
+        assert!(new, "{round}");
+        told += events.len() - 1;
+    }
+    assert!((240..280).contains(&told), "{told}");
+    // And what came and went before comes and goes with the others.
+    let mut events = Vec::new();
+    for _ in 0..4 {
+        fs::rename(&evil, looks.disk.at("away")).unwrap();
+        events.extend(looks.settled());
+        fs::rename(looks.disk.at("away"), &evil).unwrap();
+        events.extend(looks.settled());
+    }
+    events.extend(looks.after(60_000));
+    let of_evil = events.iter().filter(|e| e.path.ends_with("/Evil.dsplug"));
+    let actions: Vec<_> = of_evil.map(|e| e.action).collect();
+    assert_eq!(actions.first(), Some(&Action::Gone), "{events:#?}");
+    assert!(more(&events) > 0 || actions.len() == 8, "{events:#?}");
+}
+
 /// An update makes directories first, and fills them then.
 #[test]
 fn an_update_of_fifty_bundles_is_told_in_full() {

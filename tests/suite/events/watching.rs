@@ -17,7 +17,7 @@ use dsplug::scan::Scanner;
 use dsplug::watch::now::Now;
 use dsplug::watch::tracker::Tracker;
 use dsplug_fixtures::macho::{Cpu, MachO};
-use dsplug_fixtures::{Disk, PLUGINS, chmod, fifo};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo};
 
 use super::{Line, Watcher, digest, make, sha256};
 
@@ -488,7 +488,8 @@ fn a_look_finds_what_changed_behind_a_link() {
 fn what_may_stand_and_is_not_shown_is_held_within_a_bound() {
     let disk = Disk::new();
     for number in 0..1_300 {
-        disk.file(format!("{PLUGINS}/{number:04}.dsplug"), "x");
+        // Each is told, for it is none of the others.
+        disk.file(format!("{PLUGINS}/{number:04}.dsplug"), number.to_string());
     }
     let root = Root::open(disk.path()).unwrap();
     let all = Scanner::new(root, Limits::STANDARD).scan().bundles;
@@ -671,6 +672,27 @@ fn a_swap_by_taking_a_file_away_is_told_both_ways() {
     let both = ["content;executable;info_plist"; 2];
     let told = looks.at(600).into_iter().map(|(_, changed, _)| changed);
     assert_eq!(told.collect::<Vec<_>>(), both);
+}
+
+/// What the folder holds besides decides where the loader looks: nothing of the bundle itself changes.
+#[test]
+fn what_comes_to_load_for_a_moment_is_told_both_ways() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.at(PLUGINS));
+    disk.dir(format!("{PLUGINS}/Wrapper/In/Contents/Resources"));
+    disk.link(format!("{PLUGINS}/WrappedBundle"), "Wrapper/In");
+    let mut looks = Looks::begin(&disk);
+    assert_eq!(looks.at(100), []);
+    let wraps = disk.at(format!("{PLUGINS}/Wrapper/In"));
+    fs::rename(&wraps, disk.at("away")).unwrap();
+    let mut told = [looks.events_at(1_000), looks.events_at(1_400)].concat();
+    fs::rename(disk.at("away"), &wraps).unwrap();
+    told.extend([looks.events_at(4_000), looks.events_at(4_400)].concat());
+    let of_a = told.iter().filter(|e| e.path.ends_with("/A.dsplug"));
+    let words: Vec<_> = of_a
+        .map(|e| (e.changed.as_str(), e.state.load_verdict.as_str()))
+        .collect();
+    assert_eq!(words, [("load", "loadable"), ("load", "not_loadable")]);
 }
 
 /// Puts other code in a bundle's executable's place and the very file back, as long as `stands` lasts.
