@@ -10,7 +10,8 @@
 --   plug-in name is another's (name_shadowed); files in a bundle whose signature holds stand outside of the seal
 --   (unsealed_files); others than root can write it (writable_by); its newest modification is over
 --   a day older than its newest status change (backdated, a hint and no verdict: most installers
---   keep old times); it could not be read whole (incomplete).
+--   keep old times); it could not be read whole, or a volume is mounted on the way to
+--   it or to what it reaches (incomplete).
 -- adds: Why a bundle looks as it does: what an attacker would do to hide it.
 -- alert: no
 -- interval: 300

@@ -18,6 +18,7 @@ use crate::layout::Layout;
 use crate::limits::{self, Budget};
 use crate::meta::{Kind, Meta, Timestamp, WritableBy};
 use crate::root::{Found, Root, straight_down};
+use crate::text::escape;
 
 /// What was found of one candidate.
 #[derive(Clone, Debug)]
@@ -69,6 +70,8 @@ pub struct Evidence {
     /// True when something of it, or of what its links lead to, can be exchanged unseen: it was not looked
     /// at.
     pub is_blind: bool,
+    /// True when a volume is mounted over it or on the way to it, where a Mac has none.
+    pub is_mounted: bool,
     /// True when there was no time to look at it.
     pub is_unsurveyed: bool,
     /// How CoreFoundation reads it as a bundle.
@@ -279,6 +282,12 @@ impl Evidence {
         self.troubles.push(trouble.shortened());
     }
 
+    /// True when it is, or something that it reaches is, what such a volume serves: that may be another thing for
+    /// each who asks.
+    pub fn is_served(&self) -> bool {
+        self.is_mounted || self.reach.ways.mounts().next().is_some()
+    }
+
     /// True when code of it can stand where no digest of its own reaches: a link leads out of it, or
     /// may, or a file has a resource fork.
     pub fn reaches_out(&self) -> bool {
@@ -297,6 +306,14 @@ impl Evidence {
     /// True when one of those has one, or a file where its links lead.
     pub fn has_fork(&self) -> bool {
         self.forks().next().is_some() || self.reach.entries().any(Entry::has_fork)
+    }
+
+    /// Tells where a volume is mounted on the way to it, or to what it reaches.
+    pub(super) fn tell_mount(&mut self, place: &[u8]) {
+        let trouble = Trouble::Mount(format!("a volume is mounted at {}", escape(place)));
+        if !self.troubles.contains(&trouble) {
+            self.trouble(trouble);
+        }
     }
 
     /// A trouble with what the whole is judged by.

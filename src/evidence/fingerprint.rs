@@ -3,7 +3,8 @@
 //!
 //! An attacker sets sizes and times as he likes, and with the clock or a volume of his own the status
 //! change too, but not so that the newest of many stands for all: each entry counts by itself. The
-//! device is left out, for a Mac numbers its volumes anew when it starts.
+//! device is left out, for a Mac numbers its volumes anew when it starts. That a volume is mounted where a Mac has none
+//! counts: all that its server says of what stands there may be as it was.
 
 use sha2::{Digest as _, Sha256};
 
@@ -27,6 +28,9 @@ pub fn of(evidence: &Evidence) -> [u8; 32] {
         print.add(&plist.path, plist.meta.as_ref());
     }
     print.beyond(evidence.beyond);
+    if evidence.is_mounted {
+        print.add(b"mounted", None);
+    }
     print.0.finalize().into()
 }
 
@@ -101,5 +105,26 @@ impl Print {
         for number in [meta.uid, meta.gid, meta.mode] {
             digest.update(number.to_le_bytes());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::root::Root;
+    use crate::scan::Scanner;
+
+    /// Its server has all else as it was.
+    #[test]
+    fn a_volume_that_is_mounted_over_it_is_another_state() {
+        let root = Root::open(Path::new("tests/images/sample")).unwrap();
+        let snapshot = Scanner::new(root, Limits::STANDARD).scan();
+        let mut evidence = snapshot.bundles[0].evidence.clone();
+        let before = of(&evidence);
+        evidence.is_mounted = true;
+        assert_ne!(of(&evidence), before);
     }
 }

@@ -121,6 +121,9 @@ pub fn read(
     evidence.is_linked_cut = search.is_cut || search.is_unsure;
     evidence.is_blind |= search.is_blind || search.is_cut || search.is_unsure;
     evidence.troubles.append(&mut search.troubles);
+    for mount in search.ways.mounts() {
+        evidence.tell_mount(mount);
+    }
     search.ways.end();
     let reach = Reach {
         places: search.places.into(),

@@ -86,6 +86,7 @@ fn nothing_yet(candidate: Candidate) -> Evidence {
         links_beyond: Vec::new(),
         ways: Ways::default(),
         is_blind: false,
+        is_mounted: false,
         is_unsurveyed: false,
         layout: Layout::Flat,
         troubles: Vec::new(),
@@ -214,11 +215,11 @@ fn survey_itself(
     let path = evidence.candidate.path.clone();
     let itself = root.find_entry(&path)?;
     evidence.meta = Some(itself.meta);
-    if itself.is_mount_point()? {
-        evidence.trouble(Trouble::Mount(format!(
-            "a volume is mounted at {}",
-            escape(&path)
-        )));
+    // That of a file's own place as well, which is none of a Mac's.
+    let own = || Ok(itself.is_mount_point()?.then(|| path.as_slice().into()));
+    if let Some(mount) = itself.mount().map_or_else(own, |mount| Ok(Some(mount)))? {
+        evidence.is_mounted = true;
+        evidence.tell_mount(&mount);
     }
     evidence.writable_by = evidence.writable_by.max(WritableBy::of(&itself.meta));
     let found = if itself.meta.kind == Kind::Symlink {

@@ -47,7 +47,10 @@ impl Trouble {
             "It meets a limit of what a scan reads, or the scan's time was spent: `dsplug --thorough` reads more.",
         ),
         ("malformed", "A property list is damaged."),
-        ("mount", "A volume is mounted there, and is not searched."),
+        (
+            "mount",
+            "A volume is mounted there. In a bundle or a folder it is not searched; what it serves over one, or on the way to one or to what that reaches, is read, and no exception accepts it.",
+        ),
         (
             "not_regular",
             "A socket, FIFO or device stands where a file or directory is needed.",

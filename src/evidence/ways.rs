@@ -16,6 +16,9 @@ use crate::root::{Found, Passed, Root};
 /// Names of one candidate that are kept.
 const MOST: usize = 1_024;
 
+/// Places of one candidate that are told at which a volume is mounted.
+const MOST_MOUNTS: usize = 8;
+
 /// Bytes that a name takes beside its own, and a directory beside its names.
 const NAME: usize = 128;
 const DIRECTORY: usize = 256;
@@ -34,6 +37,8 @@ pub struct Ways {
     count: usize,
     /// True when there was no room for all of them.
     is_cut: bool,
+    /// Where on them volumes are mounted that a Mac has not there, the first few.
+    mounts: BTreeSet<Box<[u8]>>,
 }
 
 /// What stands at a name.
@@ -108,7 +113,13 @@ impl Ways {
 
     fn note(&mut self, passed: &Passed<'_>, budget: &Budget) {
         let is_home = !self.home.is_empty() && is_below(passed.dir, &self.home);
-        if is_home || is_sealed(passed.dir) || self.is_cut {
+        if is_home {
+            return;
+        }
+        if let Some(mount) = passed.mount.filter(|_| self.mounts.len() < MOST_MOUNTS) {
+            self.mounts.insert(mount.into());
+        }
+        if is_sealed(passed.dir) || self.is_cut {
             return;
         }
         let dir = position(&self.names, passed.dir);
@@ -139,9 +150,17 @@ impl Ways {
         }
     }
 
+    /// Where on them volumes are mounted that a Mac has not there.
+    pub(super) fn mounts(&self) -> impl Iterator<Item = &[u8]> {
+        self.mounts.iter().map(AsRef::as_ref)
+    }
+
     /// For how many entries they count.
     pub(super) fn weight(&self) -> usize {
-        self.count.saturating_add(self.names.len())
+        let mounts = self.mounts.len();
+        self.count
+            .saturating_add(self.names.len())
+            .saturating_add(mounts)
     }
 
     /// True when there is none.
@@ -197,7 +216,8 @@ impl Ways {
 
     /// What the file system says of the links on them: another when one was exchanged and put back, and the
     /// same whatever else is done in their directories. Nothing when not all are known. A link at `/` is
-    /// the system's, and an update of the system makes it anew.
+    /// the system's, and an update of the system makes it anew. A volume that is mounted on them counts by its place:
+    /// what the file system says there is what its server says.
     pub fn fingerprint(&self) -> Option<[u8; 32]> {
         if self.is_cut {
             return None;
@@ -220,6 +240,10 @@ impl Ways {
                 }
             }
         }
+        for mount in &self.mounts {
+            print.update(mount);
+            print.update([0, 0]);
+        }
         Some(print.finalize().into())
     }
 }
@@ -228,6 +252,29 @@ impl Ways {
 mod tests {
     use super::*;
     use crate::limits::Limits;
+
+    /// Its server has all else as it was.
+    #[test]
+    fn a_volume_that_is_mounted_on_them_is_another_state() {
+        let budget = Budget::new(Limits::STANDARD);
+        let print = |mount: Option<&[u8]>| {
+            let mut ways = Ways::default();
+            let passed = Passed {
+                dir: b"/Users/Shared/fw",
+                name: b"libx.dylib",
+                meta: None,
+                text: None,
+                mount,
+            };
+            ways.note(&passed, &budget);
+            ways.fingerprint()
+        };
+        assert_ne!(print(None), print(Some(b"/Users/Shared/fw")));
+        assert_ne!(
+            print(Some(b"/Users/Shared")),
+            print(Some(b"/Users/Shared/fw"))
+        );
+    }
 
     /// Names are an attacker's, and cost him a byte each.
     #[test]
@@ -247,6 +294,7 @@ mod tests {
                     name: name.as_bytes(),
                     meta: None,
                     text: None,
+                    mount: None,
                 };
                 ways.note(&passed, &budget);
             }

@@ -10,8 +10,8 @@ pub(super) const FIELDS: usize = 10;
 /// What a bundle has to offer, made once for all entries.
 pub(super) struct Offer {
     /// True when no entry can accept it: for the row that says what of a folder was left out, which
-    /// nobody has seen, and for a bundle of which something that it is judged by was not read, or can be
-    /// exchanged unseen.
+    /// nobody has seen, and for a bundle of which something that it is judged by was not read, can be
+    /// exchanged unseen, or may be another thing for each who asks.
     pub(super) is_unknown: bool,
     /// True when its main executable stands outside of it.
     pub(super) is_outside: bool,
@@ -35,7 +35,10 @@ impl Offer {
         let vouched = |text: &str| (verified && !text.is_empty()).then(|| text.to_owned());
         let cdhashes = signature.cdhashes.iter().map(|c| hex(c));
         Self {
-            is_unknown: evidence.is_folder() || evidence.is_doubtful || evidence.is_blind,
+            is_unknown: evidence.is_folder()
+                || evidence.is_doubtful
+                || evidence.is_blind
+                || evidence.is_served(),
             is_outside: evidence.executable.as_ref().is_some_and(|e| e.is_outside()),
             reaches_out: evidence.reaches_out(),
             fields: [

@@ -37,6 +37,7 @@ anomalies! {
     Lproj "lproj" "It holds a directory of a language (`.lproj`), in which the loader looks too."
     LprojElsewhere "lproj_elsewhere" "Its Info.plist leads the loader to a directory that is not its own."
     Mount "mount" "A volume is mounted in it."
+    Mounted "mounted" "A volume is mounted over it, or on the way to it: what is read there is what that serves."
     Nested "nested" "Candidates stand deeper, where the loader does not look."
     OtherEntries "other_entries" "Something stands in it that is no candidate."
     PlatformSuffix "platform_suffix" "A name ends in `.dsplug` and a platform's suffix."

@@ -31,7 +31,11 @@ const PLACES: [(Layout, Via); 5] = [
 
 impl Finder<'_> {
     pub fn run(&mut self, path: &str, folder: &mut Folder) -> Result<(), ReadError> {
-        let found = self.root.find(path.as_bytes())?;
+        // Where it is not there, a mounted volume may say so to some alone.
+        let anomalies = &mut self.anomalies;
+        let found = self.root.find_noting(path.as_bytes(), &mut |passed| {
+            anomalies.extend(passed.mount.map(|_| Anomaly::Mounted));
+        })?;
         folder.exists = found.meta.kind == Kind::Directory;
         folder.resolved_path = found.path();
         folder.meta = Some(found.meta);

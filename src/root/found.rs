@@ -1,7 +1,9 @@
 //! Where a path leads, and what it passes on its way there.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
+use super::volume::Volume;
 use crate::directory::{Dir, OpenFile, ReadError};
 use crate::meta::{Kind, Meta};
 
@@ -18,6 +20,7 @@ pub(crate) fn straight_down(dir: &Dir, path: &[u8]) -> Option<Found> {
                 name: name.to_vec(),
                 meta,
                 links: 0,
+                volume: Volume::default(),
             });
         }
         dir = dir.open_dir(name).ok()?;
@@ -36,6 +39,8 @@ pub struct Passed<'a> {
     pub meta: Option<&'a Meta>,
     /// The text of a link that is followed.
     pub text: Option<&'a [u8]>,
+    /// Where a volume is mounted on the way to it.
+    pub mount: Option<&'a [u8]>,
 }
 
 impl<'a> Passed<'a> {
@@ -45,7 +50,14 @@ impl<'a> Passed<'a> {
             name,
             meta,
             text: None,
+            mount: None,
         }
+    }
+
+    /// The same, with what is known of the volume that it stands on.
+    pub(super) fn behind(self, volume: &'a Volume) -> Self {
+        let mount = volume.mount().map(AsRef::as_ref);
+        Self { mount, ..self }
     }
 }
 
@@ -61,6 +73,8 @@ pub struct Found {
     pub meta: Meta,
     /// How many links were followed on the way.
     pub links: u32,
+    /// What is known of the volume of the directory, and of all that was passed on the way.
+    pub(super) volume: Volume,
 }
 
 impl Found {
@@ -83,7 +97,18 @@ impl Found {
     /// # Errors
     /// When the system cannot say.
     pub fn is_mount_point(&self) -> Result<bool, ReadError> {
-        Ok(self.dir.own_meta()?.dev != self.meta.dev)
+        let device = match self.volume.device() {
+            Some(device) => device,
+            None => self.dir.own_meta()?.dev,
+        };
+        Ok(device != self.meta.dev)
+    }
+
+    /// Where on the way to it, or in its own place, a volume is mounted that a Mac has not there; what links led
+    /// through counts, and of several the first.
+    pub fn mount(&self) -> Option<Arc<[u8]>> {
+        let volume = self.volume.below(&self.dir, &self.name, &self.meta);
+        volume.mount().cloned()
     }
 
     /// The text of it, a link.

@@ -10,6 +10,7 @@
 mod found;
 mod namespace;
 mod path;
+mod volume;
 
 use std::io;
 use std::path::Path;
@@ -26,6 +27,7 @@ pub(crate) use found::straight_down;
 pub use found::{Found, Note, Passed};
 use namespace::{RESOLVE, detour, is_by_number, is_prefix};
 use path::{components, last_component};
+use volume::Volume;
 
 /// Links followed in one resolution, as `MAXSYMLINKS` of macOS.
 const MAX_LINKS: u32 = 32;
@@ -55,7 +57,7 @@ pub struct Root {
 struct Parents {
     /// The directories that were resolved last, by the paths that led to them without a link, the last
     /// first.
-    kept: Mutex<Vec<(Vec<u8>, Dir)>>,
+    kept: Mutex<Vec<(Vec<u8>, Dir, Volume)>>,
     /// Steps that are left to paths that lead far.
     steps: AtomicUsize,
 }
@@ -79,30 +81,31 @@ impl Parents {
             .is_ok()
     }
 
-    fn of(&self, path: &[u8]) -> Option<Dir> {
+    fn of(&self, path: &[u8]) -> Option<(Dir, Volume)> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = kept.iter().position(|(of, _)| of == path)?;
+        let at = kept.iter().position(|(of, ..)| of == path)?;
         kept.get_mut(..=at)?.rotate_right(1);
-        kept.first().map(|(_, dir)| dir.clone())
+        let (_, dir, volume) = kept.first()?;
+        Some((dir.clone(), volume.clone()))
     }
 
     /// The nearest directory above a path that is kept, and how much of the path leads to it.
-    fn above(&self, path: &[u8]) -> Option<(usize, Dir)> {
+    fn above(&self, path: &[u8]) -> Option<(usize, Dir, Volume)> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let leads_on = |of: &[u8]| {
             let below = path.strip_prefix(of);
             of.len() > 1 && below.is_some_and(|below| below.starts_with(b"/"))
         };
-        let above = kept.iter().filter(|(of, _)| leads_on(of));
-        let (of, dir) = above.max_by_key(|(of, _)| of.len())?;
-        Some((of.len(), dir.clone()))
+        let above = kept.iter().filter(|(of, ..)| leads_on(of));
+        let (of, dir, volume) = above.max_by_key(|(of, ..)| of.len())?;
+        Some((of.len(), dir.clone(), volume.clone()))
     }
 
-    fn keep(&self, path: &[u8], dir: &Dir) {
+    fn keep(&self, path: &[u8], dir: &Dir, volume: &Volume) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.iter().all(|(of, _)| of != path) {
+        if kept.iter().all(|(of, ..)| of != path) {
             kept.truncate(MOST_PARENTS.saturating_sub(1));
-            kept.insert(0, (path.to_vec(), dir.clone()));
+            kept.insert(0, (path.to_vec(), dir.clone(), volume.clone()));
         }
     }
 }
@@ -202,22 +205,24 @@ impl Root {
         let (Some(parents), Some((above, name))) = (&self.parents, last_component(path)) else {
             return self.walk(path, follow_last, note);
         };
-        if let Some(dir) = parents.of(above)
+        if let Some((dir, volume)) = parents.of(above)
             && let Ok(meta) = dir.meta(name)
             && !(follow_last && meta.kind == Kind::Symlink)
         {
-            note(Passed::over(&dir, name, Some(&meta)));
+            let itself = volume.below(&dir, name, &meta);
+            note(Passed::over(&dir, name, Some(&meta)).behind(&itself));
             let name = name.to_vec();
             return Ok(Found {
                 dir,
                 name,
                 meta,
                 links: 0,
+                volume,
             });
         }
         let found = self.walk(path, follow_last, note)?;
         if found.links == 0 {
-            parents.keep(above, &found.dir);
+            parents.keep(above, &found.dir, &found.volume);
         }
         Ok(found)
     }
@@ -235,10 +240,14 @@ impl Root {
         let mut way = Descent::new(self.top.clone());
         // What `..` may lead out of again is to be noted, and is passed name by name.
         let kept = self.parents.as_ref().filter(|_| ups == 0);
-        if let Some((length, dir)) = kept.and_then(|parents| parents.above(path)) {
+        let mut volume = Volume::default();
+        if let Some((length, dir, of_dir)) = kept.and_then(|parents| parents.above(path)) {
             todo = components(path.get(length..).unwrap_or_default());
             way.begin_at(dir);
+            volume = of_dir;
         }
+        // What a link says that a mounted volume serves is no more worth than the rest there.
+        let mut passed: Option<Arc<[u8]>> = None;
         let (mut links, mut steps, mut paid) = (0_u32, 0_usize, FREE_STEPS);
         while let Some(name) = todo.pop() {
             // A directory that is gone down to again costs as much as one more name.
@@ -254,6 +263,7 @@ impl Root {
             if name == b".." {
                 ups = ups.saturating_sub(1);
                 way.up();
+                volume = volume.above(way.names().len());
                 continue;
             }
             let dir = way.here()?;
@@ -286,12 +296,13 @@ impl Root {
                             return Err(fail(Errno::LOOP));
                         }
                         way.restart();
+                        volume = Volume::default();
                         continue;
                     }
                     None => {
-                        note(Passed::over(&dir, &name, None));
+                        note(Passed::over(&dir, &name, None).behind(&volume));
                         if let Some(parents) = self.parents.as_ref().filter(|_| links == 0) {
-                            parents.keep(dir.path(), &dir);
+                            parents.keep(dir.path(), &dir, &volume);
                         }
                         return Err(error);
                     }
@@ -306,21 +317,24 @@ impl Root {
                 let target = dir.read_link(&name)?;
                 note(Passed {
                     text: Some(&target),
-                    ..Passed::over(&dir, &name, Some(&meta))
+                    ..Passed::over(&dir, &name, Some(&meta)).behind(&volume)
                 });
+                passed = passed.or_else(|| volume.mount().cloned());
                 if target.is_empty() {
                     return Err(fail(Errno::NOENT));
                 }
                 if target.starts_with(b"/") {
                     way.restart();
+                    volume = Volume::default();
                 }
                 let target = components(&target);
                 ups = ups.saturating_add(path::ups(&target));
                 todo.extend(target);
                 continue;
             }
+            let itself = volume.below(&dir, &name, &meta);
             if todo.is_empty() || ups > 0 || meta.kind != Kind::Directory {
-                note(Passed::over(&dir, &name, Some(&meta)));
+                note(Passed::over(&dir, &name, Some(&meta)).behind(&itself));
             }
             if todo.is_empty() {
                 return Ok(Found {
@@ -328,6 +342,7 @@ impl Root {
                     name,
                     meta,
                     links,
+                    volume: volume.passing(passed),
                 });
             }
             if meta.kind != Kind::Directory {
@@ -343,6 +358,7 @@ impl Root {
                 continue;
             }
             way.down(&name)?;
+            volume = itself;
         }
         // The path ended in `..` or is the root itself: a directory that is open already.
         let dir = way.here()?;
@@ -352,6 +368,7 @@ impl Root {
             name: b".".to_vec(),
             meta,
             links,
+            volume: volume.passing(passed),
         })
     }
 }

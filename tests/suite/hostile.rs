@@ -5,6 +5,7 @@ mod dyld;
 mod limits;
 mod links;
 mod loads;
+mod mounts;
 mod names;
 mod unreadable;
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::mounts::Mounted;
 use crate::common::{bundle, only_bundle, query, scan};
 use dsplug::Linked;
 use dsplug::bundle::Bundle;
@@ -187,40 +188,6 @@ fn what_may_not_be_read_is_an_error_and_a_row() {
             .contains("Permission denied")
     );
     chmod(disk.at(PLUGINS), 0o755);
-}
-
-/// A volume that is mounted while it lives. Nothing answers for it: what is asked of it waits for
-/// ever, or is an error once its server has gone.
-struct Mounted(std::path::PathBuf);
-
-impl Mounted {
-    /// A file system whose server has gone, and a memory file system; `None` where this machine
-    /// does not let one mount.
-    fn new(at: std::path::PathBuf, of: &str) -> Option<Self> {
-        fs::create_dir_all(&at).unwrap();
-        let line = match of {
-            "gone" => {
-                "exec 3<>/dev/fuse && mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 none \"$1\""
-            }
-            _ => "mount -t tmpfs none \"$1\"",
-        };
-        let mut mount = Command::new("bash");
-        let out = mount.args(["-c", line, "bash"]).arg(&at).output().unwrap();
-        if !out.status.success() {
-            skipped(format_args!(
-                "no mount: {}",
-                String::from_utf8_lossy(&out.stderr)
-            ));
-            return None;
-        }
-        Some(Self(at))
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[test]

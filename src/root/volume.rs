@@ -1,0 +1,138 @@
+//! The volume that something stands on, and where on the way to it one is mounted that a Mac has not there.
+//!
+//! Whoever mounts one chooses by what program what is read: its server (NFS on this computer, FUSE) can give each
+//! another file, with whatever numbers and times. So what it serves proves nothing, and only that it is there
+//! counts. The device's number does not: a Mac numbers its volumes anew when it starts.
+
+use std::sync::Arc;
+
+use crate::directory::Dir;
+use crate::meta::{Kind, Meta};
+
+/// Where the data volume stands as a whole.
+const DATA: &[u8] = b"/system/volumes/data";
+/// Where volumes and the shares of `autofs` are mounted (`/etc/auto_master`).
+const IN_SIGHT: &[&[u8]] = &[b"/volumes", b"/network", b"/net", b"/home"];
+/// What of `/usr` stands on the data volume (`/usr/share/firmlinks` of macOS 13).
+const FIRMLINKS: &[&[u8]] = &[b"/usr/local", b"/usr/libexec/cups", b"/usr/share/snmp"];
+/// Where of `/System` a Mac has nothing mounted, and there is a plug-in folder: elsewhere it has firmlinks,
+/// cryptexes and volumes of its own, more with each version.
+const FRAMEWORKS: &[u8] = b"/system/library/frameworks";
+
+/// What is known of the volume that a directory stands on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Volume {
+    /// Its number; `None` where it was not asked.
+    device: Option<u64>,
+    /// The first place on the way to the directory at which one is mounted.
+    mount: Option<Arc<[u8]>>,
+}
+
+impl Volume {
+    /// Where the first volume is mounted on the way.
+    pub(super) fn mount(&self) -> Option<&Arc<[u8]>> {
+        self.mount.as_ref()
+    }
+
+    /// Its number, where it is known.
+    pub(super) fn device(&self) -> Option<u64> {
+        self.device
+    }
+
+    /// That of an entry of `dir`, of which this is known.
+    pub(super) fn below(&self, dir: &Dir, name: &[u8], meta: &Meta) -> Self {
+        let is_new = || {
+            // No volume is mounted over a file on a Mac, and in an image a file's device may be that of a layer.
+            let may_be = meta.kind == Kind::Directory && dir.path() != b"/" && name != b".";
+            let device = || self.device.or_else(|| Some(dir.own_meta().ok()?.dev));
+            may_be && device().is_some_and(|device| device != meta.dev)
+        };
+        let mount = self.mount.clone().or_else(|| {
+            let path = is_new().then(|| dir.join(name))?;
+            (!is_of_a_mac(&path)).then(|| path.into())
+        });
+        Self {
+            device: Some(meta.dev),
+            mount,
+        }
+    }
+
+    /// The same, with a place that was passed before a link led on.
+    pub(super) fn passing(self, mount: Option<Arc<[u8]>>) -> Self {
+        let mount = mount.or(self.mount);
+        Self { mount, ..self }
+    }
+
+    /// That of a directory further up on the way, so many names below the root.
+    pub(super) fn above(self, names: usize) -> Self {
+        let depth = |path: &[u8]| path.iter().filter(|b| **b == b'/').count();
+        Self {
+            device: None,
+            mount: self.mount.filter(|mount| depth(mount) <= names),
+        }
+    }
+}
+
+/// True where a Mac has volumes mounted, or goes over to another by a firmlink: at its `/`, where volumes and
+/// network homes are, which the path shows, and in what the system has for itself.
+fn is_of_a_mac(path: &[u8]) -> bool {
+    // A Mac finds names in any letter case.
+    let path = path.to_ascii_lowercase();
+    let is_below = |path: &[u8], above: &[u8]| {
+        let rest = path.strip_prefix(above);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+    };
+    let path = match path.strip_prefix(DATA) {
+        Some(b"") => return true,
+        Some(rest) if rest.starts_with(b"/") => rest,
+        _ => &path,
+    };
+    let is_first = path.iter().filter(|b| **b == b'/').count() == 1;
+    let is_of_system =
+        is_below(path, b"/system") && !is_below(FRAMEWORKS, path) && !is_below(path, FRAMEWORKS);
+    let is_in_sight = IN_SIGHT.iter().any(|above| is_below(path, above));
+    is_first || is_of_system || is_in_sight || FIRMLINKS.contains(&path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mac_has_volumes_in_some_places_alone() {
+        for path in [
+            "/Library",
+            "/Users",
+            "/nix",
+            "/usr/local",
+            "/usr/libexec/cups",
+            "/Volumes/Work",
+            "/volumes/Work/inner",
+            "/Network/Servers/host/Users/a",
+            "/System/Volumes/Data/home/a",
+            "/System/Volumes/Data",
+            "/System/Volumes/Data/Library",
+            "/System/Volumes/Data/Volumes/Work",
+            "/System/Volumes/Preboot/Cryptexes/OS",
+            "/System/Cryptexes/OS",
+            "/System/Library/AssetsV2",
+            "/System/Library/Caches",
+        ] {
+            assert!(is_of_a_mac(path.as_bytes()), "{path}");
+        }
+        for path in [
+            "/Library/DirectoryServices",
+            "/Library/DirectoryServices/PlugIns",
+            "/System/Volumes/Data/Library/DirectoryServices",
+            "/System/Library",
+            "/System/Library/Frameworks",
+            "/System/Library/Frameworks/DirectoryService.framework/Resources",
+            "/Users/Shared/fw",
+            "/usr/local/lib",
+            "/private/var/db",
+            "/VolumesToo/x",
+        ] {
+            assert!(!is_of_a_mac(path.as_bytes()), "{path}");
+        }
+    }
+}

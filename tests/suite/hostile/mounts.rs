@@ -1,0 +1,187 @@
+//! Volumes that are mounted where a Mac has none: what their server gives may be another thing for each who asks.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::common::query;
+use dsplug::exceptions::LOCAL;
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, needs_root, skipped};
+use plist::{Dictionary, Value};
+
+/// A volume that is mounted while it lives. Nothing answers for it: what is asked of it waits for
+/// ever, or is an error once its server has gone.
+pub struct Mounted(PathBuf);
+
+impl Mounted {
+    /// A file system whose server has gone, and a memory file system; `None` where this machine
+    /// does not let one mount.
+    pub fn new(at: PathBuf, of: &str) -> Option<Self> {
+        fs::create_dir_all(&at).unwrap();
+        let line = match of {
+            "gone" => {
+                "exec 3<>/dev/fuse && mount -i -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0 none \"$1\""
+            }
+            _ => "mount -t tmpfs none \"$1\"",
+        };
+        let mut mount = Command::new("bash");
+        let out = mount.args(["-c", line, "bash"]).arg(&at).output().unwrap();
+        if !out.status.success() {
+            skipped(format_args!(
+                "no mount: {}",
+                String::from_utf8_lossy(&out.stderr)
+            ));
+            return None;
+        }
+        Some(Self(at))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Accepts what has these digests, and nothing else.
+fn accept(disk: &Disk, hash: &str, linked_hash: &str) {
+    let mut entry = Dictionary::new();
+    for (key, text) in [("id", "one"), ("hash", hash), ("linked_hash", linked_hash)] {
+        if !text.is_empty() {
+            entry.insert(key.into(), text.into());
+        }
+    }
+    let entries = Value::Array(vec![Value::Dictionary(entry)]);
+    let mut bytes = Vec::new();
+    let list = Value::Dictionary(Dictionary::from_iter([("Exceptions", entries)]));
+    list.to_writer_xml(&mut bytes).unwrap();
+    chmod(disk.file(&LOCAL[1..], bytes), 0o644);
+}
+
+/// The digest, the exception and the error of the only bundle.
+fn told(disk: &Disk) -> [String; 4] {
+    let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
+    assert_eq!(rows.len(), 1, "{rows:#?}");
+    ["hash", "linked_hash", "exception", "error"].map(|column| rows[0][column].clone())
+}
+
+fn anomalies(disk: &Disk) -> String {
+    query(disk.path(), "SELECT anomalies FROM dsplug_folders")[0]["anomalies"].clone()
+}
+
+#[test]
+fn what_a_volume_over_the_folder_serves_is_told_and_no_exception_accepts_it() {
+    if !needs_root("a file of exceptions must belong to root") {
+        return;
+    }
+    for place in [PLUGINS, "Library/DirectoryServices"] {
+        let disk = Disk::new();
+        let write = || Plugin::new("A").write(disk.plugin(""));
+        write();
+        let honest = told(&disk);
+        accept(&disk, &honest[0], "");
+        assert_eq!(told(&disk)[2], "one");
+        assert_eq!(anomalies(&disk), "");
+        let Some(mounted) = Mounted::new(disk.at(place), "tmpfs") else {
+            return;
+        };
+        // It may hide the folder from some alone.
+        let words = anomalies(&disk);
+        assert!(words.split(';').any(|word| word == "mounted"), "{words}");
+        write();
+        let why = format!("mount: a volume is mounted at /{place}");
+        assert_eq!(told(&disk), [&honest[0], "", "", &why]);
+        drop(mounted);
+        assert_eq!(told(&disk)[2..], ["one", ""]);
+    }
+}
+
+#[test]
+fn what_a_volume_serves_behind_links_is_told_and_no_exception_accepts_it() {
+    if !needs_root("a file of exceptions must belong to root") {
+        return;
+    }
+    // A link that the volume serves leads on to what it does not.
+    for (target, library) in [
+        ("/Users/Shared/fw", "Users/Shared/fw/libx.dylib"),
+        ("/Users/Shared/fw/../fw", "Users/Shared/fw/libx.dylib"),
+        ("/Users/Shared/fw/on", "Users/Shared/other/libx.dylib"),
+        (
+            "/System/Volumes/Data/Users/Shared/fw",
+            "Users/Shared/fw/libx.dylib",
+        ),
+    ] {
+        let disk = Disk::new();
+        let bundle = Plugin::new("A").write(disk.plugin(""));
+        symlink(target, bundle.join("Contents/Frameworks")).unwrap();
+        let write = || {
+            disk.file(library, "code");
+            disk.dir("Users/Shared/fw");
+            let _ = symlink("../other", disk.at("Users/Shared/fw/on"));
+        };
+        write();
+        let honest = told(&disk);
+        accept(&disk, &honest[0], &honest[1]);
+        assert_eq!(told(&disk)[2..], ["one", ""], "{target}");
+        let Some(mounted) = Mounted::new(disk.at("Users/Shared/fw"), "tmpfs") else {
+            return;
+        };
+        write();
+        let why = "mount: a volume is mounted at /Users/Shared/fw";
+        assert_eq!(told(&disk), [&honest[0], &honest[1], "", why], "{target}");
+        drop(mounted);
+        assert_eq!(told(&disk)[2..], ["one", ""], "{target}");
+    }
+}
+
+#[test]
+fn a_main_executable_that_a_volume_serves_is_told() {
+    let disk = Disk::new();
+    let Some(_mounted) = Mounted::new(disk.at("Users/Shared/bin"), "tmpfs") else {
+        return;
+    };
+    disk.file("Users/Shared/bin/A", "code");
+    let executable = "../../../../../../../Users/Shared/bin/A";
+    Plugin::new("A")
+        .key("CFBundleExecutable", executable)
+        .write(disk.plugin(""));
+    let [.., error] = told(&disk);
+    assert_eq!(error, "mount: a volume is mounted at /Users/Shared/bin");
+}
+
+/// The data volume is another than that of the system, and the path shows what is mounted in `/Volumes`.
+#[test]
+fn where_a_mac_has_volumes_nothing_is_told() {
+    let disk = Disk::empty();
+    let places = ["Library", "Users", "Volumes/Work", "usr/local"];
+    let mounts = places.map(|place| Mounted::new(disk.at(place), "tmpfs"));
+    if mounts.iter().any(Option::is_none) {
+        return;
+    }
+    let bundle = Plugin::new("A").write(disk.plugin(""));
+    for (name, target) in [
+        ("a", "/Volumes/Work/x"),
+        ("b", "/usr/local/lib/x"),
+        ("c", "/Users/Shared/x"),
+        ("d", "/Library/Frameworks/x"),
+    ] {
+        disk.file(&target[1..], "code");
+        symlink(target, bundle.join("Contents").join(name)).unwrap();
+    }
+    assert_eq!(told(&disk)[3], "");
+    assert_eq!(anomalies(&disk), "");
+    // A root is no finding, whatever it stands on.
+    let disk = Disk::empty();
+    let Some(_mounted) = Mounted::new(disk.at("image"), "tmpfs") else {
+        return;
+    };
+    let image = disk.at("image");
+    fs::create_dir_all(image.join(PLUGINS)).unwrap();
+    Plugin::new("A").write(image.join(PLUGINS));
+    for table in ["error FROM dsplug_bundles", "anomalies FROM dsplug_folders"] {
+        let rows = query(&image, &format!("SELECT {table}"));
+        let mut all = rows.iter().flat_map(|row| row.values());
+        assert!(all.all(String::is_empty), "{rows:#?}");
+    }
+}
