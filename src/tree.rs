@@ -63,7 +63,7 @@ impl Tree {
         })
     }
 
-    /// Looks at an entry of a directory and everything below it, at most `most` entries. One with a long path or
+    /// Looks at an entry of a directory and everything below it on its volume, at most `most` entries. One with a long path or
     /// link counts for several: all of it is held, and a path has a hundred names.
     ///
     /// # Errors
@@ -89,13 +89,17 @@ impl Tree {
         if more {
             self.fill(dir);
         }
+        let device = match dir.own_meta() {
+            Ok(meta) => meta.dev,
+            Err(error) => return self.left_out.push(error.to_string()),
+        };
         for name in names {
             if self.taken >= most {
                 return self.fill(dir);
             }
             let path = join(path, &name);
-            let entry = match look(dir, &name, path.clone().into_boxed_slice()) {
-                Ok(entry) => entry,
+            let (entry, is_mount) = match look_in(dir, &name, device, path.clone()) {
+                Ok(looked) => looked,
                 Err(error) => {
                     self.left_out.push(error.to_string());
                     continue;
@@ -106,6 +110,10 @@ impl Tree {
             let weight = limits::weight(entry.path.len().saturating_add(text));
             self.taken = self.taken.saturating_add(weight);
             self.entries.push(entry);
+            if is_mount {
+                self.left_out.push(mounted(&dir.join(&name)));
+                continue;
+            }
             if !is_directory {
                 continue;
             }
@@ -154,14 +162,13 @@ impl Tree {
         dir.open_file(&name)
     }
 
-    /// True for an entry that nobody removes by its name: a flag forbids it, or a volume is mounted on it.
+    /// True for an entry that nobody removes by its name: a flag forbids it.
     ///
     /// # Errors
     /// When the system cannot say.
     pub fn holds_fast(&self, entry: &Entry) -> Result<bool, ReadError> {
         let (dir, name) = self.place(&entry.path)?;
-        let is_mounted = self.top().is_some_and(|top| top.meta.dev != entry.meta.dev);
-        Ok(is_mounted || dir.holds_fast(&name)?)
+        dir.holds_fast(&name)
     }
 
     /// True when one of its entries is a FIFO.
@@ -268,12 +275,17 @@ impl Digesting {
             ));
         }
         self.left = self.left.saturating_sub(names.len());
+        let device = dir.own_meta().map_err(|e| e.to_string())?.dev;
         let mut waiting: Vec<Vec<u8>> = Vec::new();
         for name in names {
             while let Some(last) = waiting.pop_if(|last| with_slash(last) < name) {
                 self.inside(dir, &last, path, depth)?;
             }
-            let entry = look(dir, &name, join(path, &name).into()).map_err(|e| e.to_string())?;
+            let looked = look_in(dir, &name, device, join(path, &name));
+            let (entry, is_mount) = looked.map_err(|e| e.to_string())?;
+            if is_mount {
+                return Err(mounted(&dir.join(&name)));
+            }
             self.add(dir, &name, &entry)?;
             if entry.meta.kind == Kind::Directory {
                 waiting.push(name);
@@ -340,8 +352,25 @@ fn sha256(dir: &Dir, name: &[u8]) -> Result<[u8; 32], String> {
     }
 }
 
+/// What is said of an entry on which a volume is mounted.
+fn mounted(path: &[u8]) -> String {
+    format!(
+        "a volume is mounted at {}, and nothing on it was read",
+        escape(path)
+    )
+}
+
 fn look(dir: &Dir, name: &[u8], path: Box<[u8]>) -> Result<Entry, ReadError> {
-    let meta = dir.meta(name)?;
+    entry(dir, name, dir.meta(name)?, path)
+}
+
+/// Looks at an entry of a directory on that device; true when something is mounted on it.
+fn look_in(dir: &Dir, name: &[u8], device: u64, path: Vec<u8>) -> Result<(Entry, bool), ReadError> {
+    let (meta, is_mount) = dir.meta_and_mount(name, device)?;
+    Ok((entry(dir, name, meta, path.into())?, is_mount))
+}
+
+fn entry(dir: &Dir, name: &[u8], meta: Meta, path: Box<[u8]>) -> Result<Entry, ReadError> {
     let link = match meta.kind {
         Kind::Symlink => Some(dir.read_link(name)?.into_boxed_slice()),
         _ => None,

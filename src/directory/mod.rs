@@ -17,7 +17,7 @@ use crate::meta::{Kind, Meta};
 use crate::name;
 use crate::spelling::{Names, Spellings};
 pub use error::ReadError;
-pub(crate) use status::meta_of;
+pub(crate) use status::{is_mounted_in, meta_of};
 
 /// Names that are looked at in one directory for one that differs in letter case alone.
 const MOST_SPELLED: usize = 20_000;
@@ -144,7 +144,18 @@ impl Dir {
         Ok(rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo)
     }
 
-    /// True when a flag forbids to remove what stands under a name, or a directory is mounted on it.
+    /// The same, and true where something is mounted on it: on another device than its directory's, or where the
+    /// system says so.
+    ///
+    /// # Errors
+    /// When nothing does, or the system cannot say.
+    pub fn meta_and_mount(&self, name: &[u8], device: u64) -> Result<(Meta, bool), ReadError> {
+        let looked = status::meta_and_mount(self.fd.as_fd(), name);
+        let (meta, is_mount) = looked.map_err(|e| self.fail("stat", name, e))?;
+        Ok((meta, is_mount || meta.dev != device))
+    }
+
+    /// True when a flag forbids to remove what stands under a name.
     ///
     /// # Errors
     /// When nothing does, or the system cannot say.

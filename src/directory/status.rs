@@ -8,9 +8,21 @@ use rustix::io::{Errno, retry_on_intr};
 use crate::meta::{Kind, Meta, Timestamp};
 
 /// `lstat` of an entry, or of the descriptor itself when the name is empty.
-#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
-    use rustix::fs::StatxFlags;
+    meta_and_mount(fd, name).map(|(meta, _)| meta)
+}
+
+/// True when a directory is the top of a volume that is mounted in the directory above it, both as they are open.
+pub(crate) fn is_mounted_in(above: impl AsFd, below: impl AsFd) -> Result<bool, Errno> {
+    let (meta, is_mount) = meta_and_mount(below, b"")?;
+    Ok(is_mount || meta.dev != meta_of(above, b"")?.dev)
+}
+
+/// The same as [`meta_of`]; true where the system says that it is mounted there. Of another file system the device
+/// tells, but one may be mounted in itself.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(super) fn meta_and_mount(fd: impl AsFd, name: &[u8]) -> Result<(Meta, bool), Errno> {
+    use rustix::fs::{StatxAttributes, StatxFlags};
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
     let mask = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
     let stat = retry_on_intr(|| rustix::fs::statx(&fd, name, flags, mask))?;
@@ -20,7 +32,8 @@ pub(crate) fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
         seconds: t.tv_sec,
         nanoseconds: t.tv_nsec,
     };
-    Ok(Meta {
+    let is_mount = stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
+    let meta = Meta {
         kind: kind_of(mode),
         size: stat.stx_size,
         mtime: time(stat.stx_mtime),
@@ -31,12 +44,13 @@ pub(crate) fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
         mode: mode & 0o7777,
         dev: (u64::from(stat.stx_dev_major) << 32) | u64::from(stat.stx_dev_minor),
         ino: stat.stx_ino,
-    })
+    };
+    Ok((meta, is_mount))
 }
 
-/// `lstat` of an entry, or of the descriptor itself when the name is empty.
+/// The same as [`meta_of`]. What is mounted has a device of its own here.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
+pub(super) fn meta_and_mount(fd: impl AsFd, name: &[u8]) -> Result<(Meta, bool), Errno> {
     let stat = if name.is_empty() {
         retry_on_intr(|| rustix::fs::fstat(&fd))?
     } else {
@@ -47,7 +61,7 @@ pub(crate) fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
         seconds,
         nanoseconds: u32::try_from(nanoseconds).unwrap_or_default(),
     };
-    Ok(Meta {
+    let meta = Meta {
         kind: kind_of(mode),
         size: u64::try_from(stat.st_size).unwrap_or_default(),
         mtime: time(stat.st_mtime, stat.st_mtime_nsec),
@@ -58,16 +72,17 @@ pub(crate) fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
         mode: mode & 0o7777,
         dev: u64::try_from(stat.st_dev).unwrap_or_default(),
         ino: stat.st_ino,
-    })
+    };
+    Ok((meta, false))
 }
 
-/// True when a flag forbids to remove an entry, or another directory is mounted on it.
+/// True when a flag forbids to remove an entry.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn holds_fast(fd: impl AsFd, name: &[u8]) -> Result<bool, Errno> {
     use rustix::fs::{StatxAttributes, StatxFlags};
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
     let stat = retry_on_intr(|| rustix::fs::statx(&fd, name, flags, StatxFlags::TYPE))?;
-    let fast = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND | StatxAttributes::MOUNT_ROOT;
+    let fast = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
     Ok(stat.stx_attributes.intersects(fast))
 }
 

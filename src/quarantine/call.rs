@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::ledger::{self, Entry, Place, Seen};
+use super::mounts;
 use super::options::Options;
 use super::take;
 use super::vault::{self, Vault};
@@ -65,6 +66,9 @@ impl Call<'_> {
         {
             return Err(changed(path));
         }
+        let (above, name) = found.place();
+        mounts::refuse(above, name)
+            .map_err(|why| Failure::new(format!("{} was left alone: {why}", escape(path))))?;
         let circumstances = Circumstances::now(&self.disk.root);
         let id = self.new_id(&circumstances, bundle);
         let mut entry = self.entry(id, &found, bundle.digest)?;

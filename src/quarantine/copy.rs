@@ -50,7 +50,7 @@ pub fn copyable(tree: &Tree) -> Result<(), String> {
     for entry in &tree.entries {
         if tree.holds_fast(entry).map_err(|e| e.to_string())? {
             return Err(format!(
-                "{} could not be removed behind its copy: a flag forbids it (ls -lO, chflags nouchg), or a volume is mounted on it",
+                "{} could not be removed behind its copy: a flag forbids it (ls -lO, chflags nouchg)",
                 tree.path_of(entry)
             ));
         }

@@ -25,6 +25,7 @@ pub mod ledger;
 mod call;
 mod copy;
 mod loader;
+mod mounts;
 mod options;
 mod put_back;
 mod recover;

@@ -4,6 +4,7 @@ use rustix::io::Errno;
 
 use super::copy::{copy_and_compare, copyable};
 use super::ledger::{Entry, Step};
+use super::mounts;
 use super::vault::{ITEM, Open, PART, Vault, differs, look, remove_tree, rename, sync};
 use crate::collect::said;
 use crate::state_dir::StateDir;
@@ -184,12 +185,15 @@ fn set_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String
 
 /// Removes what was renamed aside and is known to be in the vault.
 pub fn clear(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String> {
-    vault.set(entry, Step::Clearing)?;
     let name = aside(entry);
-    remove_tree(&from.fd, &name).map_err(|why| {
+    let rest = |why| {
         let name = String::from_utf8_lossy(&name);
         format!("but a rest of it stands beside its place as {name}: {why}")
-    })?;
+    };
+    let was_begun = entry.step == Step::Clearing;
+    mounts::refuse(&from.dir, &name).map_err(|why| if was_begun { rest(why) } else { why })?;
+    vault.set(entry, Step::Clearing)?;
+    remove_tree(&from.fd, &name).map_err(rest)?;
     sync(&from.fd)?;
     vault.set(entry, Step::Quarantined)
 }

@@ -9,8 +9,9 @@ use rustix::fs::{AtFlags, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::ledger::{self, Entry, Place, Seen, Step};
+use super::mounts;
 use crate::collect::said;
-use crate::directory::Dir;
+use crate::directory::{Dir, is_mounted_in};
 use crate::meta::Kind;
 use crate::root::Root;
 use crate::state_dir::{Lock, StateDir, StateDirError};
@@ -217,8 +218,8 @@ pub fn sync(directory: &impl AsFd) -> Result<(), String> {
         .map_err(|errno| format!("cannot force a directory to the disk: {}", said(errno)))
 }
 
-/// Says why what has that name is not what was seen; nothing when it is. Where no digest was known then, nothing of
-/// what it holds is looked at, and else no more than `most` entries.
+/// Says why what has that name is not what was seen, or holds what is mounted; nothing when neither is so. Where no
+/// digest was known then, nothing of what it holds is read, and else no more than `most` entries.
 pub fn differs(dir: &Dir, name: &[u8], seen: &Seen, copied: bool, most: usize) -> Option<String> {
     let tree = match Tree::itself(dir, name) {
         Ok(tree) => tree,
@@ -234,7 +235,13 @@ pub fn differs(dir: &Dir, name: &[u8], seen: &Seen, copied: bool, most: usize) -
     if !copied && (top.meta.dev, top.meta.ino) != (seen.dev, seen.ino) {
         return changed();
     }
-    if seen.digest.is_empty() || top.meta.kind == Kind::Symlink {
+    if top.meta.kind == Kind::Symlink {
+        return None;
+    }
+    if let Err(line) = mounts::refuse(dir, name) {
+        return Some(line);
+    }
+    if seen.digest.is_empty() {
         return None;
     }
     match tree::digest(dir, name, most) {
@@ -248,8 +255,8 @@ pub fn differs(dir: &Dir, name: &[u8], seen: &Seen, copied: bool, most: usize) -
     }
 }
 
-/// Removes what has that name with everything below it; no link is followed. What is not there is
-/// removed already.
+/// Removes what has that name with everything below it; no link is followed, and no directory is entered on which
+/// a volume is mounted, whenever it was. What is not there is removed already.
 ///
 /// # Errors
 /// With a line about the first thing that cannot be removed.
@@ -271,6 +278,13 @@ pub fn remove_tree(directory: &impl AsFd, name: &[u8]) -> Result<(), String> {
         Errno::NOTDIR | Errno::LOOP => fail(refused),
         errno => fail(errno),
     })?;
+    // Of the directory that is open here nobody makes another any more.
+    if is_mounted_in(directory, &below).map_err(fail)? {
+        return Err(format!(
+            "cannot remove {}: a volume is mounted on it; unmount it",
+            name.display()
+        ));
+    }
     // Listed whole before anything is removed: what a list does meanwhile is the file system's secret.
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(&below).map_err(fail)? {
@@ -285,5 +299,37 @@ pub fn remove_tree(directory: &impl AsFd, name: &[u8]) -> Result<(), String> {
     match unlink(AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(fail(errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It may be mounted after everything was looked at.
+    #[test]
+    fn no_removal_enters_what_is_mounted() {
+        let top = tempfile::tempdir().unwrap();
+        let at = top.path().join("A/d/here");
+        let other = top.path().join("other");
+        for made in [&at, &other] {
+            std::fs::create_dir_all(made).unwrap();
+            std::fs::write(made.join("precious"), "").unwrap();
+        }
+        let mount = |program: &str, paths: &[&std::path::Path], option: Option<&str>| {
+            let mut call = std::process::Command::new(program);
+            let output = call.args(option).args(paths).output();
+            output.is_ok_and(|output| output.status.success())
+        };
+        if !mount("mount", &[&other, &at], Some("--bind")) {
+            return;
+        }
+        let fd = Dir::open_top(top.path()).unwrap().reopen().unwrap();
+        let why = remove_tree(&fd, b"A").unwrap_err();
+        let is_whole = other.join("precious").exists();
+        assert!(mount("umount", &[&at], None));
+        assert!(why.contains("here: a volume is mounted on it"), "{why}");
+        assert!(is_whole);
+        remove_tree(&fd, b"A").unwrap();
     }
 }

@@ -4,6 +4,7 @@ use crate::faults::strace;
 
 mod scene;
 
+mod mounts;
 mod moves;
 
 mod interrupted;
