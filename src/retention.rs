@@ -79,6 +79,12 @@ impl Kept {
         Some(id)
     }
 
+    /// The numbers of all of them.
+    pub fn ids(&self) -> impl Iterator<Item = i64> {
+        let all = self.paths.values();
+        all.flat_map(|numbers| numbers.minor.iter().chain(&numbers.major).copied())
+    }
+
     /// How many are kept.
     pub fn count(&self) -> usize {
         self.count

@@ -209,6 +209,7 @@ impl Journal {
             self.told_all = Some(Instant::now());
         }
         self.heed_displacement();
+        self.heed_others();
         let mut written = self.try_write(&events);
         if matches!(written, Err(Refusal::Store(StoreError::Taken(_)))) {
             self.number_anew(&mut events);
@@ -275,6 +276,7 @@ impl Journal {
         let writing = share.writing();
         self.heed_readers();
         self.heed_displacement();
+        self.heed_others();
         drop(writing);
         let waits = !self.unwritten.is_empty() || !self.held.lock().events.is_empty();
         if waits || self.open.is_none() {
@@ -334,6 +336,27 @@ impl Journal {
             self.tried = None;
         }
         true
+    }
+
+    /// Looks whether others have written into the file; what they did is put right as far as that is possible.
+    fn heed_others(&mut self) {
+        let Some(open) = &mut self.open else {
+            return;
+        };
+        match open.store.heed_others() {
+            Ok(None) => {}
+            Ok(Some(altered)) => {
+                self.held.lock().errors.file(altered.to_string());
+                self.lacks_known = true;
+            }
+            Err(error) => {
+                if matches!(error, StoreError::Damaged(_)) {
+                    self.open = None;
+                    self.tried = None;
+                }
+                self.fail(&error.into());
+            }
+        }
     }
 
     /// Looks whether the lock that this process has is the one that others would have to take.
@@ -408,7 +431,8 @@ impl Journal {
                 let last = open.store.last_id().unwrap_or_default();
                 self.next = self.next.max(last.saturating_add(1));
                 self.lacks_known |= was_open || told.is_some();
-                if !open.store.is_told().unwrap_or(true) {
+                let is_told = open.store.is_told().unwrap_or(true);
+                if !is_told {
                     // It knows nothing that events would have to wait for.
                     self.lacks_known |= self.unwritten.is_cut();
                     self.unwritten.begin();
@@ -417,6 +441,13 @@ impl Journal {
                 held.path = open.path.to_string_lossy().into_owned();
                 held.state = "kept";
                 (held.file, held.is_apart) = (Some(open.ids), false);
+                if !is_told && last > 0 {
+                    let what = format!(
+                        "what {} knew of the bundles was taken out of it: what changed before now is not told",
+                        held.path
+                    );
+                    held.errors.file(what);
+                }
                 if let Some(told) = told {
                     if self.last == Last::Displaced {
                         held.errors.file_as_well(&told);

@@ -4,7 +4,7 @@
 //! An event and what is known of its bundle after it are written in one transaction, to the disk
 //! before anybody is shown them. So a kill, or a loss of power, at any point leaves both or neither.
 //!
-//! - `schema` opens a file and looks through it;
+//! - `schema` opens a file and looks through it, and `others` heeds who else writes it;
 //! - `events` and `known` are its rows, `json` what these hold, `notes` what it says of them;
 //! - `error` is why it cannot be used.
 
@@ -13,6 +13,7 @@ mod events;
 mod json;
 mod known;
 mod notes;
+mod others;
 mod schema;
 
 use std::path::Path;
@@ -26,6 +27,8 @@ pub use known::{AllKnown, Change, Changes};
 use crate::event::Event;
 use crate::retention::Kept;
 use known::Room;
+pub use others::Altered;
+use others::Others;
 
 /// The store, open to be written.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ pub struct Store {
     /// Which events are kept; nothing when a write failed, and the file has to be asked again.
     events: Option<Kept>,
     known: Room,
+    others: Others,
 }
 
 impl Store {
@@ -52,6 +56,7 @@ impl Store {
         Ok(Self {
             events: Some(events::kept(&connection)?),
             known,
+            others: Others::new(&connection)?,
             connection,
         })
     }
@@ -111,6 +116,22 @@ impl Store {
         self.known.is_there_again()
     }
 
+    /// Looks whether another process has written since, and puts right what can be; nothing when none has. What is
+    /// known of the bundles is to be written again then.
+    ///
+    /// # Errors
+    /// When it cannot be read or written, or is damaged by now.
+    pub fn heed_others(&mut self) -> Result<Option<Altered>, StoreError> {
+        let altered = self
+            .others
+            .heed(&mut self.connection, self.events.as_ref())?;
+        if altered.is_some() {
+            // The file is asked again.
+            self.events = None;
+        }
+        Ok(altered)
+    }
+
     /// Writes events and what is known after them, all or nothing; `is_all` says that the changes
     /// have all that is known, and that nothing else is. When it returns, they are on the disk.
     ///
@@ -134,6 +155,7 @@ impl Store {
         transaction.commit()?;
         self.events = Some(kept);
         self.known.written(written);
+        self.others.wrote(events);
         Ok(())
     }
 }

@@ -370,7 +370,7 @@ fn all(events: &Events) -> Vec<Event> {
 
 /// Root puts a row into the file that no event is as long as: whoever reads it would hold it in memory.
 #[test]
-fn what_a_reader_finds_damaged_is_put_aside_and_events_go_on() {
+fn what_a_reader_finds_damaged_is_put_right_and_events_go_on() {
     let disk = Disk::new();
     let place = tempfile::tempdir().unwrap();
     let root = Root::open(disk.path()).unwrap();
@@ -379,6 +379,7 @@ fn what_a_reader_finds_damaged_is_put_aside_and_events_go_on() {
         events: vec![event(path)],
         ..Batch::default()
     };
+    journal.write(all_known(Vec::new()));
     journal.write(one("/first"));
     let events = journal.events();
     assert_eq!(all(&events).len(), 1);
@@ -396,7 +397,7 @@ fn what_a_reader_finds_damaged_is_put_aside_and_events_go_on() {
     assert_eq!(told.last().unwrap().path, "/second");
     let status = events.status();
     assert_eq!(status.state, "kept");
-    assert!(status.error.contains("kept aside"), "{status:?}");
+    assert!(status.error.contains("taken out"), "{status:?}");
 }
 
 /// A journal with an event, and an older copy of its file.
@@ -414,7 +415,10 @@ impl Exchanged {
         let journal = Journal::kept_at(&place.path().join("state"), &root);
         // However slow this machine is, it is not tried again meanwhile.
         let mut journal = journal.trying_again_after(Duration::from_secs(3_600));
-        journal.write(one("/first"));
+        journal.write(Batch {
+            events: one("/first").events,
+            ..all_known(Vec::new())
+        });
         let older = place.path().join("older.db");
         let reader = rusqlite::Connection::open(place.path().join("state/journal.db")).unwrap();
         reader
@@ -1071,6 +1075,77 @@ fn one_that_waits_for_its_turn_begins_with_what_the_file_knows() {
     let mut last = Journal::kept_at(place.path(), &root);
     assert_eq!(all(&last.events()), shown);
     assert_eq!(last.known().unwrap().0.len(), 2);
+}
+
+/// While the file is open, by SQLite: rows are taken out, changed and put there.
+#[test]
+fn what_others_write_into_the_journal_is_told_and_put_right() {
+    let mut exchanged = Exchanged::new();
+    let events = exchanged.journal.events();
+    let before = all(&events);
+    exchanged.journal.tick();
+    assert_eq!(events.status().error, "");
+    altered(
+        &exchanged.file(),
+        "DELETE FROM events WHERE path = '/first';
+         UPDATE events SET event = replace(event, 'appeared', 'gone'), path = '/other' WHERE path = '/second';
+         INSERT INTO events SELECT id + 1, time, '/made up', event FROM events;
+         DELETE FROM known; DELETE FROM notes",
+    );
+    exchanged.journal.tick();
+    assert_eq!(all(&events), before);
+    let error = events.status().error;
+    for part in ["2 events are written anew", "0 are lost", "1 of its own"] {
+        assert!(error.contains(part), "{error}");
+    }
+    // What is known is asked for again.
+    assert!(exchanged.journal.lacks_known());
+    exchanged.journal.write(all_known(vec![known("/stays")]));
+    assert!(!exchanged.journal.lacks_known());
+    exchanged.journal.write(one("/third"));
+    exchanged.journal.tick();
+    assert_eq!(all(&events).len(), 3);
+    assert_eq!(events.status().error, error);
+    // What is no longer at hand is lost, and that is told.
+    let old = std::mem::replace(&mut exchanged.journal, Journal::in_memory());
+    drop(old);
+    let root = Root::open(exchanged.disk.path()).unwrap();
+    exchanged.journal = Journal::kept_at(&exchanged.place.path().join("state"), &root);
+    altered(
+        &exchanged.file(),
+        "DELETE FROM events WHERE path = '/third'",
+    );
+    exchanged.journal.tick();
+    let error = exchanged.journal.events().status().error;
+    assert!(error.contains("1 are lost"), "{error}");
+}
+
+/// While nothing runs, so that what was exchanged then becomes the base line.
+#[test]
+fn a_journal_that_was_made_to_know_nothing_is_told() {
+    let mut exchanged = Exchanged::new();
+    exchanged.journal.write(all_known(vec![known("/stays")]));
+    let place = exchanged.place.path().join("state");
+    let root = Root::open(exchanged.disk.path()).unwrap();
+    let again = |exchanged: &mut Exchanged| {
+        drop(std::mem::replace(
+            &mut exchanged.journal,
+            Journal::in_memory(),
+        ));
+        exchanged.journal = Journal::kept_at(&place, &root);
+        exchanged.journal.events().status().error
+    };
+    assert_eq!(again(&mut exchanged), "");
+    drop(std::mem::replace(
+        &mut exchanged.journal,
+        Journal::in_memory(),
+    ));
+    altered(
+        &place.join("journal.db"),
+        "DELETE FROM known; DELETE FROM notes",
+    );
+    let error = again(&mut exchanged);
+    assert!(error.contains("was taken out of it"), "{error}");
 }
 
 /// Root puts rows into the file that have the numbers of events to come.
