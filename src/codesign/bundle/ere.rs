@@ -31,7 +31,7 @@ const MAX_COMPILED: usize = 64 << 10;
 /// How often the states may be thrown away for want of room. Finding one costs as much as the
 /// expression is long; after that a byte of a path costs one step. Apple's own expressions have
 /// room for all of theirs.
-const MOST_CLEARS: usize = 4;
+const MOST_CLEARS: usize = 1;
 
 /// Groups within groups.
 const MAX_DEPTH: u32 = 16;
@@ -89,6 +89,14 @@ impl Expression {
     /// Bytes of its compiled form.
     pub fn size(&self) -> usize {
         self.automaton.memory_usage()
+    }
+
+    /// Bytes of all states that were found, which is what takes the time.
+    pub fn found(&self) -> usize {
+        self.cache.try_borrow().map_or(MAX_COMPILED, |cache| {
+            let cleared = cache.clear_count().saturating_mul(MAX_COMPILED);
+            cleared.saturating_add(cache.memory_usage())
+        })
     }
 }
 

@@ -84,9 +84,10 @@ impl Compiled {
         Self::default()
     }
 
-    /// Bytes of all of them.
+    /// Bytes of all of them, and of what was found by matching.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        let found = self.expressions.values().map(|e| e.found());
+        found.fold(self.bytes, usize::saturating_add)
     }
 
     fn get(&mut self, pattern: &str) -> Result<Rc<Expression>, RulesError> {
