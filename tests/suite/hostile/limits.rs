@@ -334,7 +334,7 @@ fn dear_signatures_take_no_digest_from_others() {
     // Who remembers has judged all of them in the end. What was written a moment ago is read again.
     std::thread::sleep(Duration::from_millis(2_500));
     let mut scanner = scanner().remembering();
-    let left: Vec<usize> = (0..6).map(|_| unknown(&rows(&scanner.scan()))).collect();
+    let left: Vec<usize> = (0..12).map(|_| unknown(&rows(&scanner.scan()))).collect();
     assert!(left.is_sorted_by(|a, b| a >= b), "{left:?}");
     assert_eq!(left.last(), Some(&0), "{left:?}");
 }
