@@ -214,7 +214,7 @@ fn below<'p>(directory: &[u8], path: &'p [u8]) -> Option<&'p [u8]> {
 ///
 /// Apple evaluates the requirement in the seal, for which code by the same signer may take the
 /// sealed code's place. Here the cdhash decides: of one slice at least, and every other slice is
-/// pinned too or is signed by the same signer.
+/// pinned too or is signed by the same signer, with the same identifier, as in what `codesign` requires of it.
 pub(super) fn compare_code(
     path: &[u8],
     state: SignatureState,
@@ -249,6 +249,7 @@ pub(super) fn compare_code(
             slice.signer().is_some()
                 && slice.signer() == other.signer()
                 && slice.team_identifier() == other.team_identifier()
+                && slice.identifier() == other.identifier()
         })
     };
     let why = if pinned.is_empty() {

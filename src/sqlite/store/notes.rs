@@ -13,12 +13,13 @@ pub fn dropped(connection: &Connection) -> Result<Dropped, StoreError> {
     })
 }
 
+/// A note, 0 where there is none, and where root has put less.
 pub fn note(connection: &Connection, name: &str) -> Result<i64, StoreError> {
     let number = connection
         .prepare_cached("SELECT number FROM notes WHERE name = ?")?
-        .query_row([name], |row| row.get(0))
+        .query_row([name], |row| row.get::<_, i64>(0))
         .optional()?;
-    Ok(number.unwrap_or_default())
+    Ok(number.unwrap_or_default().max(0))
 }
 
 pub fn set_note(connection: &Connection, name: &str, number: i64) -> Result<(), StoreError> {

@@ -143,6 +143,8 @@ fn a_slice_by_the_same_signer_goes_with_the_one_that_was_sealed() {
     judged(&with(slice(Cpu::X86_64, &signer)), &signer, |_| {}).expect(SignatureState::Signed, &[]);
     for intel in [
         slice(Cpu::X86_64, &stranger),
+        // Apple's requirement names the identifier as well.
+        MachO::dylib(Cpu::X86_64).signed(&Signature::by(&signer, "test.other")),
         MachO::dylib(Cpu::X86_64).signed(&Signature::adhoc("test.help")),
         MachO::dylib(Cpu::X86_64).unsigned(),
     ] {
