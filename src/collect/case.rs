@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json, json};
 
 use super::archive::{Archive, Sums, Written};
+use super::outside::Outside;
 use crate::bundle::Bundle;
 use crate::digest::of_entries;
 use crate::directory::ReadError;
@@ -26,6 +27,8 @@ pub const CASE: &str = "case.json";
 const MOST_LINKS: usize = 32;
 /// Entries of one place that a link leads to: twice as many as were read there.
 const MOST_OF_PLACE: usize = 8_192;
+/// Bytes of the paths outside of the bundles that the case names.
+const MOST_OUTSIDE: usize = 2 << 20;
 /// What else of the disk helps to judge: who is accepted, which system it is, and which nodes are
 /// searched for accounts.
 const BESIDE: &[&str] = &[
@@ -82,15 +85,29 @@ impl Circumstances {
     }
 
     fn json(&self, bundles: &[Arc<Bundle>]) -> String {
+        let mut left = MOST_OUTSIDE;
         let bundle = |(index, bundle): (usize, &Arc<Bundle>)| {
             let evidence = &bundle.evidence;
             let hash = bundle.digest.as_ref().map_or_else(String::new, |d| hex(d));
+            let Outside { places, mut is_cut } = Outside::of(bundle);
+            let mut outside = Vec::new();
+            for path in places.keys() {
+                match left.checked_sub(path.len()) {
+                    Some(rest) => {
+                        left = rest;
+                        outside.push(hex(path));
+                    }
+                    None => is_cut = true,
+                }
+            }
             json!({
                 "number": index.saturating_add(1),
                 "path": escape(&evidence.candidate.path),
                 "resolved_path": escape(&evidence.resolved_path),
                 "resolved_path_hex": hex(&evidence.resolved_path),
                 "hash": hash,
+                "outside_hex": outside,
+                "outside_cut": is_cut,
             })
         };
         let bundles: Vec<Json> = bundles.iter().enumerate().map(bundle).collect();

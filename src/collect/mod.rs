@@ -8,6 +8,7 @@ mod case;
 mod manifest;
 mod member;
 mod output;
+mod outside;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +22,7 @@ pub use archive::{ATTRIBUTES, Archive, Bounds, FILES, MANIFEST};
 pub use case::{CASE, Circumstances, Collected, collect};
 pub use member::ATTRIBUTE;
 pub use output::{Output, said};
+pub use outside::{Outside, Sum};
 
 use crate::bundle::Bundle;
 use crate::disk::Disk;

@@ -12,10 +12,11 @@ use serde::{Deserialize, Deserializer};
 use tar::{Archive, EntryType};
 
 use super::manifest::LeftOut;
+use super::outside::Held;
 use super::records::Records;
 use super::side::{Side, Thing};
 use crate::codesign::Roots;
-use crate::collect::{ATTRIBUTES, CASE, FILES, MANIFEST};
+use crate::collect::{ATTRIBUTES, CASE, FILES, MANIFEST, Outside};
 use crate::meta::Kind;
 use crate::text::{escape, hex};
 
@@ -26,12 +27,18 @@ const MOST_CASE: u64 = 32 << 20;
 /// Bundles of a case that are told apart.
 const MOST_BUNDLES: usize = 100_000;
 
-/// Reads the bundle of that path from an archive, or the only one in it. `wanted` is as the tables
-/// show it.
+/// Reads the bundle of that path from an archive, or the only one in it, with what it holds of what was reached from
+/// that, and of `also`. `wanted` is as the tables show it.
 ///
 /// # Errors
 /// With a line when it is no archive of evidence, damaged, or holds no such bundle.
-pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side, String> {
+pub fn read(
+    path: &Path,
+    file: File,
+    wanted: &str,
+    roots: &Roots,
+    also: Option<&Outside>,
+) -> Result<Side, String> {
     let fail = |why: &str| format!("cannot read {}: {why}", path.display());
     let mut archive = Archive::new(GzDecoder::new(BufReader::new(file)));
     let entries = archive.entries().map_err(|e| fail(&e.to_string()))?;
@@ -40,6 +47,7 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
     let mut left_out: Option<(LeftOut, bool)> = None;
     let mut records = Records::default();
     let mut found = false;
+    let mut held = Held::default();
     for (number, entry) in entries.raw(true).enumerate() {
         let mut entry = entry.map_err(|e| fail(&e.to_string()))?;
         if number >= MOST_MEMBERS {
@@ -62,8 +70,11 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
             let text = whole(&mut entry, MOST_CASE).map_err(|why| fail(&why))?;
             let top = member.strip_suffix(CASE.as_bytes()).unwrap_or_default();
             let (bundle, stood) = bundle(&text, wanted).map_err(|why| fail(&why))?;
+            let named = bundle.outside_hex.iter().filter_map(|path| bytes(path));
+            held = Held::at(named.collect(), also);
             place = Some(Place {
                 manifest: [top, MANIFEST.as_bytes()].concat(),
+                files: [top, FILES.as_bytes()].concat(),
                 at: [top, FILES.as_bytes(), &stood].concat(),
                 stood: escape(&stood),
                 bundle,
@@ -81,22 +92,30 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
             left_out = Some((read, is_whole));
             continue;
         }
-        let place = &place.at;
-        let Some(below) = below(&member, place) else {
+        let (files, place) = (&place.files, &place.at);
+        let below = below(&member, place);
+        let outside = member.strip_prefix(files.as_slice());
+        let outside = outside.map(|path| path.strip_suffix(b"/").unwrap_or(path));
+        let outside = outside.filter(|path| held.wants(path));
+        if below.is_none() && outside.is_none() {
             continue;
-        };
-        found = true;
+        }
+        found |= below.is_some();
         let mode = entry.header().mode().unwrap_or_default() & 0o7777;
         let mut thing = match kind {
-            EntryType::Directory if below.is_empty() => continue,
             EntryType::Directory => Thing::new(Kind::Directory, mode, None),
             EntryType::Symlink => Thing::new(Kind::Symlink, mode, Some(&target)),
             EntryType::Fifo => Thing::new(Kind::Other, mode, None),
             EntryType::Link => {
                 let first = self::below(&target, place).and_then(|first| side.things.get(&first));
-                match first {
-                    Some(first) => first.clone(),
-                    None => return Err(fail("a hard link in it leads nowhere")),
+                let held = || held.sha256(target.strip_prefix(files.as_slice())?);
+                match (first, held()) {
+                    (Some(first), _) => first.clone(),
+                    (None, Some(sha256)) if below.is_none() => Thing {
+                        sha256,
+                        ..Thing::new(Kind::File, mode, None)
+                    },
+                    _ => return Err(fail("a hard link in it leads nowhere")),
                 }
             }
             _ => {
@@ -109,11 +128,19 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
             }
         };
         thing.mode = mode;
-        side.things.insert(below, thing);
+        if let Some(path) = outside {
+            held.add(path, &thing);
+        }
+        let is_top = |below: &Vec<u8>| below.is_empty() && thing.kind == Kind::Directory;
+        if let Some(below) = below.filter(|below| !is_top(below)) {
+            side.things.insert(below, thing);
+        }
     }
     if !found {
         return Err(fail("it does not hold the bundle whole"));
     }
+    let is_cut = place.as_ref().is_some_and(|place| place.bundle.outside_cut);
+    side.outside = Some(held.into_outside(is_cut));
     let is_whole = place.is_some_and(|place| place.is_whole(side.digest()));
     side.unknown = match left_out {
         Some((left_out, was_whole)) if was_whole == is_whole => left_out.into_lines(),
@@ -127,6 +154,8 @@ pub fn read(path: &Path, file: File, wanted: &str, roots: &Roots) -> Result<Side
 struct Place {
     /// The member that says what is not there.
     manifest: Vec<u8>,
+    /// The member below which the Mac's own paths stand.
+    files: Vec<u8>,
     /// The member that is the bundle.
     at: Vec<u8>,
     /// Where it really stood, as it is shown.
@@ -177,6 +206,10 @@ struct Bundle {
     /// Its bundle digest when it was judged; empty where that was not known.
     hash: String,
     resolved_path_hex: String,
+    /// What was reached from it outside of it.
+    outside_hex: Vec<String>,
+    /// True when that is not all.
+    outside_cut: bool,
 }
 
 /// Its bundles, of which there are no more than are told apart.
@@ -220,15 +253,18 @@ fn bundle(case: &[u8], wanted: &str) -> Result<(Bundle, Vec<u8>), String> {
             return Err(format!("it holds not {wanted}, but {}", paths.join(", ")));
         }
     };
-    let hex = &bundle.resolved_path_hex;
+    let stood = bytes(&bundle.resolved_path_hex).filter(|path| path.starts_with(b"/"));
+    let stood = stood.ok_or("it does not say where its bundle stood")?;
+    Ok((bundle.clone(), stood))
+}
+
+/// The bytes that are written as hexadecimal digits.
+fn bytes(hex: &str) -> Option<Vec<u8>> {
     let pairs = hex.as_bytes().chunks(2).map(|pair| {
         let pair = std::str::from_utf8(pair).ok()?;
         u8::from_str_radix(pair, 16).ok()
     });
-    let stood: Option<Vec<u8>> = pairs.collect();
-    let stood = stood.filter(|path| path.starts_with(b"/"));
-    let stood = stood.ok_or("it does not say where its bundle stood")?;
-    Ok((bundle.clone(), stood))
+    pairs.collect()
 }
 
 /// The path of a member below the bundle; empty for the bundle itself.

@@ -1,10 +1,12 @@
 //! `dsplug compare`: two bundles, or a bundle and what was collected of one, file by file.
 //!
-//! The same is what has the same bundle digest and the same resource forks, of which that says nothing. A file whose code is the same and whose signature
+//! The same is what has the same bundle digest, and the same resource forks and permission bits, of which that says
+//! nothing, and leads to the same outside of it, as far as one of both is a plug-in of the disk or collected. A file whose code is the same and whose signature
 //! is another is told from one whose code was altered.
 
 mod archive;
 mod manifest;
+mod outside;
 mod records;
 mod side;
 
@@ -17,7 +19,7 @@ use std::path::{Path, PathBuf};
 use side::{Side, Thing};
 
 use crate::codesign::Roots;
-use crate::collect::Bounds;
+use crate::collect::{Bounds, Outside};
 use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::meta::Kind;
@@ -49,10 +51,18 @@ enum Change {
     Altered,
     /// Its code is the same, its signature is not; or it is a part of the bundle's seal.
     Resigned,
+    /// Both have it, with other permission bits.
+    Mode,
 }
 
 impl Change {
-    const ALL: [Self; 4] = [Self::Added, Self::Missing, Self::Altered, Self::Resigned];
+    const ALL: [Self; 5] = [
+        Self::Added,
+        Self::Missing,
+        Self::Altered,
+        Self::Resigned,
+        Self::Mode,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
@@ -60,6 +70,7 @@ impl Change {
             Self::Missing => "missing",
             Self::Altered => "altered",
             Self::Resigned => "re-signed",
+            Self::Mode => "mode",
         }
     }
 }
@@ -73,23 +84,36 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     let roots = Roots::apple();
     let most = Bounds::of(disk.thorough).entries;
     let wanted = escape(mac_path(&options.path, &disk.root).as_os_str().as_bytes());
-    let read = |found: Found, path: &Path| read(&found, path, &wanted, &roots, most);
-    let one = read(find(&options.path, disk, &root)?, &options.path)?;
-    let other = read(find_other(&options.other, disk, &root)?, &options.other)?;
-    let (text, counts) = render(&one, &other);
+    let [live, held] = outside(disk, &root, options);
+    let read = |found: Found, path: &Path, own: Option<Outside>, also: Option<&Outside>| {
+        let side = read(&found, path, &wanted, &roots, most, also)?;
+        let outside = side.outside.clone().or(own);
+        Ok::<_, Failure>(Side { outside, ..side })
+    };
+    let one = find(&options.path, disk, &root)?;
+    let one = read(one, &options.path, live, held.as_ref())?;
+    let other = find_other(&options.other, disk, &root)?;
+    let other = read(other, &options.other, held, one.outside.as_ref())?;
+    let outside = outside::compare(one.outside.as_ref(), other.outside.as_ref());
+    let (text, counts) = render(&one, &other, &outside.altered);
     print(&text)?;
     let unknown = one.unknown.iter().chain(&other.unknown);
+    let unknown = unknown.chain(&outside.unknown);
     for line in unknown.clone() {
         print(&format!("{:<10}{line}\n", "unknown"))?;
     }
     match (one.digest(), other.digest()) {
-        (Some(a), Some(b)) if a == b && counts.is_empty() => print(&format!(
-            "{:<10}{} entries, digest {}\n",
-            "same",
-            one.things.len(),
-            hex(&a)
-        )),
-        (Some(_), Some(_)) => Err(Failure::new(format!("they are not the same: {counts}"))),
+        (Some(a), Some(b)) if a == b && counts.is_empty() && outside.unknown.is_empty() => {
+            print(&format!(
+                "{:<10}{} entries, digest {}\n",
+                "same",
+                one.things.len(),
+                hex(&a)
+            ))
+        }
+        (Some(_), Some(_)) if !counts.is_empty() => {
+            Err(Failure::new(format!("they are not the same: {counts}")))
+        }
         _ => Err(Failure::new(format!(
             "they are not known to be the same: {} could not be read{}",
             unknown.count(),
@@ -110,6 +134,35 @@ fn mac_path(path: &Path, root: &Path) -> PathBuf {
     }
 }
 
+/// What a scan says that both lead to outside of them, where they are plug-ins of the disk that is read.
+fn outside(disk: &Disk, root: &Root, options: &Options) -> [Option<Outside>; 2] {
+    let Ok(mut scanner) = disk.patient_scanner() else {
+        return [None, None];
+    };
+    let snapshot = scanner.scan();
+    if snapshot.unreadable().is_some() {
+        return [None, None];
+    }
+    let is_below = |path: &Path| {
+        let (path, top) = (path.canonicalize().ok()?, disk.root.canonicalize().ok()?);
+        Some(path.starts_with(top))
+    };
+    let is_on_mac = |path: &Path| find_on_mac(path, disk, root).is_some();
+    // By its whole path: a name alone would be that of a plug-in elsewhere.
+    let of = |path: &Path| {
+        let absolute = std::path::absolute(path).ok()?;
+        outside::of(&snapshot, &disk.root, &absolute)
+    };
+    let (path, other) = (options.path.as_path(), options.other.as_path());
+    let one = is_on_mac(path) || is_below(path) == Some(true);
+    // A path of this computer comes first here.
+    let other_one = is_below(other).unwrap_or_else(|| is_on_mac(other));
+    [
+        one.then(|| of(path)).flatten(),
+        other_one.then(|| of(other)).flatten(),
+    ]
+}
+
 /// Reads one side, that was found by a path.
 fn read(
     found: &Found,
@@ -117,6 +170,7 @@ fn read(
     wanted: &str,
     roots: &Roots,
     most: usize,
+    also: Option<&Outside>,
 ) -> Result<Side, Failure> {
     if found.meta.kind == Kind::File {
         let mut file = std::fs::File::from(found.open_file()?.fd);
@@ -124,7 +178,7 @@ fn read(
         let is_archive = file.read_exact(&mut head).is_ok() && head == GZIP;
         if is_archive {
             file.seek(SeekFrom::Start(0))?;
-            return archive::read(path, file, wanted, roots).map_err(Failure::wrong_call);
+            return archive::read(path, file, wanted, roots, also).map_err(Failure::wrong_call);
         }
     }
     let (above, name) = found.place();
@@ -157,10 +211,15 @@ fn find_here(path: &Path) -> Result<Found, Failure> {
         .map_err(|error| Failure::wrong_call(error.to_string()))
 }
 
-/// A line for each difference, and how many there are of each.
-fn render(one: &Side, other: &Side) -> (String, String) {
+/// A line for each difference, those outside last, and how many there are of each.
+fn render(one: &Side, other: &Side, outside: &[String]) -> (String, String) {
     let mut text = String::new();
-    let mut counts = [0_usize; 4];
+    let mut counts = [0_usize; 5];
+    let mut count = |change: Change| {
+        for (count, of) in counts.iter_mut().zip(Change::ALL) {
+            *count = count.saturating_add(usize::from(of == change));
+        }
+    };
     let paths: BTreeSet<&Vec<u8>> = one.things.keys().chain(other.things.keys()).collect();
     for path in paths {
         let shown = if path.is_empty() {
@@ -170,9 +229,7 @@ fn render(one: &Side, other: &Side) -> (String, String) {
         };
         let (a, b) = (one.things.get(path), other.things.get(path));
         if let Some(change) = change(path, a, b) {
-            for (count, of) in counts.iter_mut().zip(Change::ALL) {
-                *count = count.saturating_add(usize::from(of == change));
-            }
+            count(change);
             // Writing to a String cannot fail, here and below.
             let _ = writeln!(text, "{:<10}{shown}{}", change.as_str(), detail(a, b));
         }
@@ -181,12 +238,18 @@ fn render(one: &Side, other: &Side) -> (String, String) {
             && a.kind != Kind::Symlink
             && a.mode != b.mode
         {
+            count(Change::Mode);
+            let word = Change::Mode.as_str();
             let _ = writeln!(
                 text,
-                "{:<10}{shown}  {:04o}, was {:04o}",
-                "mode", a.mode, b.mode
+                "{word:<10}{shown}  {:04o}, was {:04o}",
+                a.mode, b.mode
             );
         }
+    }
+    for line in outside {
+        count(Change::Altered);
+        let _ = writeln!(text, "{:<10}{line}", Change::Altered.as_str());
     }
     let counted = counts
         .iter()

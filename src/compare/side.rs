@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use crate::codesign::{CodeFacts, FileCheck, Limits, Roots, is_macho, unsigned_digest};
+use crate::collect::Outside;
 use crate::digest::Records;
 use crate::meta::Kind;
 use crate::sha256::Sha256;
@@ -47,6 +48,8 @@ pub struct Side {
     pub things: BTreeMap<Vec<u8>, Thing>,
     /// What could not be read, each in a line.
     pub unknown: Vec<String>,
+    /// What is reached from it outside of it, where that is known.
+    pub outside: Option<Outside>,
 }
 
 impl Side {

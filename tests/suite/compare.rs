@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use crate::common::{DSPLUG, call};
+use dsplug_fixtures::macho::{Cpu, MachO};
 use dsplug_fixtures::signature::Signature;
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, attribute, chmod, skipped};
@@ -69,7 +70,7 @@ fn each_difference_has_its_word() {
     ];
     assert_eq!(told(&lines), expected, "{lines:#?}");
     let error = String::from_utf8(output.stderr).unwrap();
-    let line = "dsplug: they are not the same: 1 added, 2 missing, 2 altered\n";
+    let line = "dsplug: they are not the same: 1 added, 2 missing, 2 altered, 1 mode\n";
     assert_eq!(error, line);
 }
 
@@ -289,6 +290,87 @@ fn a_resource_fork_that_differs_is_not_called_the_same() {
     attribute(known.join(file), "user.com.apple.provenance", "other");
     let told_of = lines(&compare(&disk, &path("A.dsplug"), &known), 0);
     assert!(told_of[0].starts_with("same "), "{told_of:?}");
+}
+
+/// Permission bits are in no digest, and decide who can write it and as whom it runs.
+#[test]
+fn a_mode_that_differs_is_not_called_the_same() {
+    let disk = Disk::new();
+    let other = tempfile::tempdir().unwrap();
+    let live = Plugin::new("A").write(disk.plugin(""));
+    let known = Plugin::new("A").write(other.path());
+    chmod(live.join("Contents/MacOS/A"), 0o4755);
+    chmod(known.join("Contents/MacOS/A"), 0o755);
+    let output = compare(&disk, &path("A.dsplug"), &known);
+    let told_of = told(&lines(&output, 1));
+    assert_eq!(
+        told_of,
+        [("mode".to_owned(), "Contents/MacOS/A".to_owned())]
+    );
+}
+
+/// The bundle is what it was, and the code that runs is not.
+#[test]
+fn what_runs_from_outside_and_differs_is_not_called_the_same() {
+    let outside = ["opt/fw/l.dylib", "opt/named.dylib", "opt/out"];
+    let disk = Disk::new();
+    let loads = MachO::bundle(Cpu::X86_64).dylib_path("/opt/named.dylib");
+    let bundle = Plugin::new("A")
+        .key("CFBundleExecutable", "/opt/out")
+        .without_executable()
+        .file("Contents/code", loads.unsigned())
+        .write(disk.plugin(""));
+    std::os::unix::fs::symlink("/opt/fw", bundle.join("Contents/Frameworks")).unwrap();
+    for file in outside {
+        disk.file(file, MachO::bundle(Cpu::X86_64).unsigned());
+    }
+    let first = disk.at("opt/fw/l.dylib");
+    fs::hard_link(first, disk.at("opt/fw/m.dylib")).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let archive = place.path().join("a.tar.gz");
+    let done = call("collect", disk.path())
+        .args(["--all", "--output"])
+        .arg(&archive)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    let same = lines(&compare(&disk, &path("A.dsplug"), &archive), 0);
+    assert!(same[0].starts_with("same "), "{same:?}");
+    // A copy elsewhere does not say what it leads to.
+    let copied = Command::new("cp")
+        .arg("-a")
+        .arg(&bundle)
+        .arg(place.path())
+        .status();
+    assert!(copied.unwrap().success());
+    let unknown = lines(
+        &compare(&disk, &path("A.dsplug"), &place.path().join("A.dsplug")),
+        1,
+    );
+    assert_eq!(unknown.len(), 3, "{unknown:#?}");
+    let is_unknown = |line: &String| line.starts_with("unknown   /opt/");
+    assert!(unknown.iter().all(is_unknown), "{unknown:#?}");
+    for (file, shown) in outside
+        .iter()
+        .zip(["/opt/fw", "/opt/named.dylib", "/opt/out"])
+    {
+        let before = fs::read(disk.at(file)).unwrap();
+        fs::write(disk.at(file), "other").unwrap();
+        let altered = lines(&compare(&disk, &path("A.dsplug"), &archive), 1);
+        assert_eq!(told(&altered), [("altered".to_owned(), shown.to_owned())]);
+        fs::write(disk.at(file), before).unwrap();
+    }
+    // What is gone is no more the same.
+    fs::remove_file(disk.at("opt/out")).unwrap();
+    let output = compare(&disk, &path("A.dsplug"), &archive);
+    let gone = lines(&output, 1);
+    assert_eq!(gone.len(), 1, "{gone:#?}");
+    assert!(
+        gone[0].starts_with("unknown   /opt/out, outside"),
+        "{gone:#?}"
+    );
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("not known to be the same"), "{error}");
 }
 
 /// Whoever plants a bundle chooses what its files carry.
