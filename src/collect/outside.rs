@@ -26,7 +26,10 @@ impl Outside {
         let executable = executable.map(|executable| {
             let sha256 = executable.outside.sha256();
             let sha256 = sha256.filter(|_| !executable.has_fork);
-            (executable.path.clone(), sha256.map(|sum| of_file(&sum)))
+            (
+                executable.path.clone(),
+                sha256.as_ref().map(|sum| of_file(sum)),
+            )
         });
         let places = evidence.reach.places.iter().map(|(path, place)| {
             let is_directory = place.meta.kind == Kind::Directory;
