@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::changes::{self, changes};
 use super::document::{Body, Document, Format, Section, or_say};
@@ -12,7 +13,7 @@ use super::named::find;
 use super::told::{Told, told};
 use super::{response, time};
 use crate::bundle::Bundle;
-use crate::codesign::{Place, SignatureState};
+use crate::codesign::{Place, Sealed, SignatureState};
 use crate::detect::state::State;
 use crate::disk::Disk;
 use crate::engine::Engine;
@@ -22,7 +23,7 @@ use crate::load::Reason;
 use crate::output::print;
 use crate::pack::conf;
 use crate::scan::Snapshot;
-use crate::table::{BUNDLES, Value};
+use crate::table::{BUNDLES, FILES, FileRow, Value};
 use crate::text::{self, escape};
 use crate::watch::command;
 
@@ -126,6 +127,29 @@ const TIMES: &[&str] = &[
 /// Bytes of a fact that are told; `dsplug query` has all of it.
 const MOST_TEXT: usize = 8_192;
 
+/// What is told of an entry: columns of `dsplug_files`.
+const ENTRY: &[&str] = &[
+    "path",
+    "kind",
+    "size",
+    "mtime",
+    "mode",
+    "hash",
+    "symlink_target",
+    "sealed",
+    "macho",
+    "signature_state",
+    "signer",
+    "quarantine",
+    "error",
+];
+
+/// Entries that are told: those that say most.
+const MOST_ENTRIES: usize = 2_000;
+
+/// Bytes of what is told of them.
+const MOST_ENTRY_TEXT: usize = 1 << 20;
+
 /// Events that are told, the newest.
 const MOST_EVENTS: usize = 20;
 
@@ -179,7 +203,7 @@ fn happened(events: &Events, path: &str) -> Vec<String> {
 /// When the pack cannot be asked.
 pub fn explain(
     snapshot: &Snapshot,
-    bundle: &Bundle,
+    bundle: &Arc<Bundle>,
     state: Option<&State>,
     disk: &str,
 ) -> Result<Document, Failure> {
@@ -222,11 +246,7 @@ pub fn explain(
             _ => {}
         }
     }
-    sections.push(Section {
-        key: "files",
-        heading: "Each entry",
-        body: entries(&mut engine, snapshot, &path)?,
-    });
+    sections.extend(entries(bundle, &path, disk));
     sections.push(lines("folder", "The folder", folder(snapshot, bundle)));
     sections.push(lines(
         "exception",
@@ -341,36 +361,65 @@ fn reasons(bundle: &Bundle) -> Vec<String> {
     lines
 }
 
-fn entries(engine: &mut Engine, snapshot: &Snapshot, path: &str) -> Result<Body, Failure> {
-    let columns = vec![
-        "path",
-        "kind",
-        "size",
-        "mtime",
-        "mode",
-        "hash",
-        "symlink_target",
-        "sealed",
-        "macho",
-        "signature_state",
-        "signer",
-        "quarantine",
-        "error",
-    ];
-    let sql = format!(
-        "SELECT {} FROM dsplug_files WHERE bundle_path = '{}'",
-        columns.join(", "),
-        path.replace('\'', "''")
-    );
-    let mut rows = engine.query(&sql, snapshot)?.rows;
-    for row in &mut rows {
-        for (column, cell) in columns.iter().zip(row) {
-            if let Some(seconds) = cell.parse().ok().filter(|_| TIMES.contains(column)) {
-                *cell = time::rfc3339(seconds);
-            }
-        }
+/// The entries that tell most, and a line about those that are left out: of a bundle there may be very many.
+fn entries(bundle: &Arc<Bundle>, path: &str, disk: &str) -> Vec<Section> {
+    let entries = &bundle.evidence.entries;
+    let mut all: Vec<(u8, u32)> = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.iter().enumerate() {
+        let sealed = bundle.signature.sealed.get(index);
+        let rank = match sealed {
+            _ if entry.content.code().is_some() => 0,
+            Some(Sealed::Altered | Sealed::Unsealed) => 1,
+            _ => 2,
+        };
+        all.push((rank, u32::try_from(index).unwrap_or(u32::MAX)));
     }
-    Ok(Body::Rows(columns, rows, "None that could be read."))
+    if all.len() > MOST_ENTRIES {
+        all.sort_unstable();
+    }
+    let columns = ENTRY
+        .iter()
+        .filter_map(|name| FILES.columns().iter().find(|column| column.name == *name));
+    let columns: Vec<_> = columns.collect();
+    let (mut rows, mut left) = (Vec::new(), MOST_ENTRY_TEXT);
+    for (_, index) in all.iter().take(MOST_ENTRIES) {
+        let row = FileRow {
+            bundle: Arc::clone(bundle),
+            index: usize::try_from(*index).unwrap_or(usize::MAX),
+        };
+        let cells = columns.iter().map(|column| match (column.get)(&row) {
+            Value::Null => String::new(),
+            Value::Int(seconds) if TIMES.contains(&column.name) => time::rfc3339(seconds),
+            Value::Int(number) => number.to_string(),
+            Value::Text(text) => text::cut(text, MOST_TEXT),
+        });
+        let cells: Vec<String> = cells.collect();
+        let size = cells.iter().map(String::len).fold(0, usize::saturating_add);
+        let Some(rest) = left.checked_sub(size) else {
+            break;
+        };
+        left = rest;
+        rows.push(cells);
+    }
+    let more = entries.len().saturating_sub(rows.len());
+    let body = Body::Rows(ENTRY.to_vec(), rows, "None that could be read.");
+    let mut sections = vec![Section {
+        key: "files",
+        heading: "Each entry",
+        body,
+    }];
+    if more > 0 {
+        let line = format!(
+            "{more} more; code comes first above, then what was altered or no seal covers. All: dsplug query{disk} \"SELECT * FROM dsplug_files WHERE bundle_path = '{}'\"",
+            path.replace('\'', "''")
+        );
+        sections.push(lines(
+            "files_more",
+            "Entries that are not shown",
+            vec![line],
+        ));
+    }
+    sections
 }
 
 fn folder(snapshot: &Snapshot, bundle: &Bundle) -> Vec<String> {

@@ -15,7 +15,7 @@ pub(crate) use bundles::BUNDLES;
 pub use column::{Column, Heading, Sink, Table, TableOf, Texts, Type, Value};
 pub(crate) use events::EVENTS;
 pub(crate) use exceptions::EXCEPTIONS;
-pub(crate) use files::FILES;
+pub(crate) use files::{FILES, FileRow};
 pub(crate) use folders::FOLDERS;
 pub(crate) use quarantine::QUARANTINE;
 pub(crate) use status::STATUS;

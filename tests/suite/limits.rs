@@ -1,6 +1,7 @@
 //! What a hostile disk may cost, in memory, time and descriptors, and that it hides nothing by it.
 
 mod attributes;
+mod entries;
 mod many;
 mod names;
 
