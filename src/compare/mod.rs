@@ -300,6 +300,9 @@ fn detail(one: Option<&Thing>, other: Option<&Thing>) -> String {
             let _ = write!(text, "  resource fork {}, was {}", fork(a), fork(b));
         }
     }
+    if one.is_some_and(|t| t.is_large_code) || other.is_some_and(|t| t.is_large_code) {
+        text.push_str("  too large to tell its signature from its code");
+    }
     match (signature(one), signature(other)) {
         (Some(a), Some(b)) if a == b => {
             let _ = write!(text, "  {a}");

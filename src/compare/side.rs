@@ -10,8 +10,8 @@ use crate::meta::Kind;
 use crate::sha256::Sha256;
 use crate::tree::{Entry, Tree};
 
-/// Bytes of a Mach-O file whose code is told from its signature: it is held in memory for that.
-const MOST_CODE: u64 = 64 << 20;
+/// Bytes of a Mach-O file whose code is told from its signature: it is held in memory for that, and parts of it twice.
+const MOST_CODE: u64 = 16 << 20;
 /// Bytes of a resource fork: the system gives all of it at once.
 const MOST_FORK: usize = 16 << 20;
 /// Bytes that are read at once.
@@ -30,6 +30,8 @@ pub struct Thing {
     pub fork: Option<[u8; 32]>,
     /// What it is as code.
     pub code: Option<Code>,
+    /// True for code that is too large for its signature to be told from it.
+    pub is_large_code: bool,
 }
 
 /// What a file is as code.
@@ -143,6 +145,7 @@ impl Thing {
             sha256: link.map_or([0; 32], Sha256::digest),
             fork: None,
             code: None,
+            is_large_code: false,
         }
     }
 
@@ -152,7 +155,8 @@ impl Thing {
         let mut buffer = vec![0; CHUNK];
         let mut whole = Vec::new();
         let mut seen = 0_u64;
-        let mut is_code = len <= MOST_CODE;
+        let fits = len <= MOST_CODE;
+        let mut is_code = true;
         loop {
             let count = match content.read(&mut buffer) {
                 Ok(0) => break,
@@ -164,7 +168,7 @@ impl Thing {
             sha256.update(chunk);
             is_code = is_code && (seen > 0 || is_macho(chunk));
             seen = seen.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
-            if is_code && seen <= MOST_CODE {
+            if is_code && fits && seen <= MOST_CODE {
                 whole.extend_from_slice(chunk);
             }
         }
@@ -172,6 +176,7 @@ impl Thing {
             return Err(io::Error::other("it changed while it was read"));
         }
         self.sha256 = sha256.finish();
+        self.is_large_code = seen > 0 && is_code && !fits;
         self.code = unsigned_digest(&whole)
             .filter(|_| is_code)
             .map(|unsigned| Code {

@@ -1,6 +1,7 @@
-//! A bundle of very many entries.
+//! A bundle of very many entries, or of very large code.
 
 use std::fs;
+use std::io::Write as _;
 
 use super::{with_evil, within_the_promise};
 use dsplug_fixtures::macho::{Cpu, MachO};
@@ -48,4 +49,31 @@ fn a_report_on_very_many_entries_is_bounded() {
     let few = full_of_entries(0);
     let report = within_the_promise(few.path(), &["explain", &path, "--format", "json"]);
     assert!(!report.contains("files_more"));
+}
+
+/// All of it is hashed, and no more of it is held than fits.
+#[test]
+fn code_of_many_megabytes_is_compared_within_the_promise() {
+    let place = tempfile::tempdir().unwrap();
+    for large in [64 << 20, 65 << 20, 16 << 20] {
+        let disk = Disk::new();
+        let known = place.path().join(large.to_string());
+        fs::create_dir(&known).unwrap();
+        for (above, end) in [(disk.plugin(""), 1), (known.clone(), 2)] {
+            let code = MachO::bundle(Cpu::X86_64).unsigned();
+            let bundle = Plugin::new("A").executable(code).write(above);
+            let file = fs::File::options()
+                .append(true)
+                .open(bundle.join("Contents/MacOS/A"));
+            let file = file.unwrap();
+            file.set_len(large - 1).unwrap();
+            (&file).write_all(&[end]).unwrap();
+        }
+        let path = format!("/{PLUGINS}/A.dsplug");
+        let other = known.join("A.dsplug");
+        let told = within_the_promise(disk.path(), &["compare", &path, other.to_str().unwrap()]);
+        assert!(told.starts_with("altered   Contents/MacOS/A  "), "{told}");
+        let is_told = told.contains("too large to tell its signature from its code");
+        assert_eq!(is_told, large > 16 << 20, "{told}");
+    }
 }
