@@ -103,6 +103,11 @@ impl Marks {
         self.wrapper && self.wrapped
     }
 
+    /// True when one of them stands there.
+    pub fn are_any(self) -> bool {
+        self.contents || self.resources || self.support_files || self.wrapped
+    }
+
     /// The layout of the directory that is called `path`, as the loader names it, and really stands at
     /// `real`.
     ///

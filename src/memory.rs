@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::bundle::Bundle;
 use crate::evidence::{ReadAt, code_bytes};
+use crate::folders::{FOLDERS, Folder, FolderError, Known};
 
 /// Bytes of code that one scan reads again for its age; of candidates, one at least.
 const CODE_A_SCAN: u64 = 128 << 20;
@@ -17,11 +18,22 @@ const MOST_ENTRIES: usize = 24_000;
 #[derive(Debug, Default)]
 pub struct Memory {
     bundles: BTreeMap<Vec<u8>, Arc<Bundle>>,
+    /// Every candidate that had a row, of each plug-in folder.
+    shown: [Known; FOLDERS.len()],
 }
 
 impl Memory {
     /// Keeps what a scan found in place of what was kept before.
-    pub fn keep(&mut self, bundles: &[Arc<Bundle>]) {
+    pub fn keep(&mut self, bundles: &[Arc<Bundle>], folders: &[Folder]) {
+        for (index, (shown, folder)) in self.shown.iter_mut().zip(folders).enumerate() {
+            // What stands in a folder that could not be listed may stand there still.
+            if matches!(folder.error, Some(FolderError::Unreadable(_))) {
+                continue;
+            }
+            let candidates = bundles.iter().map(|b| &b.evidence.candidate);
+            let candidates = candidates.filter(|c| c.folder == index && c.left_out.is_empty());
+            *shown = candidates.map(|c| (c.path.clone(), c.clone())).collect();
+        }
         let mut by_weight: Vec<_> = bundles.iter().map(|b| (b.evidence.held_for(), b)).collect();
         by_weight.sort_by_key(|(weight, _)| *weight);
         let mut left = MOST_ENTRIES;
@@ -38,6 +50,11 @@ impl Memory {
                 (path, old.unwrap_or_else(|| Arc::clone(b)))
             })
             .collect();
+    }
+
+    /// What the last scan had rows of, of a plug-in folder.
+    pub fn shown(&self, folder: usize) -> Option<&Known> {
+        self.shown.get(folder)
     }
 
     /// The candidates whose code is read again because that is `age` ago: the oldest first, as much as

@@ -12,7 +12,7 @@ use crate::codesign::Roots;
 use crate::directory::ReadError;
 use crate::evidence::{self, Entry, Evidence, ReadAt, Reader, TURN, Trials, Trouble};
 use crate::exceptions::{Exceptions, Lists};
-use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError, Via};
+use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError, Known, Via};
 use crate::journal::{self, Events};
 use crate::limits::{self, Budget, Limits, Whereabouts};
 use crate::load;
@@ -293,9 +293,12 @@ impl Scanner {
         let root = self.root.for_one_scan(budget.until());
         let mut all_folders = Vec::new();
         let mut found = Vec::new();
+        let nothing = Known::new();
         for (index, path) in FOLDERS.iter().enumerate() {
             self.at.set(path.as_bytes());
-            let (folder, candidates) = folders::list(&root, index, &budget);
+            let known = self.memory.as_ref().and_then(|m| m.shown(index));
+            let (folder, candidates) =
+                folders::list(&root, index, &budget, known.unwrap_or(&nothing));
             all_folders.push(folder);
             found.extend(candidates);
         }
@@ -380,7 +383,7 @@ impl Scanner {
             })
             .collect();
         if let Some(memory) = &mut self.memory {
-            memory.keep(&bundles);
+            memory.keep(&bundles, &all_folders);
         }
         let mut snapshot = Snapshot {
             folders: all_folders,

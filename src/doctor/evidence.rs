@@ -6,14 +6,19 @@ use super::finding::Finding;
 use super::host::Host;
 use super::place;
 use crate::exceptions::{Exceptions, SOURCES};
-use crate::folders::{self, FOLDERS, FolderError};
+use crate::folders::{self, FOLDERS, FolderError, Known};
 use crate::limits::{Budget, Limits};
 use crate::scan;
 
 /// A folder that is there and cannot be listed makes every query on bundles fail.
 pub fn check_folders(host: &Host<'_>, findings: &mut Vec<Finding>) {
     for index in 0..FOLDERS.len() {
-        let (folder, _) = folders::list(host.root, index, &Budget::new(Limits::STANDARD));
+        let (folder, _) = folders::list(
+            host.root,
+            index,
+            &Budget::new(Limits::STANDARD),
+            &Known::new(),
+        );
         match folder.error {
             None => {}
             Some(error @ FolderError::Unreadable(_)) => findings.push(Finding::wrong(

@@ -8,6 +8,7 @@ use super::candidate::{Candidate, Listed, Via};
 
 use super::left_out::LeftOut;
 use super::listing::{self, Listing};
+use super::room::{Known, Room, Rooms};
 use crate::directory::{Dir, ReadError};
 use crate::limits::{Budget, Limits};
 use crate::meta::{Kind, WritableBy};
@@ -30,6 +31,13 @@ pub struct Finder<'a> {
     pub limits: &'a Limits,
     pub index: usize,
     pub found: BTreeMap<Vec<u8>, Candidate>,
+    /// What an earlier scan had a row of.
+    pub known: &'a Known,
+    /// The room that is left before it is known which are shown, and after that.
+    net: Room,
+    pub rooms: Rooms,
+    /// The loader's places that were read to their end and hold candidates: nothing more of them is to be found.
+    pub places: BTreeSet<Vec<u8>>,
     /// Directories of which the loader lists something, or may, the first it reads first.
     pub listed_in: Vec<Vec<u8>>,
     pub anomalies: BTreeSet<Anomaly>,
@@ -37,7 +45,6 @@ pub struct Finder<'a> {
     pub branches: Vec<Branch>,
     pub branch_bytes_left: usize,
     pub names_left: usize,
-    pub paths_left: usize,
     pub lproj_links_left: usize,
     /// When the search has to leave the rest of the time to what is done with what it found.
     until: Option<Instant>,
@@ -72,20 +79,23 @@ pub struct Branch {
 }
 
 impl<'a> Finder<'a> {
-    pub fn new(root: &'a Root, budget: &'a Budget, index: usize) -> Self {
+    pub fn new(root: &'a Root, budget: &'a Budget, index: usize, known: &'a Known) -> Self {
         let limits = &budget.limits;
         Self {
             root,
             limits,
             index,
             found: BTreeMap::new(),
+            known,
+            net: Room::net(limits),
+            rooms: Rooms::of(limits),
+            places: BTreeSet::new(),
             listed_in: Vec::new(),
             anomalies: BTreeSet::new(),
             left_out: LeftOut::default(),
             branches: Vec::new(),
             branch_bytes_left: MOST_BRANCH_BYTES,
             names_left: limits.listed_entries,
-            paths_left: limits.candidate_paths,
             lproj_links_left: MOST_LPROJ_LINKS,
             until: budget.after(SHARE),
             languages: Vec::new(),
@@ -96,7 +106,13 @@ impl<'a> Finder<'a> {
 
     /// Reads a directory to its end, as far as the names of all go.
     pub fn read(&mut self, dir: &Dir, path: &[u8], is_top: bool) -> Result<Listing, ReadError> {
-        let listing = listing::read(dir, self.limits, self.names_left, self.until, is_top)?;
+        let listing = listing::read(
+            dir,
+            Room::net(self.limits),
+            self.names_left,
+            self.until,
+            is_top,
+        )?;
         self.names_left = self.names_left.saturating_sub(listing.count);
         if listing.is_cut {
             self.left_out.unlisted(format!(
@@ -254,12 +270,16 @@ impl<'a> Finder<'a> {
         if is_double {
             self.anomalies.insert(Anomaly::SameLetters);
         }
-        let paths_left = self.paths_left.checked_sub(path.len());
-        let has_room = self.found.len() < self.limits.candidates;
-        let Some(paths_left) = paths_left.filter(|_| has_room) else {
-            return self.left_out.candidate();
+        let has_room = match place.via {
+            Via::Nested => {
+                let is_known = self.known.contains_key(&path);
+                self.rooms.take_nested(&path, is_known)
+            }
+            _ => self.net.take(&path),
         };
-        self.paths_left = paths_left;
+        if !has_room {
+            return self.left_out.candidate();
+        }
         let candidate = Candidate {
             path: path.clone(),
             via: place.via,

@@ -29,6 +29,20 @@ impl LeftOut {
         self.candidates
     }
 
+    /// One of them has room after all.
+    pub fn uncount_candidate(&mut self) {
+        self.candidates = self.candidates.saturating_sub(1);
+    }
+
+    /// True when nothing was left out.
+    pub fn is_empty(&self) -> bool {
+        self.candidates == 0
+            && self.directories == 0
+            && self.unlisted.is_empty()
+            && self.entry.is_none()
+            && self.mount.is_none()
+    }
+
     /// Directories that were not searched, or not to their end, one of them by its path.
     pub fn directories(&mut self, count: usize, path: &[u8]) {
         if count > 0 && self.directories == 0 {
@@ -66,7 +80,7 @@ impl LeftOut {
         let mut parts = Vec::new();
         if self.candidates > 0 {
             parts.push(format!(
-                "{} more candidates are left out, the last by name",
+                "{} more candidates are left out: what has something of a bundle comes first, then the first by name",
                 self.candidates
             ));
         }

@@ -6,9 +6,10 @@ use std::time::Instant;
 use crate::directory::{Dir, ReadError, is_over};
 use crate::info_dictionary::InfoNames;
 use crate::layout::Marks;
-use crate::limits::Limits;
 use crate::meta::Kind;
 use crate::name::{self, Suffix};
+
+use super::room::Room;
 
 /// Directories and `.lproj`s of one directory that are kept.
 const MOST_DIRECTORIES: usize = 20_000;
@@ -47,7 +48,7 @@ pub struct Listing {
 /// When it cannot be listed.
 pub fn read(
     dir: &Dir,
-    limits: &Limits,
+    mut room: Room,
     most: usize,
     until: Option<Instant>,
     is_top: bool,
@@ -61,8 +62,11 @@ pub fn read(
         let suffix = name::suffix(name);
         if suffix != Suffix::Other {
             listing.candidates.insert(name.to_vec(), suffix);
-            if listing.candidates.len() > limits.candidates {
-                listing.candidates.pop_last();
+            while !room.take(name) {
+                let Some((last, _)) = listing.candidates.pop_last() else {
+                    break;
+                };
+                room.give_back(&last);
                 listing.more_candidates = listing.more_candidates.saturating_add(1);
             }
             return true;

@@ -73,8 +73,11 @@ impl Finder<'_> {
             self.read_languages(path, layout, &dir, &top)?;
         }
         self.listed((path, folder), &dir, top, layout, decides)?;
+        self.recall(false)?;
+        self.cut();
         let branches = std::mem::take(&mut self.branches);
-        self.search(branches)
+        self.search(branches)?;
+        self.recall(true)
     }
 
     /// Takes what stands in the places of the loader, those that it reads first.
@@ -172,6 +175,9 @@ impl Finder<'_> {
         };
         if place.listed != Listed::No && self.listed_in.len() < MOST_LISTED_IN {
             self.listed_in.push(place.path.clone());
+        }
+        if !listing.is_cut && !listing.candidates.is_empty() {
+            self.places.insert(place.path.clone());
         }
         for (name, suffix) in &listing.candidates {
             // Of thousands of long names, that takes a while.

@@ -14,9 +14,11 @@ mod listing;
 mod loader;
 mod nested;
 mod only;
+mod room;
 
 pub use anomaly::Anomaly;
 pub use candidate::{Candidate, FOLDERS, Folder, FolderError, Listed, Via};
+pub use room::Known;
 
 use std::collections::BTreeSet;
 
@@ -29,9 +31,9 @@ use finder::Finder;
 /// Lists one plug-in folder, by its index in [`FOLDERS`].
 ///
 /// What the loader lists is taken first, whole, in whatever layout; then what stands anywhere else.
-/// Where more stands than can be looked at, one more candidate is the folder itself, and says how much
+/// Where more stands than can be looked at, what an earlier scan had a row of keeps it, and one more candidate is the folder itself, and says how much
 /// was left out.
-pub fn list(root: &Root, index: usize, budget: &Budget) -> (Folder, Vec<Candidate>) {
+pub fn list(root: &Root, index: usize, budget: &Budget, known: &Known) -> (Folder, Vec<Candidate>) {
     let path = FOLDERS.get(index).copied().unwrap_or_default();
     let mut folder = Folder {
         path,
@@ -45,7 +47,7 @@ pub fn list(root: &Root, index: usize, budget: &Budget) -> (Folder, Vec<Candidat
         anomalies: BTreeSet::new(),
         error: None,
     };
-    let mut finder = Finder::new(root, budget, index);
+    let mut finder = Finder::new(root, budget, index, known);
     match finder.run(path, &mut folder) {
         // Absent, or a link to nothing: the loader finds nothing there either.
         Err(error) if error.leads_nowhere() && folder.meta.is_none() => {

@@ -85,6 +85,10 @@ impl Finder<'_> {
             self.left_out.mount(&mount);
         }
         for (path, suffix, writable_by) in search.found {
+            let above = path.rsplitn(2, |b| *b == b'/').last();
+            if above.is_some_and(|above| self.places.contains(above)) {
+                continue;
+            }
             let place = Place {
                 path: Vec::new(),
                 via: Via::Nested,

@@ -215,7 +215,9 @@ impl Watch {
         });
         if !is_first {
             tracker.see(&snapshot.bundles, seen, now, &is_gone);
-            names.into_iter().for_each(|name| tracker.name(name));
+            names
+                .into_iter()
+                .for_each(|name| tracker.name(name, &is_gone));
         }
         tracker.see_lists(&snapshot.exceptions.lists, when);
         keep(self.copies.as_mut(), &self.root, &snapshot, tracker);

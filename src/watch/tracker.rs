@@ -34,6 +34,8 @@ pub struct Tracker {
     let_go: Vec<Vec<u8>>,
     /// Names that came and went between two looks.
     fleeting: Vec<Vec<u8>>,
+    /// Names that the system told of and that no look has, though something stands there.
+    unshown: BTreeSet<Vec<u8>>,
     crowd: Crowd,
     lists: Lists,
 }
@@ -127,6 +129,7 @@ impl Tracker {
             looks: 0,
             let_go: Vec::new(),
             fleeting: Vec::new(),
+            unshown: BTreeSet::new(),
             crowd: Crowd::default(),
             lists: Lists::default(),
         }
@@ -159,6 +162,9 @@ impl Tracker {
             }
         }
         self.let_go(&there);
+        for path in std::mem::take(&mut self.unshown) {
+            self.name(path, is_gone);
+        }
     }
 
     /// Lets go of what may stand and has not been shown for long, where there is too much of it: there is no end to
@@ -188,10 +194,16 @@ impl Tracker {
         self.lists.see(lists, seen);
     }
 
-    /// Takes in a name that the system told of. When no look has seen it, it came and went.
-    pub fn name(&mut self, path: Vec<u8>) {
-        if !self.bundles.contains_key(&path) && !self.fleeting.contains(&path) {
+    /// Takes in a name that the system told of. When no look has seen it, it came and went; unless it stands, and
+    /// is left out of what a look has: the row of the folder says that, and here is told when it goes.
+    pub fn name(&mut self, path: Vec<u8>, is_gone: IsGone<'_>) {
+        if self.bundles.contains_key(&path) || self.fleeting.contains(&path) {
+            return;
+        }
+        if is_gone(&path) {
             self.fleeting.push(path);
+        } else if self.unshown.len() < MOST_HIDDEN {
+            self.unshown.insert(path);
         }
     }
 

@@ -133,7 +133,7 @@ fn what_comes_and_goes_with_nothing_in_it_is_told_together() {
     for second in 0..100 {
         for number in 0..100 {
             let path = format!("/Library/DirectoryServices/PlugIns/{second}-{number}.dsplug");
-            looks.tracker.name(path.into_bytes());
+            looks.tracker.name(path.into_bytes(), &|_| true);
         }
         events.extend(looks.after(1_000));
     }
@@ -371,4 +371,42 @@ fn an_update_of_fifty_bundles_is_told_in_full() {
     }
     let all = [gone, empty, events].concat();
     assert_eq!(of_paths(&all).len(), all.len());
+}
+
+/// Who fills a folder with more than has rows would have what stands told as gone.
+#[test]
+fn what_is_left_out_of_the_rows_is_told_as_gone_when_it_goes() {
+    let disk = Disk::new();
+    for number in 0..30 {
+        Plugin::new(&format!("a{number}")).write(disk.plugin(""));
+    }
+    let root = Root::open(disk.path()).unwrap();
+    let limits = Limits {
+        candidates: 20,
+        ..Limits::STANDARD
+    };
+    let mut scanner = Scanner::new(root.clone(), limits).remembering();
+    let begun = Instant::now();
+    let at = |millis| Now {
+        steady: begun + Duration::from_millis(millis),
+        wall_ms: 0,
+    };
+    let mut tracker = Tracker::base_line(&scanner.scan().bundles, at(0));
+    let hidden = make(&disk.plugin("zz.dsplug"), b"code");
+    let path = "/Library/DirectoryServices/PlugIns/zz.dsplug";
+    let mut look = |millis, name: Option<&str>| {
+        let is_gone = |path: &[u8]| root.has_gone(path);
+        let now = at(millis);
+        tracker.see(&scanner.scan().bundles, Seen::Watched, now, &is_gone);
+        if let Some(name) = name {
+            tracker.name(name.into(), &is_gone);
+        }
+        let events = tracker.settle(now).0;
+        let of_it = events.into_iter().filter(|e| e.path == path);
+        of_it.map(|e| e.action).collect::<Vec<_>>()
+    };
+    assert_eq!(look(1_000, Some(path)), []);
+    assert_eq!(look(9_000, None), []);
+    fs::remove_dir_all(hidden).unwrap();
+    assert_eq!(look(10_000, None), [Action::Appeared, Action::Gone]);
 }

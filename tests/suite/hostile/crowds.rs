@@ -1,0 +1,184 @@
+//! More candidates than have rows: who plants them hides nothing that may load, and nothing that was shown.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::common::{Row, pack, query_in, scan_with};
+use dsplug::limits::Limits;
+use dsplug::root::Root;
+use dsplug::scan::{Scanner, Snapshot};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin};
+
+const FOLDER: &str = "/Library/DirectoryServices/PlugIns";
+const LIMITS: Limits = Limits {
+    candidates: 100,
+    ..Limits::STANDARD
+};
+
+/// The paths that have rows, that of the folder apart.
+fn shown(snapshot: &Snapshot) -> Vec<String> {
+    let rows = query_in(
+        snapshot,
+        "SELECT path FROM dsplug_bundles WHERE kind <> 'folder'",
+    );
+    rows.into_iter().map(|row| row["path"].clone()).collect()
+}
+
+fn row(snapshot: &Snapshot, name: &str) -> Option<Row> {
+    let sql =
+        format!("SELECT hash, load_verdict, error FROM dsplug_bundles WHERE path LIKE '%/{name}'");
+    query_in(snapshot, &sql).pop()
+}
+
+#[track_caller]
+fn is_shown(snapshot: &Snapshot, name: &str) -> String {
+    let row = row(snapshot, name).unwrap_or_else(|| panic!("{name} has no row"));
+    // What is in an `.lproj` loads for its language.
+    assert_ne!(row["load_verdict"], "not_loadable");
+    row["hash"].clone()
+}
+
+/// How many are left out, as the folder's row says.
+#[track_caller]
+fn left_out(snapshot: &Snapshot) -> usize {
+    let rows = query_in(
+        snapshot,
+        "SELECT path, error FROM dsplug_bundles WHERE kind = 'folder'",
+    );
+    assert_eq!(rows[0]["path"], FOLDER);
+    let error = rows[0]["error"].strip_prefix("limit: ").unwrap();
+    error.split(' ').next().unwrap().parse().unwrap()
+}
+
+fn plant(at: &Path, count: usize, what: impl Fn(&Path)) {
+    (0..count).for_each(|number| what(&at.join(format!("a{number}.dsplug"))));
+}
+
+#[test]
+fn what_has_nothing_of_a_bundle_takes_no_row_from_what_may_load() {
+    type Junk = fn(&Path);
+    let kinds: [(&str, Junk); 5] = [
+        ("", |path| fs::create_dir(path).unwrap()),
+        ("", |path| fs::write(path, "").unwrap()),
+        ("", |path| symlink("/nowhere", path).unwrap()),
+        ("", |path| symlink("/Library", path).unwrap()),
+        ("de.lproj", |path| fs::create_dir(path).unwrap()),
+    ];
+    for (index, (below, junk)) in kinds.into_iter().enumerate() {
+        // As many as have no row, those that fill all rows, and beyond.
+        for count in [60, 100, 300] {
+            let disk = Disk::new();
+            plant(&disk.dir(format!("{PLUGINS}/{below}")), count, junk);
+            Plugin::new("zz").write(disk.dir(format!("{PLUGINS}/zz.lproj")));
+            Plugin::new("zy").write(disk.dir("Users/Shared"));
+            symlink("/Users/Shared/zy.dsplug", disk.plugin("zy.dsplug")).unwrap();
+            Plugin::new("zx").write(disk.plugin(""));
+            let first = scan_with(disk.path(), LIMITS);
+            for name in ["zx.dsplug", "zy.dsplug", "zz.dsplug"] {
+                is_shown(&first, name);
+            }
+            let rows = shown(&first);
+            assert_eq!(
+                rows.len() + left_out(&first),
+                count + 3,
+                "kind {index}, {count} of it"
+            );
+            assert!(rows.len() <= 100);
+            assert_eq!(rows, shown(&scan_with(disk.path(), LIMITS)));
+        }
+    }
+}
+
+#[test]
+fn junk_of_long_names_takes_no_row_from_what_may_load() {
+    let disk = Disk::new();
+    for number in 0..60 {
+        let name = format!("a{number:0200}.dsplug");
+        fs::create_dir(disk.plugin(name)).unwrap();
+    }
+    Plugin::new("zz").write(disk.plugin(""));
+    let limits = Limits {
+        candidate_paths: 8 << 10,
+        ..Limits::STANDARD
+    };
+    let snapshot = scan_with(disk.path(), limits);
+    is_shown(&snapshot, "zz.dsplug");
+    assert_eq!(shown(&snapshot).len() + left_out(&snapshot), 61);
+}
+
+#[test]
+fn what_had_a_row_keeps_it_while_it_stands() {
+    let disk = Disk::new();
+    let root = Root::open(disk.path()).unwrap();
+    let mut scanner = Scanner::new(root, LIMITS).remembering();
+    let bundle = Plugin::new("zz").write(disk.plugin(""));
+    Plugin::new("zn").write(disk.dir(format!("{PLUGINS}/other")));
+    Plugin::new("zr").write(disk.dir(format!("{PLUGINS}/Contents/Resources")));
+    let before = is_shown(&scan_alone(&disk), "zr.dsplug");
+    assert_eq!(is_shown(&scanner.scan(), "zr.dsplug"), before);
+    // Each of them seems to load, and each place has its own.
+    let junk = |path: &Path| {
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("Info.plist"), "").unwrap();
+    };
+    for below in ["", "other", "Contents/Resources"] {
+        plant(&disk.plugin(below), 600, junk);
+    }
+    for _ in 0..3 {
+        let snapshot = scanner.scan();
+        for name in ["zz.dsplug", "zn.dsplug", "zr.dsplug"] {
+            assert!(row(&snapshot, name).is_some(), "{name} has no row");
+        }
+        let rows = shown(&snapshot);
+        assert!(rows.len() <= 100, "{}", rows.len());
+        assert_eq!(rows.len() + left_out(&snapshot), 1_803);
+    }
+    // Without that, the answer is the same each time.
+    assert_eq!(shown(&scan_alone(&disk)), shown(&scan_alone(&disk)));
+    let old = row(&scanner.scan(), "zz.dsplug").unwrap()["hash"].clone();
+    fs::write(bundle.join("Contents/MacOS/zz"), "other").unwrap();
+    assert_ne!(row(&scanner.scan(), "zz.dsplug").unwrap()["hash"], old);
+    fs::remove_dir_all(bundle).unwrap();
+    assert!(row(&scanner.scan(), "zz.dsplug").is_none());
+}
+
+fn scan_alone(disk: &Disk) -> Snapshot {
+    scan_with(disk.path(), LIMITS)
+}
+
+/// A directory that has too many names to be listed whole.
+#[test]
+fn what_had_a_row_keeps_it_in_a_folder_that_is_not_listed_to_its_end() {
+    let disk = Disk::new();
+    let limits = Limits {
+        listed_entries: 50,
+        ..Limits::STANDARD
+    };
+    let root = Root::open(disk.path()).unwrap();
+    let mut scanner = Scanner::new(root, limits).remembering();
+    for number in 0..20 {
+        Plugin::new(&format!("z{number}")).write(disk.plugin(""));
+    }
+    let before = shown(&scanner.scan());
+    assert_eq!(before.len(), 20);
+    for number in 0..2_000 {
+        fs::write(disk.plugin(format!("{number}")), "").unwrap();
+    }
+    assert_eq!(shown(&scanner.scan()), before);
+    assert_eq!(shown(&scanner.scan()), before);
+}
+
+/// One of the rows that a pack's query gives says the day.
+#[test]
+fn that_something_is_left_out_is_told_daily() {
+    let disk = Disk::new();
+    plant(&disk.plugin(""), 300, |path| fs::create_dir(path).unwrap());
+    let snapshot = scan_with(disk.path(), LIMITS);
+    let queries = pack::queries();
+    let modified = queries.iter().find(|q| q.name == "modified").unwrap();
+    let rows = query_in(&snapshot, &modified.sql);
+    let folder = rows.iter().find(|row| row["path"] == FOLDER).unwrap();
+    assert!(folder["unread"].contains(";unwatched="), "{folder:?}");
+    assert_eq!(left_out(&snapshot), 250);
+}
