@@ -42,9 +42,6 @@ type Links = BTreeMap<(u64, u64), (Vec<u8>, [u8; 32])>;
 /// The first half of a path's SHA-256: nobody finds two paths with the same, and paths are long.
 type PathKey = [u8; 16];
 
-/// The SHA-256 of each file of a tree, by its path in it.
-pub type Sums<'t> = BTreeMap<&'t [u8], [u8; 32]>;
-
 /// A member, as what it is told again.
 struct Seen {
     kind: Kind,
@@ -159,12 +156,11 @@ impl<W: Write> Archive<W> {
     }
 
     /// Adds a tree of the Mac's disk at its own path. Where not all fits, the smallest files have their
-    /// turn first: whoever plants a huge one has it left out and no other. Gives the SHA-256 of
-    /// each file as it stands in the archive, by its path in the tree.
+    /// turn first: whoever plants a huge one has it left out and no other.
     ///
     /// # Errors
     /// When the archive cannot be written; what cannot be read is said in the manifest.
-    pub fn add_tree<'t>(&mut self, tree: &'t Tree) -> io::Result<Sums<'t>> {
+    pub fn add_tree(&mut self, tree: &Tree) -> io::Result<()> {
         for line in &tree.left_out {
             self.manifest.leave_out(line.clone());
         }
@@ -172,33 +168,28 @@ impl<W: Write> Archive<W> {
         // Each directory with all that it holds before the next: GNU tar sets its time after that.
         let mut entries: Vec<&Entry> = tree.entries.iter().collect();
         entries.sort_by(|a, b| components(&a.path).cmp(components(&b.path)));
-        let (mut sums, mut links) = (Sums::new(), Links::new());
+        let mut links = Links::new();
         for entry in entries {
             let real = tree.real_path(entry);
             let kind = entry.meta.kind;
-            let sha256 = if let Some(seen) = self.seen.get(&key(&real)) {
-                seen.sha256.filter(|_| kind == Kind::File)
-            } else {
-                // Whoever unpacks it would write where the link leads.
-                if self.stands_below_another(&real) {
-                    let real = escape(&real);
-                    self.leave_out(format!(
-                        "{real} stands below what was no directory a moment ago"
-                    ));
-                    continue;
-                }
-                let sha256 = if kind == Kind::File {
-                    self.add_file(tree, entry, most, &mut links)?
-                } else {
-                    self.add_entry(tree, entry)?;
-                    None
-                };
-                self.seen.insert(key(&real), Seen { kind, sha256 });
-                sha256
-            };
-            if let Some(sha256) = sha256 {
-                sums.insert(&entry.path, sha256);
+            if self.seen.contains_key(&key(&real)) {
+                continue;
             }
+            // Whoever unpacks it would write where the link leads.
+            if self.stands_below_another(&real) {
+                let real = escape(&real);
+                self.leave_out(format!(
+                    "{real} stands below what was no directory a moment ago"
+                ));
+                continue;
+            }
+            let sha256 = if kind == Kind::File {
+                self.add_file(tree, entry, most, &mut links)?
+            } else {
+                self.add_entry(tree, entry)?;
+                None
+            };
+            self.seen.insert(key(&real), Seen { kind, sha256 });
         }
         if std::mem::take(&mut self.hides_forks) {
             let path = escape(
@@ -211,7 +202,12 @@ impl<W: Write> Archive<W> {
                 "{path}: its file system does not show whether resource forks are among its {ATTRIBUTES}"
             ));
         }
-        Ok(sums)
+        Ok(())
+    }
+
+    /// The SHA-256 of a file of a tree as it stands in the archive; `None` where it is not whole there.
+    pub fn sha256(&self, tree: &Tree, entry: &Entry) -> Option<[u8; 32]> {
+        self.seen.get(&key(&tree.real_path(entry)))?.sha256
     }
 
     /// Adds a copy that was kept of an earlier state.
@@ -222,7 +218,7 @@ impl<W: Write> Archive<W> {
         self.below = KEPT;
         let added = self.add_tree(tree);
         self.below = FILES;
-        added.map(drop)
+        added
     }
 
     /// True when what stands above a path is in the archive as something else than a directory: it was exchanged

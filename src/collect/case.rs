@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 
-use super::archive::{Archive, Sums, Written};
+use super::archive::{Archive, Written};
 use super::outside::Outside;
 use crate::bundle::Bundle;
 use crate::digest::of_entries;
 use crate::directory::ReadError;
 use crate::evidence::Reach;
+use crate::journal::Events;
 use crate::meta::Kind;
 use crate::report::document::Format;
 use crate::report::{explain, time};
@@ -131,6 +132,8 @@ pub struct Collected<W> {
     /// The bundle digest of each bundle as it stands in the archive, in their order; `None` when a
     /// part of it could not be read.
     pub digests: Vec<Option<[u8; 32]>>,
+    /// The bundles, without what was known of their entries.
+    pub bundles: Vec<Bundle>,
 }
 
 /// Collects everything on these bundles of a snapshot.
@@ -141,8 +144,8 @@ pub struct Collected<W> {
 pub fn collect<W: Write>(
     mut archive: Archive<W>,
     root: &Root,
-    snapshot: &Snapshot,
-    bundles: &[Arc<Bundle>],
+    snapshot: Snapshot,
+    bundles: Vec<Arc<Bundle>>,
     circumstances: &Circumstances,
     most: usize,
 ) -> Result<Collected<W>, String> {
@@ -150,11 +153,11 @@ pub fn collect<W: Write>(
     let add = |archive: &mut Archive<W>, name: &str, text: &str| {
         archive.add_text(name, text).map_err(unwritable)
     };
-    add(&mut archive, CASE, &circumstances.json(bundles))?;
+    add(&mut archive, CASE, &circumstances.json(&bundles))?;
     add(&mut archive, "README.txt", README)?;
     for (index, bundle) in bundles.iter().enumerate() {
         let number = index.saturating_add(1);
-        match explain::explain(snapshot, bundle, None, "") {
+        match explain::explain(&snapshot, bundle, None, "") {
             Ok(report) => {
                 let json = escape_json(&report.render(Format::Json));
                 add(&mut archive, &format!("reports/{number}.json"), &json)?;
@@ -169,25 +172,44 @@ pub fn collect<W: Write>(
         .map(|b| escape(&b.evidence.candidate.path))
         .collect();
     for table in TABLES {
-        match rows(*table, snapshot, &paths) {
+        match rows(*table, &snapshot, &paths) {
             Ok(spool) => archive
                 .add_spool(&format!("rows/{}.json", table.name()), spool)
                 .map_err(unwritable)?,
             Err(why) => archive.leave_out(format!("the rows of {}: {why}", table.name())),
         }
     }
+    // What a scan holds of their entries, and the entries that are taken, are not held at once.
+    let Snapshot { events, .. } = without_bundles(snapshot);
+    let bundles: Vec<Bundle> = bundles.into_iter().map(without_entries).collect();
     let mut digests = Vec::new();
-    for bundle in bundles {
+    for bundle in &bundles {
         let digest = add_bundle(&mut archive, root, bundle, most).map_err(unwritable)?;
         digests.push(digest);
     }
-    add_kept(&mut archive, snapshot, &paths, most).map_err(unwritable)?;
+    add_kept(&mut archive, &events, &paths, most).map_err(unwritable)?;
     // Last: whoever can write one, or lead it elsewhere, takes no room from a bundle.
     for path in BESIDE {
         add_file(&mut archive, root, path.as_bytes()).map_err(unwritable)?;
     }
     let written = archive.finish().map_err(unwritable)?;
-    Ok(Collected { written, digests })
+    Ok(Collected {
+        written,
+        digests,
+        bundles,
+    })
+}
+
+fn without_bundles(mut snapshot: Snapshot) -> Snapshot {
+    snapshot.bundles = Vec::new();
+    snapshot
+}
+
+/// A bundle without what is known of each entry.
+fn without_entries(bundle: Arc<Bundle>) -> Bundle {
+    let mut bundle = Arc::unwrap_or_clone(bundle);
+    bundle.evidence.entries = Arc::default();
+    bundle
 }
 
 /// The rows of a table that concern the bundles: those that name one of them, or all of a table
@@ -244,8 +266,8 @@ fn add_bundle<W: Write>(
     }
     let digest = match root.find(path).and_then(|found| survey(&found, most)) {
         Ok(tree) => {
-            let sums = archive.add_tree(&tree)?;
-            digest(&tree, &sums)
+            archive.add_tree(&tree)?;
+            digest(archive, &tree)
         }
         Err(error) => {
             archive.leave_out(error.to_string());
@@ -291,10 +313,10 @@ fn add_reach<W: Write>(
             .and_then(|found| survey(&found, most.min(MOST_OF_PLACE)))
         {
             Ok(tree) => {
-                let sums = archive.add_tree(&tree)?;
+                archive.add_tree(&tree)?;
                 let is_directory = place.meta.kind == Kind::Directory;
                 let judged = of_entries(&place.entries, is_directory).filter(|_| place.is_whole);
-                hold(archive, path, judged, digest(&tree, &sums));
+                hold(archive, path, judged, digest(archive, &tree));
             }
             Err(error) => miss(archive, path, &error),
         }
@@ -334,24 +356,24 @@ fn survey(found: &Found, most: usize) -> Result<Tree, ReadError> {
     Tree::survey(above, name, most)
 }
 
-/// The bundle digest of a tree whose files have these sums.
-fn digest(tree: &Tree, sums: &Sums<'_>) -> Option<[u8; 32]> {
+/// The bundle digest of a tree as it stands in the archive.
+fn digest<W: Write>(archive: &Archive<W>, tree: &Tree) -> Option<[u8; 32]> {
     if !tree.left_out.is_empty() {
         return None;
     }
-    tree.digest_by(|entry| sums.get(entry.path.as_ref()).copied())
+    tree.digest_by(|entry| archive.sha256(tree, entry))
 }
 
 /// Adds the copies that the journal of events kept of these bundles.
 fn add_kept<W: Write>(
     archive: &mut Archive<W>,
-    snapshot: &Snapshot,
+    events: &Events,
     paths: &[String],
     most: usize,
 ) -> io::Result<()> {
     let mut kept = std::collections::BTreeSet::new();
     // That the journal cannot be read is said with its rows.
-    let _ = snapshot.events.each(&mut |event| {
+    let _ = events.each(&mut |event| {
         if paths.contains(&event.path) && !event.kept.is_empty() {
             kept.insert(event.kept.clone());
         }
@@ -389,7 +411,10 @@ fn add_file<W: Write>(
     }
     add_way(archive, root, path, MOST_LINKS)?;
     match survey(&found, 1) {
-        Ok(tree) => Ok(archive.add_tree(&tree)?.get(b"".as_slice()).copied()),
+        Ok(tree) => {
+            archive.add_tree(&tree)?;
+            Ok(tree.top().and_then(|top| archive.sha256(&tree, top)))
+        }
         Err(error) => {
             archive.leave_out(error.to_string());
             Ok(None)

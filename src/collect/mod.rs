@@ -77,19 +77,22 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     };
     disk.refuse_below(&path, "--output")?;
     let output = Output::begin(&path).map_err(Failure::new)?;
+    let root = scanner.root().clone();
+    // It remembers what it has found.
+    drop(scanner);
     let kept = write(
         output,
         &name,
-        scanner.root(),
-        &snapshot,
-        &bundles,
+        &root,
+        snapshot,
+        bundles,
         &circumstances,
         disk.thorough,
     )?;
     let _ = writeln!(
         io::stderr(),
         "dsplug: {} in {} members",
-        match bundles.len() {
+        match kept.bundles.len() {
             1 => "one bundle".to_owned(),
             many => format!("{many} bundles"),
         },
@@ -119,6 +122,8 @@ pub struct Kept {
     pub left_out: u64,
     /// The bundle digest of each bundle as it stands in it.
     pub digests: Vec<Option<[u8; 32]>>,
+    /// The bundles, without what was known of their entries.
+    pub bundles: Vec<Bundle>,
 }
 
 /// Writes an archive into its place.
@@ -129,8 +134,8 @@ pub fn write(
     output: Output,
     name: &str,
     root: &Root,
-    snapshot: &Snapshot,
-    bundles: &[Arc<Bundle>],
+    snapshot: Snapshot,
+    bundles: Vec<Arc<Bundle>>,
     circumstances: &Circumstances,
     thorough: bool,
 ) -> Result<Kept, Failure> {
@@ -139,7 +144,11 @@ pub fn write(
     let archive = Archive::new(out, name, bounds);
     let most = bounds.entries;
     let collected = collect(archive, root, snapshot, bundles, circumstances, most);
-    let Collected { written, digests } = collected.map_err(Failure::new)?;
+    let Collected {
+        written,
+        digests,
+        bundles,
+    } = collected.map_err(Failure::new)?;
     let output = written
         .out
         .into_inner()
@@ -150,6 +159,7 @@ pub fn write(
         members: written.members,
         left_out: written.left_out,
         digests,
+        bundles,
     })
 }
 

@@ -45,18 +45,20 @@ pub struct Call<'a> {
     pub options: &'a Options,
     /// The root of the disk.
     pub root: &'a Root,
-    /// What stands there.
-    pub snapshot: &'a Snapshot,
     /// Where it is taken.
     pub vault: &'a Vault,
 }
 
 impl Call<'_> {
-    /// Collects a bundle and takes it into the vault.
+    /// Collects a bundle of what stands there and takes it into the vault; gives the bundle without its entries.
     ///
     /// # Errors
     /// When it cannot be taken: it stands where it stood then.
-    pub fn bundle(&self, bundle: &Arc<Bundle>) -> Result<Entry, Failure> {
+    pub fn bundle(
+        &self,
+        snapshot: Snapshot,
+        bundle: Arc<Bundle>,
+    ) -> Result<(Entry, Bundle), Failure> {
         let evidence = &bundle.evidence;
         let path = &evidence.candidate.path;
         let found = self.root.find_entry(path)?;
@@ -70,7 +72,7 @@ impl Call<'_> {
         mounts::refuse(above, name)
             .map_err(|why| Failure::new(format!("{} was left alone: {why}", escape(path))))?;
         let circumstances = Circumstances::now(&self.disk.root);
-        let id = self.new_id(&circumstances, bundle);
+        let id = self.new_id(&circumstances, &bundle);
         let mut entry = self.entry(id, &found, bundle.digest)?;
         entry.path = escape(path);
         entry.time = circumstances.time;
@@ -82,7 +84,7 @@ impl Call<'_> {
             .as_str()
             .clone_into(&mut entry.signature_state);
         let from = self.open_above(&found)?;
-        let lacks = self.collect(bundle, &circumstances, &mut entry)?;
+        let (lacks, bundle) = self.collect(snapshot, bundle, &circumstances, &mut entry)?;
         if let Err(why) = take::take(self.vault, &mut entry, &from) {
             if matches!(ledger::one(&self.vault.ledger, &entry.id), Ok(None)) {
                 let name = archive_name(&entry.id);
@@ -90,8 +92,8 @@ impl Call<'_> {
             }
             return Err(Failure::new(why));
         }
-        say(&entry, bundle, lacks)?;
-        Ok(entry)
+        say(&entry, &bundle, lacks)?;
+        Ok((entry, bundle))
     }
 
     /// Takes the main executable of a bundle that was taken, where it stands outside.
@@ -174,24 +176,27 @@ impl Call<'_> {
     /// Keeps the evidence, and says how many things it lacks. What changed since it was judged is not moved on.
     fn collect(
         &self,
-        bundle: &Arc<Bundle>,
+        snapshot: Snapshot,
+        bundle: Arc<Bundle>,
         circumstances: &Circumstances,
         entry: &mut Entry,
-    ) -> Result<u64, Failure> {
+    ) -> Result<(u64, Bundle), Failure> {
         let evidence = &self.vault.evidence;
         let name = archive_name(&entry.id);
         let path = evidence.path().join(&name);
         let directory = rustix::io::dup(evidence)?;
         let output = Output::begin_in(directory, &name, &path).map_err(Failure::new)?;
-        let kept = collect::write(
+        let mut kept = collect::write(
             output,
             &entry.id,
             self.root,
-            self.snapshot,
-            std::slice::from_ref(bundle),
+            snapshot,
+            vec![bundle],
             circumstances,
             self.disk.thorough,
         )?;
+        let bundle = kept.bundles.pop();
+        let bundle = bundle.ok_or_else(|| Failure::new("nothing was collected"))?;
         let collected = kept.digests.first().copied().flatten();
         if bundle.digest.is_some() && collected != bundle.digest {
             evidence.remove(&name.to_string_lossy())?;
@@ -199,7 +204,7 @@ impl Call<'_> {
         }
         entry.evidence = path.display().to_string();
         entry.evidence_hash = hex(&kept.sha256);
-        Ok(kept.left_out)
+        Ok((kept.left_out, bundle))
     }
 }
 

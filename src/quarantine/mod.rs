@@ -81,15 +81,17 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     }
     expected(&bundle, options.expect.as_deref())?;
     may_take_executable(&bundle, options)?;
-    let vault = open(disk, scanner.root())?;
+    let root = scanner.root().clone();
+    // It remembers what it has found.
+    drop(scanner);
+    let vault = open(disk, &root)?;
     let call = Call {
         disk,
         options,
-        root: scanner.root(),
-        snapshot: &snapshot,
+        root: &root,
         vault: &vault,
     };
-    let taken = call.bundle(&bundle)?;
+    let (taken, bundle) = call.bundle(snapshot, bundle)?;
     if options.with_executable {
         call.executable(&bundle, &taken)?;
     }

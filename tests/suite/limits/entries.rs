@@ -51,6 +51,18 @@ fn a_report_on_very_many_entries_is_bounded() {
     assert!(!report.contains("files_more"));
 }
 
+/// What was scanned is let go of before all of it is read again.
+#[test]
+fn very_many_entries_are_collected_within_the_promise() {
+    let disk = full_of_entries(70_000);
+    let place = tempfile::tempdir().unwrap();
+    let archive = place.path().join("a.tar.gz");
+    let path = format!("/{PLUGINS}/A.dsplug");
+    let output = archive.to_str().unwrap();
+    within_the_promise(disk.path(), &["collect", &path, "--output", output]);
+    assert!(archive.exists());
+}
+
 /// All of it is hashed, and no more of it is held than fits.
 #[test]
 fn code_of_many_megabytes_is_compared_within_the_promise() {
