@@ -15,6 +15,7 @@ mod loader;
 mod nested;
 mod only;
 mod room;
+mod shown;
 
 pub use anomaly::Anomaly;
 pub use candidate::{Candidate, FOLDERS, Folder, FolderError, Listed, Via};

@@ -1,27 +1,14 @@
-//! Which candidates have a row where there are more than are shown: an empty directory costs nothing to plant, and
-//! a thousand of them must push out nothing that may load, nor what had a row before.
+//! Room for the candidates of a plug-in folder that are shown.
 
 use std::collections::BTreeMap;
 
-use super::candidate::{Candidate, Listed, Via};
-use super::finder::Finder;
-use crate::directory::ReadError;
-use crate::info_dictionary::InfoNames;
-use crate::layout::Marks;
+use super::candidate::Candidate;
 use crate::limits::Limits;
-use crate::meta::Kind;
-use crate::name::Suffix;
-use crate::root::Root;
 
 /// How many times more candidates than are shown are held until it is known which those are.
 const NET: usize = 4;
-/// Which part of all that are shown may have nothing of a bundle.
-const BARE: usize = 2;
-/// Which part may stand where the loader does not look.
+/// Which part of all that are shown may stand where the loader does not look.
 const NESTED: usize = 4;
-/// Names of a candidate that are looked at. One that has more of them has something.
-const MOST_NAMES: usize = 256;
-
 /// The candidates that an earlier scan had rows of, by path.
 pub type Known = BTreeMap<Vec<u8>, Candidate>;
 
@@ -34,7 +21,7 @@ pub struct Room {
 
 impl Room {
     /// The room for all.
-    fn of(limits: &Limits) -> Self {
+    pub fn of(limits: &Limits) -> Self {
         Self {
             candidates: limits.candidates,
             paths: limits.candidate_paths,
@@ -50,7 +37,7 @@ impl Room {
     }
 
     /// A part of it, which is some room wherever there is any.
-    fn part(self, of: usize) -> Self {
+    pub fn part(self, of: usize) -> Self {
         Self {
             candidates: self.candidates.div_ceil(of),
             paths: self.paths.div_ceil(of),
@@ -58,12 +45,12 @@ impl Room {
     }
 
     /// Whether so long a path has room in it.
-    fn has(self, path: &[u8]) -> bool {
+    pub fn has(self, path: &[u8]) -> bool {
         self.candidates > 0 && self.paths >= path.len()
     }
 
     /// Takes room for a path, whether or not it is there.
-    fn fill(&mut self, path: &[u8]) {
+    pub fn fill(&mut self, path: &[u8]) {
         self.candidates = self.candidates.saturating_sub(1);
         self.paths = self.paths.saturating_sub(path.len());
     }
@@ -87,7 +74,7 @@ impl Room {
 /// What is left of the room once it is known which candidates of the loader's places are shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Rooms {
-    all: Room,
+    pub all: Room,
     nested: Room,
 }
 
@@ -112,121 +99,5 @@ impl Rooms {
             self.all.fill(path);
         }
         has
-    }
-}
-
-impl Finder<'_> {
-    /// Cuts what the loader's places hold down to what is shown: what had a row before, then what may load, then what
-    /// has nothing of a bundle, of which there is always less than all; of each the first by path, so that it is the
-    /// same each time.
-    pub fn cut(&mut self) {
-        let mut bare = Room::of(self.limits).part(BARE);
-        let mut fits = bare;
-        if !self.found.keys().all(|path| fits.take(path)) {
-            // It has its own steps and directories: what stands there takes those of no other.
-            let root = self.root.for_one_scan(self.until());
-            let mut order: Vec<_> = std::mem::take(&mut self.found)
-                .into_values()
-                .map(|candidate| {
-                    let is_new = !self.known.contains_key(&candidate.path);
-                    (is_new, !self.may_load(&root, &candidate), candidate)
-                })
-                .collect();
-            order.sort_by(|a, b| {
-                let key = |(is_new, is_bare, c): &(bool, bool, Candidate)| {
-                    (*is_new, *is_bare, c.listed == Listed::No)
-                };
-                key(a).cmp(&key(b)).then_with(|| a.2.path.cmp(&b.2.path))
-            });
-            let mut all = self.room_for_listed();
-            for (is_new, is_bare, candidate) in order {
-                let path = &candidate.path;
-                if is_new && (!all.has(path) || is_bare && !bare.has(path)) {
-                    self.left_out.candidate();
-                    continue;
-                }
-                all.fill(path);
-                if is_bare {
-                    bare.fill(path);
-                }
-                self.found.insert(path.clone(), candidate);
-            }
-        }
-        self.rooms.all = self.room_for_listed();
-        for path in self.found.keys() {
-            self.rooms.all.fill(path);
-        }
-    }
-
-    /// The room for all but what is known to stand where the loader does not look.
-    fn room_for_listed(&self) -> Room {
-        let mut all = Room::of(self.limits);
-        let nested = self.known.values().filter(|c| c.via == Via::Nested);
-        nested.for_each(|c| all.fill(&c.path));
-        all
-    }
-
-    /// Takes what is known and stands, though not all could be looked at and it was not come upon.
-    ///
-    /// # Errors
-    /// When the machine has no room for it at the moment: what stood there would seem to have gone.
-    pub fn recall(&mut self, is_nested: bool) -> Result<(), ReadError> {
-        if self.left_out.is_empty() {
-            return Ok(());
-        }
-        let known = self.known;
-        let mut wanted = known
-            .values()
-            .filter(|c| (c.via == Via::Nested) == is_nested && !self.found.contains_key(&c.path));
-        let mut stands = Vec::new();
-        wanted.try_for_each(|candidate| {
-            match self.root.find_entry(&candidate.path) {
-                Ok(_) => stands.push(candidate),
-                Err(error) if error.is_of_the_moment() => return Err(error),
-                Err(_) => {}
-            }
-            Ok(())
-        })?;
-        for candidate in stands {
-            let mut candidate = candidate.clone();
-            // What decides it was not looked at, or not whole.
-            if candidate.listed != Listed::No {
-                candidate.listed = Listed::Maybe;
-            }
-            self.left_out.uncount_candidate();
-            self.found.insert(candidate.path.clone(), candidate);
-        }
-        Ok(())
-    }
-
-    /// One cheap look: whether the loader may list it, and it has something of a bundle.
-    fn may_load(&self, root: &Root, candidate: &Candidate) -> bool {
-        let may_be_listed = candidate.listed != Listed::No
-            && matches!(candidate.suffix, Suffix::Exact | Suffix::Platform);
-        let is_late = || {
-            let until = self.until();
-            until.is_some_and(|until| std::time::Instant::now() >= until)
-        };
-        if !may_be_listed || is_late() {
-            return false;
-        }
-        match root.find(&candidate.path) {
-            Ok(found) if found.meta.kind != Kind::Directory => false,
-            Ok(found) => {
-                let (mut marks, mut info) = (Marks::default(), InfoNames::default());
-                let mut count = 0_usize;
-                let whole = found.open_dir().and_then(|dir| {
-                    dir.each(|name, kind| {
-                        count = count.saturating_add(1);
-                        // Where the listing does not say what it is, it may be a directory.
-                        marks.note(name, kind.unwrap_or(Kind::Directory));
-                        info.note(name);
-                        count < MOST_NAMES && !marks.are_any() && info.in_order().next().is_none()
-                    })
-                });
-                whole.map_or_else(|error| !error.leads_nowhere(), |whole| !whole)
-            }
-            Err(error) => !(error.leads_nowhere() || error.is_limit() || error.is_unfollowed()),
-        }
     }
 }
