@@ -95,7 +95,8 @@ impl Events {
             }
             sink(event)
         };
-        let mut waiting = held.into_iter().flat_map(|h| h.events.values()).peekable();
+        let waiting = held.map(Held::all).unwrap_or_default();
+        let mut waiting = waiting.into_iter().peekable();
         if let Some(path) = self
             .file
             .as_ref()
@@ -108,8 +109,8 @@ impl Events {
                     while let Some(held) = waiting.next_if(|held| held.id < event.id) {
                         pass(held)?;
                     }
-                    let _ = waiting.next_if(|held| held.id == event.id);
-                    pass(event)
+                    let held = waiting.next_if(|held| held.id == event.id);
+                    pass(held.unwrap_or(event))
                 })?;
             }
         }

@@ -22,6 +22,9 @@ const LASTING: Duration = Duration::from_secs(20);
 pub(super) struct Held {
     /// Events, by number.
     pub events: BTreeMap<i64, Event>,
+    /// Events that this process has written into the file last, by number: they are shown as they were, whatever root
+    /// makes of the file's bytes.
+    pub written: Vec<Event>,
     kept: Kept,
     bytes: usize,
     dropped: Dropped,
@@ -99,6 +102,15 @@ impl Held {
             self.bytes = self.bytes.saturating_sub(gone.weight());
             self.dropped.add(gone.id, gone.time);
         }
+    }
+
+    /// What is held and what was written last, by number; of the latter nothing where the file is not read.
+    pub fn all(&self) -> Vec<&Event> {
+        let written = self.written.iter().filter(|_| !self.is_apart);
+        let mut all: Vec<&Event> = self.events.values().chain(written).collect();
+        all.sort_by_key(|event| event.id);
+        all.dedup_by_key(|event| event.id);
+        all
     }
 
     /// Lets go of all.

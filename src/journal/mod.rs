@@ -398,6 +398,7 @@ impl Journal {
                 self.told_all = None;
                 let mut held = self.held.lock();
                 held.clear();
+                held.written = open.store.recent();
                 held.state = "kept";
                 Ok(())
             }

@@ -306,14 +306,17 @@ impl Watched {
         }
     }
 
-    /// True when there are lines to tell of its coming and of its going.
+    /// True when there are lines to tell of its coming and of its going. What stood there and does not any more has no
+    /// line, so that whatever comes after it is told at once.
     fn has_lines(&self, crowd: &mut Crowd, now: Now) -> bool {
         if self.is_bare {
             return crowd.takes(COMES_AND_GOES, now.steady);
         }
-        let moving = self.moving.as_ref();
-        let sight = moving.map(|m| m.best.as_ref().unwrap_or(&m.now));
-        let what = sight.and_then(|sight| what_came(&sight.state));
+        let moving = self.moving.as_ref().filter(|moving| {
+            let best = moving.best.as_ref();
+            best.is_none_or(|best| best.state.hash == moving.now.state.hash)
+        });
+        let what = moving.and_then(|moving| what_came(&moving.now.state));
         crowd.takes_alike(what, COMES_AND_GOES, now.steady)
     }
 

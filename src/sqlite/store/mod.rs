@@ -116,6 +116,13 @@ impl Store {
         self.known.is_there_again()
     }
 
+    /// Those of the events written last that are kept, oldest first: whoever changes them in the file changes nothing of
+    /// these.
+    pub fn recent(&self) -> Vec<Event> {
+        let kept = self.events.as_ref();
+        kept.map_or_else(Vec::new, |kept| self.others.recent(kept))
+    }
+
     /// Looks whether another process has written since, and puts right what can be; nothing when none has. What is
     /// known of the bundles is to be written again then.
     ///

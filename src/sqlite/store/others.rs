@@ -69,6 +69,19 @@ impl Others {
         }
     }
 
+    /// Those of what was written last that are kept, oldest first.
+    pub fn recent(&self, kept: &Kept) -> Vec<Event> {
+        if self.recent.is_empty() {
+            return Vec::new();
+        }
+        let ours: BTreeSet<i64> = kept.ids().collect();
+        let recent = self.recent.iter();
+        recent
+            .filter(|event| ours.contains(&event.id))
+            .cloned()
+            .collect()
+    }
+
     /// Looks whether others have written, and puts right what can be; nothing when none has. `kept` are the events that
     /// this process knows to be there.
     pub fn heed(

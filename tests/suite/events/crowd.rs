@@ -334,6 +334,40 @@ fn what_changes_alike_is_told_in_part_and_hides_nothing_else() {
     assert!(more(&events) > 0 || actions.len() == 8, "{events:#?}");
 }
 
+/// One that waits for a line because it is what was told, and is another before it has one.
+#[test]
+fn what_waits_as_one_of_many_is_told_when_it_is_another() {
+    let make = |path: &Path| {
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("x"), "same").unwrap();
+    };
+    type Change = fn(&Path);
+    let changes: [Change; 3] = [
+        |path| fs::write(path.join("x"), "evil").unwrap(),
+        // What cannot be read whole is not known.
+        |path| {
+            let hole = fs::File::create(path.join("hole")).unwrap();
+            hole.set_len(3 << 30).unwrap();
+            fs::write(path.join("x"), "evil").unwrap();
+        },
+        // A rest of what stood there.
+        |path| fs::remove_file(path.join("x")).unwrap(),
+    ];
+    for change in changes {
+        let mut looks = Looks::begin(Disk::new());
+        looks.all(300, make);
+        let told = of_paths(&looks.settled()).len();
+        assert!((121..130).contains(&told), "{told}");
+        let evil = looks.disk.plugin("zz.dsplug");
+        make(&evil);
+        assert_eq!(of_paths(&looks.settled()).len(), 0);
+        change(&evil);
+        let events = looks.settled();
+        let of_evil = events.iter().filter(|e| e.path.ends_with("/zz.dsplug"));
+        assert_eq!(of_evil.count(), 1, "{events:#?}");
+    }
+}
+
 /// An update makes directories first, and fills them then.
 #[test]
 fn an_update_of_fifty_bundles_is_told_in_full() {

@@ -1092,6 +1092,12 @@ fn what_others_write_into_the_journal_is_told_and_put_right() {
          INSERT INTO events SELECT id + 1, time, '/made up', event FROM events;
          DELETE FROM known; DELETE FROM notes",
     );
+    // Of what was written last nothing that stands in the file is believed, even before that is noticed.
+    let shown = all(&events);
+    assert!(
+        before.iter().all(|event| shown.contains(event)),
+        "{shown:#?}"
+    );
     exchanged.journal.tick();
     assert_eq!(all(&events), before);
     let error = events.status().error;
