@@ -82,14 +82,17 @@ fn is_of_a_mac(path: &[u8]) -> bool {
         let rest = path.strip_prefix(above);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     };
-    let path = match path.strip_prefix(DATA) {
+    let (path, is_on_data) = match path.strip_prefix(DATA) {
         Some(b"") => return true,
-        Some(rest) if rest.starts_with(b"/") => rest,
-        _ => &path,
+        Some(rest) if rest.starts_with(b"/") => (rest, true),
+        _ => (path.as_slice(), false),
     };
     let is_first = path.iter().filter(|b| **b == b'/').count() == 1;
-    let is_of_system =
-        is_below(path, b"/system") && !is_below(FRAMEWORKS, path) && !is_below(path, FRAMEWORKS);
+    // Whoever is root can write below `/System` of the data volume, where a Mac has nothing mounted.
+    let is_of_system = !is_on_data
+        && is_below(path, b"/system")
+        && !is_below(FRAMEWORKS, path)
+        && !is_below(path, FRAMEWORKS);
     let is_in_sight = IN_SIGHT.iter().any(|above| is_below(path, above));
     is_first || is_of_system || is_in_sight || FIRMLINKS.contains(&path)
 }
@@ -130,6 +133,7 @@ mod tests {
             "/Users/Shared/fw",
             "/usr/local/lib",
             "/private/var/db",
+            "/System/Volumes/Data/System/x",
             "/VolumesToo/x",
         ] {
             assert!(!is_of_a_mac(path.as_bytes()), "{path}");

@@ -150,6 +150,7 @@ impl Store {
         changes: &Changes,
         is_all: bool,
     ) -> Result<(), StoreError> {
+        schema::hold_log_to_bounds(&self.connection)?;
         let mut kept = match self.events.take() {
             Some(kept) => kept,
             None => events::kept(&self.connection)?,

@@ -22,6 +22,8 @@ const LOG_PAGES: i64 = 128;
 /// Bytes of the longest row: ten times as long as one of ours can be. A longer one was put there by others, to
 /// be held in memory.
 const LONGEST: i32 = 1 << 20;
+/// Bytes of that log beyond which nothing is written: it grows for as long as another process reads and does not end.
+const MOST_LOG: u64 = 16 << 20;
 /// How long a reader or writer waits for the other.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -101,6 +103,26 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
         connection.set_db_config(program, false)?;
     }
     Ok(connection)
+}
+
+/// That the log of writes has room: what can be is put into the file first.
+pub fn hold_log_to_bounds(connection: &Connection) -> Result<(), StoreError> {
+    let is_full = || {
+        let log = connection.path().map(|path| format!("{path}-wal"));
+        let log = log.and_then(|log| std::fs::symlink_metadata(log).ok());
+        log.is_some_and(|meta| meta.len() > MOST_LOG)
+    };
+    if !is_full() {
+        return Ok(());
+    }
+    connection.busy_timeout(Duration::ZERO)?;
+    let put = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    connection.busy_timeout(PATIENCE)?;
+    if put.is_err() || is_full() {
+        let why = "its log of writes is full: another process reads it and does not end";
+        return Err(StoreError::Failed(why.to_owned()));
+    }
+    Ok(())
 }
 
 /// That nothing stands in the schema but our own: a trigger can take events out of it as they come, and a

@@ -1126,6 +1126,37 @@ fn what_others_write_into_the_journal_is_told_and_put_right() {
     assert!(error.contains("1 are lost"), "{error}");
 }
 
+/// SQLite cannot put its log into the file meanwhile, and writes on.
+#[test]
+fn a_reader_that_does_not_end_fills_no_disk() {
+    let mut exchanged = Exchanged::new();
+    let events = exchanged.journal.events();
+    let log = || fs::metadata(exchanged.place.path().join("state/journal.db-wal"));
+    let log = || log().unwrap().len();
+    let reader = rusqlite::Connection::open(exchanged.file()).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM events").unwrap();
+    let many = |round: usize| Batch {
+        events: (0..2_000)
+            .map(|n| event(&format!("/{round} {n} {}", "x".repeat(900))))
+            .collect(),
+        ..Batch::default()
+    };
+    let mut largest = 0;
+    for round in 0..12 {
+        exchanged.journal.write(many(round));
+        largest = largest.max(log());
+    }
+    assert!(largest < 32 << 20, "{largest}");
+    let status = events.status();
+    assert_eq!(status.state, "error");
+    assert!(status.error.contains("does not end"), "{status:?}");
+    drop(reader);
+    exchanged.journal.write(one("/last"));
+    assert_eq!(events.status().state, "kept");
+    assert_eq!(all(&events).last().unwrap().path, "/last");
+    assert!(log() < 17 << 20);
+}
+
 /// While nothing runs, so that what was exchanged then becomes the base line.
 #[test]
 fn a_journal_that_was_made_to_know_nothing_is_told() {
