@@ -1,5 +1,6 @@
 //! What goes into an archive of evidence, and in which order: what is small and says most first.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -155,9 +156,9 @@ pub fn collect<W: Write>(
     };
     add(&mut archive, CASE, &circumstances.json(&bundles))?;
     add(&mut archive, "README.txt", README)?;
-    for (index, bundle) in bundles.iter().enumerate() {
+    explain::explain_each(&snapshot, &bundles, |index, report| {
         let number = index.saturating_add(1);
-        match explain::explain(&snapshot, bundle, None, "") {
+        match report {
             Ok(report) => {
                 let json = escape_json(&report.render(Format::Json));
                 add(&mut archive, &format!("reports/{number}.json"), &json)?;
@@ -166,8 +167,9 @@ pub fn collect<W: Write>(
             }
             Err(why) => archive.leave_out(format!("the report on bundle {number}: {why}")),
         }
-    }
-    let paths: Vec<String> = bundles
+        Ok::<(), String>(())
+    })?;
+    let paths: BTreeSet<String> = bundles
         .iter()
         .map(|b| escape(&b.evidence.candidate.path))
         .collect();
@@ -214,7 +216,7 @@ fn without_entries(bundle: Arc<Bundle>) -> Bundle {
 
 /// The rows of a table that concern the bundles: those that name one of them, or all of a table
 /// that is on no bundle.
-fn rows(table: &dyn Table, snapshot: &Snapshot, paths: &[String]) -> Result<Spool, String> {
+fn rows(table: &dyn Table, snapshot: &Snapshot, paths: &BTreeSet<String>) -> Result<Spool, String> {
     let headings = table.headings();
     let key = table.bundle();
     let key = key.and_then(|key| headings.iter().position(|h| h.name == key));
@@ -368,7 +370,7 @@ fn digest<W: Write>(archive: &Archive<W>, tree: &Tree) -> Option<[u8; 32]> {
 fn add_kept<W: Write>(
     archive: &mut Archive<W>,
     events: &Events,
-    paths: &[String],
+    paths: &BTreeSet<String>,
     most: usize,
 ) -> io::Result<()> {
     let mut kept = std::collections::BTreeSet::new();

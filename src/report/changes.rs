@@ -14,6 +14,9 @@ use crate::scan::Snapshot;
 /// The differential query whose memory tells what changed.
 const MODIFIED: &str = "pack_dsplug_modified";
 
+/// What is said where nothing is given to compare with.
+pub const NO_STATE: &str = "No state was given: --state FILE compares with the last run of detect.";
+
 /// The state that `detect` left. One that is not there, or that another pack left, says nothing of
 /// what was there before.
 pub fn memory(path: &Path) -> Result<State, Failure> {
@@ -43,9 +46,7 @@ pub fn changes(
     state: Option<&State>,
 ) -> Result<Vec<String>, Failure> {
     let Some(state) = state else {
-        return Ok(vec![
-            "No state was given: --state FILE compares with the last run of detect.".into(),
-        ]);
+        return Ok(vec![NO_STATE.into()]);
     };
     let Some(query) = pack.iter().find(|q| q.name == MODIFIED) else {
         return Ok(Vec::new());

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::changes::{self, changes};
+use super::changes::{self, NO_STATE, changes};
 use super::document::{Body, Document, Format, Section, or_say};
 use super::named::find;
 use super::told::{Told, told};
@@ -150,6 +150,9 @@ const MOST_ENTRIES: usize = 2_000;
 /// Bytes of what is told of them.
 const MOST_ENTRY_TEXT: usize = 1 << 20;
 
+/// Bundles of which the lines of the pack are held at a time.
+const AT_ONCE: usize = 256;
+
 /// Events that are told, the newest.
 const MOST_EVENTS: usize = 20;
 
@@ -210,7 +213,59 @@ pub fn explain(
     let path = escape(&bundle.evidence.candidate.path);
     let mut engine = Engine::new()?;
     let pack = conf::read(conf::NAME, conf::EMBEDDED)?.queries;
-    let told = told(&mut engine, &pack, snapshot, &path)?;
+    let told = told(&mut engine, &pack, snapshot, std::slice::from_ref(&path))?;
+    let changes = changes(&mut engine, &pack, snapshot, &path, state)?;
+    let told = told.into_iter().next().unwrap_or_default();
+    Ok(document(snapshot, bundle, &told, changes, disk))
+}
+
+/// The reports on several bundles of a snapshot, given one after the other with their numbers.
+///
+/// # Errors
+/// Where `each` gives one.
+pub fn explain_each<E>(
+    snapshot: &Snapshot,
+    bundles: &[Arc<Bundle>],
+    mut each: impl FnMut(usize, Result<Document, Failure>) -> Result<(), E>,
+) -> Result<(), E> {
+    for (turn, some) in bundles.chunks(AT_ONCE).enumerate() {
+        let of_some = || -> Result<_, Failure> {
+            let paths = some.iter().map(|b| escape(&b.evidence.candidate.path));
+            let pack = conf::read(conf::NAME, conf::EMBEDDED)?.queries;
+            let mut engine = Engine::new()?;
+            told(&mut engine, &pack, snapshot, &paths.collect::<Vec<_>>())
+        };
+        let mut told = of_some().map(Vec::into_iter);
+        for (index, bundle) in some.iter().enumerate() {
+            let number = turn.saturating_mul(AT_ONCE).saturating_add(index);
+            let report = match &mut told {
+                Ok(told) => {
+                    let told = told.next().unwrap_or_default();
+                    Ok(document(
+                        snapshot,
+                        bundle,
+                        &told,
+                        vec![NO_STATE.to_owned()],
+                        "",
+                    ))
+                }
+                Err(why) => Err(Failure::new(why.to_string())),
+            };
+            each(number, report)?;
+        }
+    }
+    Ok(())
+}
+
+/// The report, of what the pack says of it and of what changed.
+fn document(
+    snapshot: &Snapshot,
+    bundle: &Arc<Bundle>,
+    told: &[Told],
+    changes: Vec<String>,
+    disk: &str,
+) -> Document {
+    let path = escape(&bundle.evidence.candidate.path);
     let mut sections = vec![
         Section {
             key: "pack",
@@ -253,17 +308,16 @@ pub fn explain(
         "Whether it is accepted",
         exception(snapshot, bundle),
     ));
-    let changes = changes(&mut engine, &pack, snapshot, &path, state)?;
     sections.push(lines("changes", "What changed", changes));
     sections.push(Section {
         key: "response",
         heading: "What to do next",
         body: Body::Steps(response::steps(bundle, &path, disk)),
     });
-    Ok(Document {
+    Document {
         title: path,
         sections,
-    })
+    }
 }
 
 fn lines(key: &'static str, heading: &'static str, lines: Vec<String>) -> Section {

@@ -1,4 +1,6 @@
-//! What the pack's lines say of one bundle, and what each is evidence of.
+//! What the pack's lines say of a bundle, and what each is evidence of.
+
+use std::collections::BTreeMap;
 
 use super::document::Line;
 use crate::engine::Engine;
@@ -84,6 +86,7 @@ const SIGNS: &[(&str, &str, &str)] = &[
 ];
 
 /// A line of the pack that names the bundle: the query, and the columns that say something.
+#[derive(Clone)]
 pub struct Told {
     query: String,
     columns: Vec<(String, String)>,
@@ -118,7 +121,8 @@ impl Told {
     }
 }
 
-/// The pack's lines that name the bundle at `path`, as on a first run.
+/// The pack's lines that name each of the bundles at these paths, in their order, as on a first run. The pack is asked
+/// once for all of them.
 ///
 /// # Errors
 /// When a query of the pack cannot be run.
@@ -126,9 +130,11 @@ pub fn told(
     engine: &mut Engine,
     pack: &[Scheduled],
     snapshot: &Snapshot,
-    path: &str,
-) -> Result<Vec<Told>, Failure> {
-    let mut told = Vec::new();
+    paths: &[String],
+) -> Result<Vec<Vec<Told>>, Failure> {
+    let numbers = paths.iter().enumerate().map(|(i, path)| (path.as_str(), i));
+    let numbers: BTreeMap<&str, usize> = numbers.collect();
+    let mut told = vec![Vec::new(); paths.len()];
     for query in pack.iter().filter(|q| !q.snapshot) {
         if engine.names_foreign_table(&query.sql).is_some() {
             continue;
@@ -138,22 +144,34 @@ pub fn told(
             continue;
         };
         for row in answer.rows {
-            // A line on a file in the bundle is one on the bundle.
-            let rest = row.get(at).and_then(|p| p.strip_prefix(path));
-            if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            let Some(named) = row.get(at) else {
                 continue;
-            }
-            let pairs = answer.columns.iter().cloned().zip(row);
-            let says = |(name, value): &(String, String)| {
-                !value.is_empty() && name != NAME_COLUMN && (name != "path" || value != path)
             };
-            told.push(Told {
-                query: query.name.trim_start_matches("pack_dsplug_").to_owned(),
-                columns: pairs.filter(says).collect(),
-            });
+            for (path, number) in with_those_above(named).filter_map(|p| numbers.get_key_value(p)) {
+                let pairs = answer.columns.iter().zip(&row);
+                let says = |(name, value): &(&String, &String)| {
+                    !value.is_empty() && *name != NAME_COLUMN && (*name != "path" || value != path)
+                };
+                let columns = pairs.filter(says);
+                let line = Told {
+                    query: query.name.trim_start_matches("pack_dsplug_").to_owned(),
+                    columns: columns.map(|(n, v)| (n.clone(), v.clone())).collect(),
+                };
+                if let Some(told) = told.get_mut(*number) {
+                    told.push(line);
+                }
+            }
         }
     }
     Ok(told)
+}
+
+/// A path and those of the directories above it: a line on a file in a bundle is one on the bundle.
+fn with_those_above(path: &str) -> impl Iterator<Item = &str> {
+    let above = path
+        .rmatch_indices('/')
+        .filter_map(|(at, _)| path.get(..at));
+    std::iter::once(path).chain(above)
 }
 
 #[cfg(test)]

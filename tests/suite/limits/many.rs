@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{MOST_HELD, rows, shows_evil, with_evil, within_the_promise};
 use dsplug_fixtures::binary_list::binary_list;
-use dsplug_fixtures::{ARM64E, Disk, PLUGINS, mach_header, skipped};
+use dsplug_fixtures::{ARM64E, Disk, PLUGINS, Plugin, mach_header, skipped};
 
 /// As many bundles as there may be, each with texts that are just short enough to be kept whatever there is of others.
 fn full_of_bundles() -> Disk {
@@ -178,4 +178,18 @@ fn repeated_arrays(times: u8, members: u16) -> Vec<u8> {
     let [high, low] = members.to_be_bytes();
     let inner = [&[0xaf, 0x11, high, low][..], &vec![4; usize::from(members)]].concat();
     binary_list(1, &[&[0xd1, 1, 2], b"\x51A", &outer, &inner, b"\x09"])
+}
+
+/// For each report of one bundle the pack was asked about all of them.
+#[test]
+fn evidence_on_bundles_by_the_hundred() {
+    let disk = Disk::new();
+    for number in 0..400 {
+        Plugin::new(&format!("A{number}")).write(disk.plugin(""));
+    }
+    let place = Disk::new();
+    let archive = place.at("evidence.tar.gz");
+    let output = archive.to_str().unwrap();
+    within_the_promise(disk.path(), &["collect", "--all", "--output", output]);
+    assert!(archive.exists());
 }
