@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead as _, BufReader, Chain, Read as _};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,13 @@ use super::wire::Message;
 
 /// The largest request. A query's constraints are the largest part of one.
 const MAX_REQUEST: u64 = 4 << 20;
+
+/// Bytes of the requests of all connections together, beyond a little for each: whoever sends half of many large ones has
+/// the rest refused.
+const IN_FLIGHT: usize = 8 << 20;
+
+/// Bytes of a request that count for nothing.
+const FREE: usize = 16 << 10;
 
 /// How long a request may take to arrive once it has begun.
 pub(super) const ARRIVAL: Duration = Duration::from_secs(5);
@@ -51,10 +59,64 @@ impl Connection {
     }
 }
 
+/// The room that is left for requests.
+#[derive(Debug)]
+pub(super) struct InFlight(AtomicUsize);
+
+impl Default for InFlight {
+    fn default() -> Self {
+        Self(AtomicUsize::new(IN_FLIGHT))
+    }
+}
+
+/// What one request takes of the room, for as long as it is held.
+pub(super) struct Share<'a> {
+    of: &'a InFlight,
+    read: usize,
+    taken: usize,
+}
+
+impl Share<'_> {
+    /// Counts what was read; false where there is no room for it.
+    fn grow(&mut self, bytes: usize) -> bool {
+        self.read = self.read.saturating_add(bytes);
+        let more = self.read.saturating_sub(FREE).saturating_sub(self.taken);
+        let less = |left: usize| left.checked_sub(more);
+        let (on_success, on_failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        let has = self.of.0.fetch_update(on_success, on_failure, less).is_ok();
+        if has {
+            self.taken = self.taken.saturating_add(more);
+        }
+        has
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.of.0.fetch_add(self.taken, Ordering::Relaxed);
+    }
+}
+
+/// What is read of a request, counted.
+struct Counted<'a, 's, R> {
+    from: &'a mut R,
+    share: &'a mut Share<'s>,
+}
+
+impl<R: io::Read> io::Read for Counted<'_, '_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buffer)?;
+        if self.share.grow(count) {
+            return Ok(count);
+        }
+        Err(io::Error::other("other requests have the room"))
+    }
+}
+
 /// What comes next over a connection.
-pub(super) enum Next {
-    /// A whole request.
-    Request(Message),
+pub(super) enum Next<'a> {
+    /// A whole request, with its share of the room.
+    Request(Message, Share<'a>),
     /// Nothing for now.
     Quiet,
     /// Nothing any more.
@@ -63,14 +125,16 @@ pub(super) enum Next {
 
 /// The requests of a connection, read by few calls of the system.
 pub(super) struct Requests<'a> {
+    in_flight: &'a InFlight,
     from: Chain<&'a [u8], BufReader<Until<'a>>>,
 }
 
 impl<'a> Requests<'a> {
     /// Those that begin with what was `seen` of the stream already.
-    pub(super) fn new(stream: &'a UnixStream, seen: &'a [u8]) -> Self {
+    pub(super) fn new(stream: &'a UnixStream, seen: &'a [u8], in_flight: &'a InFlight) -> Self {
         let rest = BufReader::new(Until::new(stream, ARRIVAL));
         Self {
+            in_flight,
             from: seen.chain(rest),
         }
     }
@@ -85,7 +149,7 @@ impl<'a> Requests<'a> {
     ///
     /// # Errors
     /// When it does not arrive in time, passes a limit or is no message, and the stream's own errors.
-    pub(super) fn next(&mut self) -> io::Result<Next> {
+    pub(super) fn next(&mut self) -> io::Result<Next<'a>> {
         self.from.get_mut().1.get_mut().end_in(LINGER);
         match self.from.fill_buf() {
             Ok([]) => return Ok(Next::End),
@@ -94,7 +158,17 @@ impl<'a> Requests<'a> {
             Err(error) => return Err(error),
         }
         self.from.get_mut().1.get_mut().end_in(ARRIVAL);
-        Message::read(&mut self.from, MAX_REQUEST).map(Next::Request)
+        let mut share = Share {
+            of: self.in_flight,
+            read: 0,
+            taken: 0,
+        };
+        let mut from = Counted {
+            from: &mut self.from,
+            share: &mut share,
+        };
+        let message = Message::read(&mut from, MAX_REQUEST)?;
+        Ok(Next::Request(message, share))
     }
 }
 
@@ -118,15 +192,16 @@ mod tests {
         let (seen, rest) = sent.split_at(20);
         let (rest, last) = rest.split_at(20);
         theirs.write_all(rest).unwrap();
-        let mut requests = Requests::new(&ours, seen);
+        let in_flight = InFlight::default();
+        let mut requests = Requests::new(&ours, seen, &in_flight);
         for number in 1..=2 {
             match requests.next().unwrap() {
-                Next::Request(request) => assert_eq!(request.header.sequence, number),
+                Next::Request(request, _) => assert_eq!(request.header.sequence, number),
                 _ => panic!("no request {number}"),
             }
         }
         theirs.write_all(last).unwrap();
-        assert!(matches!(requests.next().unwrap(), Next::Request(_)));
+        assert!(matches!(requests.next().unwrap(), Next::Request(..)));
         assert!(matches!(requests.next().unwrap(), Next::Quiet));
         drop(theirs);
         assert!(matches!(requests.next().unwrap(), Next::End));
@@ -137,6 +212,32 @@ mod tests {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(&ping(1)[..9]).unwrap();
         drop(theirs);
-        assert!(Requests::new(&ours, b"").next().is_err());
+        let in_flight = InFlight::default();
+        assert!(Requests::new(&ours, b"", &in_flight).next().is_err());
+    }
+
+    /// What is held of a request counts until it is answered, and so do those that never end.
+    #[test]
+    fn large_requests_over_many_connections_have_one_room() {
+        let in_flight = InFlight::default();
+        let large = || {
+            let mut output = Output::message(Kind::Call, "call", 1);
+            output.field(crate::extension::wire::Type::Text, 1);
+            output.text(&"x".repeat(3 << 20));
+            output.stop();
+            output.bytes().to_vec()
+        };
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let sent = large();
+        let next = || Requests::new(&ours, &sent, &in_flight).next();
+        let held = [next().unwrap(), next().unwrap()];
+        assert!(held.iter().all(|next| matches!(next, Next::Request(..))));
+        assert!(next().is_err());
+        // A small one has always room.
+        let small = ping(1);
+        assert!(Requests::new(&ours, &small, &in_flight).next().is_ok());
+        drop(held);
+        assert!(next().is_ok());
+        assert_eq!(in_flight.0.into_inner(), IN_FLIGHT);
     }
 }

@@ -29,7 +29,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::call::{self, Call, reply};
-use super::connection::{ARRIVAL, Connection, Next, Requests};
+use super::connection::{ARRIVAL, Connection, InFlight, Next, Requests};
 use super::end::End;
 use super::life::Ends;
 use super::pings::{self, Pings, Pong};
@@ -66,6 +66,8 @@ pub(super) struct Front {
     /// Held by the one call that is answered, of a table that is not ready at once. A second would
     /// hold as many rows in memory again.
     call: Mutex<()>,
+    /// The room for the requests of all connections.
+    in_flight: InFlight,
     /// The connections that threads answer, by number.
     answered: Mutex<BTreeMap<u64, Arc<Connection>>>,
     /// Leads to the thread that waits for the next connection, where there is one.
@@ -155,6 +157,7 @@ impl Front {
             tables,
             pings,
             call: Mutex::default(),
+            in_flight: InFlight::default(),
             answered: Mutex::default(),
             waiting: Mutex::default(),
             quiet: Mutex::default(),
@@ -375,10 +378,10 @@ impl Front {
     fn serve(&self, job: &Job, made: &mut u64) -> io::Result<()> {
         let connection = &job.connection;
         let stream = &connection.stream;
-        let mut requests = Requests::new(stream, &job.seen);
+        let mut requests = Requests::new(stream, &job.seen, &self.in_flight);
         loop {
-            let request = match requests.next()? {
-                Next::Request(request) => request,
+            let (request, _share) = match requests.next()? {
+                Next::Request(request, share) => (request, share),
                 Next::Quiet => return Ok(()),
                 Next::End => return Err(io::ErrorKind::ConnectionAborted.into()),
             };
