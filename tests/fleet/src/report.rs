@@ -54,6 +54,8 @@ pub enum Why {
     Release(usize),
     /// Somebody removed a plug-in on purpose.
     Removal,
+    /// The folder could not be listed: somebody had taken the right to from dsplug.
+    Blind,
     /// On the first day the fleet is not known yet.
     FirstDay,
     /// Nothing happened.
@@ -221,6 +223,7 @@ struct Reader {
     intervals: HashMap<String, f64>,
     attacked: HashMap<String, usize>,
     removed: HashSet<String>,
+    blind: HashSet<String>,
     /// Macs to which something happened but updates.
     troubled: HashSet<String>,
 }
@@ -268,6 +271,9 @@ impl Reader {
                 .map(|(index, attack)| (attack.host.clone(), index))
                 .collect(),
             removed: of("removed").map(|fact| text(fact, "host")).collect(),
+            blind: of("full_disk_access_lost")
+                .map(|fact| text(fact, "host"))
+                .collect(),
             troubled: events.map(|fact| text(fact, "host")).collect(),
             report: Report {
                 hosts,
@@ -377,6 +383,9 @@ impl Reader {
         if line.action == "removed" && self.removed.contains(&line.host) {
             return Why::Removal;
         }
+        if line.query == "impaired" && self.blind.contains(&line.host) {
+            return Why::Blind;
+        }
         Why::False
     }
 }
@@ -461,6 +470,10 @@ impl fmt::Display for Report {
             count(|w| matches!(w, Why::Release(_))).to_string(),
         )?;
         row("for removals", count(|w| *w == Why::Removal).to_string())?;
+        row(
+            "for Macs that could not be looked at",
+            count(|w| *w == Why::Blind).to_string(),
+        )?;
         row("false alarms", count(|w| *w == Why::False).to_string())?;
         for release in self.releases.iter().filter(|r| r.hosts > 0) {
             row(

@@ -55,7 +55,9 @@ fn all_attacks_are_found_and_nothing_else_raises_an_alert() {
     // The updates came, and each was told once.
     let told = report.releases.iter().filter(|r| r.signed && r.after == 1);
     assert!(told.count() >= 3, "\n{report}");
-    assert!(report.alerts.iter().any(|a| a.why == Why::Removal));
+    for why in [Why::Removal, Why::Blind] {
+        assert!(report.alerts.iter().any(|a| a.why == why), "{why:?}");
+    }
     // The questions of packs/hunting find what happened, with the same rows on each engine.
     python::check_with("hunting/month.py", Some(directory.path()));
 }
