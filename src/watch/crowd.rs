@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// For so long it is known what was told.
 const ALIKE: Duration = Duration::from_secs(600);
 /// So much of it, at the most.
-const MOST_ALIKE: usize = 8_192;
+const MOST_ALIKE: usize = 2_048;
 
 /// How many names of those that nobody has looked at are said with how many there were, the last of them.
 const MOST_NAMED: usize = 3;
