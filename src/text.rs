@@ -11,6 +11,10 @@ use sha2::{Digest as _, Sha256};
 /// is drawn as nothing and each blank but the blank itself become `\u{…}`. A backslash is shown as `\x5c` only where it would otherwise
 /// read as the beginning of such an escape, so that names keep their looks and stay unique.
 pub fn escape(bytes: &[u8]) -> String {
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
+    if bytes.iter().all(is_plain) {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         let mut rest = chunk.valid().chars();
@@ -100,7 +104,11 @@ fn misleads(c: char) -> bool {
 
 /// JSON whose text misleads nobody who prints it: the same values, the signs that reorder a line
 /// written as JSON's own `\\u` escapes.
-pub fn escape_json(json: &str) -> String {
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    // What misleads lies beyond ASCII.
+    if json.is_ascii() {
+        return json.into();
+    }
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         if misleads(c) {
@@ -112,15 +120,14 @@ pub fn escape_json(json: &str) -> String {
             out.push(c);
         }
     }
-    out
+    out.into()
 }
 
 /// Lower-case hexadecimal digits of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len().saturating_mul(2));
-    for byte in bytes {
-        let _ = write!(out, "{byte:02x}");
-    }
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    out.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
     out
 }
 

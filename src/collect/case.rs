@@ -160,7 +160,8 @@ pub fn collect<W: Write>(
         let number = index.saturating_add(1);
         match report {
             Ok(report) => {
-                let json = escape_json(&report.render(Format::Json));
+                let json = report.render(Format::Json);
+                let json = escape_json(&json);
                 add(&mut archive, &format!("reports/{number}.json"), &json)?;
                 let text = report.render(Format::Markdown);
                 add(&mut archive, &format!("reports/{number}.md"), &text)?;

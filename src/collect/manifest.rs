@@ -113,7 +113,8 @@ impl Manifest {
         }
         let comma = if self.members == 0 { "" } else { ",\n" };
         self.members = self.members.saturating_add(1);
-        let line = escape_json(&Value::Object(line).to_string());
+        let line = Value::Object(line).to_string();
+        let line = escape_json(&line);
         write!(self.lines, "{comma}{line}")
     }
 
@@ -121,7 +122,8 @@ impl Manifest {
     pub fn finish(self) -> io::Result<(impl Read, u64)> {
         let begin: &[u8] = b"{\"members\":[\n";
         let (lines, len) = self.lines.finish()?;
-        let left_out = escape_json(&json!(self.left_out).to_string());
+        let left_out = json!(self.left_out).to_string();
+        let left_out = escape_json(&left_out);
         let end = format!(
             "\n],\n\"left_out\":{left_out},\n\"left_out_more\":{}}}\n",
             self.more

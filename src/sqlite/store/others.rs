@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::retention::Kept;
 
 /// Bytes of events that can be written anew, about.
-const MOST_BYTES: usize = 64 << 10;
+const MOST_BYTES: usize = 128 << 10;
 
 /// Whether others have written, and what was written last.
 #[derive(Debug)]

@@ -54,7 +54,7 @@ fn a_report_on_very_many_entries_is_bounded() {
 /// What was scanned is let go of before all of it is read again.
 #[test]
 fn very_many_entries_are_collected_within_the_promise() {
-    let disk = full_of_entries(40_000);
+    let disk = full_of_entries(70_000);
     let place = tempfile::tempdir().unwrap();
     let archive = place.path().join("a.tar.gz");
     let path = format!("/{PLUGINS}/A.dsplug");
