@@ -32,7 +32,7 @@ impl Memory {
             }
             let candidates = bundles.iter().map(|b| &b.evidence.candidate);
             let candidates = candidates.filter(|c| c.folder == index && c.left_out.is_empty());
-            *shown = candidates.map(|c| (c.path.clone(), c.clone())).collect();
+            shown.replace(candidates);
         }
         let mut by_weight: Vec<_> = bundles.iter().map(|b| (b.evidence.held_for(), b)).collect();
         by_weight.sort_by_key(|(weight, _)| *weight);

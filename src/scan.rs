@@ -293,7 +293,7 @@ impl Scanner {
         let root = self.root.for_one_scan(budget.until());
         let mut all_folders = Vec::new();
         let mut found = Vec::new();
-        let nothing = Known::new();
+        let nothing = Known::none();
         for (index, path) in FOLDERS.iter().enumerate() {
             self.at.set(path.as_bytes());
             let known = self.memory.as_ref().and_then(|m| m.shown(index));

@@ -17,7 +17,7 @@ pub fn check_folders(host: &Host<'_>, findings: &mut Vec<Finding>) {
             host.root,
             index,
             &Budget::new(Limits::STANDARD),
-            &Known::new(),
+            &Known::none(),
         );
         match folder.error {
             None => {}

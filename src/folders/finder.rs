@@ -6,9 +6,10 @@ use std::time::Instant;
 use super::anomaly::Anomaly;
 use super::candidate::{Candidate, Listed, Via};
 
+use super::known::Known;
 use super::left_out::LeftOut;
 use super::listing::{self, Listing};
-use super::room::{Known, Room, Rooms};
+use super::room::{Room, Rooms};
 use crate::directory::{Dir, ReadError};
 use crate::limits::{Budget, Limits};
 use crate::meta::{Kind, WritableBy};
@@ -272,7 +273,7 @@ impl<'a> Finder<'a> {
         }
         let has_room = match place.via {
             Via::Nested => {
-                let is_known = self.known.contains_key(&path);
+                let is_known = self.known.get(&path).is_some();
                 self.rooms.take_nested(&path, is_known)
             }
             _ => self.net.take(&path),

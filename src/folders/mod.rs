@@ -8,6 +8,7 @@
 mod anomaly;
 mod candidate;
 mod finder;
+mod known;
 mod languages;
 mod left_out;
 mod listing;
@@ -19,7 +20,7 @@ mod shown;
 
 pub use anomaly::Anomaly;
 pub use candidate::{Candidate, FOLDERS, Folder, FolderError, Listed, Via};
-pub use room::Known;
+pub use known::Known;
 
 use std::collections::BTreeSet;
 
@@ -32,8 +33,8 @@ use finder::Finder;
 /// Lists one plug-in folder, by its index in [`FOLDERS`].
 ///
 /// What the loader lists is taken first, whole, in whatever layout; then what stands anywhere else.
-/// Where more stands than can be looked at, what an earlier scan had a row of keeps it, and one more candidate is the folder itself, and says how much
-/// was left out.
+/// Where more stands than can be looked at, what an earlier scan had a row of keeps it, and one more candidate is the
+/// folder itself, and says how much was left out.
 pub fn list(root: &Root, index: usize, budget: &Budget, known: &Known) -> (Folder, Vec<Candidate>) {
     let path = FOLDERS.get(index).copied().unwrap_or_default();
     let mut folder = Folder {

@@ -1,16 +1,11 @@
 //! Room for the candidates of a plug-in folder that are shown.
 
-use std::collections::BTreeMap;
-
-use super::candidate::Candidate;
 use crate::limits::Limits;
 
 /// How many times more candidates than are shown are held until it is known which those are.
 const NET: usize = 4;
 /// Which part of all that are shown may stand where the loader does not look.
 const NESTED: usize = 4;
-/// The candidates that an earlier scan had rows of, by path.
-pub type Known = BTreeMap<Vec<u8>, Candidate>;
 
 /// Room for candidates: how many more, and bytes of their paths.
 #[derive(Clone, Copy, Debug)]

@@ -31,7 +31,7 @@ impl Finder<'_> {
             let mut order: Vec<_> = std::mem::take(&mut self.found)
                 .into_values()
                 .map(|candidate| {
-                    let is_new = !self.known.contains_key(&candidate.path);
+                    let is_new = self.known.get(&candidate.path).is_none();
                     (is_new, !self.may_load(&root, &candidate), candidate)
                 })
                 .collect();
@@ -64,7 +64,7 @@ impl Finder<'_> {
     /// The room for all but what is known to stand where the loader does not look.
     fn room_for_listed(&self) -> Room {
         let mut all = Room::of(self.limits);
-        let nested = self.known.values().filter(|c| c.via == Via::Nested);
+        let nested = self.known.iter().filter(|c| c.via == Via::Nested);
         nested.for_each(|c| all.fill(&c.path));
         all
     }
@@ -79,7 +79,7 @@ impl Finder<'_> {
         }
         let known = self.known;
         let mut wanted = known
-            .values()
+            .iter()
             .filter(|c| (c.via == Via::Nested) == is_nested && !self.found.contains_key(&c.path));
         let mut stands = Vec::new();
         wanted.try_for_each(|candidate| {
