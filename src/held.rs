@@ -111,6 +111,12 @@ impl<T: Held> Held for Arc<T> {
     }
 }
 
+impl Held for Arc<str> {
+    fn held(&self) -> usize {
+        self.as_ref().held()
+    }
+}
+
 impl Held for Box<[u8]> {
     fn held(&self) -> usize {
         piece(self.len())

@@ -78,7 +78,7 @@ impl Limits {
         attributes: 2 << 20,
         told: 4 << 20,
         ways: 2 << 20,
-        found: 14 << 20,
+        found: 16 << 20,
         factories: 65_536,
         judging: 2_000_000,
         load_paths: 1_000_000,

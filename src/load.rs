@@ -110,10 +110,10 @@ pub fn judge(evidence: &[Box<Evidence>]) -> Vec<LoadVerdict> {
         let comes_to = |what: Reason| verdict.reasons.iter().all(|r| *r > what || !r.settles());
         let folder = one.candidate.folder;
         if comes_to(Reason::NameShadowed) && info.has_plugin_name == Given::Text {
-            names.push(((folder, info.plugin_name_digest), index));
+            names.push(((folder, &info.plugin_name_digest), index));
         }
         if comes_to(Reason::NoInfoPlist) {
-            factories.extend(info.factories.iter().map(|f| ((folder, *f), index)));
+            factories.extend(info.factories.iter().map(|f| ((folder, f), index)));
         }
     }
     allow_for_other_bundles(evidence, &mut verdicts);

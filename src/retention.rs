@@ -116,7 +116,8 @@ impl Dropped {
         let count = self.count;
         (count > 0).then(|| {
             let state = State {
-                error: format!("limit: of the events up to this one, {count} are no longer kept"),
+                error: format!("limit: of the events up to this one, {count} are no longer kept")
+                    .into(),
                 ..State::default()
             };
             Event {
@@ -208,7 +209,7 @@ mod tests {
         let row = gone.event().expect("a row");
         assert_eq!((row.id, row.time, row.action), (7, 70, Action::Dropped));
         assert_eq!(
-            row.state.error,
+            &*row.state.error,
             "limit: of the events up to this one, 2 are no longer kept"
         );
     }

@@ -1,5 +1,7 @@
 //! What a bundle was, in the words of `dsplug_bundles`, and what tells one state of it from another.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::digits::Digits;
@@ -42,45 +44,45 @@ pub fn is_paced(changed: &str) -> bool {
 #[serde(default)]
 pub struct State {
     /// What the candidate is.
-    pub kind: String,
+    pub kind: Arc<str>,
     /// The bundle digest; empty when it could not be read whole.
     pub hash: Digits,
     /// The main executable.
-    pub executable: String,
+    pub executable: Arc<str>,
     /// SHA-256 of it.
     pub executable_hash: Digits,
     /// `CFBundleIdentifier`.
-    pub bundle_identifier: String,
+    pub bundle_identifier: Arc<str>,
     /// What the signature is worth.
-    pub signature_state: String,
+    pub signature_state: Arc<str>,
     /// Common name of the leaf certificate, only when the signature verifies.
-    pub signer: String,
+    pub signer: Arc<str>,
     /// What the verified chain ends in.
-    pub anchor: String,
+    pub anchor: Arc<str>,
     /// Team identifier.
-    pub team_identifier: String,
+    pub team_identifier: Arc<str>,
     /// cdhash.
-    pub cdhash: String,
+    pub cdhash: Arc<str>,
     /// Whether the system would load it.
-    pub load_verdict: String,
+    pub load_verdict: Arc<str>,
     /// The exception that accepts it.
-    pub exception: String,
+    pub exception: Arc<str>,
     /// What could not be read.
-    pub error: String,
+    pub error: Arc<str>,
     /// The Info.plist that CoreFoundation would use.
-    pub info_plist: String,
+    pub info_plist: Arc<str>,
     /// SHA-256 of it.
     pub info_plist_hash: Digits,
     /// The text of a symlink.
-    pub symlink_target: String,
+    pub symlink_target: Arc<str>,
     /// Where it really stands.
-    pub resolved_path: String,
+    pub resolved_path: Arc<str>,
     /// Its owner.
     pub uid: Option<u32>,
     /// Its group.
     pub gid: Option<u32>,
     /// Its permission bits, in octal.
-    pub mode: String,
+    pub mode: Arc<str>,
     /// SHA-256 of what the file system says of all of it: the same for what nobody wrote to.
     pub fingerprint: Digits,
     /// One SHA-256 over what its links lead to outside of it; empty without such a link, or when that
@@ -112,7 +114,7 @@ impl State {
         let untouched = self.fingerprint == new.fingerprint;
         let is_told = !untouched || new.is_whole();
         // Nor is it one that there was no time to judge a signature, or is by now.
-        let is_judged = !untouched || ![self, new].iter().any(|s| s.signature_state == UNJUDGED);
+        let is_judged = !untouched || ![self, new].iter().any(|s| *s.signature_state == *UNJUDGED);
         let content = if self.is_whole() || new.is_whole() {
             self.hash != new.hash
         } else {
@@ -271,6 +273,32 @@ impl State {
         for (own, new) in pairs {
             if own.is_empty() {
                 own.clone_from(new);
+            }
+        }
+    }
+
+    /// Shares the texts that are the same in `old`: of thousands of bundles two states each are held, mostly alike.
+    pub fn share(&mut self, old: &Self) {
+        let pairs = [
+            (&mut self.kind, &old.kind),
+            (&mut self.executable, &old.executable),
+            (&mut self.bundle_identifier, &old.bundle_identifier),
+            (&mut self.signature_state, &old.signature_state),
+            (&mut self.signer, &old.signer),
+            (&mut self.anchor, &old.anchor),
+            (&mut self.team_identifier, &old.team_identifier),
+            (&mut self.cdhash, &old.cdhash),
+            (&mut self.load_verdict, &old.load_verdict),
+            (&mut self.exception, &old.exception),
+            (&mut self.error, &old.error),
+            (&mut self.info_plist, &old.info_plist),
+            (&mut self.symlink_target, &old.symlink_target),
+            (&mut self.resolved_path, &old.resolved_path),
+            (&mut self.mode, &old.mode),
+        ];
+        for (own, old) in pairs {
+            if own == old {
+                own.clone_from(old);
             }
         }
     }

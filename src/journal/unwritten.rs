@@ -94,7 +94,7 @@ mod tests {
     fn no_more_is_held_than_the_file_would_keep() {
         let long = |number: usize| {
             let state = Arc::new(State {
-                error: "x".repeat(1_000),
+                error: "x".repeat(1_000).into(),
                 ..State::default()
             });
             let known = Known {

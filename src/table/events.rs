@@ -38,7 +38,7 @@ pub const EVENTS: TableOf<Event> = TableOf {
         text(
             "kind",
             "What it is, here and below as in dsplug_bundles; of what is gone, what it was; of exceptions what became of them: none, active, or error.",
-            |e| e.state.kind.as_str().into(),
+            |e| (&*e.state.kind).into(),
         ),
         text(
             "hash",
@@ -49,7 +49,7 @@ pub const EVENTS: TableOf<Event> = TableOf {
             e.previous_hash.to_string().into()
         }),
         text("executable", "The main executable.", |e| {
-            e.state.executable.as_str().into()
+            (&*e.state.executable).into()
         }),
         text("executable_hash", "SHA-256 of the main executable.", |e| {
             e.state.executable_hash.to_string().into()
@@ -57,36 +57,36 @@ pub const EVENTS: TableOf<Event> = TableOf {
         text(
             "bundle_identifier",
             "CFBundleIdentifier; anyone can write any identifier.",
-            |e| e.state.bundle_identifier.as_str().into(),
+            |e| (&*e.state.bundle_identifier).into(),
         ),
         text("signature_state", "What the signature is worth.", |e| {
-            e.state.signature_state.as_str().into()
+            (&*e.state.signature_state).into()
         }),
         text(
             "signer",
             "Common name of the leaf certificate, only when the signature verifies.",
-            |e| e.state.signer.as_str().into(),
+            |e| (&*e.state.signer).into(),
         ),
         text("anchor", "What the verified chain ends in.", |e| {
-            e.state.anchor.as_str().into()
+            (&*e.state.anchor).into()
         }),
         text(
             "team_identifier",
             "Team identifier of the verified code directory.",
-            |e| e.state.team_identifier.as_str().into(),
+            |e| (&*e.state.team_identifier).into(),
         ),
         text(
             "cdhash",
             "cdhash of the verified or ad-hoc code directory.",
-            |e| e.state.cdhash.as_str().into(),
+            |e| (&*e.state.cdhash).into(),
         ),
         text("load_verdict", "Whether the system would load it.", |e| {
-            e.state.load_verdict.as_str().into()
+            (&*e.state.load_verdict).into()
         }),
         text(
             "exception",
             "Identifier of the exception that accepts it.",
-            |e| e.state.exception.as_str().into(),
+            |e| (&*e.state.exception).into(),
         ),
         number(
             "stood_ms",
@@ -99,7 +99,7 @@ pub const EVENTS: TableOf<Event> = TableOf {
             |e| e.kept.as_str().into(),
         ),
         text("error", "What could not be read, as code: detail.", |e| {
-            e.state.error.as_str().into()
+            (&*e.state.error).into()
         }),
     ],
     each: |snapshot, sink| snapshot.events.each(sink),

@@ -117,14 +117,14 @@ pub fn text(event: &Event) -> String {
     match event.action {
         Action::Changed => words.push(event.changed.clone()),
         Action::Gone => words.extend(event.stood_ms.map(|ms| format!("stood {ms} ms"))),
-        Action::Exceptions => words.push(state.kind.clone()),
+        Action::Exceptions => words.push(state.kind.to_string()),
         Action::Appeared | Action::More | Action::Dropped => {}
     }
-    words.push(state.signature_state.clone());
+    words.push(state.signature_state.to_string());
     if !state.signer.is_empty() {
         words.push(format!("by {}", state.signer));
     }
-    words.push(state.load_verdict.clone());
+    words.push(state.load_verdict.to_string());
     if !state.exception.is_empty() {
         words.push(format!("accepted by {}", state.exception));
     }

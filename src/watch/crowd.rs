@@ -30,7 +30,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// For so long it is known what was told.
 const ALIKE: Duration = Duration::from_secs(600);
 /// So much of it, at the most.
-const MOST_ALIKE: usize = 2_048;
+const MOST_ALIKE: usize = 8_192;
 
 /// How many names of those that nobody has looked at are said with how many there were, the last of them.
 const MOST_NAMED: usize = 3;
@@ -202,8 +202,8 @@ impl Crowd {
                 continue;
             };
             let state = Arc::new(State {
-                kind: "folder".to_owned(),
-                error: left_out.error(),
+                kind: "folder".into(),
+                error: left_out.error().into(),
                 ..State::default()
             });
             events.push(event(folder.as_bytes(), Action::More, seen, state, now));
@@ -277,7 +277,7 @@ mod tests {
             let mut events = Vec::new();
             crowd.settle(at(begun, seconds), &mut events);
             let told = events.into_iter();
-            told.map(|e| (e.path, e.state.error.clone()))
+            told.map(|e| (e.path, e.state.error.to_string()))
                 .collect::<Vec<_>>()
         };
         assert_eq!(told(&mut crowd, 0), []);

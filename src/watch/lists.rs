@@ -169,7 +169,7 @@ impl Lists {
                 Arc::clone(&new)
             } else {
                 Arc::new(State {
-                    error,
+                    error: error.into(),
                     ..State::clone(&new)
                 })
             };
@@ -194,9 +194,9 @@ impl Lists {
 
 fn state(list: &List) -> Arc<State> {
     Arc::new(State {
-        kind: list.state.to_owned(),
+        kind: list.state.into(),
         hash: list.digest.as_str().into(),
-        resolved_path: list.path.clone(),
+        resolved_path: list.path.as_str().into(),
         ..State::default()
     })
 }
@@ -330,7 +330,7 @@ mod tests {
         let (_, known) = lists.known().unwrap();
         let known = known.unwrap().state;
         assert_eq!(&known.hash, digests.last().unwrap());
-        assert_eq!(known.error, "");
+        assert_eq!(&*known.error, "");
         for pair in events.windows(2) {
             assert_eq!(pair[1].previous_hash, pair[0].state.hash);
         }
@@ -365,7 +365,7 @@ mod tests {
         let hashes: Vec<String> = events.iter().map(|e| e.state.hash.to_string()).collect();
         assert_eq!(hashes, ["0", "1", "2", "3", "4", "5", "6", "19"]);
         assert_eq!(
-            events.last().unwrap().state.error,
+            &*events.last().unwrap().state.error,
             "limit: 12 lists were left out before it, 12 of them not told"
         );
         assert_eq!(left_out(&events), 12);
@@ -397,7 +397,7 @@ mod tests {
         };
         let mut events = Vec::new();
         lists.settle(now, &mut events);
-        let errors: Vec<&str> = events.iter().map(|e| e.state.error.as_str()).collect();
+        let errors: Vec<&str> = events.iter().map(|e| &*e.state.error).collect();
         let why = "limit: 3 lists were left out before it, 3 of them not told";
         assert_eq!(errors, [why, ""]);
     }

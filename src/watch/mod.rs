@@ -403,11 +403,11 @@ mod tests {
             assert_eq!(event.seen, Some(Seen::Watched));
         }
         assert_eq!(
-            (away.state.kind.as_str(), &*away.state.hash.to_string()),
+            (&*away.state.kind, &*away.state.hash.to_string()),
             ("none", "")
         );
         assert_eq!(
-            (back.state.kind.as_str(), &*back.previous_hash.to_string()),
+            (&*back.state.kind, &*back.previous_hash.to_string()),
             ("active", "")
         );
         assert_eq!(back.state.hash, away.previous_hash);

@@ -112,8 +112,7 @@ impl Key {
                 _ => continue,
             };
             if let Value::Text(text) = (column.get)(bundle) {
-                *place = text::cut(text, MOST_TEXT);
-                place.shrink_to_fit();
+                *place = text::cut(text, MOST_TEXT).into();
             }
         }
         if bundle.digest.is_some() {

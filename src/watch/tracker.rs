@@ -263,7 +263,7 @@ impl Tracker {
                 continue;
             }
             let state = Arc::new(State {
-                error: TOO_SOON.to_owned(),
+                error: TOO_SOON.into(),
                 ..State::default()
             });
             for action in [Action::Appeared, Action::Gone] {

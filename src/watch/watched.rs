@@ -158,6 +158,7 @@ impl Watched {
         let mut state = key.state(bundle);
         if let Some(told) = &mut self.told {
             state.keep_links(&told.state);
+            state.share(&told.state);
             if told.state.lacks(&state) {
                 Arc::make_mut(&mut told.state).learn(&state);
             }
@@ -328,7 +329,7 @@ impl Watched {
                 None => {
                     let mut state = best.unwrap_or(&moving.now.state).clone();
                     if !state.is_whole() && state.error.is_empty() {
-                        Arc::make_mut(&mut state).error = TOO_SOON.to_owned();
+                        Arc::make_mut(&mut state).error = TOO_SOON.into();
                     }
                     events.push(moving.event(path, Action::Appeared, &state, now));
                     last = Some(state);
@@ -420,7 +421,7 @@ fn what(old: &[&State], new: &[&State], words: &str) -> Option<What> {
             &state.symlink_target,
             &state.mode,
         ] {
-            all.update(text);
+            all.update(&**text);
             all.update([0]);
         }
     }

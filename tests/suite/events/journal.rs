@@ -348,7 +348,7 @@ fn event(path: &str) -> Event {
         changed: "linked".to_owned(),
         seen: Some(Seen::Watched),
         state: Arc::new(State {
-            bundle_identifier: "i".repeat(1_000),
+            bundle_identifier: "i".repeat(1_000).into(),
             ..State::default()
         }),
         previous_hash: "".into(),
@@ -1249,7 +1249,7 @@ fn what_happened_once_is_kept_whoever_makes_noise() {
         let gone = events.iter().find(|e| e.action == Action::Dropped).unwrap();
         let count = 12_002 - (events.len() - 1);
         let says = format!("limit: of the events up to this one, {count} are no longer kept");
-        assert_eq!(gone.state.error, says);
+        assert_eq!(gone.state.error, says.into());
         // It stands in its number's place, behind what is older and kept.
         assert!(events.first().unwrap().id < gone.id && gone.id < events.last().unwrap().id);
     }

@@ -690,7 +690,7 @@ fn what_comes_to_load_for_a_moment_is_told_both_ways() {
     told.extend([looks.events_at(4_000), looks.events_at(4_400)].concat());
     let of_a = told.iter().filter(|e| e.path.ends_with("/A.dsplug"));
     let words: Vec<_> = of_a
-        .map(|e| (e.changed.as_str(), e.state.load_verdict.as_str()))
+        .map(|e| (e.changed.as_str(), &*e.state.load_verdict))
         .collect();
     assert_eq!(words, [("load", "loadable"), ("load", "not_loadable")]);
 }
