@@ -1,19 +1,27 @@
 //! Warnings and errors to the system log as well: osqueryd's standard error often leads nowhere.
 //!
-//! By the crate `syslog` over the system's local socket (`/var/run/syslog` on macOS, whose daemon hands
-//! the lines to the unified log: read in its documentation, not seen on a Mac). A thread of its own
-//! writes, so that a log that is full or gone holds up nothing; a flood is cut to a line a minute.
+//! Over the system's local socket (`/var/run/syslog` on macOS, whose daemon hands the lines to the unified
+//! log: read in its documentation, not seen on a Mac), each line as RFC 3164 has it, without a time: the
+//! daemon sets its own. A thread of its own writes, so that a log that is full or gone holds up nothing; a
+//! flood is cut to a line a minute.
 
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use std::{io, process};
 
 use log::{Level, Log, Metadata, Record};
-use syslog::{Facility, Formatter3164};
 
 use crate::worker::Worker;
 
 /// The target of records for the system log alone, which standard error gets in another way.
 pub const SYSTEM_ONLY: &str = "dsplug::system_only";
+
+/// Where a system listens: Linux, macOS, the BSDs.
+const SOCKETS: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
+/// The facility of daemons, as it stands in a priority.
+const DAEMON: u8 = 3 << 3;
 
 /// Lines that are written at once before the rate holds.
 const BURST: u32 = 10;
@@ -75,19 +83,19 @@ impl Log for SystemLog {
 
 /// Connects for each line: lines are rare, and the daemon may be started anew at any time.
 fn write(level: Level, line: &str) {
-    let formatter = Formatter3164 {
-        facility: Facility::LOG_DAEMON,
-        hostname: None,
-        process: "dsplug".to_owned(),
-        pid: std::process::id(),
-    };
     // Without a system log there is nowhere to say so.
-    if let Ok(mut log) = syslog::unix(formatter) {
-        let _ = match level {
-            Level::Error => log.err(line),
-            _ => log.warning(line),
-        };
-    }
+    let _ = SOCKETS
+        .iter()
+        .any(|socket| send(Path::new(socket), level, line).is_ok());
+}
+
+fn send(socket: &Path, level: Level, line: &str) -> io::Result<usize> {
+    let severity = match level {
+        Level::Error => 3,
+        _ => 4,
+    };
+    let line = format!("<{}>dsplug[{}]: {line}", DAEMON | severity, process::id());
+    UnixDatagram::unbound()?.send_to(line.as_bytes(), socket)
 }
 
 /// How many lines may still be written.
@@ -132,6 +140,20 @@ impl Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_bears_its_severity_and_whose_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let daemon = UnixDatagram::bind(&path).unwrap();
+        for (level, priority) in [(Level::Error, 27), (Level::Warn, 28)] {
+            send(&path, level, "it is so").unwrap();
+            let mut line = [0; 64];
+            let read = daemon.recv(&mut line).unwrap();
+            let wanted = format!("<{priority}>dsplug[{}]: it is so", process::id());
+            assert_eq!(String::from_utf8_lossy(&line[..read]), wanted);
+        }
+    }
 
     #[test]
     fn a_flood_is_cut_to_a_line_a_minute_and_counted() {

@@ -1,23 +1,22 @@
 //! POSIX extended regular expressions, which a seal's rules are written in, for a linear-time engine.
 //!
 //! Apple compiles a rule by `regcomp(…, REG_EXTENDED | REG_NOSUB)` and searches the path for it
-//! (`ResourceBuilder::Rule`, `resources.cpp`): not anchored, and letter case counts. The crate
-//! `regex-syntax` has another syntax, in which an expression can mean something else (`[\.]`, `[a&&b]`,
-//! `(?i)`); so that an expression is parsed here by POSIX' grammar (IEEE Std 1003.1, section 9.4)
-//! and written anew. What that grammar leaves undefined is refused.
+//! (`ResourceBuilder::Rule`, `resources.cpp`): not anchored, and letter case counts. The parser of the
+//! crate `regex-syntax` has another syntax, in which an expression can mean something else (`[\.]`,
+//! `[a&&b]`, `(?i)`); so that an expression is parsed here by POSIX' grammar (IEEE Std 1003.1, section
+//! 9.4), to that crate's form of what it means. What that grammar leaves undefined is refused.
 //!
 //! Paths are matched as bytes, as in the C locale: `.` is any byte.
 
 use std::cell::RefCell;
 use std::fmt;
-use std::fmt::Write as _;
 use std::iter::Peekable;
 use std::str::Chars;
 
 use regex_automata::Input;
 use regex_automata::hybrid::dfa::{Cache, Config, DFA};
-use regex_automata::nfa::thompson;
-use regex_automata::util::syntax;
+use regex_automata::nfa::thompson::{self, Compiler, WhichCaptures};
+use regex_syntax::hir::{Class, ClassBytes, ClassBytesRange, Dot, Hir, Look, Repetition};
 
 /// Longest expression, in bytes. Apple's own longest has 110.
 const MAX_LENGTH: usize = 1024;
@@ -105,21 +104,20 @@ impl Expression {
 /// # Errors
 /// When it is not well-formed, undefined, or too large.
 pub fn compile(expression: &str) -> Result<Expression, EreError> {
-    let syntax = syntax::Config::new()
-        .unicode(false)
-        .utf8(false)
-        .dot_matches_new_line(true);
     let size = thompson::Config::new()
         .utf8(false)
-        .nfa_size_limit(Some(MAX_COMPILED));
+        .nfa_size_limit(Some(MAX_COMPILED))
+        .which_captures(WhichCaptures::None);
     let work = Config::new()
         .cache_capacity(MAX_COMPILED)
         .minimum_cache_clear_count(Some(MOST_CLEARS));
+    let states = Compiler::new()
+        .configure(size)
+        .build_from_hir(&parse(expression)?)
+        .map_err(|_| EreError::TooComplex)?;
     let automaton = DFA::builder()
-        .syntax(syntax)
-        .thompson(size)
         .configure(work)
-        .build(&translate(expression)?)
+        .build_from_nfa(states)
         .map_err(|_| EreError::TooComplex)?;
     Ok(Expression {
         cache: RefCell::new(automaton.create_cache()),
@@ -127,102 +125,84 @@ pub fn compile(expression: &str) -> Result<Expression, EreError> {
     })
 }
 
-/// The expression in the syntax of the crate `regex-syntax`.
-fn translate(expression: &str) -> Result<String, EreError> {
+/// What the expression means.
+fn parse(expression: &str) -> Result<Hir, EreError> {
     if expression.len() > MAX_LENGTH {
         return Err(EreError::TooLong);
     }
     let mut chars = expression.chars().peekable();
-    let mut out = String::new();
-    let mut depth = 0_u32;
-    // Whether something that can be repeated stands before.
+    let meaning = alternatives(&mut chars, 0)?;
+    if chars.next().is_some() {
+        return Err(EreError::Undefined("a ')' without a '('"));
+    }
+    Ok(meaning)
+}
+
+/// All up to the end, or to the `)` of the group that it is in.
+fn alternatives(chars: &mut Peekable<Chars<'_>>, depth: u32) -> Result<Hir, EreError> {
+    let mut branches = Vec::new();
+    let mut pieces = Vec::new();
+    // Whether the last piece can be repeated.
     let mut atom = false;
-    while let Some(c) = chars.next() {
+    while let Some(c) = chars.next_if(|c| *c != ')') {
         match c {
-            '.' => {
-                out.push('.');
-                atom = true;
-            }
-            '^' => {
-                out.push('^');
-                atom = false;
-            }
-            '$' => {
-                out.push('$');
-                atom = false;
-            }
-            '|' => {
-                out.push('|');
-                atom = false;
-            }
+            '.' => pieces.push(Hir::dot(Dot::AnyByte)),
+            '^' => pieces.push(Hir::look(Look::Start)),
+            '$' => pieces.push(Hir::look(Look::End)),
+            '|' => branches.push(Hir::concat(std::mem::take(&mut pieces))),
             '(' => {
-                depth = depth.saturating_add(1);
-                if depth > MAX_DEPTH {
+                if depth >= MAX_DEPTH {
                     return Err(EreError::TooComplex);
                 }
-                out.push_str("(?:");
-                atom = false;
-            }
-            ')' => {
-                depth = depth
-                    .checked_sub(1)
-                    .ok_or(EreError::Undefined("a ')' without a '('"))?;
-                out.push(')');
-                atom = true;
-            }
-            '*' | '+' | '?' if atom => {
-                out.push(c);
-                atom = false;
-            }
-            '{' if atom => {
-                out.push_str(&interval(&mut chars)?);
-                atom = false;
+                pieces.push(alternatives(chars, depth.saturating_add(1))?);
+                chars
+                    .next()
+                    .ok_or(EreError::Undefined("a '(' without a ')'"))?;
             }
             '*' | '+' | '?' | '{' => {
-                return Err(EreError::Undefined("a repetition of nothing"));
+                let sub = pieces.pop().filter(|_| atom);
+                let sub = sub.ok_or(EreError::Undefined("a repetition of nothing"))?;
+                let (min, max) = match c {
+                    '*' => (0, None),
+                    '+' => (1, None),
+                    '?' => (0, Some(1)),
+                    _ => interval(chars)?,
+                };
+                pieces.push(Hir::repetition(Repetition {
+                    min,
+                    max,
+                    greedy: true,
+                    sub: Box::new(sub),
+                }));
             }
-            '[' => {
-                out.push_str(&bracket(&mut chars)?);
-                atom = true;
-            }
+            '[' => pieces.push(bracket(chars)?),
             '\\' => {
                 let escaped = chars
                     .next()
                     // In some libraries these are the bounds of words and of the text.
                     .filter(|c| c.is_ascii_punctuation() && !matches!(c, '<' | '>' | '`' | '\''))
                     .ok_or(EreError::Undefined("a '\\' before an ordinary character"))?;
-                literal(&mut out, escaped);
-                atom = true;
+                literal(&mut pieces, escaped);
             }
             '\0' => return Err(EreError::Undefined("a NUL")),
-            _ => {
-                literal(&mut out, c);
-                atom = true;
-            }
+            _ => literal(&mut pieces, c),
         }
+        atom = !matches!(c, '^' | '$' | '|' | '*' | '+' | '?' | '{');
     }
-    if depth > 0 {
-        return Err(EreError::Undefined("a '(' without a ')'"));
-    }
-    Ok(out)
+    branches.push(Hir::concat(pieces));
+    Ok(Hir::alternation(branches))
 }
 
-/// Writes one character that stands for itself. Each byte of it is an atom, as in the C locale: what
+/// One character that stands for itself. Each byte of it is an atom, as in the C locale: what
 /// repeats it repeats the last byte.
-fn literal(out: &mut String, c: char) {
+fn literal(pieces: &mut Vec<Hir>, c: char) {
     let mut buffer = [0; 4];
-    c.encode_utf8(&mut buffer)
-        .bytes()
-        .for_each(|b| byte(out, b));
-}
-
-fn byte(out: &mut String, value: u8) {
-    // Writing to a String cannot fail.
-    let _ = write!(out, "\\x{value:02x}");
+    let bytes = c.encode_utf8(&mut buffer).bytes();
+    pieces.extend(bytes.map(|b| Hir::literal([b])));
 }
 
 /// What follows a `{`: `m}`, `m,}` or `m,n}`.
-fn interval(chars: &mut Peekable<Chars<'_>>) -> Result<String, EreError> {
+fn interval(chars: &mut Peekable<Chars<'_>>) -> Result<(u32, Option<u32>), EreError> {
     const BAD: EreError = EreError::Undefined("a damaged interval");
     let mut text = String::new();
     loop {
@@ -236,27 +216,23 @@ fn interval(chars: &mut Peekable<Chars<'_>>) -> Result<String, EreError> {
         Ok(n) if n <= MAX_REPETITIONS => Ok(n),
         _ => Err(BAD),
     };
-    Ok(match text.split_once(',') {
-        None => format!("{{{}}}", number(&text)?),
-        Some((least, "")) => format!("{{{},}}", number(least)?),
-        Some((least, most)) => {
-            let (least, most) = (number(least)?, number(most)?);
-            if least > most {
-                return Err(BAD);
-            }
-            format!("{{{least},{most}}}")
-        }
-    })
+    let (least, most) = match text.split_once(',') {
+        None => (number(&text)?, Some(number(&text)?)),
+        Some((least, "")) => (number(least)?, None),
+        Some((least, most)) => (number(least)?, Some(number(most)?)),
+    };
+    if most.is_some_and(|most| most < least) {
+        return Err(BAD);
+    }
+    Ok((least, most))
 }
 
 /// What follows a `[`: in POSIX a backslash is nothing special there, and a `]` that comes first
 /// stands for itself.
-fn bracket(chars: &mut Peekable<Chars<'_>>) -> Result<String, EreError> {
+fn bracket(chars: &mut Peekable<Chars<'_>>) -> Result<Hir, EreError> {
     const OPEN: EreError = EreError::Undefined("a '[' without a ']'");
-    let mut out = String::from("[");
-    if chars.next_if_eq(&'^').is_some() {
-        out.push('^');
-    }
+    let mut ranges = Vec::new();
+    let negated = chars.next_if_eq(&'^').is_some();
     let mut first = true;
     loop {
         let c = chars.next().ok_or(OPEN)?;
@@ -269,7 +245,9 @@ fn bracket(chars: &mut Peekable<Chars<'_>>) -> Result<String, EreError> {
         }
         first = false;
         if c == '[' && matches!(chars.peek(), Some(':' | '.' | '=')) {
-            class(&mut out, chars)?;
+            let is_in = class(chars)?;
+            let members = (0..=0x7f).filter(is_in);
+            ranges.extend(members.map(|b| ClassBytesRange::new(b, b)));
             continue;
         }
         let from = ascii(c)?;
@@ -288,18 +266,17 @@ fn bracket(chars: &mut Peekable<Chars<'_>>) -> Result<String, EreError> {
         if to < from {
             return Err(EreError::Undefined("a range that runs backwards"));
         }
-        byte(&mut out, from);
-        if to != from {
-            out.push('-');
-            byte(&mut out, to);
-        }
+        ranges.push(ClassBytesRange::new(from, to));
     }
-    out.push(']');
-    Ok(out)
+    let mut set = ClassBytes::new(ranges);
+    if negated {
+        set.negate();
+    }
+    Ok(Hir::class(Class::Bytes(set)))
 }
 
-/// What follows a `[` within brackets, when it is `[:name:]`.
-fn class(out: &mut String, chars: &mut Peekable<Chars<'_>>) -> Result<(), EreError> {
+/// What follows a `[` within brackets, when it is `[:name:]`: whether a byte is in that class.
+fn class(chars: &mut Peekable<Chars<'_>>) -> Result<fn(&u8) -> bool, EreError> {
     if chars.next() != Some(':') {
         return Err(EreError::Undefined("a collating element"));
     }
@@ -311,15 +288,25 @@ fn class(out: &mut String, chars: &mut Peekable<Chars<'_>>) -> Result<(), EreErr
             _ => return Err(EreError::Undefined("a damaged class")),
         }
     }
-    let known = [
-        "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
-        "upper", "xdigit",
-    ];
-    if chars.next() != Some(']') || !known.contains(&name.as_str()) {
-        return Err(EreError::Undefined("an unknown class"));
+    const UNKNOWN: EreError = EreError::Undefined("an unknown class");
+    if chars.next() != Some(']') {
+        return Err(UNKNOWN);
     }
-    let _ = write!(out, "[:{name}:]");
-    Ok(())
+    Ok(match name.as_str() {
+        "alnum" => u8::is_ascii_alphanumeric,
+        "alpha" => u8::is_ascii_alphabetic,
+        "blank" => |b| matches!(b, b'\t' | b' '),
+        "cntrl" => u8::is_ascii_control,
+        "digit" => u8::is_ascii_digit,
+        "graph" => u8::is_ascii_graphic,
+        "lower" => u8::is_ascii_lowercase,
+        "print" => |b| matches!(b, b' '..=b'~'),
+        "punct" => u8::is_ascii_punctuation,
+        "space" => |b| matches!(b, b'\t'..=b'\r' | b' '),
+        "upper" => u8::is_ascii_uppercase,
+        "xdigit" => u8::is_ascii_hexdigit,
+        _ => return Err(UNKNOWN),
+    })
 }
 
 /// A member of a bracket expression. One of several bytes has no meaning in the C locale.
