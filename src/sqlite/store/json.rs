@@ -14,9 +14,9 @@ pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     if is_plain(text) {
         return serde_json::from_str(text);
     }
-    let mut value = serde_json::from_str(text)?;
+    let mut value: Value = serde_json::from_str(text)?;
     tame_all(&mut value);
-    serde_json::from_value(value)
+    serde_json::from_str(&value.to_string())
 }
 
 /// True for JSON in which nothing is escaped but backslashes and quotes, and nothing misleads.
