@@ -16,6 +16,7 @@ use crate::held::Held;
 use crate::limits::Budget;
 use crate::load::LoadVerdict;
 use crate::meta::Kind;
+use crate::order;
 use crate::text::{self, escape, hex};
 
 /// A candidate, its evidence judged.
@@ -80,7 +81,7 @@ impl Bundle {
         entries.update(fingerprint::of_linked(evidence).unwrap_or_default());
         let entries: [u8; 32] = entries.finalize().into();
         let (entries, _) = entries.split_at(16);
-        let codes: BTreeSet<&str> = evidence.troubles.iter().map(Trouble::code).collect();
+        let codes: BTreeSet<&str> = order::gather(evidence.troubles.iter().map(Trouble::code));
         let codes: Vec<&str> = codes.into_iter().collect();
         let blind = if evidence.is_blind {
             format!("unwatched={};", evidence.scanned_at.day())

@@ -18,6 +18,7 @@ use serde::ser::SerializeSeq as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use crate::engine::Cell;
+use crate::order;
 use crate::sha256::Sha256;
 
 /// Bytes of rows that are held as they are.
@@ -35,6 +36,11 @@ pub const MOST_PACKED: usize = 32 << 20;
 
 /// A row: its columns in the order of their names, as osquery keeps and logs them.
 pub type Row = BTreeMap<String, Cell>;
+
+/// The row of what a query gives for those columns.
+pub fn row(columns: &[String], cells: Vec<Cell>) -> Row {
+    order::gather(columns.iter().cloned().zip(cells))
+}
 
 /// What is remembered of a query from its last run that succeeded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -287,7 +293,7 @@ impl<'m> Comparison<'m> {
         let is_same = self.old.is_some() && !self.has_added && !has_gone;
         let (mut held, mut bytes, mut count) = (Vec::new(), 0_usize, 0_usize);
         let mut pass = |held: &mut Vec<Row>| {
-            held.sort_unstable();
+            order::sort(held);
             held.drain(..).try_for_each(&mut gone)
         };
         let old = self.old.filter(|_| has_gone && removed);

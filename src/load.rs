@@ -10,6 +10,7 @@ use crate::evidence::{Cpus, Evidence, Given, Info, Trouble};
 use crate::folders::Listed;
 use crate::meta::Kind;
 use crate::name::Suffix;
+use crate::order;
 
 /// Declares each reason once: its variant, its word, whether it settles the matter, its meaning.
 macro_rules! reasons {
@@ -124,7 +125,7 @@ pub fn judge(evidence: &[Box<Evidence>]) -> Vec<LoadVerdict> {
             && !verdict.reasons.contains(&reason)
         {
             verdict.reasons.push(reason);
-            verdict.reasons.sort_unstable();
+            order::sort(&mut verdict.reasons);
         }
     }
     allow_for_other_paths(evidence, &mut verdicts);
@@ -137,7 +138,7 @@ fn rivals<T: Ord>(mut held: Vec<(T, usize)>) -> impl Iterator<Item = usize> {
     held.sort_unstable();
     held.dedup();
     let shared = held.chunk_by(|a, b| a.0 == b.0).filter(|all| all.len() > 1);
-    let rivals: BTreeSet<usize> = shared.flatten().map(|(_, index)| *index).collect();
+    let rivals: BTreeSet<usize> = order::gather(shared.flatten().map(|(_, index)| *index));
     rivals.into_iter()
 }
 
@@ -147,7 +148,7 @@ fn allow_for_other_paths(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdict
     let listed = evidence
         .iter()
         .filter(|e| e.candidate.listed != Listed::No && e.is_bundle());
-    let places: BTreeSet<&[u8]> = listed.map(|e| e.resolved_path.as_slice()).collect();
+    let places: BTreeSet<&[u8]> = order::gather(listed.map(|e| e.resolved_path.as_slice()));
     for (one, verdict) in evidence.iter().zip(verdicts) {
         if !places.contains(one.resolved_path.as_slice()) {
             continue;
@@ -165,9 +166,8 @@ fn allow_for_other_paths(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdict
 /// CFPlugIn.c): of a bundle that declares one it is not proved that it registers none.
 fn allow_for_other_bundles(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdict]) {
     let infos = evidence.iter().filter_map(|one| info(one));
-    let named: BTreeSet<_> = infos
-        .flat_map(|info| info.names_for_others.iter())
-        .collect();
+    let named: BTreeSet<&Option<_>> =
+        order::gather(infos.flat_map(|info| info.names_for_others.iter()));
     let names_odd = evidence
         .iter()
         .filter_map(|one| info(one))

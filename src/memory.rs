@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::bundle::Bundle;
 use crate::evidence::{ReadAt, code_bytes};
 use crate::folders::{FOLDERS, Folder, FolderError, Known};
+use crate::order;
 
 /// Bytes of code that one scan reads again for its age; of candidates, one at least.
 const CODE_A_SCAN: u64 = 128 << 20;
@@ -35,21 +36,19 @@ impl Memory {
             shown.replace(candidates);
         }
         let mut by_weight: Vec<_> = bundles.iter().map(|b| (b.evidence.held_for(), b)).collect();
-        by_weight.sort_by_key(|(weight, _)| *weight);
+        order::sort_by_key(&mut by_weight, |(weight, _)| *weight);
         let mut left = MOST_ENTRIES;
         let kept = by_weight.into_iter().map_while(|(weight, bundle)| {
             left = left.checked_sub(weight)?;
             Some(bundle)
         });
         let mut known = std::mem::take(&mut self.bundles);
-        self.bundles = kept
-            .map(|b| {
-                let path = b.evidence.candidate.path.clone();
-                // What there was no time to look at is as it was known.
-                let old = known.remove(&path).filter(|_| b.evidence.is_unsurveyed);
-                (path, old.unwrap_or_else(|| Arc::clone(b)))
-            })
-            .collect();
+        self.bundles = order::gather(kept.map(|b| {
+            let path = b.evidence.candidate.path.clone();
+            // What there was no time to look at is as it was known.
+            let old = known.remove(&path).filter(|_| b.evidence.is_unsurveyed);
+            (path, old.unwrap_or_else(|| Arc::clone(b)))
+        }));
     }
 
     /// What the last scan had rows of, of a plug-in folder.
@@ -67,7 +66,7 @@ impl Memory {
             .map(|(path, bundle)| (bundle.evidence.code_read_at.age(now), path, bundle))
             .filter(|(old, ..)| *old >= age)
             .collect();
-        old.sort_by_key(|(age, ..)| std::cmp::Reverse(*age));
+        order::sort_by_key(&mut old, |(age, ..)| std::cmp::Reverse(*age));
         let mut due = BTreeSet::new();
         let mut left = CODE_A_SCAN;
         for (_, path, bundle) in old {

@@ -17,6 +17,7 @@ use crate::journal::{self, Events};
 use crate::limits::{self, Budget, Limits, Whereabouts};
 use crate::load;
 use crate::memory::Memory;
+use crate::order;
 use crate::quarantine::ledger::Ledger;
 use crate::root::Root;
 
@@ -237,7 +238,7 @@ impl Scanner {
         budget.take_entries(own.min(most));
         // What the loader may list comes before what only stands there, and what is near before what is
         // deep: each directory on the way to it is opened.
-        candidates.sort_by_cached_key(|c| {
+        order::sort_by_key(&mut candidates, |c| {
             let depth = c.path.iter().filter(|b| **b == b'/').count();
             (c.via == Via::Nested, depth, c.path.clone())
         });
@@ -303,7 +304,7 @@ impl Scanner {
             found.extend(candidates);
         }
         let mut found = self.survey(&root, found, &at, &mut budget);
-        found.sort_by_cached_key(|e| crate::text::escape(&e.candidate.path));
+        order::sort_by_key(&mut found, |e| crate::text::escape(&e.candidate.path));
         let until = budget.after(evidence::BEYOND);
         for evidence in found.iter_mut().filter(|e| e.is_left_out) {
             self.at.set(&evidence.candidate.path);
@@ -314,8 +315,8 @@ impl Scanner {
         let mut reader = Reader::new(&self.roots);
         // Each is read and judged before the next, the smallest first: whoever plants a huge one, or
         // one that is hard to judge, takes the time of none but those that are larger.
-        let mut order: Vec<_> = found.iter_mut().enumerate().collect();
-        order.sort_by_key(|(_, e)| cost(e));
+        let mut in_turn: Vec<_> = found.iter_mut().enumerate().collect();
+        order::sort_by_key(&mut in_turn, |(_, e)| cost(e));
         let due = self
             .memory
             .as_ref()
@@ -323,7 +324,7 @@ impl Scanner {
         let due = due.unwrap_or_default();
         let mut files_reused = 0_u64;
         let mut signatures = BTreeMap::new();
-        for (index, evidence) in &mut order {
+        for (index, evidence) in &mut in_turn {
             self.at.set(&evidence.candidate.path);
             let before = self.before(&evidence.candidate.path, &at);
             let again = due.contains(&evidence.candidate.path);
@@ -358,7 +359,7 @@ impl Scanner {
             signatures.insert(*index, signature);
         }
         // What links lead to comes after all that is a bundle's own: a link costs nothing to plant.
-        for (_, evidence) in order {
+        for (_, evidence) in in_turn {
             self.at.set(&evidence.candidate.path);
             let again = due.contains(&evidence.candidate.path);
             let known = self.before(&evidence.candidate.path, &at);

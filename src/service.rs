@@ -14,6 +14,7 @@ use crate::evidence::Entry;
 use crate::extension::{Rows, Shared, Source, TableSpec};
 use crate::journal::{self, Events, Journal, Since};
 use crate::limits::Whereabouts;
+use crate::order;
 use crate::quarantine::ledger::Ledger;
 use crate::root::Root;
 use crate::scan::{Scanner, Snapshot, Status, WatchStatus};
@@ -369,18 +370,14 @@ fn foremost(bundle: &Bundle, most: usize) -> BTreeSet<usize> {
         (!(is_code && is_odd), !is_code, !is_odd, index)
     };
     let mut ranks: Vec<_> = bundle.entries().enumerate().map(rank).collect();
-    ranks.sort_unstable();
-    ranks
-        .into_iter()
-        .take(most)
-        .map(|(.., index)| index)
-        .collect()
+    order::sort(&mut ranks);
+    order::gather(ranks.into_iter().take(most).map(|(.., index)| index))
 }
 
 /// The largest number of entries of each bundle with which all together stay within `most`.
 fn share(counts: &[usize], most: usize) -> usize {
     let mut sorted = counts.to_vec();
-    sorted.sort_unstable();
+    order::sort(&mut sorted);
     let mut left = most;
     for (index, count) in sorted.iter().enumerate() {
         let bundles = sorted.len().saturating_sub(index);

@@ -18,6 +18,7 @@ use super::manifest::Manifest;
 use super::member::Member;
 use crate::directory::ReadError;
 use crate::meta::Kind;
+use crate::order;
 use crate::sha256::Sha256;
 use crate::spool::Spool;
 use crate::text::escape;
@@ -167,7 +168,9 @@ impl<W: Write> Archive<W> {
         let most = self.largest_that_fits(tree);
         // Each directory with all that it holds before the next: GNU tar sets its time after that.
         let mut entries: Vec<&Entry> = tree.entries.iter().collect();
-        entries.sort_by(|a, b| components(&a.path).cmp(components(&b.path)));
+        order::sort_by(&mut entries, |a, b| {
+            components(&a.path).cmp(components(&b.path))
+        });
         let mut links = Links::new();
         for entry in entries {
             let real = tree.real_path(entry);
@@ -341,7 +344,7 @@ impl<W: Write> Archive<W> {
         for name in attributes.names() {
             names.push((attributes.size(name)?.saturating_add(name.len()), name));
         }
-        names.sort_unstable();
+        order::sort(&mut names);
         let (mut taken, mut left) = (0_usize, 0_usize);
         for (size, name) in names {
             let with_it = taken.saturating_add(size);
@@ -361,7 +364,7 @@ impl<W: Write> Archive<W> {
             taken = with_it;
             member.attributes.push((name.clone(), value));
         }
-        member.attributes.sort_unstable();
+        order::sort(&mut member.attributes);
         Ok(left)
     }
 

@@ -14,6 +14,7 @@ use crate::directory::ReadError;
 use crate::evidence::Reach;
 use crate::journal::Events;
 use crate::meta::Kind;
+use crate::order;
 use crate::report::document::Format;
 use crate::report::{explain, time};
 use crate::root::{Found, Root};
@@ -170,10 +171,8 @@ pub fn collect<W: Write>(
         }
         Ok::<(), String>(())
     })?;
-    let paths: BTreeSet<String> = bundles
-        .iter()
-        .map(|b| escape(&b.evidence.candidate.path))
-        .collect();
+    let paths: BTreeSet<String> =
+        order::gather(bundles.iter().map(|b| escape(&b.evidence.candidate.path)));
     for table in TABLES {
         match rows(*table, &snapshot, &paths) {
             Ok(spool) => archive

@@ -23,6 +23,7 @@ use crate::collect::{Bounds, Outside};
 use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::meta::Kind;
+use crate::order;
 use crate::output::print;
 use crate::root::{Found, Root};
 use crate::text::{escape, hex};
@@ -220,7 +221,7 @@ fn render(one: &Side, other: &Side, outside: &[String]) -> (String, String) {
             *count = count.saturating_add(usize::from(of == change));
         }
     };
-    let paths: BTreeSet<&Vec<u8>> = one.things.keys().chain(other.things.keys()).collect();
+    let paths: BTreeSet<&Vec<u8>> = order::gather(one.things.keys().chain(other.things.keys()));
     for path in paths {
         let shown = if path.is_empty() {
             ".".to_owned()

@@ -7,6 +7,7 @@ use super::side::Thing;
 use crate::collect::{Outside, Sum};
 use crate::digest::Records;
 use crate::meta::Kind;
+use crate::order;
 use crate::report::named;
 use crate::scan::Snapshot;
 use crate::text::{escape, hex};
@@ -34,7 +35,7 @@ impl Held {
         let also = also.into_iter().flat_map(|also| also.places.keys());
         let all = named.iter().chain(also).cloned();
         Self {
-            places: all.map(|path| (path, Members::new())).collect(),
+            places: order::gather(all.map(|path| (path, Members::new()))),
             named,
         }
     }
@@ -91,7 +92,7 @@ impl Held {
             is_known.then(|| (path, is_there.then(|| digest(&held))))
         });
         Outside {
-            places: places.collect(),
+            places: order::gather(places),
             is_cut,
         }
     }
@@ -114,7 +115,7 @@ pub fn compare(one: Option<&Outside>, other: Option<&Outside>) -> Compared {
     };
     let sides = [(one, "PATH"), (other, "OTHER")];
     let places = sides.iter().filter_map(|(side, _)| *side);
-    let paths: BTreeSet<&Vec<u8>> = places.flat_map(|outside| outside.places.keys()).collect();
+    let paths: BTreeSet<&Vec<u8>> = order::gather(places.flat_map(|outside| outside.places.keys()));
     for path in paths {
         let shown = escape(path);
         match (of(one, path), of(other, path)) {

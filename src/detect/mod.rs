@@ -17,11 +17,12 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
-use crate::differential::{Comparison, Row};
+use crate::differential::{self, Comparison, Row};
 use crate::disk::Disk;
 use crate::engine::{Cell, Engine, EngineError};
 use crate::failure::Failure;
 use crate::given;
+use crate::order;
 use crate::pack::conf::{self, Pack, Scheduled};
 use crate::scan::Snapshot;
 use crate::spool::Spool;
@@ -136,7 +137,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
             }
             Err((sql, error)) => {
                 let names = vec![format!("the discovery query {sql:?}")];
-                let failed = BTreeMap::from([(error.to_string(), names)]);
+                let failed = order::gather([(error.to_string(), names)]);
                 Outcome {
                     failed,
                     ..Outcome::default()
@@ -276,7 +277,7 @@ fn each_row(
 ) -> Result<(), EngineError> {
     let columns = engine.check(&query.sql)?;
     engine.each(&query.sql, snapshot, |cells| {
-        take(escaped(columns.iter().cloned().zip(cells).collect()));
+        take(escaped(differential::row(&columns, cells)));
     })
 }
 
@@ -289,7 +290,7 @@ fn log_snapshot(
     let columns = engine.check(&query.sql)?;
     let mut line = line::Snapshot::default();
     engine.each(&query.sql, snapshot, |cells| {
-        line.add(&columns.iter().cloned().zip(cells).collect());
+        line.add(&differential::row(&columns, cells));
     })?;
     Ok(line)
 }

@@ -11,6 +11,7 @@ use super::flags::Flags;
 use super::host::{Agent, BINARY, Host};
 use super::{disk, place};
 use crate::meta::Kind;
+use crate::order;
 use crate::pack::conf::osquery_json;
 use crate::root::Root;
 use crate::text::escape;
@@ -87,7 +88,7 @@ pub fn autoload(
         .filter(|path| is_ours(path))
         .collect();
     // osquery keeps a set: a line that stands twice starts one.
-    named.sort();
+    order::sort(&mut named);
     named.dedup();
     if named.len() > 1 {
         findings.push(Finding::wrong(

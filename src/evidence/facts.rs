@@ -17,6 +17,7 @@ use crate::folders::Candidate;
 use crate::layout::Layout;
 use crate::limits::{self, Budget};
 use crate::meta::{Kind, Meta, Timestamp, WritableBy};
+use crate::order;
 use crate::root::{Found, Root, straight_down};
 use crate::text::escape;
 
@@ -154,7 +155,7 @@ impl Evidence {
     /// Bytes of the extended attributes of its files, those that are the same once.
     pub fn attributes_held(&self) -> usize {
         let all = self.entries.iter().filter_map(|e| e.attributes.as_ref());
-        let each: BTreeMap<_, _> = all.map(|a| (Arc::as_ptr(a), a.weight())).collect();
+        let each: BTreeMap<_, _> = order::gather(all.map(|a| (Arc::as_ptr(a), a.weight())));
         each.values().copied().fold(0, usize::saturating_add)
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::nodes::{self, NODES, Nodes};
 use super::trouble::Trouble;
+use crate::order;
 use sha2::{Digest as _, Sha256};
 
 use crate::info_dictionary;
@@ -149,7 +150,7 @@ impl Info {
         let declared = declared.unwrap_or_default();
         let modules = types.and_then(Value::as_dictionary).map(module_factories);
         let modules = modules.unwrap_or_default();
-        let own: BTreeSet<_> = declared.iter().collect();
+        let own: BTreeSet<&Option<_>> = order::gather(&declared);
         let others = modules.named.iter().filter(|id| !own.contains(id));
         let others: Box<[_]> = others
             .take(MOST_FACTORIES.saturating_add(1))

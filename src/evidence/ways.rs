@@ -11,6 +11,7 @@ use super::paths::{directory_of, is_below};
 use crate::directory::ReadError;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta, Timestamp};
+use crate::order;
 use crate::root::{Found, Passed, Root};
 
 /// Names of one candidate that are kept.
@@ -176,7 +177,7 @@ impl Ways {
     /// The directories on the ways: those in which names are asked for, then all above them.
     pub(crate) fn directories(&self) -> Vec<&[u8]> {
         let mut list: Vec<&[u8]> = self.paths().collect();
-        let mut known: BTreeSet<&[u8]> = list.iter().copied().collect();
+        let mut known: BTreeSet<&[u8]> = order::gather(list.iter().copied());
         for dir in self.paths() {
             let mut above = directory_of(dir);
             while !above.is_empty() && known.insert(above) {

@@ -159,7 +159,8 @@ impl Exception {
             }
         }
         if !self.cdhash.is_empty() {
-            self.cdhashes = self.cdhash.split(';').map(str::to_owned).collect();
+            self.cdhashes
+                .extend(self.cdhash.split(';').map(str::to_owned));
         }
         for (key, word, known) in [
             ("load_verdict", &self.load_verdict, VERDICTS.to_vec()),

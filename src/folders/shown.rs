@@ -11,6 +11,7 @@ use crate::info_dictionary::InfoNames;
 use crate::layout::Marks;
 use crate::meta::Kind;
 use crate::name::Suffix;
+use crate::order;
 use crate::root::Root;
 
 /// Which part of all that are shown may have nothing of a bundle.
@@ -28,21 +29,21 @@ impl Finder<'_> {
         if !self.found.keys().all(|path| fits.take(path)) {
             // It has its own steps and directories: what stands there takes those of no other.
             let root = self.root.for_one_scan(self.until());
-            let mut order: Vec<_> = std::mem::take(&mut self.found)
+            let mut found: Vec<_> = std::mem::take(&mut self.found)
                 .into_values()
                 .map(|candidate| {
                     let is_new = self.known.get(&candidate.path).is_none();
                     (is_new, !self.may_load(&root, &candidate), candidate)
                 })
                 .collect();
-            order.sort_by(|a, b| {
+            order::sort_by(&mut found, |a, b| {
                 let key = |(is_new, is_bare, c): &(bool, bool, Candidate)| {
                     (*is_new, *is_bare, c.listed == Listed::No)
                 };
                 key(a).cmp(&key(b)).then_with(|| a.2.path.cmp(&b.2.path))
             });
             let mut all = self.room_for_listed();
-            for (is_new, is_bare, candidate) in order {
+            for (is_new, is_bare, candidate) in found {
                 let path = &candidate.path;
                 if is_new && (!all.has(path) || is_bare && !bare.has(path)) {
                     self.left_out.candidate();

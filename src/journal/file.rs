@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use super::ids::{BESIDE, FILE, Id, Ids, ROLLBACK, id_at};
 use super::turn::Turn;
+use crate::order;
 use crate::root::Root;
 use crate::sqlite::store::{self, AllKnown, Store, StoreError};
 use crate::state_dir::{StateDir, StateDirError};
@@ -364,7 +365,7 @@ fn remove_stale(state: &StateDir) -> Result<(), StateDirError> {
         name.strip_suffix(suffix.unwrap_or_default())
             .map(str::to_owned)
     };
-    let times: BTreeSet<String> = names.iter().filter_map(|name| own(name)).collect();
+    let times: BTreeSet<String> = order::gather(names.iter().filter_map(|name| own(name)));
     let old = times.len().saturating_sub(MOST_ASIDE);
     for stale in times.iter().take(old) {
         for name in names.iter().filter(|name| name.starts_with(stale.as_str())) {

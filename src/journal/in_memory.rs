@@ -7,6 +7,7 @@ use super::ids::Ids;
 use super::remembered::Remembered;
 use super::status::Errors;
 use crate::event::Event;
+use crate::order;
 use crate::retention::{Dropped, Kept};
 use crate::sqlite::store::StoreError;
 
@@ -108,7 +109,7 @@ impl Held {
     pub fn all(&self) -> Vec<&Event> {
         let written = self.written.iter().filter(|_| !self.is_apart);
         let mut all: Vec<&Event> = self.events.values().chain(written).collect();
-        all.sort_by_key(|event| event.id);
+        order::sort_by_key(&mut all, |event| event.id);
         all.dedup_by_key(|event| event.id);
         all
     }

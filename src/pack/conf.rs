@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{OLDEST_OSQUERY, PackError, Query, restriction};
+use crate::order;
 
 /// The pack that the binary holds.
 pub const EMBEDDED: &str = include_str!("../../packs/dsplug.conf");
@@ -176,7 +177,7 @@ pub fn read(name: &str, text: &str) -> Result<Pack, PackError> {
         read.queries.push(query);
     }
     // As osquery orders them when none has a startup priority.
-    read.queries.sort_by(|a, b| a.name.cmp(&b.name));
+    order::sort_by(&mut read.queries, |a, b| a.name.cmp(&b.name));
     Ok(read)
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::document::or_say;
 use crate::detect::state::State;
-use crate::differential::Row;
+use crate::differential::{self, Row};
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::given;
@@ -54,7 +54,7 @@ pub fn changes(
     let (columns, rows) = engine.cells(&query.sql, snapshot)?;
     let rows = rows
         .into_iter()
-        .map(|cells| columns.iter().cloned().zip(cells).collect::<Row>());
+        .map(|cells| differential::row(&columns, cells));
     let is_it = |row: &Row| row.get("path").is_some_and(|p| p.to_string() == path);
     let mut old = None;
     if let Some(memory) = state.queries.get(MODIFIED) {

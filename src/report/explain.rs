@@ -20,6 +20,7 @@ use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::journal::Events;
 use crate::load::Reason;
+use crate::order;
 use crate::output::print;
 use crate::pack::conf;
 use crate::scan::Snapshot;
@@ -429,7 +430,7 @@ fn entries(bundle: &Arc<Bundle>, path: &str, disk: &str) -> Vec<Section> {
         all.push((rank, u32::try_from(index).unwrap_or(u32::MAX)));
     }
     if all.len() > MOST_ENTRIES {
-        all.sort_unstable();
+        order::sort(&mut all);
     }
     let columns = ENTRY
         .iter()

@@ -8,6 +8,7 @@ use super::time::rfc3339;
 use crate::bundle::Bundle;
 use crate::codesign::SignatureState;
 use crate::failure::Failure;
+use crate::order;
 use crate::property_list::Text;
 use crate::scan::Snapshot;
 use crate::text::{escape, hex};
@@ -194,7 +195,7 @@ fn signature(bundle: &Bundle, style: Style) -> String {
         SignatureState::Unsigned => style.paint(Tone::Doubtful, state),
         _ => {
             let mut codes: Vec<&str> = signature.problems.iter().map(|p| p.code.as_str()).collect();
-            codes.sort_unstable();
+            order::sort(&mut codes);
             codes.dedup();
             let mut text = format!("{state}: {}", codes.join(", "));
             if !signature.claimed_signer.is_empty() {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::document::Line;
 use crate::engine::Engine;
 use crate::failure::Failure;
+use crate::order;
 use crate::pack::NAME_COLUMN;
 use crate::pack::conf::Scheduled;
 use crate::scan::Snapshot;
@@ -133,7 +134,7 @@ pub fn told(
     paths: &[String],
 ) -> Result<Vec<Vec<Told>>, Failure> {
     let numbers = paths.iter().enumerate().map(|(i, path)| (path.as_str(), i));
-    let numbers: BTreeMap<&str, usize> = numbers.collect();
+    let numbers: BTreeMap<&str, usize> = order::gather(numbers);
     let mut told = vec![Vec::new(); paths.len()];
     for query in pack.iter().filter(|q| !q.snapshot) {
         if engine.names_foreign_table(&query.sql).is_some() {

@@ -5,6 +5,7 @@ use crate::bundle::Bundle;
 use crate::codesign::{CodeFacts, ProblemCode};
 use crate::evidence::{Content, Info};
 use crate::meta::Meta;
+use crate::order;
 use crate::property_list::Text;
 use crate::text::{escape, hex};
 
@@ -325,7 +326,7 @@ pub(super) fn cdhashes(cdhashes: &[[u8; 20]]) -> String {
 
 fn problems(bundle: &Bundle) -> Value {
     let mut codes: Vec<ProblemCode> = bundle.signature.problems.iter().map(|p| p.code).collect();
-    codes.sort_unstable();
+    order::sort(&mut codes);
     codes.dedup();
     let words: Vec<&str> = codes.into_iter().map(ProblemCode::as_str).collect();
     words.join(";").into()

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::bundle::Bundle;
 use crate::digest;
 use crate::meta::Kind;
+use crate::order;
 use crate::root::{Found, Root};
 use crate::sha256::Sha256;
 use crate::state_dir::{StateDir, StateDirError};
@@ -105,7 +106,7 @@ impl Copies {
                 copies.push((time.ok(), name, bytes_in(&folder)?));
             }
         }
-        copies.sort();
+        order::sort(&mut copies);
         let mut bytes = copies.iter().map(|c| c.2).fold(0, u64::saturating_add);
         for (_, name, its) in &copies {
             if bytes.saturating_add(size) <= MOST_ALL {

@@ -10,6 +10,7 @@ use super::watched::RESTLESS;
 use crate::event::{Action, Event, Known, Seen, State};
 use crate::exceptions::List;
 use crate::journal::Change;
+use crate::order;
 
 /// Under what the list that was told last is kept among the bundles that are known: no path of one.
 const KEY: &[u8] = b"exceptions";
@@ -105,7 +106,7 @@ impl Lists {
     /// is none, it is the newest but the last, which says what holds now. The one behind it says so.
     fn leave_one_out(&mut self) {
         let told = self.told.as_ref().map(|told| told.hash.to_string());
-        let mut before: BTreeSet<&String> = told.iter().collect();
+        let mut before: BTreeSet<&String> = order::gather(&told);
         let all_but_last = self.waiting.len().saturating_sub(1);
         let mut earlier = self.waiting.iter().take(all_but_last);
         let again = earlier.position(|waiting| !before.insert(&waiting.list.digest));

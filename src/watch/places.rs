@@ -7,6 +7,7 @@ use crate::evidence::{Evidence, directory_of};
 use crate::folders::FOLDERS;
 use crate::meta::{Kind, Meta};
 use crate::name::{self, Suffix};
+use crate::order;
 use crate::root::{Found, Root};
 use crate::scan::Snapshot;
 
@@ -151,7 +152,9 @@ pub fn wanted(root: &Root, snapshot: &Snapshot, tells_writes: bool, most: usize)
         let evidence = &bundle.evidence;
         let inner = evidence.entries.iter();
         let mut inner: Vec<_> = inner.filter(|e| e.meta.kind == Kind::Directory).collect();
-        inner.sort_by_key(|e| e.path.iter().filter(|b| **b == b'/').count());
+        order::sort_by_key(&mut inner, |e| {
+            e.path.iter().filter(|b| **b == b'/').count()
+        });
         for entry in inner.into_iter().take(MOST_INNER) {
             places.extend([Place::directory(&evidence.path_of(entry), &entry.meta)]);
         }
@@ -311,7 +314,7 @@ fn search(root: &Root, folder: &[u8], places: &mut Places) -> usize {
             .filter(|(kind, _)| matches!(kind, Kind::Directory | Kind::Symlink))
             .collect();
         // Directories first: whoever plants links takes no watch from them.
-        ways.sort_by_key(|(kind, _)| *kind == Kind::Symlink);
+        order::sort_by_key(&mut ways, |(kind, _)| *kind == Kind::Symlink);
         let below = ways.into_iter().map(|(_, name)| {
             let below = [path.as_slice(), b"/", name].concat();
             (below, depth.saturating_add(1))

@@ -17,6 +17,7 @@ use crate::bundle::Bundle;
 use crate::event::{Action, Event, Known, Seen, State};
 use crate::exceptions::List;
 use crate::journal::Change;
+use crate::order;
 
 /// Bundles that may stand though the last look does not have them: they are held beside those that it has.
 const MOST_HIDDEN: usize = 1_000;
@@ -55,7 +56,7 @@ impl Tracker {
         tracker.lists = Lists::begin(&mut known);
         // As if each had been still for long: it is told at once.
         let before = now.steady.checked_sub(UNSETTLED).unwrap_or(now.steady);
-        let mut known: BTreeMap<Vec<u8>, Known> = known.into_iter().collect();
+        let mut known: BTreeMap<Vec<u8>, Known> = order::gather(known);
         for bundle in bundles {
             let path = &bundle.evidence.candidate.path;
             let last = Key::of(bundle);
@@ -114,7 +115,7 @@ impl Tracker {
             tracker.bundles.insert(path, watched);
         }
         let there = bundles.iter().map(|b| b.evidence.candidate.path.as_slice());
-        tracker.let_go(&there.collect());
+        tracker.let_go(&order::gather(there));
         tracker
     }
 
@@ -180,7 +181,7 @@ impl Tracker {
         let Some(over @ 1..) = hidden.len().checked_sub(MOST_HIDDEN) else {
             return;
         };
-        hidden.sort_unstable();
+        order::sort(&mut hidden);
         for (is_told, _, path) in hidden.into_iter().take(over) {
             self.bundles.remove(&path);
             if is_told {

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use super::hints::{self, Hints, Woken};
 use super::pace::POLL;
 use super::places::{self, Place, Wish};
+use crate::order;
 use crate::root::Root;
 use crate::scan::{Snapshot, WatchStatus};
 
@@ -104,7 +105,8 @@ impl Watches {
         };
         let all = wanted.len().saturating_add(left);
         wanted.truncate(Hints::BUDGET);
-        let wishes: BTreeMap<(u64, u64), Wish> = wanted.iter().map(|p| (p.id, p.wish())).collect();
+        let wishes: BTreeMap<(u64, u64), Wish> =
+            order::gather(wanted.iter().map(|p| (p.id, p.wish())));
         // One of which more is asked than before is watched anew.
         self.held.retain(|id, wish| {
             let stays = wishes.get(id) == Some(wish);

@@ -12,6 +12,7 @@ use super::signature::Sealed;
 use super::view::{BundleEntry, EntryKind, join, split_name};
 use crate::codesign::hash::HashType;
 use crate::codesign::verdict::{CodeFacts, Findings, ProblemCode, SignatureState, SliceFacts};
+use crate::order;
 
 impl<'v> Judge<'_, 'v> {
     /// A file or symlink that the rules take in.
@@ -148,7 +149,7 @@ fn file(
     code: &CodeFacts,
     findings: &mut Findings,
 ) -> Sealed {
-    let mut kinds: BTreeSet<HashType> = hash_types(code).collect();
+    let mut kinds: BTreeSet<HashType> = order::gather(hash_types(code));
     if kinds.is_empty() {
         kinds.extend(digests.keys().last());
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
+use crate::order;
 use crate::property_list::{Dictionary, Value};
 
 use super::ere::{self, EreError, Expression, GaveUp};
@@ -146,7 +147,7 @@ impl Rules {
         }
         // Of equal weights Apple takes whichever its hash table gives first; the one that asks
         // for the most is taken here.
-        list.sort_by_key(|r| {
+        order::sort_by_key(&mut list, |r| {
             (
                 std::cmp::Reverse(r.weight),
                 r.verdict.omit,

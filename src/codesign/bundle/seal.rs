@@ -6,6 +6,7 @@ use super::rules::{Compiled, Rules, RulesError, Version, shorten};
 use super::view::join;
 use crate::codesign::hash::HashType;
 use crate::codesign::verdict::{ProblemCode, SignatureState};
+use crate::order;
 use crate::property_list::{self, Bounds, Dictionary, PropertyListError, Value};
 
 /// Room for the tens of thousands of files that a list of
@@ -152,11 +153,11 @@ pub fn sha1_paths(path: &[u8], bytes: &[u8]) -> BTreeSet<Vec<u8>> {
     let Ok((_, _, files)) = parts(bytes) else {
         return BTreeSet::new();
     };
-    files
+    let paths = files
         .into_iter()
         .filter(|(key, value)| check_path(key.as_str()).is_ok() && needs_sha1(value))
-        .map(|(key, _)| join(base, key.as_bytes()))
-        .collect()
+        .map(|(key, _)| join(base, key.as_bytes()));
+    order::gather(paths)
 }
 
 fn needs_sha1(value: &Value) -> bool {
@@ -230,7 +231,7 @@ fn resource(value: &Value) -> Option<SealedResource> {
         // The old form: SHA-1 alone.
         Value::Data(digest) => {
             return Some(SealedResource {
-                resource: Resource::File(BTreeMap::from([of_length(HashType::Sha1, digest)?])),
+                resource: Resource::File(order::gather([of_length(HashType::Sha1, digest)?])),
                 optional: false,
             });
         }
@@ -250,13 +251,16 @@ fn resource(value: &Value) -> Option<SealedResource> {
     } else if let Some(target) = entry.get("symlink") {
         Resource::Symlink(target.as_string()?.as_bytes().to_vec())
     } else {
-        let listed = HashType::ALL
-            .into_iter()
-            .filter_map(|kind| Some((kind, entry.get(key_of(kind))?)));
-        let digests: Option<BTreeMap<_, _>> = listed
-            .map(|(kind, value)| of_length(kind, value.as_data()?))
-            .collect();
-        Resource::File(digests.filter(|digests| !digests.is_empty())?)
+        let mut digests = BTreeMap::new();
+        for kind in HashType::ALL {
+            if let Some(value) = entry.get(key_of(kind)) {
+                digests.extend([of_length(kind, value.as_data()?)?]);
+            }
+        }
+        if digests.is_empty() {
+            return None;
+        }
+        Resource::File(digests)
     };
     Some(SealedResource { resource, optional })
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::architecture::Architecture;
 use crate::codesign::bytes::{self, Bytes, Order};
 use crate::codesign::verdict::{Place, Problem, ProblemCode};
+use crate::order;
 
 const FAT_MAGIC: u32 = 0xcafe_babe;
 const FAT_MAGIC_64: u32 = 0xcafe_babf;
@@ -160,7 +161,7 @@ impl Fat {
             .iter()
             .map(|s| (s.range.clone(), s.align))
             .collect();
-        slices.sort_by_key(|(range, _)| range.start);
+        order::sort_by_key(&mut slices, |(range, _)| range.start);
         let mut end = header_end;
         for (range, align) in slices {
             let gap = range.start.saturating_sub(end);

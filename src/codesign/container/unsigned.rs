@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::fat::{self, Fat};
 use super::mach_o::{self, Header};
 use crate::codesign::bytes::{self, Bytes, Order};
+use crate::order;
 
 /// A signature begins at a multiple of this.
 const ALIGNMENT: u64 = 16;
@@ -105,7 +106,7 @@ fn of_slice(slice: &[u8]) -> Option<[u8; 32]> {
         at: 16,
         bytes: [number(count), number(len)].concat(),
     });
-    edits.sort_by_key(|edit| edit.at);
+    order::sort_by_key(&mut edits, |edit| edit.at);
     let mut sha256 = Sha256::new();
     let mut from = 0_u64;
     for edit in &edits {

@@ -17,6 +17,7 @@ use crate::codesign::signature::superblob::Blob;
 use crate::codesign::verdict::{
     Anchor, Note, Place, Problem, ProblemCode, SignatureState, SliceFacts,
 };
+use crate::order;
 use crate::property_list::{self, Bounds, Value};
 use chain::Chain;
 use cms::SignedData;
@@ -132,8 +133,8 @@ impl Judgement<'_, '_> {
                 .map(|d| d.facts.cdhash.to_vec())
                 .collect();
             let mut listed = listed.clone();
-            here.sort();
-            listed.sort();
+            order::sort(&mut here);
+            order::sort(&mut listed);
             if here != listed {
                 return Err("the code directories are not those whose cdhashes the signer listed");
             }
@@ -141,8 +142,8 @@ impl Judgement<'_, '_> {
         if let Some(listed) = &hashes {
             let mut here: Vec<_> = self.directories.iter().map(|d| full_hash(d)).collect();
             let mut listed = listed.clone();
-            here.sort();
-            listed.sort();
+            order::sort(&mut here);
+            order::sort(&mut listed);
             if here != listed {
                 return Err("the code directories are not those whose hashes the signer listed");
             }

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use super::error::StoreError;
 use super::events::hold_to_bounds;
 use crate::event::Event;
+use crate::order;
 use crate::retention::Kept;
 
 /// Bytes of events that can be written anew, about.
@@ -74,7 +75,7 @@ impl Others {
         if self.recent.is_empty() {
             return Vec::new();
         }
-        let ours: BTreeSet<i64> = kept.ids().collect();
+        let ours: BTreeSet<i64> = order::gather(kept.ids());
         let recent = self.recent.iter();
         recent
             .filter(|event| ours.contains(&event.id))
@@ -98,7 +99,7 @@ impl Others {
         let immediate = TransactionBehavior::Immediate;
         let transaction = connection.transaction_with_behavior(immediate)?;
         if let Some(kept) = kept {
-            let ours: BTreeSet<i64> = kept.ids().collect();
+            let ours: BTreeSet<i64> = order::gather(kept.ids());
             let there = ids(&transaction)?;
             for id in there.difference(&ours) {
                 transaction.execute("DELETE FROM events WHERE id = ?", [id])?;
@@ -140,5 +141,9 @@ fn version(connection: &Connection) -> Result<i64, StoreError> {
 fn ids(connection: &Connection) -> Result<BTreeSet<i64>, StoreError> {
     let mut statement = connection.prepare("SELECT id FROM events")?;
     let ids = statement.query_map([], |row| row.get(0))?;
-    Ok(ids.collect::<Result<_, _>>()?)
+    let mut all = BTreeSet::new();
+    for id in ids {
+        all.insert(id?);
+    }
+    Ok(all)
 }
