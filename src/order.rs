@@ -1,5 +1,6 @@
-//! One way to put things in order for all that are few or rarely sorted: the standard library's stands in the program
-//! once for each kind of thing and of order, with some five thousand bytes, and in each `collect` into a set or a map.
+//! Puts in order what is few: one sort for all of it. That of the standard library stands in the program once for each
+//! kind of thing and each order, with five thousand bytes, and so in every `collect` into a set or a map; it is for
+//! what may be as many as there are entries, for which it takes the least time and room.
 
 use std::cmp::Ordering;
 

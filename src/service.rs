@@ -370,7 +370,7 @@ fn foremost(bundle: &Bundle, most: usize) -> BTreeSet<usize> {
         (!(is_code && is_odd), !is_code, !is_odd, index)
     };
     let mut ranks: Vec<_> = bundle.entries().enumerate().map(rank).collect();
-    order::sort(&mut ranks);
+    ranks.sort_unstable();
     order::gather(ranks.into_iter().take(most).map(|(.., index)| index))
 }
 

@@ -13,7 +13,6 @@ use crate::digest::Records;
 use crate::directory::{Dir, OpenFile, ReadError};
 use crate::limits;
 use crate::meta::{Kind, Meta};
-use crate::order;
 use crate::text::escape;
 
 /// Directories below one another that are walked. Each costs an open descriptor, of which a job
@@ -77,7 +76,7 @@ impl Tree {
                 Err(error) => tree.left_out.push(error.to_string()),
             }
         }
-        order::sort_by(&mut tree.entries, |a, b| a.path.cmp(&b.path));
+        tree.entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         Ok(tree)
     }
 

@@ -168,9 +168,7 @@ impl<W: Write> Archive<W> {
         let most = self.largest_that_fits(tree);
         // Each directory with all that it holds before the next: GNU tar sets its time after that.
         let mut entries: Vec<&Entry> = tree.entries.iter().collect();
-        order::sort_by(&mut entries, |a, b| {
-            components(&a.path).cmp(components(&b.path))
-        });
+        entries.sort_by(|a, b| components(&a.path).cmp(components(&b.path)));
         let mut links = Links::new();
         for entry in entries {
             let real = tree.real_path(entry);
