@@ -19,7 +19,7 @@
 -- mitre: TA0003 T1547
 -- references: https://attack.mitre.org/techniques/T1547/
 -- false_positives: A disk that was full, a profile with an entry that is not valid, a second dsplug
---   that watched before the extension came.
+--   that watched before the extension came, a Mac on which osquery has lost the right to read the disk.
 -- osquery: 5.0.1
 -- tables: none
 -- flags: none
@@ -36,7 +36,9 @@ WITH status AS MATERIALIZED (
 )
 SELECT 'impaired' AS dsplug_query, part, detail
 FROM (
-  SELECT 'scan' AS part, substr(error, max(instr(error, 'it hangs at '), 1)) AS detail
+  SELECT 'scan' AS part,
+    CASE WHEN error LIKE 'a scan has not come back for %'
+      THEN substr(error, instr(error, 'it hangs at ')) ELSE error END AS detail
   FROM status WHERE error <> ''
   UNION ALL
   SELECT 'watch',

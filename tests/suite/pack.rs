@@ -305,6 +305,7 @@ fn what_does_not_work_is_told_and_nothing_else() {
     ] {
         assert_eq!(told(quiet), [""; 0], "{quiet:?}");
     }
+    let named = "cannot list /it hangs at nowhere, all scans work: Not a directory";
     let hangs = "a scan has not come back for 73 s; it hangs at /Library/DirectoryServices";
     for (changes, row) in [
         (&[("watch", "tick")][..], "watch it is left to the clock"),
@@ -313,6 +314,10 @@ fn what_does_not_work_is_told_and_nothing_else() {
         (
             &[("error", hangs)],
             "scan it hangs at /Library/DirectoryServices",
+        ),
+        (
+            &[("error", named)],
+            "scan cannot list /it hangs at nowhere, all scans work: Not a directory",
         ),
         (&[("watch_error", "x")], "watch x"),
         (&[("watch", "tick"), ("watch_error", "x")], "watch x"),
