@@ -327,7 +327,7 @@ impl Scanner {
         for (index, evidence) in &mut in_turn {
             self.at.set(&evidence.candidate.path);
             let before = self.before(&evidence.candidate.path, &at);
-            let again = due.contains(&evidence.candidate.path);
+            let again = due.contains(&evidence.candidate.path) && !budget.is_late();
             let known = before.map(|b| b.evidence.as_ref());
             evidence::read_list(&root, evidence, known, &budget);
             if let Some(known) = known {
@@ -338,9 +338,11 @@ impl Scanner {
             }
             reader.verifies = budget.may_judge();
             evidence::read_contents(&root, evidence, &mut reader, &mut budget);
+            if let Some(known) = known.filter(|_| again) {
+                evidence::confirm(evidence, known);
+            }
             evidence::tell_forks(evidence);
             evidence::tell_attributes(evidence);
-            evidence::tell_unverified(evidence);
             evidence::weigh_writers(&root, evidence, &budget);
             let mut signature = match before.filter(|_| evidence.is_unchanged) {
                 Some(before) => Arc::clone(&before.signature),
@@ -348,6 +350,7 @@ impl Scanner {
                     Arc::new(bundle::unjudged_signature(evidence))
                 }
                 None => {
+                    evidence::tell_unverified(evidence);
                     let until = budget.judges_until();
                     let signature = budget.judging(|| bundle::judge_signature(evidence, until));
                     budget.take_judging(signature.work);
@@ -361,7 +364,7 @@ impl Scanner {
         // What links lead to comes after all that is a bundle's own: a link costs nothing to plant.
         for (_, evidence) in in_turn {
             self.at.set(&evidence.candidate.path);
-            let again = due.contains(&evidence.candidate.path);
+            let again = due.contains(&evidence.candidate.path) && !budget.is_late();
             let known = self.before(&evidence.candidate.path, &at);
             let known = known.map(|before| (before.evidence.as_ref(), again));
             reader.verifies = budget.may_judge();

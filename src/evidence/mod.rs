@@ -46,7 +46,7 @@ pub use nodes::Nodes;
 pub use paths::directory_of;
 pub use reach::{Linked, Places, Reach};
 pub use read_at::ReadAt;
-pub use recall::{code_bytes, recall};
+pub use recall::{code_bytes, confirm, recall};
 pub use trials::{TURN, Trials};
 pub use trouble::Trouble;
 

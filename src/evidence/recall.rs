@@ -85,27 +85,6 @@ pub fn recall_entries(
 /// the files whose bytes the judgement needs are left to be read.
 pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
     // What was not settled then was read again, so the last scan's time holds for all of it.
-    let at = before.scanned_at;
-    let known = |meta: &Meta, old: &Meta| meta.is_unchanged(old) && at.settled(meta);
-    let mut same = evidence.entries.len() == before.entries.len()
-        && evidence.resolved_path == before.resolved_path
-        && evidence.is_whole
-        && before.troubles.is_empty()
-        && evidence.troubles.is_empty()
-        && same_metas(evidence.meta, before.meta)
-        && same_metas(evidence.resolved_meta, before.resolved_meta);
-    let same_entry = |(entry, old): (&Entry, &Entry)| {
-        entry.path == old.path
-            && entry.meta == old.meta
-            && entry.link == old.link
-            && at.settled(&entry.meta)
-    };
-    same = same
-        && evidence
-            .entries
-            .iter()
-            .zip(before.entries.iter())
-            .all(same_entry);
     let mut reused = if Arc::ptr_eq(&evidence.entries, &before.entries) {
         forget(evidence, |entry| {
             again && is_code(entry) || is_unverified(&entry.content)
@@ -115,26 +94,12 @@ pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
         let entries = Arc::make_mut(&mut evidence.entries);
         recall_entries(entries, &before.entries, before, again)
     };
-    let is_read = |e: &Entry| e.meta.kind != Kind::File || e.content != Content::Unread;
-    same = same && evidence.entries.iter().all(is_read);
     if !again {
         evidence.code_read_at = before.code_read_at;
+        recall_outside(evidence, before);
     }
-    if let (Some(executable), Some(old)) = (&mut evidence.executable, &before.executable)
-        && !again
-        && executable.path == old.path
-        && matches!(old.outside, Content::Read { .. })
-        && !is_unverified(&old.outside)
-        && known(&executable.meta, &old.meta)
-    {
-        executable.outside.clone_from(&old.outside);
-        executable.has_fork = old.has_fork;
-    }
-    same = same
-        && same_executable(evidence.executable.as_ref(), before.executable.as_ref())
-        && same_plist(evidence.info_plist.as_ref(), before.info_plist.as_ref());
-    evidence.is_unchanged = same;
-    if same {
+    evidence.is_unchanged = is_same(evidence, before);
+    if evidence.is_unchanged {
         evidence.read_at = before.read_at;
         return reused;
     }
@@ -148,6 +113,67 @@ pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
         evidence.read_at = before.read_at;
     }
     reused
+}
+
+/// Takes over what was known `before` of code that was read again and holds the same bytes, so that no time needs to be
+/// left to judge them anew.
+pub fn confirm(evidence: &mut Evidence, before: &Evidence) {
+    let is_same_code = |new: &Content, old: &Content| {
+        new.sha256().is_some() && new.sha256() == old.sha256() && !is_unverified(old)
+    };
+    let mut olds = before.entries.iter().peekable();
+    for entry in Arc::make_mut(&mut evidence.entries) {
+        while olds.next_if(|old| old.path < entry.path).is_some() {}
+        if let Some(old) = olds.next_if(|old| old.path == entry.path)
+            && is_same_code(&entry.content, &old.content)
+        {
+            entry.content = old.content.clone();
+        }
+    }
+    if let (Some(executable), Some(old)) = (&mut evidence.executable, &before.executable)
+        && is_same_code(&executable.outside, &old.outside)
+    {
+        executable.outside.clone_from(&old.outside);
+    }
+    if is_same(evidence, before) {
+        evidence.is_unchanged = true;
+        evidence.entries = Arc::clone(&before.entries);
+        evidence.kept.clear();
+    }
+}
+
+/// True when all that is known is what was known before, the main executable outside apart.
+fn is_same(evidence: &Evidence, before: &Evidence) -> bool {
+    let at = before.scanned_at;
+    let is_read = |e: &Entry| e.meta.kind != Kind::File || e.content != Content::Unread;
+    let same_entry =
+        |(entry, old): (&Entry, &Entry)| entry == old && at.settled(&entry.meta) && is_read(entry);
+    let mut pairs = evidence.entries.iter().zip(before.entries.iter());
+    evidence.entries.len() == before.entries.len()
+        && evidence.resolved_path == before.resolved_path
+        && evidence.is_whole
+        && before.troubles.is_empty()
+        && evidence.troubles.is_empty()
+        && same_metas(evidence.meta, before.meta)
+        && same_metas(evidence.resolved_meta, before.resolved_meta)
+        && pairs.all(same_entry)
+        && same_executable(evidence.executable.as_ref(), before.executable.as_ref())
+        && same_plist(evidence.info_plist.as_ref(), before.info_plist.as_ref())
+}
+
+/// Takes over what was known of a main executable that stands outside and is the same file.
+fn recall_outside(evidence: &mut Evidence, before: &Evidence) {
+    let at = before.scanned_at;
+    if let (Some(executable), Some(old)) = (&mut evidence.executable, &before.executable)
+        && executable.path == old.path
+        && matches!(old.outside, Content::Read { .. })
+        && !is_unverified(&old.outside)
+        && executable.meta.is_unchanged(&old.meta)
+        && at.settled(&executable.meta)
+    {
+        executable.outside.clone_from(&old.outside);
+        executable.has_fork = old.has_fork;
+    }
 }
 
 /// How many files of a candidate are known.

@@ -286,14 +286,11 @@ fn what_links_lead_to_takes_the_bytes_of_no_bundle() {
     assert!(rows[0]["error"].starts_with("limit: "), "{rows:?}");
 }
 
-/// Signatures that are dear to judge take no digest from what comes after them, and what is said of those for which
-/// there is no room is the same with each scan.
-#[test]
-fn dear_signatures_take_no_digest_from_others() {
-    let signer = Signer::developer_id("Anyone", "TEAM123456");
+/// A disk with bundles whose signatures are dear to judge.
+fn with_dear_signatures(signer: &Signer) -> Disk {
     let disk = Disk::new();
     for number in 0..12 {
-        let bundle = SignedBundle::full(&format!("S{number}")).signer(&signer);
+        let bundle = SignedBundle::full(&format!("S{number}")).signer(signer);
         // Rules that are dear to compile, and a file that each is held against.
         let bundle = bundle.edit_seal(move |seal| {
             let rules = seal["rules2"].as_dictionary_mut().unwrap();
@@ -303,6 +300,15 @@ fn dear_signatures_take_no_digest_from_others() {
         });
         bundle.write(disk.at(PLUGINS));
     }
+    disk
+}
+
+/// Signatures that are dear to judge take no digest from what comes after them, and what is said of those for which
+/// there is no room is the same with each scan.
+#[test]
+fn dear_signatures_take_no_digest_from_others() {
+    let signer = Signer::developer_id("Anyone", "TEAM123456");
+    let disk = with_dear_signatures(&signer);
     let evil = Plugin::new("Evil").executable(vec![b'x'; 1 << 20]);
     evil.write(disk.at(PLUGINS));
     let limits = Limits {
@@ -315,7 +321,8 @@ fn dear_signatures_take_no_digest_from_others() {
     };
     let sql = "SELECT path, hash, signature_state, error FROM dsplug_bundles";
     let rows = |snapshot: &Snapshot| common::query_in(snapshot, sql);
-    let first = rows(&scanner().scan());
+    let snapshot = scanner().scan();
+    let first = rows(&snapshot);
     let unknown = |rows: &[common::Row]| {
         rows.iter()
             .filter(|row| row["signature_state"] == "unreadable")
@@ -330,6 +337,11 @@ fn dear_signatures_take_no_digest_from_others() {
         let is_told = row["error"].contains(" was not ");
         assert_eq!(is_told, row["signature_state"] == "unreadable", "{row:#?}");
     }
+    // One cause is told once.
+    for bundle in &snapshot.bundles {
+        let told = bundle.evidence.troubles.iter().map(ToString::to_string);
+        assert!(told.filter(|told| told.contains("sign")).count() <= 1);
+    }
     assert_eq!(rows(&scanner().scan()), first);
     // Who remembers has judged all of them in the end. What was written a moment ago is read again.
     std::thread::sleep(Duration::from_millis(2_500));
@@ -337,4 +349,33 @@ fn dear_signatures_take_no_digest_from_others() {
     let left: Vec<usize> = (0..12).map(|_| unknown(&rows(&scanner.scan()))).collect();
     assert!(left.is_sorted_by(|a, b| a >= b), "{left:?}");
     assert_eq!(left.last(), Some(&0), "{left:?}");
+}
+
+/// Code that is read again for its age alone, and is what it was, has been judged.
+#[test]
+fn what_was_judged_needs_no_room_when_its_code_is_read_again() {
+    let signer = Signer::developer_id("Anyone", "TEAM123456");
+    let disk = with_dear_signatures(&signer);
+    std::thread::sleep(Duration::from_millis(2_500));
+    let limits = Limits {
+        judging: 8_000,
+        code_age: Duration::from_secs(2),
+        ..Limits::STANDARD
+    };
+    let mut scanner = Scanner::new(Root::open(disk.path()).unwrap(), limits)
+        .with_roots(Roots::of(signer.roots()))
+        .remembering();
+    let rows = |snapshot: &Snapshot| {
+        let sql = "SELECT path, hash, signature_state, anchor, error FROM dsplug_bundles";
+        common::query_in(snapshot, sql)
+    };
+    let judged = (0..12).map(|_| rows(&scanner.scan())).last().unwrap();
+    assert!(
+        judged.iter().all(|row| row["error"].is_empty()),
+        "{judged:#?}"
+    );
+    std::thread::sleep(Duration::from_millis(2_100));
+    let again = scanner.scan();
+    assert!(again.status.files_read >= 12);
+    assert_eq!(rows(&again), judged);
 }
