@@ -286,6 +286,17 @@ impl Scanner {
 
     /// Scans once.
     pub fn scan(&mut self) -> Snapshot {
+        self.look(None)
+    }
+
+    /// Looks at one candidate alone: what stands beside it takes nothing from it, and no failure there keeps it from
+    /// being looked at.
+    pub fn look_at(&mut self, candidate: Candidate) -> Option<Arc<Bundle>> {
+        self.look(Some(candidate)).bundles.pop()
+    }
+
+    /// Looks at a candidate, or else at all.
+    fn look(&mut self, alone: Option<Candidate>) -> Snapshot {
         let (began, last_scan) = (Instant::now(), now());
         // One moment for all of it: what is known is known from its beginning to its end, whoever sets the clock.
         let at = ReadAt::now();
@@ -295,7 +306,9 @@ impl Scanner {
         let mut all_folders = Vec::new();
         let mut found = Vec::new();
         let nothing = Known::none();
-        for (index, path) in FOLDERS.iter().enumerate() {
+        let folders = if alone.is_some() { &[][..] } else { FOLDERS };
+        found.extend(alone);
+        for (index, path) in folders.iter().enumerate() {
             self.at.set(path.as_bytes());
             let known = self.memory.as_ref().and_then(|m| m.shown(index));
             let (folder, candidates) =

@@ -92,7 +92,11 @@ impl Circumstances {
         let bundle = |(index, bundle): (usize, &Arc<Bundle>)| {
             let evidence = &bundle.evidence;
             let hash = bundle.digest.as_ref().map_or_else(String::new, |d| hex(d));
-            let Outside { places, mut is_cut } = Outside::of(bundle);
+            let Outside {
+                places,
+                executable,
+                mut is_cut,
+            } = Outside::of(bundle);
             let mut outside = Vec::new();
             for path in places.keys() {
                 match left.checked_sub(path.len()) {
@@ -109,6 +113,7 @@ impl Circumstances {
                 "resolved_path": escape(&evidence.resolved_path),
                 "resolved_path_hex": hex(&evidence.resolved_path),
                 "hash": hash,
+                "executable_hex": executable.as_ref().map(|path| hex(path)),
                 "outside_hex": outside,
                 "outside_cut": is_cut,
             })

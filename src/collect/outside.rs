@@ -4,50 +4,113 @@ use std::collections::BTreeMap;
 
 use crate::bundle::Bundle;
 use crate::digest::{Records, of_entries};
+use crate::evidence::Entry;
 use crate::meta::Kind;
+use crate::order;
+use crate::sha256::Sha256;
 
-/// The digest of what stands at a place, as that of a bundle; `None` where it is not known whole.
-pub type Sum = Option<[u8; 32]>;
+/// What stands at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sum {
+    /// Its digest, as that of a bundle.
+    pub content: [u8; 32],
+    /// One over the permission bits of all that stands there.
+    pub modes: [u8; 32],
+}
+
+impl Sum {
+    /// That of a place: its digest, and kind and permission bits of each entry in order of path, beginning with itself.
+    pub fn new<'a>(
+        content: [u8; 32],
+        entries: impl Iterator<Item = (&'a [u8], Kind, u32)>,
+    ) -> Self {
+        let mut modes = Sha256::new();
+        // Those of a link count nowhere.
+        for (path, _, mode) in entries.filter(|(_, kind, _)| *kind != Kind::Symlink) {
+            modes.update(path);
+            modes.update(&[0]);
+            modes.update(&mode.to_le_bytes());
+        }
+        Self {
+            content,
+            modes: modes.finish(),
+        }
+    }
+
+    /// That of a file or a link, of whose content or text this is the SHA-256.
+    fn of_one(kind: Kind, sha256: &[u8; 32], mode: u32) -> Self {
+        let mut records = Records::default();
+        records.add(kind, sha256, b"");
+        let itself = (b"".as_slice(), kind, mode);
+        Self::new(records.finish(), std::iter::once(itself))
+    }
+}
 
 /// What is reached from a bundle outside of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outside {
-    /// Where it really stands, as the Mac names it.
-    pub places: BTreeMap<Vec<u8>, Sum>,
+    /// What really stands where, as the Mac names it, and the links on the ways there: which file is called by which
+    /// name decides what runs. `None` for what is not known whole.
+    pub places: BTreeMap<Vec<u8>, Option<Sum>>,
+    /// Which file is the main executable: its path below the bundle, or that where it stands outside; empty where there
+    /// is none. `None` where nobody says.
+    pub executable: Option<Vec<u8>>,
     /// True when there may be more than these.
     pub is_cut: bool,
 }
 
 impl Outside {
-    /// That of a bundle: its main executable, and what links in it and its libraries lead to.
+    /// That of a bundle: its main executable, what links in it and its libraries lead to, and the links on the ways to
+    /// all of these, but for those on the way to the bundle itself.
     pub fn of(bundle: &Bundle) -> Self {
         let evidence = &bundle.evidence;
-        let executable = evidence.executable.as_ref().filter(|e| e.is_outside());
-        let executable = executable.map(|executable| {
+        let reach = &evidence.reach;
+        let executable = evidence.executable.as_ref();
+        let outside = executable.filter(|e| e.is_outside()).map(|executable| {
+            // Code may stand in a fork, of which no digest says anything.
             let sha256 = executable.outside.sha256();
             let sha256 = sha256.filter(|_| !executable.has_fork);
+            let meta = &executable.meta;
+            let sum = sha256.map(|sha256| Sum::of_one(meta.kind, sha256, meta.mode));
+            (executable.path.clone(), sum)
+        });
+        let places = reach.places.iter().map(|(path, place)| {
+            let top = (b"".as_slice(), place.meta.kind, place.meta.mode);
+            let is_directory = place.meta.kind == Kind::Directory;
+            let below = place.entries.iter().filter(|_| is_directory);
+            let below = below.map(|e| (e.path.as_ref(), e.meta.kind, e.meta.mode));
+            let content = of_entries(&place.entries, is_directory)
+                .filter(|_| place.is_whole && !place.entries.iter().any(Entry::has_fork));
+            let entries = std::iter::once(top).chain(below);
             (
-                executable.path.clone(),
-                sha256.as_ref().map(|sum| of_file(sum)),
+                path.to_vec(),
+                content.map(|content| Sum::new(content, entries)),
             )
         });
-        let places = evidence.reach.places.iter().map(|(path, place)| {
-            let is_directory = place.meta.kind == Kind::Directory;
-            let sum = of_entries(&place.entries, is_directory).filter(|_| place.is_whole);
-            (path.to_vec(), sum)
+        let beyond = reach.beyond.paths().map(|path| (path.to_vec(), None));
+        let links = reach.ways.links();
+        let is_cut = !evidence.is_whole
+            || evidence.is_doubtful
+            || evidence.is_linked_late
+            || evidence.is_linked_cut
+            || evidence.is_served()
+            || links.is_none();
+        let links = links.into_iter().flatten().map(|(dir, name, text)| {
+            let sum = Sum::of_one(Kind::Symlink, text, 0);
+            ([dir, b"/", name].concat(), Some(sum))
         });
-        let beyond = evidence.reach.beyond.paths();
-        let beyond = beyond.map(|path| (path.to_vec(), None));
+        let itself = &evidence.candidate.path;
+        let links = links.filter(|(path, _)| {
+            let below = itself.strip_prefix(path.as_slice());
+            below.is_none_or(|below| !below.is_empty() && !below.starts_with(b"/"))
+        });
+        let places = places.chain(links).chain(outside).chain(beyond);
         Self {
-            places: places.chain(executable).chain(beyond).collect(),
-            is_cut: evidence.is_linked_late || evidence.is_linked_cut,
+            places: order::gather(places),
+            executable: Some(executable.map_or_else(Vec::new, |e| {
+                e.relative.clone().unwrap_or_else(|| e.path.clone())
+            })),
+            is_cut,
         }
     }
-}
-
-/// The digest of a place that is a file.
-fn of_file(sha256: &[u8; 32]) -> [u8; 32] {
-    let mut records = Records::default();
-    records.add(Kind::File, sha256, b"");
-    records.finish()
 }

@@ -108,11 +108,12 @@ pub fn read(
             EntryType::Fifo => Thing::new(Kind::Other, mode, None),
             EntryType::Link => {
                 let first = self::below(&target, place).and_then(|first| side.things.get(&first));
-                let held = || held.sha256(target.strip_prefix(files.as_slice())?);
+                let held = || held.first(target.strip_prefix(files.as_slice())?);
                 match (first, held()) {
                     (Some(first), _) => first.clone(),
-                    (None, Some(sha256)) if below.is_none() => Thing {
-                        sha256,
+                    (None, Some(first)) if below.is_none() => Thing {
+                        sha256: first.sha256,
+                        fork: first.fork,
                         ..Thing::new(Kind::File, mode, None)
                     },
                     _ => return Err(fail("a hard link in it leads nowhere")),
@@ -131,16 +132,17 @@ pub fn read(
         if let Some(path) = outside {
             held.add(path, &thing);
         }
-        let is_top = |below: &Vec<u8>| below.is_empty() && thing.kind == Kind::Directory;
-        if let Some(below) = below.filter(|below| !is_top(below)) {
+        if let Some(below) = below {
             side.things.insert(below, thing);
         }
     }
     if !found {
         return Err(fail("it does not hold the bundle whole"));
     }
-    let is_cut = place.as_ref().is_some_and(|place| place.bundle.outside_cut);
-    side.outside = Some(held.into_outside(is_cut));
+    let bundle = place.as_ref().map(|place| &place.bundle);
+    let executable = bundle.and_then(|bundle| bytes(bundle.executable_hex.as_ref()?));
+    let is_cut = bundle.is_some_and(|bundle| bundle.outside_cut);
+    side.outside = Some(held.into_outside(executable, is_cut));
     let is_whole = place.is_some_and(|place| place.is_whole(side.digest()));
     side.unknown = match left_out {
         Some((left_out, was_whole)) if was_whole == is_whole => left_out.into_lines(),
@@ -206,6 +208,8 @@ struct Bundle {
     /// Its bundle digest when it was judged; empty where that was not known.
     hash: String,
     resolved_path_hex: String,
+    /// Which file its main executable was; an earlier version did not say it.
+    executable_hex: Option<String>,
     /// What was reached from it outside of it.
     outside_hex: Vec<String>,
     /// True when that is not all.

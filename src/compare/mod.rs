@@ -1,12 +1,14 @@
 //! `dsplug compare`: two bundles, or a bundle and what was collected of one, file by file.
 //!
 //! The same is what has the same bundle digest, and the same resource forks and permission bits, of which that says
-//! nothing, and leads to the same outside of it, as far as one of both is a plug-in of the disk or collected. A file whose code is the same and whose signature
-//! is another is told from one whose code was altered.
+//! nothing, and leads to the same outside of it by the same links, as far as one of both is a plug-in of the disk or
+//! collected. A file whose code is the same and whose signature is another is told from one whose code was altered.
 
 mod archive;
+mod change;
 mod manifest;
 mod outside;
+mod plug_in;
 mod records;
 mod side;
 
@@ -16,6 +18,7 @@ use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use change::Change;
 use side::{Side, Thing};
 
 use crate::codesign::Roots;
@@ -41,41 +44,6 @@ pub struct Options {
 /// The first bytes of a gzip file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// What a difference is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Change {
-    /// Only PATH has it.
-    Added,
-    /// Only OTHER has it.
-    Missing,
-    /// Both have it, with other content, another resource fork, another link or of another kind.
-    Altered,
-    /// Its code is the same, its signature is not; or it is a part of the bundle's seal.
-    Resigned,
-    /// Both have it, with other permission bits.
-    Mode,
-}
-
-impl Change {
-    const ALL: [Self; 5] = [
-        Self::Added,
-        Self::Missing,
-        Self::Altered,
-        Self::Resigned,
-        Self::Mode,
-    ];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Added => "added",
-            Self::Missing => "missing",
-            Self::Altered => "altered",
-            Self::Resigned => "re-signed",
-            Self::Mode => "mode",
-        }
-    }
-}
-
 /// Compares, and prints a line for each difference.
 ///
 /// # Errors
@@ -85,18 +53,22 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     let roots = Roots::apple();
     let most = Bounds::of(disk.thorough).entries;
     let wanted = escape(mac_path(&options.path, &disk.root).as_os_str().as_bytes());
-    let [live, held] = outside(disk, &root, options);
-    let read = |found: Found, path: &Path, own: Option<Outside>, also: Option<&Outside>| {
-        let side = read(&found, path, &wanted, &roots, most, also)?;
+    let read = |given: &Given, path: &Path, own: Option<Outside>, also: Option<&Outside>| {
+        let side = read(&given.found, path, &wanted, &roots, most, also)?;
         let outside = side.outside.clone().or(own);
         Ok::<_, Failure>(Side { outside, ..side })
     };
     let one = find(&options.path, disk, &root)?;
-    let one = read(one, &options.path, live, held.as_ref())?;
     let other = find_other(&options.other, disk, &root)?;
-    let other = read(other, &options.other, held, one.outside.as_ref())?;
+    // Before they are read, as a scan judges before it collects.
+    let [live, held] = [&one, &other].map(|given| {
+        let inside = given.inside.as_ref()?;
+        plug_in::outside(disk, &root, inside)
+    });
+    let one = read(&one, &options.path, live, held.as_ref())?;
+    let other = read(&other, &options.other, held, one.outside.as_ref())?;
     let outside = outside::compare(one.outside.as_ref(), other.outside.as_ref());
-    let (text, counts) = render(&one, &other, &outside.altered);
+    let (text, counts) = render(&one, &other, &outside.changes);
     print(&text)?;
     let unknown = one.unknown.iter().chain(&other.unknown);
     let unknown = unknown.chain(&outside.unknown);
@@ -108,7 +80,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
             print(&format!(
                 "{:<10}{} entries, digest {}\n",
                 "same",
-                one.things.len(),
+                one.entries().count(),
                 hex(&a)
             ))
         }
@@ -135,35 +107,6 @@ fn mac_path(path: &Path, root: &Path) -> PathBuf {
     }
 }
 
-/// What a scan says that both lead to outside of them, where they are plug-ins of the disk that is read.
-fn outside(disk: &Disk, root: &Root, options: &Options) -> [Option<Outside>; 2] {
-    let Ok(mut scanner) = disk.patient_scanner() else {
-        return [None, None];
-    };
-    let snapshot = scanner.scan();
-    if snapshot.unreadable().is_some() {
-        return [None, None];
-    }
-    let is_below = |path: &Path| {
-        let (path, top) = (path.canonicalize().ok()?, disk.root.canonicalize().ok()?);
-        Some(path.starts_with(top))
-    };
-    let is_on_mac = |path: &Path| find_on_mac(path, disk, root).is_some();
-    // By its whole path: a name alone would be that of a plug-in elsewhere.
-    let of = |path: &Path| {
-        let absolute = std::path::absolute(path).ok()?;
-        outside::of(&snapshot, &disk.root, &absolute)
-    };
-    let (path, other) = (options.path.as_path(), options.other.as_path());
-    let one = is_on_mac(path) || is_below(path) == Some(true);
-    // A path of this computer comes first here.
-    let other_one = is_below(other).unwrap_or_else(|| is_on_mac(other));
-    [
-        one.then(|| of(path)).flatten(),
-        other_one.then(|| of(other)).flatten(),
-    ]
-}
-
 /// Reads one side, that was found by a path.
 fn read(
     found: &Found,
@@ -187,33 +130,60 @@ fn read(
     Ok(Side::of_tree(&tree, roots))
 }
 
+/// What somebody gives a path of.
+struct Given {
+    found: Found,
+    /// Where it stands on the disk that is read, as the Mac names it; nothing for what stands elsewhere.
+    inside: Option<PathBuf>,
+}
+
 /// Finds a path of the Mac, or else of this computer.
-fn find(path: &Path, disk: &Disk, root: &Root) -> Result<Found, Failure> {
-    find_on_mac(path, disk, root).map_or_else(|| find_here(path), Ok)
+fn find(path: &Path, disk: &Disk, root: &Root) -> Result<Given, Failure> {
+    find_on_mac(path, disk, root).map_or_else(|| find_here(path, disk), Ok)
 }
 
 /// Finds what the bundle is held against: a path of this computer, or else of the Mac. Whoever wrote
 /// the disk that is read could have put there what stands at the place of the good copy.
-fn find_other(path: &Path, disk: &Disk, root: &Root) -> Result<Found, Failure> {
-    find_here(path).or_else(|failure| find_on_mac(path, disk, root).ok_or(failure))
+fn find_other(path: &Path, disk: &Disk, root: &Root) -> Result<Given, Failure> {
+    find_here(path, disk).or_else(|failure| find_on_mac(path, disk, root).ok_or(failure))
 }
 
-fn find_on_mac(path: &Path, disk: &Disk, root: &Root) -> Option<Found> {
+fn find_on_mac(path: &Path, disk: &Disk, root: &Root) -> Option<Given> {
     let inside = mac_path(path, &disk.root);
     let is_absolute = inside.is_absolute();
     let find = || root.find(inside.as_os_str().as_bytes()).ok();
-    is_absolute.then(find).flatten()
+    let found = is_absolute.then(find).flatten()?;
+    Some(Given {
+        found,
+        inside: Some(inside),
+    })
 }
 
-fn find_here(path: &Path) -> Result<Found, Failure> {
+fn find_here(path: &Path, disk: &Disk) -> Result<Given, Failure> {
     let host = Root::open(Path::new("/"))?;
     let absolute = std::path::absolute(path)?;
-    host.find(absolute.as_os_str().as_bytes())
-        .map_err(|error| Failure::wrong_call(error.to_string()))
+    let found = host
+        .find(absolute.as_os_str().as_bytes())
+        .map_err(|error| Failure::wrong_call(error.to_string()))?;
+    // A link in the last place may be the plug-in, or lead to it.
+    let itself = || path.canonicalize().ok();
+    let by_link = || {
+        let above = absolute.parent()?.canonicalize().ok()?;
+        Some(above.join(absolute.file_name()?))
+    };
+    let top = disk.root.canonicalize().ok();
+    let below = |path: PathBuf| {
+        let below = path.strip_prefix(top.as_ref()?).ok()?;
+        Some(Path::new("/").join(below))
+    };
+    let inside = by_link()
+        .and_then(below)
+        .or_else(|| itself().and_then(below));
+    Ok(Given { found, inside })
 }
 
 /// A line for each difference, those outside last, and how many there are of each.
-fn render(one: &Side, other: &Side, outside: &[String]) -> (String, String) {
+fn render(one: &Side, other: &Side, outside: &[(Change, String)]) -> (String, String) {
     let mut text = String::new();
     let mut counts = [0_usize; 5];
     let mut count = |change: Change| {
@@ -229,7 +199,7 @@ fn render(one: &Side, other: &Side, outside: &[String]) -> (String, String) {
             escape(path)
         };
         let (a, b) = (one.things.get(path), other.things.get(path));
-        if let Some(change) = change(path, a, b) {
+        if let Some(change) = Change::of(path, a, b) {
             count(change);
             // Writing to a String cannot fail, here and below.
             let _ = writeln!(text, "{:<10}{shown}{}", change.as_str(), detail(a, b));
@@ -248,9 +218,9 @@ fn render(one: &Side, other: &Side, outside: &[String]) -> (String, String) {
             );
         }
     }
-    for line in outside {
-        count(Change::Altered);
-        let _ = writeln!(text, "{:<10}{line}", Change::Altered.as_str());
+    for (change, line) in outside {
+        count(*change);
+        let _ = writeln!(text, "{:<10}{line}", change.as_str());
     }
     let counted = counts
         .iter()
@@ -260,28 +230,6 @@ fn render(one: &Side, other: &Side, outside: &[String]) -> (String, String) {
         .map(|(n, c)| format!("{n} {}", c.as_str()))
         .collect();
     (text, counted.join(", "))
-}
-
-fn change(path: &[u8], one: Option<&Thing>, other: Option<&Thing>) -> Option<Change> {
-    match (one, other) {
-        (Some(_), None) => Some(Change::Added),
-        (None, Some(_)) => Some(Change::Missing),
-        (None, None) => None,
-        (Some(a), Some(b)) if a.kind == b.kind && a.sha256 == b.sha256 => {
-            (a.fork != b.fork).then_some(Change::Altered)
-        }
-        (Some(a), Some(b)) => {
-            let code = |t: &Thing| t.code.as_ref().map(|c| c.unsigned);
-            let is_code = code(a).is_some() && code(a) == code(b);
-            let is_seal = path.split(|c| *c == b'/').rev().nth(1) == Some(b"_CodeSignature");
-            let both = a.kind == Kind::File && b.kind == Kind::File;
-            Some(if both && a.fork == b.fork && (is_code || is_seal) {
-                Change::Resigned
-            } else {
-                Change::Altered
-            })
-        }
-    }
 }
 
 fn detail(one: Option<&Thing>, other: Option<&Thing>) -> String {

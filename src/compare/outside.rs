@@ -1,25 +1,28 @@
 //! What stands outside of what is compared and runs with it: the same bundle is not the same where that differs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
+use super::change::Change;
 use super::side::Thing;
 use crate::collect::{Outside, Sum};
 use crate::digest::Records;
 use crate::meta::Kind;
 use crate::order;
-use crate::report::named;
-use crate::scan::Snapshot;
 use crate::text::{escape, hex};
 
-/// What a scan of the disk says of a plug-in there; `None` where none is found at the path.
-pub fn of(snapshot: &Snapshot, root: &Path, path: &Path) -> Option<Outside> {
-    let bundle = named::find(snapshot, root, path).ok()?;
-    Some(Outside::of(bundle))
+/// A member of an archive, as it counts in the sum of a place.
+#[derive(Clone, Copy, Debug)]
+pub struct Member {
+    kind: Kind,
+    mode: u32,
+    /// SHA-256 of its content, or of its text.
+    pub sha256: [u8; 32],
+    /// That of its resource fork.
+    pub fork: Option<[u8; 32]>,
 }
 
 /// What an archive holds at a place, by the path below it.
-type Members = BTreeMap<Vec<u8>, (Kind, [u8; 32])>;
+type Members = BTreeMap<Vec<u8>, Member>;
 
 /// What an archive holds at places that are asked for.
 #[derive(Debug, Default)]
@@ -62,47 +65,61 @@ impl Held {
     pub fn add(&mut self, path: &[u8], thing: &Thing) {
         for (place, below) in self.places(path) {
             let held = self.places.entry(place).or_default();
-            held.insert(below, (thing.kind, thing.sha256));
+            let member = Member {
+                kind: thing.kind,
+                mode: thing.mode,
+                sha256: thing.sha256,
+                fork: thing.fork,
+            };
+            held.insert(below, member);
         }
     }
 
-    /// The SHA-256 of a member that another is a hard link to.
-    pub fn sha256(&self, path: &[u8]) -> Option<[u8; 32]> {
+    /// The member that another is a hard link to.
+    pub fn first(&self, path: &[u8]) -> Option<Member> {
         let (place, below) = self.places(path).pop()?;
-        let (_, sha256) = self.places.get(&place)?.get(&below)?;
-        Some(*sha256)
+        self.places.get(&place)?.get(&below).copied()
     }
 
-    /// The digest of each place of which there is something; none of one that should be there.
-    pub fn into_outside(self, is_cut: bool) -> Outside {
-        let digest = |held: &Members| {
-            let top = held.get(b"".as_slice());
-            let is_directory = top.is_none_or(|(kind, _)| *kind == Kind::Directory);
-            let mut records = Records::default();
-            for (path, (kind, sha256)) in held {
-                if !(is_directory && path.is_empty()) {
-                    records.add(*kind, sha256, path);
-                }
-            }
-            records.finish()
-        };
+    /// What stands at each place of which there is something; nothing is known of one at which there should be.
+    pub fn into_outside(self, executable: Option<Vec<u8>>, is_cut: bool) -> Outside {
         let places = self.places.into_iter().filter_map(|(path, held)| {
-            let is_there = !held.is_empty();
-            let is_known = is_there || self.named.contains(&path);
-            is_known.then(|| (path, is_there.then(|| digest(&held))))
+            let is_known = !held.is_empty() || self.named.contains(&path);
+            is_known.then(|| (path, sum(&held)))
         });
         Outside {
             places: order::gather(places),
+            executable,
             is_cut,
         }
     }
 }
 
+/// That of what is held of a place; `None` where nothing is, or not all that counts: of a resource fork a scan says
+/// that it is there, and not what is in it.
+fn sum(held: &Members) -> Option<Sum> {
+    let mut members = held.values();
+    if held.is_empty() || members.any(|member| member.fork.is_some()) {
+        return None;
+    }
+    let top = held.get(b"".as_slice());
+    let is_directory = top.is_none_or(|member| member.kind == Kind::Directory);
+    let mut records = Records::default();
+    for (path, member) in held {
+        if !(is_directory && path.is_empty()) {
+            records.add(member.kind, &member.sha256, path);
+        }
+    }
+    let entries = held.iter();
+    let entries = entries.map(|(path, member)| (path.as_slice(), member.kind, member.mode));
+    Some(Sum::new(records.finish(), entries))
+}
+
 /// What came of holding what stands outside of one against that of the other.
 #[derive(Debug, Default)]
 pub struct Compared {
-    /// A line for each place that differs.
-    pub altered: Vec<String>,
+    /// A line for each difference.
+    pub changes: Vec<(Change, String)>,
     /// What is not known to be the same, each in a line.
     pub unknown: Vec<String>,
 }
@@ -110,20 +127,25 @@ pub struct Compared {
 /// Holds them against each other. Where nothing is known of one, it is not known what it leads to.
 pub fn compare(one: Option<&Outside>, other: Option<&Outside>) -> Compared {
     let mut compared = Compared::default();
-    let of = |side: Option<&Outside>, path: &Vec<u8>| -> Option<Sum> {
+    let of = |side: Option<&Outside>, path: &Vec<u8>| -> Option<Option<Sum>> {
         side.and_then(|outside| outside.places.get(path).copied())
     };
     let sides = [(one, "PATH"), (other, "OTHER")];
     let places = sides.iter().filter_map(|(side, _)| *side);
     let paths: BTreeSet<&Vec<u8>> = order::gather(places.flat_map(|outside| outside.places.keys()));
-    for path in paths {
+    for path in &paths {
         let shown = escape(path);
         match (of(one, path), of(other, path)) {
-            (Some(Some(a)), Some(Some(b))) if a == b => {}
             (Some(Some(a)), Some(Some(b))) => {
-                let (a, b) = (hex(&a), hex(&b));
-                let line = format!("{shown}  outside, digest {a}, was {b}");
-                compared.altered.push(line);
+                if a.content != b.content {
+                    let (a, b) = (hex(&a.content), hex(&b.content));
+                    let line = format!("{shown}  outside, digest {a}, was {b}");
+                    compared.changes.push((Change::Altered, line));
+                }
+                if a.modes != b.modes {
+                    let line = format!("{shown}  outside, of it or of what stands in it");
+                    compared.changes.push((Change::Mode, line));
+                }
             }
             (Some(_), Some(_)) => {
                 let line = format!("{shown}, outside: it could not be read whole");
@@ -133,9 +155,31 @@ pub fn compare(one: Option<&Outside>, other: Option<&Outside>) -> Compared {
             (None, _) => compared.unknown.push(lacking(&shown, "OTHER", "PATH")),
         }
     }
+    if let (Some(one), Some(other)) = (one, other) {
+        match (&one.executable, &other.executable) {
+            (Some(a), Some(b)) if a == b => {}
+            (Some(a), Some(b)) => {
+                let [a, b] = [a, b].map(|path| match path.as_slice() {
+                    b"" => "none".to_owned(),
+                    path => escape(path),
+                });
+                let line = format!("the main executable  {a}, was {b}");
+                compared.changes.push((Change::Altered, line));
+            }
+            // Nothing outside has a part in it: of two that hold the same it is the same.
+            _ if paths.is_empty() => {}
+            (a, _) => {
+                let name = if a.is_none() { "PATH" } else { "OTHER" };
+                let line = format!(
+                    "which file is the main executable of {name}: an archive of an earlier version does not say it"
+                );
+                compared.unknown.push(line);
+            }
+        }
+    }
     for (side, name) in sides {
         if side.is_some_and(|outside| outside.is_cut) {
-            let line = format!("not all was followed that {name} leads to outside of it");
+            let line = format!("not all is known that {name} leads to outside of it");
             compared.unknown.push(line);
         }
     }

@@ -30,6 +30,8 @@ pub struct Thing {
     pub fork: Option<[u8; 32]>,
     /// What it is as code.
     pub code: Option<Code>,
+    /// True for a file that begins as a Mach-O file does, whether more of it is known as code or not.
+    pub is_macho: bool,
     /// True for code that is too large for its signature to be told from it.
     pub is_large_code: bool,
 }
@@ -46,7 +48,7 @@ pub struct Code {
 /// What was read of one side.
 #[derive(Clone, Debug, Default)]
 pub struct Side {
-    /// What it holds, by path below it; empty for a thing that is a file.
+    /// What it holds, by path below it; empty for itself.
     pub things: BTreeMap<Vec<u8>, Thing>,
     /// What could not be read, each in a line.
     pub unknown: Vec<String>,
@@ -62,11 +64,7 @@ impl Side {
             ..Self::default()
         };
         let mut hidden = None;
-        let is_bundle = tree.top().is_some_and(|e| e.meta.kind == Kind::Directory);
         for entry in &tree.entries {
-            if is_bundle && entry.path.is_empty() {
-                continue;
-            }
             let mut thing = Thing::new(entry.meta.kind, entry.meta.mode, entry.link.as_deref());
             if entry.meta.kind == Kind::File {
                 let read = tree
@@ -98,13 +96,19 @@ impl Side {
         side
     }
 
+    /// What counts in the bundle digest: all, but for a bundle's own directory.
+    pub fn entries(&self) -> impl Iterator<Item = (&Vec<u8>, &Thing)> {
+        let things = self.things.iter();
+        things.filter(|(path, thing)| !(path.is_empty() && thing.kind == Kind::Directory))
+    }
+
     /// Its bundle digest; `None` when a part of it is not known.
     pub fn digest(&self) -> Option<[u8; 32]> {
         if !self.unknown.is_empty() {
             return None;
         }
         let mut records = Records::default();
-        for (path, thing) in &self.things {
+        for (path, thing) in self.entries() {
             records.add(thing.kind, &thing.sha256, path);
         }
         Some(records.finish())
@@ -145,6 +149,7 @@ impl Thing {
             sha256: link.map_or([0; 32], Sha256::digest),
             fork: None,
             code: None,
+            is_macho: false,
             is_large_code: false,
         }
     }
@@ -158,12 +163,10 @@ impl Thing {
         let fits = len <= MOST_CODE;
         let mut is_code = true;
         loop {
-            let count = match content.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
+            let count = fill(content, &mut buffer)?;
+            if count == 0 {
+                break;
+            }
             let chunk = buffer.get(..count).unwrap_or_default();
             sha256.update(chunk);
             is_code = is_code && (seen > 0 || is_macho(chunk));
@@ -176,7 +179,8 @@ impl Thing {
             return Err(io::Error::other("it changed while it was read"));
         }
         self.sha256 = sha256.finish();
-        self.is_large_code = seen > 0 && is_code && !fits;
+        self.is_macho = seen > 0 && is_code;
+        self.is_large_code = self.is_macho && !fits;
         self.code = unsigned_digest(&whole)
             .filter(|_| is_code)
             .map(|unsigned| Code {
@@ -185,6 +189,21 @@ impl Thing {
             });
         Ok(())
     }
+}
+
+/// Reads until a buffer is full, or all is read: what stands at the beginning of a file is to be seen at once, in
+/// however small pieces an archive gives it.
+fn fill(content: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut count = 0_usize;
+    while let Some(rest) = buffer.get_mut(count..).filter(|rest| !rest.is_empty()) {
+        match content.read(rest) {
+            Ok(0) => break,
+            Ok(more) => count = count.saturating_add(more),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(count)
 }
 
 fn facts(whole: &[u8], roots: &Roots) -> CodeFacts {

@@ -32,7 +32,7 @@ impl Entry {
     }
 
     /// True when it has a resource fork.
-    pub(super) fn has_fork(&self) -> bool {
+    pub(crate) fn has_fork(&self) -> bool {
         self.attributes.as_ref().is_some_and(|a| a.resource_fork)
     }
 

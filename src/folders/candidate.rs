@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::anomaly::Anomaly;
 use crate::directory::ReadError;
 use crate::meta::{Meta, WritableBy};
-use crate::name::Suffix;
+use crate::name::{Suffix, suffix};
 use crate::text::escape;
 
 /// The folders that are looked at: that of `dspluginhelperd` (macOS 10.7 and later), and the
@@ -88,6 +88,23 @@ pub struct Candidate {
     pub is_double: bool,
     /// What was left out of the folder, when this stands for the folder itself; else empty.
     pub left_out: Vec<FolderError>,
+}
+
+impl Candidate {
+    /// What somebody asks for by its path, which stands below that folder: whether the loader lists it is not asked.
+    pub fn asked_for(folder: usize, path: Vec<u8>) -> Self {
+        let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
+        Self {
+            suffix: suffix(name),
+            path,
+            via: Via::TopLevel,
+            listed: Listed::Maybe,
+            folder,
+            ancestors_writable_by: WritableBy::Root,
+            is_double: false,
+            left_out: Vec::new(),
+        }
+    }
 }
 
 /// One plug-in folder.

@@ -1,15 +1,55 @@
 //! Two bundles, or a bundle and a collected archive, file by file.
 
+mod outside;
+
 use std::fs;
 use std::io::Write as _;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::Output;
 
-use crate::common::{DSPLUG, call};
+use crate::common::call;
 use dsplug_fixtures::macho::{Cpu, MachO};
 use dsplug_fixtures::signature::Signature;
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, attribute, chmod, skipped};
+use tempfile::TempDir;
+
+/// A disk with one plug-in, and a good copy of that elsewhere.
+struct Pair {
+    disk: Disk,
+    /// The plug-in on the disk.
+    live: PathBuf,
+    known: PathBuf,
+    place: TempDir,
+}
+
+impl Pair {
+    fn of(plugin: &Plugin) -> Self {
+        let (disk, place) = (Disk::new(), tempfile::tempdir().unwrap());
+        let live = plugin.write(disk.plugin(""));
+        let known = plugin.write(place.path());
+        Self {
+            disk,
+            live,
+            known,
+            place,
+        }
+    }
+
+    fn compare(&self, other: &Path) -> Output {
+        compare(&self.disk, &path("A.dsplug"), other)
+    }
+}
+
+/// Collects some bundles of a disk, or all of them, into an archive of that name.
+#[track_caller]
+fn collect(disk: &Disk, bundles: &str, archive: PathBuf) -> PathBuf {
+    let mut call = call("collect", disk.path());
+    let done = call.arg(bundles).arg("--output").arg(&archive).output();
+    let done = done.unwrap();
+    assert!(done.status.success(), "{done:?}");
+    archive
+}
 
 fn compare(disk: &Disk, path: &str, other: &Path) -> Output {
     call("compare", disk.path())
@@ -25,6 +65,26 @@ fn lines(output: &Output, code: i32) -> Vec<String> {
     assert_eq!(output.status.code(), Some(code), "{error}");
     let text = String::from_utf8(output.stdout.clone()).unwrap();
     text.lines().map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn is_same(output: &Output) {
+    let lines = lines(output, 0);
+    assert!(
+        lines.len() == 1 && lines[0].starts_with("same "),
+        "{lines:#?}"
+    );
+}
+
+/// The lines of what is not known to be the same, each without its word.
+#[track_caller]
+fn unknown(output: &Output) -> Vec<String> {
+    let lines = lines(output, 1);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("not known to be the same"), "{error}");
+    let unknown = |line: &String| Some(line.strip_prefix("unknown   ")?.to_owned());
+    let unknown: Option<Vec<String>> = lines.iter().map(unknown).collect();
+    unknown.unwrap_or_else(|| panic!("{lines:#?}"))
 }
 
 /// The words and paths of the lines, without digests.
@@ -76,24 +136,16 @@ fn each_difference_has_its_word() {
 
 #[test]
 fn the_same_is_the_same_whoever_owns_it() {
-    let disk = Disk::new();
-    let other = tempfile::tempdir().unwrap();
-    Plugin::new("A").write(disk.plugin(""));
-    let known = Plugin::new("A").write(other.path());
-    let output = compare(&disk, &path("A.dsplug"), &known);
-    let lines = lines(&output, 0);
+    let pair = Pair::of(&Plugin::new("A"));
+    let lines = lines(&pair.compare(&pair.known), 0);
     assert_eq!(lines.len(), 1);
     assert!(
         lines[0].starts_with("same      4 entries, digest "),
         "{lines:?}"
     );
     // By a path of this computer as well, and the other way round.
-    let here = disk.plugin("A.dsplug");
-    assert!(
-        compare(&disk, known.to_str().unwrap(), &here)
-            .status
-            .success()
-    );
+    let known = pair.known.to_str().unwrap();
+    is_same(&compare(&pair.disk, known, &pair.live));
 }
 
 /// An image has what its writer put there, at the place of the good copy as well.
@@ -114,8 +166,7 @@ fn the_good_copy_is_that_of_this_computer() {
     assert_eq!(told, [("added".to_owned(), "Contents/more".to_owned())]);
     // What this computer does not have is looked for on the disk.
     fs::remove_dir_all(&known).unwrap();
-    let output = compare(&disk, &path("A.dsplug"), &known);
-    assert!(lines(&output, 0)[0].starts_with("same "));
+    is_same(&compare(&disk, &path("A.dsplug"), &known));
 }
 
 #[test]
@@ -158,31 +209,17 @@ fn a_collected_archive_is_a_side() {
         std::os::unix::fs::symlink("l".repeat(150), bundle.join("Contents/link")).unwrap();
     }
     let place = tempfile::tempdir().unwrap();
-    let archive = place.path().join("a.tar.gz");
-    let collect = |arguments: &[&str], archive: &Path| {
-        let done = Command::new(DSPLUG)
-            .args(["collect", "--root"])
-            .arg(disk.path())
-            .arg("--output")
-            .arg(archive)
-            .args(arguments)
-            .output()
-            .unwrap();
-        assert!(done.status.success());
-    };
-    collect(&["--all"], &archive);
-    let output = compare(&disk, &path("A.dsplug"), &archive);
-    assert!(lines(&output, 0)[0].starts_with("same "), "{output:?}");
+    let archive = collect(&disk, "--all", place.path().join("a.tar.gz"));
+    is_same(&compare(&disk, &path("A.dsplug"), &archive));
     fs::write(disk.plugin("A.dsplug/Contents/one"), "4").unwrap();
     let changed = lines(&compare(&disk, &path("A.dsplug"), &archive), 1);
     let word = |path: &str| ("altered".to_owned(), format!("Contents/{path}"));
     assert_eq!(told(&changed), [word("one"), word("two")]);
-    assert!(compare(&disk, &path("B.dsplug"), &archive).status.success());
+    is_same(&compare(&disk, &path("B.dsplug"), &archive));
     // Of another name, where the archive holds one alone.
-    let one = place.path().join("b.tar.gz");
-    collect(&[&path("B.dsplug")], &one);
+    let one = collect(&disk, &path("B.dsplug"), place.path().join("b.tar.gz"));
     fs::rename(disk.plugin("B.dsplug"), disk.plugin("C.dsplug")).unwrap();
-    assert!(compare(&disk, &path("C.dsplug"), &one).status.success());
+    is_same(&compare(&disk, &path("C.dsplug"), &one));
     // What the archive does not hold, and what is no archive.
     let wrong = |other: &Path, why: &str| {
         let output = compare(&disk, &path("C.dsplug"), other);
@@ -209,26 +246,9 @@ fn a_collected_archive_is_a_side() {
 
 #[test]
 fn what_cannot_be_read_is_not_called_the_same() {
-    let disk = Disk::new();
-    let other = tempfile::tempdir().unwrap();
-    let mut deep = String::from("Contents");
-    for _ in 0..120 {
-        deep.push_str("/d");
-    }
-    for place in [disk.plugin(""), other.path().to_owned()] {
-        Plugin::new("A").file(&format!("{deep}/f"), "").write(place);
-    }
-    let output = compare(&disk, &path("A.dsplug"), &other.path().join("A.dsplug"));
-    let lines = lines(&output, 1);
-    assert!(
-        lines.iter().all(|line| line.starts_with("unknown ")),
-        "{lines:?}"
-    );
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        error.contains("they are not known to be the same"),
-        "{error}"
-    );
+    let deep = format!("Contents{}/f", "/d".repeat(120));
+    let pair = Pair::of(&Plugin::new("A").file(&deep, ""));
+    unknown(&pair.compare(&pair.known));
 }
 
 /// A file that has no room in an archive, and is gone from the disk by the time that they are compared.
@@ -242,135 +262,77 @@ fn an_archive_that_is_not_whole_is_not_called_the_same() {
     let file = fs::File::create(&large).unwrap();
     file.set_len(5 << 30).unwrap();
     let place = tempfile::tempdir().unwrap();
-    let archive = place.path().join("a.tar.gz");
-    let done = call("collect", disk.path())
-        .args(["--all", "--output"])
-        .arg(&archive)
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{done:?}");
+    let archive = collect(&disk, "--all", place.path().join("a.tar.gz"));
     fs::remove_file(&large).unwrap();
-    let output = compare(&disk, &path("A.dsplug"), &archive);
-    let unknown = lines(&output, 1);
+    let unknown = unknown(&compare(&disk, &path("A.dsplug"), &archive));
     assert!(
-        unknown[0].starts_with("unknown ") && unknown[0].contains("evil.dylib holds 5368709120"),
+        unknown[0].contains("evil.dylib holds 5368709120"),
         "{unknown:?}"
     );
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains("not known to be the same"), "{error}");
     // What is not there of one bundle says nothing of another.
-    let whole = lines(&compare(&disk, &path("B.dsplug"), &archive), 0);
-    assert!(whole[0].starts_with("same "), "{whole:?}");
+    is_same(&compare(&disk, &path("B.dsplug"), &archive));
 }
 
 /// Code may stand in a resource fork, of which the bundle digest says nothing.
 #[test]
 fn a_resource_fork_that_differs_is_not_called_the_same() {
-    let disk = Disk::new();
-    let other = tempfile::tempdir().unwrap();
-    let live = Plugin::new("A").write(disk.plugin(""));
-    let known = Plugin::new("A").write(other.path());
-    let place = tempfile::tempdir().unwrap();
-    let archive = place.path().join("a.tar.gz");
-    let done = call("collect", disk.path())
-        .args(["--all", "--output"])
-        .arg(&archive)
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{done:?}");
-    let file = "Contents/MacOS/A";
-    attribute(live.join(file), "user.com.apple.ResourceFork", "one");
-    for other in [&known, &archive] {
-        let told_of = lines(&compare(&disk, &path("A.dsplug"), other), 1);
+    let pair = Pair::of(&Plugin::new("A"));
+    let archive = collect(&pair.disk, "--all", pair.place.path().join("a.tar.gz"));
+    let (known, file) = (&pair.known, "Contents/MacOS/A");
+    attribute(pair.live.join(file), "user.com.apple.ResourceFork", "one");
+    for other in [known, &archive] {
+        let told_of = lines(&pair.compare(other), 1);
         assert_eq!(told(&told_of), [("altered".to_owned(), file.to_owned())]);
         assert!(told_of[0].contains("  resource fork "), "{told_of:?}");
         assert!(told_of[0].contains(", was none"), "{told_of:?}");
     }
     attribute(known.join(file), "user.com.apple.ResourceFork", "one");
     attribute(known.join(file), "user.com.apple.provenance", "other");
-    let told_of = lines(&compare(&disk, &path("A.dsplug"), &known), 0);
-    assert!(told_of[0].starts_with("same "), "{told_of:?}");
+    is_same(&pair.compare(known));
 }
 
 /// Permission bits are in no digest, and decide who can write it and as whom it runs.
 #[test]
 fn a_mode_that_differs_is_not_called_the_same() {
-    let disk = Disk::new();
-    let other = tempfile::tempdir().unwrap();
-    let live = Plugin::new("A").write(disk.plugin(""));
-    let known = Plugin::new("A").write(other.path());
-    chmod(live.join("Contents/MacOS/A"), 0o4755);
-    chmod(known.join("Contents/MacOS/A"), 0o755);
-    let output = compare(&disk, &path("A.dsplug"), &known);
-    let told_of = told(&lines(&output, 1));
-    assert_eq!(
-        told_of,
-        [("mode".to_owned(), "Contents/MacOS/A".to_owned())]
-    );
+    let pair = Pair::of(&Plugin::new("A"));
+    for file in ["Contents/MacOS/A", ""] {
+        chmod(pair.live.join(file), 0o4755);
+        chmod(pair.known.join(file), 0o755);
+        let told_of = told(&lines(&pair.compare(&pair.known), 1));
+        // The directory that it is has them as well.
+        let shown = if file.is_empty() { "." } else { file };
+        assert_eq!(told_of, [("mode".to_owned(), shown.to_owned())]);
+        chmod(pair.live.join(file), 0o755);
+    }
 }
 
-/// The bundle is what it was, and the code that runs is not.
+/// What a signature consists of is told from code that somebody called so, and from what only stands beside it.
 #[test]
-fn what_runs_from_outside_and_differs_is_not_called_the_same() {
-    let outside = ["opt/fw/l.dylib", "opt/named.dylib", "opt/out"];
+fn what_stands_among_a_signature_is_not_taken_for_a_part_of_it() {
     let disk = Disk::new();
-    let loads = MachO::bundle(Cpu::X86_64).dylib_path("/opt/named.dylib");
-    let bundle = Plugin::new("A")
-        .key("CFBundleExecutable", "/opt/out")
-        .without_executable()
-        .file("Contents/code", loads.unsigned())
-        .write(disk.plugin(""));
-    std::os::unix::fs::symlink("/opt/fw", bundle.join("Contents/Frameworks")).unwrap();
-    for file in outside {
-        disk.file(file, MachO::bundle(Cpu::X86_64).unsigned());
-    }
-    let first = disk.at("opt/fw/l.dylib");
-    fs::hard_link(first, disk.at("opt/fw/m.dylib")).unwrap();
-    let place = tempfile::tempdir().unwrap();
-    let archive = place.path().join("a.tar.gz");
-    let done = call("collect", disk.path())
-        .args(["--all", "--output"])
-        .arg(&archive)
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{done:?}");
-    let same = lines(&compare(&disk, &path("A.dsplug"), &archive), 0);
-    assert!(same[0].starts_with("same "), "{same:?}");
-    // A copy elsewhere does not say what it leads to.
-    let copied = Command::new("cp")
-        .arg("-a")
-        .arg(&bundle)
-        .arg(place.path())
-        .status();
-    assert!(copied.unwrap().success());
-    let unknown = lines(
-        &compare(&disk, &path("A.dsplug"), &place.path().join("A.dsplug")),
-        1,
-    );
-    assert_eq!(unknown.len(), 3, "{unknown:#?}");
-    let is_unknown = |line: &String| line.starts_with("unknown   /opt/");
-    assert!(unknown.iter().all(is_unknown), "{unknown:#?}");
-    for (file, shown) in outside
-        .iter()
-        .zip(["/opt/fw", "/opt/named.dylib", "/opt/out"])
-    {
-        let before = fs::read(disk.at(file)).unwrap();
-        fs::write(disk.at(file), "other").unwrap();
-        let altered = lines(&compare(&disk, &path("A.dsplug"), &archive), 1);
-        assert_eq!(told(&altered), [("altered".to_owned(), shown.to_owned())]);
-        fs::write(disk.at(file), before).unwrap();
-    }
-    // What is gone is no more the same.
-    fs::remove_file(disk.at("opt/out")).unwrap();
-    let output = compare(&disk, &path("A.dsplug"), &archive);
-    let gone = lines(&output, 1);
-    assert_eq!(gone.len(), 1, "{gone:#?}");
-    assert!(
-        gone[0].starts_with("unknown   /opt/out, outside"),
-        "{gone:#?}"
-    );
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains("not known to be the same"), "{error}");
+    let other = tempfile::tempdir().unwrap();
+    let code = |len| MachO::bundle(Cpu::X86_64).code_len(len).unsigned();
+    let [seal, library] =
+        ["CodeResources", "CodeDirectory"].map(|name| format!("Contents/_CodeSignature/{name}"));
+    let plugin = |text: &str, len: usize| {
+        Plugin::new("A")
+            .executable_at("Contents/MacOS/_CodeSignature/A")
+            .executable(code(len))
+            .file("Contents/_CodeSignature/more", text)
+            .file(&seal, text)
+            .file(&library, code(len))
+    };
+    plugin("1", 5_000).write(disk.plugin(""));
+    let known = plugin("2", 6_000).write(other.path());
+    let lines = lines(&compare(&disk, &path("A.dsplug"), &known), 1);
+    let word = |word: &str, path: &str| (word.to_owned(), path.to_owned());
+    let expected = [
+        word("altered", "Contents/MacOS/_CodeSignature/A"),
+        word("altered", &library),
+        word("re-signed", &seal),
+        word("altered", "Contents/_CodeSignature/more"),
+    ];
+    assert_eq!(told(&lines), expected, "{lines:#?}");
 }
 
 /// Whoever plants a bundle chooses what its files carry.
@@ -391,16 +353,8 @@ fn an_archive_of_any_attributes_is_read() {
         attribute(&file, &format!("user.{number}"), [b'\n'; 60_000]);
     }
     let place = tempfile::tempdir().unwrap();
-    let archive = |name: &str| {
-        let archive = place.path().join(name);
-        let mut call = call("collect", disk.path());
-        let done = call.args(["--all", "--output"]).arg(&archive).output();
-        assert!(done.unwrap().status.success());
-        archive
-    };
-    let whole = archive("whole.tar.gz");
-    let told_of = lines(&compare(&disk, &path("A.dsplug"), &whole), 0);
-    assert!(told_of[0].starts_with("same "), "{told_of:?}");
+    let whole = collect(&disk, "--all", place.path().join("whole.tar.gz"));
+    is_same(&compare(&disk, &path("A.dsplug"), &whole));
     attribute(&file, "user.com.apple.ResourceFork", [b'x'; 60_000]);
     let told_of = lines(&compare(&disk, &path("A.dsplug"), &whole), 1);
     assert_eq!(told(&told_of)[0].0, "altered", "{told_of:?}");
@@ -408,7 +362,7 @@ fn an_archive_of_any_attributes_is_read() {
     for number in 0..25 {
         attribute(&file, &format!("user.z{number}"), [0; 60_000]);
     }
-    let cut = archive("cut.tar.gz");
+    let cut = collect(&disk, "--all", place.path().join("cut.tar.gz"));
     let told_of = lines(&compare(&disk, &path("A.dsplug"), &cut), 1);
     let unknown = told_of.iter().find(|line| line.starts_with("unknown "));
     assert!(

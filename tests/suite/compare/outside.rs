@@ -1,0 +1,293 @@
+//! What runs with a bundle and stands outside of it: where that is another, the bundle is not the same.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dsplug_fixtures::macho::{Cpu, MachO};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, SYSTEM_PLUGINS, attribute, chmod};
+use tempfile::TempDir;
+
+use super::{collect, compare, is_same, lines, path, told, unknown};
+
+/// A disk with a plug-in that was good, a plain copy of that and an archive.
+struct Good {
+    disk: Disk,
+    place: TempDir,
+    copy: PathBuf,
+    archive: PathBuf,
+}
+
+impl Good {
+    fn of(disk: Disk) -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let mut copied = Command::new("cp");
+        let copied = copied.arg("-a").arg(disk.plugin("A.dsplug"));
+        assert!(copied.arg(place.path()).status().unwrap().success());
+        Self {
+            copy: place.path().join("A.dsplug"),
+            archive: collect(&disk, &path("A.dsplug"), place.path().join("a.tar.gz")),
+            disk,
+            place,
+        }
+    }
+
+    /// What is told of how that which stands there now differs from the archive.
+    #[track_caller]
+    fn told(&self) -> Vec<(String, String)> {
+        told(&lines(
+            &compare(&self.disk, &path("A.dsplug"), &self.archive),
+            1,
+        ))
+    }
+
+    /// What is not known of the plug-in, when it is held against another.
+    #[track_caller]
+    fn unknown(&self, other: &Path) -> Vec<String> {
+        unknown(&compare(&self.disk, &path("A.dsplug"), other))
+    }
+}
+
+fn code() -> Vec<u8> {
+    MachO::bundle(Cpu::X86_64).unsigned()
+}
+
+fn other_code() -> Vec<u8> {
+    MachO::bundle(Cpu::X86_64).code_len(6_000).unsigned()
+}
+
+/// A plug-in whose main executable is that.
+fn with_executable(path: &str) -> Plugin {
+    Plugin::new("A")
+        .key("CFBundleExecutable", path)
+        .without_executable()
+}
+
+fn word(word: &str, path: &str) -> (String, String) {
+    (word.to_owned(), path.to_owned())
+}
+
+/// The bundle is what it was, and the code that runs is not.
+#[test]
+fn what_runs_from_outside_and_differs_is_not_called_the_same() {
+    let files = ["opt/fw/l.dylib", "opt/named.dylib", "opt/out"];
+    let shown = ["/opt/fw", "/opt/named.dylib", "/opt/out"];
+    let disk = Disk::new();
+    let loads = MachO::bundle(Cpu::X86_64).dylib_path("/opt/named.dylib");
+    let bundle = with_executable("/opt/out")
+        .file("Contents/code", loads.unsigned())
+        .write(disk.plugin(""));
+    symlink("/opt/fw", bundle.join("Contents/Frameworks")).unwrap();
+    for file in files {
+        chmod(disk.file(file, code()), 0o755);
+    }
+    let first = disk.at("opt/fw/l.dylib");
+    fs::hard_link(first, disk.at("opt/fw/m.dylib")).unwrap();
+    let good = Good::of(disk);
+    let disk = &good.disk;
+    is_same(&compare(disk, &path("A.dsplug"), &good.archive));
+    // A copy elsewhere does not say what it leads to.
+    let unknown = good.unknown(&good.copy);
+    assert_eq!(unknown.len(), 3, "{unknown:#?}");
+    assert!(unknown.iter().all(|line| line.starts_with("/opt/")));
+    for (file, shown) in files.iter().zip(shown) {
+        let before = fs::read(disk.at(file)).unwrap();
+        fs::write(disk.at(file), "other").unwrap();
+        assert_eq!(good.told(), [word("altered", shown)]);
+        fs::write(disk.at(file), before).unwrap();
+        chmod(disk.at(file), 0o4755);
+        assert_eq!(good.told(), [word("mode", shown)]);
+        chmod(disk.at(file), 0o755);
+    }
+    is_same(&compare(disk, &path("A.dsplug"), &good.archive));
+    // Code may stand in a resource fork, which nothing here is told of.
+    let fork = "user.com.apple.ResourceFork";
+    for (file, shown) in files.iter().zip(shown) {
+        attribute(disk.at(file), fork, "code");
+        let unknown = good.unknown(&good.archive);
+        assert_eq!(unknown.len(), 1, "{unknown:#?}");
+        assert!(unknown[0].starts_with(shown), "{unknown:#?}");
+        let archive = collect(disk, "--all", good.place.path().join("fork.tar.gz"));
+        rustix::fs::removexattr(disk.at(file), fork).unwrap();
+        let unknown = good.unknown(&archive);
+        assert!(unknown[0].starts_with(shown), "{unknown:#?}");
+        fs::remove_file(archive).unwrap();
+    }
+    // What is gone is no more the same.
+    fs::remove_file(disk.at("opt/out")).unwrap();
+    let gone = good.told();
+    assert_eq!(gone[0], word("altered", "the main executable"));
+    assert!(gone[1].1.starts_with("/opt/out, outside"), "{gone:#?}");
+}
+
+/// All that it leads to is as it was, and another of that is what runs.
+#[test]
+fn what_leads_to_another_file_that_was_known_is_told() {
+    let disk = Disk::new();
+    let loads =
+        ["/opt/1.dylib", "/opt/2.dylib"].map(|path| MachO::bundle(Cpu::X86_64).dylib_path(path));
+    let bundle = with_executable("/Users/Shared/run")
+        .file("Contents/1", loads[0].unsigned())
+        .file("Contents/2", loads[1].unsigned())
+        .write(disk.plugin(""));
+    disk.file("Users/Shared/a", code());
+    disk.file("Users/Shared/b", other_code());
+    for name in ["a", "b"] {
+        symlink(format!("/Users/Shared/{name}"), bundle.join(name)).unwrap();
+    }
+    disk.link("Users/Shared/run", "a");
+    disk.link("opt/1.dylib", "/Users/Shared/a");
+    disk.link("opt/2.dylib", "/Users/Shared/b");
+    let good = Good::of(disk);
+    let disk = &good.disk;
+    let turn = |link: &str, target: &str| {
+        fs::remove_file(disk.at(link)).unwrap();
+        disk.link(link, target);
+    };
+    is_same(&compare(disk, &path("A.dsplug"), &good.archive));
+    turn("Users/Shared/run", "b");
+    let executable = word("altered", "the main executable");
+    let run = word("altered", "/Users/Shared/run");
+    assert_eq!(good.told(), [run, executable]);
+    turn("Users/Shared/run", "a");
+    is_same(&compare(disk, &path("A.dsplug"), &good.archive));
+    turn("opt/1.dylib", "/Users/Shared/b");
+    turn("opt/2.dylib", "/Users/Shared/a");
+    let links = ["/opt/1.dylib", "/opt/2.dylib"].map(|path| word("altered", path));
+    assert_eq!(good.told(), links);
+}
+
+/// The way to it leads out, and back into the bundle.
+#[test]
+fn a_way_that_leads_back_into_the_bundle_is_followed_as_well() {
+    let disk = Disk::new();
+    with_executable("/Users/Shared/run")
+        .file("Contents/a", code())
+        .file("Contents/b", other_code())
+        .write(disk.plugin(""));
+    let to = |name: &str| path(&format!("A.dsplug/Contents/{name}"));
+    disk.link("Users/Shared/run", to("a"));
+    let good = Good::of(disk);
+    let disk = &good.disk;
+    is_same(&compare(disk, &path("A.dsplug"), &good.archive));
+    let unknown = good.unknown(&good.copy);
+    assert!(unknown[0].starts_with("/Users/Shared/run"), "{unknown:#?}");
+    fs::remove_file(disk.at("Users/Shared/run")).unwrap();
+    disk.link("Users/Shared/run", to("b"));
+    assert!(good.told().contains(&word("altered", "/Users/Shared/run")));
+    // By the directories on the way alone, no link among them.
+    fs::remove_file(disk.at("Users/Shared/run")).unwrap();
+    disk.file("Users/Shared/run", code());
+    assert_ne!(good.unknown(&good.copy), [""; 0]);
+}
+
+/// Nothing that is held differs, no link and no file: a directory that is passed on the way is gone.
+#[test]
+fn another_executable_is_told_though_all_files_are_as_they_were() {
+    let disk = Disk::new();
+    let bundle = with_executable("../../../x/l/d/../../run")
+        .file("Contents/MacOS/more", "")
+        .write(disk.plugin(""));
+    disk.dir("srv/e/f/d");
+    disk.link(format!("{PLUGINS}/x/l"), "/srv/e/f");
+    disk.file("srv/e/run", code());
+    disk.file("Library/DirectoryServices/x/run", other_code());
+    symlink("/srv/e/run", bundle.join("1")).unwrap();
+    symlink("/Library/DirectoryServices/x/run", bundle.join("2")).unwrap();
+    let good = Good::of(disk);
+    is_same(&compare(&good.disk, &path("A.dsplug"), &good.archive));
+    fs::remove_dir(good.disk.at("srv/e/f/d")).unwrap();
+    assert_eq!(good.told(), [word("altered", "the main executable")]);
+}
+
+/// What an archive of an earlier version does not say is not known, where anything outside hangs on it.
+#[test]
+fn an_archive_that_does_not_say_what_runs_is_not_called_the_same() {
+    let aged = |good: &Good| {
+        let mut bytes = Vec::new();
+        let file = fs::File::open(&good.archive).unwrap();
+        std::io::copy(&mut flate2::read::GzDecoder::new(file), &mut bytes).unwrap();
+        let field = b"\"executable_hex\"";
+        let at = bytes.windows(field.len()).position(|w| w == field).unwrap();
+        bytes[at + 1] = b'E';
+        let archive = good.place.path().join("old.tar.gz");
+        let file = fs::File::create(&archive).unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        std::io::Write::write_all(&mut gzip, &bytes).unwrap();
+        gzip.finish().unwrap();
+        archive
+    };
+    let disk = Disk::new();
+    with_executable("/opt/out").write(disk.plugin(""));
+    disk.file("opt/out", code());
+    let good = Good::of(disk);
+    let unknown = good.unknown(&aged(&good));
+    assert_eq!(unknown.len(), 1, "{unknown:#?}");
+    assert!(
+        unknown[0].contains("main executable of OTHER"),
+        "{unknown:#?}"
+    );
+    // Nothing does.
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let good = Good::of(disk);
+    is_same(&compare(&good.disk, &path("A.dsplug"), &aged(&good)));
+}
+
+/// Whoever makes the scan fail, or has no room left for a row, hides nothing of what the one bundle leads to.
+#[test]
+fn what_stands_beside_keeps_nothing_from_being_compared() {
+    let crowd = |disk: &Disk| {
+        for number in 0..5_001 {
+            disk.dir(format!("{PLUGINS}/A{number}.dsplug/Contents"));
+        }
+    };
+    let file = |disk: &Disk| {
+        fs::remove_dir_all(disk.at(SYSTEM_PLUGINS)).ok();
+        disk.file(SYSTEM_PLUGINS, "no directory");
+    };
+    let no_room = [&crowd as &dyn Fn(&Disk), &file];
+    for act in no_room {
+        let disk = Disk::new();
+        with_executable("/opt/out").write(disk.plugin(""));
+        disk.file("opt/out", code());
+        let good = Good::of(disk);
+        fs::write(good.disk.at("opt/out"), other_code()).unwrap();
+        act(&good.disk);
+        assert_eq!(good.told(), [word("altered", "/opt/out")]);
+        let unknown = good.unknown(&good.copy);
+        assert!(unknown[0].starts_with("/opt/out"), "{unknown:#?}");
+    }
+}
+
+/// By whichever path somebody names it, it is the plug-in that stands there.
+#[test]
+fn a_plug_in_is_known_by_any_path_that_leads_to_it() {
+    let disk = Disk::new();
+    let bundle = with_executable("/opt/out").write(disk.plugin(""));
+    disk.file("opt/out", code());
+    disk.link("Users/Shared/folder", format!("/{PLUGINS}"));
+    disk.link("Users/Shared/bundle", path("A.dsplug"));
+    let place = tempfile::tempdir().unwrap();
+    symlink(&bundle, place.path().join("link")).unwrap();
+    let good = Good::of(disk);
+    let here = [
+        bundle,
+        place.path().join("link"),
+        good.disk.plugin("../PlugIns/./A.dsplug"),
+        good.disk.plugin("A.dsplug/Contents/.."),
+    ];
+    let here = here.iter().map(|path| path.to_str().unwrap().to_owned());
+    let mac =
+        ["Users/Shared/folder/A.dsplug", "Users/Shared/bundle"].map(|path| format!("/{path}"));
+    for path in here.chain(mac).chain([path("../PlugIns/A.dsplug")]) {
+        let unknown = unknown(&compare(&good.disk, &path, &good.copy));
+        assert!(unknown[0].starts_with("/opt/out"), "{path}: {unknown:#?}");
+    }
+    // All of a folder, of which nothing is said.
+    let copy = good.place.path();
+    fs::remove_file(&good.archive).unwrap();
+    let unknown = unknown(&compare(&good.disk, &format!("/{PLUGINS}"), copy));
+    assert!(unknown[0].contains("PATH"), "{unknown:#?}");
+}
