@@ -39,18 +39,19 @@ fn sorted(count: usize, compare: &mut dyn FnMut(usize, usize) -> Ordering) -> Ve
     places
 }
 
-/// Brings each to its place.
-fn rearrange(mut from: Vec<usize>, swap: &mut dyn FnMut(usize, usize)) {
-    for place in 0..from.len() {
-        let mut at = from.get(place).copied().unwrap_or(place);
-        // What stood in a place that is filled already went to where that came from.
-        while let Some(next) = from.get(at).filter(|_| at < place) {
-            at = *next;
+/// Brings each to its place, in as many swaps as there are things at most.
+fn rearrange(from: Vec<usize>, swap: &mut dyn FnMut(usize, usize)) {
+    let mut to = vec![0; from.len()];
+    for (place, from) in from.into_iter().enumerate() {
+        if let Some(to) = to.get_mut(from) {
+            *to = place;
         }
-        if let Some(from) = from.get_mut(place) {
-            *from = at;
+    }
+    for at in 0..to.len() {
+        while let Some(place) = to.get(at).copied().filter(|place| *place != at) {
+            swap(at, place);
+            to.swap(at, place);
         }
-        swap(place, at);
     }
 }
 
