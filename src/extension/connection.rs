@@ -10,11 +10,11 @@ use super::socket::Until;
 use super::wire::Message;
 
 /// The largest request. A query's constraints are the largest part of one.
-const MAX_REQUEST: u64 = 4 << 20;
+const MAX_REQUEST: u64 = 1 << 20;
 
 /// Bytes of the requests of all connections together, beyond a little for each: whoever sends half of many large ones has
 /// the rest refused.
-const IN_FLIGHT: usize = 8 << 20;
+const IN_FLIGHT: usize = 2 << 20;
 
 /// Bytes of a request that count for nothing.
 const FREE: usize = 16 << 10;
@@ -223,7 +223,7 @@ mod tests {
         let large = || {
             let mut output = Output::message(Kind::Call, "call", 1);
             output.field(crate::extension::wire::Type::Text, 1);
-            output.text(&"x".repeat(3 << 20));
+            output.text(&"x".repeat(768 << 10));
             output.stop();
             output.bytes().to_vec()
         };
