@@ -62,11 +62,11 @@ impl Others {
         for event in events {
             self.bytes = self.bytes.saturating_add(event.weight());
             self.recent.push_back(event.clone());
-        }
-        while self.bytes > MOST_BYTES
-            && let Some(first) = self.recent.pop_front()
-        {
-            self.bytes = self.bytes.saturating_sub(first.weight());
+            while self.bytes > MOST_BYTES
+                && let Some(first) = self.recent.pop_front()
+            {
+                self.bytes = self.bytes.saturating_sub(first.weight());
+            }
         }
     }
 
