@@ -1,6 +1,7 @@
 //! The places where a hint is wanted, the most important first: the plug-in folders and what leads to
 //! them, then each bundle, then what is in it.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::evidence::{Evidence, directory_of};
@@ -91,7 +92,7 @@ impl Place {
 
 /// The places that are wanted.
 pub struct Wanted {
-    /// Each once, the most important first.
+    /// Each once, the most important first, as many as can be watched.
     pub places: Vec<Place>,
     /// How many of them are the folders' own.
     pub folders: usize,
@@ -102,7 +103,7 @@ pub struct Wanted {
 /// The places that are wanted, of which `most` can be watched. Where the watch of a directory `tells_writes`
 /// to its files as well, these are not watched themselves.
 pub fn wanted(root: &Root, snapshot: &Snapshot, tells_writes: bool, most: usize) -> Wanted {
-    let mut places = Places::default();
+    let mut places = Places::new(most);
     for folder in FOLDERS {
         ancestors(root, folder.as_bytes(), &mut places);
     }
@@ -160,9 +161,9 @@ pub fn wanted(root: &Root, snapshot: &Snapshot, tells_writes: bool, most: usize)
         }
     }
     Wanted {
-        places: places.list,
         folders,
-        left,
+        left: left.saturating_add(places.left),
+        places: places.list,
     }
 }
 
@@ -324,20 +325,44 @@ fn search(root: &Root, folder: &[u8], places: &mut Places) -> usize {
     left.saturating_add(waiting.len())
 }
 
-#[derive(Default)]
 struct Places {
     list: Vec<Place>,
-    /// Where each stands in the list.
-    seen: BTreeMap<(u64, u64), usize>,
+    /// How many of them there may be.
+    most: usize,
+    /// Where each stands in the list, and what is beyond it.
+    seen: BTreeMap<(u64, u64), Option<usize>>,
+    /// How many those are.
+    left: usize,
 }
 
 impl Places {
+    fn new(most: usize) -> Self {
+        Self {
+            list: Vec::new(),
+            most,
+            seen: BTreeMap::new(),
+            left: 0,
+        }
+    }
+
     fn extend(&mut self, places: impl IntoIterator<Item = Place>) {
         for place in places {
-            let at = *self.seen.entry(place.id).or_insert(self.list.len());
-            match self.list.get_mut(at) {
-                Some(known) => known.also(place),
-                None => self.list.push(place),
+            match self.seen.entry(place.id) {
+                Entry::Occupied(known) => {
+                    let known = known.get().and_then(|at| self.list.get_mut(at));
+                    if let Some(known) = known {
+                        known.also(place);
+                    }
+                }
+                Entry::Vacant(new) => {
+                    let has_room = self.list.len() < self.most;
+                    new.insert(has_room.then_some(self.list.len()));
+                    if has_room {
+                        self.list.push(place);
+                    } else {
+                        self.left = self.left.saturating_add(1);
+                    }
+                }
             }
         }
     }

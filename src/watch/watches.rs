@@ -99,12 +99,11 @@ impl Watches {
     pub fn place(&mut self, snapshot: &Snapshot) {
         let wanted = places::wanted(&self.root, snapshot, Hints::TELLS_WRITES, Hints::BUDGET);
         let (folders, left) = (wanted.folders, wanted.left);
-        let mut wanted = wanted.places;
+        let wanted = wanted.places;
         let Some(hints) = &mut self.hints else {
             return self.say("tick", "the system gives no hints".to_owned());
         };
         let all = wanted.len().saturating_add(left);
-        wanted.truncate(Hints::BUDGET);
         let wishes: BTreeMap<(u64, u64), Wish> =
             order::gather(wanted.iter().map(|p| (p.id, p.wish())));
         // One of which more is asked than before is watched anew.
@@ -133,15 +132,14 @@ impl Watches {
                 own = own.saturating_add(1);
             }
         }
-        let own_all = own >= folders.min(Hints::BUDGET);
+        let own_all = own >= folders;
         let watched = self.held.len();
         match refused {
             None if watched >= all => self.say("all", String::new()),
             None => {
                 let more = all.saturating_sub(watched);
                 // Some may have gone since the look; what is over the budget has not.
-                let over = left > 0 || all > Hints::BUDGET;
-                let (state, why) = if over {
+                let (state, why) = if left > 0 {
                     (
                         "directories",
                         format!("limit: {more} places are left to the tick"),
