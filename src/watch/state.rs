@@ -15,8 +15,11 @@ use crate::text::{self, escape};
 /// Bytes of a text that an event keeps: the journal holds thousands.
 const MOST_TEXT: usize = 1_024;
 
+/// A digest of a [`Key`].
+pub type Print = [u8; 32];
+
 /// What tells two looks at one bundle apart, without the cost of words.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Key {
     fingerprint: [u8; 32],
     digest: Option<[u8; 32]>,
@@ -48,18 +51,29 @@ impl Key {
         }
     }
 
-    /// That of what no look has seen.
-    pub fn none() -> Self {
-        Self {
-            fingerprint: [0; 32],
-            digest: None,
-            outside: None,
-            linked: [None; 2],
-            ways: None,
-            is_linked_late: false,
-            exception: None,
-            verdict: "",
+    /// What stands for it where thousands are held: nobody finds two with the same.
+    pub fn print(&self) -> Print {
+        let Self {
+            fingerprint,
+            digest,
+            outside,
+            linked: [linked, linked_print],
+            ways,
+            is_linked_late,
+            exception,
+            verdict,
+        } = self;
+        let mut all = Sha256::new();
+        all.update(fingerprint);
+        for part in [digest, outside, linked, linked_print, ways] {
+            all.update([u8::from(part.is_some())]);
+            all.update(part.unwrap_or_default());
         }
+        all.update([u8::from(*is_linked_late), u8::from(exception.is_some())]);
+        all.update(exception.as_deref().unwrap_or_default());
+        all.update([0]);
+        all.update(verdict);
+        all.finalize().into()
     }
 
     fn linked_fingerprint(&self) -> Digits {

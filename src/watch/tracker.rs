@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::crowd::{Crowd, is_bare};
 use super::lists::Lists;
 use super::now::Now;
-use super::state::{Key, event};
+use super::state::{Key, Print, event};
 use super::watched::{COMES_AND_GOES, Moving, Sight, TOO_SOON, UNSETTLED, Watched};
 use crate::bundle::Bundle;
 use crate::event::{Action, Event, Known, Seen, State};
@@ -59,8 +59,8 @@ impl Tracker {
         let mut known: BTreeMap<Vec<u8>, Known> = order::gather(known);
         for bundle in bundles {
             let path = &bundle.evidence.candidate.path;
-            let last = Key::of(bundle);
-            let mut state = last.state(bundle);
+            let key = Key::of(bundle);
+            let mut state = key.state(bundle);
             if let Some(known) = known.get(path) {
                 state.keep_links(&known.state);
             }
@@ -88,7 +88,7 @@ impl Tracker {
                 since: told.is_none().then_some(now.steady),
                 told,
                 since_ms,
-                last,
+                last: key.print(),
                 moving,
                 links: None,
                 is_bare,
@@ -105,7 +105,7 @@ impl Tracker {
                 }),
                 since: None,
                 since_ms: known.since_ms,
-                last: Key::none(),
+                last: Print::default(),
                 moving: None,
                 links: None,
                 is_bare: false,

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::crowd::{Crowd, What, is_bare};
 use super::now::Now;
-use super::state::{Key, Records, event, is_rest, records};
+use super::state::{Key, Print, Records, event, is_rest, records};
 use crate::bundle::Bundle;
 use crate::event::{Action, Event, Known, REWRITTEN, Seen, State, is_minor, is_paced};
 
@@ -79,7 +79,8 @@ pub struct Watched {
     pub told: Option<Sight>,
     pub since: Option<Instant>,
     pub since_ms: Option<i64>,
-    pub last: Key,
+    /// What the last look had.
+    pub last: Print,
     pub moving: Option<Box<Moving>>,
     pub links: Option<Links>,
     /// True when it has held nothing since it came.
@@ -119,8 +120,9 @@ impl Links {
 
 impl Watched {
     pub fn new(bundle: &Bundle, base_line: bool, seen: Seen, now: Now) -> Self {
-        let last = Key::of(bundle);
-        let sight = Sight::new(last.state(bundle), bundle);
+        let key = Key::of(bundle);
+        let last = key.print();
+        let sight = Sight::new(key.state(bundle), bundle);
         if base_line {
             return Self {
                 told: Some(sight),
@@ -151,7 +153,8 @@ impl Watched {
 
     pub fn see(&mut self, bundle: &Bundle, seen: Seen, now: Now) {
         let key = Key::of(bundle);
-        if key == self.last {
+        let print = key.print();
+        if print == self.last {
             return;
         }
         self.is_bare &= is_bare(bundle);
@@ -164,7 +167,7 @@ impl Watched {
             }
         }
         let sight = Sight::new(state, bundle);
-        self.last = key;
+        self.last = print;
         let moving = self
             .moving
             .get_or_insert_with(|| Moving::new(now.steady, seen, sight.clone()));
