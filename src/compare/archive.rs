@@ -18,6 +18,7 @@ use super::side::{Side, Thing};
 use crate::codesign::Roots;
 use crate::collect::{ATTRIBUTES, CASE, FILES, MANIFEST, Outside};
 use crate::meta::Kind;
+use crate::order;
 use crate::text::{escape, hex};
 
 /// Members that are read.
@@ -71,7 +72,7 @@ pub fn read(
             let top = member.strip_suffix(CASE.as_bytes()).unwrap_or_default();
             let (bundle, stood) = bundle(&text, wanted).map_err(|why| fail(&why))?;
             let named = bundle.outside_hex.iter().filter_map(|path| bytes(path));
-            held = Held::at(named.collect(), also);
+            held = Held::at(order::gather(named), also);
             place = Some(Place {
                 manifest: [top, MANIFEST.as_bytes()].concat(),
                 files: [top, FILES.as_bytes()].concat(),
@@ -86,7 +87,8 @@ pub fn read(
             // What was judged is in the archive, but perhaps not all that was not judged.
             let is_whole = place.is_whole(digest);
             let is_about = |line: &str| !is_whole || line.contains(ATTRIBUTES);
-            let is_of = |line: &str| is_about(line) && place.is_of(line, digest);
+            let is_of =
+                |line: &str| held.tells_of(line) || is_about(line) && place.is_of(line, digest);
             let read = LeftOut::read(&mut entry, is_of);
             let read = read.map_err(|why| fail(&format!("{MANIFEST}: {why}")))?;
             left_out = Some((read, is_whole));

@@ -30,15 +30,19 @@ pub struct Held {
     places: BTreeMap<Vec<u8>, Members>,
     /// Those of which it says itself that its bundle leads there.
     named: BTreeSet<Vec<u8>>,
+    /// They, as lines show them.
+    shown: Vec<String>,
 }
 
 impl Held {
     /// Nothing yet, of these places and of those that are asked for also.
     pub fn at(named: BTreeSet<Vec<u8>>, also: Option<&Outside>) -> Self {
+        let shown = named.iter().map(|path| escape(path)).collect();
         let also = also.into_iter().flat_map(|also| also.places.keys());
         let all = named.iter().chain(also).cloned();
         Self {
             places: order::gather(all.map(|path| (path, Members::new()))),
+            shown,
             named,
         }
     }
@@ -59,6 +63,12 @@ impl Held {
     /// True when something is held of that path.
     pub fn wants(&self, path: &[u8]) -> bool {
         !self.places(path).is_empty()
+    }
+
+    /// True for a line that names one of these places, or what stands below one.
+    pub fn tells_of(&self, line: &str) -> bool {
+        let mut shown = self.shown.iter();
+        shown.any(|place| line.contains(place.as_str()))
     }
 
     /// Holds a member.

@@ -35,8 +35,8 @@ pub fn outside(disk: &Disk, root: &Root, path: &Path) -> Option<Outside> {
     bundle.map_or_else(unknown, |bundle| Some(Outside::of(&bundle)))
 }
 
-/// The plug-in folder that a path leads into, and the path below that: as it is written, then by where it really
-/// stands, a link in the last place followed last.
+/// The plug-in folder that a path leads into, and the path below that, which is empty for the folder and all above it:
+/// as it is written, then by where it really stands, a link in the last place followed last.
 fn candidate(root: &Root, path: &Path) -> Result<Option<(usize, Vec<u8>)>, ReadError> {
     let plain: PathBuf = path.components().collect();
     let is_plain = !plain.components().any(|c| c == Component::ParentDir);
@@ -48,7 +48,8 @@ fn candidate(root: &Root, path: &Path) -> Result<Option<(usize, Vec<u8>)>, ReadE
     let mut ways = Vec::new();
     if let (Some(above), Some(name)) = (plain.parent(), plain.file_name()) {
         let above = root.find(above.as_os_str().as_bytes())?.path();
-        ways.push([above.as_slice(), b"/", name.as_bytes()].concat());
+        let above = above.strip_suffix(b"/").unwrap_or(&above);
+        ways.push([above, b"/", name.as_bytes()].concat());
     }
     ways.push(root.find(plain.as_os_str().as_bytes())?.path());
     for way in &ways {
@@ -57,6 +58,12 @@ fn candidate(root: &Root, path: &Path) -> Result<Option<(usize, Vec<u8>)>, ReadE
             let Ok(folder) = root.find(folder.as_bytes()) else {
                 continue;
             };
+            // What stands above it holds it.
+            let rest = folder.path();
+            let rest = rest.strip_prefix(way.as_slice());
+            if rest.is_some_and(|rest| way == b"/" || rest.starts_with(b"/")) {
+                return Ok(Some((index, Vec::new())));
+            }
             // By what it is: a Mac's disk has many spellings of one name.
             let is_folder = |upto: &[u8]| {
                 let found = root.find_entry(upto);

@@ -24,6 +24,20 @@ const MOST_MOUNTS: usize = 8;
 const NAME: usize = 128;
 const DIRECTORY: usize = 256;
 
+/// The links that a Mac's system has at its `/`, with their texts.
+const SYSTEM_LINKS: [(&[u8], &[u8]); 4] = [
+    (b"etc", b"private/etc"),
+    (b"home", b"/System/Volumes/Data/home"),
+    (b"tmp", b"private/tmp"),
+    (b"var", b"private/var"),
+];
+
+/// True for one of these, by its name and the digest of its text: with another text it is somebody else's.
+fn is_of_system(name: &[u8], text: &[u8; 32]) -> bool {
+    let mut links = SYSTEM_LINKS.iter();
+    links.any(|(own, to)| *own == name && Sha256::digest(to)[..] == text[..])
+}
+
 /// What stands at each name of one directory.
 type Names = Vec<(Box<[u8]>, Step)>;
 
@@ -204,14 +218,15 @@ impl Ways {
     }
 
     /// The links on them, each by its directory, its name, and the digest of its text; nothing when not all are
-    /// known. One at `/` is the system's, and an image of the data volume lacks it.
+    /// known. Those that the system has at `/` are left out: an image of the data volume lacks them.
     pub(crate) fn links(&self) -> Option<impl Iterator<Item = (&[u8], &[u8], &[u8; 32])>> {
-        let dirs = self.names.iter().filter(|(dir, _)| **dir != *b"/");
+        let dirs = self.names.iter();
         let names = dirs.flat_map(|(dir, names)| names.iter().map(move |name| (dir, name)));
         let links = names.filter_map(|(dir, (name, step))| match step {
             Step::Link { text, .. } => Some((dir.as_ref(), name.as_ref(), text)),
             Step::Nothing | Step::Other { .. } => None,
         });
+        let links = links.filter(|(dir, name, text)| *dir != b"/" || !is_of_system(name, text));
         (!self.is_cut).then_some(links)
     }
 

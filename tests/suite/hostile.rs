@@ -6,7 +6,7 @@ mod dyld;
 mod limits;
 mod links;
 mod loads;
-mod mounts;
+pub mod mounts;
 mod names;
 mod unreadable;
 

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dsplug_fixtures::macho::{Cpu, MachO};
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, SYSTEM_PLUGINS, attribute, chmod};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, SYSTEM_PLUGINS, attribute, chmod, sparse};
 use tempfile::TempDir;
 
 use super::{collect, compare, is_same, lines, path, told, unknown};
+use crate::hostile::mounts::Mounted;
 
 /// A disk with a plug-in that was good, a plain copy of that and an archive.
 struct Good {
@@ -285,9 +286,52 @@ fn a_plug_in_is_known_by_any_path_that_leads_to_it() {
         let unknown = unknown(&compare(&good.disk, &path, &good.copy));
         assert!(unknown[0].starts_with("/opt/out"), "{path}: {unknown:#?}");
     }
-    // All of a folder, of which nothing is said.
-    let copy = good.place.path();
-    fs::remove_file(&good.archive).unwrap();
-    let unknown = unknown(&compare(&good.disk, &format!("/{PLUGINS}"), copy));
+    // All of a folder, or of what that stands in.
+    let copy = tempfile::tempdir().unwrap();
+    let folder = copy.path().join("PlugIns");
+    fs::create_dir(&folder).unwrap();
+    fs::rename(&good.copy, folder.join("A.dsplug")).unwrap();
+    for (path, copy) in [
+        (PLUGINS, &*folder),
+        ("Library/DirectoryServices", copy.path()),
+    ] {
+        chmod(copy, 0o755);
+        let unknown = unknown(&compare(&good.disk, &format!("/{path}"), copy));
+        assert!(unknown[0].contains("PATH"), "{path}: {unknown:#?}");
+    }
+}
+
+/// A library outside that has no room in an archive, and is gone from the disk by the time that they are compared.
+#[test]
+fn what_an_archive_lacks_of_what_stands_outside_is_not_known() {
+    let disk = Disk::new();
+    let bundle = Plugin::new("A").write(disk.plugin(""));
+    symlink("/opt/fw", bundle.join("Contents/Frameworks")).unwrap();
+    disk.file("opt/fw/l.dylib", code());
+    let large = disk.at("opt/fw/large.dylib");
+    sparse(&large, b"", 5 << 30);
+    let good = Good::of(disk);
+    fs::remove_file(large).unwrap();
+    let unknown = good.unknown(&good.archive);
+    assert!(
+        unknown[0].contains("/opt/fw/large.dylib holds 5368709120"),
+        "{unknown:#?}"
+    );
+}
+
+/// What is mounted there may be another thing for each who asks.
+#[test]
+fn what_a_volume_serves_that_is_mounted_outside_is_not_known() {
+    let disk = Disk::new();
+    let bundle = Plugin::new("A").write(disk.plugin(""));
+    symlink("/opt/fw", bundle.join("Contents/Frameworks")).unwrap();
+    disk.file("opt/fw/l.dylib", code());
+    let good = Good::of(disk);
+    let Some(_mounted) = Mounted::new(good.disk.at("opt/fw"), "tmpfs") else {
+        return;
+    };
+    chmod(good.disk.at("opt/fw"), 0o755);
+    good.disk.file("opt/fw/l.dylib", code());
+    let unknown = good.unknown(&good.archive);
     assert!(unknown[0].contains("PATH"), "{unknown:#?}");
 }

@@ -166,28 +166,52 @@ fn a_library_outside_is_a_place_that_is_read() {
 /// Both libraries are what they were, and each stands where it stood: which of them is loaded is another.
 #[test]
 fn two_links_that_change_places_are_another_linked_hash() {
-    let disk = Disk::new();
-    let path = Plugin::new("A")
-        .executable(code(&["/Users/Shared/l.dylib"], &[]))
-        .write(disk.at(PLUGINS));
-    symlink("/Users/Shared/other.dylib", path.join("Contents/out")).unwrap();
-    disk.file("Users/Shared/good.dylib", "good");
-    disk.file("Users/Shared/evil.dylib", "evil");
-    let lead = |good: &str, evil: &str| {
-        for (link, target) in [(good, "good"), (evil, "evil")] {
-            let link = disk.at(format!("Users/Shared/{link}.dylib"));
-            let _ = fs::remove_file(&link);
-            symlink(format!("{target}.dylib"), link).unwrap();
+    // What stands at `/` was anybody's who is root, before the system had a volume of its own.
+    for above in ["Users/Shared/", ""] {
+        let disk = Disk::new();
+        let path = Plugin::new("A")
+            .executable(code(&[&format!("/{above}l.dylib")], &[]))
+            .write(disk.at(PLUGINS));
+        symlink(format!("/{above}other.dylib"), path.join("Contents/out")).unwrap();
+        disk.file(format!("{above}good.dylib"), "good");
+        disk.file(format!("{above}evil.dylib"), "evil");
+        let lead = |good: &str, evil: &str| {
+            for (link, target) in [(good, "good"), (evil, "evil")] {
+                let link = disk.at(format!("{above}{link}.dylib"));
+                let _ = fs::remove_file(&link);
+                symlink(format!("{target}.dylib"), link).unwrap();
+            }
+            only_bundle(disk.path())
+        };
+        let first = lead("l", "other");
+        let second = lead("other", "l");
+        for column in ["hash", "linked_paths", "loads_outside"] {
+            assert_eq!(first[column], second[column], "{column}");
         }
-        only_bundle(disk.path())
-    };
-    let first = lead("l", "other");
-    let second = lead("other", "l");
-    for column in ["hash", "linked_paths", "loads_outside"] {
-        assert_eq!(first[column], second[column], "{column}");
+        assert_ne!(first["linked_hash"], second["linked_hash"], "/{above}");
+        assert_eq!(first["linked_hash"], lead("l", "other")["linked_hash"]);
     }
-    assert_ne!(first["linked_hash"], second["linked_hash"]);
-    assert_eq!(first["linked_hash"], lead("l", "other")["linked_hash"]);
+}
+
+/// An image of the data volume lacks the links that the system's own volume has at `/`.
+#[test]
+fn the_links_of_the_system_are_in_no_linked_hash() {
+    let disk = Disk::new();
+    Plugin::new("A")
+        .executable(code(&["/var/l.dylib"], &[]))
+        .write(disk.at(PLUGINS));
+    disk.file("private/var/l.dylib", "library");
+    let image = only_bundle(disk.path());
+    let var = disk.link("var", "private/var");
+    let mac = only_bundle(disk.path());
+    fs::remove_file(var).unwrap();
+    disk.link("var", "/private/var");
+    let other = only_bundle(disk.path());
+    for column in ["linked_paths", "linked_hash"] {
+        assert_eq!(image[column], mac[column], "{column}");
+    }
+    assert_eq!(other["linked_paths"], mac["linked_paths"]);
+    assert_ne!(other["linked_hash"], mac["linked_hash"]);
 }
 
 /// A link on the way, of the system's volume or in the bundle, hides nothing.
