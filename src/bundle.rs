@@ -59,6 +59,16 @@ impl Bundle {
         digest::of_reach(&self.evidence.reach)
     }
 
+    /// True when its digests say all of it, but for what its links lead to.
+    pub fn is_read(&self) -> bool {
+        let evidence = &self.evidence;
+        let executable = evidence.executable.as_ref();
+        self.digest.is_some()
+            && !evidence.is_doubtful
+            && !evidence.is_blind
+            && executable.is_none_or(|e| !e.is_unread(evidence))
+    }
+
     /// What stands for the digests where one of them is missing, so that a change shows all the same:
     /// the newest status change, the bytes, half a digest of what the file system says of each entry
     /// and of what links lead to, and the codes of why. One entry whose status change lies in the
@@ -66,13 +76,7 @@ impl Bundle {
     /// that it is told daily and not once.
     pub fn unread(&self) -> String {
         let evidence = &self.evidence;
-        let executable = evidence.executable.as_ref();
-        let is_whole = self.digest.is_some()
-            && !evidence.is_doubtful
-            && !evidence.is_blind
-            && executable.is_none_or(|e| !e.is_unread(evidence))
-            && self.linked_digest().is_some();
-        if is_whole {
+        if self.is_read() && self.linked_digest().is_some() {
             return String::new();
         }
         let newest = evidence.newest_ctime_anywhere().unwrap_or_default();

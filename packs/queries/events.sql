@@ -6,8 +6,9 @@
 --   set; what is no longer kept gives no line. The action dropped says that so much happened that
 --   some events, those of the busiest bundles first, are no longer kept; the action exceptions, that a scan
 --   saw another list of exceptions, with its digest in hash and the one before in previous_hash; the action
---   more, that so many came and went in a folder with nothing in them or before a look could come. What an
---   exception accepts gives lines as well, with the exception's identifier.
+--   more, that so many came and went in a folder with nothing in them, with what was told before or before a
+--   look could come, or stood there and are gone. What an exception accepts gives lines as well, with the
+--   exception's identifier.
 -- adds: What came and went between two runs, with its digest and code; in what order things
 --   happened, when each was seen and how long it stood. What stands is told by modified as well.
 -- alert: no

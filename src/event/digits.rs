@@ -8,7 +8,7 @@ use crate::held::Held;
 use crate::text::hex;
 
 /// The digits of a SHA-256, held as the bytes that they stand for; or any other text, such as none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Digits {
     /// 64 digits in lower case.
     Sha256([u8; 32]),

@@ -98,6 +98,10 @@ pub struct State {
     pub code_hash: Digits,
     /// One SHA-256 over the code that its links and libraries lead to, likewise.
     pub linked_code_hash: Digits,
+    /// Where not all of it could be read: SHA-256 of what the file system says of what it resolves to. Kept by no
+    /// journal.
+    #[serde(skip)]
+    pub unread: Option<Box<[u8; 32]>>,
 }
 
 impl State {
@@ -249,10 +253,24 @@ impl State {
     /// True when something is not known of it that is known of `new`: an earlier version kept it, or a scan
     /// had no time.
     pub fn lacks(&self, new: &Self) -> bool {
-        let pairs = self.may_lack().into_iter().zip(new.may_lack());
-        pairs
-            .into_iter()
-            .any(|(own, new)| own.is_empty() && !new.is_empty())
+        let mut pairs = self.may_lack().into_iter().zip(new.may_lack());
+        pairs.any(|(own, new)| own.is_empty() && !new.is_empty()) || self.lacks_unread(new)
+    }
+
+    /// That of what nobody has written to is the same.
+    fn lacks_unread(&self, new: &Self) -> bool {
+        let is_missing = self.unread.is_none() && new.unread.is_some();
+        is_missing && self.hash == new.hash && self.fingerprint == new.fingerprint
+    }
+
+    /// What stands where its links lead, by its digest, or where that could not be read by what the file system
+    /// says of it.
+    pub fn linked(&self) -> &Digits {
+        if self.linked_hash.is_empty() {
+            &self.linked_fingerprint
+        } else {
+            &self.linked_hash
+        }
     }
 
     fn may_lack(&self) -> [&Digits; 3] {
@@ -265,6 +283,9 @@ impl State {
 
     /// Takes over what it [`lacks`](Self::lacks).
     pub fn learn(&mut self, new: &Self) {
+        if self.lacks_unread(new) {
+            self.unread.clone_from(&new.unread);
+        }
         let pairs = [
             (&mut self.way_fingerprint, &new.way_fingerprint),
             (&mut self.code_hash, &new.code_hash),
@@ -338,6 +359,7 @@ held::fields!(State {
     way_fingerprint,
     code_hash,
     linked_code_hash,
+    unread,
     uid,
     gid,
 });

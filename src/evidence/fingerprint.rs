@@ -27,10 +27,23 @@ pub fn of(evidence: &Evidence) -> [u8; 32] {
     if let Some(plist) = &evidence.info_plist {
         print.add(&plist.path, plist.meta.as_ref());
     }
-    print.beyond(evidence.beyond);
-    if evidence.is_mounted {
-        print.add(b"mounted", None);
+    print.rest(evidence);
+    print.0.finalize().into()
+}
+
+/// That of what a candidate resolves to, the same by whatever link it is come upon.
+pub fn of_resolved(evidence: &Evidence) -> [u8; 32] {
+    let mut print = Print::default();
+    print.add(&evidence.resolved_path, evidence.resolved_meta.as_ref());
+    print.entries(&evidence.entries);
+    if let Some(executable) = &evidence.executable {
+        let path = executable.relative.as_ref().unwrap_or(&executable.path);
+        print.add(path, Some(&executable.meta));
     }
+    if let Some(plist) = &evidence.info_plist {
+        print.add(&plist.relative, plist.meta.as_ref());
+    }
+    print.rest(evidence);
     print.0.finalize().into()
 }
 
@@ -73,6 +86,13 @@ pub fn of_ways(evidence: &Evidence) -> Option<[u8; 32]> {
 struct Print(Sha256);
 
 impl Print {
+    fn rest(&mut self, evidence: &Evidence) {
+        self.beyond(evidence.beyond);
+        if evidence.is_mounted {
+            self.add(b"mounted", None);
+        }
+    }
+
     fn beyond(&mut self, sum: Option<Sum>) {
         if let Some(sum) = sum {
             self.0.update(sum.bytes());

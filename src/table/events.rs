@@ -17,7 +17,7 @@ pub const EVENTS: TableOf<Event> = TableOf {
         number("time", "When it was seen, in seconds.", |e| e.time.into()),
         text(
             "action",
-            "What happened: appeared, changed, gone; exceptions, of no bundle, says that a scan saw another list of exceptions; more, of a plug-in folder, says in error how many at least came and went in it with nothing in them or before a look could come, beyond those that are told one by one; dropped, of no bundle, says how many events up to this one are no longer kept.",
+            "What happened: appeared, changed, gone; exceptions, of no bundle, says that a scan saw another list of exceptions; more, of a plug-in folder, says in error how many at least came and went in it with nothing in them, with what was told before or before a look could come, and how many that stood there are gone, beyond those that are told one by one; dropped, of no bundle, says how many events up to this one are no longer kept.",
             |e| e.action.as_str().into(),
         ),
         text(

@@ -4,12 +4,14 @@
 //! Whoever can write in a plug-in folder makes hundreds of empty directories come and go each second, and each would
 //! be two lines in the log of every Mac. One write changes a thousand links to one bundle, and one rename a thousand
 //! bundles alike. So these have a number of lines that grows with time. What holds a byte that no line has told of is
-//! none of them: it is told at once and in full, however much there is.
+//! none of them: it is told at once and in full, however much there is. Of what stood there and goes as many lines come:
+//! nobody was told that it came, or one line tells that and the number of those that went the rest.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::alike::{Alike, Step};
 use super::now::Now;
 use super::state::event;
 use crate::bundle::Bundle;
@@ -27,33 +29,36 @@ const LINE: Duration = Duration::from_secs(5);
 /// Between two events that say how many more there were.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// For so long it is known what was told.
-const ALIKE: Duration = Duration::from_secs(600);
-/// So much of it, at the most.
-const MOST_ALIKE: usize = 8_192;
-
 /// How many names of those that nobody has looked at are said with how many there were, the last of them.
 const MOST_NAMED: usize = 3;
 /// Bytes of one.
 const MOST_NAME: usize = 160;
 
-/// The lines that are left for what holds nothing, for what was told alike and for what nobody has looked at, and what
-/// was left out for want of them. None takes another's: a name that was gone before a look could come may have been
+/// The lines that are left for what holds nothing, for what was told alike, for what goes and for what nobody has
+/// looked at, and what was left out for want of them. None takes another's: a name that was gone before a look could come may have been
 /// anything.
 #[derive(Debug, Default)]
 pub struct Crowd {
     bare: Lines,
     alike: Lines,
+    going: Lines,
     names: Lines,
-    /// What was told, and when.
-    known: BTreeMap<What, Instant>,
+    known: Alike,
     /// By folder.
     left_out: [LeftOut; FOLDERS.len()],
     told: Option<Instant>,
 }
 
-/// What is told, of whatever path: half a digest of it.
-pub type What = [u8; 16];
+/// Whether something is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// In any case: it is new.
+    New,
+    /// By lines that were taken for it.
+    Taken,
+    /// Once there are lines for it.
+    Later,
+}
 
 /// A number of lines that grows with time.
 #[derive(Debug)]
@@ -98,7 +103,9 @@ impl Lines {
 struct LeftOut {
     /// How many there were.
     count: u64,
-    /// How many of them nobody has looked at.
+    /// How many that had stood went, beside those.
+    gone: u64,
+    /// How many of those that came and went nobody has looked at.
     unseen: u64,
     /// The last of those.
     names: VecDeque<String>,
@@ -109,7 +116,16 @@ struct LeftOut {
 impl LeftOut {
     /// What is said of them.
     fn error(&self) -> String {
-        let all = format!("limit: at least {} more came and went", self.count);
+        let gone = format!("{} more that stood there are gone", self.gone);
+        match (self.count, self.gone) {
+            (_, 0) => format!("limit: at least {}", self.came_and_went()),
+            (0, _) => format!("limit: at least {gone}"),
+            _ => format!("limit: at least {}; {gone}", self.came_and_went()),
+        }
+    }
+
+    fn came_and_went(&self) -> String {
+        let all = format!("{} more came and went", self.count);
         if self.unseen == 0 {
             return format!("{all} with nothing in them, or with what was told before");
         }
@@ -125,28 +141,36 @@ impl Crowd {
         self.bare.take(lines, at)
     }
 
-    /// The same for what may have been told a moment ago, whatever else bore it; what was not is told.
-    pub fn takes_alike(&mut self, what: Option<What>, lines: u32, at: Instant) -> bool {
-        let Some(what) = what else {
-            return true;
-        };
-        if self.is_known(what, at) {
-            return self.alike.take(lines, at);
-        }
-        if self.known.len() >= MOST_ALIKE {
-            self.known
-                .retain(|_, told| at.saturating_duration_since(*told) < ALIKE);
-        }
-        if self.known.len() < MOST_ALIKE {
-            self.known.insert(what, at);
-        }
-        true
+    /// Whether a coming and the going after it are told: in any case where that is not all known, and of what holds
+    /// nothing new while there are lines.
+    pub fn comes(&mut self, state: Option<&State>, lines: u32, at: Instant) -> Told {
+        let is_known = state.is_some_and(|state| self.known.comes(state, at));
+        self.takes_alike(is_known, lines, at)
     }
 
-    /// True of what was told a moment ago.
-    pub fn is_known(&self, what: What, at: Instant) -> bool {
-        let told = self.known.get(&what);
-        told.is_some_and(|told| at.saturating_duration_since(*told) < ALIKE)
+    /// Whether what became of something is told, likewise.
+    pub fn becomes(&mut self, steps: &[Step<'_>], lines: u32, at: Instant) -> Told {
+        let is_known = self.known.becomes(steps, at);
+        self.takes_alike(is_known, lines, at)
+    }
+
+    fn takes_alike(&mut self, is_known: bool, lines: u32, at: Instant) -> Told {
+        match is_known {
+            false => Told::New,
+            true if self.alike.take(lines, at) => Told::Taken,
+            true => Told::Later,
+        }
+    }
+
+    /// Takes so many lines for what goes, or is emptied: one rename takes thousands away that nobody was told of as
+    /// coming.
+    pub fn takes_going(&mut self, lines: u32, at: Instant) -> bool {
+        self.going.take(lines, at)
+    }
+
+    /// Takes in that something goes that stood as this: if it comes back as it was, it holds nothing new.
+    pub fn goes(&mut self, state: &State, at: Instant) {
+        self.known.stands(state, at);
     }
 
     /// Takes so many lines for what nobody has looked at, likewise.
@@ -158,6 +182,13 @@ impl Crowd {
     pub fn leave_out(&mut self, path: &[u8], seen: Seen) {
         let left_out = self.of(path);
         left_out.count = left_out.count.saturating_add(1);
+        left_out.seen = Some(seen);
+    }
+
+    /// Counts one that had stood and went, likewise.
+    pub fn leave_out_going(&mut self, path: &[u8], seen: Seen) {
+        let left_out = self.of(path);
+        left_out.gone = left_out.gone.saturating_add(1);
         left_out.seen = Some(seen);
     }
 

@@ -6,7 +6,7 @@
 //! - [`tracker`] compares looks with what was told of each bundle that is `watched`, by what `state`
 //!   says of it, and
 //!   [`writer`] hands the events to the journal;
-//! - `crowd` says how much is told of what comes and goes with nothing in it;
+//! - `crowd` says how much is told of what comes and goes with nothing in it, or is `alike` what was told;
 //! - `lists` does the same as `tracker` for the lists of exceptions;
 //! - `pace` says when the next look is due;
 //! - [`copies`] keeps what goes, where that is asked for;
@@ -15,6 +15,7 @@
 //! A look is an ordinary scan, which opens no file that has not changed. Looks take no more than a
 //! fourth of the time, however much is written.
 
+mod alike;
 pub mod command;
 pub mod copies;
 mod crowd;

@@ -142,6 +142,11 @@ impl Key {
             state.linked_code_hash = code_hash(places);
         }
         let evidence = &bundle.evidence;
+        // What was not looked at may be anything.
+        let is_known = evidence.resolved_meta.is_some() && !evidence.is_unsurveyed;
+        if is_known && (!bundle.is_read() || evidence.is_linked_cut) {
+            state.unread = Some(Box::new(fingerprint::of_resolved(evidence)));
+        }
         let meta = evidence.meta.as_ref();
         (state.uid, state.gid) = (meta.map(|m| m.uid), meta.map(|m| m.gid));
         let plist = evidence.info_plist.as_ref();

@@ -78,7 +78,12 @@ impl Tracker {
                     if state.lacks(&sight.state) {
                         Arc::make_mut(&mut state).learn(&sight.state);
                     }
-                    (Some(Sight { state, records }), known.since_ms, true)
+                    let told = Sight {
+                        state,
+                        records,
+                        is_bare: false,
+                    };
+                    (Some(told), known.since_ms, true)
                 }
                 None if cut => (Some(sight.clone()), None, false),
                 None => (None, Some(now.wall_ms), true),
@@ -92,6 +97,7 @@ impl Tracker {
                 moving,
                 links: None,
                 is_bare,
+                is_paid: false,
                 look: 0,
                 gone: None,
             };
@@ -102,6 +108,7 @@ impl Tracker {
                 told: Some(Sight {
                     state: known.state,
                     records: Arc::default(),
+                    is_bare: false,
                 }),
                 since: None,
                 since_ms: known.since_ms,
@@ -109,6 +116,7 @@ impl Tracker {
                 moving: None,
                 links: None,
                 is_bare: false,
+                is_paid: false,
                 look: 0,
                 gone: is_gone(&path).then_some(Seen::Start),
             };
@@ -244,9 +252,11 @@ impl Tracker {
         let mut changes = Vec::new();
         for (path, watched) in &mut self.bundles {
             let before = events.len();
+            let was_told = watched.told.is_some();
             watched.settle(path, now, &mut self.crowd, &mut events);
-            // Of what was never told nothing is known.
-            if events.len() == before {
+            // Of what was never told nothing is known; and what went is known no more, whether that is told or not.
+            let has_gone = was_told && watched.gone.is_some();
+            if events.len() == before && !has_gone {
                 continue;
             }
             let known = match watched.gone {

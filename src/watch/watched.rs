@@ -4,9 +4,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sha2::{Digest as _, Sha256};
-
-use super::crowd::{Crowd, What, is_bare};
+use super::alike::Step;
+use super::crowd::{Crowd, Told, is_bare};
 use super::now::Now;
 use super::state::{Key, Print, Records, event, is_rest, records};
 use crate::bundle::Bundle;
@@ -41,6 +40,8 @@ pub const TOO_SOON: &str = "changed: it was gone before it could be read whole";
 pub struct Sight {
     pub state: Arc<State>,
     pub records: Records,
+    /// True when it holds nothing.
+    pub is_bare: bool,
 }
 
 impl Sight {
@@ -49,6 +50,7 @@ impl Sight {
         Self {
             state: Arc::new(state),
             records: records(bundle),
+            is_bare: is_bare(bundle),
         }
     }
 }
@@ -85,6 +87,8 @@ pub struct Watched {
     pub links: Option<Links>,
     /// True when it has held nothing since it came.
     pub is_bare: bool,
+    /// True when the line for its going was taken when it came.
+    pub is_paid: bool,
     /// The look that had it last, by number.
     pub look: u64,
     /// How it was seen to be gone.
@@ -132,6 +136,7 @@ impl Watched {
                 moving: None,
                 links: None,
                 is_bare: is_bare(bundle),
+                is_paid: false,
                 look: 0,
                 gone: None,
             };
@@ -146,6 +151,7 @@ impl Watched {
             moving: Some(moving),
             links: None,
             is_bare: is_bare(bundle),
+            is_paid: false,
             look: 0,
             gone: None,
         }
@@ -157,7 +163,6 @@ impl Watched {
         if print == self.last {
             return;
         }
-        self.is_bare &= is_bare(bundle);
         let mut state = key.state(bundle);
         if let Some(told) = &mut self.told {
             state.keep_links(&told.state);
@@ -167,6 +172,7 @@ impl Watched {
             }
         }
         let sight = Sight::new(state, bundle);
+        self.is_bare &= sight.is_bare;
         self.last = print;
         let moving = self
             .moving
@@ -211,11 +217,7 @@ impl Watched {
     /// The events of it, once it has settled or gone. Where it holds nothing, as the crowd has lines for it.
     pub fn settle(&mut self, path: &[u8], now: Now, crowd: &mut Crowd, events: &mut Vec<Event>) {
         if let Some(seen) = self.gone {
-            // What was told has its line.
-            if self.told.is_none() && !self.has_lines(crowd, now) {
-                return crowd.leave_out(path, seen);
-            }
-            return self.go(path, seen, now, events);
+            return self.go(path, seen, now, crowd, events);
         }
         let Some(moving) = &mut self.moving else {
             return;
@@ -230,14 +232,15 @@ impl Watched {
         };
         let Some(told) = &self.told else {
             if still >= STILL || age >= APPEARED {
-                let has_lines = self.has_lines(crowd, now);
+                let is_told = self.is_told(crowd, now);
                 let Some(moving) = &mut self.moving else {
                     return;
                 };
-                moving.waits = !has_lines;
+                moving.waits = is_told == Told::Later;
                 if moving.waits {
                     return;
                 }
+                self.is_paid = is_told == Told::Taken;
                 events.push(moving.event(path, Action::Appeared, &sight.state, now));
                 self.told = Some(sight);
                 moving.best = None;
@@ -259,31 +262,15 @@ impl Watched {
         });
         let between = between.map(|best| &best.state);
         let ends = [between, Some(&sight.state)];
-        let mut changes = Vec::new();
-        let mut old = &told.state;
-        for step in moving
+        let then = moving
             .passed_before(&ends)
-            .chain(ends.into_iter().flatten())
-        {
-            let changed = old.differences(step);
-            if !changed.is_empty() {
-                changes.push((old, step, changed));
-                old = step;
-            }
-        }
+            .chain(ends.into_iter().flatten());
+        let changes = steps(&told.state, then);
         let is_paced = changes.iter().all(|(_, _, changed)| is_paced(changed));
-        let lines = u32::try_from(changes.len()).unwrap_or(u32::MAX);
-        if lines > 0 {
+        if !changes.is_empty() {
             let is_early = self.links.is_some_and(|links| links.is_early(now.steady));
             let is_early = is_paced && is_early;
-            let what = what_changed(&changes);
-            let has_lines = !is_early
-                && if self.is_bare {
-                    crowd.takes(lines, now.steady)
-                } else {
-                    crowd.takes_alike(what, lines, now.steady)
-                };
-            if !has_lines {
+            if is_early || !tells(&changes, self.is_bare, sight.is_bare, now, crowd) {
                 moving.waits = true;
                 return;
             }
@@ -292,10 +279,7 @@ impl Watched {
             }
         }
         for (old, new, changed) in changes {
-            let mut event = moving.event(path, Action::Changed, new, now);
-            event.changed = changed;
-            event.previous_hash.clone_from(&old.hash);
-            events.push(event);
+            events.push(moving.changed(path, old, new, changed, now));
         }
         let tells = !told.state.differences(&sight.state).is_empty();
         if tells || sight.state.is_whole() {
@@ -310,68 +294,57 @@ impl Watched {
         }
     }
 
-    /// True when there are lines to tell of its coming and of its going. What stood there and does not any more has no
-    /// line, so that whatever comes after it is told at once.
-    fn has_lines(&self, crowd: &mut Crowd, now: Now) -> bool {
+    /// Whether its coming and its going are told. What stood there and does not any more has no line, so that whatever
+    /// comes after it is told at once.
+    fn is_told(&self, crowd: &mut Crowd, now: Now) -> Told {
         if self.is_bare {
-            return crowd.takes(COMES_AND_GOES, now.steady);
+            let has_lines = crowd.takes(COMES_AND_GOES, now.steady);
+            return if has_lines { Told::Taken } else { Told::Later };
         }
         let moving = self.moving.as_ref().filter(|moving| {
             let best = moving.best.as_ref();
             best.is_none_or(|best| best.state.hash == moving.now.state.hash)
         });
-        let what = moving.and_then(|moving| what_came(&moving.now.state));
-        crowd.takes_alike(what, COMES_AND_GOES, now.steady)
+        let state = moving.map(|moving| moving.now.state.as_ref());
+        crowd.comes(state, COMES_AND_GOES, now.steady)
     }
 
-    fn go(&mut self, path: &[u8], seen: Seen, now: Now, events: &mut Vec<Event>) {
-        let mut last = self.told.take().map(|told| told.state);
-        if let Some(moving) = &self.moving {
-            let best = moving.best.as_ref().map(|best| &best.state);
-            match &last {
-                None => {
-                    let mut state = best.unwrap_or(&moving.now.state).clone();
-                    if !state.is_whole() && state.error.is_empty() {
-                        Arc::make_mut(&mut state).error = TOO_SOON.into();
-                    }
-                    events.push(moving.event(path, Action::Appeared, &state, now));
-                    last = Some(state);
-                }
-                Some(told) => {
-                    let mut from = told;
-                    let ends = [best];
-                    for step in moving.passed_before(&ends) {
-                        let mut event = moving.event(path, Action::Changed, step, now);
-                        event.changed = from.differences(step);
-                        event.previous_hash.clone_from(&from.hash);
-                        events.push(event);
-                        from = step;
-                    }
-                    let changed = best.map(|best| (best, from.differences(best)));
-                    if let Some((best, changed)) = changed.filter(|(_, c)| !c.is_empty()) {
-                        let mut event = moving.event(path, Action::Changed, best, now);
-                        event.changed = changed;
-                        event.previous_hash.clone_from(&from.hash);
-                        events.push(event);
-                        // It may have been what was told again, before it went.
-                        let now_state = &moving.now.state;
-                        let changed = best.differences(told);
-                        let is_back = now_state.is_whole()
-                            && told.differences(now_state).is_empty()
-                            && !changed.is_empty();
-                        if is_back {
-                            let mut event = moving.event(path, Action::Changed, told, now);
-                            event.changed = changed;
-                            event.previous_hash.clone_from(&best.hash);
-                            events.push(event);
-                        } else {
-                            last = Some(best.clone());
-                        }
-                    }
-                }
+    fn go(
+        &mut self,
+        path: &[u8],
+        seen: Seen,
+        now: Now,
+        crowd: &mut Crowd,
+        events: &mut Vec<Event>,
+    ) {
+        let state = match &self.told {
+            None if self.is_told(crowd, now) == Told::Later => {
+                return crowd.leave_out(path, seen);
             }
-        }
-        let state = last.unwrap_or_default();
+            None => self.come_and_go(path, now, events),
+            Some(told) => {
+                let mut steps = self.last_steps(&told.state);
+                let is_news = !steps.is_empty() && tells(&steps, self.is_bare, false, now, crowd);
+                if !is_news && !steps.is_empty() {
+                    steps.clear();
+                    crowd.leave_out(path, seen);
+                }
+                // Who is told of something new is told of its going.
+                if !is_news && !self.is_paid && !crowd.takes_going(1, now.steady) {
+                    crowd.goes(&told.state, now.steady);
+                    return crowd.leave_out_going(path, seen);
+                }
+                let last = steps.last().map_or(&told.state, |(_, new, _)| *new);
+                let last = Arc::clone(last);
+                for (old, new, changed) in steps {
+                    if let Some(moving) = &self.moving {
+                        events.push(moving.changed(path, old, new, changed, now));
+                    }
+                }
+                last
+            }
+        };
+        crowd.goes(&state, now.steady);
         let mut event = event(path, Action::Gone, seen, state, now);
         event.previous_hash.clone_from(&event.state.hash);
         event.stood_ms = match (self.since, self.since_ms) {
@@ -388,50 +361,63 @@ impl Watched {
         };
         events.push(event);
     }
-}
 
-/// What came, whatever its path; nothing where not all of it is known.
-fn what_came(state: &State) -> Option<What> {
-    what(&[&State::default()], &[state], "")
-}
-
-/// What became of what, likewise.
-fn what_changed(changes: &[(&Arc<State>, &Arc<State>, String)]) -> Option<What> {
-    let old: Vec<&State> = changes.iter().map(|(old, _, _)| old.as_ref()).collect();
-    let new: Vec<&State> = changes.iter().map(|(_, new, _)| new.as_ref()).collect();
-    let words: Vec<&str> = changes.iter().map(|(_, _, words)| words.as_str()).collect();
-    if old.iter().any(|state| !state.is_whole()) {
-        return None;
-    }
-    what(&old, &new, &words.join(" "))
-}
-
-fn what(old: &[&State], new: &[&State], words: &str) -> Option<What> {
-    if new.iter().any(|state| !state.is_whole()) {
-        return None;
-    }
-    let mut all = Sha256::new();
-    all.update(words);
-    for state in old.iter().chain(new) {
-        for digits in [&state.hash, &state.linked_hash, &state.executable_hash] {
-            all.update(digits.to_string());
-            all.update([0]);
+    /// Tells that it came, of what nobody was told of and that has gone; gives what it was.
+    fn come_and_go(&self, path: &[u8], now: Now, events: &mut Vec<Event>) -> Arc<State> {
+        let Some(moving) = &self.moving else {
+            return Arc::default();
+        };
+        let best = moving.best.as_ref().map(|best| &best.state);
+        let mut state = best.unwrap_or(&moving.now.state).clone();
+        if !state.is_whole() && state.error.is_empty() {
+            Arc::make_mut(&mut state).error = TOO_SOON.into();
         }
-        for text in [
-            &state.load_verdict,
-            &state.exception,
-            &state.signature_state,
-            &state.symlink_target,
-            &state.mode,
-        ] {
-            all.update(&**text);
-            all.update([0]);
-        }
+        events.push(moving.event(path, Action::Appeared, &state, now));
+        state
     }
-    let [half, _] = *<[u8; 32]>::from(all.finalize()).as_chunks().0 else {
-        return None;
-    };
-    Some(half)
+
+    /// What became of what was told before it went.
+    fn last_steps<'a>(&'a self, told: &'a Arc<State>) -> Vec<Step<'a>> {
+        let Some(moving) = &self.moving else {
+            return Vec::new();
+        };
+        let best = moving.best.as_ref().map(|best| &best.state);
+        let mut steps = steps(told, moving.passed_before(&[best]).chain(best));
+        // It may have been what was told again.
+        let now = &moving.now.state;
+        if let Some(best) = best {
+            let changed = best.differences(told);
+            let is_back = now.is_whole()
+                && told.differences(now).is_empty()
+                && !told.differences(best).is_empty()
+                && !changed.is_empty();
+            if is_back {
+                steps.push((best, told, changed));
+            }
+        }
+        steps
+    }
+}
+
+/// What became of one state by way of others.
+fn steps<'a>(told: &'a Arc<State>, then: impl Iterator<Item = &'a Arc<State>>) -> Vec<Step<'a>> {
+    let mut old = told;
+    let steps = then.filter_map(|new| {
+        let changed = old.differences(new);
+        (!changed.is_empty()).then(|| (std::mem::replace(&mut old, new), new, changed))
+    });
+    steps.collect()
+}
+
+/// True when what became of something is told now.
+fn tells(steps: &[Step<'_>], is_bare: bool, ends_bare: bool, now: Now, crowd: &mut Crowd) -> bool {
+    let lines = u32::try_from(steps.len()).unwrap_or(u32::MAX);
+    match steps {
+        _ if is_bare => crowd.takes(lines, now.steady),
+        // Where a directory goes that the links of thousands lead into, each of them is emptied.
+        [_] if ends_bare => crowd.takes_going(lines, now.steady),
+        _ => crowd.becomes(steps, lines, now.steady) != Told::Later,
+    }
 }
 
 impl Moving {
@@ -478,9 +464,9 @@ impl Moving {
     }
 
     /// What has passed and is none of what is told after it.
-    fn passed_before<'a>(
+    fn passed_before<'a, 'e>(
         &'a self,
-        ends: &'a [Option<&Arc<State>>],
+        ends: &'e [Option<&'e Arc<State>>],
     ) -> impl Iterator<Item = &'a Arc<State>> {
         let is_end = |state: &State| ends.iter().flatten().any(|end| end.code() == state.code());
         self.passed.iter().filter(move |state| !is_end(state))
@@ -490,6 +476,20 @@ impl Moving {
         let mut event = event(path, action, self.seen, Arc::clone(state), now);
         let kept = self.kept.iter().find(|(hash, _)| state.hash == **hash);
         event.kept = kept.map_or_else(String::new, |(_, place)| place.clone());
+        event
+    }
+
+    fn changed(
+        &self,
+        path: &[u8],
+        old: &State,
+        new: &Arc<State>,
+        changed: String,
+        now: Now,
+    ) -> Event {
+        let mut event = self.event(path, Action::Changed, new, now);
+        event.changed = changed;
+        event.previous_hash.clone_from(&old.hash);
         event
     }
 }

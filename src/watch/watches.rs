@@ -13,6 +13,9 @@ use crate::order;
 use crate::root::Root;
 use crate::scan::{Snapshot, WatchStatus};
 
+/// The same is no warning again for so long.
+const WARNED: Duration = Duration::from_secs(3600);
+
 /// Takes in how it stands with the watch, whenever that changes.
 pub type Say = Box<dyn FnMut(WatchStatus) + Send>;
 
@@ -25,6 +28,8 @@ pub struct Watches {
     status: WatchStatus,
     say: Say,
     has_new: bool,
+    /// What was warned of last, but for the numbers in it, and when.
+    warned: Option<(String, Instant)>,
 }
 
 impl Watches {
@@ -37,6 +42,7 @@ impl Watches {
             status: WatchStatus::default(),
             say: Box::new(|_| ()),
             has_new: false,
+            warned: None,
         }
     }
 
@@ -163,6 +169,21 @@ impl Watches {
         self.held.remove(&id);
     }
 
+    /// A warning, where that was not the last one within the hour: whoever renames a folder away and back has it come
+    /// and go.
+    fn level(&mut self, error: &str) -> log::Level {
+        let text: String = error.chars().filter(|c| !c.is_ascii_digit()).collect();
+        let again = self
+            .warned
+            .as_ref()
+            .is_some_and(|(warned, at)| *warned == text && at.elapsed() < WARNED);
+        if again {
+            return log::Level::Debug;
+        }
+        self.warned = Some((text, Instant::now()));
+        log::Level::Warn
+    }
+
     fn say(&mut self, state: &'static str, error: String) {
         let status = WatchStatus {
             state,
@@ -173,7 +194,8 @@ impl Watches {
             return;
         }
         if self.status.state != status.state && !status.error.is_empty() {
-            log::warn!("not all is watched: {}", status.error);
+            let level = self.level(&status.error);
+            log::log!(level, "not all is watched: {}", status.error);
         }
         self.status = status.clone();
         (self.say)(status);
@@ -212,6 +234,21 @@ mod tests {
     use crate::limits::Limits;
     use crate::scan::Scanner;
     use dsplug_fixtures::{Disk, Plugin};
+
+    #[test]
+    fn the_same_is_warned_of_once_an_hour() {
+        let mut watches = Watches::none(Root::open(Disk::new().path()).unwrap());
+        let [warn, debug] = [log::Level::Warn, log::Level::Debug];
+        assert_eq!(watches.level("limit: 7 places are left to the tick"), warn);
+        assert_eq!(
+            watches.level("limit: 12 places are left to the tick"),
+            debug
+        );
+        assert_eq!(watches.level("no more can be watched: no space"), warn);
+        let (_, at) = watches.warned.as_mut().unwrap();
+        *at = at.checked_sub(WARNED).unwrap();
+        assert_eq!(watches.level("no more can be watched: no space"), warn);
+    }
 
     #[test]
     fn what_only_led_on_and_holds_candidates_now_is_watched_for_these() {

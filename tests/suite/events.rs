@@ -2,6 +2,7 @@
 
 mod crowd;
 mod journal;
+mod looks;
 mod mounts;
 mod watching;
 mod ways;

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dsplug::bundle::Bundle;
-use dsplug::event::{Action, Event, Seen};
+use dsplug::event::{Action, Seen};
 use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::Scanner;
@@ -19,6 +19,7 @@ use dsplug::watch::tracker::Tracker;
 use dsplug_fixtures::macho::{Cpu, MachO};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo};
 
+use super::looks::Looks;
 use super::{Line, Watcher, digest, make, sha256};
 
 const BRIEF: Duration = Duration::from_millis(400);
@@ -527,50 +528,15 @@ fn what_may_stand_and_is_not_shown_is_held_within_a_bound() {
     assert_eq!(restarted.known().len(), 1_001);
 }
 
-/// Looks at a disk at moments that a test chooses.
-struct Looks {
-    scanner: Scanner,
-    tracker: Tracker,
-    begun: Instant,
-}
-
 /// What a look had told, at which millisecond, and the digest of what links lead to.
 type Told = Vec<(u64, String, String)>;
 
 impl Looks {
-    /// The first, of which nothing is told.
-    fn begin(disk: &Disk) -> Self {
-        let root = Root::open(disk.path()).unwrap();
-        let mut scanner = Scanner::new(root, Limits::STANDARD).remembering();
-        let begun = Instant::now();
-        let now = Now {
-            steady: begun,
-            wall_ms: 0,
-        };
-        let tracker = Tracker::base_line(&scanner.scan().bundles, now);
-        Self {
-            scanner,
-            tracker,
-            begun,
-        }
-    }
-
     /// One more, and what it had told.
     fn at(&mut self, millis: u64) -> Told {
         let told = self.events_at(millis).into_iter();
         told.map(|e| (millis, e.changed, e.state.linked_hash.to_string()))
             .collect()
-    }
-
-    /// One more, and its events.
-    fn events_at(&mut self, millis: u64) -> Vec<Event> {
-        let now = Now {
-            steady: self.begun + Duration::from_millis(millis),
-            wall_ms: 0,
-        };
-        let bundles = self.scanner.scan().bundles.clone();
-        self.tracker.see(&bundles, Seen::Watched, now, &|_| false);
-        self.tracker.settle(now).0
     }
 }
 

@@ -1,0 +1,226 @@
+//! What was told a moment ago, and what stood somewhere and went: the same once more holds nothing new.
+//!
+//! Whoever writes what is compared here wants two things to pass for one. So each counts with all that is told of it,
+//! what could not be read with what the file system says of it, and by a number that nobody outside can foresee.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::event::{NOT_LOOKED, State};
+
+/// One change among those of a bundle: from what, to what, and the words for it.
+pub type Step<'a> = (&'a Arc<State>, &'a Arc<State>, String);
+
+/// For so long at least it is known what was told: what comes back later has come anew.
+const TOLD: Duration = Duration::from_secs(600);
+/// The same of what stood somewhere, and has not been written to since.
+const STOOD: Duration = Duration::from_secs(12 * 3600);
+/// So much is known of each at least: twice as much as one look has candidates, and what each of them came to.
+const MOST_TOLD: usize = 16_384;
+const MOST_STOOD: usize = 10_240;
+
+/// What holds nothing new.
+#[derive(Debug)]
+pub struct Alike {
+    secret: RandomState,
+    /// What was told, of whatever path.
+    told: Lately<()>,
+    /// What became of bundles to which nobody wrote: what stands beside them decides whether they load.
+    beside: Lately<()>,
+    /// What went or was told, by path and by what the file system says of all of it.
+    stood: Lately<Stood>,
+}
+
+impl Default for Alike {
+    fn default() -> Self {
+        Self {
+            secret: RandomState::new(),
+            told: Lately::new(MOST_TOLD, TOLD),
+            beside: Lately::new(MOST_TOLD, STOOD),
+            stood: Lately::new(MOST_STOOD, STOOD),
+        }
+    }
+}
+
+/// What was known of that.
+#[derive(Debug)]
+struct Stood {
+    hash: u64,
+    executable: u64,
+    linked: u64,
+    loads: bool,
+}
+
+impl Alike {
+    /// True of what comes as something that was told a moment ago, or that stood at the very place: else it is new, and
+    /// is told.
+    pub fn comes(&mut self, state: &State, at: Instant) -> bool {
+        let what = self.what([state], "");
+        if self.stood_as(state, at) || what.is_some_and(|what| self.told.get(what, at).is_some()) {
+            return true;
+        }
+        if let Some(what) = what {
+            self.told.insert(what, (), at);
+        }
+        self.stands(state, at);
+        false
+    }
+
+    /// The same of what became of a bundle, where each step of that is known.
+    pub fn becomes(&mut self, steps: &[Step<'_>], at: Instant) -> bool {
+        let numbers = steps.iter().map(|(old, new, words)| {
+            let what = self.what([old.as_ref(), new.as_ref()], words)?;
+            // What stands beside it has done that, where nobody has written to it.
+            let untouched = old.hash == new.hash
+                && old.fingerprint == new.fingerprint
+                && old.linked_fingerprint == new.linked_fingerprint
+                && old.way_fingerprint == new.way_fingerprint;
+            let beside = untouched.then(|| self.number((what, &old.fingerprint)));
+            Some((what, beside))
+        });
+        let numbers: Option<Vec<_>> = numbers.collect();
+        let Some(numbers) = numbers else {
+            return false;
+        };
+        let is_known = numbers.iter().all(|(what, beside)| {
+            let is_beside = beside.is_some_and(|beside| self.beside.get(beside, at).is_some());
+            is_beside || self.told.get(*what, at).is_some()
+        });
+        for (what, beside) in numbers.into_iter().filter(|_| !is_known) {
+            self.told.insert(what, (), at);
+            if let Some(beside) = beside {
+                self.beside.insert(beside, (), at);
+            }
+        }
+        is_known
+    }
+
+    /// Takes in what was told of a place, or stood there before anybody looked.
+    pub fn stands(&mut self, state: &State, at: Instant) {
+        // One that an earlier version kept.
+        if state.fingerprint.is_empty() {
+            return;
+        }
+        let stood = Stood {
+            hash: self.number(&state.hash),
+            executable: self.number(&state.executable_hash),
+            linked: self.number(state.linked()),
+            loads: loads(state),
+        };
+        let place = self.number(&state.fingerprint);
+        self.stood.insert(place, stood, at);
+    }
+
+    /// True when all that is known of it is what was known of what stood at its place. Whoever serves a volume has the
+    /// file system say what they like; and what is yet to be read is compared once it was.
+    fn stood_as(&mut self, state: &State, at: Instant) -> bool {
+        let place = self.number(&state.fingerprint);
+        let is_linked_late = state.linked_fingerprint == NOT_LOOKED;
+        let (hash, executable) = (&state.hash, &state.executable_hash);
+        let numbers = [
+            self.number(hash),
+            self.number(executable),
+            self.number(state.linked()),
+        ];
+        let [own, run, linked] = numbers;
+        self.stood.get(place, at).is_some_and(|stood| {
+            (hash.is_empty() || stood.hash == own)
+                && (executable.is_empty() || stood.executable == run)
+                && (is_linked_late || stood.linked == linked)
+                && (stood.loads || !loads(state))
+        })
+    }
+
+    /// A number for states and the words for them, of whatever path; nothing where not all of them is known.
+    fn what<'a>(&self, states: impl IntoIterator<Item = &'a State>, words: &str) -> Option<u64> {
+        let each = states.into_iter().map(|state| {
+            let is_known = state.is_whole() || state.unread.is_some();
+            if !is_known || state.linked_fingerprint == NOT_LOOKED {
+                return None;
+            }
+            // Of a link it counts where it leads, in whatever words.
+            let is_link = !state.symlink_target.is_empty();
+            let leads = if is_link { &*state.resolved_path } else { "" };
+            let digests = [
+                &state.hash,
+                &state.executable_hash,
+                &state.info_plist_hash,
+                &state.linked_code_hash,
+                state.linked(),
+            ];
+            let texts = [
+                leads,
+                &state.load_verdict,
+                &state.exception,
+                &state.signature_state,
+                &state.mode,
+            ];
+            Some(self.number((digests, texts, &state.unread)))
+        });
+        let each: Option<Vec<u64>> = each.collect();
+        Some(self.number((words, each?)))
+    }
+
+    fn number(&self, of: impl Hash) -> u64 {
+        self.secret.hash_one(of)
+    }
+}
+
+fn loads(state: &State) -> bool {
+    &*state.load_verdict == "loadable"
+}
+
+/// What was taken in lately: where that is too much, or was too long ago, what is older than the younger half goes.
+#[derive(Debug)]
+struct Lately<T> {
+    most: usize,
+    time: Duration,
+    young: BTreeMap<u64, T>,
+    old: BTreeMap<u64, T>,
+    /// Since when the young ones are taken in.
+    begun: Option<Instant>,
+}
+
+impl<T> Lately<T> {
+    fn new(most: usize, time: Duration) -> Self {
+        Self {
+            most,
+            time,
+            young: BTreeMap::new(),
+            old: BTreeMap::new(),
+            begun: None,
+        }
+    }
+
+    fn insert(&mut self, number: u64, of: T, at: Instant) {
+        self.age(at);
+        if self.young.len() >= self.most {
+            self.turn(at);
+        }
+        self.old.remove(&number);
+        self.young.insert(number, of);
+    }
+
+    fn get(&mut self, number: u64, at: Instant) -> Option<&T> {
+        self.age(at);
+        self.young.get(&number).or_else(|| self.old.get(&number))
+    }
+
+    fn age(&mut self, at: Instant) {
+        let begun = *self.begun.get_or_insert(at);
+        let passed = at.saturating_duration_since(begun);
+        if passed >= self.time {
+            self.turn(at);
+        }
+        if passed >= self.time.saturating_mul(2) {
+            self.old.clear();
+        }
+    }
+
+    fn turn(&mut self, at: Instant) {
+        self.old = std::mem::take(&mut self.young);
+        self.begun = Some(at);
+    }
+}
