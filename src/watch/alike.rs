@@ -224,3 +224,63 @@ impl<T> Lately<T> {
         self.begun = Some(at);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_older_than_the_younger_half_goes() {
+        let begun = Instant::now();
+        let mut lately = Lately::new(10, TOLD);
+        (0..25).for_each(|number| lately.insert(number, (), begun));
+        let known = (0..25).filter(|number| lately.get(*number, begun).is_some());
+        assert_eq!(known.collect::<Vec<_>>(), (10..25).collect::<Vec<_>>());
+        let later = begun + TOLD;
+        lately.insert(30, (), later);
+        assert!(lately.get(24, later).is_some() && lately.get(10, later).is_none());
+        assert!(lately.get(24, later + TOLD).is_none());
+        assert!(lately.get(30, later + TOLD).is_some());
+        assert!(lately.get(30, later + TOLD * 3).is_none());
+    }
+
+    /// No two states are taken for one by what is not known of them.
+    #[test]
+    fn what_is_not_known_is_never_alike() {
+        let at = Instant::now();
+        let state = |change: fn(&mut State)| {
+            let mut state = State {
+                hash: "a".into(),
+                ..State::default()
+            };
+            change(&mut state);
+            state
+        };
+        let mut alike = Alike::default();
+        assert!(!alike.comes(&state(|_| ()), at) && alike.comes(&state(|_| ()), at));
+        let unknown: [fn(&mut State); 2] = [
+            |state| state.hash = "".into(),
+            |state| state.linked_fingerprint = NOT_LOOKED.into(),
+        ];
+        for change in unknown {
+            assert!(!alike.comes(&state(change), at) && !alike.comes(&state(change), at));
+        }
+        let others: [fn(&mut State); 9] = [
+            |state| state.linked_fingerprint = "b".into(),
+            |state| state.linked_hash = "c".into(),
+            |state| state.executable_hash = "b".into(),
+            |state| state.linked_code_hash = "b".into(),
+            |state| state.load_verdict = "loadable".into(),
+            |state| state.signature_state = "broken".into(),
+            |state| (state.symlink_target, state.resolved_path) = ("/x".into(), "/x".into()),
+            |state| (state.hash, state.unread) = ("".into(), Some(Box::new([1; 32]))),
+            |state| (state.hash, state.unread) = ("".into(), Some(Box::new([2; 32]))),
+        ];
+        for change in others {
+            assert!(!alike.comes(&state(change), at) && alike.comes(&state(change), at));
+        }
+        // Another text that leads to the same.
+        let other = state(|s| (s.symlink_target, s.resolved_path) = ("/./x".into(), "/x".into()));
+        assert!(alike.comes(&other, at));
+    }
+}

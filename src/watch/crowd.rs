@@ -4,8 +4,8 @@
 //! Whoever can write in a plug-in folder makes hundreds of empty directories come and go each second, and each would
 //! be two lines in the log of every Mac. One write changes a thousand links to one bundle, and one rename a thousand
 //! bundles alike. So these have a number of lines that grows with time. What holds a byte that no line has told of is
-//! none of them: it is told at once and in full, however much there is. Of what stood there and goes as many lines come:
-//! nobody was told that it came, or one line tells that and the number of those that went the rest.
+//! none of them: it is told at once and in full, however much there is. What stood there and goes has such a number of
+//! its own, and the rest of thousands that one rename takes away is counted.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
