@@ -47,6 +47,20 @@ impl Drop for Victim {
     }
 }
 
+/// A bundle with a directory over which something can be mounted; from another volume where there is one.
+fn with_a_place(across: bool) -> Option<(Scene, PathBuf)> {
+    let disk = Disk::new();
+    let bundle = Plugin::new("A")
+        .file("Contents/Resources/here/x", "")
+        .write(disk.plugin(""));
+    let scene = if across {
+        Scene::across(disk)
+    } else {
+        Some(Scene::new(disk))
+    };
+    Some((scene?, bundle))
+}
+
 /// On its volume and from another, with one of its own file system and one of another.
 #[test]
 fn a_bundle_in_which_something_is_mounted_is_refused_before_anything_is_touched() {
@@ -54,16 +68,7 @@ fn a_bundle_in_which_something_is_mounted_is_refused_before_anything_is_touched(
         return;
     }
     for across in [false, true] {
-        let disk = Disk::new();
-        let bundle = Plugin::new("A")
-            .file("Contents/Resources/here/x", "")
-            .write(disk.plugin(""));
-        let scene = if across {
-            Scene::across(disk)
-        } else {
-            Some(Scene::new(disk))
-        };
-        let Some(scene) = scene else {
+        let Some((scene, bundle)) = with_a_place(across) else {
             return skipped("/dev/shm is no volume of its own");
         };
         let mut victim = Victim::new();
@@ -120,16 +125,7 @@ fn what_is_mounted_between_look_and_move_stops_it() {
     // The first rename names the archive, the second moves the bundle; from another volume that fails, the third
     // names the copy, and the fourth puts the bundle aside.
     for (across, rename) in [(false, 2), (true, 4)] {
-        let disk = Disk::new();
-        let bundle = Plugin::new("A")
-            .file("Contents/Resources/here/x", "")
-            .write(disk.plugin(""));
-        let scene = if across {
-            Scene::across(disk)
-        } else {
-            Some(Scene::new(disk))
-        };
-        let Some(scene) = scene else {
+        let Some((scene, bundle)) = with_a_place(across) else {
             return skipped("/dev/shm is no volume of its own");
         };
         let mut child = held_up(&scene, rename);
