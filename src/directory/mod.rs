@@ -133,6 +133,20 @@ impl Dir {
         meta_of(self.fd.as_fd(), b".").map_err(|e| self.fail("stat", b"", e))
     }
 
+    /// Where the volume that it stands on is mounted, as the system says; only a Mac is asked.
+    #[cfg(target_os = "macos")]
+    pub fn mounted_on(&self) -> Option<Vec<u8>> {
+        let volume = retry_on_intr(|| rustix::fs::fstatfs(self.fd.as_fd())).ok()?;
+        let place = volume.f_mntonname.iter().map(|c| c.cast_unsigned());
+        Some(place.take_while(|byte| *byte != 0).collect())
+    }
+
+    /// Where the volume that it stands on is mounted; only a Mac is asked.
+    #[cfg(not(target_os = "macos"))]
+    pub fn mounted_on(&self) -> Option<Vec<u8>> {
+        None
+    }
+
     /// True when what stands under a name is a FIFO.
     ///
     /// # Errors

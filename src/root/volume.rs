@@ -19,6 +19,10 @@ const FIRMLINKS: &[&[u8]] = &[b"/usr/local", b"/usr/libexec/cups", b"/usr/share/
 /// cryptexes and volumes of its own, more with each version.
 const FRAMEWORKS: &[u8] = b"/system/library/frameworks";
 
+/// Names of `/` below which plug-in folders stand. That they stand on another volume than `/` says nothing, for a
+/// firmlink leads there; but the system says where that is mounted (`f_mntonname`, statfs(2)), and that is not here.
+const ABOVE_FOLDERS: &[&[u8]] = &[b"/library", b"/system"];
+
 /// What is known of the volume that a directory stands on.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Volume {
@@ -48,6 +52,10 @@ impl Volume {
             may_be && device().is_some_and(|device| device != meta.dev)
         };
         let mount = self.mount.clone().or_else(|| {
+            if dir.path() == b"/" {
+                let mounted_on = || dir.open_dir(name).ok()?.mounted_on();
+                return is_over(&dir.join(name), mounted_on).then(|| dir.join(name).into());
+            }
             let path = is_new().then(|| dir.join(name))?;
             (!is_of_a_mac(&path)).then(|| path.into())
         });
@@ -71,6 +79,13 @@ impl Volume {
             mount: self.mount.filter(|mount| depth(mount) <= names),
         }
     }
+}
+
+/// True where what stands above a plug-in folder is itself where its volume is mounted.
+fn is_over(path: &[u8], mounted_on: impl FnOnce() -> Option<Vec<u8>>) -> bool {
+    let path = path.to_ascii_lowercase();
+    ABOVE_FOLDERS.contains(&path.as_slice())
+        && mounted_on().is_some_and(|place| place.to_ascii_lowercase() == path)
 }
 
 /// True where a Mac has volumes mounted, or goes over to another by a firmlink: at its `/`, where volumes and
@@ -100,6 +115,18 @@ fn is_of_a_mac(path: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As `df` of macOS shows it: of `/Library` the data volume, unless something is mounted over it.
+    #[test]
+    fn a_volume_over_all_of_library_is_told_from_a_firmlink() {
+        let is_over = |path: &[u8], place: &[u8]| is_over(path, || Some(place.to_vec()));
+        assert!(is_over(b"/Library", b"/Library"));
+        assert!(is_over(b"/library", b"/Library"));
+        assert!(!is_over(b"/Library", b"/System/Volumes/Data"));
+        assert!(!is_over(b"/System", b"/"));
+        // Who has the homes on a volume of their own.
+        assert!(!is_over(b"/Users", b"/Users"));
+    }
 
     #[test]
     fn a_mac_has_volumes_in_some_places_alone() {
