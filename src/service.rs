@@ -33,8 +33,8 @@ const MOST_FILES: usize = 8_000;
 
 /// How much longer than its own limit a scan is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How much longer than its own limit a scan is let live, and for how long a turn of the journal. What holds it is a call of the system
-/// that does not come back: only a new process has a thread that is free.
+/// How much longer than its own limit a scan is let live, and for how long a turn of the journal. What holds it is a
+/// call of the system that does not come back: only a new process has a thread that is free.
 const HUNG: Duration = Duration::from_secs(20);
 /// How long the table on the program itself waits for a scan to be made; for one that runs, not at
 /// all.

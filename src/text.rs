@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 /// Shows bytes from disk as text in which nothing can hide and that no two byte strings share.
 ///
 /// Control and invalid bytes become `\xHH`; bidirectional marks, C1 controls, line separators, whatever
-/// is drawn as nothing and each blank but the blank itself become `\u{…}`. A backslash is shown as `\x5c` only where it would otherwise
-/// read as the beginning of such an escape, so that names keep their looks and stay unique.
+/// is drawn as nothing and each blank but the blank itself become `\u{…}`. A backslash is shown as `\x5c` only where
+/// it would otherwise read as the beginning of such an escape, so that names keep their looks and stay unique.
 pub fn escape(bytes: &[u8]) -> String {
     let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
     if bytes.iter().all(is_plain) {

@@ -63,8 +63,8 @@ impl Tree {
         })
     }
 
-    /// Looks at an entry of a directory and everything below it on its volume, at most `most` entries. One with a long path or
-    /// link counts for several: all of it is held, and a path has a hundred names.
+    /// Looks at an entry of a directory and everything below it on its volume, at most `most` entries. One with a long
+    /// path or link counts for several: all of it is held, and a path has a hundred names.
     ///
     /// # Errors
     /// When nothing stands there, or the system cannot say what.

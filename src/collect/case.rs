@@ -252,7 +252,8 @@ fn rows(table: &dyn Table, snapshot: &Snapshot, paths: &BTreeSet<String>) -> Res
 }
 
 /// Adds a bundle at its own place, with the way to it, what it links to, its Info.plist and its main
-/// executable where these stand outside, and what links in it and its libraries lead to. Gives the digest of what now stands in the archive.
+/// executable where these stand outside, and what links in it and its libraries lead to. Gives the digest of what now
+/// stands in the archive.
 fn add_bundle<W: Write>(
     archive: &mut Archive<W>,
     root: &Root,

@@ -173,8 +173,8 @@ impl Place {
         digest.is_some_and(|digest| hex(&digest) == self.bundle.hash)
     }
 
-    /// True when a line of what was left out may be of the bundle, whose digest is that in the archive. Where a scan could
-    /// not read it whole either, any may.
+    /// True when a line of what was left out may be of the bundle, whose digest is that in the archive. Where a scan
+    /// could not read it whole either, any may.
     fn is_of(&self, line: &str, digest: Option<[u8; 32]>) -> bool {
         // It changed between the scan and the copy, and what was copied is known.
         if digest.is_some_and(|digest| line.ends_with(&format!("its digest is {}", hex(&digest)))) {

@@ -26,8 +26,8 @@ pub enum Action {
     Gone,
     /// No bundle: the list of exceptions is another.
     Exceptions,
-    /// No bundle: so many more came and went in a folder with nothing in them, with what was told before or before a look
-    /// could come, or had stood there and went.
+    /// No bundle: so many more came and went in a folder with nothing in them, with what was told before or before a
+    /// look could come, or had stood there and went.
     More,
     /// No bundle: of the events up to this one some are no longer kept.
     Dropped,

@@ -4,14 +4,13 @@
 //! The rules are those of `forEachResolvedAtPathVar`, `expandAtLoaderPath` and `expandAtExecutablePath` in
 //! dyld/Loader.cpp of dyld-1378 (read, not seen): `@loader_path` is the directory that the code really
 //! stands in (`F_GETPATH`, by `makeJustInTimeLoaderDisk` of dyld/JustInTimeLoader.cpp), `@executable_path`
-//! that of the program, `@rpath` each run path of the code and of what loaded it (here: of all code), and what begins with
-//! neither `@` nor `/` leads to the working directory, which launchd makes `/`. What does not begin with `@` is
-//! looked for behind the path of the system's cryptex as well (`forEachPathVariant`): a `..` leads out of that.
-//! Where all of that finds
-//! nothing, binaries built before 2022 fall back to `/usr/local/lib` and `/Library/Frameworks`
-//! (`forEachDylibFallback` of dyld/DyldProcessConfig.cpp): that is not followed here. `LC_DYLD_ENVIRONMENT`
-//! counts in a program alone. Load commands are those that dyld-1378 knows: of its newer ones
-//! `LC_LAZY_LOAD_DYLIB_INFO` names a library, function variants and the target triple do not.
+//! that of the program, `@rpath` each run path of the code and of what loaded it (here: of all code), and what begins
+//! with neither `@` nor `/` leads to the working directory, which launchd makes `/`. What does not begin with `@` is
+//! looked for behind the path of the system's cryptex as well (`forEachPathVariant`): a `..` leads out of that. Where
+//! all of that finds nothing, binaries built before 2022 fall back to `/usr/local/lib` and `/Library/Frameworks`
+//! (`forEachDylibFallback` of dyld/DyldProcessConfig.cpp): that is not followed here. `LC_DYLD_ENVIRONMENT` counts in
+//! a program alone. Load commands are those that dyld-1378 knows: of its newer ones `LC_LAZY_LOAD_DYLIB_INFO` names a
+//! library, function variants and the target triple do not.
 
 use super::load_path::{LoadPath, has_dots};
 use crate::codesign::{CodeFacts, SliceFacts, is_below_any, is_system};

@@ -12,8 +12,8 @@ use super::wire::Message;
 /// The largest request. A query's constraints are the largest part of one.
 const MAX_REQUEST: u64 = 1 << 20;
 
-/// Bytes of the requests of all connections together, beyond a little for each: whoever sends half of many large ones has
-/// the rest refused.
+/// Bytes of the requests of all connections together, beyond a little for each: whoever sends half of many large ones
+/// has the rest refused.
 const IN_FLIGHT: usize = 2 << 20;
 
 /// Bytes of a request that count for nothing.

@@ -8,8 +8,8 @@
 //! tell, is put aside too, and what was written to the one that is open is written anew; where the process is killed
 //! before that has its place, the next one puts it there.
 //!
-//! `events` are read from the file, or as they are `remembered`, and from what is `in_memory`; `status` says how it stands, and
-//! what they `share` with the thread that writes, whether one of both hangs.
+//! `events` are read from the file, or as they are `remembered`, and from what is `in_memory`; `status` says how it
+//! stands, and what they `share` with the thread that writes, whether one of both hangs.
 
 mod batch;
 mod events;

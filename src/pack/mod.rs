@@ -3,9 +3,8 @@
 //!
 //! [`header`] reads a file; [`conf`] writes and reads osquery's pack, [`fleet`], [`elastic`],
 //! [`elastic_rules`] and [`sigma`] write what those import, `restriction`
-//! tells where a pack runs, [`hunting`] asks the log of a fleet, [`grafana`] and [`kibana`] show it, [`markdown`] the tables for
-//! people. The binary holds the pack that was
-//! generated, and a test keeps it the one that the files give.
+//! tells where a pack runs, [`hunting`] asks the log of a fleet, [`grafana`] and [`kibana`] show it, [`markdown`] the
+//! tables for people. The binary holds the pack that was generated, and a test keeps it the one that the files give.
 
 pub mod conf;
 pub mod elastic;

@@ -124,8 +124,8 @@ impl Root {
         })
     }
 
-    /// The same root for as long as one scan lasts, which is over at `until`: the directories that paths lead through are
-    /// opened once, and listed once. Each name in them is still asked of the disk.
+    /// The same root for as long as one scan lasts, which is over at `until`: the directories that paths lead through
+    /// are opened once, and listed once. Each name in them is still asked of the disk.
     #[must_use]
     pub fn for_one_scan(&self, until: Option<Instant>) -> Self {
         Self {

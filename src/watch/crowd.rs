@@ -35,8 +35,8 @@ const MOST_NAMED: usize = 3;
 const MOST_NAME: usize = 160;
 
 /// The lines that are left for what holds nothing, for what was told alike, for what goes and for what nobody has
-/// looked at, and what was left out for want of them. None takes another's: a name that was gone before a look could come may have been
-/// anything.
+/// looked at, and what was left out for want of them. None takes another's: a name that was gone before a look could
+/// come may have been anything.
 #[derive(Debug, Default)]
 pub struct Crowd {
     bare: Lines,

@@ -46,8 +46,8 @@ struct Known {
     is_outside: bool,
 }
 
-/// A bundle that is unsigned, ad hoc, signed, signed with anybody's certificate, broken, a file, a link to nothing, and one whose
-/// executable stands outside.
+/// A bundle that is unsigned, ad hoc, signed, signed with anybody's certificate, broken, a file, a link to nothing,
+/// and one whose executable stands outside.
 fn known(disk: &Disk) -> Vec<Known> {
     Plugin::new("Plain").write(disk.plugin(""));
     for name in ["Adhoc", "Signed", "Anybody", "Broken"] {

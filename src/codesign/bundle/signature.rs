@@ -76,7 +76,8 @@ pub struct BundleSignature {
     pub notarization_ticket: bool,
     /// What the seal says of each entry, in the order of [`BundleView::entries`](super::BundleView::entries).
     pub sealed: Vec<Sealed>,
-    /// For each entry in the order of [`BundleView::entries`](super::BundleView::entries): the verdict, if it is a Mach-O file.
+    /// For each entry in the order of [`BundleView::entries`](super::BundleView::entries): the verdict, if it is a
+    /// Mach-O file.
     pub code: Vec<Option<Box<CodeVerdict>>>,
     /// Files and symlinks whose word is [`Sealed::Unsealed`].
     pub unsealed_files: u64,
