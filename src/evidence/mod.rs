@@ -56,7 +56,7 @@ use crate::layout::Layout;
 use crate::limits::Budget;
 use crate::meta::{Kind, WritableBy};
 use crate::root::Root;
-use crate::text::escape;
+use crate::text::{self, escape};
 use facts::{CHEAP_LIST, Opened};
 pub use ways::Ways;
 
@@ -184,6 +184,13 @@ pub fn survey(
     evidence
 }
 
+/// How often the path is held that a link leads to.
+const PATHS: usize = 3;
+/// Bytes of such paths that each link has for nothing.
+const FREE_PATHS: usize = 1_024;
+/// Bytes of the text of a link that are kept where there is no room for it.
+const MOST_WITHOUT_ROOM: usize = 96;
+
 /// What stands for a plug-in folder that could not be looked at whole.
 fn survey_folder(root: &Root, evidence: &mut Evidence) {
     evidence.is_whole = false;
@@ -204,6 +211,22 @@ fn survey_folder(root: &Root, evidence: &mut Evidence) {
             FolderError::Entry(_) | FolderError::Unreadable(_) => Trouble::Unreadable(text),
         });
     }
+}
+
+/// Counts the text of a link and the path that it leads to, with which its Info.plist and its executable are named as
+/// well; where there is no room for them the text is cut.
+fn has_room_for_paths(evidence: &mut Evidence, resolved: &[u8], budget: &Budget) -> bool {
+    let Some(target) = &evidence.symlink_target else {
+        return true;
+    };
+    let held = resolved.len().saturating_mul(PATHS);
+    let long = held.saturating_add(target.len()).saturating_sub(FREE_PATHS);
+    let has_room = long == 0 || budget.take_ways(long);
+    if !has_room {
+        let cut = text::cut(escape(target), MOST_WITHOUT_ROOM);
+        evidence.symlink_target = Some(cut.into_bytes());
+    }
+    has_room
 }
 
 fn survey_itself(
@@ -228,7 +251,11 @@ fn survey_itself(
     } else {
         itself
     };
-    evidence.resolved_path = found.path();
+    let resolved = found.path();
+    if !has_room_for_paths(evidence, &resolved, budget) {
+        return Err(ReadError::too_far(&path));
+    }
+    evidence.resolved_path = resolved;
     evidence.ways.leave(&evidence.resolved_path);
     evidence.resolved_meta = Some(found.meta);
     evidence.writable_by = evidence.writable_by.max(WritableBy::of(&found.meta));

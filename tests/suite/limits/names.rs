@@ -132,6 +132,40 @@ fn links_to_one_large_directory() {
     );
 }
 
+/// With where a link leads its Info.plist and its executable are named as well.
+#[test]
+fn links_that_lead_far_down() {
+    let disk = with_evil();
+    let down = ["n".repeat(220).as_str(); 16].join("/");
+    let first = Plugin::new("P").write(disk.dir("Users/Shared"));
+    let bundle = |number: usize| {
+        let path = format!("Users/Shared/{down}/{number:05}");
+        let contents = disk.dir(format!("{path}/Contents/MacOS"));
+        let at = |name: &str| contents.parent().unwrap().join(name);
+        for file in ["Info.plist", "MacOS/P"] {
+            fs::hard_link(first.join("Contents").join(file), at(file)).unwrap();
+        }
+        path
+    };
+    for number in 0..4_000 {
+        let link = disk.plugin(format!("{number:05}.dsplug"));
+        symlink(format!("{}/{}", "/.".repeat(100), bundle(number)), link).unwrap();
+    }
+    let rows = bounded(&disk);
+    assert_eq!(rows.len(), 4_001);
+    assert_eq!(evil(&rows)["load_verdict"], "loadable");
+    let (whole, cut): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row["error"].is_empty());
+    assert!(
+        whole.len() > 100 && cut.len() > 100,
+        "{} whole",
+        whole.len()
+    );
+    for row in cut {
+        assert!(row["error"].starts_with("limit: "), "{row:#?}");
+        assert_ne!(row["load_verdict"], "not_loadable", "{row:#?}");
+    }
+}
+
 /// The list of a bundle is looked for in its `Contents`, which may hold any number of names.
 #[test]
 fn links_to_a_bundle_of_large_contents() {
