@@ -42,6 +42,7 @@ pub use cpus::Cpus;
 pub use entry::{Content, Entry};
 pub use facts::{Evidence, Executable};
 pub use info::{Given, Info, InfoPlist};
+pub use loads::is_sealed;
 pub use nodes::Nodes;
 pub use paths::directory_of;
 pub use reach::{Linked, Places, Reach};

@@ -79,7 +79,9 @@ impl Step {
                 ctime: meta.ctime,
                 text: Sha256::digest(text).into(),
             },
-            // The times of a directory are its entries'.
+            // The times of a directory are its entries': what others put in one would be news each time. A rename
+            // sets its time of change alone, but so does a change of mode, and the next entry has both times be the
+            // same again: that too would be news, and whoever renamed it can make that entry.
             (Some(meta), None) => Self::Other { ino: meta.ino },
         }
     }

@@ -26,6 +26,8 @@ mod pace;
 mod places;
 mod state;
 pub mod tracker;
+mod turns;
+mod wanted;
 mod watched;
 mod watches;
 pub mod writer;

@@ -8,7 +8,8 @@ use rustix::io::Errno;
 
 use super::hints::{self, Hints, Woken};
 use super::pace::POLL;
-use super::places::{self, Place, Wish};
+use super::places::{Place, Wish};
+use super::wanted;
 use crate::order;
 use crate::root::Root;
 use crate::scan::{Snapshot, WatchStatus};
@@ -103,7 +104,7 @@ impl Watches {
 
     /// Watches the places that are wanted now, and no others.
     pub fn place(&mut self, snapshot: &Snapshot) {
-        let wanted = places::wanted(&self.root, snapshot, Hints::TELLS_WRITES, Hints::BUDGET);
+        let wanted = wanted::wanted(&self.root, snapshot, Hints::TELLS_WRITES, Hints::BUDGET);
         let (folders, left) = (wanted.folders, wanted.left);
         let wanted = wanted.places;
         let Some(hints) = &mut self.hints else {

@@ -210,3 +210,34 @@ fn a_busy_directory_on_the_way_is_no_news() {
     thread::sleep(Duration::from_millis(500));
     assert_eq!(watcher.stop(), Vec::<Line>::new());
 }
+
+/// A directory that is exchanged and put back leaves nothing that lasts, so that its watch is all there is.
+#[test]
+fn another_bundle_takes_the_watch_off_no_way() {
+    let mut watcher = Watcher::new(Disk::new());
+    let disk = &watcher.disk;
+    let junk = make(&disk.plugin("AAA.dsplug"), b"code");
+    for number in 0..40 {
+        let file = disk.file(format!("Users/Shared/a{number:02}/f"), "x");
+        let target = Path::new("/").join(file.strip_prefix(disk.path()).unwrap());
+        symlink(target, junk.join(format!("Contents/l{number:02}"))).unwrap();
+    }
+    for (place, marker) in [("fw", b"good"), ("fw2", b"evil")] {
+        let code = format!("Users/Shared/zz/{place}/sub/code");
+        disk.file(code, library(marker));
+    }
+    let legit = make(&disk.plugin("Legit.dsplug"), b"code");
+    for bundle in [junk, legit] {
+        symlink("/Users/Shared/zz/fw/sub/code", bundle.join("Contents/z")).unwrap();
+    }
+    watcher.start();
+    let at = |name: &str| watcher.disk.at(format!("Users/Shared/zz/{name}"));
+    for (away, comes) in [("fw3", "fw2"), ("fw2", "fw3")] {
+        fs::rename(at("fw"), at(away)).unwrap();
+        fs::rename(at(comes), at("fw")).unwrap();
+        soon(&watcher, "Legit.dsplug", "linked");
+        // What changes behind links is told again after a while.
+        thread::sleep(Duration::from_secs(3));
+    }
+    watcher.stop();
+}
