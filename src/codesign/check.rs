@@ -340,6 +340,8 @@ impl<'r> FileCheck<'r> {
             dylibs: Vec::new(),
             rpaths: Vec::new(),
             is_list_cut: false,
+            // Until its load commands were read.
+            is_cut: true,
             problems: Vec::new(),
             notes: Vec::<Note>::new(),
         });
@@ -414,6 +416,7 @@ impl<'r> FileCheck<'r> {
         slice.dylibs = commands.dylibs;
         slice.rpaths = commands.rpaths;
         slice.is_list_cut = commands.is_list_cut;
+        slice.is_cut = commands.is_cut;
         // The section is held against the signature as it comes, and not kept: it may be large.
         let wanted = [
             (Part::Signature, commands.signature),

@@ -72,6 +72,7 @@ impl Alike {
     pub fn becomes(&mut self, steps: &[Step<'_>], at: Instant) -> bool {
         let numbers = steps.iter().map(|(old, new, words)| {
             let what = self.what([old.as_ref(), new.as_ref()], words)?;
+            let what = self.outside(old, new, words).unwrap_or(what);
             // What stands beside it has done that, where nobody has written to it.
             let untouched = old.hash == new.hash
                 && old.fingerprint == new.fingerprint
@@ -161,6 +162,47 @@ impl Alike {
         });
         let each: Option<Vec<u64>> = each.collect();
         Some(self.number((words, each?)))
+    }
+
+    /// A number for what changed outside of a bundle that is itself the same, whatever that is: one write changes the
+    /// executable of a thousand that hold nothing else alike.
+    fn outside(&self, old: &State, new: &State, words: &str) -> Option<u64> {
+        let is_own = old.is_whole() && old.hash == new.hash;
+        let is_outside = old.executable_hash != new.executable_hash || old.linked() != new.linked();
+        if !is_own || !is_outside {
+            return None;
+        }
+        let parts = |state: &'_ State| {
+            let digests = [
+                &state.executable_hash,
+                &state.linked_code_hash,
+                state.linked(),
+            ]
+            .map(Clone::clone);
+            let texts = [
+                &state.executable,
+                &state.resolved_path,
+                &state.load_verdict,
+                &state.exception,
+                &state.signature_state,
+                &state.mode,
+            ]
+            .map(Arc::clone);
+            (digests, texts)
+        };
+        let (old, new) = (parts(old), parts(new));
+        let digests = old
+            .0
+            .iter()
+            .zip(&new.0)
+            .map(|pair| (pair.0 != pair.1).then_some(pair));
+        let texts = old
+            .1
+            .iter()
+            .zip(&new.1)
+            .map(|pair| (pair.0 != pair.1).then_some(pair));
+        let all: (Vec<_>, Vec<_>) = (digests.collect(), texts.collect());
+        Some(self.number((words, "outside", all)))
     }
 
     fn number(&self, of: impl Hash) -> u64 {

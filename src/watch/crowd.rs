@@ -143,8 +143,10 @@ impl Crowd {
 
     /// Whether a coming and the going after it are told: in any case where that is not all known, and of what holds
     /// nothing new while there are lines.
-    pub fn comes(&mut self, state: Option<&State>, lines: u32, at: Instant) -> Told {
-        let is_known = state.is_some_and(|state| self.known.comes(state, at));
+    pub fn comes(&mut self, states: &[&State], lines: u32, at: Instant) -> Told {
+        // Each is taken in, whatever the others are.
+        let known = states.iter().filter(|state| self.known.comes(state, at));
+        let is_known = !states.is_empty() && known.count() == states.len();
         self.takes_alike(is_known, lines, at)
     }
 

@@ -16,11 +16,13 @@
 //! fourth of the time, however much is written.
 
 mod alike;
+mod code;
 pub mod command;
 pub mod copies;
 mod crowd;
 mod hints;
 mod lists;
+mod moving;
 pub mod now;
 mod pace;
 mod places;

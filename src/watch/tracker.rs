@@ -8,11 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::code::Code;
 use super::crowd::{Crowd, is_bare};
 use super::lists::Lists;
+use super::moving::{Moving, Sight};
 use super::now::Now;
 use super::state::{Key, Print, event};
-use super::watched::{COMES_AND_GOES, Moving, Sight, TOO_SOON, UNSETTLED, Watched};
+use super::watched::{COMES_AND_GOES, TOO_SOON, UNSETTLED, Watched};
 use crate::bundle::Bundle;
 use crate::event::{Action, Event, Known, Seen, State};
 use crate::exceptions::List;
@@ -78,9 +80,11 @@ impl Tracker {
                     if state.lacks(&sight.state) {
                         Arc::make_mut(&mut state).learn(&sight.state);
                     }
+                    let is_same = state.hash == sight.state.hash;
                     let told = Sight {
                         state,
                         records,
+                        code: is_same.then(|| sight.code.clone()).unwrap_or_default(),
                         is_bare: false,
                     };
                     (Some(told), known.since_ms, true)
@@ -108,6 +112,7 @@ impl Tracker {
                 told: Some(Sight {
                     state: known.state,
                     records: Arc::default(),
+                    code: Code::default(),
                     is_bare: false,
                 }),
                 since: None,

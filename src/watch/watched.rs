@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::alike::Step;
 use super::crowd::{Crowd, Told, is_bare};
+use super::moving::{Moving, Sight};
 use super::now::Now;
-use super::state::{Key, Print, Records, event, is_rest, records};
+use super::state::{Key, Print, event, is_rest};
 use crate::bundle::Bundle;
 use crate::event::{Action, Event, Known, REWRITTEN, Seen, State, is_minor, is_paced};
 
@@ -19,11 +20,6 @@ pub const APPEARED: Duration = Duration::from_millis(250);
 pub const SETTLED: Duration = Duration::from_millis(300);
 /// A bundle that does not settle is told after so long.
 pub const UNSETTLED: Duration = Duration::from_secs(2);
-/// Code that has run, or could have, for so long is told even if other code took its place since.
-pub const STOOD: Duration = Duration::from_millis(250);
-/// So many of them between what was told and what is told next: there is time for no more, unless what is told
-/// ever more rarely waits.
-const MOST_PASSED: usize = 8;
 /// What changes behind a bundle's links alone, or is written and stays what it is, again and again, is told
 /// after so long at the latest.
 pub const RESTLESS: Duration = Duration::from_secs(600);
@@ -33,47 +29,6 @@ pub const COMES_AND_GOES: u32 = 2;
 
 /// What is said of a bundle of which nothing was seen whole.
 pub const TOO_SOON: &str = "changed: it was gone before it could be read whole";
-
-/// A whole or partial state that was seen, and what the bundle held. What was seen, what was told and what is to be
-/// told next are mostly one and the same.
-#[derive(Clone, Debug)]
-pub struct Sight {
-    pub state: Arc<State>,
-    pub records: Records,
-    /// True when it holds nothing.
-    pub is_bare: bool,
-}
-
-impl Sight {
-    /// What a bundle holds, and the state that it is.
-    pub fn new(state: State, bundle: &Bundle) -> Self {
-        Self {
-            state: Arc::new(state),
-            records: records(bundle),
-            is_bare: is_bare(bundle),
-        }
-    }
-}
-
-/// A bundle that looks have seen change and that has not settled.
-#[derive(Debug)]
-pub struct Moving {
-    pub began: Instant,
-    pub still_since: Instant,
-    pub seen: Seen,
-    pub now: Sight,
-    /// The gravest whole state since `began`, of equals the last, that is neither what was told nor the
-    /// rest of another.
-    pub best: Option<Sight>,
-    /// Since when the bundle has had the code that it has.
-    pub code_since: Instant,
-    /// Whole states with other code that stood for long enough, and no longer do.
-    pub passed: Vec<Arc<State>>,
-    /// Copies that were made: digests, and where.
-    pub kept: Vec<(String, String)>,
-    /// True when it is told later, however still it is.
-    pub waits: bool,
-}
 
 #[derive(Debug)]
 pub struct Watched {
@@ -177,9 +132,7 @@ impl Watched {
         let moving = self
             .moving
             .get_or_insert_with(|| Moving::new(now.steady, seen, sight.clone()));
-        if let Some(told) = &self.told {
-            moving.pass(told, &sight.state, now.steady);
-        }
+        moving.pass(self.told.as_ref(), &sight, now.steady);
         if std::mem::take(&mut moving.waits) {
             // What comes now has the time that anything has to settle.
             moving.began = now.steady;
@@ -241,9 +194,10 @@ impl Watched {
                     return;
                 }
                 self.is_paid = is_told == Told::Taken;
-                events.push(moving.event(path, Action::Appeared, &sight.state, now));
+                tell_appeared(path, moving, &sight.state, now, events);
                 self.told = Some(sight);
                 moving.best = None;
+                moving.passed.clear();
                 moving.began = now.steady;
                 if settled {
                     self.moving = None;
@@ -305,8 +259,14 @@ impl Watched {
             let best = moving.best.as_ref();
             best.is_none_or(|best| best.state.hash == moving.now.state.hash)
         });
-        let state = moving.map(|moving| moving.now.state.as_ref());
-        crowd.comes(state, COMES_AND_GOES, now.steady)
+        let all = moving.map(|moving| {
+            let ends = [Some(&moving.now.state)];
+            let passed = moving.passed_before(&ends).map(AsRef::as_ref);
+            passed.chain([moving.now.state.as_ref()]).collect()
+        });
+        let all: Vec<&State> = all.unwrap_or_default();
+        let changes = u32::try_from(all.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        crowd.comes(&all, COMES_AND_GOES.saturating_add(changes), now.steady)
     }
 
     fn go(
@@ -372,7 +332,7 @@ impl Watched {
         if !state.is_whole() && state.error.is_empty() {
             Arc::make_mut(&mut state).error = TOO_SOON.into();
         }
-        events.push(moving.event(path, Action::Appeared, &state, now));
+        tell_appeared(path, moving, &state, now, events);
         state
     }
 
@@ -409,6 +369,25 @@ fn steps<'a>(told: &'a Arc<State>, then: impl Iterator<Item = &'a Arc<State>>) -
     steps.collect()
 }
 
+/// Tells that it came as what it was first, and what became of that.
+fn tell_appeared(
+    path: &[u8],
+    moving: &Moving,
+    state: &Arc<State>,
+    now: Now,
+    events: &mut Vec<Event>,
+) {
+    let ends = [Some(state)];
+    let mut all = moving.passed_before(&ends).chain([state]);
+    let Some(first) = all.next() else {
+        return;
+    };
+    events.push(moving.event(path, Action::Appeared, first, now));
+    for (old, new, changed) in steps(first, all) {
+        events.push(moving.changed(path, old, new, changed, now));
+    }
+}
+
 /// True when what became of something is told now.
 fn tells(steps: &[Step<'_>], is_bare: bool, ends_bare: bool, now: Now, crowd: &mut Crowd) -> bool {
     let lines = u32::try_from(steps.len()).unwrap_or(u32::MAX);
@@ -417,79 +396,5 @@ fn tells(steps: &[Step<'_>], is_bare: bool, ends_bare: bool, now: Now, crowd: &m
         // Where a directory goes that the links of thousands lead into, each of them is emptied.
         [_] if ends_bare => crowd.takes_going(lines, now.steady),
         _ => crowd.becomes(steps, lines, now.steady) != Told::Later,
-    }
-}
-
-impl Moving {
-    /// One that begins to move.
-    pub fn new(began: Instant, seen: Seen, now: Sight) -> Box<Self> {
-        Box::new(Self {
-            began,
-            still_since: began,
-            seen,
-            now,
-            best: None,
-            code_since: began,
-            passed: Vec::new(),
-            kept: Vec::new(),
-            waits: false,
-        })
-    }
-
-    /// Takes in that `new` is seen: where that runs other code, what ran until now has passed.
-    fn pass(&mut self, told: &Sight, new: &State, at: Instant) {
-        let old = &self.now.state;
-        if old.code() == new.code() {
-            return;
-        }
-        let stood = at.saturating_duration_since(self.code_since);
-        self.code_since = at;
-        let is_known = self.passed.iter().any(|passed| passed.code() == old.code());
-        let is_other = old.holds_other_code_than(&told.state);
-        // What is being written is another at each look.
-        if stood < STOOD || !is_other || is_known {
-            return;
-        }
-        // Where they are too many, the least grave goes, and of equals the first.
-        if self.passed.len() >= MOST_PASSED {
-            let gravity = |state: &State| told.state.gravity_of(state);
-            let all = self.passed.iter().enumerate();
-            let least = all.map(|(at, passed)| (gravity(passed), at)).min();
-            match least.filter(|(least, _)| *least <= gravity(old)) {
-                Some((_, least)) => drop(self.passed.remove(least)),
-                None => return,
-            }
-        }
-        self.passed.push(old.clone());
-    }
-
-    /// What has passed and is none of what is told after it.
-    fn passed_before<'a, 'e>(
-        &'a self,
-        ends: &'e [Option<&'e Arc<State>>],
-    ) -> impl Iterator<Item = &'a Arc<State>> {
-        let is_end = |state: &State| ends.iter().flatten().any(|end| end.code() == state.code());
-        self.passed.iter().filter(move |state| !is_end(state))
-    }
-
-    fn event(&self, path: &[u8], action: Action, state: &Arc<State>, now: Now) -> Event {
-        let mut event = event(path, action, self.seen, Arc::clone(state), now);
-        let kept = self.kept.iter().find(|(hash, _)| state.hash == **hash);
-        event.kept = kept.map_or_else(String::new, |(_, place)| place.clone());
-        event
-    }
-
-    fn changed(
-        &self,
-        path: &[u8],
-        old: &State,
-        new: &Arc<State>,
-        changed: String,
-        now: Now,
-    ) -> Event {
-        let mut event = self.event(path, Action::Changed, new, now);
-        event.changed = changed;
-        event.previous_hash.clone_from(&old.hash);
-        event
     }
 }

@@ -1,5 +1,6 @@
 //! Events: what is seen of bundles that come, change and go, and what is kept of that.
 
+mod code;
 mod crowd;
 mod journal;
 mod looks;

@@ -117,6 +117,8 @@ pub(crate) struct Commands {
     pub(crate) rpaths: Vec<String>,
     /// True when there are more of either than are kept, or not all were read.
     pub(crate) is_list_cut: bool,
+    /// True when a segment is out of bounds.
+    pub(crate) is_cut: bool,
     /// What is wrong.
     pub(crate) problems: Vec<Problem>,
 }
@@ -248,7 +250,10 @@ impl<'a> Reader<'a> {
         };
         match bytes::range_within(offset, len, self.size) {
             Some(range) => self.segments.push((name.to_vec(), range)),
-            None => self.say(command.place(0), "a segment is out of bounds"),
+            None => {
+                self.commands.is_cut = true;
+                self.say(command.place(0), "a segment is out of bounds");
+            }
         }
         let section_len = if wide { 80 } else { 68 };
         let table = u64::from(sections).checked_mul(section_len)?;

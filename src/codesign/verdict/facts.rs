@@ -44,6 +44,15 @@ impl CodeFacts {
         crate::codesign::bytes::count(slices).saturating_mul(VERIFYING)
     }
 
+    /// True when a part of it is not there: it is still being written, or cannot be loaded.
+    pub(crate) fn is_cut(&self) -> bool {
+        let is_header = |problem: &Problem| problem.code == ProblemCode::FatHeader;
+        let is_cut = |slice: &SliceFacts| slice.is_cut;
+        self.slices.is_empty()
+            || self.slices.iter().any(is_cut)
+            || self.problems.iter().any(is_header)
+    }
+
     /// Lets go of what nothing is judged by: libraries of the system, and the entitlements; what is left of
     /// the lists of libraries and run paths is bounded, for whoever made the file chose their length.
     pub(crate) fn shorten_lists(&mut self) {
@@ -317,6 +326,7 @@ mod tests {
             dylibs: Vec::new(),
             rpaths: Vec::new(),
             is_list_cut: false,
+            is_cut: false,
             problems: vec![Problem::broken(
                 ProblemCode::Cms,
                 Place::Path(vec![1; 1_000]),

@@ -199,6 +199,9 @@ pub struct SliceFacts {
     pub rpaths: Vec<String>,
     /// True when it has more libraries or run paths than are kept, longer ones, or some that are no text.
     pub is_list_cut: bool,
+    /// True when it ends before what its header, its load commands or its segments say: it is still being written, or
+    /// cannot be loaded.
+    pub is_cut: bool,
     /// What does not hold.
     pub problems: Vec<Problem>,
     /// What is worth saying besides.
@@ -357,6 +360,7 @@ held::fields!(SliceFacts {
     dylibs,
     rpaths,
     is_list_cut,
+    is_cut,
     problems,
     notes,
 });

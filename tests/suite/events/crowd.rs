@@ -611,6 +611,34 @@ fn thousands_of_links_into_a_directory_that_goes_are_told_in_part() {
     assert!((AT_ONCE..3 * AT_ONCE).contains(&told), "{told}");
 }
 
+/// Each of them another, with nothing in common but the executable outside that they run.
+#[test]
+fn what_changes_outside_of_hundreds_is_told_in_part() {
+    let disk = Disk::new();
+    let outside = disk.file("Users/Shared/h", "0");
+    for number in 0..600 {
+        Plugin::new(&format!("x{number}"))
+            .key("CFBundleExecutable", "/Users/Shared/h")
+            .write(disk.plugin(""));
+    }
+    let mut crowd = Crowd::begin(disk);
+    let mut told = 0;
+    for round in 1..6 {
+        fs::write(&outside, round.to_string()).unwrap();
+        let events = [crowd.settled(), crowd.after(3_000)].concat();
+        let new = sha256(round.to_string().as_bytes());
+        assert!(events.iter().any(|e| e.state.executable_hash == *new));
+        told += events.len();
+    }
+    assert!((240..290).contains(&told), "{told}");
+    // Whoever changes anything of his own beside that is none of them.
+    let own = crowd.disk.plugin("x599.dsplug/Contents/own");
+    fs::write(own, "").unwrap();
+    fs::write(&outside, "last").unwrap();
+    let events = [crowd.settled(), crowd.after(3_000)].concat();
+    assert!(events.iter().any(|e| e.path.ends_with("/x599.dsplug")));
+}
+
 /// One that waits for a line because it is what was told, and is another before it has one.
 #[test]
 fn what_waits_as_one_of_many_is_told_when_it_is_another() {

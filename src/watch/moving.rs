@@ -1,0 +1,146 @@
+//! What looks have seen of one bundle since it began to move: what it is now, and what stood there in between.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::code::{Code, ran_another};
+use super::crowd::is_bare;
+use super::now::Now;
+use super::state::{Records, event, records};
+use crate::bundle::Bundle;
+use crate::event::{Action, Event, Seen, State};
+
+/// Code that has run, or could have, for so long is told even if other code took its place since.
+pub const STOOD: Duration = Duration::from_millis(250);
+/// So many of them between what was told and what is told next: there is time for no more, unless what is told
+/// ever more rarely waits.
+const MOST_PASSED: usize = 8;
+/// A whole or partial state that was seen, and what the bundle held. What was seen, what was told and what is to be
+/// told next are mostly one and the same.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    pub state: Arc<State>,
+    pub records: Records,
+    pub code: Code,
+    /// True when it holds nothing.
+    pub is_bare: bool,
+}
+
+impl Sight {
+    /// What a bundle holds, and the state that it is.
+    pub fn new(state: State, bundle: &Bundle) -> Self {
+        Self {
+            state: Arc::new(state),
+            records: records(bundle),
+            code: Code::of(bundle),
+            is_bare: is_bare(bundle),
+        }
+    }
+}
+
+/// A bundle that looks have seen change and that has not settled.
+#[derive(Debug)]
+pub struct Moving {
+    pub began: Instant,
+    pub still_since: Instant,
+    pub seen: Seen,
+    pub now: Sight,
+    /// The gravest whole state since `began`, of equals the last, that is neither what was told nor the
+    /// rest of another.
+    pub best: Option<Sight>,
+    /// Since when the bundle has had the code that it has.
+    pub code_since: Instant,
+    /// Whole states with other code that stood for long enough, or whose code is nowhere else, and that no longer
+    /// stand.
+    pub passed: Vec<Sight>,
+    /// Copies that were made: digests, and where.
+    pub kept: Vec<(String, String)>,
+    /// True when it is told later, however still it is.
+    pub waits: bool,
+}
+
+impl Moving {
+    /// One that begins to move.
+    pub fn new(began: Instant, seen: Seen, now: Sight) -> Box<Self> {
+        Box::new(Self {
+            began,
+            still_since: began,
+            seen,
+            now,
+            best: None,
+            code_since: began,
+            passed: Vec::new(),
+            kept: Vec::new(),
+            waits: false,
+        })
+    }
+
+    /// Takes in that `new` is seen: where that has other code, what stood until now has passed.
+    pub fn pass(&mut self, told: Option<&Sight>, new: &Sight, at: Instant) {
+        let old = &self.now;
+        if old.state.code() == new.state.code() {
+            return;
+        }
+        let stood = at.saturating_duration_since(self.code_since);
+        self.code_since = at;
+        let code = |sight: &Sight| sight.state.code() == old.state.code();
+        if self.passed.iter().any(code) {
+            return;
+        }
+        // What is being written is another at each look, and what is deleted is there in part.
+        let has_stood = |told: &Sight| {
+            let is_other = old.state.holds_other_code_than(&told.state);
+            is_other && (stood >= STOOD || ran_another(&old.state, &told.state, &new.state))
+        };
+        let known = told
+            .into_iter()
+            .chain(&self.passed)
+            .map(|known| &known.code);
+        let is_lost = || old.state.is_whole() && old.code.is_lost(&new.code, known);
+        if !told.is_some_and(has_stood) && !is_lost() {
+            return;
+        }
+        // Where they are too many, the least grave goes, and of equals the first.
+        if self.passed.len() >= MOST_PASSED {
+            let gravity = |sight: &Sight| told.map(|told| told.state.gravity_of(&sight.state));
+            let all = self.passed.iter().enumerate();
+            let least = all.map(|(at, passed)| (gravity(passed), at)).min();
+            match least.filter(|(least, _)| *least <= gravity(old)) {
+                Some((_, least)) => drop(self.passed.remove(least)),
+                None => return,
+            }
+        }
+        self.passed.push(old.clone());
+    }
+
+    /// What has passed and is none of what is told after it.
+    pub fn passed_before<'a, 'e>(
+        &'a self,
+        ends: &'e [Option<&'e Arc<State>>],
+    ) -> impl Iterator<Item = &'a Arc<State>> {
+        let is_end = |state: &State| ends.iter().flatten().any(|end| end.code() == state.code());
+        let passed = self.passed.iter().map(|passed| &passed.state);
+        passed.filter(move |state| !is_end(state))
+    }
+
+    pub fn event(&self, path: &[u8], action: Action, state: &Arc<State>, now: Now) -> Event {
+        let mut event = event(path, action, self.seen, Arc::clone(state), now);
+        let kept = self.kept.iter().find(|(hash, _)| state.hash == **hash);
+        event.kept = kept.map_or_else(String::new, |(_, place)| place.clone());
+        event
+    }
+
+    pub fn changed(
+        &self,
+        path: &[u8],
+        old: &State,
+        new: &Arc<State>,
+        changed: String,
+        now: Now,
+    ) -> Event {
+        let mut event = self.event(path, Action::Changed, new, now);
+        event.changed = changed;
+        event.previous_hash.clone_from(&old.hash);
+        event
+    }
+}
