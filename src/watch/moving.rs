@@ -1,5 +1,7 @@
 //! What looks have seen of one bundle since it began to move: what it is now, and what stood there in between.
 
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,8 @@ pub const STOOD: Duration = Duration::from_millis(250);
 /// So many of them between what was told and what is told next: there is time for no more, unless what is told
 /// ever more rarely waits.
 const MOST_PASSED: usize = 8;
+/// Of so many of the last it is known how long they stood by turns.
+const MOST_TURNS: usize = 16;
 /// A whole or partial state that was seen, and what the bundle held. What was seen, what was told and what is to be
 /// told next are mostly one and the same.
 #[derive(Clone, Debug)]
@@ -50,6 +54,8 @@ pub struct Moving {
     pub best: Option<Sight>,
     /// Since when the bundle has had the code that it has.
     pub code_since: Instant,
+    /// How long it had other code before, by turns.
+    turns: VecDeque<(u64, Duration)>,
     /// Whole states with other code that stood for long enough, or whose code is nowhere else, and that no longer
     /// stand.
     pub passed: Vec<Sight>,
@@ -69,6 +75,7 @@ impl Moving {
             now,
             best: None,
             code_since: began,
+            turns: VecDeque::new(),
             passed: Vec::new(),
             kept: Vec::new(),
             waits: false,
@@ -77,12 +84,11 @@ impl Moving {
 
     /// Takes in that `new` is seen: where that has other code, what stood until now has passed.
     pub fn pass(&mut self, told: Option<&Sight>, new: &Sight, at: Instant) {
-        let old = &self.now;
-        if old.state.code() == new.state.code() {
+        if self.now.state.code() == new.state.code() {
             return;
         }
-        let stood = at.saturating_duration_since(self.code_since);
-        self.code_since = at;
+        let stood = self.stood(at);
+        let old = &self.now;
         let code = |sight: &Sight| sight.state.code() == old.state.code();
         if self.passed.iter().any(code) {
             return;
@@ -111,6 +117,24 @@ impl Moving {
             }
         }
         self.passed.push(old.clone());
+    }
+
+    /// How long the code that it had until now stood, all turns together.
+    fn stood(&mut self, at: Instant) -> Duration {
+        let mut code = DefaultHasher::new();
+        self.now.state.code().hash(&mut code);
+        let code = code.finish();
+        let stood = at.saturating_duration_since(self.code_since);
+        self.code_since = at;
+        if let Some((_, all)) = self.turns.iter_mut().find(|(known, _)| *known == code) {
+            *all = all.saturating_add(stood);
+            return *all;
+        }
+        if self.turns.len() >= MOST_TURNS {
+            self.turns.pop_front();
+        }
+        self.turns.push_back((code, stood));
+        stood
     }
 
     /// What has passed and is none of what is told after it.

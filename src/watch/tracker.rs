@@ -80,11 +80,13 @@ impl Tracker {
                     if state.lacks(&sight.state) {
                         Arc::make_mut(&mut state).learn(&sight.state);
                     }
+                    // What stands there may be other code than what was told.
                     let is_same = state.hash == sight.state.hash;
+                    let code = is_same.then(|| sight.code.clone());
                     let told = Sight {
                         state,
                         records,
-                        code: is_same.then(|| sight.code.clone()).unwrap_or_default(),
+                        code: code.unwrap_or_default(),
                         is_bare: false,
                     };
                     (Some(told), known.since_ms, true)

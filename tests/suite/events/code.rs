@@ -138,6 +138,47 @@ fn short_lived_code_is_told_whatever_follows_it() {
     }
 }
 
+/// A file whose absence lets another count: no turn is a quarter of a second, and all of them are.
+#[test]
+fn code_that_ran_by_turns_is_told() {
+    let disk = Disk::new();
+    let bundle = make(&disk.plugin("A.dsplug"), &macho("evil"));
+    fs::write(bundle.join("Contents/MacOS/B"), macho("good")).unwrap();
+    let list = fs::read_to_string(bundle.join("Contents/Info.plist")).unwrap();
+    let hides = bundle.join("Contents/Info-macos.plist");
+    fs::write(
+        &hides,
+        list.replace("<string>A</string>", "<string>B</string>"),
+    )
+    .unwrap();
+    let mut looks = Looks::begin(&disk);
+    let mut at = 10_000;
+    let mut events = Vec::new();
+    for _ in 0..3 {
+        fs::rename(&hides, disk.at("away")).unwrap();
+        events.extend(looks_under_touches(
+            &mut looks,
+            &mut at,
+            &bundle.join("Contents/MacOS/B"),
+            3,
+        ));
+        fs::rename(disk.at("away"), &hides).unwrap();
+        events.extend(looks_under_touches(
+            &mut looks,
+            &mut at,
+            &bundle.join("Contents/MacOS/B"),
+            3,
+        ));
+    }
+    fs::write(bundle.join("Contents/junk"), "").unwrap();
+    events.extend([looks.events_at(at + 50), looks.events_at(at + 500)].concat());
+    let wanted = [
+        (Action::Changed, sha256(&macho("evil"))),
+        (Action::Changed, sha256(&macho("good"))),
+    ];
+    assert_eq!(told(&events, "A.dsplug"), wanted);
+}
+
 /// An Info.plist that has another file of the bundle run.
 #[test]
 fn a_list_that_names_other_code_for_a_moment_is_told() {
