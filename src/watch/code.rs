@@ -10,17 +10,18 @@ use crate::bundle::Bundle;
 use crate::codesign::CodeFacts;
 use crate::event::State;
 use crate::evidence::Content;
-use crate::meta::FileId;
+use crate::meta::{FileId, Kind};
 
-/// So many files of one bundle, its main executable first: thousands of bundles are held, and whoever fills one
-/// with code has the rest told once it stood.
+/// So many files of one bundle, its main executable first: thousands of bundles are held, and of one with more code
+/// its main executable alone counts.
 const MOST: usize = 16;
 
-/// One Mach-O file.
+/// One Mach-O file, or one that could not be read, as while somebody writes to it.
 #[derive(Debug)]
 struct File {
-    sha256: [u8; 32],
+    sha256: Option<[u8; 32]>,
     id: FileId,
+    is_main: bool,
     /// True when a part of it is not there.
     is_cut: bool,
 }
@@ -34,24 +35,34 @@ impl Code {
     pub fn of(bundle: &Bundle) -> Self {
         let evidence = &bundle.evidence;
         let executable = evidence.executable.as_ref();
-        let outside = executable.map(|e| (&e.outside, e.meta.id()));
+        let outside = executable.filter(|e| e.is_outside());
+        let outside = outside.map(|e| file(&e.outside, e.meta.id(), true));
         let relative = executable.and_then(|e| e.relative.as_deref());
         let main = relative.and_then(|path| evidence.entry(path));
-        let others = evidence.entries.iter();
-        let entries = main.into_iter().chain(others);
-        let all = entries.map(|entry| (&entry.content, entry.meta.id()));
-        let files = outside.into_iter().chain(all).filter_map(file);
-        Self(files.take(MOST).collect())
+        let files = evidence
+            .entries
+            .iter()
+            .filter(|e| e.meta.kind == Kind::File);
+        let main = main.map(|entry| file(&entry.content, entry.meta.id(), true));
+        let others = files.map(|entry| file(&entry.content, entry.meta.id(), false));
+        let all = outside.into_iter().chain(main).chain(others).flatten();
+        Self(all.take(MOST).collect())
     }
 
     /// True when it holds a file that is in none of `others`, and not merely a part of one that somebody goes on
     /// writing to in `next`.
     pub fn is_lost<'a>(&self, next: &Self, mut others: impl Iterator<Item = &'a Self>) -> bool {
-        let mut files: Vec<&File> = self.0.iter().filter(|file| !file.goes_on(next)).collect();
-        others.all(|other| {
-            files.retain(|file| !other.has(file));
+        let is_lost = |file: &&File| file.sha256.is_some() && !file.goes_on(next);
+        let mut files: Vec<&File> = self.0.iter().filter(is_lost).collect();
+        let mut leave_known = |other: &Self| {
+            files.retain(|file| !other.has(file) && (file.is_main || !other.is_full()));
             !files.is_empty()
-        }) && !files.is_empty()
+        };
+        leave_known(next) && others.all(leave_known)
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.len() >= MOST
     }
 
     fn has(&self, file: &File) -> bool {
@@ -67,12 +78,14 @@ impl File {
     }
 }
 
-fn file((content, id): (&Content, FileId)) -> Option<File> {
-    let (code, sha256) = (content.code()?, content.sha256()?);
-    Some(File {
-        sha256: *sha256,
+fn file(content: &Content, id: FileId, is_main: bool) -> Option<File> {
+    let sha256 = content.sha256().copied();
+    let code = content.code();
+    (sha256.is_none() || code.is_some()).then(|| File {
+        sha256,
         id,
-        is_cut: CodeFacts::is_cut(code),
+        is_main,
+        is_cut: code.is_some_and(CodeFacts::is_cut),
     })
 }
 
