@@ -126,8 +126,11 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
 /// Lower-case hexadecimal digits of `bytes`.
 pub fn hex(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len().saturating_mul(2));
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    out.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+    for byte in bytes {
+        out.push(digit(byte >> 4));
+        out.push(digit(byte & 15));
+    }
     out
 }
 

@@ -17,6 +17,7 @@ use tar::Builder;
 use super::manifest::Manifest;
 use super::member::Member;
 use crate::directory::ReadError;
+use crate::evidence::directory_of;
 use crate::meta::Kind;
 use crate::order;
 use crate::sha256::Sha256;
@@ -96,6 +97,8 @@ pub struct Archive<W: Write> {
     hides_forks: bool,
     /// What stands in it already, by the Mac's path.
     seen: BTreeMap<PathKey, Seen>,
+    /// The last directory that was found to stand below directories alone: most entries have their neighbour's.
+    below_directories: Vec<u8>,
 }
 
 /// What came of an archive.
@@ -127,6 +130,7 @@ impl<W: Write> Archive<W> {
             bounds,
             hides_forks: false,
             seen: BTreeMap::new(),
+            below_directories: Vec::new(),
         }
     }
 
@@ -224,10 +228,18 @@ impl<W: Write> Archive<W> {
 
     /// True when what stands above a path is in the archive as something else than a directory: it was exchanged
     /// since.
-    fn stands_below_another(&self, path: &[u8]) -> bool {
+    fn stands_below_another(&mut self, path: &[u8]) -> bool {
+        let directory = directory_of(path);
+        if directory == self.below_directories {
+            return false;
+        }
         let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/');
         let mut above = ends.filter_map(|(end, _)| self.seen.get(&key(path.get(..end)?)));
-        above.any(|seen| seen.kind != Kind::Directory)
+        let is_below = above.any(|seen| seen.kind != Kind::Directory);
+        if !is_below {
+            self.below_directories = directory.to_vec();
+        }
+        is_below
     }
 
     /// The size up to which files of a tree are taken.
