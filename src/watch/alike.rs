@@ -172,37 +172,22 @@ impl Alike {
         if !is_own || !is_outside {
             return None;
         }
-        let parts = |state: &'_ State| {
-            let digests = [
-                &state.executable_hash,
-                &state.linked_code_hash,
-                state.linked(),
-            ]
-            .map(Clone::clone);
-            let texts = [
-                &state.executable,
-                &state.resolved_path,
-                &state.load_verdict,
-                &state.exception,
-                &state.signature_state,
-                &state.mode,
-            ]
-            .map(Arc::clone);
-            (digests, texts)
-        };
-        let (old, new) = (parts(old), parts(new));
-        let digests = old
-            .0
-            .iter()
-            .zip(&new.0)
-            .map(|pair| (pair.0 != pair.1).then_some(pair));
-        let texts = old
-            .1
-            .iter()
-            .zip(&new.1)
-            .map(|pair| (pair.0 != pair.1).then_some(pair));
-        let all: (Vec<_>, Vec<_>) = (digests.collect(), texts.collect());
-        Some(self.number((words, "outside", all)))
+        let digests = [
+            (&old.executable_hash, &new.executable_hash),
+            (&old.linked_code_hash, &new.linked_code_hash),
+            (old.linked(), new.linked()),
+        ];
+        let texts = [
+            (&old.executable, &new.executable),
+            (&old.resolved_path, &new.resolved_path),
+            (&old.load_verdict, &new.load_verdict),
+            (&old.exception, &new.exception),
+            (&old.signature_state, &new.signature_state),
+            (&old.mode, &new.mode),
+        ];
+        let digests = digests.map(|(old, new)| (old != new).then_some((old, new)));
+        let texts = texts.map(|(old, new)| (old != new).then_some((old, new)));
+        Some(self.number((words, "outside", digests, texts)))
     }
 
     fn number(&self, of: impl Hash) -> u64 {

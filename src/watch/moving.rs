@@ -19,6 +19,7 @@ pub const STOOD: Duration = Duration::from_millis(250);
 const MOST_PASSED: usize = 8;
 /// Of so many of the last it is known how long they stood by turns.
 const MOST_TURNS: usize = 16;
+
 /// A whole or partial state that was seen, and what the bundle held. What was seen, what was told and what is to be
 /// told next are mostly one and the same.
 #[derive(Clone, Debug)]
