@@ -177,7 +177,8 @@ impl<W: Write> Archive<W> {
         for entry in entries {
             let real = tree.real_path(entry);
             let kind = entry.meta.kind;
-            if self.seen.contains_key(&key(&real)) {
+            let key = key(&real);
+            if self.seen.contains_key(&key) {
                 continue;
             }
             // Whoever unpacks it would write where the link leads.
@@ -194,7 +195,7 @@ impl<W: Write> Archive<W> {
                 self.add_entry(tree, entry)?;
                 None
             };
-            self.seen.insert(key(&real), Seen { kind, sha256 });
+            self.seen.insert(key, Seen { kind, sha256 });
         }
         if std::mem::take(&mut self.hides_forks) {
             let path = escape(
