@@ -58,12 +58,7 @@ pub fn recall_entries(
     again: bool,
 ) -> u64 {
     let mut reused = 0_u64;
-    let mut olds = olds.iter().peekable();
-    for entry in entries {
-        while olds.next_if(|old| old.path < entry.path).is_some() {}
-        let Some(old) = olds.next_if(|old| old.path == entry.path) else {
-            continue;
-        };
+    for (entry, old) in with_old(entries, olds) {
         let is_known = matches!(old.content, Content::Read { .. })
             && entry.meta.is_unchanged(&old.meta)
             && before.scanned_at.settled(&entry.meta)
@@ -75,6 +70,19 @@ pub fn recall_entries(
         }
     }
     reused
+}
+
+/// Each entry that stood there before at the same path, with what it was; both lists are in order of path.
+fn with_old<'n, 'o>(
+    entries: &'n mut [Entry],
+    olds: &'o [Entry],
+) -> impl Iterator<Item = (&'n mut Entry, &'o Entry)> {
+    let mut olds = olds.iter().peekable();
+    entries.iter_mut().filter_map(move |entry| {
+        while olds.next_if(|old| old.path < entry.path).is_some() {}
+        let old = olds.next_if(|old| old.path == entry.path)?;
+        Some((entry, old))
+    })
 }
 
 /// Takes over what was learned `before` and still holds, but for code when it is to be read `again`;
@@ -121,12 +129,9 @@ pub fn confirm(evidence: &mut Evidence, before: &Evidence) {
     let is_same_code = |new: &Content, old: &Content| {
         new.sha256().is_some() && new.sha256() == old.sha256() && !is_unverified(old)
     };
-    let mut olds = before.entries.iter().peekable();
-    for entry in Arc::make_mut(&mut evidence.entries) {
-        while olds.next_if(|old| old.path < entry.path).is_some() {}
-        if let Some(old) = olds.next_if(|old| old.path == entry.path)
-            && is_same_code(&entry.content, &old.content)
-        {
+    let entries = Arc::make_mut(&mut evidence.entries).as_mut_slice();
+    for (entry, old) in with_old(entries, &before.entries) {
+        if is_same_code(&entry.content, &old.content) {
             entry.content = old.content.clone();
         }
     }
