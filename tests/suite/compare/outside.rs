@@ -65,6 +65,15 @@ fn with_executable(path: &str) -> Plugin {
         .without_executable()
 }
 
+/// A plug-in with a link to a directory outside, in which code stands.
+fn with_frameworks() -> Disk {
+    let disk = Disk::new();
+    let bundle = Plugin::new("A").write(disk.plugin(""));
+    symlink("/opt/fw", bundle.join("Contents/Frameworks")).unwrap();
+    disk.file("opt/fw/l.dylib", code());
+    disk
+}
+
 fn word(word: &str, path: &str) -> (String, String) {
     (word.to_owned(), path.to_owned())
 }
@@ -304,10 +313,7 @@ fn a_plug_in_is_known_by_any_path_that_leads_to_it() {
 /// A library outside that has no room in an archive, and is gone from the disk by the time that they are compared.
 #[test]
 fn what_an_archive_lacks_of_what_stands_outside_is_not_known() {
-    let disk = Disk::new();
-    let bundle = Plugin::new("A").write(disk.plugin(""));
-    symlink("/opt/fw", bundle.join("Contents/Frameworks")).unwrap();
-    disk.file("opt/fw/l.dylib", code());
+    let disk = with_frameworks();
     let large = disk.at("opt/fw/large.dylib");
     sparse(&large, b"", 5 << 30);
     let good = Good::of(disk);
@@ -322,10 +328,7 @@ fn what_an_archive_lacks_of_what_stands_outside_is_not_known() {
 /// What is mounted there may be another thing for each who asks.
 #[test]
 fn what_a_volume_serves_that_is_mounted_outside_is_not_known() {
-    let disk = Disk::new();
-    let bundle = Plugin::new("A").write(disk.plugin(""));
-    symlink("/opt/fw", bundle.join("Contents/Frameworks")).unwrap();
-    disk.file("opt/fw/l.dylib", code());
+    let disk = with_frameworks();
     let good = Good::of(disk);
     let Some(_mounted) = Mounted::new(good.disk.at("opt/fw"), "tmpfs") else {
         return;

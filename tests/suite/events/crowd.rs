@@ -65,6 +65,21 @@ impl Crowd {
         crowd
     }
 
+    /// Writes again and again to code that hundreds lead to: each time it is told at once, and of all of them as many
+    /// as there are lines.
+    #[track_caller]
+    fn tells_in_part_what_changes(&mut self, code: &Path) {
+        let mut told = 0;
+        for round in 1..6 {
+            fs::write(code, round.to_string()).unwrap();
+            let events = [self.settled(), self.after(3_000)].concat();
+            let new = sha256(round.to_string().as_bytes());
+            assert!(events.iter().any(|e| e.state.executable_hash == *new));
+            told += events.len();
+        }
+        assert!((AT_ONCE..290).contains(&told), "{told}");
+    }
+
     fn all(&self, number: usize, what: impl Fn(&Path)) {
         (0..number).for_each(|n| what(&self.disk.plugin(format!("x{n}.dsplug"))));
     }
@@ -346,15 +361,7 @@ fn links_of_other_texts_change_alike_and_so_do_those_to_what_is_not_read_whole()
             disk.link(format!("{PLUGINS}/x{number}.dsplug"), text);
         }
         let mut crowd = Crowd::begin(disk);
-        let mut told = 0;
-        for round in 1..6 {
-            fs::write(&code, round.to_string()).unwrap();
-            let events = [crowd.settled(), crowd.after(3_000)].concat();
-            let new = sha256(round.to_string().as_bytes());
-            assert!(events.iter().any(|e| e.state.executable_hash == *new));
-            told += events.len();
-        }
-        assert!((240..290).contains(&told), "{told}");
+        crowd.tells_in_part_what_changes(&code);
         // None of that is another one: there, its very copy elsewhere, or more of it behind a link.
         let evil = make(&crowd.disk.at("Users/Shared/Evil.dsplug"), b"evil");
         hole(&evil.join("hole"));
@@ -622,15 +629,7 @@ fn what_changes_outside_of_hundreds_is_told_in_part() {
             .write(disk.plugin(""));
     }
     let mut crowd = Crowd::begin(disk);
-    let mut told = 0;
-    for round in 1..6 {
-        fs::write(&outside, round.to_string()).unwrap();
-        let events = [crowd.settled(), crowd.after(3_000)].concat();
-        let new = sha256(round.to_string().as_bytes());
-        assert!(events.iter().any(|e| e.state.executable_hash == *new));
-        told += events.len();
-    }
-    assert!((240..290).contains(&told), "{told}");
+    crowd.tells_in_part_what_changes(&outside);
     // Whoever changes anything of his own beside that is none of them.
     let own = crowd.disk.plugin("x599.dsplug/Contents/own");
     fs::write(own, "").unwrap();
