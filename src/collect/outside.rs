@@ -19,7 +19,7 @@ pub struct Sum {
 }
 
 impl Sum {
-    /// That of a place: its digest, and kind and permission bits of each entry in order of path, beginning with itself.
+    /// That of a place: its digest, and each entry with its permission bits in order of path, beginning with itself.
     pub fn new<'a>(
         content: [u8; 32],
         entries: impl Iterator<Item = (&'a [u8], Kind, u32)>,

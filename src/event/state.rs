@@ -377,6 +377,21 @@ mod tests {
     }
 
     #[test]
+    fn texts_that_are_the_same_are_held_once() {
+        let with = |signer: &str, kind: &str| State {
+            signer: signer.into(),
+            kind: kind.into(),
+            ..state("a", "1")
+        };
+        let (old, mut new) = (with("x", "file"), with("x", "directory"));
+        let before = new.clone();
+        new.share(&old);
+        assert_eq!(new, before);
+        assert!(Arc::ptr_eq(&new.signer, &old.signer));
+        assert!(!Arc::ptr_eq(&new.kind, &old.kind));
+    }
+
+    #[test]
     fn each_word_is_told_by_what_it_names() {
         let old = state("a", "1");
         let with = |change: fn(&mut State)| {

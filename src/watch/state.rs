@@ -201,3 +201,45 @@ pub fn records(bundle: &Bundle) -> Records {
 pub fn is_rest(new: &[u64], old: &[u64]) -> bool {
     new.len() < old.len() && new.iter().all(|record| old.binary_search(record).is_ok())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Nothing that tells two looks apart is missing in what stands for it.
+    #[test]
+    fn two_keys_that_differ_have_no_print_in_common() {
+        let none = || Key {
+            fingerprint: [0; 32],
+            digest: None,
+            outside: None,
+            linked: [None; 2],
+            ways: None,
+            is_linked_late: false,
+            exception: None,
+            verdict: "",
+        };
+        let changes: [fn(&mut Key); 11] = [
+            |_| (),
+            |key| key.fingerprint = [1; 32],
+            |key| key.digest = Some([0; 32]),
+            |key| key.outside = Some([0; 32]),
+            |key| key.linked[0] = Some([0; 32]),
+            |key| key.linked[1] = Some([0; 32]),
+            |key| key.ways = Some([0; 32]),
+            |key| key.is_linked_late = true,
+            |key| key.exception = Some(String::new()),
+            |key| key.exception = Some("unknown".to_owned()),
+            |key| key.verdict = "unknown",
+        ];
+        let prints = changes.map(|change| {
+            let mut key = none();
+            change(&mut key);
+            key.print()
+        });
+        let others: BTreeSet<Print> = prints.into_iter().collect();
+        assert_eq!(others.len(), prints.len());
+    }
+}
