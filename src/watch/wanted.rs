@@ -354,6 +354,35 @@ mod tests {
         }
     }
 
+    /// However much one holds that stood there first, it has its part of the room for whole bundles.
+    #[test]
+    fn a_bundle_that_stood_there_first_takes_no_more_than_its_part() {
+        let disk = Disk::new();
+        junk(&disk, "AAA", 32);
+        for number in 0..32 {
+            disk.dir(format!("{PLUGINS}/AAA.dsplug/Contents/{number}"));
+        }
+        later();
+        legit(&disk, "Legit");
+        for number in 0..100 {
+            Plugin::new(&format!("X{number}")).write_as(disk.plugin(format!("X{number}.dsplug")));
+        }
+        are_watched(&disk, true, FEW, &WAYS);
+    }
+
+    /// Whole bundles in turn leave room for what counts most of all others.
+    #[test]
+    fn those_that_stood_there_first_leave_room_for_those_that_come() {
+        let disk = Disk::new();
+        for number in 0..12 {
+            junk(&disk, &format!("A{number}"), 30);
+        }
+        later();
+        legit(&disk, "Legit");
+        let own = format!("/{PLUGINS}/Legit.dsplug");
+        are_watched(&disk, true, FEW, &[&own]);
+    }
+
     /// Each that leads far is looked at before any bundle.
     #[test]
     fn links_in_the_folder_take_the_watch_of_no_bundle() {
