@@ -12,7 +12,7 @@ use super::trouble::Trouble;
 use crate::directory::ReadError;
 use crate::limits::Budget;
 use crate::meta::Kind;
-use crate::root::{Found, Root};
+use crate::root::{Found, Root, without_dots};
 use crate::text::escape;
 
 /// Finds the main executable.
@@ -87,21 +87,6 @@ fn resolve(
         }
     }
     Ok(None)
-}
-
-/// An absolute path with `.` and `..` resolved in the text alone (RFC 3986, section 5.2.4).
-pub(super) fn without_dots(path: &[u8]) -> Vec<u8> {
-    let mut kept: Vec<&[u8]> = Vec::new();
-    for component in path.split(|b| *b == b'/') {
-        match component {
-            b"" | b"." => {}
-            b".." => {
-                kept.pop();
-            }
-            other => kept.push(other),
-        }
-    }
-    [b"/", kept.join(b"/".as_slice()).as_slice()].concat()
 }
 
 /// True for a path without dots that leads to another volume than that of the data, the only one in many an image.

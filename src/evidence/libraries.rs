@@ -7,7 +7,6 @@
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-use super::executable::without_dots;
 use super::facts::Evidence;
 use super::load_path::{LoadPath, has_dots};
 use super::loads::{self, Asked, Code, RunPath};
@@ -17,7 +16,7 @@ use super::ways::Ways;
 use crate::codesign::is_plainly_system;
 use crate::limits::Budget;
 use crate::meta::Kind;
-use crate::root::{Found, Root};
+use crate::root::{Found, Root, without_dots};
 
 /// Paths of libraries of one candidate that are looked at.
 const MOST_LOADS: usize = 512;
@@ -191,15 +190,22 @@ impl Libraries {
                 if is_outside && !loads::is_near_cryptex(&plain) {
                     return self.tell(plain, budget);
                 }
+                // A link on the way may lead out, to what is not there.
+                let end = ways.last_end();
+                let is_out = |path: &[u8]| leads_out(path) && !loads::is_near_cryptex(path);
+                let ends_out = rest.is_some() && is_out(&end);
                 let stays_home = rest.is_some_and(stays_below);
                 match root.find(directory_of(&path)) {
                     Ok(above) => {
                         let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
                         let real = without_dots(&[&above.path(), b"/".as_slice(), name].concat());
-                        if leads_out(&real) && !loads::is_near_cryptex(&real) {
+                        if is_out(&real) {
                             self.tell(real, budget);
+                        } else if ends_out {
+                            self.tell(end, budget);
                         }
                     }
+                    Err(_) if ends_out => self.tell(end, budget),
                     Err(_) if stays_home || loads::is_near_cryptex(&plain) => {}
                     // An image of the data volume alone lacks the links of the system's own.
                     Err(_) => self.tell(plain, budget),

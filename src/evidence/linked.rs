@@ -189,7 +189,13 @@ impl Search<'_> {
         let found = match self.ways.find(self.root, link, budget) {
             Ok(found) => found,
             // When something stands there one day, it is a new place.
-            Err(error) if error.leads_nowhere() => return,
+            Err(error) if error.leads_nowhere() => {
+                let end = self.ways.last_end();
+                if !is_below(&end, &self.home) {
+                    self.by_links.insert(end);
+                }
+                return;
+            }
             // A Mac may find something there all the same.
             Err(error) => {
                 self.is_unsure = true;

@@ -12,7 +12,7 @@ use crate::directory::ReadError;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta, Timestamp};
 use crate::order;
-use crate::root::{Found, Passed, Root};
+use crate::root::{Found, Passed, Root, without_dots};
 
 /// Names of one candidate that are kept.
 const MOST: usize = 1_024;
@@ -54,6 +54,8 @@ pub struct Ways {
     is_cut: bool,
     /// Where on them volumes are mounted that a Mac has not there, the first few.
     mounts: BTreeSet<Box<[u8]>>,
+    /// Where the last of them ended.
+    end: Vec<u8>,
 }
 
 /// What stands at a name.
@@ -112,6 +114,7 @@ impl Ways {
     /// All was asked for.
     pub(super) fn end(&mut self) {
         self.home = Vec::new();
+        self.end = Vec::new();
         self.names.shrink_to_fit();
         for (_, names) in &mut self.names {
             names.shrink_to_fit();
@@ -125,7 +128,20 @@ impl Ways {
         path: &[u8],
         budget: &Budget,
     ) -> Result<Found, ReadError> {
-        root.find_noting(path, &mut |passed| self.note(&passed, budget))
+        root.find_noting(path, &mut |passed| {
+            if passed.text.is_none() {
+                self.end.clear();
+                self.end.extend_from_slice(passed.dir);
+                self.end.push(b'/');
+                self.end.extend_from_slice(passed.name);
+            }
+            self.note(&passed, budget);
+        })
+    }
+
+    /// Where the path that was resolved last ended: at what is not there, when it leads nowhere.
+    pub(super) fn last_end(&self) -> Vec<u8> {
+        without_dots(&self.end)
     }
 
     fn note(&mut self, passed: &Passed<'_>, budget: &Budget) {

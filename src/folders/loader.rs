@@ -16,7 +16,7 @@ use crate::directory::{Dir, ReadError};
 use crate::layout::Layout;
 use crate::meta::{Kind, WritableBy};
 use crate::name::{self, Suffix};
-use crate::root::Found;
+use crate::root::{Found, without_dots};
 
 /// Directories of a folder that are told as places of the loader.
 const MOST_LISTED_IN: usize = 256;
@@ -417,19 +417,4 @@ impl Finder<'_> {
 enum Special {
     IsDirectory,
     LeadsNowhere,
-}
-
-/// An absolute path with `.` and `..` resolved in the text alone.
-fn without_dots(path: &[u8]) -> Vec<u8> {
-    let mut kept: Vec<&[u8]> = Vec::new();
-    for component in path.split(|b| *b == b'/') {
-        match component {
-            b"" | b"." => {}
-            b".." => {
-                kept.pop();
-            }
-            other => kept.push(other),
-        }
-    }
-    [b"/", kept.join(b"/".as_slice()).as_slice()].concat()
 }

@@ -26,6 +26,7 @@ use crate::meta::Kind;
 pub(crate) use found::straight_down;
 pub use found::{Found, Note, Passed};
 use namespace::{RESOLVE, detour, is_by_number, is_prefix};
+pub use path::without_dots;
 use path::{components, last_component};
 use volume::Volume;
 

@@ -20,3 +20,18 @@ pub(super) fn components(path: &[u8]) -> Vec<Vec<u8>> {
 pub(super) fn ups(components: &[Vec<u8>]) -> usize {
     components.iter().filter(|c| *c == b"..").count()
 }
+
+/// An absolute path with `.` and `..` resolved in the text alone (RFC 3986, section 5.2.4).
+pub fn without_dots(path: &[u8]) -> Vec<u8> {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    for component in path.split(|b| *b == b'/') {
+        match component {
+            b"" | b"." => {}
+            b".." => {
+                kept.pop();
+            }
+            other => kept.push(other),
+        }
+    }
+    [b"/", kept.join(b"/".as_slice()).as_slice()].concat()
+}

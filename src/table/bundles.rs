@@ -270,7 +270,7 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
         ),
         number(
             "links_outside",
-            "How many places outside of it links in it lead to.",
+            "How many places outside of it links in it lead to, whether something is there or not.",
             |b| b.evidence.reach.links.into(),
         ),
         text(

@@ -735,3 +735,33 @@ fn what_may_be_loaded_late_is_never_taken_for_nothing() {
     }
     assert_eq!(row_of(whole)["error"], "");
 }
+
+/// Whoever has the link lead nowhere yet has nothing in any digest, and everything prepared.
+#[test]
+fn what_a_link_leads_to_is_told_before_anything_is_there() {
+    let frameworks = format!("{PLUGINS}/A.dsplug/Contents/Frameworks");
+    let up = "../".repeat(6);
+    for (text, name, place) in [
+        ("/Users/Shared/F", "l", "/Users/Shared/F"),
+        (&format!("{up}Users/Shared/F"), "l", "/Users/Shared/F"),
+        ("/Users/Shared/none", "l/x.dylib", "/Users/Shared/none"),
+        ("/Users/none/../x", "l", "/Users/none"),
+    ] {
+        let disk = Disk::new();
+        disk.dir("Users/Shared");
+        Plugin::new("A")
+            .executable(code(&[&format!("@loader_path/../Frameworks/{name}")], &[]))
+            .file("Contents/Frameworks/x.dylib", "library")
+            .write(disk.at(PLUGINS));
+        disk.link(format!("{frameworks}/l"), text);
+        let row = only_bundle(disk.path());
+        let told = ["loads_outside", "links_outside", "linked_paths", "error"];
+        let told = told.map(|column| row[column].as_str());
+        assert_eq!(told, [place, "1", "", ""], "{text}");
+        // One that stays in the bundle says nothing of outside.
+        fs::remove_file(disk.at(&format!("{frameworks}/l"))).unwrap();
+        disk.link(format!("{frameworks}/l"), "none");
+        let row = only_bundle(disk.path());
+        assert_eq!((&*row["loads_outside"], &*row["links_outside"]), ("", "0"));
+    }
+}
