@@ -759,7 +759,7 @@ fn what_a_link_leads_to_is_told_before_anything_is_there() {
         let told = told.map(|column| row[column].as_str());
         assert_eq!(told, [place, "1", "", ""], "{text}");
         // One that stays in the bundle says nothing of outside.
-        fs::remove_file(disk.at(&format!("{frameworks}/l"))).unwrap();
+        fs::remove_file(disk.at(format!("{frameworks}/l"))).unwrap();
         disk.link(format!("{frameworks}/l"), "none");
         let row = only_bundle(disk.path());
         assert_eq!((&*row["loads_outside"], &*row["links_outside"]), ("", "0"));
