@@ -144,11 +144,13 @@ fn csv(row: &[String]) -> String {
     format!("{}\n", fields.join(","))
 }
 
-/// A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@`, a tab or a carriage return for a formula,
-/// and may run it: an apostrophe before it makes it text there. Numbers stay as they are.
+/// A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@` (in some locales their full-width forms too), a tab
+/// or a carriage return for a formula, and may run it: an apostrophe before it makes it text there. Numbers stay as
+/// they are.
 fn csv_field(field: &str) -> String {
     let harmless;
-    let is_formula = field.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    const STARTS: &[char] = &['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r'];
+    let is_formula = field.starts_with(STARTS);
     let is_number = field.starts_with('-') && field.parse::<i64>().is_ok();
     let field = if is_formula && !is_number {
         harmless = format!("'{field}");

@@ -73,7 +73,7 @@ pub const FILES: TableOf<FileRow> = TableOf {
         }),
         text(
             "sealed",
-            "What the bundle's seal says of it: sealed, altered, unsealed, excluded, unknown.",
+            "What the bundle's seal says of it: sealed, altered, unsealed, excluded (by Apple's rules; code is unsealed then), unknown.",
             |f| {
                 let sealed = f.bundle.signature.sealed.get(f.index);
                 sealed.copied().unwrap_or(Sealed::Unknown).as_str().into()

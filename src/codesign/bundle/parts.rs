@@ -108,11 +108,13 @@ impl<'v> Judge<'_, 'v> {
         }
     }
 
-    /// What is allowed to stand beside the sealed folder is left out by the seal.
+    /// What is allowed to stand beside the sealed folder is left out by the seal. Code there is of a version that is
+    /// judged by itself: should that not come to pass, it stays unknown.
     fn exclude_unknown_around(&mut self, layout: &Layout<'v>) {
         let inside = self.view.below(&layout.base);
         for index in self.view.below(&layout.root) {
-            if inside.contains(&index) {
+            let is_code = |entry: &BundleEntry<'_>| entry.code.is_some();
+            if inside.contains(&index) || self.view.entries.get(index).is_some_and(is_code) {
                 continue;
             }
             if let Some(word @ Sealed::Unknown) = self.words.get_mut(index) {

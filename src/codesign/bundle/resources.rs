@@ -236,6 +236,8 @@ impl<'v> Judge<'_, 'v> {
                 entry.path,
                 "is code, and the seal's rules leave it out",
             );
+            self.mark(index, Sealed::Unsealed);
+            return;
         }
         // The Info.plist has its word from the slot that binds it.
         if layout.info_plist.as_deref() != Some(entry.path) {

@@ -11,8 +11,8 @@ pub enum Sealed {
     Altered,
     /// No seal covers it.
     Unsealed,
-    /// The seal leaves it out, as Apple's rules allow; directories, which hold nothing
-    /// of their own, are in this class.
+    /// The seal leaves it out, as Apple's rules allow, and it is no code; directories, which
+    /// hold nothing of their own, are in this class.
     Excluded,
     /// It cannot be told: the signature or the seal itself does not hold, or a part was not read.
     Unknown,

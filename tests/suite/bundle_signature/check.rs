@@ -73,6 +73,15 @@ impl Verdict {
         expected.sort();
         assert_eq!((signature.state, codes), (state, expected), "{said:#?}");
         assert_eq!(signature.sealed.len(), self.paths.len());
+        for ((path, word), code) in self
+            .paths
+            .iter()
+            .zip(&signature.sealed)
+            .zip(&signature.code)
+        {
+            let path = String::from_utf8_lossy(path);
+            assert!(code.is_none() || *word != Sealed::Excluded, "{path}");
+        }
         if state != SignatureState::Signed {
             assert_eq!(signature.signer, "");
             assert!(signature.authority.is_empty());

@@ -1,9 +1,12 @@
 //! Seals that were made to hurt: no panic, bounded work, and never a signature that holds.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use dsplug::codesign::{ProblemCode as P, SealLimits, SignatureState};
+use dsplug::codesign::{ProblemCode as P, SealLimits, Sealed, SignatureState};
+use dsplug_fixtures::macho::{Cpu, MachO};
 use dsplug_fixtures::seal::dictionary;
+use dsplug_fixtures::signature::Signature;
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
 use plist::{Dictionary, Value};
 use proptest::prelude::*;
@@ -240,6 +243,20 @@ fn expressions_whose_states_are_many() {
             "{state}"
         );
     }
+}
+
+/// No seal left it out: nobody looked.
+#[test]
+fn code_of_a_version_that_is_not_judged_is_unknown() {
+    let shallow = SealLimits {
+        depth: 0,
+        ..SealLimits::default()
+    };
+    let code = MachO::dylib(Cpu::Arm64e).signed(&Signature::adhoc("a"));
+    let bundle = SignedBundle::new("Kit", Form::Versioned);
+    let other = |root: &Path| put(root.join("Versions/B/Kit"), &code);
+    let verdict = judged_with(&bundle, other, |_| {}, &shallow);
+    verdict.words(Sealed::Unknown, &["Versions/B/Kit"]);
 }
 
 #[test]

@@ -953,7 +953,9 @@ fn code_that_the_rules_leave_out_is_named() {
         ("Contents/_MASReceipt/receipt", P::ResourceAdded),
         (".DS_Store", P::BundleLayout),
     ] {
-        judged(&full(), |root| put(root.join(path), &code)).broken(&[problem]);
+        judged(&full(), |root| put(root.join(path), &code))
+            .broken(&[problem])
+            .words(Sealed::Unsealed, &[path]);
     }
     let map = "Contents/Frameworks/Kit.framework/module.map";
     judged(&full(), |root| put(root.join(map), b"x")).holds();

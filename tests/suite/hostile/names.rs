@@ -30,10 +30,12 @@ fn hostile_names_are_escaped_everywhere() {
 #[test]
 fn a_cell_of_csv_is_no_formula() {
     let disk = Disk::new();
-    for name in ["=1+1", "+1", "-1a", "@x"] {
+    // A spreadsheet in an East Asian locale takes the full-width signs alike.
+    let names = ["=1+1", "+1", "-1a", "@x", "＝1+1", "＋1", "－1", "＠x"];
+    for (number, name) in names.iter().enumerate() {
         Plugin::new("A")
-            .key("CFBundleName", name)
-            .write_as(disk.plugin(format!("{}.dsplug", &name[1..])));
+            .key("CFBundleName", *name)
+            .write_as(disk.plugin(format!("{number}.dsplug")));
     }
     let out = Command::new(env!("CARGO_BIN_EXE_dsplug"))
         .args(["query", "--format", "csv", "--root"])
@@ -42,5 +44,6 @@ fn a_cell_of_csv_is_no_formula() {
         .output()
         .unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
-    assert_eq!(text, "bundle_name,n\n'=1+1,-1\n'+1,-1\n'-1a,-1\n'@x,-1\n");
+    let guarded = names.map(|name| format!("'{name},-1\n")).concat();
+    assert_eq!(text, format!("bundle_name,n\n{guarded}"));
 }
