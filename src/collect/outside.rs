@@ -97,6 +97,8 @@ impl Outside {
             || links.is_none();
         let links = links.into_iter().flatten().map(|(dir, name, text)| {
             let sum = Sum::of_one(Kind::Symlink, text, 0);
+            // The top's own path is its slash.
+            let dir = dir.strip_suffix(b"/").unwrap_or(dir);
             ([dir, b"/", name].concat(), Some(sum))
         });
         let itself = &evidence.candidate.path;

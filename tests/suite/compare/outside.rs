@@ -338,3 +338,26 @@ fn what_a_volume_serves_that_is_mounted_outside_is_not_known() {
     let unknown = good.unknown(&good.archive);
     assert!(unknown[0].contains("PATH"), "{unknown:#?}");
 }
+
+/// As those of synthetic.conf stand there.
+#[test]
+fn a_link_that_stands_at_the_top_on_the_way_is_held_against_another() {
+    let loads = |path: &str| {
+        let code = MachO::bundle(Cpu::X86_64).dylib_path(path).unsigned();
+        Plugin::new("A").file("Contents/code", code)
+    };
+    for plugin in [loads("/nix/l.dylib"), with_executable("/nix/l.dylib")] {
+        let disk = Disk::new();
+        plugin.write(disk.plugin(""));
+        disk.file("opt/1/l.dylib", code());
+        disk.file("opt/2/l.dylib", code());
+        let link = disk.link("nix", "opt/1");
+        let good = Good::of(disk);
+        is_same(&compare(&good.disk, &path("A.dsplug"), &good.archive));
+        fs::remove_file(link).unwrap();
+        good.disk.link("nix", "/opt/2");
+        let output = compare(&good.disk, &path("A.dsplug"), &good.archive);
+        let told = told(&lines(&output, 1));
+        assert!(told.contains(&word("altered", "/nix")), "{told:#?}");
+    }
+}
