@@ -5,6 +5,8 @@ use std::fmt::Write;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
+use super::markdown::{block, cell, code, prose};
+
 /// How a report is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -45,11 +47,30 @@ pub enum Body {
     /// Sentences of our own, in which names from disk are escaped.
     Lines(Vec<String>),
     /// Steps in an order.
-    Steps(Vec<String>),
+    Steps(Vec<Step>),
     /// Rows below the names of their columns, and what is said where there is none.
     Rows(Vec<&'static str>, Vec<Vec<String>>, &'static str),
     /// Lines of queries, each with its columns, and what is said where there is none.
     Told(Vec<Line>, &'static str),
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// A sentence of our own, in which names from disk are escaped.
+    pub says: String,
+    /// Lines that are pasted into a shell: no reader may show another text for one.
+    pub commands: Vec<String>,
+}
+
+impl Step {
+    /// A step, with what is run for it.
+    pub fn new<const N: usize>(says: impl Into<String>, commands: [String; N]) -> Self {
+        Self {
+            says: says.into(),
+            commands: commands.into(),
+        }
+    }
 }
 
 /// A line of a query.
@@ -101,7 +122,10 @@ impl Document {
                 }
                 Body::Steps(steps) => {
                     for (index, step) in steps.iter().enumerate() {
-                        let _ = writeln!(out, "  {}. {step}", index.saturating_add(1));
+                        let _ = writeln!(out, "  {}. {}", index.saturating_add(1), step.says);
+                        for command in &step.commands {
+                            let _ = writeln!(out, "       {command}");
+                        }
                     }
                 }
                 Body::Told(lines, none) => {
@@ -145,12 +169,18 @@ impl Document {
                 }
                 Body::Steps(steps) => {
                     for (index, step) in steps.iter().enumerate() {
-                        let _ = writeln!(out, "{}. {}", index.saturating_add(1), prose(step));
+                        let number = format!("{}. ", index.saturating_add(1));
+                        let _ = writeln!(out, "{number}{}", prose(&step.says));
+                        if !step.commands.is_empty() {
+                            out.push_str(&block(&step.commands, number.len()));
+                        }
                     }
                 }
                 Body::Told(lines, none) => {
                     for line in lines {
-                        let _ = writeln!(out, "- `{}`: {}", line.query, code(&line.text()));
+                        let text = code(&line.text());
+                        let colon = if text.is_empty() { "" } else { ": " };
+                        let _ = writeln!(out, "- `{}`{colon}{text}", line.query);
                     }
                     say_none(&mut out, "", lines.is_empty(), none);
                 }
@@ -179,7 +209,11 @@ impl Document {
                     let facts = facts.iter().map(|(k, v)| (k.clone(), json!(v)));
                     Value::Object(facts.collect())
                 }
-                Body::Lines(lines) | Body::Steps(lines) => json!(lines),
+                Body::Lines(lines) => json!(lines),
+                Body::Steps(steps) => steps
+                    .iter()
+                    .map(|step| json!({"says": step.says, "commands": step.commands}))
+                    .collect(),
                 Body::Told(lines, _) => lines
                     .iter()
                     .map(|line| {
@@ -214,63 +248,11 @@ fn or_dash(value: &str) -> &str {
     if value.is_empty() { "-" } else { value }
 }
 
-/// Text from disk as Markdown's code: no mark in it means anything.
-fn code(text: &str) -> String {
-    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
-    let fence = "`".repeat(longest.saturating_add(1));
-    // Without blanks a backtick at an end would join the fence.
-    let blank = if text.contains('`') { " " } else { "" };
-    format!("{fence}{blank}{text}{blank}{fence}")
-}
-
-/// The same in a table, where a bar ends the cell, in code too. Readers do not agree on what a bar behind backslashes is
-/// (marked counts them, markdown-it does not): it stands outside of the code, as a reference.
-fn cell(text: &str) -> String {
-    let parts = text.split('|');
-    let parts = parts.map(|part| {
-        if part.is_empty() {
-            String::new()
-        } else {
-            code(part)
-        }
-    });
-    parts.collect::<Vec<_>>().join("&#124;")
-}
-
-/// A sentence in which marks from disk mean nothing.
-fn prose(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(
-            c,
-            '\\' | '`' | '*' | '_' | '[' | ']' | '<' | '>' | '#' | '|' | '!'
-        ) {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out
-}
-
 /// Lines, or what is said where there are none.
 pub fn or_say(lines: Vec<String>, otherwise: &str) -> Vec<String> {
     if lines.is_empty() {
         vec![otherwise.to_owned()]
     } else {
         lines
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// No bar is left, which a reader that counts the backslashes before it could take for the cell's end.
-    #[test]
-    fn a_cell_is_not_left_by_a_bar() {
-        assert_eq!(cell(""), "");
-        assert_eq!(cell(r"a\b"), r"`a\b`");
-        assert_eq!(cell(r"a\|<img src=x>"), r"`a\`&#124;`<img src=x>`");
-        assert_eq!(cell("|`||*"), "&#124;`` ` ``&#124;&#124;`*`");
     }
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::changes::{self, NO_STATE, changes};
-use super::document::{Body, Document, Format, Section, or_say};
+use super::document::{Body, Document, Format, Section, Step, or_say};
 use super::named::find;
 use super::told::{Told, told};
 use super::{response, time};
@@ -25,7 +25,7 @@ use crate::output::print;
 use crate::pack::conf;
 use crate::scan::Snapshot;
 use crate::table::{BUNDLES, FILES, FileRow, Value};
-use crate::text::{self, escape};
+use crate::text::{self, escape, quoted};
 use crate::watch::command;
 
 /// What `explain` is told.
@@ -289,7 +289,11 @@ fn document(
         let body = Body::Facts(facts(bundle, columns));
         sections.push(Section { key, heading, body });
         match *key {
-            "origin" => sections.push(lines("package", "Which package brought it", packages())),
+            "origin" => sections.push(steps(
+                "package",
+                "Which package brought it",
+                vec![package(&path)],
+            )),
             "signature" => {
                 sections.push(lines("problems", "What does not hold", problems(bundle)));
                 sections.push(lines(
@@ -310,11 +314,8 @@ fn document(
         exception(snapshot, bundle),
     ));
     sections.push(lines("changes", "What changed", changes));
-    sections.push(Section {
-        key: "response",
-        heading: "What to do next",
-        body: Body::Steps(response::steps(bundle, &path, disk)),
-    });
+    let response = response::steps(bundle, &path, disk);
+    sections.push(steps("response", "What to do next", response));
     Document {
         title: path,
         sections,
@@ -323,6 +324,11 @@ fn document(
 
 fn lines(key: &'static str, heading: &'static str, lines: Vec<String>) -> Section {
     let body = Body::Lines(lines);
+    Section { key, heading, body }
+}
+
+fn steps(key: &'static str, heading: &'static str, steps: Vec<Step>) -> Section {
+    let body = Body::Steps(steps);
     Section { key, heading, body }
 }
 
@@ -340,10 +346,11 @@ fn facts(bundle: &Bundle, names: &[&str]) -> Vec<(String, String)> {
     columns.collect()
 }
 
-fn packages() -> Vec<String> {
-    vec![
-        "Receipts are not read here: pkgutil --file-info PATH on the Mac names the package, and the pack's query no_receipt finds bundles without one.".into(),
-    ]
+fn package(path: &str) -> Step {
+    Step::new(
+        "Receipts are not read here: on the Mac this names the package, and the pack's query no_receipt finds bundles without one.",
+        [format!("pkgutil --file-info {}", quoted(path))],
+    )
 }
 
 /// What is said where the pack gives no line. It leaves out what an exception accepts.
@@ -464,15 +471,18 @@ fn entries(bundle: &Arc<Bundle>, path: &str, disk: &str) -> Vec<Section> {
         body,
     }];
     if more > 0 {
-        let line = format!(
-            "{more} more; code comes first above, then what was altered or no seal covers. All: dsplug query{disk} \"SELECT * FROM dsplug_files WHERE bundle_path = '{}'\"",
+        let sql = format!(
+            "SELECT * FROM dsplug_files WHERE bundle_path = '{}'",
             path.replace('\'', "''")
         );
-        sections.push(lines(
-            "files_more",
-            "Entries that are not shown",
-            vec![line],
-        ));
+        let step = Step::new(
+            format!(
+                "{more} more; code comes first above, then what was altered or no seal covers. All:"
+            ),
+            [format!("dsplug query{disk} {}", quoted(&sql))],
+        );
+        let heading = "Entries that are not shown";
+        sections.push(steps("files_more", heading, vec![step]));
     }
     sections
 }

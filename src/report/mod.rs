@@ -5,6 +5,7 @@ pub mod changes;
 pub mod document;
 pub mod explain;
 pub mod list;
+pub mod markdown;
 pub mod named;
 pub mod response;
 pub mod schema;

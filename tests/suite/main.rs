@@ -43,6 +43,7 @@ mod osqueryd;
 mod pack;
 mod pack_osqueryd;
 mod pages;
+mod pasted;
 mod peer;
 mod quarantine;
 mod release;

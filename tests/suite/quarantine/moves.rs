@@ -649,23 +649,17 @@ fn the_report_gives_the_very_commands() {
     let before = scene.picture();
     let report = scene.done(&["explain", &Scene::path(name), "--format", "json"]);
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
-    let steps: Vec<&str> = report["response"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|step| step.as_str().unwrap())
+    let steps = report["response"].as_array().unwrap().iter();
+    let lines: Vec<&str> = steps
+        .flat_map(|step| step["commands"].as_array().unwrap())
+        .map(|line| line.as_str().unwrap())
         .collect();
     // A person pastes it into a shell.
     let paste = |word: &str, id: &str| {
-        let step = steps
-            .iter()
-            .find(|s| s.contains(&format!("sudo dsplug {word} ")));
-        let (_, line) = step.unwrap().split_once("sudo ").unwrap();
-        let line = line
-            .split(" \u{2014} ")
-            .next()
-            .unwrap()
-            .replace(" ID", &format!(" {id}"));
+        let begins = format!("sudo dsplug {word} ");
+        let line = lines.iter().find(|line| line.starts_with(&begins));
+        let line = line.unwrap().strip_prefix("sudo ").unwrap();
+        let line = line.replace(" ID", &format!(" {id}"));
         let more = match word {
             "collect" => format!("--output '{}/a.tar.gz'", scene.place.path().display()),
             _ => "--yes-write-image".to_owned(),

@@ -1,0 +1,319 @@
+//! Lines that a person pastes into a shell: whatever is called by an attacker, they say what was meant and nothing else,
+//! as they were printed and as a reader of Markdown shows them.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Command, Output};
+
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, X86_64, mach_header};
+use serde_json::Value;
+
+use crate::common::{DSPLUG, call, python, query};
+
+/// Names that mean something to a shell, to Markdown, to its extensions or to HTML; `touch` would be seen.
+const NAMES: &[&[u8]] = &[
+    b"plain.dsplug",
+    b"q'; touch pwned; '.dsplug",
+    b"q&apos;; touch pwned; &apos;.dsplug",
+    b"q&#39;; touch pwned; &#x27;.dsplug",
+    b"`touch pwned`.dsplug",
+    b"```; touch pwned; ```` `.dsplug",
+    b"~~~.dsplug",
+    b"Go~~~~od~~x~~ ==y== ^^z^^ ~w~.dsplug",
+    b"|touch pwned|;touch pwned&.dsplug",
+    b"$(touch pwned) ${HOME} $x$ $$y$$.dsplug",
+    b"a\n'; touch pwned; '\n```\n.dsplug",
+    b"<img src=x onerror=y>.dsplug",
+    b"<!-- x <script> <?y <![CDATA[z.dsplug",
+    b"[l](http:x) ![i](y) [^1] [x]: y {r(z)}.dsplug",
+    b"\"x\" \\' \\` \\\\ ! *a* _b_ #1.dsplug",
+    b"a  b   c .dsplug",
+    b"www.example.com a@example.com @user :smile: (c) -- ....dsplug",
+    b"- [ ] x.dsplug",
+    b">!spoiler!< ++z++ \xff\xc3\xa9.dsplug",
+];
+
+/// What a shell would call were it given this text, each call with its arguments; nothing else may come of it.
+#[track_caller]
+fn calls(text: &str) -> Vec<Vec<String>> {
+    let place = tempfile::tempdir().unwrap();
+    let sh = |arguments: &[&str]| -> Output {
+        let output = Command::new("sh")
+            .args(arguments)
+            .current_dir(place.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{text}\n{output:?}");
+        assert!(output.stderr.is_empty(), "{text}\n{output:?}");
+        output
+    };
+    sh(&["-n", "-c", text]);
+    let stubs = [
+        "sudo", "dsplug", "log", "dscl", "lsof", "pkgutil", "chown", "chmod",
+    ];
+    let stubs = stubs.map(|stub| format!("{stub}() {{ printf '%s\\0' \"$#\" {stub} \"$@\"; }}\n"));
+    let told = sh(&["-c", &format!("{}{text}", stubs.concat())]).stdout;
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "{text}");
+    let told = String::from_utf8(told).unwrap();
+    let mut words = told.split_terminator('\0').map(str::to_owned);
+    let mut calls = Vec::new();
+    while let Some(count) = words.next() {
+        calls.push(
+            words
+                .by_ref()
+                .take(count.parse::<usize>().unwrap() + 1)
+                .collect(),
+        );
+    }
+    calls
+}
+
+/// The blocks of code in Markdown as it was written, by section 4.5 of CommonMark.
+fn blocks(markdown: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = markdown.lines();
+    while let Some(line) = lines.next() {
+        let inner = line.trim_start_matches(' ');
+        let indent = line.len() - inner.len();
+        let fence = inner.len() - inner.trim_start_matches('`').len();
+        let tildes = inner.len() - inner.trim_start_matches('~').len();
+        assert!(tildes < 3, "{line}");
+        if fence < 3 || inner[fence..].contains('`') {
+            continue;
+        }
+        let ends = |line: &&str| {
+            let line = line.trim();
+            line.len() < fence || line.bytes().any(|b| b != b'`')
+        };
+        let block = lines.by_ref().take_while(ends);
+        blocks.push(block.map(|line| format!("{}\n", &line[indent..])).collect());
+    }
+    blocks
+}
+
+/// The lines of a report for a terminal that are pasted.
+fn lines(text: &str) -> String {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("       "));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+fn explain(disk: &Disk, path: &str, format: &str) -> String {
+    let output = call("explain", disk.path())
+        .args([path, "--format", format])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// All that the report on a bundle gives to paste, by its path as it is shown.
+fn wanted(disk: &Disk, path: &str, hash: &str, outside: Option<(&str, &str)>) -> Vec<Vec<String>> {
+    let root = disk.path().to_str().unwrap();
+    let expect = ["--expect", hash];
+    let mut wanted: Vec<Vec<&str>> = vec![
+        vec!["pkgutil", "--file-info", path],
+        vec!["sudo", "dsplug", "collect", path, "--root", root],
+        vec![
+            "log",
+            "show",
+            "--last",
+            "1d",
+            "--predicate",
+            "process == \"dspluginhelperd\"",
+        ],
+        vec!["sudo", "vmmap", "dspluginhelperd"],
+        vec!["dscl", "/Search", "-read", "/", "CSPSearchPath"],
+        vec!["dsplug", "compare", path, "OTHER", "--root", root],
+        [
+            &["sudo", "dsplug", "quarantine", path][..],
+            &expect,
+            &["--reason", "TEXT", "--root", root],
+        ]
+        .concat(),
+    ];
+    if let Some((place, sha256)) = outside {
+        wanted.push(vec!["sudo", "lsof", place]);
+        wanted.push(vec!["pkgutil", "--file-info", place]);
+        let both = ["--with-executable", "--expect-executable", sha256];
+        wanted.push(
+            [
+                &["sudo", "dsplug", "quarantine", path][..],
+                &expect,
+                &both,
+                &["--reason", "TEXT", "--root", root],
+            ]
+            .concat(),
+        );
+    }
+    wanted.extend([
+        vec![
+            "sudo",
+            "launchctl",
+            "kill",
+            "SIGKILL",
+            "system/com.apple.dspluginhelperd",
+        ],
+        vec!["dsplug", "quarantine", "--list", "--root", root],
+        vec!["sudo", "dsplug", "restore", "ID", "--root", root],
+    ]);
+    let owned = |call: Vec<&str>| call.into_iter().map(str::to_owned).collect();
+    wanted.into_iter().map(owned).collect()
+}
+
+/// The commands of a report in JSON, in order.
+fn commands(report: &Value) -> String {
+    let sections = report.as_object().unwrap().values();
+    let steps = sections.filter_map(Value::as_array).flatten();
+    let commands = steps
+        .filter_map(|step| step.get("commands")?.as_array())
+        .flatten();
+    commands
+        .map(|command| format!("{}\n", command.as_str().unwrap()))
+        .collect()
+}
+
+#[test]
+fn the_commands_of_a_report_are_the_very_commands_in_every_format() {
+    let disk = Disk::new();
+    for name in NAMES {
+        let name = std::ffi::OsStr::from_bytes(name);
+        Plugin::new("A").write_as(disk.plugin(name));
+    }
+    let rows = query(
+        disk.path(),
+        "SELECT path, hash FROM dsplug_bundles ORDER BY path",
+    );
+    assert_eq!(rows.len(), NAMES.len());
+    same_everywhere(
+        &disk,
+        rows.iter().map(|row| (&*row["path"], &*row["hash"], None)),
+    );
+}
+
+/// Where a bundle's code stands is chosen by who made the bundle.
+#[test]
+fn an_executable_outside_is_looked_for_by_its_very_name() {
+    let disk = Disk::new();
+    let mut outside = Vec::new();
+    for (number, name) in NAMES.iter().enumerate() {
+        // An Info.plist has no bytes that are no text, and no name that is not found.
+        let Ok(name) = std::str::from_utf8(name) else {
+            continue;
+        };
+        disk.file(format!("Users/Shared/{name}"), mach_header(X86_64));
+        Plugin::new("A")
+            .key(
+                "CFBundleExecutable",
+                &*format!("../../../../../../Users/Shared/{name}"),
+            )
+            .without_executable()
+            .write_as(disk.plugin(format!("{number:02}.dsplug")));
+        outside.push(number);
+    }
+    let rows = query(
+        disk.path(),
+        "SELECT path, hash, executable, executable_hash FROM dsplug_bundles WHERE executable_outside = 1 ORDER BY path",
+    );
+    assert_eq!(rows.len(), outside.len());
+    let found = rows.iter().map(|row| {
+        let outside = (&*row["executable"], &*row["executable_hash"]);
+        (&*row["path"], &*row["hash"], Some(outside))
+    });
+    same_everywhere(&disk, found);
+}
+
+#[track_caller]
+fn same_everywhere<'a>(
+    disk: &Disk,
+    rows: impl Iterator<Item = (&'a str, &'a str, Option<(&'a str, &'a str)>)>,
+) {
+    let shown = tempfile::tempdir().unwrap();
+    let place = |number: usize, end: &str| shown.path().join(format!("{number}.{end}"));
+    let mut all = Vec::new();
+    for (number, (path, hash, outside)) in rows.enumerate() {
+        let wanted = wanted(disk, path, hash, outside);
+        assert_eq!(
+            calls(&lines(&explain(disk, path, "text"))),
+            wanted,
+            "{path}"
+        );
+        let json = serde_json::from_str(&explain(disk, path, "json")).unwrap();
+        assert_eq!(calls(&commands(&json)), wanted, "{path}");
+        let markdown = explain(disk, path, "markdown");
+        assert_eq!(calls(&blocks(&markdown).concat()), wanted, "{markdown}");
+        fs::write(place(number, "md"), markdown).unwrap();
+        fs::write(place(number, "title"), path).unwrap();
+        all.push(wanted);
+    }
+    python::check_with("consumers/markdown.py", Some(shown.path()));
+    for (number, wanted) in all.iter().enumerate() {
+        for reader in ["markdown-it", "mistune"] {
+            // Where there is no reader, the script said so.
+            if let Ok(blocks) = fs::read_to_string(place(number, &format!("{reader}.blocks"))) {
+                assert_eq!(calls(&blocks.replace('\0', "")), *wanted, "{reader}");
+            }
+        }
+    }
+}
+
+/// Of a bundle with more entries than are shown, the rest is asked for by SQL in a shell's word.
+#[test]
+fn a_query_that_is_pasted_runs_nothing() {
+    let disk = Disk::new();
+    let name = "q'$(touch pwned)`touch pwned`\"; touch pwned; \".dsplug";
+    let bundle = Plugin::new("A").write_as(disk.plugin(name));
+    for number in 0..2_000 {
+        fs::write(bundle.join(format!("Contents/{number}")), "").unwrap();
+    }
+    let path = format!("/{PLUGINS}/{name}");
+    let json: Value = serde_json::from_str(&explain(&disk, &path, "json")).unwrap();
+    let step = &json["files_more"][0];
+    assert!(
+        step["says"]
+            .as_str()
+            .unwrap()
+            .contains("more; code comes first")
+    );
+    let line = step["commands"][0].as_str().unwrap();
+    let root = disk.path().to_str().unwrap();
+    let sql = format!(
+        "SELECT * FROM dsplug_files WHERE bundle_path = '{}'",
+        path.replace('\'', "''")
+    );
+    assert_eq!(calls(line), [["dsplug", "query", "--root", root, &sql]]);
+    // And it is the query that was meant.
+    let rows = query(disk.path(), &sql);
+    assert!(rows.len() > 2_000, "{}", rows.len());
+}
+
+/// Whoever writes osqueryd's list of extensions names the binary that the doctor finds.
+#[test]
+fn a_cure_that_is_pasted_is_for_the_place_alone() {
+    let disk = Disk::new();
+    let folder = "opt/it's; touch pwned; '$(touch pwned)";
+    let binary = format!("{folder}/dsplug.ext");
+    disk.file(&binary, mach_header(X86_64));
+    dsplug_fixtures::chmod(disk.at(&binary), 0o666);
+    dsplug_fixtures::chmod(disk.at(folder), 0o777);
+    disk.file("var/osquery/extensions.load", format!("/{binary}\n"));
+    disk.file("var/osquery/osquery.flags", "");
+    let output = Command::new(DSPLUG)
+        .args(["doctor", "--for", "osquery", "--format", "json", "--root"])
+        .arg(disk.path())
+        .output()
+        .unwrap();
+    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let cures = findings.as_array().unwrap().iter().filter_map(|finding| {
+        let cure = finding["cure"].as_str().unwrap();
+        cure.starts_with("ch").then(|| calls(cure).concat())
+    });
+    let cures: Vec<Vec<String>> = cures.collect();
+    let (binary, folder) = (format!("/{binary}"), format!("/{folder}"));
+    for cure in [
+        ["chmod", "0755", &binary],
+        ["chmod", "go-w", &binary],
+        ["chmod", "go-w", &folder],
+    ] {
+        assert!(cures.iter().any(|c| *c == cure), "{cure:?} of {cures:#?}");
+    }
+}
