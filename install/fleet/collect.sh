@@ -1,12 +1,7 @@
 #!/bin/sh
 # Collects all evidence on a plug-in bundle of this Mac into one archive, and prints its SHA-256 and
-# path. For Fleet's script runner and any MDM that runs scripts as root: fill in the lines below.
+# path. For Fleet's script runner and any MDM that runs scripts as root: fill in the form at its end.
 set -eu
-
-path=   # as the column path has it; empty: every bundle
-expect= # the column hash; another digest is collected too, and the script ends with 1
-place=/var/db/dsplug/collected # where the archive stays, for root alone
-upload= # https://…: a place that takes a PUT, such as a pre-signed address of a bucket
 
 fail() {
     echo "dsplug: $*" >&2
@@ -29,22 +24,54 @@ sql() {
     printf "'%s'" "$(printf %s "$1" | sed "s/'/''/g")"
 }
 
-find_dsplug
-umask 077
-mkdir -p "$place"
-# Whoever has a Mac names it: of that name goes into a path what leads nowhere else.
-host=$(hostname -s | LC_ALL=C tr -cd 'A-Za-z0-9-' | cut -c 1-63)
-archive="$place/dsplug-$host-$(date -u +%Y%m%dT%H%M%SZ)-$$.tar.gz"
-if [ -n "$path" ]; then
-    "$dsplug" collect --output "$archive" "$path"
-else
-    "$dsplug" collect --output "$archive" --all
-fi
-if [ -n "$upload" ]; then
-    curl --fail --silent --show-error --proto '=https' --upload-file "$archive" "$upload" ||
-        fail "$archive was not uploaded"
-fi
-if [ -n "$expect" ]; then
-    hash=$("$dsplug" query --format csv "SELECT hash FROM dsplug_bundles WHERE path = $(sql "$path")" | sed 1d)
-    [ "$hash" = "$expect" ] || fail "$path is not what was expected: its digest is $hash"
-fi
+main() {
+    find_dsplug
+    path='' expect='' place='' upload='' odd=''
+    while IFS= read -r line; do
+        case $line in
+        path=*) path=${line#*=} ;;
+        expect=*) expect=${line#*=} ;;
+        place=*) place=${line#*=} ;;
+        upload=*) upload=${line#*=} ;;
+        ?*) odd=$line ;;
+        esac
+    done
+    [ -z "$odd" ] || fail "this is no line of the form: $odd"
+    case $path in
+    '' | /*) ;;
+    *) fail "path begins with a / and has no quotes, not: $path" ;;
+    esac
+    umask 077
+    mkdir -p "$place"
+    # Whoever has a Mac names it: of that name goes into a path what leads nowhere else.
+    host=$(hostname -s | LC_ALL=C tr -cd 'A-Za-z0-9-' | cut -c 1-63)
+    archive="$place/dsplug-$host-$(date -u +%Y%m%dT%H%M%SZ)-$$.tar.gz"
+    if [ -n "$path" ]; then
+        "$dsplug" collect --output "$archive" "$path"
+    else
+        "$dsplug" collect --output "$archive" --all
+    fi
+    if [ -n "$upload" ]; then
+        curl --fail --silent --show-error --proto '=https' --upload-file "$archive" "$upload" ||
+            fail "$archive was not uploaded"
+    fi
+    if [ -n "$expect" ]; then
+        hash=$("$dsplug" query --format csv "SELECT hash FROM dsplug_bundles WHERE path = $(sql "$path")" | sed 1d)
+        [ "$hash" = "$expect" ] || fail "$path is not what was expected: its digest is $hash"
+    fi
+    exit
+}
+
+# The form: each behind its =, as it is shown, without quotes. Whoever names a bundle may put quotes
+# and commands into its name; here all is text to the end of the line, and what somebody made of more
+# lines is never read. Not by $(cat <<'END'): the bash of a Mac ends that at a bracket in the text.
+#   path    the column path; empty: every bundle
+#   expect  the column hash; another digest is collected too, and the script ends with 1
+#   place   where the archive stays, for root alone
+#   upload  https://…: a place that takes a PUT, such as a pre-signed address of a bucket
+main <<'END'
+path=
+expect=
+place=/var/db/dsplug/collected
+upload=
+END

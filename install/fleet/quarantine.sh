@@ -1,13 +1,8 @@
 #!/bin/sh
 # Takes a plug-in bundle of this Mac out of its folder and ends the process that has loaded it, when
 # its digest is the one that was judged. The evidence is kept first. For Fleet's script runner and
-# any MDM that runs scripts as root: fill in the lines below.
+# any MDM that runs scripts as root: fill in the form at its end.
 set -eu
-
-path=   # as the column path has it
-expect= # the column hash: a bundle of another digest is left alone
-reason= # for the ledger, such as a ticket's number
-upload= # https://…: a place that takes a PUT of the evidence
 
 fail() {
     echo "dsplug: $*" >&2
@@ -30,12 +25,44 @@ sql() {
     printf "'%s'" "$(printf %s "$1" | sed "s/'/''/g")"
 }
 
-find_dsplug
-[ -n "$path" ] && [ -n "$expect" ] || fail "fill in path and expect"
-"$dsplug" quarantine "$path" --expect "$expect" --reason "$reason"
-if [ -n "$upload" ]; then
-    archive=$("$dsplug" query --format csv "SELECT evidence FROM dsplug_quarantine WHERE state = 'quarantined'
-        AND path = $(sql "$path") AND hash = $(sql "$expect") ORDER BY time DESC LIMIT 1" | sed 1d)
-    curl --fail --silent --show-error --proto '=https' --upload-file "$archive" "$upload" ||
-        fail "it is in the vault, but $archive was not uploaded"
-fi
+main() {
+    find_dsplug
+    path='' expect='' reason='' upload='' odd=''
+    while IFS= read -r line; do
+        case $line in
+        path=*) path=${line#*=} ;;
+        expect=*) expect=${line#*=} ;;
+        reason=*) reason=${line#*=} ;;
+        upload=*) upload=${line#*=} ;;
+        ?*) odd=$line ;;
+        esac
+    done
+    [ -z "$odd" ] || fail "this is no line of the form: $odd"
+    case $path in
+    '' | /*) ;;
+    *) fail "path begins with a / and has no quotes, not: $path" ;;
+    esac
+    [ -n "$path" ] && [ -n "$expect" ] || fail "fill in path and expect"
+    "$dsplug" quarantine "$path" --expect "$expect" --reason "$reason"
+    if [ -n "$upload" ]; then
+        archive=$("$dsplug" query --format csv "SELECT evidence FROM dsplug_quarantine WHERE state = 'quarantined'
+            AND path = $(sql "$path") AND hash = $(sql "$expect") ORDER BY time DESC LIMIT 1" | sed 1d)
+        curl --fail --silent --show-error --proto '=https' --upload-file "$archive" "$upload" ||
+            fail "it is in the vault, but $archive was not uploaded"
+    fi
+    exit
+}
+
+# The form: each behind its =, as it is shown, without quotes. Whoever names a bundle may put quotes
+# and commands into its name; here all is text to the end of the line, and what somebody made of more
+# lines is never read. Not by $(cat <<'END'): the bash of a Mac ends that at a bracket in the text.
+#   path    the column path
+#   expect  the column hash: a bundle of another digest is left alone
+#   reason  for the ledger, such as a ticket's number
+#   upload  https://…: a place that takes a PUT of the evidence
+main <<'END'
+path=
+expect=
+reason=
+upload=
+END

@@ -1,10 +1,7 @@
 #!/bin/sh
 # Puts a plug-in bundle back that quarantine.sh took from this Mac. For Fleet's script runner and any
-# MDM that runs scripts as root: fill in the lines below.
+# MDM that runs scripts as root: fill in the form at its end.
 set -eu
-
-path=   # where it stood, as the column path of dsplug_quarantine has it
-expect= # its digest, the column hash
 
 fail() {
     echo "dsplug: $*" >&2
@@ -27,9 +24,35 @@ sql() {
     printf "'%s'" "$(printf %s "$1" | sed "s/'/''/g")"
 }
 
-find_dsplug
-[ -n "$path" ] && [ -n "$expect" ] || fail "fill in path and expect"
-id=$("$dsplug" query --format csv "SELECT id FROM dsplug_quarantine WHERE state = 'quarantined'
-    AND path = $(sql "$path") AND hash = $(sql "$expect") ORDER BY time DESC LIMIT 1" | sed 1d)
-[ -n "$id" ] || fail "the vault holds no $path of that digest"
-"$dsplug" restore "$id"
+main() {
+    find_dsplug
+    path='' expect='' odd=''
+    while IFS= read -r line; do
+        case $line in
+        path=*) path=${line#*=} ;;
+        expect=*) expect=${line#*=} ;;
+        ?*) odd=$line ;;
+        esac
+    done
+    [ -z "$odd" ] || fail "this is no line of the form: $odd"
+    case $path in
+    '' | /*) ;;
+    *) fail "path begins with a / and has no quotes, not: $path" ;;
+    esac
+    [ -n "$path" ] && [ -n "$expect" ] || fail "fill in path and expect"
+    id=$("$dsplug" query --format csv "SELECT id FROM dsplug_quarantine WHERE state = 'quarantined'
+        AND path = $(sql "$path") AND hash = $(sql "$expect") ORDER BY time DESC LIMIT 1" | sed 1d)
+    [ -n "$id" ] || fail "the vault holds no $path of that digest"
+    "$dsplug" restore "$id"
+    exit
+}
+
+# The form: each behind its =, as it is shown, without quotes. Whoever names a bundle may put quotes
+# and commands into its name; here all is text to the end of the line, and what somebody made of more
+# lines is never read. Not by $(cat <<'END'): the bash of a Mac ends that at a bracket in the text.
+#   path    where it stood, as the column path of dsplug_quarantine has it
+#   expect  its digest, the column hash
+main <<'END'
+path=
+expect=
+END

@@ -306,7 +306,8 @@ fn steps(what: &str, false_positives: &str, resolution: &str) -> String {
 
 ### Possible investigation steps
 
-- Run `sudo /opt/dsplug/bin/dsplug.ext explain PATH` on the Mac, or ask by a live query: `SELECT * FROM dsplug_bundles WHERE path = 'PATH'`. It says who signed the bundle, whether it would load and what it holds.
+- Run `sudo /opt/dsplug/bin/dsplug.ext list` on the Mac, or ask by a live query: `SELECT * FROM dsplug_bundles`. It says who signed each bundle, whether it would load and what it holds.
+- `explain` says all of one, and ends in the commands to run next. Put no path of an alert into a command or a query, in quotes neither: whoever names a bundle can have his own run there. Let the shell read it: `IFS= read -r bundle`, then the path as it is shown, then `sudo /opt/dsplug/bin/dsplug.ext explain \"$bundle\"`.
 - Look at `resolved_path`, `executable` and `executable_outside`: code may stand elsewhere than the bundle.
 - Compare the digest across the fleet: `osquery.hash` in the results of `inventory` tells which other Macs have it, and since when.
 - Find who wrote it: the results of `files_written_by` and `no_receipt`, and the live queries of `packs/investigation` on origin, installs and writers.

@@ -6,7 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use dsplug::text::escape;
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod};
+
+use crate::pasted::NAMES;
 
 /// Runs a script with the lines at its top filled in, over a disk that a wrapper names.
 fn run(script: &str, lines: &[(&str, &str)], disk: &Disk, place: &Path) -> Output {
@@ -27,21 +30,23 @@ fn command(script: &str, lines: &[(&str, &str)], disk: &Disk, place: &Path) -> C
     let source = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("install/fleet")
         .join(script);
-    let mut text = fs::read_to_string(source).unwrap();
-    for (name, value) in lines {
-        let old = text
-            .lines()
-            .find(|line| line.starts_with(&format!("{name}=")))
-            .unwrap()
-            .to_owned();
-        let quoted = value.replace('\'', "'\\''");
-        text = text.replace(&old, &format!("{name}='{quoted}'"));
-    }
+    let text = filled(&fs::read_to_string(source).unwrap(), lines);
     let filled = place.join(script);
     fs::write(&filled, text).unwrap();
     let mut call = Command::new("sh");
     call.arg(filled).env("DSPLUG", wrapper);
     call
+}
+
+/// A script with lines of its form filled in, as a person does it: what the alert shows, behind the `=`.
+fn filled(script: &str, form: &[(&str, &str)]) -> String {
+    let mut lines: Vec<String> = script.lines().map(str::to_owned).collect();
+    for (name, value) in form {
+        let begin = format!("{name}=");
+        let line = lines.iter_mut().rfind(|line| line.starts_with(&begin));
+        *line.unwrap() = format!("{begin}{value}");
+    }
+    lines.join("\n") + "\n"
 }
 
 #[track_caller]
@@ -92,6 +97,129 @@ fn collect_quarantine_restore() {
     assert_eq!(common::only_bundle(disk.path())["hash"], hash);
 }
 
+/// What is pasted into the form is text, to its last blank.
+#[test]
+fn whatever_a_bundle_is_called_the_scripts_run_nothing_else() {
+    let place = tempfile::tempdir().unwrap();
+    let stub = place.path().join("dsplug");
+    let told = "#!/bin/sh\nprintf '%s\\0' \"$@\" >> \"$TOLD\"\ncase $1 in query) printf 'id\\na7' ;; esac\n";
+    fs::write(&stub, told).unwrap();
+    chmod(&stub, 0o755);
+    let mut names: Vec<String> = NAMES.iter().map(|name| escape(name)).collect();
+    let more = [
+        "a;touch pwned;.dsplug",
+        "b'; touch pwned; '.dsplug",
+        "c$(touch pwned).dsplug",
+        "d) ;; esac; touch pwned; (.dsplug",
+        "\u{101}\u{20ac}\u{65e5} *?[a-z] ~ \\c %s.dsplug \t",
+        "END",
+    ];
+    names.extend(more.map(str::to_owned));
+    for (script, command) in [
+        ("collect.sh", "collect"),
+        ("quarantine.sh", "quarantine"),
+        ("restore.sh", "query"),
+    ] {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("install/fleet");
+        let source = fs::read_to_string(source.join(script)).unwrap();
+        for name in &names {
+            let path = format!("/{PLUGINS}/{name} ");
+            let kept = place.path().to_str().unwrap();
+            let form = [("path", path.as_str()), ("expect", "a7"), ("place", kept)];
+            let form = &form[..if script == "collect.sh" { 3 } else { 2 }];
+            let inside = tempfile::tempdir().unwrap();
+            let output = Command::new("sh")
+                .args(["-c", &filled(&source, form)])
+                .current_dir(inside.path())
+                .env("DSPLUG", &stub)
+                .env("TOLD", place.path().join("told"))
+                .output()
+                .unwrap();
+            let told = fs::read_to_string(place.path().join("told")).unwrap_or_default();
+            let _ = fs::remove_file(place.path().join("told"));
+            assert!(output.status.success(), "{script} {path}: {output:?}");
+            let words: Vec<&str> = told.split('\0').collect();
+            assert_eq!(words[0], command, "{path}: {output:?}");
+            match command {
+                "query" => {
+                    let path = path.replace('\'', "''");
+                    assert!(words[3].contains(&format!("path = '{path}' AND")), "{told}");
+                    assert_eq!(&words[words.len() - 3..], ["restore", "a7", ""], "{told}");
+                }
+                _ => assert!(words.contains(&path.as_str()), "{told}"),
+            }
+            let left = fs::read_dir(inside.path()).unwrap().count();
+            assert_eq!(left, 0, "{script} ran what {path} says");
+        }
+    }
+}
+
+/// The bash of a Mac (3.2) ends `$(` at the first bracket, in a here document too.
+#[test]
+fn no_script_reads_text_within_a_substitution() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("install");
+    for entry in walkdir::WalkDir::new(top) {
+        let entry = entry.unwrap();
+        let Ok(text) = fs::read_to_string(entry.path()) else {
+            continue;
+        };
+        let code = text.lines().filter(|line| !line.starts_with('#'));
+        let found: Vec<&str> = code
+            .filter(|line| {
+                line.split_once("$(")
+                    .is_some_and(|(_, rest)| rest.contains("<<"))
+            })
+            .collect();
+        assert!(found.is_empty(), "{}: {found:?}", entry.path().display());
+    }
+}
+
+/// A person who quotes a path after all, or breaks a line, is told.
+#[test]
+fn what_is_no_form_is_refused() {
+    let disk = Disk::new();
+    let place = tempfile::tempdir().unwrap();
+    for script in ["collect.sh", "quarantine.sh", "restore.sh"] {
+        for (path, why) in [
+            ("'/Library/x'", "begins with a /"),
+            (" /Library/x", "begins with a /"),
+            ("/Library/x\ny", "no line of the form: y"),
+        ] {
+            let output = run(
+                script,
+                &[("path", path), ("expect", "a7")],
+                &disk,
+                place.path(),
+            );
+            let error = ended(&output, 1);
+            assert!(error.contains(why), "{script}: {error}");
+        }
+    }
+}
+
+/// No table of dsplug shows a line break; other tables do.
+#[test]
+fn what_stands_behind_a_form_is_never_read() {
+    let disk = Disk::new();
+    for script in ["collect.sh", "quarantine.sh", "restore.sh"] {
+        let place = tempfile::tempdir().unwrap();
+        let kept = place.path().join("kept");
+        let pwned = place.path().join("pwned");
+        let path = format!(
+            "/Library/x\nEND\ntouch '{0}'\nexec touch '{0}'",
+            pwned.display()
+        );
+        let form = [
+            ("path", &*path),
+            ("expect", "a7"),
+            ("place", kept.to_str().unwrap()),
+        ];
+        let form = &form[..if script == "collect.sh" { 3 } else { 2 }];
+        ended(&run(script, form, &disk, place.path()), 1);
+        assert!(!pwned.exists(), "{script}");
+    }
+}
+
 /// Whoever owns a Mac names it.
 #[test]
 fn no_name_of_a_host_leads_out_of_the_place() {
@@ -123,7 +251,7 @@ fn what_the_scripts_share_is_the_same() {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("install/fleet");
         let text = fs::read_to_string(source.join(script)).unwrap();
         let (_, rest) = text.split_once("\nfail() {").unwrap();
-        let (shared, _) = rest.split_once("\nfind_dsplug\n").unwrap();
+        let (shared, _) = rest.split_once("\nmain() {").unwrap();
         shared.to_owned()
     };
     let of_one = shared("quarantine.sh");

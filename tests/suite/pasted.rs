@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::common::{DSPLUG, call, python, query};
 
 /// Names that mean something to a shell, to Markdown, to its extensions or to HTML; `touch` would be seen.
-const NAMES: &[&[u8]] = &[
+pub const NAMES: &[&[u8]] = &[
     b"plain.dsplug",
     b"q'; touch pwned; '.dsplug",
     b"q&apos;; touch pwned; &apos;.dsplug",
