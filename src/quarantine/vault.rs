@@ -15,7 +15,7 @@ use crate::directory::{Dir, is_mounted_in};
 use crate::meta::Kind;
 use crate::root::Root;
 use crate::state_dir::{Lock, StateDir, StateDirError};
-use crate::text::hex;
+use crate::text::{escape, hex};
 use crate::tree::{self, Tree};
 
 /// The name of what is kept, in a folder of its own below the vault.
@@ -169,17 +169,25 @@ impl Vault {
     }
 }
 
-/// Opens the directory of a place.
+/// Opens the directory of a place, which was written down without links: one that has come onto the way since is
+/// another's.
 ///
 /// # Errors
-/// When it is not there, or cannot be opened.
+/// When it is not there, cannot be opened, or is led to elsewhere.
 pub fn open(place: &Place) -> Result<Open, String> {
     let root = Root::open(&place.root()).map_err(|error| {
         let path = place.root();
         format!("cannot open {}: {error}", path.display())
     })?;
-    let dir = root.find_dir(&place.directory).map_err(|e| e.to_string())?;
-    reopen(dir)
+    let found = root.find(&place.directory).map_err(|e| e.to_string())?;
+    if found.links > 0 {
+        return Err(format!(
+            "{} leads to {} by a link that was not there; see who put it on the way, or name another directory with --to",
+            escape(&place.directory),
+            escape(&found.path())
+        ));
+    }
+    reopen(found.open_dir().map_err(|e| e.to_string())?)
 }
 
 /// Opens a directory for reading too.

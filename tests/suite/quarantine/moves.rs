@@ -17,7 +17,7 @@ use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo, needs_root, sample, set_mtime, skipped};
 use sha2::{Digest as _, Sha256};
 
-use super::scene::{DSPLUG, Scene};
+use super::scene::{DSPLUG, Scene, picture};
 use super::strace;
 
 /// A bundle with every odd entry that a disk can hold.
@@ -463,6 +463,40 @@ fn nothing_is_replaced_and_another_directory_can_be_named() {
     .unwrap();
     let line = scene.refused(&["restore", id]);
     assert!(line.contains("does not hold what was put there"), "{line}");
+}
+
+/// What was taken goes where it stood, and not where a link leads that has come since.
+#[test]
+fn no_link_that_came_since_leads_what_is_put_back_away() {
+    let scene = Scene::new(Disk::new());
+    Plugin::new("X").write(scene.disk.plugin(""));
+    let bundle = scene.disk.plugin("X.dsplug");
+    let before = picture(&bundle);
+    scene.done(&["quarantine", &Scene::path("X.dsplug")]);
+    let id = scene.ledger()[0]["id"].clone();
+    let etc = scene.disk.dir("etc");
+    let away = scene.disk.dir("opt").join("away");
+    for (link, target, leads) in [
+        (PLUGINS, "/etc", "/etc"),
+        (
+            "Library/DirectoryServices",
+            "/opt/away",
+            "/opt/away/PlugIns",
+        ),
+    ] {
+        let link = scene.disk.at(link);
+        fs::rename(&link, &away).unwrap();
+        std::os::unix::fs::symlink(target, &link).unwrap();
+        let line = scene.refused(&["restore", &id]);
+        let says = format!("/{PLUGINS} leads to {leads} by a link that was not there");
+        assert!(line.contains(&says), "{line}");
+        assert_eq!(fs::read_dir(&etc).unwrap().count(), 0);
+        assert_eq!(scene.ledger()[0]["state"], "quarantined");
+        fs::remove_file(&link).unwrap();
+        fs::rename(&away, &link).unwrap();
+    }
+    scene.done(&["restore", &id]);
+    assert_eq!(picture(&bundle), before);
 }
 
 #[test]
