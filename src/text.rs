@@ -37,6 +37,39 @@ pub fn escape(bytes: &[u8]) -> String {
     out
 }
 
+/// The bytes that are shown as that text; `None` where none are: no two are shown alike.
+pub fn unescape(shown: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(shown.len());
+    let mut rest = shown;
+    while let Some((first, behind)) = rest.split_first() {
+        rest = match escaped(rest) {
+            Some((meant, behind)) => {
+                bytes.extend(meant);
+                behind
+            }
+            None => {
+                bytes.push(*first);
+                behind
+            }
+        };
+    }
+    (escape(&bytes).as_bytes() == shown).then_some(bytes)
+}
+
+/// What an escape at the beginning of a text means, and what stands behind it.
+fn escaped(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let number = |digits: &[u8]| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+    if let Some(rest) = text.strip_prefix(b"\\x") {
+        let (digits, behind) = rest.split_at_checked(2)?;
+        return Some((vec![u8::try_from(number(digits)?).ok()?], behind));
+    }
+    let rest = text.strip_prefix(b"\\u{")?;
+    let end = rest.iter().position(|byte| *byte == b'}')?;
+    let (digits, behind) = rest.split_at_checked(end)?;
+    let sign = char::from_u32(number(digits)?)?;
+    Some((sign.to_string().into_bytes(), behind.get(1..)?))
+}
+
 /// Text as one word of a shell's, whatever is in it.
 pub fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "'\\''"))
@@ -226,7 +259,35 @@ mod tests {
         assert_eq!(escape(b"\\"), "\\");
     }
 
+    #[test]
+    fn what_is_shown_of_no_bytes_is_none() {
+        assert_eq!(
+            unescape(b"a\\u{a0}\\x5cx").unwrap(),
+            "a\u{a0}\\x".as_bytes()
+        );
+        for text in [
+            "\u{a0}",
+            "\\x41",
+            "\\xFF",
+            "\\x+f",
+            "\\x",
+            "\\u{a0",
+            "\\u{}",
+            "\\u{A0}",
+            "\\u{00a0}",
+            "\\u{d800}",
+            "\\xc2\\xa0",
+        ] {
+            assert_eq!(unescape(text.as_bytes()), None, "{text}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_shown_has_its_bytes_again(bytes in prop::collection::vec(prop::sample::select(b"\\xu{0a}\n5c\xff\xe2\x80\xae".to_vec()), 0..12)) {
+            prop_assert_eq!(unescape(escape(&bytes).as_bytes()), Some(bytes));
+        }
+
         #[test]
         fn distinct_bytes_stay_distinct(a in prop::collection::vec(prop::sample::select(b"\\xu{0a}\n5c\xff\xe2\x80\xae".to_vec()), 0..12),
                                         b in prop::collection::vec(prop::sample::select(b"\\xu{0a}\n5c\xff\xe2\x80\xae".to_vec()), 0..12)) {

@@ -62,7 +62,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         snapshot.bundles.clone()
     } else {
         let found = options.paths.iter();
-        let found = found.map(|path| find(&snapshot, &disk.root, path).cloned());
+        let found = found.map(|path| find(&snapshot, scanner.root(), &disk.root, path).cloned());
         found.collect::<Result<_, _>>()?
     };
     let circumstances = Circumstances::now(&disk.root);

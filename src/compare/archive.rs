@@ -4,7 +4,6 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{BufReader, Read as _};
-use std::path::Path;
 
 use flate2::read::GzDecoder;
 use serde::de::{Error as _, SeqAccess, Visitor};
@@ -19,28 +18,30 @@ use crate::codesign::Roots;
 use crate::collect::{ATTRIBUTES, CASE, FILES, MANIFEST, Outside};
 use crate::meta::Kind;
 use crate::order;
-use crate::text::{escape, hex};
+use crate::text::{cut, escape, hex, tame};
 
 /// Members that are read.
 const MOST_MEMBERS: usize = 5_000_000;
 /// Bytes of the case.
 const MOST_CASE: u64 = 32 << 20;
+/// Bytes of a bundle's path that are shown.
+const MOST_SHOWN: usize = 4 << 10;
 /// Bundles of a case that are told apart.
 const MOST_BUNDLES: usize = 100_000;
 
 /// Reads the bundle of that path from an archive, or the only one in it, with what it holds of what was reached from
-/// that, and of `also`. `wanted` is as the tables show it.
+/// that, and of `also`. `wanted` is as the tables show it, and so is the archive's own path.
 ///
 /// # Errors
 /// With a line when it is no archive of evidence, damaged, or holds no such bundle.
 pub fn read(
-    path: &Path,
+    shown: &str,
     file: File,
     wanted: &str,
     roots: &Roots,
     also: Option<&Outside>,
 ) -> Result<Side, String> {
-    let fail = |why: &str| format!("cannot read {}: {why}", path.display());
+    let fail = |why: &str| format!("cannot read {shown}: {why}");
     let mut archive = Archive::new(GzDecoder::new(BufReader::new(file)));
     let entries = archive.entries().map_err(|e| fail(&e.to_string()))?;
     let mut side = Side::default();
@@ -144,12 +145,13 @@ pub fn read(
     let bundle = place.as_ref().map(|place| &place.bundle);
     let executable = bundle.and_then(|bundle| bytes(bundle.executable_hex.as_ref()?));
     let is_cut = bundle.is_some_and(|bundle| bundle.outside_cut);
+    side.of = bundle.map(|bundle| cut(tame(&bundle.path).into_owned(), MOST_SHOWN));
     side.outside = Some(held.into_outside(executable, is_cut));
     let is_whole = place.is_some_and(|place| place.is_whole(side.digest()));
     side.unknown = match left_out {
         Some((left_out, was_whole)) if was_whole == is_whole => left_out.into_lines(),
         Some(_) => return Err(fail(&format!("something stands behind its {MANIFEST}"))),
-        None => vec![format!("{} has no {MANIFEST}", path.display())],
+        None => vec![format!("{shown} has no {MANIFEST}")],
     };
     Ok(side)
 }

@@ -11,15 +11,16 @@ mod outside;
 mod plug_in;
 mod records;
 mod side;
+mod source;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use change::Change;
 use side::{Side, Thing};
+use source::Source;
 
 use crate::codesign::Roots;
 use crate::collect::{Bounds, Outside};
@@ -28,47 +29,52 @@ use crate::failure::Failure;
 use crate::meta::Kind;
 use crate::order;
 use crate::output::print;
-use crate::root::{Found, Root};
 use crate::text::{escape, hex};
 use crate::tree::Tree;
 
 /// What `compare` is told.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// The bundle: as the Mac names it, or a path of this computer
+    /// The bundle: as the tables show it, or a path of this computer
     pub path: PathBuf,
-    /// What it is held against: another bundle, or an archive that collect wrote; looked for on this computer first
+    /// What it is held against, on this computer: another bundle, or an archive that collect wrote; or a plug-in of
+    /// the disk, as the tables show it
     pub other: PathBuf,
 }
 
 /// The first bytes of a gzip file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// Compares, and prints a line for each difference.
+/// Compares, and prints from what, then a line for each difference.
 ///
 /// # Errors
 /// When they are not the same, or not known to be; when there is nothing to compare.
 pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     let root = disk.open_root()?;
     let roots = Roots::apple();
-    let most = Bounds::of(disk.thorough).entries;
-    let wanted = escape(mac_path(&options.path, &disk.root).as_os_str().as_bytes());
-    let read = |given: &Given, path: &Path, own: Option<Outside>, also: Option<&Outside>| {
-        let side = read(&given.found, path, &wanted, &roots, most, also)?;
+    let from = &source::path(&options.path, disk, &root)?;
+    let to = &source::other(&options.other, disk, &root)?;
+    // Before they are read, as a scan judges before it collects.
+    let [live, held] = [from, to].map(|source| source.place.as_ref()?.outside(disk));
+    // Of an archive of many that which was named of the disk.
+    let of_disk = [from, to].map(|source| source.place.as_ref()?.candidate());
+    let wanted = of_disk.into_iter().flatten().next();
+    let wanted = escape(&wanted.unwrap_or_else(|| from.path.clone()));
+    let read = |source: &Source, own: Option<Outside>, also: Option<&Outside>| {
+        let side = read(source, disk, &wanted, &roots, also)?;
         let outside = side.outside.clone().or(own);
         Ok::<_, Failure>(Side { outside, ..side })
     };
-    let one = find(&options.path, disk, &root)?;
-    let other = find_other(&options.other, disk, &root)?;
-    // Before they are read, as a scan judges before it collects.
-    let [live, held] = [&one, &other].map(|given| {
-        let inside = given.inside.as_ref()?;
-        plug_in::outside(disk, &root, inside)
-    });
-    let one = read(&one, &options.path, live, held.as_ref())?;
-    let other = read(&other, &options.other, held, one.outside.as_ref())?;
+    let one = read(from, live, held.as_ref())?;
+    let other = read(to, held, one.outside.as_ref())?;
     let outside = outside::compare(one.outside.as_ref(), other.outside.as_ref());
     let (text, counts) = render(&one, &other, &outside.changes);
+    for (word, source, side) in [("path", from, &one), ("other", to, &other)] {
+        let shown = source.shown(disk);
+        let of = side.of.as_ref();
+        let of = of.map_or_else(String::new, |of| format!(": {of} as it was collected"));
+        print(&format!("{word:<10}{shown}{of}\n"))?;
+    }
     print(&text)?;
     let unknown = one.unknown.iter().chain(&other.unknown);
     let unknown = unknown.chain(&outside.unknown);
@@ -99,87 +105,28 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     }
 }
 
-/// The path as the Mac names it.
-fn mac_path(path: &Path, root: &Path) -> PathBuf {
-    match path.strip_prefix(root) {
-        Ok(below) => Path::new("/").join(below),
-        Err(_) => path.to_owned(),
-    }
-}
-
-/// Reads one side, that was found by a path.
+/// Reads one side.
 fn read(
-    found: &Found,
-    path: &Path,
+    source: &Source,
+    disk: &Disk,
     wanted: &str,
     roots: &Roots,
-    most: usize,
     also: Option<&Outside>,
 ) -> Result<Side, Failure> {
-    if found.meta.kind == Kind::File {
+    let found = &source.found;
+    if found.meta.kind == Kind::File && source.may_be_archive(disk) {
         let mut file = std::fs::File::from(found.open_file()?.fd);
         let mut head = [0; 2];
         let is_archive = file.read_exact(&mut head).is_ok() && head == GZIP;
         if is_archive {
             file.seek(SeekFrom::Start(0))?;
-            return archive::read(path, file, wanted, roots, also).map_err(Failure::wrong_call);
+            let shown = escape(&source.path);
+            return archive::read(&shown, file, wanted, roots, also).map_err(Failure::wrong_call);
         }
     }
     let (above, name) = found.place();
-    let tree = Tree::survey(above, name, most)?;
+    let tree = Tree::survey(above, name, Bounds::of(disk.thorough).entries)?;
     Ok(Side::of_tree(&tree, roots))
-}
-
-/// What somebody gives a path of.
-struct Given {
-    found: Found,
-    /// Where it stands on the disk that is read, as the Mac names it; nothing for what stands elsewhere.
-    inside: Option<PathBuf>,
-}
-
-/// Finds a path of the Mac, or else of this computer.
-fn find(path: &Path, disk: &Disk, root: &Root) -> Result<Given, Failure> {
-    find_on_mac(path, disk, root).map_or_else(|| find_here(path, disk), Ok)
-}
-
-/// Finds what the bundle is held against: a path of this computer, or else of the Mac. Whoever wrote
-/// the disk that is read could have put there what stands at the place of the good copy.
-fn find_other(path: &Path, disk: &Disk, root: &Root) -> Result<Given, Failure> {
-    find_here(path, disk).or_else(|failure| find_on_mac(path, disk, root).ok_or(failure))
-}
-
-fn find_on_mac(path: &Path, disk: &Disk, root: &Root) -> Option<Given> {
-    let inside = mac_path(path, &disk.root);
-    let is_absolute = inside.is_absolute();
-    let find = || root.find(inside.as_os_str().as_bytes()).ok();
-    let found = is_absolute.then(find).flatten()?;
-    Some(Given {
-        found,
-        inside: Some(inside),
-    })
-}
-
-fn find_here(path: &Path, disk: &Disk) -> Result<Given, Failure> {
-    let host = Root::open(Path::new("/"))?;
-    let absolute = std::path::absolute(path)?;
-    let found = host
-        .find(absolute.as_os_str().as_bytes())
-        .map_err(|error| Failure::wrong_call(error.to_string()))?;
-    // A link in the last place may be the plug-in, or lead to it.
-    let itself = || path.canonicalize().ok();
-    let by_link = || {
-        let above = absolute.parent()?.canonicalize().ok()?;
-        Some(above.join(absolute.file_name()?))
-    };
-    let top = disk.root.canonicalize().ok();
-    let below = |path: PathBuf| {
-        let below = path.strip_prefix(top.as_ref()?).ok()?;
-        Some(Path::new("/").join(below))
-    };
-    let inside = by_link()
-        .and_then(below)
-        .or_else(|| itself().and_then(below));
-    Ok(Given { found, inside })
 }
 
 /// A line for each difference, those outside last, and how many there are of each.

@@ -3,41 +3,101 @@
 //! It is looked at alone. A scan of all has no row of it where others stand beside it by the thousand, and none of any
 //! where a plug-in folder cannot be listed.
 
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use crate::collect::Outside;
 use crate::directory::ReadError;
 use crate::disk::Disk;
-use crate::folders::{Candidate, FOLDERS};
+use crate::folders::{Candidate, FOLDERS, Known, list};
+use crate::limits::{Budget, Limits};
 use crate::meta::Kind;
+use crate::order;
 use crate::root::Root;
 
-/// What is reached from what stands at a path of the Mac, when that is in a plug-in folder.
-pub fn outside(disk: &Disk, root: &Root, path: &Path) -> Option<Outside> {
-    let unknown = || {
-        Some(Outside {
-            is_cut: true,
-            ..Outside::default()
-        })
-    };
-    let candidate = match candidate(root, path) {
-        Ok(None) => return None,
-        Ok(Some((_, below))) if below.is_empty() => return unknown(),
-        Ok(Some((folder, below))) => {
-            let above = FOLDERS.get(folder).copied().unwrap_or_default();
-            Candidate::asked_for(folder, [above.as_bytes(), b"/", &below].concat())
+/// What a path of a disk is to its plug-in folders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It leads into none.
+    Elsewhere,
+    /// It is one, or stands above one.
+    Folder,
+    /// It leads to what stands in one: the folder, and the path below it.
+    Within(usize, Vec<u8>),
+    /// There is no telling.
+    Unknown,
+}
+
+impl Place {
+    /// That of a path.
+    pub fn of(root: &Root, path: &[u8]) -> Self {
+        match find(root, Path::new(OsStr::from_bytes(path))) {
+            Ok(None) => Self::Elsewhere,
+            Ok(Some((_, below))) if below.is_empty() => Self::Folder,
+            Ok(Some((folder, below))) => Self::Within(folder, below),
+            Err(_) => Self::Unknown,
         }
-        Err(_) => return unknown(),
-    };
-    let scanner = disk.patient_scanner().ok();
-    let bundle = scanner.and_then(|mut scanner| scanner.look_at(candidate));
-    bundle.map_or_else(unknown, |bundle| Some(Outside::of(&bundle)))
+    }
+
+    /// The path of the candidate, as the Mac names it.
+    pub fn candidate(&self) -> Option<Vec<u8>> {
+        let Self::Within(folder, below) = self else {
+            return None;
+        };
+        let folder = FOLDERS.get(*folder).copied().unwrap_or_default();
+        Some([folder.as_bytes(), b"/", below].concat())
+    }
+
+    /// What is reached from what stands there, outside of it.
+    pub fn outside(&self, disk: &Disk) -> Option<Outside> {
+        let unknown = || {
+            Some(Outside {
+                is_cut: true,
+                ..Outside::default()
+            })
+        };
+        let (folder, candidate) = match (self, self.candidate()) {
+            (Self::Elsewhere, _) => return None,
+            (Self::Within(folder, _), Some(path)) => (*folder, path),
+            _ => return unknown(),
+        };
+        let scanner = disk.patient_scanner().ok();
+        let candidate = Candidate::asked_for(folder, candidate);
+        let bundle = scanner.and_then(|mut scanner| scanner.look_at(candidate));
+        bundle.map_or_else(unknown, |bundle| Some(Outside::of(&bundle)))
+    }
+}
+
+/// True for a path that is written as one into a plug-in folder, in any letter case.
+pub fn is_written_into_one(path: &[u8]) -> bool {
+    let path = Path::new(OsStr::from_bytes(path));
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(plain.pop()),
+            _ => plain.push(component),
+        }
+    }
+    let plain = plain.as_os_str().as_bytes().to_ascii_lowercase();
+    FOLDERS.iter().any(|folder| {
+        let below = plain.strip_prefix(folder.to_ascii_lowercase().as_bytes());
+        below.is_some_and(|below| below.is_empty() || below.starts_with(b"/"))
+    })
+}
+
+/// The names of all candidates, as far as they can be listed.
+pub fn names(root: &Root) -> Vec<Vec<u8>> {
+    let budget = Budget::new(Limits::PATIENT);
+    let root = root.for_one_scan(budget.until());
+    let folders = 0..FOLDERS.len();
+    let candidates = folders.flat_map(|folder| list(&root, folder, &budget, &Known::none()).1);
+    order::gather(candidates.map(|candidate| candidate.path))
 }
 
 /// The plug-in folder that a path leads into, and the path below that, which is empty for the folder and all above it:
 /// as it is written, then by where it really stands, a link in the last place followed last.
-fn candidate(root: &Root, path: &Path) -> Result<Option<(usize, Vec<u8>)>, ReadError> {
+fn find(root: &Root, path: &Path) -> Result<Option<(usize, Vec<u8>)>, ReadError> {
     let plain: PathBuf = path.components().collect();
     let is_plain = !plain.components().any(|c| c == Component::ParentDir);
     for (index, folder) in FOLDERS.iter().enumerate().filter(|_| is_plain) {

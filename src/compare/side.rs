@@ -52,6 +52,8 @@ pub struct Side {
     pub things: BTreeMap<Vec<u8>, Thing>,
     /// What could not be read, each in a line.
     pub unknown: Vec<String>,
+    /// Of an archive, which bundle it is, as the tables show it.
+    pub of: Option<String>,
     /// What is reached from it outside of it, where that is known.
     pub outside: Option<Outside>,
 }

@@ -72,7 +72,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     if let Some(why) = snapshot.unreadable() {
         return Err(Failure::new(why));
     }
-    let bundle = Arc::clone(find(&snapshot, &disk.root, path)?);
+    let bundle = Arc::clone(find(&snapshot, scanner.root(), &disk.root, path)?);
     if bundle.evidence.is_folder() {
         return Err(Failure::new(format!(
             "{} is the plug-in folder itself, of which that row tells, and stands where it may lead; it was left alone: name a bundle in it",

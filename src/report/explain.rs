@@ -168,7 +168,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     if let Some(why) = snapshot.unreadable() {
         return Err(Failure::new(why));
     }
-    let bundle = find(&snapshot, &disk.root, &options.path)?;
+    let bundle = find(&snapshot, scanner.root(), &disk.root, &options.path)?;
     let mut document = explain(&snapshot, bundle, state.as_ref(), &disk.named())?;
     let happened = happened(&disk.events(scanner.root()), &document.title);
     let last = document.sections.len().saturating_sub(1);

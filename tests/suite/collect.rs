@@ -374,3 +374,28 @@ fn what_a_folder_leads_to_is_not_taken_for_a_bundle() {
         "{manifest}"
     );
 }
+
+/// What the tables show of another names that one, though it has no row among too much that stands beside it.
+#[test]
+fn a_decoy_is_not_collected_in_the_place_of_what_has_no_row() {
+    let disk = Disk::new();
+    for number in 0..4_999 {
+        disk.dir(format!("{PLUGINS}/A{number}.dsplug/Contents"));
+    }
+    for name in ["i\\x7fj.dsplug", "i\u{7f}j.dsplug"] {
+        Plugin::new("A").write_as(disk.plugin(name));
+    }
+    let place = tempfile::tempdir().unwrap();
+    let archive = place.path().join("a.tar.gz");
+    for named in [
+        format!("/{PLUGINS}/i\\x7fj.dsplug"),
+        "i\\x7fj.dsplug".into(),
+    ] {
+        let output = collect(&disk, &[&named], &archive);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains("i\\x5cx7fj.dsplug is named"), "{error}");
+        assert!(!archive.exists());
+    }
+    whole(collect(&disk, &["i\\x5cx7fj.dsplug"], &archive));
+}

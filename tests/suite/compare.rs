@@ -1,5 +1,6 @@
 //! Two bundles, or a bundle and a collected archive, file by file.
 
+mod named;
 mod outside;
 
 use std::fs;
@@ -67,19 +68,41 @@ fn lines(output: &Output, code: i32) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
 
+/// Takes the two lines off that say what was read.
+#[track_caller]
+fn differences(output: &Output, code: i32) -> Vec<String> {
+    let mut lines = lines(output, code);
+    let sources: Vec<String> = lines.drain(..2).collect();
+    let is = |line: &String, word: &str| line.starts_with(&format!("{word:<10}/"));
+    assert!(
+        is(&sources[0], "path") && is(&sources[1], "other"),
+        "{sources:#?}"
+    );
+    lines
+}
+
 #[track_caller]
 fn is_same(output: &Output) {
-    let lines = lines(output, 0);
+    let lines = differences(output, 0);
     assert!(
         lines.len() == 1 && lines[0].starts_with("same "),
         "{lines:#?}"
     );
 }
 
+/// Nothing was compared: the line that says why.
+#[track_caller]
+fn refused(output: &Output, code: i32) -> String {
+    assert_eq!(lines(output, code), [""; 0]);
+    let error = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(error.lines().count(), 1, "{error}");
+    error
+}
+
 /// The lines of what is not known to be the same, each without its word.
 #[track_caller]
 fn unknown(output: &Output) -> Vec<String> {
-    let lines = lines(output, 1);
+    let lines = differences(output, 1);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(error.contains("not known to be the same"), "{error}");
     let unknown = |line: &String| Some(line.strip_prefix("unknown   ")?.to_owned());
@@ -118,7 +141,7 @@ fn each_difference_has_its_word() {
     fs::write(disk.plugin("A.dsplug/Contents/kind"), "x").unwrap();
     chmod(known.join("Contents/Info.plist"), 0o600);
     let output = compare(&disk, &path("A.dsplug"), &known);
-    let lines = lines(&output, 1);
+    let lines = differences(&output, 1);
     let word = |word: &str, path: &str| (word.to_owned(), format!("Contents/{path}"));
     let expected = [
         word("mode", "Info.plist"),
@@ -137,7 +160,7 @@ fn each_difference_has_its_word() {
 #[test]
 fn the_same_is_the_same_whoever_owns_it() {
     let pair = Pair::of(&Plugin::new("A"));
-    let lines = lines(&pair.compare(&pair.known), 0);
+    let lines = differences(&pair.compare(&pair.known), 0);
     assert_eq!(lines.len(), 1);
     assert!(
         lines[0].starts_with("same      4 entries, digest "),
@@ -162,11 +185,14 @@ fn the_good_copy_is_that_of_this_computer() {
     fs::create_dir_all(&decoy).unwrap();
     Plugin::new("A").file("Contents/more", "").write(&decoy);
     let output = compare(&disk, &path("A.dsplug"), &known);
-    let told = told(&lines(&output, 1));
+    let told = told(&differences(&output, 1));
     assert_eq!(told, [("added".to_owned(), "Contents/more".to_owned())]);
-    // What this computer does not have is looked for on the disk.
+    // What this computer does not have is never silently that of the disk.
     fs::remove_dir_all(&known).unwrap();
-    is_same(&compare(&disk, &path("A.dsplug"), &known));
+    let error = refused(&compare(&disk, &path("A.dsplug"), &known), 2);
+    let named = disk.path().join(below);
+    assert!(error.contains(named.to_str().unwrap()), "{error}");
+    is_same(&compare(&disk, &path("A.dsplug"), &named));
 }
 
 #[test]
@@ -178,7 +204,7 @@ fn code_that_was_signed_anew_is_told_from_code_that_was_altered() {
         .edit_signature(|_| Signature::adhoc("somebody.else"))
         .write(other.path());
     let output = compare(&disk, &path("A.dsplug"), &known);
-    let re_signed = lines(&output, 1);
+    let re_signed = differences(&output, 1);
     assert_eq!(
         told(&re_signed),
         [("re-signed".to_owned(), "Contents/MacOS/A".to_owned())],
@@ -192,7 +218,7 @@ fn code_that_was_signed_anew_is_told_from_code_that_was_altered() {
     let mut bytes = fs::read(&executable).unwrap();
     bytes[4000] ^= 1;
     fs::write(&executable, bytes).unwrap();
-    let altered = lines(&compare(&disk, &path("A.dsplug"), &known), 1);
+    let altered = differences(&compare(&disk, &path("A.dsplug"), &known), 1);
     assert_eq!(told(&altered)[0].0, "altered", "{altered:#?}");
 }
 
@@ -212,7 +238,7 @@ fn a_collected_archive_is_a_side() {
     let archive = collect(&disk, "--all", place.path().join("a.tar.gz"));
     is_same(&compare(&disk, &path("A.dsplug"), &archive));
     fs::write(disk.plugin("A.dsplug/Contents/one"), "4").unwrap();
-    let changed = lines(&compare(&disk, &path("A.dsplug"), &archive), 1);
+    let changed = differences(&compare(&disk, &path("A.dsplug"), &archive), 1);
     let word = |path: &str| ("altered".to_owned(), format!("Contents/{path}"));
     assert_eq!(told(&changed), [word("one"), word("two")]);
     is_same(&compare(&disk, &path("B.dsplug"), &archive));
@@ -223,9 +249,8 @@ fn a_collected_archive_is_a_side() {
     // What the archive does not hold, and what is no archive.
     let wrong = |other: &Path, why: &str| {
         let output = compare(&disk, &path("C.dsplug"), other);
-        let error = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{error}");
-        assert!(error.contains(why) && error.lines().count() == 1, "{error}");
+        let error = refused(&output, 2);
+        assert!(error.contains(why), "{error}");
     };
     wrong(&archive, "it holds not /Library");
     wrong(&place.path().join("none"), "No such file");
@@ -281,7 +306,7 @@ fn a_resource_fork_that_differs_is_not_called_the_same() {
     let (known, file) = (&pair.known, "Contents/MacOS/A");
     attribute(pair.live.join(file), "user.com.apple.ResourceFork", "one");
     for other in [known, &archive] {
-        let told_of = lines(&pair.compare(other), 1);
+        let told_of = differences(&pair.compare(other), 1);
         assert_eq!(told(&told_of), [("altered".to_owned(), file.to_owned())]);
         assert!(told_of[0].contains("  resource fork "), "{told_of:?}");
         assert!(told_of[0].contains(", was none"), "{told_of:?}");
@@ -298,7 +323,7 @@ fn a_mode_that_differs_is_not_called_the_same() {
     for file in ["Contents/MacOS/A", ""] {
         chmod(pair.live.join(file), 0o4755);
         chmod(pair.known.join(file), 0o755);
-        let told_of = told(&lines(&pair.compare(&pair.known), 1));
+        let told_of = told(&differences(&pair.compare(&pair.known), 1));
         // The directory that it is has them as well.
         let shown = if file.is_empty() { "." } else { file };
         assert_eq!(told_of, [("mode".to_owned(), shown.to_owned())]);
@@ -324,7 +349,7 @@ fn what_stands_among_a_signature_is_not_taken_for_a_part_of_it() {
     };
     plugin("1", 5_000).write(disk.plugin(""));
     let known = plugin("2", 6_000).write(other.path());
-    let lines = lines(&compare(&disk, &path("A.dsplug"), &known), 1);
+    let lines = differences(&compare(&disk, &path("A.dsplug"), &known), 1);
     let word = |word: &str, path: &str| (word.to_owned(), path.to_owned());
     let expected = [
         word("altered", "Contents/MacOS/_CodeSignature/A"),
@@ -356,14 +381,14 @@ fn an_archive_of_any_attributes_is_read() {
     let whole = collect(&disk, "--all", place.path().join("whole.tar.gz"));
     is_same(&compare(&disk, &path("A.dsplug"), &whole));
     attribute(&file, "user.com.apple.ResourceFork", [b'x'; 60_000]);
-    let told_of = lines(&compare(&disk, &path("A.dsplug"), &whole), 1);
+    let told_of = differences(&compare(&disk, &path("A.dsplug"), &whole), 1);
     assert_eq!(told(&told_of)[0].0, "altered", "{told_of:?}");
     // What has no room in an archive is not known.
     for number in 0..25 {
         attribute(&file, &format!("user.z{number}"), [0; 60_000]);
     }
     let cut = collect(&disk, "--all", place.path().join("cut.tar.gz"));
-    let told_of = lines(&compare(&disk, &path("A.dsplug"), &cut), 1);
+    let told_of = differences(&compare(&disk, &path("A.dsplug"), &cut), 1);
     let unknown = told_of.iter().find(|line| line.starts_with("unknown "));
     assert!(
         unknown.is_some_and(|line| line.contains("no room")),

@@ -128,6 +128,19 @@ fn a_decoy_takes_the_place_of_no_bundle() {
     }
 }
 
+/// A path through a link of the image names the plug-in that stands there.
+#[test]
+fn a_path_through_a_link_names_the_bundle() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    disk.link("folder", PLUGINS);
+    let through = disk.at("folder/A.dsplug");
+    assert_eq!(
+        json(&disk, through.to_str().unwrap(), &[])["where"]["path"],
+        A
+    );
+}
+
 #[test]
 fn a_stapled_ticket_is_told_with_what_it_lists() {
     let disk = Disk::new();

@@ -9,7 +9,7 @@ use dsplug_fixtures::macho::{Cpu, MachO};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, SYSTEM_PLUGINS, attribute, chmod, sparse};
 use tempfile::TempDir;
 
-use super::{collect, compare, is_same, lines, path, told, unknown};
+use super::{collect, compare, differences, is_same, path, told, unknown};
 use crate::hostile::mounts::Mounted;
 
 /// A disk with a plug-in that was good, a plain copy of that and an archive.
@@ -37,7 +37,7 @@ impl Good {
     /// What is told of how that which stands there now differs from the archive.
     #[track_caller]
     fn told(&self) -> Vec<(String, String)> {
-        told(&lines(
+        told(&differences(
             &compare(&self.disk, &path("A.dsplug"), &self.archive),
             1,
         ))
@@ -357,7 +357,7 @@ fn a_link_that_stands_at_the_top_on_the_way_is_held_against_another() {
         fs::remove_file(link).unwrap();
         good.disk.link("nix", "/opt/2");
         let output = compare(&good.disk, &path("A.dsplug"), &good.archive);
-        let told = told(&lines(&output, 1));
+        let told = told(&differences(&output, 1));
         assert!(told.contains(&word("altered", "/nix")), "{told:#?}");
     }
 }
