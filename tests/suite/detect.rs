@@ -10,7 +10,7 @@ use dsplug_fixtures::signature::Signature;
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
 use dsplug_fixtures::watch::{lines_of, told};
 use dsplug_fixtures::{
-    ARM64E, Disk, Plugin, Watch, X86_64, chmod, mach_header, set_mtime, skipped,
+    ARM64E, Disk, PLUGINS, Plugin, Watch, X86_64, chmod, mach_header, set_mtime, skipped,
 };
 use serde_json::Value;
 
@@ -716,7 +716,7 @@ fn it_goes_on_until_it_is_told_to_stop() {
     assert!(!later.iter().any(|t| t.0 == "presence"), "{later:?}");
 }
 
-/// A thousand planted bundles: each has its lines, and a cap is one query away.
+/// A thousand planted bundles: each has its lines, each time that they come and go, and a cap is one query away.
 #[test]
 fn a_flood_loses_nothing() {
     let watch = watch(Disk::new());
@@ -728,6 +728,17 @@ fn a_flood_loses_nothing() {
     let told = told(&lines_of(&output));
     for query in ["presence", "modified"] {
         assert_eq!(told.iter().filter(|t| t.0 == query).count(), 1000);
+    }
+    let (folder, away) = (watch.disk.at(PLUGINS), watch.disk.at("away"));
+    for _ in 0..2 {
+        fs::rename(&folder, &away).unwrap();
+        let gone = watch.told();
+        assert_eq!(gone.iter().filter(|t| t.1 == "removed").count(), 1000);
+        fs::rename(&away, &folder).unwrap();
+        let back = watch.told();
+        for query in ["presence", "modified"] {
+            assert_eq!(back.iter().filter(|t| t.0 == query).count(), 1000);
+        }
     }
     let pack = watch.disk.file(
         "capped.conf",
