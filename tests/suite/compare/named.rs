@@ -79,8 +79,9 @@ fn the_line_that_explain_prints_compares_what_it_explains() {
         evil().write_as(disk.plugin(name));
         let report = call("explain", disk.path()).arg(disk.plugin(name)).output();
         let report = String::from_utf8(report.unwrap().stdout).unwrap();
-        let begin = report.find("dsplug compare ").unwrap();
-        let line = report[begin..].split(" — ").next().unwrap();
+        let mut lines = report.lines().map(str::trim_start);
+        let line = lines.find(|line| line.starts_with("dsplug compare "));
+        let line = line.unwrap();
         let line = line.replacen("dsplug", DSPLUG, 1);
         let line = line.replace(" OTHER", &format!(" '{}'", copy.display()));
         let pasted = Command::new("sh").args(["-c", &line]).output().unwrap();
