@@ -70,6 +70,30 @@ pub struct Meta {
     pub ino: u64,
 }
 
+/// Whom an entry belongs to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.uid, self.gid)
+    }
+}
+
+/// Who may do what with an entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Rights {
+    /// Permission bits, set-id and sticky bits included.
+    pub mode: u32,
+    /// Whom it belongs to.
+    pub owner: Owner,
+}
+
 /// The device and the number of a directory or a file.
 pub type FileId = (u64, u64);
 
@@ -77,6 +101,15 @@ impl Meta {
     /// By what it is told apart from all else, whatever its names.
     pub fn id(&self) -> FileId {
         (self.dev, self.ino)
+    }
+
+    /// Who may do what with it.
+    pub fn rights(&self) -> Rights {
+        let (uid, gid) = (self.uid, self.gid);
+        Rights {
+            mode: self.mode,
+            owner: Owner { uid, gid },
+        }
     }
 
     /// True when `other` is the same file with the same content, as far as the file system tells.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::bundle::Bundle;
 use crate::digest::{Records, of_entries};
 use crate::evidence::Entry;
-use crate::meta::Kind;
+use crate::meta::{Kind, Rights};
 use crate::order;
 use crate::sha256::Sha256;
 
@@ -16,32 +16,39 @@ pub struct Sum {
     pub content: [u8; 32],
     /// One over the permission bits of all that stands there.
     pub modes: [u8; 32],
+    /// One over whom that belongs to.
+    pub owners: [u8; 32],
 }
 
 impl Sum {
-    /// That of a place: its digest, and each entry with its permission bits in order of path, beginning with itself.
+    /// That of a place: its digest, and each entry with who may do what with it, in order of path, beginning with itself.
     pub fn new<'a>(
         content: [u8; 32],
-        entries: impl Iterator<Item = (&'a [u8], Kind, u32)>,
+        entries: impl Iterator<Item = (&'a [u8], Kind, Rights)>,
     ) -> Self {
-        let mut modes = Sha256::new();
+        let [mut modes, mut owners] = [Sha256::new(), Sha256::new()];
         // Those of a link count nowhere.
-        for (path, _, mode) in entries.filter(|(_, kind, _)| *kind != Kind::Symlink) {
-            modes.update(path);
-            modes.update(&[0]);
-            modes.update(&mode.to_le_bytes());
+        for (path, _, rights) in entries.filter(|(_, kind, _)| *kind != Kind::Symlink) {
+            for sum in [&mut modes, &mut owners] {
+                sum.update(path);
+                sum.update(&[0]);
+            }
+            modes.update(&rights.mode.to_le_bytes());
+            owners.update(&rights.owner.uid.to_le_bytes());
+            owners.update(&rights.owner.gid.to_le_bytes());
         }
         Self {
             content,
             modes: modes.finish(),
+            owners: owners.finish(),
         }
     }
 
     /// That of a file or a link, of whose content or text this is the SHA-256.
-    fn of_one(kind: Kind, sha256: &[u8; 32], mode: u32) -> Self {
+    fn of_one(kind: Kind, sha256: &[u8; 32], rights: Rights) -> Self {
         let mut records = Records::default();
         records.add(kind, sha256, b"");
-        let itself = (b"".as_slice(), kind, mode);
+        let itself = (b"".as_slice(), kind, rights);
         Self::new(records.finish(), std::iter::once(itself))
     }
 }
@@ -71,14 +78,14 @@ impl Outside {
             let sha256 = executable.outside.sha256();
             let sha256 = sha256.filter(|_| !executable.has_fork);
             let meta = &executable.meta;
-            let sum = sha256.map(|sha256| Sum::of_one(meta.kind, sha256, meta.mode));
+            let sum = sha256.map(|sha256| Sum::of_one(meta.kind, sha256, meta.rights()));
             (executable.path.clone(), sum)
         });
         let places = reach.places.iter().map(|(path, place)| {
-            let top = (b"".as_slice(), place.meta.kind, place.meta.mode);
+            let top = (b"".as_slice(), place.meta.kind, place.meta.rights());
             let is_directory = place.meta.kind == Kind::Directory;
             let below = place.entries.iter().filter(|_| is_directory);
-            let below = below.map(|e| (e.path.as_ref(), e.meta.kind, e.meta.mode));
+            let below = below.map(|e| (e.path.as_ref(), e.meta.kind, e.meta.rights()));
             let content = of_entries(&place.entries, is_directory)
                 .filter(|_| place.is_whole && !place.entries.iter().any(Entry::has_fork));
             let entries = std::iter::once(top).chain(below);
@@ -96,7 +103,7 @@ impl Outside {
             || evidence.is_served()
             || links.is_none();
         let links = links.into_iter().flatten().map(|(dir, name, text)| {
-            let sum = Sum::of_one(Kind::Symlink, text, 0);
+            let sum = Sum::of_one(Kind::Symlink, text, Rights::default());
             // The top's own path is its slash.
             let dir = dir.strip_suffix(b"/").unwrap_or(dir);
             ([dir, b"/", name].concat(), Some(sum))

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{BufReader, Read as _};
+use std::io::{self, BufReader, Read as _};
 
 use flate2::read::GzDecoder;
 use serde::de::{Error as _, SeqAccess, Visitor};
@@ -16,7 +16,7 @@ use super::records::Records;
 use super::side::{Side, Thing};
 use crate::codesign::Roots;
 use crate::collect::{ATTRIBUTES, CASE, FILES, MANIFEST, Outside};
-use crate::meta::Kind;
+use crate::meta::{Kind, Owner, Rights};
 use crate::order;
 use crate::text::{cut, escape, hex, tame};
 
@@ -60,7 +60,13 @@ pub fn read(
             records = Records::read(&mut entry).map_err(|why| fail(&why))?;
             continue;
         }
-        let Records { path, link, fork } = std::mem::take(&mut records);
+        let Records {
+            path,
+            link,
+            fork,
+            uid,
+            gid,
+        } = std::mem::take(&mut records);
         let own = || entry.header().path_bytes().into_owned();
         let member = path.unwrap_or_else(own);
         let own = || entry.header().link_name_bytes().map(|l| l.into_owned());
@@ -104,11 +110,22 @@ pub fn read(
             continue;
         }
         found |= below.is_some();
-        let mode = entry.header().mode().unwrap_or_default() & 0o7777;
+        let header = entry.header();
+        let id = |record: Option<u32>, header: Result<u64, io::Error>| {
+            let header = || u32::try_from(header.unwrap_or_default()).unwrap_or(u32::MAX);
+            record.unwrap_or_else(header)
+        };
+        let rights = Rights {
+            mode: header.mode().unwrap_or_default() & 0o7777,
+            owner: Owner {
+                uid: id(uid, header.uid()),
+                gid: id(gid, header.gid()),
+            },
+        };
         let mut thing = match kind {
-            EntryType::Directory => Thing::new(Kind::Directory, mode, None),
-            EntryType::Symlink => Thing::new(Kind::Symlink, mode, Some(&target)),
-            EntryType::Fifo => Thing::new(Kind::Other, mode, None),
+            EntryType::Directory => Thing::new(Kind::Directory, rights, None),
+            EntryType::Symlink => Thing::new(Kind::Symlink, rights, Some(&target)),
+            EntryType::Fifo => Thing::new(Kind::Other, rights, None),
             EntryType::Link => {
                 let first = self::below(&target, place).and_then(|first| side.things.get(&first));
                 let held = || held.first(target.strip_prefix(files.as_slice())?);
@@ -117,21 +134,21 @@ pub fn read(
                     (None, Some(first)) if below.is_none() => Thing {
                         sha256: first.sha256,
                         fork: first.fork,
-                        ..Thing::new(Kind::File, mode, None)
+                        ..Thing::new(Kind::File, rights, None)
                     },
                     _ => return Err(fail("a hard link in it leads nowhere")),
                 }
             }
             _ => {
                 let len = entry.size();
-                let mut thing = Thing::new(Kind::File, mode, None);
+                let mut thing = Thing::new(Kind::File, rights, None);
                 thing.fork = fork;
                 let read = thing.read(&mut entry, len, roots);
                 read.map_err(|e| fail(&e.to_string()))?;
                 thing
             }
         };
-        thing.mode = mode;
+        thing.rights = rights;
         if let Some(path) = outside {
             held.add(path, &thing);
         }
@@ -145,6 +162,7 @@ pub fn read(
     let bundle = place.as_ref().map(|place| &place.bundle);
     let executable = bundle.and_then(|bundle| bytes(bundle.executable_hex.as_ref()?));
     let is_cut = bundle.is_some_and(|bundle| bundle.outside_cut);
+    side.has_owners = true;
     side.of = bundle.map(|bundle| cut(tame(&bundle.path).into_owned(), MOST_SHOWN));
     side.outside = Some(held.into_outside(executable, is_cut));
     let is_whole = place.is_some_and(|place| place.is_whole(side.digest()));

@@ -16,16 +16,19 @@ pub enum Change {
     Resigned,
     /// Both have it, with other permission bits.
     Mode,
+    /// Both have it, and it belongs to another.
+    Owner,
 }
 
 impl Change {
     /// Every change.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Added,
         Self::Missing,
         Self::Altered,
         Self::Resigned,
         Self::Mode,
+        Self::Owner,
     ];
 
     /// The word for it.
@@ -36,10 +39,11 @@ impl Change {
             Self::Altered => "altered",
             Self::Resigned => "re-signed",
             Self::Mode => "mode",
+            Self::Owner => "owner",
         }
     }
 
-    /// How what stands at a path on one side differs from what stands there on the other, permission bits apart.
+    /// How what stands at a path on one side differs from what stands there on the other, who may do what with it apart.
     pub fn of(path: &[u8], one: Option<&Thing>, other: Option<&Thing>) -> Option<Self> {
         match (one, other) {
             (Some(_), None) => Some(Self::Added),

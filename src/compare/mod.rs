@@ -1,11 +1,12 @@
 //! `dsplug compare`: two bundles, or a bundle and what was collected of one, file by file.
 //!
-//! The same is what has the same bundle digest, and the same resource forks and permission bits, of which that says
-//! nothing, and leads to the same outside of it by the same links, as far as one of both is a plug-in of the disk or
-//! collected. A file whose code is the same and whose signature is another is told from one whose code was altered.
+//! The same is what has the same bundle digest, and the same resource forks, permission bits and owners, of which that
+//! says nothing, and leads to the same outside of it by the same links, as far as one of both is a plug-in of the disk or
+//! collected; owners count where both are. A file whose code is the same and whose signature is another is told from one whose code was altered.
 
 mod archive;
 mod change;
+mod lines;
 mod manifest;
 mod outside;
 mod plug_in;
@@ -13,13 +14,12 @@ mod records;
 mod side;
 mod source;
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 
-use change::Change;
-use side::{Side, Thing};
+use lines::Told;
+use plug_in::Place;
+use side::Side;
 use source::Source;
 
 use crate::codesign::Roots;
@@ -27,7 +27,6 @@ use crate::collect::{Bounds, Outside};
 use crate::disk::Disk;
 use crate::failure::Failure;
 use crate::meta::Kind;
-use crate::order;
 use crate::output::print;
 use crate::text::{escape, hex};
 use crate::tree::Tree;
@@ -63,12 +62,21 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     let read = |source: &Source, own: Option<Outside>, also: Option<&Outside>| {
         let side = read(source, disk, &wanted, &roots, also)?;
         let outside = side.outside.clone().or(own);
-        Ok::<_, Failure>(Side { outside, ..side })
+        let is_plug_in = source
+            .place
+            .as_ref()
+            .is_some_and(|place| *place != Place::Elsewhere);
+        let has_owners = side.has_owners || is_plug_in;
+        Ok::<_, Failure>(Side {
+            outside,
+            has_owners,
+            ..side
+        })
     };
     let one = read(from, live, held.as_ref())?;
     let other = read(to, held, one.outside.as_ref())?;
     let outside = outside::compare(one.outside.as_ref(), other.outside.as_ref());
-    let (text, counts) = render(&one, &other, &outside.changes);
+    let Told { text, counts } = Told::of(&one, &other, &outside.changes);
     for (word, source, side) in [("path", from, &one), ("other", to, &other)] {
         let shown = source.shown(disk);
         let of = side.of.as_ref();
@@ -127,89 +135,4 @@ fn read(
     let (above, name) = found.place();
     let tree = Tree::survey(above, name, Bounds::of(disk.thorough).entries)?;
     Ok(Side::of_tree(&tree, roots))
-}
-
-/// A line for each difference, those outside last, and how many there are of each.
-fn render(one: &Side, other: &Side, outside: &[(Change, String)]) -> (String, String) {
-    let mut text = String::new();
-    let mut counts = [0_usize; 5];
-    let mut count = |change: Change| {
-        for (count, of) in counts.iter_mut().zip(Change::ALL) {
-            *count = count.saturating_add(usize::from(of == change));
-        }
-    };
-    let paths: BTreeSet<&Vec<u8>> = order::gather(one.things.keys().chain(other.things.keys()));
-    for path in paths {
-        let shown = if path.is_empty() {
-            ".".to_owned()
-        } else {
-            escape(path)
-        };
-        let (a, b) = (one.things.get(path), other.things.get(path));
-        if let Some(change) = Change::of(path, a, b) {
-            count(change);
-            // Writing to a String cannot fail, here and below.
-            let _ = writeln!(text, "{:<10}{shown}{}", change.as_str(), detail(a, b));
-        }
-        if let (Some(a), Some(b)) = (a, b)
-            && a.kind == b.kind
-            && a.kind != Kind::Symlink
-            && a.mode != b.mode
-        {
-            count(Change::Mode);
-            let word = Change::Mode.as_str();
-            let _ = writeln!(
-                text,
-                "{word:<10}{shown}  {:04o}, was {:04o}",
-                a.mode, b.mode
-            );
-        }
-    }
-    for (change, line) in outside {
-        count(*change);
-        let _ = writeln!(text, "{:<10}{line}", change.as_str());
-    }
-    let counted = counts
-        .iter()
-        .zip(Change::ALL)
-        .filter(|(count, _)| **count > 0);
-    let counted: Vec<String> = counted
-        .map(|(n, c)| format!("{n} {}", c.as_str()))
-        .collect();
-    (text, counted.join(", "))
-}
-
-fn detail(one: Option<&Thing>, other: Option<&Thing>) -> String {
-    let mut text = String::new();
-    let signature = |t: Option<&Thing>| {
-        let code = t.and_then(|t| t.code.as_ref());
-        code.map(|c| c.signature.clone())
-    };
-    if let (Some(a), Some(b)) = (one, other) {
-        if a.kind != b.kind {
-            let _ = write!(text, "  {}, was {}", a.kind, b.kind);
-        } else if a.sha256 != b.sha256 {
-            let _ = write!(text, "  {}, was {}", hex(&a.sha256), hex(&b.sha256));
-        }
-        if a.fork != b.fork {
-            let fork = |t: &Thing| t.fork.map_or_else(|| "none".to_owned(), |sum| hex(&sum));
-            let _ = write!(text, "  resource fork {}, was {}", fork(a), fork(b));
-        }
-    }
-    if one.is_some_and(|t| t.is_large_code) || other.is_some_and(|t| t.is_large_code) {
-        text.push_str("  too large to tell its signature from its code");
-    }
-    match (signature(one), signature(other)) {
-        (Some(a), Some(b)) if a == b => {
-            let _ = write!(text, "  {a}");
-        }
-        (Some(a), Some(b)) => {
-            let _ = write!(text, "  {a}, was {b}");
-        }
-        (Some(a), None) | (None, Some(a)) => {
-            let _ = write!(text, "  {a}");
-        }
-        (None, None) => {}
-    }
-    text
 }

@@ -6,7 +6,7 @@ use super::change::Change;
 use super::side::Thing;
 use crate::collect::{Outside, Sum};
 use crate::digest::Records;
-use crate::meta::Kind;
+use crate::meta::{Kind, Rights};
 use crate::order;
 use crate::text::{escape, hex};
 
@@ -14,7 +14,7 @@ use crate::text::{escape, hex};
 #[derive(Clone, Copy, Debug)]
 pub struct Member {
     kind: Kind,
-    mode: u32,
+    rights: Rights,
     /// SHA-256 of its content, or of its text.
     pub sha256: [u8; 32],
     /// That of its resource fork.
@@ -77,7 +77,7 @@ impl Held {
             let held = self.places.entry(place).or_default();
             let member = Member {
                 kind: thing.kind,
-                mode: thing.mode,
+                rights: thing.rights,
                 sha256: thing.sha256,
                 fork: thing.fork,
             };
@@ -121,7 +121,7 @@ fn sum(held: &Members) -> Option<Sum> {
         }
     }
     let entries = held.iter();
-    let entries = entries.map(|(path, member)| (path.as_slice(), member.kind, member.mode));
+    let entries = entries.map(|(path, member)| (path.as_slice(), member.kind, member.rights));
     Some(Sum::new(records.finish(), entries))
 }
 
@@ -152,9 +152,12 @@ pub fn compare(one: Option<&Outside>, other: Option<&Outside>) -> Compared {
                     let line = format!("{shown}  outside, digest {a}, was {b}");
                     compared.changes.push((Change::Altered, line));
                 }
-                if a.modes != b.modes {
-                    let line = format!("{shown}  outside, of it or of what stands in it");
-                    compared.changes.push((Change::Mode, line));
+                for (change, differs) in [
+                    (Change::Mode, a.modes != b.modes),
+                    (Change::Owner, a.owners != b.owners),
+                ] {
+                    let line = || format!("{shown}  outside, of it or of what stands in it");
+                    compared.changes.extend(differs.then(|| (change, line())));
                 }
             }
             (Some(_), Some(_)) => {

@@ -23,6 +23,10 @@ pub struct Records {
     pub link: Option<Vec<u8>>,
     /// The SHA-256 of the resource fork.
     pub fork: Option<[u8; 32]>,
+    /// The user that it belongs to, where the old header has no room for that.
+    pub uid: Option<u32>,
+    /// The group, likewise.
+    pub gid: Option<u32>,
 }
 
 impl Records {
@@ -60,6 +64,8 @@ impl Records {
         match keyword.as_slice() {
             b"path=" => self.path = Some(text_of(&mut record)?),
             b"linkpath=" => self.link = Some(text_of(&mut record)?),
+            b"uid=" => self.uid = Some(id_of(&mut record)?),
+            b"gid=" => self.gid = Some(id_of(&mut record)?),
             _ if attribute.is_some_and(|name| name.strip_suffix(b"=").is_some_and(is_fork)) => {
                 let mut sha256 = Summed(Sha256::new());
                 io::copy(&mut record, &mut sha256).map_err(fail)?;
@@ -84,6 +90,12 @@ fn text_of(record: &mut io::Take<impl Read>) -> Result<Vec<u8>, String> {
     let mut text = Vec::new();
     record.read_to_end(&mut text).map_err(|e| e.to_string())?;
     Ok(text)
+}
+
+fn id_of(record: &mut io::Take<impl Read>) -> Result<u32, String> {
+    let text = String::from_utf8(text_of(record)?).ok();
+    let id = text.and_then(|text| text.parse().ok());
+    id.ok_or_else(|| "an owner in it is no number".into())
 }
 
 /// What is written is hashed.
@@ -121,12 +133,15 @@ mod tests {
             record("SCHILY.xattr.user.large", &vec![b'\n'; 3 << 20]),
             record("SCHILY.xattr.com.apple.ResourceFork", fork),
             record("linkpath", b""),
+            record("uid", b"4294967294"),
         ];
         let read = Records::read(all.concat().as_slice()).unwrap();
         let expected = Records {
             path: Some(b"new\nline=".to_vec()),
             link: Some(Vec::new()),
             fork: Some(Sha256::digest(fork)),
+            uid: Some(4_294_967_294),
+            gid: None,
         };
         assert_eq!(read, expected);
         assert_eq!(Records::read(&b""[..]).unwrap(), Records::default());
@@ -136,6 +151,7 @@ mod tests {
             b"9 path=xx",
             b"3 p=x\n",
             b"1 \n",
+            b"9 gid=-1\n",
             b"-5 a=b\n",
             b"99 path=x\n",
             b"18446744073709551615 path=x\n",

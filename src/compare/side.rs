@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use crate::codesign::{CodeFacts, FileCheck, Limits, Roots, is_macho, unsigned_digest};
 use crate::collect::Outside;
 use crate::digest::Records;
-use crate::meta::Kind;
+use crate::meta::{Kind, Rights};
 use crate::sha256::Sha256;
 use crate::tree::{Entry, Tree};
 
@@ -22,8 +22,8 @@ const CHUNK: usize = 64 << 10;
 pub struct Thing {
     /// Its kind.
     pub kind: Kind,
-    /// Its permission bits.
-    pub mode: u32,
+    /// Who may do what with it.
+    pub rights: Rights,
     /// SHA-256 of a file's content, or of a link's text; zeros for the others.
     pub sha256: [u8; 32],
     /// SHA-256 of a file's resource fork, of which the bundle digest says nothing.
@@ -54,6 +54,8 @@ pub struct Side {
     pub unknown: Vec<String>,
     /// Of an archive, which bundle it is, as the tables show it.
     pub of: Option<String>,
+    /// True when whom its entries belong to is as it was on the Mac: a copy belongs to whoever made it.
+    pub has_owners: bool,
     /// What is reached from it outside of it, where that is known.
     pub outside: Option<Outside>,
 }
@@ -67,7 +69,7 @@ impl Side {
         };
         let mut hidden = None;
         for entry in &tree.entries {
-            let mut thing = Thing::new(entry.meta.kind, entry.meta.mode, entry.link.as_deref());
+            let mut thing = Thing::new(entry.meta.kind, entry.meta.rights(), entry.link.as_deref());
             if entry.meta.kind == Kind::File {
                 let read = tree
                     .open_file(entry)
@@ -144,10 +146,10 @@ fn fork(tree: &Tree, entry: &Entry) -> Result<Fork, String> {
 
 impl Thing {
     /// A thing whose content is not read yet.
-    pub fn new(kind: Kind, mode: u32, link: Option<&[u8]>) -> Self {
+    pub fn new(kind: Kind, rights: Rights, link: Option<&[u8]>) -> Self {
         Self {
             kind,
-            mode,
+            rights,
             sha256: link.map_or([0; 32], Sha256::digest),
             fork: None,
             code: None,

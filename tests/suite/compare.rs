@@ -2,6 +2,7 @@
 
 mod named;
 mod outside;
+mod owners;
 
 use std::fs;
 use std::io::Write as _;
@@ -158,7 +159,7 @@ fn each_difference_has_its_word() {
 }
 
 #[test]
-fn the_same_is_the_same_whoever_owns_it() {
+fn the_same_is_the_same_by_any_path_and_either_way_round() {
     let pair = Pair::of(&Plugin::new("A"));
     let lines = differences(&pair.compare(&pair.known), 0);
     assert_eq!(lines.len(), 1);
