@@ -59,6 +59,12 @@ impl Bundle {
         digest::of_reach(&self.evidence.reach)
     }
 
+    /// The digest over what that holds, wherever it stands; `None` in the same cases.
+    pub fn linked_content(&self) -> Option<[u8; 32]> {
+        self.linked_digest()?;
+        digest::of_reached_content(&self.evidence.reach)
+    }
+
     /// True when its digests say all of it, but for what its links lead to.
     pub fn is_read(&self) -> bool {
         let evidence = &self.evidence;

@@ -13,6 +13,10 @@ pub const NOT_LOOKED: &str = "not looked";
 /// The word of `changed` for what stands where links lead.
 pub const LINKED: &str = "linked";
 
+/// The words of `changed` for another main executable, and for where a candidate that is a link leads.
+const EXECUTABLE: &str = "executable";
+const SYMLINK: &str = "symlink";
+
 /// The word of `changed` for what holds what it held, and was written or replaced since: so other code may
 /// have stood there meanwhile, and nobody has seen it.
 pub const REWRITTEN: &str = "rewritten";
@@ -98,6 +102,10 @@ pub struct State {
     pub code_hash: Digits,
     /// One SHA-256 over the code that its links and libraries lead to, likewise.
     pub linked_code_hash: Digits,
+    /// One SHA-256 over what that holds, wherever it stands; nothing where it could not be read whole. Kept by no
+    /// journal.
+    #[serde(skip)]
+    pub linked_content: Option<Arc<[u8; 32]>>,
     /// Where not all of it could be read: SHA-256 of what the file system says of what it resolves to. Kept by no
     /// journal.
     #[serde(skip)]
@@ -129,7 +137,7 @@ impl State {
             (
                 (&self.executable, &self.executable_hash)
                     != (&new.executable, &new.executable_hash),
-                "executable",
+                EXECUTABLE,
             ),
             (
                 (&self.info_plist, &self.info_plist_hash)
@@ -144,7 +152,7 @@ impl State {
             (
                 (&self.symlink_target, &self.resolved_path)
                     != (&new.symlink_target, &new.resolved_path),
-                "symlink",
+                SYMLINK,
             ),
             ((self.uid, self.gid) != (new.uid, new.gid), "owner"),
             (self.mode != new.mode, "mode"),
@@ -245,6 +253,7 @@ impl State {
     pub fn keep_links(&mut self, old: &Self) {
         if self.linked_fingerprint == NOT_LOOKED {
             self.linked_hash.clone_from(&old.linked_hash);
+            self.linked_content.clone_from(&old.linked_content);
             self.linked_fingerprint.clone_from(&old.linked_fingerprint);
         }
         self.learn(old);
@@ -254,13 +263,55 @@ impl State {
     /// had no time.
     pub fn lacks(&self, new: &Self) -> bool {
         let mut pairs = self.may_lack().into_iter().zip(new.may_lack());
-        pairs.any(|(own, new)| own.is_empty() && !new.is_empty()) || self.lacks_unread(new)
+        pairs.any(|(own, new)| own.is_empty() && !new.is_empty())
+            || self.lacks_unread(new)
+            || self.lacks_content(new)
+    }
+
+    /// Where the same stands, it holds the same.
+    fn lacks_content(&self, new: &Self) -> bool {
+        let is_missing = self.linked_content.is_none() && new.linked_content.is_some();
+        is_missing && self.linked_hash == new.linked_hash
     }
 
     /// That of what nobody has written to is the same.
     fn lacks_unread(&self, new: &Self) -> bool {
         let is_missing = self.unread.is_none() && new.unread.is_some();
         is_missing && self.hash == new.hash && self.fingerprint == new.fingerprint
+    }
+
+    /// What stands where its links lead, wherever that is; by place where it is not known what that holds.
+    pub fn linked_bytes(&self) -> (Option<&[u8; 32]>, Option<[&Digits; 2]>) {
+        match &self.linked_content {
+            Some(content) => (Some(content), None),
+            None => (None, Some([self.linked(), &self.linked_code_hash])),
+        }
+    }
+
+    /// True when `new` is the same byte for byte, runs the same bytes and is judged alike, and all that differs is where
+    /// something stands.
+    pub fn is_moved_to(&self, new: &Self) -> bool {
+        let held = |state: &Self| {
+            let own =
+                [&state.hash, &state.executable_hash, &state.info_plist_hash].map(Clone::clone);
+            let texts = [
+                &state.load_verdict,
+                &state.exception,
+                &state.signature_state,
+                &state.mode,
+            ];
+            (own, texts.map(Arc::clone), (state.uid, state.gid))
+        };
+        let is_known = |state: &Self| {
+            state.is_whole() && (state.executable.is_empty() || !state.executable_hash.is_empty())
+        };
+        let words = self.differences(new);
+        let mut words = words.split(';');
+        is_known(self)
+            && is_known(new)
+            && held(self) == held(new)
+            && self.linked_bytes() == new.linked_bytes()
+            && words.all(|word| [SYMLINK, EXECUTABLE, LINKED].contains(&word))
     }
 
     /// What stands where its links lead, by its digest, or where that could not be read by what the file system
@@ -285,6 +336,9 @@ impl State {
     pub fn learn(&mut self, new: &Self) {
         if self.lacks_unread(new) {
             self.unread.clone_from(&new.unread);
+        }
+        if self.lacks_content(new) {
+            self.linked_content.clone_from(&new.linked_content);
         }
         let pairs = [
             (&mut self.way_fingerprint, &new.way_fingerprint),
@@ -321,6 +375,9 @@ impl State {
             if own == old {
                 own.clone_from(old);
             }
+        }
+        if self.linked_content == old.linked_content {
+            self.linked_content.clone_from(&old.linked_content);
         }
     }
 
@@ -359,6 +416,7 @@ held::fields!(State {
     way_fingerprint,
     code_hash,
     linked_code_hash,
+    linked_content,
     unread,
     uid,
     gid,

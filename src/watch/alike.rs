@@ -134,60 +134,49 @@ impl Alike {
         })
     }
 
-    /// A number for states and the words for them, of whatever path; nothing where not all of them is known.
+    /// A number for states and the words for them, wherever each stands or leads; nothing where not all of them is known.
     fn what<'a>(&self, states: impl IntoIterator<Item = &'a State>, words: &str) -> Option<u64> {
         let each = states.into_iter().map(|state| {
             let is_known = state.is_whole() || state.unread.is_some();
             if !is_known || state.linked_fingerprint == NOT_LOOKED {
                 return None;
             }
-            // Of a link it counts where it leads, in whatever words.
-            let is_link = !state.symlink_target.is_empty();
-            let leads = if is_link { &*state.resolved_path } else { "" };
-            let digests = [
-                &state.hash,
-                &state.executable_hash,
-                &state.info_plist_hash,
-                &state.linked_code_hash,
-                state.linked(),
-            ];
+            let digests = [&state.hash, &state.executable_hash, &state.info_plist_hash];
             let texts = [
-                leads,
                 &state.load_verdict,
                 &state.exception,
                 &state.signature_state,
                 &state.mode,
             ];
-            Some(self.number((digests, texts, &state.unread)))
+            Some(self.number((digests, texts, state.linked_bytes(), &state.unread)))
         });
         let each: Option<Vec<u64>> = each.collect();
         Some(self.number((words, each?)))
     }
 
     /// A number for what changed outside of a bundle that is itself the same, whatever that is: one write changes the
-    /// executable of a thousand that hold nothing else alike.
+    /// executable of a thousand that hold nothing else alike, and one rename moves what a thousand lead to.
     fn outside(&self, old: &State, new: &State, words: &str) -> Option<u64> {
         let is_own = old.is_whole() && old.hash == new.hash;
-        let is_outside = old.executable_hash != new.executable_hash || old.linked() != new.linked();
-        if !is_own || !is_outside {
+        let is_outside =
+            old.executable_hash != new.executable_hash || old.linked_bytes() != new.linked_bytes();
+        if !(is_own && is_outside || old.is_moved_to(new)) {
             return None;
         }
-        let digests = [
+        let (executable, linked) = (
             (&old.executable_hash, &new.executable_hash),
-            (&old.linked_code_hash, &new.linked_code_hash),
-            (old.linked(), new.linked()),
-        ];
+            (old.linked_bytes(), new.linked_bytes()),
+        );
         let texts = [
-            (&old.executable, &new.executable),
-            (&old.resolved_path, &new.resolved_path),
             (&old.load_verdict, &new.load_verdict),
             (&old.exception, &new.exception),
             (&old.signature_state, &new.signature_state),
             (&old.mode, &new.mode),
         ];
-        let digests = digests.map(|(old, new)| (old != new).then_some((old, new)));
+        let executable = Some(executable).filter(|(old, new)| old != new);
+        let linked = Some(linked).filter(|(old, new)| old != new);
         let texts = texts.map(|(old, new)| (old != new).then_some((old, new)));
-        Some(self.number((words, "outside", digests, texts)))
+        Some(self.number((words, "outside", executable, linked, texts)))
     }
 
     fn number(&self, of: impl Hash) -> u64 {
@@ -292,22 +281,28 @@ mod tests {
         for change in unknown {
             assert!(!alike.comes(&state(change), at) && !alike.comes(&state(change), at));
         }
-        let others: [fn(&mut State); 9] = [
+        let others: [fn(&mut State); 8] = [
             |state| state.linked_fingerprint = "b".into(),
             |state| state.linked_hash = "c".into(),
             |state| state.executable_hash = "b".into(),
             |state| state.linked_code_hash = "b".into(),
             |state| state.load_verdict = "loadable".into(),
             |state| state.signature_state = "broken".into(),
-            |state| (state.symlink_target, state.resolved_path) = ("/x".into(), "/x".into()),
             |state| (state.hash, state.unread) = ("".into(), Some(Box::new([1; 32]))),
             |state| (state.hash, state.unread) = ("".into(), Some(Box::new([2; 32]))),
         ];
         for change in others {
             assert!(!alike.comes(&state(change), at) && alike.comes(&state(change), at));
         }
-        // Another text that leads to the same.
-        let other = state(|s| (s.symlink_target, s.resolved_path) = ("/./x".into(), "/x".into()));
+        // The same that stands elsewhere.
+        let other = state(|s| (s.symlink_target, s.resolved_path) = ("/x".into(), "/x".into()));
         assert!(alike.comes(&other, at));
+        let with = |place: &str, content: u8| State {
+            linked_hash: place.into(),
+            linked_content: Some(Arc::new([content; 32])),
+            ..state(|_| ())
+        };
+        assert!(!alike.comes(&with("x", 1), at) && alike.comes(&with("y", 1), at));
+        assert!(!alike.comes(&with("y", 2), at));
     }
 }

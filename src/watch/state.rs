@@ -140,6 +140,9 @@ impl Key {
                 entries.map(move |e| (path, e))
             });
             state.linked_code_hash = code_hash(places);
+            let has_places = !bundle.evidence.reach.places.is_empty();
+            let content = bundle.linked_content().filter(|_| has_places);
+            state.linked_content = content.map(Arc::new);
         }
         let evidence = &bundle.evidence;
         // What was not looked at may be anything.

@@ -5,6 +5,7 @@ mod crowd;
 mod journal;
 mod looks;
 mod mounts;
+mod moved;
 mod watching;
 mod ways;
 

@@ -20,17 +20,17 @@ use super::looks::Looks;
 use super::{Watcher, digest, make, sha256};
 
 /// Lines of what holds nothing that there are at once.
-const AT_ONCE: usize = 240;
+pub(super) const AT_ONCE: usize = 240;
 
 /// A disk, and looks at it one after the other.
-struct Crowd {
-    disk: Disk,
+pub(super) struct Crowd {
+    pub(super) disk: Disk,
     looks: Looks,
     millis: u64,
 }
 
 impl Crowd {
-    fn begin(disk: Disk) -> Self {
+    pub(super) fn begin(disk: Disk) -> Self {
         Self {
             looks: Looks::begin(&disk),
             disk,
@@ -39,13 +39,13 @@ impl Crowd {
     }
 
     /// A look so much later, and what it had told.
-    fn after(&mut self, millis: u64) -> Vec<Event> {
+    pub(super) fn after(&mut self, millis: u64) -> Vec<Event> {
         self.millis += millis;
         self.looks.events_at(self.millis)
     }
 
     /// Looks until something new is told.
-    fn settled(&mut self) -> Vec<Event> {
+    pub(super) fn settled(&mut self) -> Vec<Event> {
         let mut events = self.after(1);
         events.extend(self.after(300));
         events

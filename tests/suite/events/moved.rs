@@ -1,0 +1,130 @@
+//! What stands elsewhere now, and is what it was: one rename moves what thousands of bundles lead to, by no byte.
+
+use std::fs;
+
+use dsplug::event::Event;
+use dsplug_fixtures::{Disk, PLUGINS, Plugin};
+
+use super::crowd::{AT_ONCE, Crowd};
+use super::sha256;
+
+/// Bundles that lead to what a link has them find, wherever that leads.
+const MANY: usize = 400;
+const CURRENT: &str = "Users/Shared/cur";
+
+/// Where all of it stands after so many moves.
+fn place(round: usize) -> String {
+    format!("Users/Shared/t{round}")
+}
+
+/// Moves all of it, and has the link lead there.
+fn moves(disk: &Disk, round: usize) {
+    fs::rename(disk.at(place(round - 1)), disk.at(place(round))).unwrap();
+    fs::remove_file(disk.at(CURRENT)).unwrap();
+    disk.link(CURRENT, format!("/{}", place(round)));
+}
+
+fn settled(crowd: &mut Crowd) -> Vec<Event> {
+    [crowd.settled(), crowd.after(3_000)].concat()
+}
+
+/// Moves it again and again: what is new is told each time, and of the rest as much as there are lines for.
+#[track_caller]
+fn is_told_in_part(disk: Disk, moves: impl Fn(&Disk, usize), code: impl Fn(usize) -> String) {
+    let mut crowd = Crowd::begin(disk);
+    let mut told = 0;
+    for round in 1..6 {
+        moves(&crowd.disk, round);
+        told += settled(&mut crowd).len();
+    }
+    assert!((AT_ONCE..AT_ONCE + 60).contains(&told), "{told}");
+    for round in 6..9 {
+        moves(&crowd.disk, round);
+        let evil = format!("evil {round}");
+        fs::write(crowd.disk.at(code(round)), &evil).unwrap();
+        let events = settled(&mut crowd);
+        let hash = sha256(evil.as_bytes());
+        let is_told = |e: &Event| e.state.executable_hash == *hash;
+        assert!(events.iter().any(is_told), "{round}: {events:#?}");
+    }
+}
+
+fn target(number: usize) -> String {
+    format!("{number}.dsplug")
+}
+
+#[test]
+fn thousands_of_links_to_what_is_moved_are_told_in_part() {
+    let disk = Disk::new();
+    for number in 0..MANY {
+        let name = target(number);
+        Plugin::new("X").write_as(disk.at(place(0)).join(&name));
+        disk.link(format!("{PLUGINS}/{name}"), format!("/{CURRENT}/{name}"));
+    }
+    disk.link(CURRENT, format!("/{}", place(0)));
+    is_told_in_part(disk, moves, |round| {
+        format!("{}/{}/Contents/MacOS/X", place(round), target(MANY - 1))
+    });
+}
+
+#[test]
+fn thousands_that_run_what_is_moved_are_told_in_part() {
+    let disk = Disk::new();
+    for number in 0..MANY {
+        let name = format!("x{number}");
+        Plugin::new(&name)
+            .key("CFBundleExecutable", format!("/{CURRENT}/{name}"))
+            .write(disk.plugin(""));
+        disk.file(format!("{}/{name}", place(0)), "code");
+    }
+    disk.link(CURRENT, format!("/{}", place(0)));
+    is_told_in_part(disk, moves, |round| format!("{}/x399", place(round)));
+}
+
+/// A link in each of them leads to code of its own.
+#[test]
+fn thousands_with_links_to_what_is_moved_are_told_in_part() {
+    let disk = Disk::new();
+    for number in 0..MANY {
+        let name = format!("x{number}");
+        Plugin::new(&name).write(disk.plugin(""));
+        let executable = format!("{PLUGINS}/{name}.dsplug/Contents/MacOS/{name}");
+        fs::remove_file(disk.at(&executable)).unwrap();
+        disk.file(format!("{}/{name}", place(0)), "code");
+        disk.link(executable, format!("/{CURRENT}/{name}"));
+    }
+    disk.link(CURRENT, format!("/{}", place(0)));
+    is_told_in_part(disk, moves, |round| format!("{}/x399", place(round)));
+}
+
+/// Links that lead elsewhere each time they come, to what they led to before.
+#[test]
+fn thousands_of_links_that_come_back_are_told_in_part() {
+    let disk = Disk::new();
+    let links = |disk: &Disk, round: usize| {
+        for number in 0..MANY {
+            let name = target(number);
+            disk.link(
+                format!("{PLUGINS}/{name}"),
+                format!("/{}/{name}", place(round)),
+            );
+        }
+    };
+    for number in 0..MANY {
+        Plugin::new("X").write_as(disk.at(place(0)).join(target(number)));
+    }
+    let mut crowd = Crowd::begin(disk);
+    let mut told = 0;
+    for round in 0..4 {
+        if round > 0 {
+            for number in 0..MANY {
+                fs::remove_file(crowd.disk.plugin(target(number))).unwrap();
+            }
+            told += settled(&mut crowd).len();
+            fs::rename(crowd.disk.at(place(round - 1)), crowd.disk.at(place(round))).unwrap();
+        }
+        links(&crowd.disk, round);
+        told += settled(&mut crowd).len();
+    }
+    assert!((AT_ONCE..3 * AT_ONCE).contains(&told), "{told}");
+}
