@@ -102,10 +102,10 @@ pub struct State {
     pub code_hash: Digits,
     /// One SHA-256 over the code that its links and libraries lead to, likewise.
     pub linked_code_hash: Digits,
-    /// One SHA-256 over what that holds, wherever it stands; nothing where it could not be read whole. Kept by no
+    /// Half of a SHA-256 over what that holds, wherever it stands; nothing where it could not be read whole. Kept by no
     /// journal.
     #[serde(skip)]
-    pub linked_content: Option<Arc<[u8; 32]>>,
+    pub linked_content: Option<[u8; 16]>,
     /// Where not all of it could be read: SHA-256 of what the file system says of what it resolves to. Kept by no
     /// journal.
     #[serde(skip)]
@@ -253,7 +253,7 @@ impl State {
     pub fn keep_links(&mut self, old: &Self) {
         if self.linked_fingerprint == NOT_LOOKED {
             self.linked_hash.clone_from(&old.linked_hash);
-            self.linked_content.clone_from(&old.linked_content);
+            self.linked_content = old.linked_content;
             self.linked_fingerprint.clone_from(&old.linked_fingerprint);
         }
         self.learn(old);
@@ -281,8 +281,8 @@ impl State {
     }
 
     /// What stands where its links lead, wherever that is; by place where it is not known what that holds.
-    pub fn linked_bytes(&self) -> (Option<&[u8; 32]>, Option<[&Digits; 2]>) {
-        match &self.linked_content {
+    pub fn linked_bytes(&self) -> (Option<[u8; 16]>, Option<[&Digits; 2]>) {
+        match self.linked_content {
             Some(content) => (Some(content), None),
             None => (None, Some([self.linked(), &self.linked_code_hash])),
         }
@@ -338,7 +338,7 @@ impl State {
             self.unread.clone_from(&new.unread);
         }
         if self.lacks_content(new) {
-            self.linked_content.clone_from(&new.linked_content);
+            self.linked_content = new.linked_content;
         }
         let pairs = [
             (&mut self.way_fingerprint, &new.way_fingerprint),
@@ -375,9 +375,6 @@ impl State {
             if own == old {
                 own.clone_from(old);
             }
-        }
-        if self.linked_content == old.linked_content {
-            self.linked_content.clone_from(&old.linked_content);
         }
     }
 

@@ -17,7 +17,7 @@ use crate::meta::{FileId, Kind};
 const MOST: usize = 16;
 
 /// One Mach-O file, or one that could not be read, as while somebody writes to it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 struct File {
     sha256: Option<[u8; 32]>,
     id: FileId,
@@ -27,7 +27,7 @@ struct File {
 }
 
 /// Those of one bundle, and of its main executable where that stands outside.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Code(Arc<[File]>);
 
 impl Code {

@@ -17,6 +17,8 @@ pub const STOOD: Duration = Duration::from_millis(250);
 /// So many of them between what was told and what is told next: there is time for no more, unless what is told
 /// ever more rarely waits.
 const MOST_PASSED: usize = 8;
+/// So many of all bundles together, beside one of each: whoever has thousands wait holds no more.
+pub const MOST_PASSED_OF_ALL: usize = 512;
 /// Of so many of the last it is known how long they stood by turns.
 const MOST_TURNS: usize = 16;
 
@@ -41,6 +43,17 @@ impl Sight {
             is_bare: is_bare(bundle),
         }
     }
+
+    /// Shares what is the same in `old`: of thousands of bundles several are held, mostly alike.
+    pub fn share(&mut self, old: &Self) {
+        Arc::make_mut(&mut self.state).share(&old.state);
+        if self.records == old.records {
+            self.records = Arc::clone(&old.records);
+        }
+        if self.code == old.code {
+            self.code = old.code.clone();
+        }
+    }
 }
 
 /// A bundle that looks have seen change and that has not settled.
@@ -55,8 +68,8 @@ pub struct Moving {
     pub best: Option<Sight>,
     /// Since when the bundle has had the code that it has.
     pub code_since: Instant,
-    /// How long it had other code before, by turns.
-    turns: VecDeque<(u64, Duration)>,
+    /// How many milliseconds it had other code before, by turns.
+    turns: VecDeque<(u64, u32)>,
     /// Whole states with other code that stood for long enough, or whose code is nowhere else, and that no longer
     /// stand.
     pub passed: Vec<Sight>,
@@ -83,8 +96,14 @@ impl Moving {
         })
     }
 
-    /// Takes in that `new` is seen: where that has other code, what stood until now has passed.
-    pub fn pass(&mut self, told: Option<&Sight>, new: &Sight, at: Instant) {
+    /// How many of what has passed it holds beside one.
+    pub fn held(&self) -> usize {
+        self.passed.len().saturating_sub(1)
+    }
+
+    /// Takes in that `new` is seen: where that has other code, what stood until now has passed. `room` is how many more
+    /// than one may be held of that.
+    pub fn pass(&mut self, told: Option<&Sight>, new: &Sight, room: usize, at: Instant) {
         if self.now.state.code() == new.state.code() {
             return;
         }
@@ -108,7 +127,7 @@ impl Moving {
             return;
         }
         // Where they are too many, the least grave goes, and of equals the first.
-        if self.passed.len() >= MOST_PASSED {
+        if self.passed.len() >= MOST_PASSED.min(room.saturating_add(1)) {
             let gravity = |sight: &Sight| told.map(|told| told.state.gravity_of(&sight.state));
             let all = self.passed.iter().enumerate();
             let least = all.map(|(at, passed)| (gravity(passed), at)).min();
@@ -117,6 +136,7 @@ impl Moving {
                 None => return,
             }
         }
+        self.passed.reserve_exact(1);
         self.passed.push(old.clone());
     }
 
@@ -127,15 +147,16 @@ impl Moving {
         let code = code.finish();
         let stood = at.saturating_duration_since(self.code_since);
         self.code_since = at;
+        let stood = u32::try_from(stood.as_millis()).unwrap_or(u32::MAX);
         if let Some((_, all)) = self.turns.iter_mut().find(|(known, _)| *known == code) {
             *all = all.saturating_add(stood);
-            return *all;
+            return Duration::from_millis(u64::from(*all));
         }
         if self.turns.len() >= MOST_TURNS {
             self.turns.pop_front();
         }
         self.turns.push_back((code, stood));
-        stood
+        Duration::from_millis(u64::from(stood))
     }
 
     /// What has passed and is none of what is told after it.
@@ -167,5 +188,41 @@ impl Moving {
         event.changed = changed;
         event.previous_hash.clone_from(&old.hash);
         event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where thousands wait, the gravest code that has passed is not lost of any.
+    #[test]
+    fn without_room_one_state_is_held() {
+        let begun = Instant::now();
+        let sight = |executable: &str, code: &str| Sight {
+            state: Arc::new(State {
+                hash: executable.into(),
+                executable_hash: executable.into(),
+                code_hash: code.into(),
+                ..State::default()
+            }),
+            records: Arc::default(),
+            code: Code::default(),
+            is_bare: false,
+        };
+        let told = sight("told", "c");
+        for (room, held) in [(0, vec!["grave"]), (8, vec!["grave", "told", "told"])] {
+            let mut moving = Moving::new(begun, Seen::Watched, sight("grave", "c"));
+            let states = [sight("told", "d"), sight("told", "e"), sight("told", "f")];
+            for (new, n) in states.iter().zip(1..) {
+                moving.pass(Some(&told), new, room, begun + STOOD * n);
+                moving.now = new.clone();
+            }
+            let passed = moving.passed.iter();
+            let passed: Vec<_> = passed
+                .map(|p| p.state.executable_hash.to_string())
+                .collect();
+            assert_eq!(passed, held, "{room}");
+        }
     }
 }

@@ -125,7 +125,10 @@ impl Key {
                 "mode" => &mut state.mode,
                 _ => continue,
             };
-            if let Value::Text(text) = (column.get)(bundle) {
+            // One that is empty takes no memory until it is made anew.
+            if let Value::Text(text) = (column.get)(bundle)
+                && !text.is_empty()
+            {
                 *place = text::cut(text, MOST_TEXT).into();
             }
         }
@@ -142,7 +145,7 @@ impl Key {
             state.linked_code_hash = code_hash(places);
             let has_places = !bundle.evidence.reach.places.is_empty();
             let content = bundle.linked_content().filter(|_| has_places);
-            state.linked_content = content.map(Arc::new);
+            state.linked_content = content.and_then(|all| all.first_chunk().copied());
         }
         let evidence = &bundle.evidence;
         // What was not looked at may be anything.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::code::Code;
 use super::crowd::{Crowd, is_bare};
 use super::lists::Lists;
-use super::moving::{Moving, Sight};
+use super::moving::{MOST_PASSED_OF_ALL, Moving, Sight};
 use super::now::Now;
 use super::state::{Key, Print, event};
 use super::watched::{COMES_AND_GOES, TOO_SOON, UNSETTLED, Watched};
@@ -136,9 +136,18 @@ impl Tracker {
 
     /// Begins with what stands there: nothing is said of it.
     pub fn base_line(bundles: &[Arc<Bundle>], now: Now) -> Self {
+        let mut last: Option<Arc<State>> = None;
         let bundles = bundles.iter().map(|bundle| {
             let path = bundle.evidence.candidate.path.clone();
-            (path, Watched::new(bundle, true, Seen::Start, now))
+            let mut watched = Watched::new(bundle, true, Seen::Start, now);
+            if let Some(told) = &mut watched.told {
+                // Of thousands most have many words in common.
+                if let Some(last) = &last {
+                    Arc::make_mut(&mut told.state).share(last);
+                }
+                last = Some(Arc::clone(&told.state));
+            }
+            (path, watched)
         });
         Self {
             bundles: bundles.collect(),
@@ -156,13 +165,20 @@ impl Tracker {
     pub fn see(&mut self, bundles: &[Arc<Bundle>], seen: Seen, now: Now, is_gone: IsGone<'_>) {
         self.looks = self.looks.saturating_add(1);
         let mut there: BTreeSet<&[u8]> = BTreeSet::new();
+        let held = self.bundles.values().map(Watched::held);
+        let mut held: usize = held.sum();
         for bundle in bundles {
             let path = bundle.evidence.candidate.path.as_slice();
             there.insert(path);
             match self.bundles.get_mut(path) {
                 // What there was no time to look at is no change.
                 Some(_) if bundle.evidence.is_unsurveyed => {}
-                Some(watched) => watched.see(bundle, seen, now),
+                Some(watched) => {
+                    held = held.saturating_sub(watched.held());
+                    let room = MOST_PASSED_OF_ALL.saturating_sub(held);
+                    watched.see(bundle, seen, room, now);
+                    held = held.saturating_add(watched.held());
+                }
                 None => {
                     let watched = Watched::new(bundle, false, seen, now);
                     self.bundles.insert(path.to_owned(), watched);

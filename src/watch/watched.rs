@@ -112,7 +112,13 @@ impl Watched {
         }
     }
 
-    pub fn see(&mut self, bundle: &Bundle, seen: Seen, now: Now) {
+    /// How much of what has passed it holds beside what each may.
+    pub fn held(&self) -> usize {
+        self.moving.as_ref().map_or(0, |moving| moving.held())
+    }
+
+    /// Takes in what a look saw. `room` is how much more of what has passed may be held of all bundles.
+    pub fn see(&mut self, bundle: &Bundle, seen: Seen, room: usize, now: Now) {
         let key = Key::of(bundle);
         let print = key.print();
         if print == self.last {
@@ -121,18 +127,20 @@ impl Watched {
         let mut state = key.state(bundle);
         if let Some(told) = &mut self.told {
             state.keep_links(&told.state);
-            state.share(&told.state);
             if told.state.lacks(&state) {
                 Arc::make_mut(&mut told.state).learn(&state);
             }
         }
-        let sight = Sight::new(state, bundle);
+        let mut sight = Sight::new(state, bundle);
+        for old in self.told.iter().chain(self.moving.as_ref().map(|m| &m.now)) {
+            sight.share(old);
+        }
         self.is_bare &= sight.is_bare;
         self.last = print;
         let moving = self
             .moving
             .get_or_insert_with(|| Moving::new(now.steady, seen, sight.clone()));
-        moving.pass(self.told.as_ref(), &sight, now.steady);
+        moving.pass(self.told.as_ref(), &sight, room, now.steady);
         if std::mem::take(&mut moving.waits) {
             // What comes now has the time that anything has to settle.
             moving.began = now.steady;

@@ -97,6 +97,39 @@ fn bundles_by_the_thousand() {
     assert!(peak < MOST_HELD, "{peak} KB");
 }
 
+/// Under a watch, while one file outside that all of them run becomes another again and again: all but one wait for a
+/// line, and each has states that have passed meanwhile.
+#[test]
+fn bundles_by_the_thousand_that_wait() {
+    if cfg!(not(target_os = "linux")) {
+        return skipped("the memory of a process is read from /proc");
+    }
+    let disk = with_evil();
+    let code = |round: u8| [mach_header(ARM64E).as_slice(), &[round]].concat();
+    let outside = disk.file("Users/Shared/code", code(0));
+    for number in 0..5_000 {
+        let macos = disk.dir(format!("{PLUGINS}/{number:05}.dsplug/Contents/MacOS"));
+        let list = format!(
+            "<plist><dict><key>CFBundleIdentifier</key><string>{number}</string></dict></plist>"
+        );
+        fs::write(macos.with_file_name("Info.plist"), list).unwrap();
+        disk.link(
+            format!("{PLUGINS}/{number:05}.dsplug/Contents/MacOS/{number:05}"),
+            "/Users/Shared/code",
+        );
+    }
+    let peak = for_some_seconds(disk.path(), &["watch"], || {
+        std::thread::sleep(Duration::from_secs(8));
+        for round in 1..10 {
+            let new = disk.file("Users/Shared/new", code(round));
+            fs::rename(new, &outside).unwrap();
+            std::thread::sleep(Duration::from_secs(5));
+        }
+    });
+    eprintln!("{peak} KB under a watch");
+    assert!(peak < MOST_HELD, "{peak} KB");
+}
+
 /// Each within the bytes of a list that is read, and each of as many values as its form can have there.
 #[test]
 fn lists_of_very_many_values() {
