@@ -3,7 +3,8 @@
 -- detects: Something that came and went between two runs, and a bundle that was renamed in and
 --   kept its times: the folder's status-change time cannot be set by touch, and its nanoseconds tell
 --   two writes within one second apart. A folder that is
---   replaced, leads elsewhere, changes its owner or mode, or gains an anomaly gives a line too. It
+--   replaced, leads elsewhere, changes its owner or mode, or gains an anomaly gives a line too, and so does
+--   one of which a directory above was renamed, exchanged or written, the first left out. It
 --   asks for the bundles as well, so that a folder that cannot be listed makes it fail, not fall silent.
 -- adds: That something was here between two runs and is gone. Beside a line of presence it says
 --   nothing new.
@@ -27,7 +28,8 @@
 -- rule_id: b957105c-2aa6-48e3-93c8-2670aba9af3b
 -- sigma_id: 0c291192-4299-48c0-933b-62760bc9ab2e
 SELECT 'folder_changed' AS dsplug_query, path, "exists", resolved_path, mtime, ctime,
-  ctime_nanoseconds, uid, gid, mode, writable_by, anomalies
+  ctime_nanoseconds, way, uid, gid, mode, writable_by,
+  anomalies
 FROM dsplug_folders
 WHERE ("exists" = 1 OR anomalies <> '' OR error <> '')
   AND (SELECT count(*) FROM dsplug_bundles) >= 0;

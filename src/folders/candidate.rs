@@ -120,6 +120,9 @@ pub struct Folder {
     pub meta: Option<Meta>,
     /// Who can write it.
     pub writable_by: WritableBy,
+    /// Half of a SHA-256 over what the file system says of the directories that it stands in, the first left out:
+    /// anybody's installer writes in `/Library`.
+    pub way: Option<[u8; 16]>,
     /// Number of its entries.
     pub entries: usize,
     /// Number of its candidates.

@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use sha2::{Digest as _, Sha256};
+
 use super::anomaly::Anomaly;
 use super::candidate::{Folder, Listed, Via};
 use super::finder::{Finder, MOST_LPROJ_LINKS, Place, join};
@@ -40,6 +42,7 @@ impl Finder<'_> {
         folder.resolved_path = found.path();
         folder.meta = Some(found.meta);
         folder.writable_by = WritableBy::of(&found.meta);
+        folder.way = self.way(&folder.resolved_path)?;
         if found.links > 0 && self.goes_through_foreign_link(path) {
             self.anomalies.insert(Anomaly::Symlinked);
         }
@@ -78,6 +81,26 @@ impl Finder<'_> {
         let branches = std::mem::take(&mut self.branches);
         self.search(branches)?;
         self.recall(true)
+    }
+
+    /// Whoever exchanges one of these for a moment leaves the times of the folder as they are: a rename sets that of what
+    /// is renamed.
+    fn way(&self, folder: &[u8]) -> Result<Option<[u8; 16]>, ReadError> {
+        let mut all = Sha256::new();
+        let ends = folder.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+        for (end, _) in ends.skip(2) {
+            let above = folder.get(..end).unwrap_or_default();
+            let meta = match self.root.find_entry(above) {
+                Ok(found) => found.meta,
+                // It is being exchanged.
+                Err(error) if error.leads_nowhere() => return Ok(None),
+                Err(error) => return Err(error),
+            };
+            all.update(meta.ino.to_le_bytes());
+            all.update(meta.ctime.seconds.to_le_bytes());
+            all.update(meta.ctime.nanoseconds.to_le_bytes());
+        }
+        Ok(all.finalize().first_chunk().copied())
     }
 
     /// Takes what stands in the places of the loader, those that it reads first.

@@ -43,6 +43,7 @@ pub fn list(root: &Root, index: usize, budget: &Budget, known: &Known) -> (Folde
         resolved_path: Vec::new(),
         meta: None,
         writable_by: WritableBy::Root,
+        way: None,
         entries: 0,
         candidates: 0,
         listed_in: Vec::new(),

@@ -3,7 +3,7 @@
 use super::column::{TableOf, Value, number, text};
 use crate::folders::Folder;
 use crate::meta::Meta;
-use crate::text::escape;
+use crate::text::{escape, hex};
 
 /// The table `dsplug_folders`.
 pub const FOLDERS: TableOf<Folder> = TableOf {
@@ -68,6 +68,11 @@ pub const FOLDERS: TableOf<Folder> = TableOf {
             "ctime_nanoseconds",
             "The nanoseconds of ctime beyond the second.",
             |f| own(f, |m| i64::from(m.ctime.nanoseconds).into()),
+        ),
+        text(
+            "way",
+            "Half of a SHA-256 over the inode and the status-change time of each directory that it stands in, the first left out: another when one of them was renamed, exchanged or written.",
+            |f| f.way.map_or_else(String::new, |way| hex(&way)).into(),
         ),
     ],
     each: |snapshot, sink| snapshot.folders.iter().try_for_each(sink),

@@ -29,7 +29,7 @@ const CONTRACT: &[(&str, &str)] = &[
     (
         "dsplug_folders",
         "path exists resolved_path mtime ctime btime uid gid mode writable_by entries candidates \
-         anomalies error ctime_nanoseconds",
+         anomalies error ctime_nanoseconds way",
     ),
     (
         "dsplug_events",

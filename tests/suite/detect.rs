@@ -176,6 +176,26 @@ fn a_bundle_comes_and_goes_between_two_runs() {
     tells(&watch, &[("folder_changed", "added", FOLDER)]);
 }
 
+/// What is renamed has another status change, and what stands in it has not.
+#[test]
+fn the_directory_above_is_exchanged_between_two_runs() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let other = disk.dir("Library/Other");
+    let watch = watch(disk);
+    let above = watch.disk.at("Library/DirectoryServices");
+    let aside = watch.disk.at("Library/Aside");
+    fs::rename(&above, &aside).unwrap();
+    fs::rename(&other, &above).unwrap();
+    fs::rename(&above, &other).unwrap();
+    fs::rename(&aside, &above).unwrap();
+    tells(&watch, &[("folder_changed", "added", FOLDER)]);
+    // What is done beside it is nobody's news.
+    watch.disk.file("Library/x", "");
+    fs::rename(&other, watch.disk.at("Library/Else")).unwrap();
+    tells(&watch, &[]);
+}
+
 /// The command, run as a user who is not root: root can read everything.
 fn as_nobody() -> Option<Vec<&'static str>> {
     if !rustix::process::geteuid().is_root() {
