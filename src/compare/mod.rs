@@ -44,7 +44,7 @@ pub struct Options {
 /// The first bytes of a gzip file.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// Compares, and prints from what, then a line for each difference.
+/// Compares, and prints a line for each difference, then from what.
 ///
 /// # Errors
 /// When they are not the same, or not known to be; when there is nothing to compare.
@@ -77,19 +77,13 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     let other = read(to, held, one.outside.as_ref())?;
     let outside = outside::compare(one.outside.as_ref(), other.outside.as_ref());
     let Told { text, counts } = Told::of(&one, &other, &outside.changes);
-    for (word, source, side) in [("path", from, &one), ("other", to, &other)] {
-        let shown = source.shown(disk);
-        let of = side.of.as_ref();
-        let of = of.map_or_else(String::new, |of| format!(": {of} as it was collected"));
-        print(&format!("{word:<10}{shown}{of}\n"))?;
-    }
     print(&text)?;
     let unknown = one.unknown.iter().chain(&other.unknown);
     let unknown = unknown.chain(&outside.unknown);
     for line in unknown.clone() {
         print(&format!("{:<10}{line}\n", "unknown"))?;
     }
-    match (one.digest(), other.digest()) {
+    let verdict = match (one.digest(), other.digest()) {
         (Some(a), Some(b)) if a == b && counts.is_empty() && outside.unknown.is_empty() => {
             print(&format!(
                 "{:<10}{} entries, digest {}\n",
@@ -110,7 +104,14 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
                 format!("; {counts}")
             }
         ))),
+    };
+    for (word, source, side) in [("path", from, &one), ("other", to, &other)] {
+        let shown = source.shown(disk);
+        let of = side.of.as_ref();
+        let of = of.map_or_else(String::new, |of| format!(": {of} as it was collected"));
+        print(&format!("{word:<10}{shown}{of}\n"))?;
     }
+    verdict
 }
 
 /// Reads one side.

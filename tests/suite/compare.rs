@@ -73,7 +73,7 @@ fn lines(output: &Output, code: i32) -> Vec<String> {
 #[track_caller]
 fn differences(output: &Output, code: i32) -> Vec<String> {
     let mut lines = lines(output, code);
-    let sources: Vec<String> = lines.drain(..2).collect();
+    let sources = lines.split_off(lines.len() - 2);
     let is = |line: &String, word: &str| line.starts_with(&format!("{word:<10}/"));
     assert!(
         is(&sources[0], "path") && is(&sources[1], "other"),

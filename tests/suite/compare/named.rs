@@ -203,8 +203,7 @@ fn what_each_side_is_read_from_is_said() {
     let plugin = path("Good.dsplug");
     let sources = |named: &str, other: &Path| {
         let mut lines = lines(&compare(&disk, named, other), 0);
-        lines.truncate(2);
-        lines
+        lines.split_off(lines.len() - 2)
     };
     let (copy, archive) = (text(&copy), text(&archive));
     let below = format!("path      {plugin}, below --root {root}");
