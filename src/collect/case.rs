@@ -96,6 +96,7 @@ impl Circumstances {
                 places,
                 executable,
                 mut is_cut,
+                ..
             } = Outside::of(bundle);
             let mut outside = Vec::new();
             for path in places.keys() {

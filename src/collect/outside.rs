@@ -62,6 +62,8 @@ pub struct Outside {
     /// Which file is the main executable: its path below the bundle, or that where it stands outside; empty where there
     /// is none. `None` where nobody says.
     pub executable: Option<Vec<u8>>,
+    /// True when under another name another file of it would be that.
+    pub is_by_name: bool,
     /// True when there may be more than these.
     pub is_cut: bool,
 }
@@ -119,6 +121,7 @@ impl Outside {
             executable: Some(executable.map_or_else(Vec::new, |e| {
                 e.relative.clone().unwrap_or_else(|| e.path.clone())
             })),
+            is_by_name: evidence.runs_by_name(),
             is_cut,
         }
     }

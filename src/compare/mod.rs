@@ -75,7 +75,8 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     };
     let one = read(from, live, held.as_ref())?;
     let other = read(to, held, one.outside.as_ref())?;
-    let outside = outside::compare(one.outside.as_ref(), other.outside.as_ref());
+    let [a, b] = [&one, &other].map(|side| side.outside.as_ref());
+    let outside = outside::compare(a, b, from.name() == to.name());
     let Told { text, counts } = Told::of(&one, &other, &outside.changes);
     print(&text)?;
     let unknown = one.unknown.iter().chain(&other.unknown);

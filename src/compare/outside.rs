@@ -100,6 +100,7 @@ impl Held {
         Outside {
             places: order::gather(places),
             executable,
+            is_by_name: false,
             is_cut,
         }
     }
@@ -134,8 +135,9 @@ pub struct Compared {
     pub unknown: Vec<String>,
 }
 
-/// Holds them against each other. Where nothing is known of one, it is not known what it leads to.
-pub fn compare(one: Option<&Outside>, other: Option<&Outside>) -> Compared {
+/// Holds them against each other. Where nothing is known of one, it is not known what it leads to. `have_one_name` says
+/// whether both bundles are called the same.
+pub fn compare(one: Option<&Outside>, other: Option<&Outside>, have_one_name: bool) -> Compared {
     let mut compared = Compared::default();
     let of = |side: Option<&Outside>, path: &Vec<u8>| -> Option<Option<Sum>> {
         side.and_then(|outside| outside.places.get(path).copied())
@@ -168,27 +170,32 @@ pub fn compare(one: Option<&Outside>, other: Option<&Outside>) -> Compared {
             (None, _) => compared.unknown.push(lacking(&shown, "OTHER", "PATH")),
         }
     }
-    if let (Some(one), Some(other)) = (one, other) {
-        match (&one.executable, &other.executable) {
-            (Some(a), Some(b)) if a == b => {}
-            (Some(a), Some(b)) => {
-                let [a, b] = [a, b].map(|path| match path.as_slice() {
-                    b"" => "none".to_owned(),
-                    path => escape(path),
-                });
-                let line = format!("the main executable  {a}, was {b}");
-                compared.changes.push((Change::Altered, line));
-            }
-            // Nothing outside has a part in it: of two that hold the same it is the same.
-            _ if paths.is_empty() => {}
-            (a, _) => {
-                let name = if a.is_none() { "PATH" } else { "OTHER" };
-                let line = format!(
-                    "which file is the main executable of {name}: an archive of an earlier version does not say it"
-                );
-                compared.unknown.push(line);
-            }
+    let executable = |side: Option<&Outside>| side.and_then(|side| side.executable.clone());
+    let by_name = |side: Option<&Outside>| side.is_some_and(|side| side.is_by_name);
+    let is_by_name = !have_one_name && (by_name(one) || by_name(other));
+    let is_said = one.is_some() && other.is_some() && !paths.is_empty();
+    match (executable(one), executable(other)) {
+        (Some(a), Some(b)) if a == b => {}
+        (Some(a), Some(b)) => {
+            let [a, b] = [a, b].map(|path| match path.as_slice() {
+                b"" => "none".to_owned(),
+                path => escape(path),
+            });
+            let line = format!("the main executable  {a}, was {b}");
+            compared.changes.push((Change::Altered, line));
         }
+        (a, _) if is_by_name || is_said => {
+            let name = if a.is_none() { "PATH" } else { "OTHER" };
+            let why = if is_by_name {
+                "the Info.plist names none, so the bundle's own name tells, and they have not the same"
+            } else {
+                "an archive of an earlier version does not say it"
+            };
+            let line = format!("which file is the main executable of {name}: {why}");
+            compared.unknown.push(line);
+        }
+        // Nothing outside has a part in it: of two that hold the same it is the same.
+        _ => {}
     }
     for (side, name) in sides {
         if side.is_some_and(|outside| outside.is_cut) {

@@ -120,6 +120,13 @@ impl Evidence {
             .is_some_and(|m| m.kind == Kind::Directory)
     }
 
+    /// True when its own name says which file is the main executable: its Info.plist names none.
+    pub fn runs_by_name(&self) -> bool {
+        let info = self.info_plist.as_ref();
+        let info = info.and_then(|list| list.info.as_ref().ok());
+        self.is_bundle() && info.is_none_or(|info| info.executable.is_none())
+    }
+
     /// Bytes of its regular files.
     pub fn bytes(&self) -> u64 {
         self.files()

@@ -209,11 +209,13 @@ impl Exception {
     /// True when all that it asks for holds of a bundle.
     ///
     /// A bundle whose main executable stands outside of it is accepted only by an entry that pins
-    /// that file: no other field does. So it is with what links in it lead to outside of it.
+    /// that file: no other field does. So it is with what links in it lead to outside of it. And the same bundle runs
+    /// another file under another name, where its Info.plist names none.
     pub(super) fn accepts(&self, offer: &Offer) -> bool {
         if !self.active
             || offer.is_unknown
             || (offer.is_outside && self.executable_hash.is_empty())
+            || (offer.runs_by_name && !self.says_what_runs())
             || (offer.reaches_out && self.linked_hash.is_empty())
         {
             return false;
@@ -221,6 +223,18 @@ impl Exception {
         let mut asked = self.asked().into_iter().zip(&offer.fields);
         asked.all(|(asked, found)| asked.is_empty() || found.as_deref() == Some(asked))
             && self.names_all(offer)
+    }
+
+    /// True when it asks for more than what a bundle holds: its name, what runs of it, or who signed that.
+    fn says_what_runs(&self) -> bool {
+        let fields = [
+            &self.path,
+            &self.executable_hash,
+            &self.cdhash,
+            &self.team_identifier,
+            &self.signer,
+        ];
+        fields.iter().any(|field| !field.is_empty())
     }
 
     /// True when its cdhashes, if it has any, are those of every slice.

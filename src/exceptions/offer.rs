@@ -15,6 +15,8 @@ pub(super) struct Offer {
     pub(super) is_unknown: bool,
     /// True when its main executable stands outside of it.
     pub(super) is_outside: bool,
+    /// True when under another name another file of it runs.
+    pub(super) runs_by_name: bool,
     /// True when code of it can stand where no digest of its own reaches.
     pub(super) reaches_out: bool,
     /// For each thing that can be asked, in the order in which an entry asks; `None` where nothing vouches for it.
@@ -40,6 +42,7 @@ impl Offer {
                 || evidence.is_blind
                 || evidence.is_served(),
             is_outside: evidence.executable.as_ref().is_some_and(|e| e.is_outside()),
+            runs_by_name: evidence.runs_by_name(),
             reaches_out: evidence.reaches_out(),
             fields: [
                 Some(escape(&evidence.candidate.path)),

@@ -212,6 +212,27 @@ fn an_executable_outside_is_accepted_only_where_it_is_pinned() {
     assert_eq!(accepts(&disk, vec![entry(pinned)]), None);
 }
 
+/// Whoever renames it has another of its files run, by no byte.
+#[test]
+fn a_digest_alone_accepts_no_bundle_that_runs_by_its_name() {
+    if !is_root() {
+        return;
+    }
+    let disk = Disk::new();
+    Plugin::new("A")
+        .without("CFBundleExecutable")
+        .write(disk.plugin(""));
+    let digest = hex(&scan(&disk).bundles[0].digest.unwrap());
+    let by_digest = ("hash", digest.as_str());
+    assert_eq!(accepts(&disk, vec![entry([by_digest])]), None);
+    let named = accepts(&disk, vec![entry([by_digest, ("path", A)])]);
+    assert_eq!(named.as_deref(), Some("one"));
+    Plugin::new("A").write(disk.plugin(""));
+    let digest = hex(&scan(&disk).bundles[0].digest.unwrap());
+    let named = accepts(&disk, vec![entry([("hash", digest.as_str())])]);
+    assert_eq!(named.as_deref(), Some("one"));
+}
+
 /// From the bytes on the disk to the exception: what an honest vendor ships is stapled.
 #[test]
 fn a_team_is_accepted_of_a_stapled_bundle() {

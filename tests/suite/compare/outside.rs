@@ -361,3 +361,36 @@ fn a_link_that_stands_at_the_top_on_the_way_is_held_against_another() {
         assert!(told.contains(&word("altered", "/nix")), "{told:#?}");
     }
 }
+
+/// The same bundle under another name runs another of its files, where its Info.plist names none.
+#[test]
+fn a_bundle_that_runs_by_its_name_is_the_same_under_that_name_alone() {
+    let disk = Disk::new();
+    Plugin::new("A")
+        .without("CFBundleExecutable")
+        .file("Contents/MacOS/Evil", other_code())
+        .write(disk.plugin(""));
+    let good = Good::of(disk);
+    is_same(&compare(&good.disk, &path("A.dsplug"), &good.copy));
+    is_same(&compare(&good.disk, &path("A.dsplug"), &good.archive));
+    fs::rename(
+        good.disk.plugin("A.dsplug"),
+        good.disk.plugin("Evil.dsplug"),
+    )
+    .unwrap();
+    let lines = unknown(&compare(&good.disk, &path("Evil.dsplug"), &good.copy));
+    assert!(
+        lines[0].starts_with("which file is the main executable of OTHER: "),
+        "{lines:#?}"
+    );
+    // One that names its executable is what it is whatever it is called.
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let good = Good::of(disk);
+    fs::rename(
+        good.disk.plugin("A.dsplug"),
+        good.disk.plugin("Evil.dsplug"),
+    )
+    .unwrap();
+    is_same(&compare(&good.disk, &path("Evil.dsplug"), &good.copy));
+}
