@@ -22,6 +22,10 @@ use crate::text::{cut, escape, hex, tame};
 
 /// Members that are read.
 const MOST_MEMBERS: usize = 5_000_000;
+/// Bytes that the things of one side take, about: as many as `collect` takes have room.
+const MOST_HELD: usize = 64 << 20;
+/// What one takes beside its path.
+const THING: usize = 128;
 /// Bytes of the case.
 const MOST_CASE: u64 = 32 << 20;
 /// Bytes of a bundle's path that are shown.
@@ -50,6 +54,7 @@ pub fn read(
     let mut records = Records::default();
     let mut found = false;
     let mut held = Held::default();
+    let mut room = MOST_HELD;
     for (number, entry) in entries.raw(true).enumerate() {
         let mut entry = entry.map_err(|e| fail(&e.to_string()))?;
         if number >= MOST_MEMBERS {
@@ -109,6 +114,10 @@ pub fn read(
         if below.is_none() && outside.is_none() {
             continue;
         }
+        let more = member.len().saturating_add(THING);
+        room = room
+            .checked_sub(more)
+            .ok_or_else(|| fail("what it holds of the bundle has more entries, or longer paths, than dsplug collect takes"))?;
         found |= below.is_some();
         let header = entry.header();
         let id = |record: Option<u32>, header: Result<u64, io::Error>| {

@@ -1,5 +1,6 @@
 //! What stands outside of what is compared and runs with it: the same bundle is not the same where that differs.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Change;
@@ -32,7 +33,12 @@ pub struct Held {
     named: BTreeSet<Vec<u8>>,
     /// They, as lines show them.
     shown: Vec<String>,
+    /// Bytes that are yet looked through for these: whoever wrote an archive chose how many lines there are, and places.
+    left: Cell<usize>,
 }
+
+/// Bytes of lines that are looked through for places, each line for each.
+const MOST_LOOKED_THROUGH: usize = 256 << 20;
 
 impl Held {
     /// Nothing yet, of these places and of those that are asked for also.
@@ -44,6 +50,7 @@ impl Held {
             places: order::gather(all.map(|path| (path, Members::new()))),
             shown,
             named,
+            left: Cell::new(MOST_LOOKED_THROUGH),
         }
     }
 
@@ -65,10 +72,14 @@ impl Held {
         !self.places(path).is_empty()
     }
 
-    /// True for a line that names one of these places, or what stands below one.
+    /// True for a line that names one of these places, or what stands below one; and for any, once too much was looked
+    /// through.
     pub fn tells_of(&self, line: &str) -> bool {
+        let work = line.len().saturating_mul(self.shown.len());
+        let left = self.left.get().checked_sub(work);
+        self.left.set(left.unwrap_or_default());
         let mut shown = self.shown.iter();
-        shown.any(|place| line.contains(place.as_str()))
+        left.is_none() || shown.any(|place| line.contains(place.as_str()))
     }
 
     /// Holds a member.

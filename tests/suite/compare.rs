@@ -1,5 +1,6 @@
 //! Two bundles, or a bundle and a collected archive, file by file.
 
+mod archives;
 mod named;
 mod outside;
 mod owners;
