@@ -34,8 +34,8 @@ if [ -z "$url" ] || [ -z "$sha256" ]; then
     exit 1
 fi
 curl --fail --silent --show-error --location --proto '=https' --output "$work/dsplug.tar.gz" "$url"
-echo "$sha256  $work/dsplug.tar.gz" | shasum -a 256 -c - > /dev/null || {
-    echo "dsplug: $url is not what sha256 names" >&2
+printf '%s  %s\n' "$sha256" "$work/dsplug.tar.gz" | shasum -a 256 -c - > /dev/null || {
+    printf 'dsplug: %s is not what sha256 names\n' "$url" >&2
     exit 1
 }
 tar -xzf "$work/dsplug.tar.gz" -C "$work"

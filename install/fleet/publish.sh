@@ -11,8 +11,8 @@ version=$2
 binary=$3
 
 command -v fleetctl > /dev/null || { echo "dsplug: fleetctl is not on PATH" >&2; exit 1; }
-[ "${binary##*/}" = dsplug.ext ] || { echo "dsplug: $binary: the file must be called dsplug.ext" >&2; exit 1; }
-[ -f "$binary" ] || { echo "dsplug: $binary: no such file" >&2; exit 1; }
+[ "${binary##*/}" = dsplug.ext ] || { printf 'dsplug: %s: the file must be called dsplug.ext\n' "$binary" >&2; exit 1; }
+[ -f "$binary" ] || { printf 'dsplug: %s: no such file\n' "$binary" >&2; exit 1; }
 
 # One version for the channel `stable` and for those who pin a minor or a major one.
 fleetctl updates add --path "$repository" --target "$binary" --name extensions/dsplug \

@@ -4,7 +4,7 @@
 set -eu
 
 fail() {
-    echo "dsplug: $*" >&2
+    printf 'dsplug: %s\n' "$*" >&2
     exit 1
 }
 

@@ -174,6 +174,55 @@ fn no_script_reads_text_within_a_substitution() {
     }
 }
 
+/// The `echo` of many a `sh`, that of a Mac too, makes of `\\033` in its text what moves a terminal.
+#[test]
+fn what_the_scripts_say_of_a_path_is_what_was_pasted() {
+    let disk = Disk::new();
+    Plugin::new("X").write(disk.plugin(""));
+    let place = tempfile::tempdir().unwrap();
+    let kept = place.path().join("collected");
+    for script in ["collect.sh", "quarantine.sh", "restore.sh"] {
+        // What begins with no / is told by the script itself.
+        let path = "F\\033]0;own\\007\\n\\c.dsplug";
+        let form = [("path", path), ("place", kept.to_str().unwrap())];
+        let form = &form[..if script == "collect.sh" { 2 } else { 1 }];
+        let error = ended(&run(script, form, &disk, place.path()), 1);
+        let told = format!("dsplug: path begins with a / and has no quotes, not: {path}\n");
+        assert_eq!(error, told, "{script}");
+    }
+}
+
+/// What varies is printed by `printf`, which takes its text as it is.
+#[test]
+fn no_script_echoes_what_varies() {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("install");
+    for entry in walkdir::WalkDir::new(top) {
+        let entry = entry.unwrap();
+        // clap writes the completions, for shells whose echo takes text as it is.
+        if entry
+            .path()
+            .components()
+            .any(|part| part.as_os_str() == "completions")
+        {
+            continue;
+        }
+        let Ok(text) = fs::read_to_string(entry.path()) else {
+            continue;
+        };
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with('#'));
+        let found: Vec<&str> = code
+            .flat_map(|line| line.split("echo ").skip(1))
+            .filter(|said| {
+                let end = said.find([';', '|', '}']).unwrap_or(said.len());
+                said[..end].contains('$')
+            })
+            .collect();
+        assert!(found.is_empty(), "{}: {found:?}", entry.path().display());
+    }
+}
+
 /// A person who quotes a path after all, or breaks a line, is told.
 #[test]
 fn what_is_no_form_is_refused() {
