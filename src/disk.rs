@@ -8,8 +8,8 @@ use crate::journal::Events;
 use crate::limits::Limits;
 use crate::root::Root;
 use crate::scan::Scanner;
+use crate::shell::quoted;
 use crate::state_dir::{self, StateDir};
-use crate::text::quoted;
 
 /// What every command can be told.
 #[derive(Clone, Debug, clap::Args)]

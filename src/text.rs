@@ -70,11 +70,6 @@ fn escaped(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     Some((sign.to_string().into_bytes(), behind.get(1..)?))
 }
 
-/// Text as one word of a shell's, whatever is in it.
-pub fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "'\\''"))
-}
-
 /// Text that should have been escaped: what misleads in it is, and its backslashes stay as they are.
 pub fn tame(text: &str) -> Cow<'_, str> {
     if !text.chars().any(|c| c.is_ascii_control() || misleads(c)) {

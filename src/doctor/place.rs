@@ -4,7 +4,8 @@ use super::disk;
 use super::finding::Finding;
 use super::host::Host;
 use crate::meta::{Kind, Meta};
-use crate::text::{escape, quoted};
+use crate::shell::quoted;
+use crate::text::escape;
 
 /// Checks one binary that osqueryd is told to run.
 pub fn check(host: &Host<'_>, path: &str, findings: &mut Vec<Finding>) {

@@ -24,8 +24,9 @@ use crate::order;
 use crate::output::print;
 use crate::pack::conf;
 use crate::scan::Snapshot;
+use crate::shell::quoted;
 use crate::table::{BUNDLES, FILES, FileRow, Value};
-use crate::text::{self, escape, quoted};
+use crate::text::{self, escape};
 use crate::watch::command;
 
 /// What `explain` is told.

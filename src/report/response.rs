@@ -2,7 +2,8 @@
 
 use super::document::Step;
 use crate::bundle::Bundle;
-use crate::text::{escape, hex, quoted};
+use crate::shell::quoted;
+use crate::text::{escape, hex};
 
 /// What to do about a bundle at a path, in order; `disk` is what names its disk in a line that is pasted.
 pub fn steps(bundle: &Bundle, path: &str, disk: &str) -> Vec<Step> {

@@ -5,7 +5,9 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output};
 
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, X86_64, mach_header};
+use dsplug::shell::quoted;
+use dsplug::text::escape;
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, X86_64, mach_header, skipped};
 use serde_json::Value;
 
 use crate::common::{DSPLUG, call, python, query};
@@ -29,31 +31,87 @@ pub const NAMES: &[&[u8]] = &[
     b"\"x\" \\' \\` \\\\ ! *a* _b_ #1.dsplug",
     b"a  b   c .dsplug",
     b"www.example.com a@example.com @user :smile: (c) -- ....dsplug",
+    // Within single quotes a backslash is itself in sh and an escape in fish.
+    b"E\\'; touch pwned; #.dsplug",
+    b"\\\\'; touch pwned; '\\'(touch pwned)'\\\\''!! ''.dsplug",
     b"- [ ] x.dsplug",
     b">!spoiler!< ++z++ \xff\xc3\xa9.dsplug",
 ];
 
-/// What a shell would call were it given this text, each call with its arguments; nothing else may come of it.
+/// Shells into which a person may paste, each with what keeps the person's own settings out of it. `mksh` and `busybox`
+/// are among them for what is left of `ksh` and `ash`.
+const SHELLS: &[&[&str]] = &[
+    &["sh"],
+    &["dash"],
+    &["bash", "--norc"],
+    &["zsh", "-f"],
+    &["zsh", "-f", "-o", "rcquotes"],
+    &["fish", "--no-config"],
+    &["mksh"],
+    &["busybox", "sh"],
+];
+
+/// A shell that is given a text to run; `None` where there is none of that name.
+fn shell(words: &[&str], text: &str) -> Option<Command> {
+    let path = std::env::var_os("PATH")?;
+    let binary = std::env::split_paths(&path)
+        .find_map(|place| Some(place.join(words[0])).filter(|at| at.exists()))?;
+    let mut command = Command::new(binary);
+    command.args(&words[1..]).args(["-c", text]);
+    Some(command)
+}
+
+#[test]
+fn a_word_is_the_same_text_in_every_shell() {
+    let texts: Vec<String> = NAMES.iter().map(|name| escape(name)).collect();
+    let all: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+    let line = format!("printf '%s!' {}", all.join(" "));
+    let wanted: String = texts.iter().map(|text| format!("{text}!")).collect();
+    for words in SHELLS {
+        let place = tempfile::tempdir().unwrap();
+        let Some(mut command) = shell(words, &line) else {
+            skipped(format!("no {}", words[0]));
+            continue;
+        };
+        let output = command.current_dir(place.path()).output().unwrap();
+        assert!(output.stderr.is_empty(), "{words:?}: {output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), wanted, "{words:?}");
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "{words:?}");
+    }
+}
+
+/// What a shell would call were it given this text, each call with its arguments; nothing else may come of it. Every
+/// shell that is here calls the same.
 #[track_caller]
 fn calls(text: &str) -> Vec<Vec<String>> {
     let place = tempfile::tempdir().unwrap();
-    let sh = |arguments: &[&str]| -> Output {
-        let output = Command::new("sh")
-            .args(arguments)
-            .current_dir(place.path())
-            .output()
-            .unwrap();
+    let here = tempfile::tempdir().unwrap();
+    for stub in [
+        "sudo", "dsplug", "log", "dscl", "lsof", "pkgutil", "chown", "chmod",
+    ] {
+        let stub = place.path().join(stub);
+        fs::write(
+            &stub,
+            "#!/bin/sh\nprintf '%s\\0' \"$#\" \"${0##*/}\" \"$@\"\n",
+        )
+        .unwrap();
+        dsplug_fixtures::chmod(stub, 0o755);
+    }
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", place.path().display());
+    let run = |command: &mut Command| -> Output {
+        let command = command.env("PATH", &path).current_dir(here.path());
+        let output = command.output().unwrap();
         assert!(output.status.success(), "{text}\n{output:?}");
         assert!(output.stderr.is_empty(), "{text}\n{output:?}");
+        assert_eq!(fs::read_dir(here.path()).unwrap().count(), 0, "{text}");
         output
     };
-    sh(&["-n", "-c", text]);
-    let stubs = [
-        "sudo", "dsplug", "log", "dscl", "lsof", "pkgutil", "chown", "chmod",
-    ];
-    let stubs = stubs.map(|stub| format!("{stub}() {{ printf '%s\\0' \"$#\" {stub} \"$@\"; }}\n"));
-    let told = sh(&["-c", &format!("{}{text}", stubs.concat())]).stdout;
-    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0, "{text}");
+    run(Command::new("sh").args(["-n", "-c", text]));
+    let told = run(Command::new("sh").args(["-c", text])).stdout;
+    if let Some(mut fish) = shell(&["fish", "--no-config"], text) {
+        assert_eq!(run(&mut fish).stdout, told, "{text}");
+    }
     let told = String::from_utf8(told).unwrap();
     let mut words = told.split_terminator('\0').map(str::to_owned);
     let mut calls = Vec::new();
