@@ -95,7 +95,7 @@ pub struct Archive<W: Write> {
     bounds: Bounds,
     /// True when a file of the tree may have a resource fork that its file system does not show.
     hides_forks: bool,
-    /// What stands in it already, by the Mac's path.
+    /// What stands in it already, by where it stands there: what is kept hides nothing of the disk's.
     seen: BTreeMap<PathKey, Seen>,
     /// The last directory that was found to stand below directories alone: most entries have their neighbour's.
     below_directories: Vec<u8>,
@@ -177,7 +177,7 @@ impl<W: Write> Archive<W> {
         for entry in entries {
             let real = tree.real_path(entry);
             let kind = entry.meta.kind;
-            let key = key(&real);
+            let key = self.key(&real);
             if self.seen.contains_key(&key) {
                 continue;
             }
@@ -213,7 +213,7 @@ impl<W: Write> Archive<W> {
 
     /// The SHA-256 of a file of a tree as it stands in the archive; `None` where it is not whole there.
     pub fn sha256(&self, tree: &Tree, entry: &Entry) -> Option<[u8; 32]> {
-        self.seen.get(&key(&tree.real_path(entry)))?.sha256
+        self.seen.get(&self.key(&tree.real_path(entry)))?.sha256
     }
 
     /// Adds a copy that was kept of an earlier state.
@@ -222,9 +222,18 @@ impl<W: Write> Archive<W> {
     /// When the archive cannot be written.
     pub fn add_kept(&mut self, tree: &Tree) -> io::Result<()> {
         self.below = KEPT;
+        self.below_directories.clear();
         let added = self.add_tree(tree);
         self.below = FILES;
+        self.below_directories.clear();
         added
+    }
+
+    /// What stands for a path among the members.
+    fn key(&self, path: &[u8]) -> PathKey {
+        let place = [self.below.as_bytes(), path].concat();
+        let [key @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = Sha256::digest(&place);
+        key
     }
 
     /// True when what stands above a path is in the archive as something else than a directory: it was exchanged
@@ -235,7 +244,7 @@ impl<W: Write> Archive<W> {
             return false;
         }
         let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/');
-        let mut above = ends.filter_map(|(end, _)| self.seen.get(&key(path.get(..end)?)));
+        let mut above = ends.filter_map(|(end, _)| self.seen.get(&self.key(path.get(..end)?)));
         let is_below = above.any(|seen| seen.kind != Kind::Directory);
         if !is_below {
             self.below_directories = directory.to_vec();
@@ -488,11 +497,6 @@ impl Read for Content {
         self.left = self.left.saturating_sub(done);
         Ok(count)
     }
-}
-
-fn key(path: &[u8]) -> PathKey {
-    let [key @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = Sha256::digest(path);
-    key
 }
 
 /// The names on a path, for an order in which a directory comes with all that it holds.

@@ -20,9 +20,11 @@ use crate::report::{explain, time};
 use crate::root::{Found, Root};
 use crate::scan::Snapshot;
 use crate::spool::Spool;
+use crate::state_dir::StateDir;
 use crate::table::{TABLES, Table, Texts, Value};
 use crate::text::{escape, escape_json, hex};
 use crate::tree::Tree;
+use crate::watch::copies;
 
 /// The first member: what the archive is about.
 pub const CASE: &str = "case.json";
@@ -155,6 +157,7 @@ pub fn collect<W: Write>(
     snapshot: Snapshot,
     bundles: Vec<Arc<Bundle>>,
     circumstances: &Circumstances,
+    state: Option<&StateDir>,
     most: usize,
 ) -> Result<Collected<W>, String> {
     let unwritable = |error: io::Error| format!("cannot write the archive: {error}");
@@ -195,11 +198,11 @@ pub fn collect<W: Write>(
         let digest = add_bundle(&mut archive, root, bundle, most).map_err(unwritable)?;
         digests.push(digest);
     }
-    add_kept(&mut archive, &events, &paths, most).map_err(unwritable)?;
-    // Last: whoever can write one, or lead it elsewhere, takes no room from a bundle.
+    // Behind them: whoever can write one, or lead it elsewhere, takes no room from a bundle.
     for path in BESIDE {
         add_file(&mut archive, root, path.as_bytes()).map_err(unwritable)?;
     }
+    add_kept(&mut archive, &events, state, &paths, most).map_err(unwritable)?;
     let written = archive.finish().map_err(unwritable)?;
     Ok(Collected {
         written,
@@ -373,14 +376,16 @@ fn digest<W: Write>(archive: &Archive<W>, tree: &Tree) -> Option<[u8; 32]> {
     tree.digest_by(|entry| archive.sha256(tree, entry))
 }
 
-/// Adds the copies that the journal of events kept of these bundles.
+/// Adds the copies that were kept of these bundles. Whoever can write the journal names any place of this computer:
+/// but for the copies beside the journal itself, none is read.
 fn add_kept<W: Write>(
     archive: &mut Archive<W>,
     events: &Events,
+    state: Option<&StateDir>,
     paths: &BTreeSet<String>,
     most: usize,
 ) -> io::Result<()> {
-    let mut kept = std::collections::BTreeSet::new();
+    let mut kept = BTreeSet::new();
     // That the journal cannot be read is said with its rows.
     let _ = events.each(&mut |event| {
         if paths.contains(&event.path) && !event.kept.is_empty() {
@@ -389,13 +394,13 @@ fn add_kept<W: Write>(
         Ok(())
     });
     for path in kept {
-        let tree = Root::open(std::path::Path::new("/"))
-            .map_err(|e| e.to_string())
-            .and_then(|host| host.find(path.as_bytes()).map_err(|e| e.to_string()))
-            .and_then(|found| survey(&found, most).map_err(|e| e.to_string()));
-        match tree {
+        let found = copies::find(state, &path);
+        match found.and_then(|found| survey(&found, most).map_err(|e| e.to_string())) {
             Ok(tree) => archive.add_kept(&tree)?,
-            Err(why) => archive.leave_out(format!("the copy {path}: {why}")),
+            Err(why) => {
+                let path = escape(path.as_bytes());
+                archive.leave_out(format!("the copy {path}: {why}"));
+            }
         }
     }
     Ok(())

@@ -81,13 +81,13 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     // It remembers what it has found.
     drop(scanner);
     let kept = write(
+        disk,
         output,
         &name,
         &root,
         snapshot,
         bundles,
         &circumstances,
-        disk.thorough,
     )?;
     let _ = writeln!(
         io::stderr(),
@@ -131,19 +131,22 @@ pub struct Kept {
 /// # Errors
 /// When it cannot be written; nothing is left of it then.
 pub fn write(
+    disk: &Disk,
     output: Output,
     name: &str,
     root: &Root,
     snapshot: Snapshot,
     bundles: Vec<Arc<Bundle>>,
     circumstances: &Circumstances,
-    thorough: bool,
 ) -> Result<Kept, Failure> {
-    let bounds = Bounds::of(thorough);
+    let bounds = Bounds::of(disk.thorough);
+    // Where it cannot be opened, its journal was not read either.
+    let state = disk.state_to_read(root).ok().flatten();
+    let state = state.as_ref();
     let out = BufWriter::with_capacity(256 << 10, output);
     let archive = Archive::new(out, name, bounds);
     let most = bounds.entries;
-    let collected = collect(archive, root, snapshot, bundles, circumstances, most);
+    let collected = collect(archive, root, snapshot, bundles, circumstances, state, most);
     let Collected {
         written,
         digests,

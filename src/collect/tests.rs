@@ -59,7 +59,7 @@ fn collected_within(
     };
     let archive = Archive::new(out, "top", bounds);
     let (bundles, case) = (snapshot.bundles.clone(), Circumstances::default());
-    let collected = collect(archive, &root, snapshot, bundles, &case, 1_000).unwrap();
+    let collected = collect(archive, &root, snapshot, bundles, &case, None, 1_000).unwrap();
     let out = collected.written.out;
     assert!(out.act.is_none());
     let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(out.out.as_slice()));

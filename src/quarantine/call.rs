@@ -187,13 +187,13 @@ impl Call<'_> {
         let directory = rustix::io::dup(evidence)?;
         let output = Output::begin_in(directory, &name, &path).map_err(Failure::new)?;
         let mut kept = collect::write(
+            self.disk,
             output,
             &entry.id,
             self.root,
             snapshot,
             vec![bundle],
             circumstances,
-            self.disk.thorough,
         )?;
         let bundle = kept.bundles.pop();
         let bundle = bundle.ok_or_else(|| Failure::new("nothing was collected"))?;

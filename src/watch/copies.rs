@@ -121,6 +121,46 @@ impl Copies {
     }
 }
 
+/// Finds a copy in a state directory by the path that an event has of it, which whoever wrote the journal chose: no
+/// other place is looked at, and no link followed.
+///
+/// # Errors
+/// When no such copy is there, with a line.
+pub fn find(state: Option<&StateDir>, path: &str) -> Result<Found, String> {
+    let state = state.ok_or("no state directory is read")?;
+    let all = state.path().join(FOLDER);
+    let foreign = || {
+        format!(
+            "it is none of the copies in {}, and was not read",
+            all.display()
+        )
+    };
+    let name = Path::new(path)
+        .file_name()
+        .and_then(|name| name.to_str())
+        .filter(|name| is_digest(name))
+        .ok_or_else(foreign)?;
+    let place = all.join(name);
+    if place.as_os_str() != path {
+        return Err(foreign());
+    }
+    let folder = state.find_folder(FOLDER).map_err(say)?;
+    let copy = folder.map(|all| all.find_folder(name)).transpose();
+    copy.map_err(say)?.flatten().ok_or("it is gone")?;
+    let host = Root::open(Path::new("/")).map_err(|e| e.to_string())?;
+    let found = host.find_entry(path.as_bytes());
+    let found = found.map_err(|e| e.to_string())?;
+    if found.links > 0 || found.meta.kind != Kind::Directory {
+        return Err(foreign());
+    }
+    Ok(found)
+}
+
+/// True of the name of a copy.
+fn is_digest(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 fn say(error: StateDirError) -> String {
     error.to_string()
 }

@@ -7,9 +7,13 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
 
+use dsplug::event::{Action, Event};
+use dsplug::journal::{Batch, Journal};
+use dsplug::root::Root;
 use dsplug_fixtures::macho::{Cpu, MachO};
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, fifo, skipped};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo, skipped};
 use serde_json::Value;
 
 fn collect(disk: &Disk, arguments: &[&str], output: &Path) -> Output {
@@ -398,4 +402,82 @@ fn a_decoy_is_not_collected_in_the_place_of_what_has_no_row() {
         assert!(!archive.exists());
     }
     whole(collect(&disk, &["i\\x5cx7fj.dsplug"], &archive));
+}
+
+/// Root on the Mac writes the journal, and the copies; who collects may sit at another computer.
+#[test]
+fn no_row_of_the_journal_has_another_place_of_this_computer_taken() {
+    let disk = Disk::new();
+    let place = tempfile::tempdir().unwrap();
+    let state = fs::canonicalize(place.path()).unwrap().join("state");
+    let copies = state.join("copies");
+    let (own, link) = (copies.join("a".repeat(64)), copies.join("b".repeat(64)));
+    let secret = fs::canonicalize(place.path()).unwrap().join("secret");
+    let mut journal = Journal::kept_at(&state, &Root::open(disk.path()).unwrap());
+    journal.write(Batch {
+        is_all: true,
+        ..Batch::default()
+    });
+    for directory in [&own, &secret] {
+        fs::create_dir_all(directory).unwrap();
+        fs::write(directory.join("manifest"), "").unwrap();
+    }
+    for directory in [&copies, &own] {
+        chmod(directory, 0o700);
+    }
+    symlink(&secret, &link).unwrap();
+    // What is kept hides nothing that stands on the disk at the same path.
+    let bundle = Plugin::new("A").write(disk.plugin(""));
+    disk.file(own.strip_prefix("/").unwrap().join("manifest"), "the Mac's");
+    symlink(&own, bundle.join("Contents/Resources")).unwrap();
+    let foreign = [
+        secret.clone(),
+        link,
+        copies.join("../../secret"),
+        own.join("manifest"),
+        copies.clone(),
+        state.clone(),
+    ];
+    let events = foreign.iter().chain([&own]).map(|kept| Event {
+        id: 0,
+        time: 1,
+        action: Action::Appeared,
+        path: format!("/{PLUGINS}/A.dsplug"),
+        changed: String::new(),
+        seen: None,
+        state: Arc::default(),
+        previous_hash: "".into(),
+        stood_ms: None,
+        kept: kept.to_str().unwrap().to_owned(),
+    });
+    journal.write(Batch {
+        events: events.collect(),
+        ..Batch::default()
+    });
+    drop(journal);
+    let archive = place.path().join("a.tar.gz");
+    whole(collect(
+        &disk,
+        &["--all", "--state-dir", state.to_str().unwrap()],
+        &archive,
+    ));
+    let listed = Command::new("tar").arg("-tzf").arg(&archive).output();
+    let listed = String::from_utf8(listed.unwrap().stdout).unwrap();
+    let kept: Vec<&str> = listed
+        .lines()
+        .filter_map(|name| Some(name.split_once("/kept/")?.1))
+        .collect();
+    let of_own = own.strip_prefix("/").unwrap().to_str().unwrap();
+    let expected = [format!("{of_own}/"), format!("{of_own}/manifest")];
+    assert_eq!(kept, expected, "{listed}");
+    assert!(listed.contains(&format!("/files/{of_own}/manifest")));
+    let unpacked = tempfile::tempdir().unwrap();
+    unpack("tar", &["-xpzf"], &archive, unpacked.path()).unwrap();
+    let manifest = fs::read(top(unpacked.path()).join("manifest.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest).unwrap();
+    let left_out = manifest["left_out"].to_string();
+    for path in foreign {
+        let line = format!("the copy {}: ", path.display());
+        assert!(left_out.contains(&line), "{line} {left_out}");
+    }
 }
