@@ -8,7 +8,7 @@ use crate::journal::Events;
 use crate::limits::Limits;
 use crate::root::Root;
 use crate::scan::Scanner;
-use crate::shell::quoted;
+use crate::shell::Line;
 use crate::state_dir::{self, StateDir};
 
 /// What every command can be told.
@@ -44,15 +44,15 @@ impl Disk {
         self.scanner_within(Limits::PATIENT)
     }
 
-    /// The options that name it in a line that is pasted into a shell, a space before each; none on a Mac that
-    /// reads its own.
-    pub fn named(&self) -> String {
+    /// The options that name it, the end of a line that is pasted into a shell; none on a Mac that reads its own.
+    pub fn named(&self) -> Line {
         let root = Some(&self.root).filter(|root| root.as_path() != Path::new("/"));
         let options = [("--root", root), ("--state-dir", self.state_dir.as_ref())];
-        let named = options
-            .into_iter()
-            .filter_map(|(option, path)| Some(format!(" {option} {}", quoted(path?.to_str()?))));
-        named.collect()
+        let named = |line: Line, (option, path): (_, Option<&PathBuf>)| match path {
+            Some(path) => line.path(option, path),
+            None => line,
+        };
+        options.into_iter().fold(Line::default(), named)
     }
 
     fn scanner_within(&self, limits: Limits) -> Result<Scanner, Failure> {

@@ -2,13 +2,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::finding::Finding;
+use super::finding::{Cure, Finding};
 use super::host::Host;
 use super::place;
 use crate::exceptions::{Exceptions, SOURCES};
 use crate::folders::{self, FOLDERS, FolderError, Known};
 use crate::limits::{Budget, Limits};
 use crate::scan;
+use crate::shell::Line;
 
 /// A folder that is there and cannot be listed makes every query on bundles fail.
 pub fn check_folders(host: &Host<'_>, findings: &mut Vec<Finding>) {
@@ -58,7 +59,15 @@ pub fn check_exceptions(host: &Host<'_>, findings: &mut Vec<Finding>) {
             if !entry.error.is_empty() {
                 findings.push(Finding::wrong(
                     format!("{}: it excepts nothing: {}", entry.name(), entry.error),
-                    format!("fix it, then: chown root:wheel '{path}'; chmod 0644 '{path}'; plutil -lint '{path}'"),
+                    Cure::then(
+                        "fix it, then",
+                        Line::new("chown root:wheel")
+                            .word(path)
+                            .own("; chmod 0644")
+                            .word(path)
+                            .own("; plutil -lint")
+                            .word(path),
+                    ),
                 ));
             } else if !entry.active {
                 findings.push(Finding::note(

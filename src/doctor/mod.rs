@@ -17,7 +17,7 @@ mod registration;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-pub use finding::{Finding, Severity};
+pub use finding::{Cure, Finding, Severity};
 pub use host::{Agent, Host, Registry};
 pub use quarantine::interrupted;
 pub use registration::Osqueryd;
@@ -78,7 +78,7 @@ pub fn render(findings: &[Finding], format: Format) -> String {
     if format == Format::Json {
         let objects = findings
             .iter()
-            .map(|f| json!({"severity": f.severity.as_str(), "what": f.what, "cure": f.cure}));
+            .map(|f| json!({"severity": f.severity.as_str(), "what": f.what, "cure": f.cure.to_string()}));
         return format!("{:#}\n", Value::Array(objects.collect()));
     }
     match findings {

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::finding::Finding;
+use super::finding::{Cure, Finding};
 use super::flags::Flags;
 use super::host::{Agent, BINARY, Host};
 use super::{disk, place};
@@ -14,6 +14,7 @@ use crate::meta::Kind;
 use crate::order;
 use crate::pack::conf::osquery_json;
 use crate::root::Root;
+use crate::shell::Line;
 use crate::text::escape;
 
 const FLAGS: &str = "/var/osquery/osquery.flags";
@@ -96,7 +97,7 @@ pub fn autoload(
                 "{shown}: names dsplug {} times, and only one can register",
                 named.len()
             ),
-            format!("leave one line: {BINARY}"),
+            Cure::then("leave one line", Line::new(BINARY)),
         ));
     }
     if named.is_empty() {
@@ -108,7 +109,7 @@ pub fn autoload(
         } else {
             Finding::wrong(
                 format!("{shown}: has no line for dsplug, and osqueryd does not start it"),
-                format!("echo {BINARY} >> '{shown}', or run install.sh again"),
+                Line::new("echo").own(BINARY).own(">>").word(&shown),
             )
         });
         return vec![BINARY.to_owned()];
@@ -184,7 +185,10 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
         Agent::Fleet | Agent::Kolide => {
             findings.push(Finding::note(
                 format!("{agent}'s osqueryd takes its flags and queries from a server: they are not read here"),
-                format!("see there that the queries of dsplug run: install/{agent}/README.md"),
+                match agent {
+                    Agent::Kolide => "see there that the queries of dsplug run: install/kolide/README.md",
+                    _ => "see there that the queries of dsplug run: install/fleet/README.md",
+                },
             ));
             return;
         }
@@ -210,7 +214,7 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
     {
         findings.push(Finding::wrong(
             format!("{shown}: there is no such file, and without it osqueryd reads no pack"),
-            format!("echo '{{}}' > '{shown}', or run install.sh again"),
+            Line::new("echo '{}' >").word(&shown),
         ));
     }
     let mut sources = vec![config.to_owned()];

@@ -4,7 +4,7 @@ use super::disk;
 use super::finding::Finding;
 use super::host::Host;
 use crate::meta::{Kind, Meta};
-use crate::shell::quoted;
+use crate::shell::Line;
 use crate::text::escape;
 
 /// Checks one binary that osqueryd is told to run.
@@ -43,7 +43,7 @@ pub fn check(host: &Host<'_>, path: &str, findings: &mut Vec<Finding>) {
     if found.meta.mode & 0o100 == 0 {
         findings.push(Finding::wrong(
             format!("{shown}: not executable (mode {})", found.meta.octal_mode()),
-            format!("chmod 0755 {}", quoted(&shown)),
+            Line::new("chmod 0755").word(&shown),
         ));
     }
     check_content(host, path, &shown, findings);
@@ -95,7 +95,7 @@ pub fn check_writable(host: &Host<'_>, path: &str, meta: &Meta, findings: &mut V
     if meta.uid != 0 && meta.uid != host.owner {
         findings.push(Finding::wrong(
             format!("{shown}: belongs to uid {}, not to root", meta.uid),
-            format!("chown root:wheel {}", quoted(&shown)),
+            Line::new("chown root:wheel").word(&shown),
         ));
     }
     let by = match meta.mode {
@@ -106,7 +106,7 @@ pub fn check_writable(host: &Host<'_>, path: &str, meta: &Meta, findings: &mut V
     };
     findings.push(Finding::wrong(
         format!("{shown}: writable by {by} (mode {})", meta.octal_mode()),
-        format!("chmod go-w {}", quoted(&shown)),
+        Line::new("chmod go-w").word(&shown),
     ));
 }
 

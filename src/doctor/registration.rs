@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::finding::Finding;
+use super::finding::{Cure, Finding};
 use super::flags::Flags;
 use super::host::{Agent, Host, Registry};
 use crate::extension::NAME;
 use crate::extension::manager::Manager;
 use crate::meta::Kind;
+use crate::shell::Line;
 use crate::text::escape;
 
 /// osqueryd itself, asked over its extension socket.
@@ -58,7 +59,7 @@ pub fn check(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut Vec<Fi
         Ok(found) => {
             findings.push(Finding::wrong(
                 format!("{shown}: a {}, not a socket", found.meta.kind),
-                format!("move it away, and {}", agent.restart()),
+                Cure::then("move it away, and then", Line::new(agent.restart())),
             ));
             return;
         }
@@ -81,7 +82,10 @@ pub fn check(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut Vec<Fi
         Ok(names) if names.iter().any(|name| name == NAME) => {}
         Ok(_) => findings.push(Finding::wrong(
             format!("{shown}: osqueryd answers, and dsplug is not registered with it"),
-            format!("fix what else is found, and then {}", agent.restart()),
+            Cure::then(
+                "fix what else is found, and then",
+                Line::new(agent.restart()),
+            ),
         )),
         Err(why) => findings.push(Finding::wrong(
             format!("{shown}: osqueryd does not answer: {why}"),

@@ -5,6 +5,8 @@ use std::fmt::Write;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
+use crate::shell;
+
 use super::markdown::{block, cell, code, prose};
 
 /// How a report is printed.
@@ -60,16 +62,24 @@ pub struct Step {
     /// A sentence of our own, in which names from disk are escaped.
     pub says: String,
     /// Lines that are pasted into a shell: no reader may show another text for one.
-    pub commands: Vec<String>,
+    commands: Vec<String>,
 }
 
 impl Step {
-    /// A step, with what is run for it.
-    pub fn new<const N: usize>(says: impl Into<String>, commands: [String; N]) -> Self {
-        Self {
-            says: says.into(),
-            commands: commands.into(),
+    /// A step, with what is run for it; of what cannot be pasted it says why.
+    pub fn new<const N: usize>(says: impl Into<String>, run: [shell::Line; N]) -> Self {
+        let (mut says, mut commands) = (says.into(), Vec::new());
+        let mut lacks = None;
+        for line in &run {
+            match line.written() {
+                Ok(line) => commands.push(line.to_owned()),
+                Err(why) => lacks = Some(why),
+            }
         }
+        if let Some(why) = lacks {
+            let _ = write!(says, " No line is given: {why}.");
+        }
+        Self { says, commands }
     }
 }
 

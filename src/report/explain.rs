@@ -24,7 +24,7 @@ use crate::order;
 use crate::output::print;
 use crate::pack::conf;
 use crate::scan::Snapshot;
-use crate::shell::quoted;
+use crate::shell::Line;
 use crate::table::{BUNDLES, FILES, FileRow, Value};
 use crate::text::{self, escape};
 use crate::watch::command;
@@ -210,7 +210,7 @@ pub fn explain(
     snapshot: &Snapshot,
     bundle: &Arc<Bundle>,
     state: Option<&State>,
-    disk: &str,
+    disk: &Line,
 ) -> Result<Document, Failure> {
     let path = escape(&bundle.evidence.candidate.path);
     let mut engine = Engine::new()?;
@@ -248,7 +248,7 @@ pub fn explain_each<E>(
                         bundle,
                         &told,
                         vec![NO_STATE.to_owned()],
-                        "",
+                        &Line::default(),
                     ))
                 }
                 Err(why) => Err(Failure::new(why.to_string())),
@@ -265,7 +265,7 @@ fn document(
     bundle: &Arc<Bundle>,
     told: &[Told],
     changes: Vec<String>,
-    disk: &str,
+    disk: &Line,
 ) -> Document {
     let path = escape(&bundle.evidence.candidate.path);
     let mut sections = vec![
@@ -350,7 +350,7 @@ fn facts(bundle: &Bundle, names: &[&str]) -> Vec<(String, String)> {
 fn package(path: &str) -> Step {
     Step::new(
         "Receipts are not read here: on the Mac this names the package, and the pack's query no_receipt finds bundles without one.",
-        [format!("pkgutil --file-info {}", quoted(path))],
+        [Line::new("pkgutil --file-info").word(path)],
     )
 }
 
@@ -425,7 +425,7 @@ fn reasons(bundle: &Bundle) -> Vec<String> {
 }
 
 /// The entries that tell most, and a line about those that are left out: of a bundle there may be very many.
-fn entries(bundle: &Arc<Bundle>, path: &str, disk: &str) -> Vec<Section> {
+fn entries(bundle: &Arc<Bundle>, path: &str, disk: &Line) -> Vec<Section> {
     let entries = &bundle.evidence.entries;
     let mut all: Vec<(u8, u32)> = Vec::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate() {
@@ -480,7 +480,7 @@ fn entries(bundle: &Arc<Bundle>, path: &str, disk: &str) -> Vec<Section> {
             format!(
                 "{more} more; code comes first above, then what was altered or no seal covers. All:"
             ),
-            [format!("dsplug query{disk} {}", quoted(&sql))],
+            [Line::new("dsplug query").end(disk).word(&sql)],
         );
         let heading = "Entries that are not shown";
         sections.push(steps("files_more", heading, vec![step]));

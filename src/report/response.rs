@@ -2,44 +2,46 @@
 
 use super::document::Step;
 use crate::bundle::Bundle;
-use crate::shell::quoted;
-use crate::text::{escape, hex};
+use crate::shell::Line;
+use crate::text::escape;
 
 /// What to do about a bundle at a path, in order; `disk` is what names its disk in a line that is pasted.
-pub fn steps(bundle: &Bundle, path: &str, disk: &str) -> Vec<Step> {
+pub fn steps(bundle: &Bundle, path: &str, disk: &Line) -> Vec<Step> {
     if bundle.evidence.is_folder() {
         return of_folder(disk);
     }
     let mut steps = Vec::new();
-    let quoted_path = quoted(path);
     if bundle.exception.is_some() {
         steps.push(Step::new(
             "It is accepted: check that the exception is meant, and by whom it was written.",
             [],
         ));
     }
-    let hash = bundle.digest.as_ref().map(|digest| hex(digest));
-    let expect = hash.map_or_else(String::new, |hash| format!(" --expect {hash}"));
+    let quarantine = Line::new("sudo dsplug quarantine").word(path);
+    let quarantine = match &bundle.digest {
+        Some(digest) => quarantine.own("--expect").digest(digest),
+        None => quarantine,
+    };
     let outside = bundle.evidence.executable.as_ref();
     let outside = outside.filter(|e| e.is_outside());
     steps.extend([
         Step::new(
             "Keep the evidence before anything is changed, and the log:",
             [
-                format!("sudo dsplug collect {quoted_path}{disk}"),
-                "log show --last 1d --predicate 'process == \"dspluginhelperd\"'".to_owned(),
+                Line::new("sudo dsplug collect").word(path).end(disk),
+                Line::new("log show --last 1d --predicate 'process == \"dspluginhelperd\"'"),
             ],
         ),
         Step::new(
             "See whether its code is in use, by this or the pack's helper_running and helper_images queries; and whether its node is in the search policy:",
             [
-                "sudo vmmap dspluginhelperd".to_owned(),
-                "dscl /Search -read / CSPSearchPath".to_owned(),
+                Line::new("sudo vmmap dspluginhelperd"),
+                Line::new("dscl /Search -read / CSPSearchPath"),
             ],
         ),
         Step::new(
             "Compare it, by digest and cdhash and not by names, with OTHER: the vendor's own, a backup, or what was collected before:",
-            [format!("dsplug compare {quoted_path} OTHER{disk}")],
+            [Line::new("dsplug compare").word(path).own("OTHER").end(disk)],
         ),
         Step::new(
             "If it is not wanted, take the Mac off the network, or isolate it by its MDM or EDR.",
@@ -47,9 +49,7 @@ pub fn steps(bundle: &Bundle, path: &str, disk: &str) -> Vec<Step> {
         ),
         Step::new(
             "Take it out of the folder, into a vault from which nothing loads, and end the process that has loaded it:",
-            [format!(
-                "sudo dsplug quarantine {quoted_path}{expect} --reason TEXT{disk}"
-            )],
+            [quarantine.clone().own("--reason TEXT").end(disk)],
         ),
     ]);
     if let Some(outside) = outside {
@@ -64,17 +64,18 @@ pub fn steps(bundle: &Bundle, path: &str, disk: &str) -> Vec<Step> {
                 }
             ),
             [
-                format!("sudo lsof {}", quoted(&place)),
-                format!("pkgutil --file-info {}", quoted(&place)),
+                Line::new("sudo lsof").word(&place),
+                Line::new("pkgutil --file-info").word(&place),
             ],
         ));
         if let Some(sha256) = outside.content(&bundle.evidence).sha256() {
             steps.push(Step::new(
                 "Only if nobody else uses it, take both in place of the bundle alone:",
-                [format!(
-                    "sudo dsplug quarantine {quoted_path}{expect} --with-executable --expect-executable {} --reason TEXT{disk}",
-                    hex(sha256)
-                )],
+                [quarantine
+                    .own("--with-executable --expect-executable")
+                    .digest(sha256)
+                    .own("--reason TEXT")
+                    .end(disk)],
             ));
         }
     }
@@ -90,13 +91,13 @@ pub fn steps(bundle: &Bundle, path: &str, disk: &str) -> Vec<Step> {
     steps.extend([
         Step::new(
             "Should the process that has loaded it still run, end it; opendirectoryd starts it again when it is needed, without the plug-in. On macOS 10.6 and earlier it is com.apple.DirectoryServices instead:",
-            ["sudo launchctl kill SIGKILL system/com.apple.dspluginhelperd".to_owned()],
+            [Line::new("sudo launchctl kill SIGKILL system/com.apple.dspluginhelperd")],
         ),
         Step::new(
             "Should it prove to be good, put it back as it was, by the ID that the list shows:",
             [
-                format!("dsplug quarantine --list{disk}"),
-                format!("sudo dsplug restore ID{disk}"),
+                Line::new("dsplug quarantine --list").end(disk),
+                Line::new("sudo dsplug restore ID").end(disk),
             ],
         ),
         Step::new(
@@ -116,13 +117,16 @@ pub fn steps(bundle: &Bundle, path: &str, disk: &str) -> Vec<Step> {
 }
 
 /// What to do about the row of a plug-in folder, which no line that is pasted may move: it may lead to any directory.
-fn of_folder(disk: &str) -> Vec<Step> {
+fn of_folder(disk: &Line) -> Vec<Step> {
     vec![
         Step::new(
             "It is the plug-in folder itself, of which something is not as it should be: see error. Nothing is to be taken away as a whole.",
             [],
         ),
-        Step::new("Read all of it:", [format!("dsplug --thorough list{disk}")]),
+        Step::new(
+            "Read all of it:",
+            [Line::new("dsplug --thorough list").end(disk)],
+        ),
         Step::new(
             "See where it leads, and what stands there that no Mac has by itself: an Info.plist, a Contents, a link on the way, thousands of names. Collect and quarantine bundles in it, one by one.",
             [],

@@ -137,7 +137,7 @@ fn finds(severity: Severity, what: &str, plant: impl FnOnce(&mut Mac)) {
     assert_eq!(findings[0].severity, severity, "{findings:#?}");
     assert!(findings[0].what.contains(what), "{findings:#?}");
     assert!(
-        !findings[0].cure.is_empty() && !findings[0].cure.contains('\n'),
+        !findings[0].cure.to_string().is_empty() && !findings[0].cure.to_string().contains('\n'),
         "{findings:#?}"
     );
 }

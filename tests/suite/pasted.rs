@@ -375,3 +375,97 @@ fn a_cure_that_is_pasted_is_for_the_place_alone() {
         assert!(cures.iter().any(|c| *c == cure), "{cure:?} of {cures:#?}");
     }
 }
+
+/// Whoever writes osqueryd's flags names the files that the doctor would have written.
+#[test]
+fn a_cure_that_writes_a_file_writes_that_file_alone() {
+    let disk = Disk::new();
+    let place = tempfile::tempdir().unwrap();
+    let file = |name: &str| format!("{}/{name} \\'; touch pwned; #", place.path().display());
+    let (load, config) = (file("load"), file("config"));
+    let flags = format!("--extensions_autoload={load}\n--config_path={config}\n");
+    disk.file("var/osquery/osquery.flags", flags);
+    let output = Command::new(DSPLUG)
+        .args(["doctor", "--for", "osquery", "--format", "json", "--root"])
+        .arg(disk.path())
+        .output()
+        .unwrap();
+    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = findings.as_array().unwrap();
+    for (file, content) in [(&load, "/opt/dsplug/bin/dsplug.ext\n"), (&config, "{}\n")] {
+        let is_its = |finding: &&Value| {
+            let cure = finding["cure"].as_str().unwrap();
+            let what = finding["what"].as_str().unwrap();
+            what.starts_with(file.as_str()) && cure.starts_with("echo ")
+        };
+        let finding = findings.iter().find(is_its).unwrap();
+        let cure = finding["cure"].as_str().unwrap();
+        assert_eq!(calls(cure), Vec::<Vec<String>>::new());
+        let written = fs::read_to_string(file).unwrap_or_default();
+        assert!(!written.is_empty(), "{cure}");
+        // Where fish is here, it has done so too.
+        assert_eq!(written.replace(content, ""), "", "{cure}");
+    }
+    assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
+}
+
+/// A disk is called by its label, which whoever made it chose. A line without `--root` would be for the Mac on which it
+/// is pasted.
+#[test]
+fn of_a_disk_whose_path_cannot_be_pasted_no_line_is_given() {
+    let place = tempfile::tempdir().unwrap();
+    for (name, shown) in [
+        (&b"\xff disk"[..], "\\xff disk"),
+        (b"\x1b]0;own\x07", "\\x1b]0;own\\x07"),
+        (b"a\n# b", "a\\x0a# b"),
+        ("a\u{202e}b".as_bytes(), "a\\u{202e}b"),
+    ] {
+        let root = place.path().join(std::ffi::OsStr::from_bytes(name));
+        Plugin::new("A").write_as(root.join(PLUGINS).join("A.dsplug"));
+        let path = format!("/{PLUGINS}/A.dsplug");
+        for (option, format) in [
+            ("--root", "text"),
+            ("--root", "markdown"),
+            ("--root", "json"),
+            ("--state-dir", "text"),
+        ] {
+            let mut call = Command::new(DSPLUG);
+            call.args(["explain", &path, "--format", format])
+                .arg(option)
+                .arg(&root);
+            if option != "--root" {
+                call.arg("--root").arg(place.path().join("link"));
+                let _ = std::os::unix::fs::symlink(&root, place.path().join("link"));
+            }
+            let output = call.output().unwrap();
+            assert!(output.status.success(), "{shown}: {output:?}");
+            let told = String::from_utf8(output.stdout).unwrap();
+            assert!(!told.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{told}");
+            let given = match format {
+                "text" => lines(&told),
+                "markdown" => blocks(&told).concat(),
+                _ => commands(&serde_json::from_str(&told).unwrap()),
+            };
+            let calls = calls(&given);
+            assert!(
+                calls
+                    .iter()
+                    .all(|call| call[0] != "dsplug"
+                        && call.get(1).is_none_or(|word| word != "dsplug")),
+                "{given}"
+            );
+            // The others are for no disk by its name.
+            assert!(calls.iter().any(|call| call[0] == "dscl"), "{given}");
+            let why = match format {
+                "json" => told.replace("\\\\", "\\"),
+                _ => told.replace('`', ""),
+            };
+            assert!(
+                why.contains(&format!("{}/{shown}", place.path().display())),
+                "{why}"
+            );
+            assert!(why.contains(option), "{why}");
+        }
+        let _ = fs::remove_file(place.path().join("link"));
+    }
+}
