@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::given;
 use crate::launch;
 use crate::output::print;
-use crate::quarantine;
+use crate::quarantine::{self, Asked};
 use crate::report::{answer, explain, list, schema};
 use crate::scan::Snapshot;
 use crate::watch::command;
@@ -101,6 +101,9 @@ enum Command {
         /// How the findings are printed
         #[arg(long, value_enum, default_value_t)]
         format: doctor::Format,
+        /// Finish or undo on the image that --root names what was interrupted there
+        #[arg(long)]
+        yes_write_image: bool,
     },
     /// Show every table and column with its meaning
     Schema {
@@ -184,7 +187,8 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             agent,
             socket,
             format,
-        } => examine(&disk, agent, socket, format),
+            yes_write_image,
+        } => examine(&disk, agent, socket, format, yes_write_image),
         Command::Schema { table, format } => print(&schema::render(table.as_deref(), format)?),
     }
 }
@@ -229,6 +233,7 @@ fn examine(
     agent: Option<Agent>,
     socket: Option<PathBuf>,
     format: doctor::Format,
+    yes_write_image: bool,
 ) -> Result<(), Failure> {
     let (path, root) = (disk.root.as_path(), disk.open_root()?);
     // On a disk at rest, nobody listens.
@@ -244,7 +249,8 @@ fn examine(
     };
     let mut findings: Vec<_> = doctor::rights().into_iter().collect();
     findings.extend(doctor::examine(&host));
-    findings.extend(doctor::interrupted(disk.state_to_read(&root)));
+    let asked = Asked::new(disk, &root, yes_write_image)?;
+    findings.extend(doctor::interrupted(disk.state_to_read(&root), &asked));
     print(&doctor::render(&findings, format))?;
     match doctor::wrongs(&findings) {
         0 => Ok(()),

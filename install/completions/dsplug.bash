@@ -201,7 +201,7 @@ _dsplug() {
             return 0
             ;;
         dsplug__subcmd__doctor)
-            opts="-h --for --socket --format --root --thorough --state-dir --help"
+            opts="-h --for --socket --format --yes-write-image --root --thorough --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

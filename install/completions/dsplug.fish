@@ -126,6 +126,7 @@ complete -c dsplug -n "__fish_dsplug_using_subcommand doctor" -l format -d 'How 
 json\t'An array of objects: severity, what, cure'"
 complete -c dsplug -n "__fish_dsplug_using_subcommand doctor" -l root -d 'Read DIR as the / of a Mac: a mounted disk image, a collected folder' -r -F
 complete -c dsplug -n "__fish_dsplug_using_subcommand doctor" -l state-dir -d 'Keep state (events, copies, what is quarantined) in DIR; without it, in /var/db/dsplug on a Mac that reads its own disk, and nowhere with --root' -r -F
+complete -c dsplug -n "__fish_dsplug_using_subcommand doctor" -l yes-write-image -d 'Finish or undo on the image that --root names what was interrupted there'
 complete -c dsplug -n "__fish_dsplug_using_subcommand doctor" -l thorough -d 'Lift the budgets of time and size'
 complete -c dsplug -n "__fish_dsplug_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c dsplug -n "__fish_dsplug_using_subcommand schema" -l format -d 'How it is printed' -r -f -a "table\t'For a terminal'

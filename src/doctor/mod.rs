@@ -1,7 +1,7 @@
 //! `dsplug doctor`: what is wrong with this host's installation, each finding with its cure.
 //!
 //! It reads the disk and asks osqueryd's socket, and changes nothing but what an interrupted
-//! quarantine left. What it holds the host
+//! quarantine left on the disk that was asked for, on an image where that is said. What it holds the host
 //! against is what `install/install.sh` leaves behind and what osquery 5 asks of an extension.
 
 mod disk;

@@ -3,17 +3,20 @@
 use std::fmt::Display;
 
 use super::finding::Finding;
-use crate::quarantine::recover;
+use crate::quarantine::{Asked, recover};
 use crate::state_dir::StateDir;
 
 /// Finishes or undoes what is unfinished, and says so.
-pub fn interrupted<E: Display>(state: Result<Option<StateDir>, E>) -> Vec<Finding> {
+pub fn interrupted<E: Display>(
+    state: Result<Option<StateDir>, E>,
+    asked: &Asked<'_>,
+) -> Vec<Finding> {
     let state = match state {
         Ok(Some(state)) => state,
         Ok(None) => return Vec::new(),
         Err(why) => return vec![unknown(&why)],
     };
-    match recover(&state) {
+    match recover(&state, asked) {
         Ok(recovered) => {
             let done = recovered.done.into_iter();
             let done = done.map(|line| Finding::note(line, "nothing is left to do"));

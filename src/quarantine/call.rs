@@ -37,6 +37,11 @@ pub fn executable_id(id: &str) -> String {
     format!("{id}-executable")
 }
 
+/// The name of the bundle's entry, by that of its main executable; `None` for an entry of a bundle.
+pub fn bundle_id(id: &str) -> Option<&str> {
+    id.strip_suffix("-executable")
+}
+
 /// One call of `quarantine`.
 pub struct Call<'a> {
     /// The disk.

@@ -98,6 +98,12 @@ impl Place {
         escape(&[&self.directory, slash, &self.name].concat())
     }
 
+    /// True when its name is that of an entry of a directory.
+    fn is_named(&self) -> bool {
+        let name = self.name.as_slice();
+        !matches!(name, b"" | b"." | b"..") && !name.iter().any(|b| matches!(b, b'/' | 0))
+    }
+
     /// The root as a path.
     pub fn root(&self) -> PathBuf {
         std::ffi::OsString::from_vec(self.root.clone()).into()
@@ -376,6 +382,12 @@ fn sized(ledger: &StateDir, id: &str, bytes: &mut usize) -> Result<Option<Entry>
     let entry: Entry = serde_json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
     if entry.version != VERSION || entry.id != id {
         return Err(damaged("it is not the entry that its name says".into()));
+    }
+    // A name with a way in it would lead out of the directory that it is put into.
+    if !(entry.from.is_named() && entry.to.as_ref().is_none_or(Place::is_named)) {
+        return Err(damaged(
+            "it names nothing that stands in a directory".into(),
+        ));
     }
     Ok(Some(entry))
 }

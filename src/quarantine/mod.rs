@@ -5,16 +5,20 @@
 //!
 //! | the ledger says | it may stand | the next call |
 //! |---|---|---|
-//! | `moving` | at its place, or in the vault | keeps what is in the vault, if it is what was looked at, and else puts it back; forgets what stands at its place |
+//! | `moving` | at its place, or in the vault | keeps what is in the vault, and says so if it is not what was looked at; forgets what stands at its place |
 //! | `copying` | at its place, a part of a copy in the vault | removes the copy |
 //! | `aside` | at its place or beside it, and in the vault | puts it back and removes the copy |
 //! | `clearing` | in the vault, a rest of it beside its place | removes the rest |
 //! | `quarantined` | in the vault | does nothing |
 //! | `returning` | in the vault, or put back | leaves it where it is, and says so |
-//! | `placing` | in the vault, a copy or a part of one elsewhere | keeps the copy if it is whole, and else removes it |
+//! | `placing` | in the vault, a copy or a part of one elsewhere | keeps the copy if it is whole, and else removes it, or says where it is if that is not where the thing stood |
 //! | `emptying` | put back, a rest of it in the vault | removes the rest |
 //! | `restored` | put back | does nothing |
 //! | `lost` | nowhere that is known: others took it before it was moved | does nothing |
+//!
+//! The ledger itself may be an attacker's, or have come with the state of another computer: an entry
+//! of another root than was asked for, or of a place where no plug-in stands, is left as it is and
+//! told, and an image is written only where that is said ([`Asked`]).
 //!
 //! Nothing is ever removed but a copy of what is known to stand elsewhere. Between look and move an
 //! attacker may swap the bundle, so what was moved is looked at again: by device and inode, kind,
@@ -22,6 +26,7 @@
 
 pub mod ledger;
 
+mod asked;
 mod call;
 mod copy;
 mod loader;
@@ -35,6 +40,7 @@ mod vault;
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
 
+pub use asked::Asked;
 pub use options::{Options, RestoreOptions};
 pub use recover::Recovered;
 
@@ -84,7 +90,8 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     let root = scanner.root().clone();
     // It remembers what it has found.
     drop(scanner);
-    let vault = open(disk, &root)?;
+    let asked = Asked::new(disk, &root, options.yes_write_image)?;
+    let vault = open(disk, &root, &asked)?;
     let call = Call {
         disk,
         options,
@@ -116,7 +123,8 @@ pub fn restore(disk: &Disk, options: &RestoreOptions) -> Result<(), Failure> {
     if options.to.is_none() {
         may_write(disk, options.yes_write_image)?;
     }
-    let vault = open(disk, &root)?;
+    let asked = Asked::new(disk, &root, options.yes_write_image)?;
+    let vault = open(disk, &root, &asked)?;
     let id = options.id.as_str();
     let entry = ledger::one(&vault.ledger, id).map_err(Failure::new)?;
     let mut entry = entry.ok_or_else(|| {
@@ -133,15 +141,14 @@ pub fn restore(disk: &Disk, options: &RestoreOptions) -> Result<(), Failure> {
             entry.path
         )));
     }
-    let asked = absolute(&disk.root)?;
-    if options.to.is_none() && entry.from.root != asked.as_os_str().as_bytes() {
-        return Err(Failure::new(format!(
-            "{id} was taken from the root {}; name it with --root, or another directory with --to",
-            entry.from.root().display()
-        )));
-    }
     let executable = ledger::one(&vault.ledger, &executable_id(id)).map_err(Failure::new)?;
     let executable = executable.filter(|e| e.step == Step::Quarantined);
+    if options.to.is_none() {
+        for entry in executable.iter().chain([&entry]) {
+            let held = asked.hold(&vault.ledger, entry);
+            held.map_err(|why| Failure::new(format!("{}: {why}", entry.id)))?;
+        }
+    }
     // The bundle last: as long as it is not there, nothing of it loads.
     for entry in executable.into_iter().chain([entry.clone()]) {
         let mut entry = entry;
@@ -166,7 +173,7 @@ pub fn restore(disk: &Disk, options: &RestoreOptions) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When the vault or the ledger cannot be opened.
-pub fn recover(state: &StateDir) -> Result<Recovered, String> {
+pub fn recover(state: &StateDir, asked: &Asked<'_>) -> Result<Recovered, String> {
     let ledger = state
         .find_folder(ledger::FOLDER)
         .map_err(|e| e.to_string())?;
@@ -185,7 +192,7 @@ pub fn recover(state: &StateDir) -> Result<Recovered, String> {
             ..Recovered::default()
         });
     }
-    recover::recover(&Vault::open(state, Bounds::STANDARD.entries)?)
+    recover::recover(&Vault::open(state, Bounds::STANDARD.entries)?, asked)
 }
 
 fn list(disk: &Disk, format: answer::Format) -> Result<(), Failure> {
@@ -267,7 +274,7 @@ pub fn may_take_executable(bundle: &Bundle, options: &Options) -> Result<(), Fai
 }
 
 /// Opens the vault, and first finishes or undoes what earlier calls left.
-fn open(disk: &Disk, root: &Root) -> Result<Vault, Failure> {
+fn open(disk: &Disk, root: &Root, asked: &Asked<'_>) -> Result<Vault, Failure> {
     let rights = |why: String| {
         let is_root = rustix::process::geteuid().is_root();
         let cure = if is_root {
@@ -285,7 +292,7 @@ fn open(disk: &Disk, root: &Root) -> Result<Vault, Failure> {
     })?;
     let most = Bounds::of(disk.thorough).entries;
     let vault = Vault::open(&state, most).map_err(rights)?;
-    let recovered = recover::recover(&vault).map_err(Failure::new)?;
+    let recovered = recover::recover(&vault, asked).map_err(Failure::new)?;
     for line in recovered.done.iter().chain(&recovered.open) {
         log::warn!("{line}");
     }

@@ -8,7 +8,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::copy::copy_and_compare;
 use super::ledger::{Entry, Place, Step};
-use super::vault::{ITEM, Open, Vault, differs, look, remove_tree, rename, reopen, sync};
+use super::vault::{ITEM, Open, Vault, differs, is_same, look, remove_tree, rename, reopen, sync};
 use crate::collect::said;
 use crate::state_dir::StateDir;
 use crate::tree::Tree;
@@ -25,7 +25,7 @@ pub fn part(entry: &Entry) -> Vec<u8> {
 pub fn put_back(vault: &Vault, entry: &mut Entry, to: &Open, place: Place) -> Result<(), String> {
     let folder = vault.folder(&entry.id)?;
     let inside = look(&folder)?;
-    let copied = !is_same_volume(&inside, entry);
+    let copied = !is_same(&inside, ITEM.as_bytes(), &entry.seen);
     if let Some(why) = differs(&inside, ITEM.as_bytes(), &entry.seen, copied, vault.most) {
         return Err(format!(
             "the vault does not hold what was put there as {}: {why}; its evidence is {}",
@@ -61,12 +61,6 @@ pub fn put_back(vault: &Vault, entry: &mut Entry, to: &Open, place: Place) -> Re
         vault.set(entry, Step::Quarantined)?;
     }
     placed
-}
-
-/// True when the item is the very thing that was looked at, and not a copy of it.
-fn is_same_volume(inside: &crate::directory::Dir, entry: &Entry) -> bool {
-    let meta = inside.meta(ITEM.as_bytes());
-    meta.is_ok_and(|m| (m.dev, m.ino) == (entry.seen.dev, entry.seen.ino))
 }
 
 fn copied_out(

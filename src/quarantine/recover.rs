@@ -1,9 +1,11 @@
 //! What a call finishes or undoes that was killed, or met a disk that failed.
 
+use super::asked::Asked;
 use super::ledger::{self, Entry, Step};
 use super::put_back;
 use super::take;
 use super::vault::{ITEM, Open, Vault, differs, look, open, remove_tree, sync};
+use crate::text::escape;
 
 /// What became of what was unfinished, each in a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,11 +16,11 @@ pub struct Recovered {
     pub open: Vec<String>,
 }
 
-/// Finishes or undoes what is unfinished.
+/// Finishes or undoes what is unfinished on the disk that was asked for.
 ///
 /// # Errors
 /// When the ledger cannot be listed.
-pub fn recover(vault: &Vault) -> Result<Recovered, String> {
+pub fn recover(vault: &Vault, asked: &Asked<'_>) -> Result<Recovered, String> {
     let mut recovered = Recovered::default();
     let mut unfinished = Vec::new();
     let rest = ledger::each(&vault.ledger, &mut |entry, _| {
@@ -32,10 +34,12 @@ pub fn recover(vault: &Vault) -> Result<Recovered, String> {
         let Ok(Some(mut entry)) = ledger::one(&vault.ledger, &id) else {
             continue;
         };
-        match one(vault, &mut entry) {
+        let held = asked.hold_unfinished(&vault.ledger, &entry);
+        let id = escape(id.as_bytes());
+        match held.and_then(|()| one(vault, &mut entry)) {
             Ok(line) => recovered.done.push(format!("{id} was interrupted: {line}")),
             Err(why) => recovered.open.push(format!(
-                "{id} was interrupted, and can be neither finished nor undone: {why}"
+                "{id} was interrupted, and is neither finished nor undone: {why}"
             )),
         }
     }
@@ -54,16 +58,7 @@ fn one(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
             Ok(format!("{} stands where it stood", entry.path))
         }
         Step::Aside => take::resume_aside(vault, entry, &open(&entry.from)?),
-        Step::Clearing => {
-            let is_in = format!("{} is in the vault", entry.path);
-            let Err(why) = take::clear(vault, entry, &open(&entry.from)?) else {
-                return Ok(is_in);
-            };
-            // Tried twice: what cannot be removed keeps nobody from putting the copy back.
-            entry.error.clone_from(&why);
-            vault.set(entry, Step::Quarantined)?;
-            Ok(format!("{is_in}, {why}; remove it by hand"))
-        }
+        Step::Clearing => take::resume_clear(vault, entry, &open(&entry.from)?),
         Step::Returning => {
             if is_kept(vault, entry)? {
                 entry.to = None;
@@ -98,27 +93,17 @@ fn moving(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
     let from = open(&entry.from);
     if is_kept(vault, entry)? {
         let folder = vault.folder(&entry.id)?;
-        let Ok(from) = from else {
-            // There is nowhere to put it back.
-            let differs = differs(
-                &look(&folder)?,
-                ITEM.as_bytes(),
-                &entry.seen,
-                false,
-                vault.most,
-            );
-            entry.error = differs.unwrap_or_default();
-            vault.set(entry, Step::Quarantined)?;
-            return Ok(format!("{} is in the vault", entry.path));
-        };
-        return match take::keep(vault, entry, &from, &folder) {
-            Ok(()) => Ok(format!("{} is in the vault", entry.path)),
-            Err(why) if entry.step == Step::Moving => {
-                take::undo(vault, entry, &from)?;
-                Ok(why)
-            }
-            Err(why) => Ok(why),
-        };
+        let (dir, item) = (look(&folder)?, ITEM.as_bytes());
+        let differs = differs(&dir, item, &entry.seen, false, vault.most);
+        sync(&folder)?;
+        from.map_or(Ok(()), |from| sync(&from.fd))?;
+        entry.error = differs.clone().unwrap_or_default();
+        vault.set(entry, Step::Quarantined)?;
+        let is_in = format!("{} is in the vault", entry.path);
+        // Nobody knows any more whether it is what stood there.
+        return differs.map_or(Ok(is_in.clone()), |why| {
+            Err(format!("{is_in} and stays there: {why}"))
+        });
     }
     // The directory may have gone with it: that is no reason to keep an entry of nothing.
     let stands = |from: &Open| from.dir.meta(&entry.from.name).is_ok();
@@ -138,17 +123,30 @@ fn destination(entry: &Entry) -> Result<Open, String> {
 }
 
 fn placing(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
+    let mut rest = None;
     // Where the directory is gone, so is whatever was put there.
     if let (Ok(to), Some(place)) = (destination(entry), entry.to.clone()) {
-        remove_tree(&to.fd, &put_back::part(entry))?;
+        let part = put_back::part(entry);
+        // Where somebody named another directory, the entry alone says so.
+        if place == entry.from {
+            remove_tree(&to.fd, &part)?;
+        } else if to.dir.meta(&part).is_ok() {
+            rest = Some(format!(
+                "a part of a copy stands beside {} as {}; see what it is, and remove it by hand",
+                place.shown(),
+                String::from_utf8_lossy(&part)
+            ));
+        }
         let is_known = !entry.seen.digest.is_empty() || !entry.seen.link.is_empty();
         if is_known && differs(&to.dir, &place.name, &entry.seen, true, vault.most).is_none() {
             put_back::empty(vault, entry)?;
-            return Ok(format!("{} was put back", entry.path));
+            let line = format!("{} was put back", entry.path);
+            return rest.map_or(Ok(line.clone()), |rest| Err(format!("{line}, and {rest}")));
         }
         sync(&to.fd)?;
     }
     entry.to = None;
     vault.set(entry, Step::Quarantined)?;
-    Ok(format!("{} is in the vault", entry.path))
+    let line = format!("{} is in the vault", entry.path);
+    rest.map_or(Ok(line.clone()), |rest| Err(format!("{line}, and {rest}")))
 }

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use super::copy::{copy_and_compare, copyable};
 use super::ledger::{Entry, Step};
 use super::mounts;
-use super::vault::{ITEM, Open, PART, Vault, differs, look, remove_tree, rename, sync};
+use super::vault::{ITEM, Open, PART, Vault, differs, is_same, look, remove_tree, rename, sync};
 use crate::collect::said;
 use crate::state_dir::StateDir;
 use crate::tree::Tree;
@@ -67,12 +67,7 @@ fn refusal(entry: &Entry, errno: Errno) -> String {
 }
 
 /// Looks again at what was renamed: what was put there between look and move goes back.
-pub fn keep(
-    vault: &Vault,
-    entry: &mut Entry,
-    from: &Open,
-    folder: &StateDir,
-) -> Result<(), String> {
+fn keep(vault: &Vault, entry: &mut Entry, from: &Open, folder: &StateDir) -> Result<(), String> {
     let looked = look(folder);
     let differs = match &looked {
         Ok(dir) => differs(dir, ITEM.as_bytes(), &entry.seen, false, vault.most),
@@ -184,7 +179,7 @@ fn set_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String
 }
 
 /// Removes what was renamed aside and is known to be in the vault.
-pub fn clear(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String> {
+fn clear(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String> {
     let name = aside(entry);
     let rest = |why| {
         let name = String::from_utf8_lossy(&name);
@@ -196,6 +191,25 @@ pub fn clear(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String
     remove_tree(&from.fd, &name).map_err(rest)?;
     sync(&from.fd)?;
     vault.set(entry, Step::Quarantined)
+}
+
+/// Goes on where a call was killed while it removed what stands aside; what stands there and is another stays.
+pub fn resume_clear(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<String, String> {
+    let name = aside(entry);
+    let is_in = format!("{} is in the vault", entry.path);
+    if from.dir.meta(&name).is_ok() && !is_same(&from.dir, &name, &entry.seen) {
+        let name = String::from_utf8_lossy(&name);
+        entry.error = format!("what stands aside as {name} is not what was looked at");
+        vault.set(entry, Step::Quarantined)?;
+        return Err(format!("{is_in}, and {}", entry.error));
+    }
+    let Err(why) = clear(vault, entry, from) else {
+        return Ok(is_in);
+    };
+    // Tried twice: what cannot be removed keeps nobody from putting the copy back.
+    entry.error.clone_from(&why);
+    vault.set(entry, Step::Quarantined)?;
+    Ok(format!("{is_in}, {why}; remove it by hand"))
 }
 
 /// Goes on where a call was killed after the copy was whole.
@@ -211,18 +225,23 @@ pub fn resume_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<Str
         vault.set(entry, Step::Quarantined)?;
         return Ok(format!("{} is in the vault as {}", entry.path, entry.id));
     }
-    if !stands(&entry.from.name) {
+    if !stands(&entry.from.name) && is_same(&from.dir, &name, &entry.seen) {
         rename(&from.fd, &name, &from.fd, &entry.from.name).map_err(said)?;
         sync(&from.fd)?;
         undo(vault, entry, from)?;
         return Ok(format!("{} stands where it stood", entry.path));
     }
-    // Something else stands there by now: what was copied is removed where it stands aside.
+    // Something else stands there or aside by now: what was copied is removed where it stands aside.
     match differs(&from.dir, &name, &entry.seen, false, vault.most) {
         None => clear(vault, entry, from)?,
         Some(why) => {
-            entry.error = format!("what stands aside is not what was copied: {why}");
+            let name = String::from_utf8_lossy(&name);
+            entry.error = format!("what stands aside as {name} is not what was copied: {why}");
             vault.set(entry, Step::Quarantined)?;
+            return Err(format!(
+                "{} is in the vault, and {}",
+                entry.path, entry.error
+            ));
         }
     }
     Ok(format!("{} is in the vault as {}", entry.path, entry.id))

@@ -263,6 +263,13 @@ pub fn differs(dir: &Dir, name: &[u8], seen: &Seen, copied: bool, most: usize) -
     }
 }
 
+/// True when what has that name is the very thing that was seen, whatever it holds by now.
+pub fn is_same(dir: &Dir, name: &[u8], seen: &Seen) -> bool {
+    dir.meta(name).is_ok_and(|meta| {
+        meta.kind.as_str() == seen.kind && (meta.dev, meta.ino) == (seen.dev, seen.ino)
+    })
+}
+
 /// Removes what has that name with everything below it; no link is followed, and no directory is entered on which
 /// a volume is mounted, whenever it was. What is not there is removed already.
 ///

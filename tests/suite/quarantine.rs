@@ -4,6 +4,7 @@ use crate::faults::strace;
 
 mod scene;
 
+mod foreign;
 mod mounts;
 mod moves;
 

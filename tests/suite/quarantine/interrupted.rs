@@ -252,7 +252,7 @@ fn the_doctor_finishes_what_was_interrupted() {
     let run = strace::run(&trial.arguments(), "renameat2", 2, "signal=KILL");
     assert!(run.crash().is_some());
     assert_eq!(trial.scene.ledger()[0]["state"], "incomplete");
-    let said = trial.scene.call(&["doctor"]);
+    let said = trial.scene.call(&["doctor", "--yes-write-image"]);
     let said = String::from_utf8(said.stdout).unwrap();
     assert!(said.contains("was interrupted: "), "{said}");
     trial.check().unwrap();
