@@ -17,7 +17,8 @@ use crate::failure::Failure;
 use crate::output::print;
 use crate::root::{Found, Root};
 use crate::scan::Snapshot;
-use crate::text::{escape, hex};
+use crate::shell::Line;
+use crate::text::{escape, hex, tame};
 use crate::tree::Tree;
 
 /// The longest reason that is kept.
@@ -97,7 +98,7 @@ impl Call<'_> {
             }
             return Err(Failure::new(why));
         }
-        say(&entry, &bundle, lacks)?;
+        say(&entry, &bundle, lacks, &self.disk.named())?;
         Ok((entry, bundle))
     }
 
@@ -229,7 +230,8 @@ fn caller() -> u32 {
     sudo.filter(|_| own == 0).unwrap_or(own)
 }
 
-fn say(entry: &Entry, bundle: &Bundle, lacks: u64) -> Result<(), Failure> {
+/// Says what was taken; `disk` is the end of a line that puts it back.
+fn say(entry: &Entry, bundle: &Bundle, lacks: u64, disk: &Line) -> Result<(), Failure> {
     let mut text = String::new();
     let rows = [
         ("quarantined", entry.id.as_str()),
@@ -240,7 +242,7 @@ fn say(entry: &Entry, bundle: &Bundle, lacks: u64) -> Result<(), Failure> {
     ];
     for (name, value) in rows {
         // Writing to a String cannot fail, here and below.
-        let _ = writeln!(text, "{name:<12}{value}");
+        let _ = writeln!(text, "{name:<12}{}", tame(value));
     }
     if lacks > 0 {
         let what = format!("{lacks} things that could not be taken: {MANIFEST} in it lists them");
@@ -271,6 +273,8 @@ fn say(entry: &Entry, bundle: &Bundle, lacks: u64) -> Result<(), Failure> {
             "outside"
         );
     }
-    let _ = writeln!(text, "{:<12}dsplug restore {}", "back", entry.id);
+    let back = Line::new("dsplug restore").word(&entry.id).end(disk);
+    let back = back.written().unwrap_or_else(|why| why);
+    let _ = writeln!(text, "{:<12}{back}", "back");
     print(&text)
 }

@@ -469,3 +469,49 @@ fn of_a_disk_whose_path_cannot_be_pasted_no_line_is_given() {
         let _ = fs::remove_file(place.path().join("link"));
     }
 }
+
+/// What quarantine took from an image is put back into that.
+#[test]
+fn the_way_back_names_the_disk() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let hash = crate::common::only_bundle(disk.path())["hash"].clone();
+    let state = tempfile::tempdir().unwrap();
+    let states = state.path();
+    for name in ["it's here", "it's \u{a0} here"] {
+        let state = states.join(name);
+        fs::create_dir(&state).unwrap();
+        Plugin::new("A").write(disk.plugin(""));
+        let path = format!("/{PLUGINS}/A.dsplug");
+        let output = call("quarantine", disk.path())
+            .args([&path, "--expect", &hash, "--yes-write-image", "--state-dir"])
+            .arg(&state)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        let find = |name: &str| {
+            let line = told.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap_or_else(|| panic!("{told}")).trim()
+        };
+        let (id, root) = (find("quarantined "), disk.path().to_str().unwrap());
+        if name.is_ascii() {
+            let state = state.to_str().unwrap();
+            let wanted = [
+                "dsplug",
+                "restore",
+                id,
+                "--root",
+                root,
+                "--state-dir",
+                state,
+            ];
+            assert_eq!(calls(find("back ")), [wanted]);
+        } else {
+            assert!(
+                find("back ").contains("of --state-dir cannot be pasted"),
+                "{told}"
+            );
+            assert!(!told.contains('\u{a0}'), "{told}");
+        }
+    }
+}
