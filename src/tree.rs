@@ -331,7 +331,10 @@ fn too_deep(path: Vec<u8>) -> String {
 }
 
 /// The SHA-256 of a file.
-fn sha256(dir: &Dir, name: &[u8]) -> Result<[u8; 32], String> {
+///
+/// # Errors
+/// When it cannot be read, or changes meanwhile.
+pub fn sha256(dir: &Dir, name: &[u8]) -> Result<[u8; 32], String> {
     let path = || escape(&dir.join(name));
     let mut file = dir.open_file(name).map_err(|e| e.to_string())?;
     let mut sha256 = Sha256::new();

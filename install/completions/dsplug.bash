@@ -355,12 +355,16 @@ _dsplug() {
             return 0
             ;;
         dsplug__subcmd__restore)
-            opts="-h --to --yes-write-image --root --thorough --state-dir --help"
+            opts="-h --expect --to --yes-write-image --root --thorough --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --expect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --to)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

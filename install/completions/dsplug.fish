@@ -107,6 +107,7 @@ complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l yes-write-i
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l list -d 'Show the ledger'
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l thorough -d 'Lift the budgets of time and size'
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c dsplug -n "__fish_dsplug_using_subcommand restore" -l expect -d 'Leave it in the vault unless this is its digest, the column hash; a main executable that was moved with it then stays there, and has an entry and a digest of its own' -r
 complete -c dsplug -n "__fish_dsplug_using_subcommand restore" -l to -d 'Put it into this directory of this computer, and not where it stood' -r -F
 complete -c dsplug -n "__fish_dsplug_using_subcommand restore" -l root -d 'Read DIR as the / of a Mac: a mounted disk image, a collected folder' -r -F
 complete -c dsplug -n "__fish_dsplug_using_subcommand restore" -l state-dir -d 'Keep state (events, copies, what is quarantined) in DIR; without it, in /var/db/dsplug on a Mac that reads its own disk, and nowhere with --root' -r -F

@@ -40,18 +40,24 @@ main() {
     *) fail "path begins with a / and has no quotes, not: $path" ;;
     esac
     [ -n "$path" ] && [ -n "$expect" ] || fail "fill in path and expect"
-    id=$("$dsplug" query --format csv "SELECT id FROM dsplug_quarantine WHERE state = 'quarantined'
-        AND path = $(sql "$path") AND hash = $(sql "$expect") ORDER BY time DESC LIMIT 1" | sed 1d)
-    [ -n "$id" ] || fail "the vault holds no $path of that digest"
-    "$dsplug" restore "$id"
-    exit
+    ids=$("$dsplug" query --format csv "SELECT id FROM dsplug_quarantine WHERE state = 'quarantined'
+        AND path = $(sql "$path") AND hash = $(sql "$expect")
+        AND id GLOB '[0-9]*' AND id NOT GLOB '*[^0-9A-Za-z-]*' ORDER BY time DESC" | sed 1d)
+    [ -n "$ids" ] || fail "the vault holds no $path of that digest"
+    # What the ledger says is a text: the first that has the digest itself goes back.
+    for id in $ids; do
+        if "$dsplug" restore "$id" --expect "$expect"; then
+            exit
+        fi
+    done
+    exit 1
 }
 
 # The form: each behind its =, as it is shown, without quotes. Whoever names a bundle may put quotes
 # and commands into its name; here all is text to the end of the line, and what somebody made of more
 # lines is never read. Not by $(cat <<'END'): the bash of a Mac ends that at a bracket in the text.
 #   path    where it stood, as the column path of dsplug_quarantine has it
-#   expect  its digest, the column hash
+#   expect  its digest, the column hash: what is of another digest stays in the vault
 main <<'END'
 path=
 expect=

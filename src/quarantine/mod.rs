@@ -54,7 +54,7 @@ use crate::report::answer;
 use crate::report::named::find;
 use crate::root::Root;
 use crate::state_dir::StateDir;
-use crate::text::{escape, hex};
+use crate::text::{escape, hex, tame};
 use call::{Call, absolute, executable_id};
 use ledger::{Place, Step};
 use vault::Vault;
@@ -127,7 +127,7 @@ pub fn restore(disk: &Disk, options: &RestoreOptions) -> Result<(), Failure> {
     let vault = open(disk, &root, &asked)?;
     let id = options.id.as_str();
     let entry = ledger::one(&vault.ledger, id).map_err(Failure::new)?;
-    let mut entry = entry.ok_or_else(|| {
+    let entry = entry.ok_or_else(|| {
         Failure::new(format!(
             "the ledger {} has no entry {}; dsplug quarantine --list shows which there are",
             vault.ledger.path().display(),
@@ -142,7 +142,13 @@ pub fn restore(disk: &Disk, options: &RestoreOptions) -> Result<(), Failure> {
         )));
     }
     let executable = ledger::one(&vault.ledger, &executable_id(id)).map_err(Failure::new)?;
-    let executable = executable.filter(|e| e.step == Step::Quarantined);
+    let mut executable = executable.filter(|e| e.step == Step::Quarantined);
+    let mut left = None;
+    if let Some(expect) = options.expect.as_deref() {
+        expected_item(&vault, &entry, expect.trim())?;
+        // Nobody has said what that is.
+        left = executable.take();
+    }
     if options.to.is_none() {
         for entry in executable.iter().chain([&entry]) {
             let held = asked.hold(&vault.ledger, entry);
@@ -165,8 +171,28 @@ pub fn restore(disk: &Disk, options: &RestoreOptions) -> Result<(), Failure> {
         let to = entry.to.as_ref().map_or_else(String::new, Place::shown);
         print(&format!("restored  {}\nto        {to}\n", entry.id))?;
     }
-    entry.step = Step::Restored;
+    if let Some(left) = left {
+        let path = tame(&left.path);
+        print(&format!(
+            "left      {path}: its main executable is in the vault; dsplug restore {} puts it back\n",
+            left.id
+        ))?;
+    }
     Ok(())
+}
+
+/// Holds what the vault has of an entry to the digest that was expected.
+fn expected_item(vault: &Vault, entry: &ledger::Entry, expect: &str) -> Result<(), Failure> {
+    let why = match put_back::hash(vault, entry).map(|hash| hex(&hash)) {
+        Ok(hash) if hash.eq_ignore_ascii_case(expect) => return Ok(()),
+        Ok(hash) => {
+            format!("is not what was expected, and stays in the vault: its digest is {hash}")
+        }
+        Err(why) => format!(
+            "is not known to be what was expected, and stays in the vault: its digest is not known: {why}"
+        ),
+    };
+    Err(Failure::new(format!("{} {why}", entry.id)))
 }
 
 /// Finishes or undoes what earlier calls left, where there is a state directory; for `doctor`.

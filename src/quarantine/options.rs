@@ -45,6 +45,10 @@ pub struct RestoreOptions {
     /// The entry of the ledger: dsplug quarantine --list shows which there are
     #[arg(value_name = "ID")]
     pub id: String,
+    /// Leave it in the vault unless this is its digest, the column hash; a main executable that was moved with it then
+    /// stays there, and has an entry and a digest of its own
+    #[arg(long, value_name = "HASH")]
+    pub expect: Option<String>,
     /// Put it into this directory of this computer, and not where it stood
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,

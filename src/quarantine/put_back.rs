@@ -6,12 +6,14 @@ use std::os::unix::ffi::OsStrExt as _;
 use rustix::fs::{AtFlags, Mode};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::call::bundle_id;
 use super::copy::copy_and_compare;
 use super::ledger::{Entry, Place, Step};
 use super::vault::{ITEM, Open, Vault, differs, is_same, look, remove_tree, rename, reopen, sync};
 use crate::collect::said;
+use crate::meta::Kind;
 use crate::state_dir::StateDir;
-use crate::tree::Tree;
+use crate::tree::{self, Tree};
 
 /// The name of the directory of a copy that is not whole yet: no loader looks for it.
 pub fn part(entry: &Entry) -> Vec<u8> {
@@ -61,6 +63,21 @@ pub fn put_back(vault: &Vault, entry: &mut Entry, to: &Open, place: Place) -> Re
         vault.set(entry, Step::Quarantined)?;
     }
     placed
+}
+
+/// The digest of an item as the column `hash` has it, of what the vault holds: the ledger may say anything.
+///
+/// # Errors
+/// When it cannot be known, with a line.
+pub fn hash(vault: &Vault, entry: &Entry) -> Result<[u8; 32], String> {
+    let inside = look(&vault.folder(&entry.id)?)?;
+    let item = ITEM.as_bytes();
+    let meta = inside.meta(item).map_err(|e| e.to_string())?;
+    match meta.kind {
+        Kind::Symlink => Err("it is a link, and what it leads to is not in the vault".into()),
+        _ if bundle_id(&entry.id).is_some() => tree::sha256(&inside, item),
+        _ => tree::digest(&inside, item, vault.most),
+    }
 }
 
 fn copied_out(

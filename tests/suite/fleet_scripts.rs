@@ -97,6 +97,54 @@ fn collect_quarantine_restore() {
     assert_eq!(common::only_bundle(disk.path())["hash"], hash);
 }
 
+/// Whoever was root there once has written entries of his own, with the path and the digest of the honest one.
+#[test]
+fn what_comes_back_is_what_was_expected_whatever_the_ledger_says() {
+    let disk = Disk::new();
+    let place = tempfile::tempdir().unwrap();
+    Plugin::new("X").write(disk.plugin(""));
+    disk.dir("Library/LaunchDaemons");
+    let path = format!("/{PLUGINS}/X.dsplug");
+    let hash = common::only_bundle(disk.path())["hash"].clone();
+    let form = [("path", path.as_str()), ("expect", &hash)];
+    ended(&run("quarantine.sh", &form, &disk, place.path()), 0);
+    let state = place.path().join("state");
+    let honest = fs::read_dir(state.join("ledger")).unwrap().next().unwrap();
+    let honest = fs::read(honest.unwrap().path()).unwrap();
+    let elsewhere = place.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    for (id, directory) in [
+        ("1", format!("/{PLUGINS}")),
+        ("2", "/Library/LaunchDaemons".into()),
+        (
+            &*format!("--to={}", elsewhere.display()).replace('/', "%"),
+            format!("/{PLUGINS}"),
+        ),
+    ] {
+        let mut entry: serde_json::Value = serde_json::from_slice(&honest).unwrap();
+        entry["id"] = id.into();
+        entry["time"] = (entry["time"].as_i64().unwrap() + 60).into();
+        entry["from"]["directory"] = directory.into();
+        entry["seen"] = serde_json::json!(
+            {"kind": "file", "dev": 0, "ino": 0, "digest": "", "link": ""}
+        );
+        let file = state.join("ledger").join(format!("{id}.json"));
+        fs::write(&file, entry.to_string()).unwrap();
+        chmod(&file, 0o600);
+        let folder = state.join("vault").join(id);
+        fs::create_dir(&folder).unwrap();
+        chmod(&folder, 0o700);
+        fs::write(folder.join("item"), "evil").unwrap();
+    }
+    let output = run("restore.sh", &form, &disk, place.path());
+    let error = ended(&output, 0);
+    assert_eq!(common::only_bundle(disk.path())["hash"], hash, "{error}");
+    let daemons = fs::read_dir(disk.at("Library/LaunchDaemons")).unwrap();
+    assert_eq!(daemons.count(), 0, "{error}");
+    assert!(error.contains("1 is not what was expected"), "{error}");
+    assert!(!error.contains("--to="), "{error}");
+}
+
 /// What is pasted into the form is text, to its last blank.
 #[test]
 fn whatever_a_bundle_is_called_the_scripts_run_nothing_else() {
@@ -144,7 +192,8 @@ fn whatever_a_bundle_is_called_the_scripts_run_nothing_else() {
                 "query" => {
                     let path = path.replace('\'', "''");
                     assert!(words[3].contains(&format!("path = '{path}' AND")), "{told}");
-                    assert_eq!(&words[words.len() - 3..], ["restore", "a7", ""], "{told}");
+                    let call = ["restore", "a7", "--expect", "a7", ""];
+                    assert_eq!(&words[words.len() - 5..], call, "{told}");
                 }
                 _ => assert!(words.contains(&path.as_str()), "{told}"),
             }

@@ -246,3 +246,99 @@ fn no_name_of_the_ledger_leads_out_of_a_directory() {
         assert_eq!(picture(&foreign.victim()), before, "{name}");
     }
 }
+
+/// Two entries of one path and one digest: that of the ledger is a text.
+#[test]
+fn what_goes_back_is_held_to_the_digest_that_was_expected() {
+    let foreign = Foreign::new();
+    let hash = foreign.honest["hash"].as_str().unwrap().to_owned();
+    let seen = foreign.item("evil", "evil");
+    foreign.plant("evil", json!({"seen": seen}));
+    let before = foreign.scene.picture();
+    for (id, expect) in [("evil", &*hash), (foreign.id(), "00")] {
+        let line = foreign.scene.refused(&["restore", id, "--expect", expect]);
+        let says = format!("{id} is not what was expected, and stays in the vault");
+        assert!(line.contains(&says), "{line}");
+        let to = foreign.victim.path().to_str().unwrap();
+        let to = ["restore", id, "--expect", expect, "--to", to];
+        foreign.scene.refused(&to);
+    }
+    assert_eq!(foreign.scene.picture(), before);
+    assert_eq!(fs::read_dir(foreign.victim()).unwrap().count(), 0);
+    // A program that the ledger has beside it is not what was expected.
+    let (id, daemons) = (
+        format!("{}-executable", foreign.id()),
+        "/Library/LaunchDaemons",
+    );
+    foreign.scene.disk.dir(&daemons[1..]);
+    let mut from = foreign.honest["from"].clone();
+    (from["directory"], from["name"]) = (daemons.into(), "x".into());
+    let path = format!("{daemons}/x");
+    let seen = foreign.item(&id, "evil");
+    foreign.plant(&id, json!({"seen": seen, "from": from, "path": path}));
+    let upper = hash.to_uppercase();
+    let said = foreign
+        .scene
+        .done(&["restore", foreign.id(), "--expect", &upper]);
+    assert!(said.contains(&format!("dsplug restore {id}")), "{said}");
+    assert!(foreign.scene.disk.plugin("A.dsplug").exists());
+    assert!(!foreign.scene.disk.at("Library/LaunchDaemons/x").exists());
+    // By its own digest it goes back.
+    let sum = ring::digest::digest(&ring::digest::SHA256, b"evil");
+    let sum: String = sum.as_ref().iter().map(|b| format!("{b:02x}")).collect();
+    foreign.scene.done(&["restore", &id, "--expect", &sum]);
+    assert!(foreign.scene.disk.at("Library/LaunchDaemons/x").exists());
+}
+
+/// An entry that says another path than its place, or a place of no plug-in, is refused before anything is moved.
+#[test]
+fn no_entry_is_put_back_where_no_plug_in_is() {
+    let foreign = Foreign::new();
+    let daemons = "/Library/LaunchDaemons";
+    foreign.scene.disk.dir(&daemons[1..]);
+    let from = |directory: &str, name: &str| {
+        let mut from = foreign.honest["from"].clone();
+        (from["directory"], from["name"]) = (directory.into(), name.into());
+        from
+    };
+    let way = format!("/{PLUGINS}/../../LaunchDaemons");
+    for (id, directory, path) in [
+        ("evil1", daemons, Scene::path("x")),
+        ("evil2", daemons, format!("{daemons}/x")),
+        ("evil3", daemons, format!("{way}/x")),
+        ("evil4", &*way, format!("{way}/x")),
+        // Of a bundle that the ledger does not have.
+        ("evil5-executable", daemons, format!("{daemons}/x")),
+    ] {
+        let seen = foreign.item(id, "evil");
+        foreign.plant(
+            id,
+            json!({"seen": seen, "from": from(directory, "x"), "path": path}),
+        );
+        let before = foreign.scene.picture();
+        let line = foreign.scene.refused(&["restore", id]);
+        assert!(
+            line.contains("where no plug-in can be taken from"),
+            "{line}"
+        );
+        assert_eq!(foreign.scene.picture(), before, "{id}");
+    }
+}
+
+/// A plug-in folder that a link leads to has its bundles back: the path of the row leads to the place.
+#[test]
+fn what_was_taken_through_a_link_goes_back() {
+    let disk = Disk::new();
+    let real = disk.dir("Library/Real");
+    fs::remove_dir_all(disk.at("Library/DirectoryServices")).unwrap();
+    disk.link("Library/DirectoryServices", "/Library/Real");
+    fs::create_dir(real.join("PlugIns")).unwrap();
+    let bundle = Plugin::new("A").write(real.join("PlugIns"));
+    let scene = Scene::new(disk);
+    let before = picture(&bundle);
+    scene.done(&["quarantine", &Scene::path("A.dsplug")]);
+    assert!(!bundle.exists());
+    let id = scene.ledger()[0]["id"].clone();
+    scene.done(&["restore", &id]);
+    assert_eq!(picture(&bundle), before);
+}
