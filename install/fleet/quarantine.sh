@@ -43,10 +43,13 @@ main() {
     *) fail "path begins with a / and has no quotes, not: $path" ;;
     esac
     [ -n "$path" ] && [ -n "$expect" ] || fail "fill in path and expect"
-    "$dsplug" quarantine "$path" --expect "$expect" --reason "$reason"
+    status=0
+    told=$("$dsplug" quarantine "$path" --expect "$expect" --reason "$reason") || status=$?
+    [ -z "$told" ] || printf '%s\n' "$told"
+    [ "$status" = 0 ] || exit "$status"
     if [ -n "$upload" ]; then
-        archive=$("$dsplug" query --format csv "SELECT evidence FROM dsplug_quarantine WHERE state = 'quarantined'
-            AND path = $(sql "$path") AND hash = $(sql "$expect") ORDER BY time DESC LIMIT 1" | sed 1d)
+        # As this call told it: the ledger may have other entries of that path and digest.
+        archive=$(printf '%s\n' "$told" | sed -n 's/^evidence  *//p')
         curl --fail --silent --show-error --proto '=https' --upload-file "$archive" "$upload" ||
             fail "it is in the vault, but $archive was not uploaded"
     fi

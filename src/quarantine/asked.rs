@@ -41,7 +41,7 @@ impl<'a> Asked<'a> {
     pub fn hold(&self, ledger: &StateDir, entry: &Entry) -> Result<(), String> {
         if entry.from.root != self.path.as_os_str().as_bytes() {
             return Err(format!(
-                "it was taken from the root {}, and this is {}; name it with --root, or another directory with --to",
+                "it was taken from the root {}, and this is {}; name it with --root",
                 escape(&entry.from.root),
                 self.path.display()
             ));
@@ -64,7 +64,7 @@ impl<'a> Asked<'a> {
             return Ok(());
         }
         Err(format!(
-            "its entry says that {} stood as {}, where no plug-in can be taken from, and nothing was moved; see who wrote the ledger, or name another directory with --to",
+            "its entry says that {} stood as {}, where no plug-in can be taken from, and nothing was moved; see who wrote the ledger",
             entry.from.shown(),
             escape(entry.path.as_bytes())
         ))

@@ -152,7 +152,10 @@ pub fn restore(disk: &Disk, options: &RestoreOptions) -> Result<(), Failure> {
     if options.to.is_none() {
         for entry in executable.iter().chain([&entry]) {
             let held = asked.hold(&vault.ledger, entry);
-            held.map_err(|why| Failure::new(format!("{}: {why}", entry.id)))?;
+            held.map_err(|why| {
+                let id = &entry.id;
+                Failure::new(format!("{id}: {why}, or name another directory with --to"))
+            })?;
         }
     }
     // The bundle last: as long as it is not there, nothing of it loads.

@@ -145,6 +145,46 @@ fn what_comes_back_is_what_was_expected_whatever_the_ledger_says() {
     assert!(!error.contains("--to="), "{error}");
 }
 
+/// An entry that was written beforehand names another file as the evidence.
+#[test]
+fn what_is_uploaded_is_the_evidence_that_was_just_collected() {
+    let disk = Disk::new();
+    let place = tempfile::tempdir().unwrap();
+    let path = format!("/{PLUGINS}/X.dsplug");
+    Plugin::new("X").write(disk.plugin(""));
+    let hash = common::only_bundle(disk.path())["hash"].clone();
+    let form = [("path", path.as_str()), ("expect", &hash)];
+    ended(&run("quarantine.sh", &form, &disk, place.path()), 0);
+    let ledger = place.path().join("state/ledger");
+    let honest = fs::read_dir(&ledger).unwrap().next().unwrap();
+    let honest = fs::read(honest.unwrap().path()).unwrap();
+    let mut entry: serde_json::Value = serde_json::from_slice(&honest).unwrap();
+    entry["id"] = "9".into();
+    entry["time"] = (entry["time"].as_i64().unwrap() + 3_600).into();
+    entry["evidence"] = "/etc/passwd".into();
+    let file = ledger.join("9.json");
+    fs::write(&file, entry.to_string()).unwrap();
+    chmod(&file, 0o600);
+    Plugin::new("X").write(disk.plugin(""));
+    let commands = place.path().join("commands");
+    fs::create_dir(&commands).unwrap();
+    let (curl, told) = (commands.join("curl"), place.path().join("told"));
+    fs::write(&curl, "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"$TOLD\"\n").unwrap();
+    chmod(&curl, 0o755);
+    let to = "https://evidence.example/put";
+    let form = [form[0], form[1], ("upload", to)];
+    let mut call = command("quarantine.sh", &form, &disk, place.path());
+    let paths = std::env::var("PATH").unwrap();
+    call.env("PATH", format!("{}:{paths}", commands.display()));
+    ended(&call.env("TOLD", &told).output().unwrap(), 0);
+    let told = fs::read_to_string(told).unwrap();
+    let (_, sent) = told.split_once("--upload-file\n").unwrap();
+    let (sent, address) = sent.split_once('\n').unwrap();
+    assert!(sent.ends_with(".tar.gz"), "{told}");
+    assert!(Path::new(sent).exists(), "{told}");
+    assert_eq!(address.trim_end(), to);
+}
+
 /// What is pasted into the form is text, to its last blank.
 #[test]
 fn whatever_a_bundle_is_called_the_scripts_run_nothing_else() {
