@@ -142,7 +142,7 @@ pub fn read(
                     (Some(first), _) => first.clone(),
                     (None, Some(first)) if below.is_none() => Thing {
                         sha256: first.sha256,
-                        fork: first.fork,
+                        fork: first.fork.map(Box::new),
                         ..Thing::new(Kind::File, rights, None)
                     },
                     _ => return Err(fail("a hard link in it leads nowhere")),
@@ -151,7 +151,7 @@ pub fn read(
             _ => {
                 let len = entry.size();
                 let mut thing = Thing::new(Kind::File, rights, None);
-                thing.fork = fork;
+                thing.fork = fork.map(Box::new);
                 let read = thing.read(&mut entry, len, roots);
                 read.map_err(|e| fail(&e.to_string()))?;
                 thing

@@ -90,7 +90,7 @@ impl Held {
                 kind: thing.kind,
                 rights: thing.rights,
                 sha256: thing.sha256,
-                fork: thing.fork,
+                fork: thing.fork.as_deref().copied(),
             };
             held.insert(below, member);
         }

@@ -27,9 +27,9 @@ pub struct Thing {
     /// SHA-256 of a file's content, or of a link's text; zeros for the others.
     pub sha256: [u8; 32],
     /// SHA-256 of a file's resource fork, of which the bundle digest says nothing.
-    pub fork: Option<[u8; 32]>,
-    /// What it is as code.
-    pub code: Option<Code>,
+    pub fork: Option<Box<[u8; 32]>>,
+    /// What it is as code. Few are any, and very many are held.
+    pub code: Option<Box<Code>>,
     /// True for a file that begins as a Mach-O file does, whether more of it is known as code or not.
     pub is_macho: bool,
     /// True for code that is too large for its signature to be told from it.
@@ -86,7 +86,7 @@ impl Side {
                     continue;
                 }
                 match fork(tree, entry) {
-                    Ok(Fork::Known(sha256)) => thing.fork = sha256,
+                    Ok(Fork::Known(sha256)) => thing.fork = sha256.map(Box::new),
                     Ok(Fork::Hidden) => hidden = hidden.or(Some(entry)),
                     Err(line) => side.unknown.push(line),
                 }
@@ -185,12 +185,12 @@ impl Thing {
         self.sha256 = sha256.finish();
         self.is_macho = seen > 0 && is_code;
         self.is_large_code = self.is_macho && !fits;
-        self.code = unsigned_digest(&whole)
-            .filter(|_| is_code)
-            .map(|unsigned| Code {
+        self.code = unsigned_digest(&whole).filter(|_| is_code).map(|unsigned| {
+            Box::new(Code {
                 unsigned,
                 signature: signature(&facts(&whole, roots)),
-            });
+            })
+        });
         Ok(())
     }
 }
