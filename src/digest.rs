@@ -12,7 +12,6 @@ use sha2::{Digest, Sha256};
 
 use crate::evidence::{Entry, Evidence, Reach};
 use crate::meta::Kind;
-use crate::order;
 use crate::text::hex;
 
 /// The path in the record of a candidate that is a file.
@@ -90,17 +89,26 @@ pub fn of_reach(reach: &Reach) -> Option<[u8; 32]> {
     Some(all.finalize().into())
 }
 
-/// One SHA-256 over what the places hold that are reached from a bundle, wherever each stands: the same for what
-/// was merely moved. `None` when one of them could not be read whole.
+/// One SHA-256 over what is reached from a bundle outside of it, by what asks for it and wherever it stands: the same for
+/// what was merely moved. `None` when not all of that is known.
 pub fn of_reached_content(reach: &Reach) -> Option<[u8; 32]> {
     let places = reach.places.iter().map(|(_, place)| {
         let is_directory = place.meta.kind == Kind::Directory;
-        let entries = place.is_whole.then_some(&place.entries)?;
-        of_entries(entries, is_directory)
+        of_entries(place.is_whole.then_some(&place.entries)?, is_directory)
     });
-    let mut places = places.collect::<Option<Vec<_>>>()?;
-    order::sort(&mut places);
-    Some(Sha256::digest(places.concat()).into())
+    let places = places.collect::<Option<Vec<_>>>()?;
+    let mut all = Sha256::new();
+    for role in reach.roles.as_ref()? {
+        let (asked, place, below) = role.parts();
+        let content = match place {
+            Some(place) => *places.get(place)?,
+            None => [0; 32],
+        };
+        all.update(asked);
+        all.update(below);
+        all.update(content);
+    }
+    Some(all.finalize().into())
 }
 
 /// The records that the digest of a candidate is of; `None` when any part of it could not be read.

@@ -160,7 +160,11 @@ fn detail(one: Option<&Thing>, other: Option<&Thing>) -> String {
             let _ = write!(text, "  {}, was {}", hex(&a.sha256), hex(&b.sha256));
         }
         if a.fork != b.fork {
-            let fork = |t: &Thing| t.fork.as_deref().map_or_else(|| "none".to_owned(), |sum| hex(sum));
+            let fork = |t: &Thing| {
+                t.fork
+                    .as_deref()
+                    .map_or_else(|| "none".to_owned(), |sum| hex(sum))
+            };
             let _ = write!(text, "  resource fork {}, was {}", fork(a), fork(b));
         }
     }

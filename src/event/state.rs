@@ -13,7 +13,8 @@ pub const NOT_LOOKED: &str = "not looked";
 /// The word of `changed` for what stands where links lead.
 pub const LINKED: &str = "linked";
 
-/// The words of `changed` for another main executable, and for where a candidate that is a link leads.
+/// The words of `changed` for what it holds, for another main executable, and for where a candidate that is a link leads.
+const CONTENT: &str = "content";
 const EXECUTABLE: &str = "executable";
 const SYMLINK: &str = "symlink";
 
@@ -102,8 +103,8 @@ pub struct State {
     pub code_hash: Digits,
     /// One SHA-256 over the code that its links and libraries lead to, likewise.
     pub linked_code_hash: Digits,
-    /// Half of a SHA-256 over what that holds, wherever it stands; nothing where it could not be read whole. Kept by no
-    /// journal.
+    /// Half of a SHA-256 over what that holds, by what asks for it and wherever it stands; nothing where not all of it is
+    /// known. Kept by no journal.
     #[serde(skip)]
     pub linked_content: Option<[u8; 16]>,
     /// Where not all of it could be read: SHA-256 of what the file system says of what it resolves to. Kept by no
@@ -133,7 +134,7 @@ impl State {
             !untouched
         };
         let words = [
-            (content || self.kind != new.kind, "content"),
+            (content || self.kind != new.kind, CONTENT),
             (
                 (&self.executable, &self.executable_hash)
                     != (&new.executable, &new.executable_hash),
@@ -288,8 +289,8 @@ impl State {
         }
     }
 
-    /// True when `new` is the same byte for byte, runs the same bytes and is judged alike, and all that differs is where
-    /// something stands.
+    /// True when `new` is the same byte for byte, runs the same bytes by whatever asks for them and is judged alike, and
+    /// all that differs is where something stands. What could not be read is the same that it was.
     pub fn is_moved_to(&self, new: &Self) -> bool {
         let held = |state: &Self| {
             let own =
@@ -300,18 +301,26 @@ impl State {
                 &state.signature_state,
                 &state.mode,
             ];
-            (own, texts.map(Arc::clone), (state.uid, state.gid))
+            (
+                own,
+                texts.map(Arc::clone),
+                (state.uid, state.gid),
+                state.unread.clone(),
+            )
         };
-        let is_known = |state: &Self| {
-            state.is_whole() && (state.executable.is_empty() || !state.executable_hash.is_empty())
+        let is_known = |state: &Self| match state.is_whole() {
+            true => state.executable.is_empty() || !state.executable_hash.is_empty(),
+            false => state.unread.is_some(),
         };
+        // Of what was not read that is all that says so.
+        let untouched = if self.is_whole() { "" } else { CONTENT };
         let words = self.differences(new);
         let mut words = words.split(';');
         is_known(self)
             && is_known(new)
             && held(self) == held(new)
             && self.linked_bytes() == new.linked_bytes()
-            && words.all(|word| [SYMLINK, EXECUTABLE, LINKED].contains(&word))
+            && words.all(|word| [SYMLINK, EXECUTABLE, LINKED, untouched].contains(&word))
     }
 
     /// What stands where its links lead, by its digest, or where that could not be read by what the file system

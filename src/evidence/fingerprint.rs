@@ -31,10 +31,10 @@ pub fn of(evidence: &Evidence) -> [u8; 32] {
     print.0.finalize().into()
 }
 
-/// That of what a candidate resolves to, the same by whatever link it is come upon.
+/// That of what a candidate resolves to, the same by whatever link it is come upon and wherever it was moved.
 pub fn of_resolved(evidence: &Evidence) -> [u8; 32] {
     let mut print = Print::default();
-    print.add(&evidence.resolved_path, evidence.resolved_meta.as_ref());
+    print.add(b"", evidence.resolved_meta.as_ref());
     print.entries(&evidence.entries);
     if let Some(executable) = &evidence.executable {
         let path = executable.relative.as_ref().unwrap_or(&executable.path);

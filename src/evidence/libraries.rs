@@ -28,9 +28,9 @@ const MOST_TOLD: usize = 64;
 /// Links of one candidate that are told from its other entries; where there are more, each path is looked up.
 const MOST_LINKS: usize = 16_384;
 
-/// What came of a look-up: what stands outside and is no directory, by where it really stands, or why it is not
-/// known what does.
-pub type Answer = Result<(Vec<u8>, Found), Trouble>;
+/// What came of a look-up: what stands outside and is no directory, by the path that was asked for and where it really
+/// stands, or why it is not known what does.
+pub type Answer = Result<(Vec<u8>, Vec<u8>, Found), Trouble>;
 
 /// Where paths are resolved, and what is on their way is kept.
 pub type OnWay<'a> = (&'a Root, &'a mut Ways);
@@ -182,7 +182,7 @@ impl Libraries {
                 }
                 self.tell(plain, budget);
                 if found.meta.kind != Kind::Directory {
-                    answer(Ok((real, found)));
+                    answer(Ok((path, real, found)));
                 }
             }
             // When something stands there one day, it is a new place.

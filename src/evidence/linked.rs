@@ -24,6 +24,7 @@ use super::opener::Opener;
 use super::paths::{directory_of, is_below};
 use super::reach::{Beyond, Linked, Reach};
 use super::recall::recall_entries;
+use super::roles::Roles;
 use super::sum::Sum;
 use super::trouble::{Trouble, tell};
 use super::walk::{Walked, entries_of};
@@ -71,6 +72,10 @@ pub fn read(
         by_links: BTreeSet::new(),
         ways: std::mem::take(&mut evidence.ways),
         libraries: Libraries::of(evidence),
+        roles: Roles::of([
+            evidence.candidate.path.clone(),
+            evidence.resolved_path.clone(),
+        ]),
         entries: MOST_ENTRIES,
         bytes: MOST_BYTES,
     };
@@ -125,8 +130,10 @@ pub fn read(
         evidence.tell_mount(mount);
     }
     search.ways.end();
+    let places = search.places.into();
     let reach = Reach {
-        places: search.places.into(),
+        roles: search.roles.all(&places),
+        places,
         beyond: search.beyond.into(),
         links: search.by_links.len(),
         loads: search.libraries.into_outside(),
@@ -162,6 +169,7 @@ struct Search<'a> {
     by_links: BTreeSet<Vec<u8>>,
     ways: Ways,
     libraries: Libraries,
+    roles: Roles,
     entries: usize,
     bytes: u64,
 }
@@ -190,6 +198,7 @@ impl Search<'_> {
             Ok(found) => found,
             // When something stands there one day, it is a new place.
             Err(error) if error.leads_nowhere() => {
+                self.roles.add(link, None);
                 let end = self.ways.last_end();
                 if !is_below(&end, &self.home) {
                     self.by_links.insert(end);
@@ -204,6 +213,7 @@ impl Search<'_> {
         };
         let path = found.path();
         if !is_below(&path, &self.home) {
+            self.roles.add(link, Some(&path));
             self.by_links.insert(path.clone());
             self.take_up(path, found, budget);
         }
@@ -269,7 +279,10 @@ impl Search<'_> {
             (self.root, &mut ways),
             budget,
             &mut |answer| match answer {
-                Ok((path, found)) => self.take_up(path, found, budget),
+                Ok((asked, path, found)) => {
+                    self.roles.add(&asked, Some(&path));
+                    self.take_up(path, found, budget);
+                }
                 Err(trouble) => {
                     self.is_unsure = true;
                     tell(&mut self.troubles, trouble);

@@ -25,6 +25,7 @@ mod reach;
 mod read_at;
 mod reading;
 mod recall;
+mod roles;
 mod sum;
 mod trials;
 mod trouble;

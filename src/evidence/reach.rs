@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use super::by_path::ByPath;
 use super::entry::Entry;
 use super::paths::directory_of;
+use super::roles::Role;
 use super::sum::Sum;
 use super::ways::Ways;
 use crate::meta::{Kind, Meta, Timestamp};
@@ -24,6 +25,8 @@ pub struct Reach {
     pub loads: BTreeSet<Vec<u8>>,
     /// What is on the way to all of it.
     pub(crate) ways: Arc<Ways>,
+    /// What stands where each of it is asked for; nothing when not all is known.
+    pub(crate) roles: Option<Box<[Role]>>,
 }
 
 static NOTHING: LazyLock<Arc<Reach>> = LazyLock::new(Arc::default);

@@ -50,7 +50,6 @@ struct Stood {
     hash: u64,
     executable: u64,
     linked: u64,
-    loads: bool,
 }
 
 impl Alike {
@@ -108,16 +107,25 @@ impl Alike {
             hash: self.number(&state.hash),
             executable: self.number(&state.executable_hash),
             linked: self.number(state.linked()),
-            loads: loads(state),
         };
-        let place = self.number(&state.fingerprint);
+        let place = self.place(state);
         self.stood.insert(place, stood, at);
+    }
+
+    /// A number for a place, and for what was made of what stood there: by what stands beside it that may be another.
+    fn place(&self, state: &State) -> u64 {
+        let judged = [
+            &state.load_verdict,
+            &state.exception,
+            &state.signature_state,
+        ];
+        self.number((&state.fingerprint, judged))
     }
 
     /// True when all that is known of it is what was known of what stood at its place. Whoever serves a volume has the
     /// file system say what they like; and what is yet to be read is compared once it was.
     fn stood_as(&mut self, state: &State, at: Instant) -> bool {
-        let place = self.number(&state.fingerprint);
+        let place = self.place(state);
         let is_linked_late = state.linked_fingerprint == NOT_LOOKED;
         let (hash, executable) = (&state.hash, &state.executable_hash);
         let numbers = [
@@ -130,7 +138,6 @@ impl Alike {
             (hash.is_empty() || stood.hash == own)
                 && (executable.is_empty() || stood.executable == run)
                 && (is_linked_late || stood.linked == linked)
-                && (stood.loads || !loads(state))
         })
     }
 
@@ -157,35 +164,33 @@ impl Alike {
     /// A number for what changed outside of a bundle that is itself the same, whatever that is: one write changes the
     /// executable of a thousand that hold nothing else alike, and one rename moves what a thousand lead to.
     fn outside(&self, old: &State, new: &State, words: &str) -> Option<u64> {
+        if old.is_moved_to(new) {
+            return Some(self.number((words, "moved")));
+        }
         let is_own = old.is_whole() && old.hash == new.hash;
-        let is_outside =
-            old.executable_hash != new.executable_hash || old.linked_bytes() != new.linked_bytes();
-        if !(is_own && is_outside || old.is_moved_to(new)) {
+        let is_outside = old.executable_hash != new.executable_hash || old.linked() != new.linked();
+        if !is_own || !is_outside {
             return None;
         }
-        let (executable, linked) = (
+        let digests = [
             (&old.executable_hash, &new.executable_hash),
-            (old.linked_bytes(), new.linked_bytes()),
-        );
+            (&old.linked_code_hash, &new.linked_code_hash),
+            (old.linked(), new.linked()),
+        ];
         let texts = [
             (&old.load_verdict, &new.load_verdict),
             (&old.exception, &new.exception),
             (&old.signature_state, &new.signature_state),
             (&old.mode, &new.mode),
         ];
-        let executable = Some(executable).filter(|(old, new)| old != new);
-        let linked = Some(linked).filter(|(old, new)| old != new);
+        let digests = digests.map(|(old, new)| (old != new).then_some((old, new)));
         let texts = texts.map(|(old, new)| (old != new).then_some((old, new)));
-        Some(self.number((words, "outside", executable, linked, texts)))
+        Some(self.number((words, "outside", digests, texts)))
     }
 
     fn number(&self, of: impl Hash) -> u64 {
         self.secret.hash_one(of)
     }
-}
-
-fn loads(state: &State) -> bool {
-    &*state.load_verdict == "loadable"
 }
 
 /// What was taken in lately: where that is too much, or was too long ago, what is older than the younger half goes.

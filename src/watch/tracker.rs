@@ -6,6 +6,7 @@
 //! told as well. What is left of a bundle while it is deleted is no state of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::code::Code;
@@ -40,6 +41,8 @@ pub struct Tracker {
     /// Names that the system told of and that no look has, though something stands there.
     unshown: BTreeSet<Vec<u8>>,
     crowd: Crowd,
+    /// The path of the first that had no line the last time: its turn is next.
+    turn: Vec<u8>,
     lists: Lists,
 }
 
@@ -156,6 +159,7 @@ impl Tracker {
             fleeting: Vec::new(),
             unshown: BTreeSet::new(),
             crowd: Crowd::default(),
+            turn: Vec::new(),
             lists: Lists::default(),
         }
     }
@@ -273,20 +277,31 @@ impl Tracker {
     pub fn settle(&mut self, now: Now) -> (Vec<Event>, Vec<Change>) {
         let mut events = Vec::new();
         let mut changes = Vec::new();
-        for (path, watched) in &mut self.bundles {
-            let before = events.len();
-            let was_told = watched.told.is_some();
-            watched.settle(path, now, &mut self.crowd, &mut events);
-            // Of what was never told nothing is known; and what went is known no more, whether that is told or not.
-            let has_gone = was_told && watched.gone.is_some();
-            if events.len() == before && !has_gone {
-                continue;
+        // Who waits longest is the first to have a line: names are whoever's to choose.
+        let turn = std::mem::take(&mut self.turn);
+        let parts = [
+            (Bound::Included(&turn), Bound::Unbounded),
+            (Bound::Unbounded, Bound::Excluded(&turn)),
+        ];
+        for part in parts {
+            for (path, watched) in self.bundles.range_mut::<Vec<u8>, _>(part) {
+                let before = events.len();
+                let was_told = watched.told.is_some();
+                watched.settle(path, now, &mut self.crowd, &mut events);
+                if self.turn.is_empty() && watched.waits() {
+                    self.turn.clone_from(path);
+                }
+                // Of what was never told nothing is known; and what went is known no more, whether that is told or not.
+                let has_gone = was_told && watched.gone.is_some();
+                if events.len() == before && !has_gone {
+                    continue;
+                }
+                let known = match watched.gone {
+                    Some(_) => None,
+                    None => watched.known(),
+                };
+                changes.push((path.clone(), known));
             }
-            let known = match watched.gone {
-                Some(_) => None,
-                None => watched.known(),
-            };
-            changes.push((path.clone(), known));
         }
         self.bundles.retain(|_, watched| watched.gone.is_none());
         let let_go = std::mem::take(&mut self.let_go);

@@ -112,6 +112,11 @@ impl Watched {
         }
     }
 
+    /// True when it waits for a line.
+    pub fn waits(&self) -> bool {
+        self.moving.as_ref().is_some_and(|moving| moving.waits)
+    }
+
     /// How much of what has passed it holds beside what each may.
     pub fn held(&self) -> usize {
         self.moving.as_ref().map_or(0, |moving| moving.held())
@@ -292,6 +297,8 @@ impl Watched {
             None => self.come_and_go(path, now, events),
             Some(told) => {
                 let mut steps = self.last_steps(&told.state);
+                let last = steps.last().map_or(&told.state, |(_, new, _)| *new);
+                let last = Arc::clone(last);
                 let is_news = !steps.is_empty() && tells(&steps, self.is_bare, false, now, crowd);
                 if !is_news && !steps.is_empty() {
                     steps.clear();
@@ -302,8 +309,6 @@ impl Watched {
                     crowd.goes(&told.state, now.steady);
                     return crowd.leave_out_going(path, seen);
                 }
-                let last = steps.last().map_or(&told.state, |(_, new, _)| *new);
-                let last = Arc::clone(last);
                 for (old, new, changed) in steps {
                     if let Some(moving) = &self.moving {
                         events.push(moving.changed(path, old, new, changed, now));

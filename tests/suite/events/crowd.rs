@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use dsplug::bundle::Bundle;
 use dsplug::event::{Action, Event, Seen};
 use dsplug::limits::Limits;
-use dsplug::load::LoadVerdict;
+use dsplug::load::{LoadVerdict, Reason};
 use dsplug::root::Root;
 use dsplug::scan::Scanner;
 use dsplug::watch::now::Now;
@@ -528,9 +528,15 @@ fn what_comes_back_as_another_is_told_whatever_went_with_it() {
     looks.away_and_back(0);
     looks.look(&[]);
     type Change = fn(&mut Bundle);
-    let changes: [(Change, bool); 5] = [
+    let changes: [(Change, bool); 7] = [
         (|_| (), false),
         (|bundle| bundle.load = LoadVerdict::default(), true),
+        // It may load now, by what stands beside it, or is accepted.
+        (
+            |bundle| bundle.load.reasons = vec![Reason::MaybeListed],
+            true,
+        ),
+        (|bundle| bundle.exception = Some("one".to_owned()), true),
         // On a volume whose server says that nobody has written to it.
         (|bundle| bundle.digest = Some([7; 32]), true),
         // There was no time to read it.

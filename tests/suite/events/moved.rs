@@ -3,6 +3,7 @@
 use std::fs;
 
 use dsplug::event::Event;
+use dsplug_fixtures::macho::{Cpu, MachO};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin};
 
 use super::crowd::{AT_ONCE, Crowd};
@@ -127,4 +128,73 @@ fn thousands_of_links_that_come_back_are_told_in_part() {
         told += settled(&mut crowd).len();
     }
     assert!((AT_ONCE..3 * AT_ONCE).contains(&told), "{told}");
+}
+
+/// Of each not all could be read, before it was moved and after.
+#[test]
+fn thousands_of_links_to_what_is_not_read_whole_are_told_in_part() {
+    let disk = Disk::new();
+    for number in 0..MANY {
+        let name = target(number);
+        let bundle = Plugin::new("X").write_as(disk.at(place(0)).join(&name));
+        let hole = fs::File::create(bundle.join("hole")).unwrap();
+        hole.set_len(3 << 30).unwrap();
+        disk.link(format!("{PLUGINS}/{name}"), format!("/{CURRENT}/{name}"));
+    }
+    disk.link(CURRENT, format!("/{}", place(0)));
+    is_told_in_part(disk, moves, |round| {
+        format!("{}/{}/Contents/MacOS/X", place(round), target(MANY - 1))
+    });
+}
+
+/// Two that a bundle loads, by one path each: both are there whichever stands where.
+#[test]
+fn two_libraries_that_change_places_are_told_whatever_was_moved() {
+    let disk = Disk::new();
+    let pair = |name: &str| {
+        let at = |which: &str| format!("Users/Shared/{name}/{which}/lib.dylib");
+        for which in ["a", "b"] {
+            let code = MachO::dylib(Cpu::X86_64).code_len(4096 + name.len() + which.len() * 8);
+            disk.file(at(which), [code.unsigned(), which.into()].concat());
+        }
+        let code = MachO::bundle(Cpu::X86_64).dylib_path(&format!("/{}", at("a")));
+        Plugin::new(name)
+            .executable(code.unsigned())
+            .write(disk.plugin(""));
+        disk.link(
+            format!("{PLUGINS}/{name}.dsplug/Contents/doc"),
+            format!("/{}", at("b")),
+        );
+    };
+    ["AAA", "Vendor"].into_iter().for_each(pair);
+    for number in 0..MANY {
+        let name = target(number);
+        Plugin::new("X").write_as(disk.at(place(0)).join(&name));
+        disk.link(format!("{PLUGINS}/{name}"), format!("/{CURRENT}/{name}"));
+    }
+    disk.link(CURRENT, format!("/{}", place(0)));
+    let mut crowd = Crowd::begin(disk);
+    let swap = |crowd: &mut Crowd, name: &str| {
+        let at = |which: &str| {
+            crowd
+                .disk
+                .at(format!("Users/Shared/{name}/{which}/lib.dylib"))
+        };
+        fs::rename(at("a"), at("c")).unwrap();
+        fs::rename(at("b"), at("a")).unwrap();
+        fs::rename(at("c"), at("b")).unwrap();
+        let events = settled(crowd);
+        let is_of = |e: &&Event| e.path.ends_with(&format!("/{name}.dsplug"));
+        events.iter().filter(is_of).count()
+    };
+    for which in ["AAA", "Vendor"] {
+        fs::create_dir(crowd.disk.at(format!("Users/Shared/{which}/c"))).unwrap();
+    }
+    assert_eq!(swap(&mut crowd, "AAA"), 1);
+    moves(&crowd.disk, 1);
+    settled(&mut crowd);
+    // And back.
+    for _ in 0..2 {
+        assert_eq!(swap(&mut crowd, "Vendor"), 1);
+    }
 }

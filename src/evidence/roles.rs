@@ -1,0 +1,95 @@
+//! What stands where a bundle asks for something outside of it, by what it asks for: what runs is the same while each
+//! of these is, wherever links have it stand.
+//!
+//! The places alone do not tell that: two libraries that change places are both there.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+use super::by_path::ByPath;
+use super::paths::is_below;
+/// Things of one bundle that are asked for, of which more is known than where they stand.
+const MOST: usize = 32;
+
+/// Half of a SHA-256: of thousands of bundles these are held.
+type Half = [u8; 16];
+
+/// One thing that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Role {
+    /// What asks for it, and by what path.
+    asked: Half,
+    /// Which of the places it is, or stands in; nothing where it leads nowhere.
+    place: Option<u16>,
+    /// Where below that.
+    below: Half,
+}
+
+impl Role {
+    /// What asks, and what stands there: the place by its number, and where below that.
+    pub(crate) fn parts(&self) -> (&Half, Option<usize>, &Half) {
+        (&self.asked, self.place.map(usize::from), &self.below)
+    }
+}
+
+/// Those of one bundle as they are found.
+#[derive(Debug)]
+pub(super) struct Roles {
+    /// Where the bundle is, and where it really stands.
+    homes: [Vec<u8>; 2],
+    found: BTreeMap<Half, Option<Vec<u8>>>,
+    is_cut: bool,
+}
+
+impl Roles {
+    /// None yet of a bundle, by where it is and where it really stands.
+    pub(super) fn of(homes: [Vec<u8>; 2]) -> Self {
+        Self {
+            homes,
+            found: BTreeMap::new(),
+            is_cut: false,
+        }
+    }
+
+    /// Takes in what stands where something is asked for by a path, of the bundle's own wherever that is.
+    pub(super) fn add(&mut self, asked: &[u8], stands: Option<&[u8]>) {
+        let mut homes = self.homes.iter().filter(|home| is_below(asked, home));
+        let asked = homes
+            .next()
+            .and_then(|home| asked.get(home.len()..))
+            .unwrap_or(asked);
+        if self.found.len() >= MOST {
+            self.is_cut = true;
+        } else {
+            self.found.insert(half(asked), stands.map(<[u8]>::to_vec));
+        }
+    }
+
+    /// All of them; nothing when not all are known.
+    pub(super) fn all<T>(self, places: &ByPath<T>) -> Option<Box<[Role]>> {
+        let role = |(asked, stands): (Half, Option<Vec<u8>>)| {
+            let Some(stands) = stands else {
+                return Some(Role {
+                    asked,
+                    place: None,
+                    below: Half::default(),
+                });
+            };
+            let mut places = places.iter().zip(0..);
+            let ((above, _), place) = places.find(|((place, _), _)| is_below(&stands, place))?;
+            Some(Role {
+                asked,
+                place: Some(place),
+                below: half(stands.get(above.len()..)?),
+            })
+        };
+        let roles = self.found.into_iter().map(role);
+        roles.collect::<Option<_>>().filter(|_| !self.is_cut)
+    }
+}
+
+fn half(of: &[u8]) -> Half {
+    let all = Sha256::digest(of);
+    all.first_chunk().copied().unwrap_or_default()
+}
