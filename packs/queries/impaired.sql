@@ -4,7 +4,7 @@
 --   that is not told of writes and is left to the clock, events that are not kept in their file, a journal
 --   that was damaged, changed, replaced or taken away, and a list of exceptions of which something is refused.
 --   Each part of the extension has a row of its own while something is wrong with it, and none otherwise;
---   what is said of scans and of the journal stays until the extension starts anew.
+--   what is said of scans and of the journal stays until the extension starts anew, but for want of room.
 -- adds: That the others do not see what they are meant to. Where the extension is gone they fail, which
 --   Fleet's policies tell.
 -- alert: yes

@@ -400,6 +400,7 @@ impl Journal {
                 held.clear();
                 held.written = open.store.recent();
                 held.state = "kept";
+                held.errors.room(open.store.is_cut());
                 Ok(())
             }
             Err(error) => {
@@ -442,6 +443,7 @@ impl Journal {
                 held.path = open.path.to_string_lossy().into_owned();
                 held.state = "kept";
                 (held.file, held.is_apart) = (Some(open.ids), false);
+                held.errors.room(open.store.is_cut());
                 if !is_told && last > 0 {
                     let what = format!(
                         "what {} knew of the bundles was taken out of it: what changed before now is not told",

@@ -19,9 +19,14 @@ pub struct Errors {
     lock: String,
     /// What was done to the file.
     file: String,
+    /// That there is no room for all that is known, for as long as it is so.
+    room: &'static str,
     /// What failed.
     failed: String,
 }
+
+/// What is said where there is no room for all that is known: whoever planted bundles by the thousand knows it.
+const NO_ROOM: &str = "limit: the file has no room for all bundles that are known: what happens to the others while nothing runs is not told";
 
 impl Errors {
     /// Says what was done to the lock.
@@ -44,6 +49,15 @@ impl Errors {
         said(&mut self.file, all);
     }
 
+    /// Says that there is no room for all that is known, or that there is.
+    pub fn room(&mut self, is_cut: bool) {
+        let room = if is_cut { NO_ROOM } else { "" };
+        if self.room != room && is_cut {
+            log::error!("{room}");
+        }
+        self.room = room;
+    }
+
     /// Says what failed; true when the log has not had it last.
     pub fn failed(&mut self, what: &str) -> bool {
         let is_new = self.failed != what;
@@ -53,9 +67,8 @@ impl Errors {
 
     /// All of them.
     pub fn text(&self) -> String {
-        let all = [&self.lock, &self.file, &self.failed];
-        let all = all.into_iter().filter(|what| !what.is_empty());
-        let all: Vec<&str> = all.map(String::as_str).collect();
+        let all = [&self.lock, &self.file, self.room, &self.failed];
+        let all: Vec<&str> = all.into_iter().filter(|what| !what.is_empty()).collect();
         all.join("; ")
     }
 }

@@ -1,7 +1,7 @@
 //! What a journal does where its file is lost, locked or damaged.
 
 use super::*;
-use crate::event::Action;
+use crate::event::{Action, Known, State};
 use ids::Ids;
 
 fn journal() -> (tempfile::TempDir, Journal) {
@@ -69,6 +69,35 @@ fn what_cannot_be_written_is_not_asked_for_at_each_look() {
     // What no file is open for is not asked for.
     journal.open = None;
     assert!(!journal.lacks_known());
+}
+
+/// Whoever plants bundles by the thousand has it know nothing of those that come after.
+#[test]
+fn that_there_is_no_room_for_all_bundles_is_an_error_while_it_is_so() {
+    let (_place, mut journal) = journal();
+    let known = || Known {
+        state: Arc::new(State {
+            signer: "s".repeat(2_000).into(),
+            ..State::default()
+        }),
+        since_ms: None,
+    };
+    let all = |count: u32| Batch {
+        changes: (0..count)
+            .map(|number| (number.to_be_bytes().to_vec(), Some(known())))
+            .collect(),
+        is_all: true,
+        ..Batch::default()
+    };
+    for (count, is_said) in [(10, false), (3_000, true), (10, false)] {
+        journal.write(all(count));
+        let error = journal.events().status().error;
+        assert_eq!(
+            error.contains("no room for all bundles"),
+            is_said,
+            "{error}"
+        );
+    }
 }
 
 /// A FIFO that was put there in the moment in which it was looked for: the call never comes back.

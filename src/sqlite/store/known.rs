@@ -59,6 +59,11 @@ impl Room {
         })
     }
 
+    /// True when the file says that not all is known.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
     /// True when there is enough by now for bundles that were left out.
     pub fn is_there_again(&self) -> bool {
         let left_out = self.left_out.values().copied();

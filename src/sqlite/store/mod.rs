@@ -110,6 +110,11 @@ impl Store {
         known::all(&self.connection)
     }
 
+    /// True when there is no room for all that is known.
+    pub fn is_cut(&self) -> bool {
+        self.known.is_cut()
+    }
+
     /// True when there is room by now for bundles that were left out: all that is known had better be
     /// written again.
     pub fn has_room_again(&self) -> bool {
