@@ -3,6 +3,7 @@
 //! Plain data, as the journal keeps it and `dsplug_events` shows it. Text from disk is escaped
 //! already. What a bundle was is its `state`.
 
+mod change;
 mod digits;
 mod state;
 
@@ -11,8 +12,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::held::{self, Held as _};
+pub use change::{LINKED, REWRITTEN, is_minor, is_paced};
 pub use digits::Digits;
-pub use state::{LINKED, NOT_LOOKED, REWRITTEN, State, is_minor, is_paced};
+pub use state::{NOT_LOOKED, State};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
