@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::evidence::{Entry, Evidence, Reach};
 use crate::meta::Kind;
+use crate::order;
 use crate::text::hex;
 
 /// The path in the record of a candidate that is a file.
@@ -98,6 +99,10 @@ pub fn of_reached_content(reach: &Reach) -> Option<[u8; 32]> {
     });
     let places = places.collect::<Option<Vec<_>>>()?;
     let mut all = Sha256::new();
+    // What no role leads to counts as well.
+    let mut sorted = places.clone();
+    order::sort(&mut sorted);
+    all.update(sorted.concat());
     for role in reach.roles.as_ref()? {
         let (asked, place, below) = role.parts();
         let content = match place {

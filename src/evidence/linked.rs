@@ -24,7 +24,7 @@ use super::opener::Opener;
 use super::paths::{directory_of, is_below};
 use super::reach::{Beyond, Linked, Reach};
 use super::recall::recall_entries;
-use super::roles::Roles;
+use super::roles::{By, Roles};
 use super::sum::Sum;
 use super::trouble::{Trouble, tell};
 use super::walk::{Walked, entries_of};
@@ -198,7 +198,7 @@ impl Search<'_> {
             Ok(found) => found,
             // When something stands there one day, it is a new place.
             Err(error) if error.leads_nowhere() => {
-                self.roles.add(link, None);
+                self.roles.add(By::Link, link, None);
                 let end = self.ways.last_end();
                 if !is_below(&end, &self.home) {
                     self.by_links.insert(end);
@@ -213,7 +213,7 @@ impl Search<'_> {
         };
         let path = found.path();
         if !is_below(&path, &self.home) {
-            self.roles.add(link, Some(&path));
+            self.roles.add(By::Link, link, Some(&path));
             self.by_links.insert(path.clone());
             self.take_up(path, found, budget);
         }
@@ -280,7 +280,7 @@ impl Search<'_> {
             budget,
             &mut |answer| match answer {
                 Ok((asked, path, found)) => {
-                    self.roles.add(&asked, Some(&path));
+                    self.roles.add(By::Code, &asked, Some(&path));
                     self.take_up(path, found, budget);
                 }
                 Err(trouble) => {

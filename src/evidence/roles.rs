@@ -33,6 +33,13 @@ impl Role {
     }
 }
 
+/// What asks for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum By {
+    Link,
+    Code,
+}
+
 /// Those of one bundle as they are found.
 #[derive(Debug)]
 pub(super) struct Roles {
@@ -52,17 +59,22 @@ impl Roles {
         }
     }
 
-    /// Takes in what stands where something is asked for by a path, of the bundle's own wherever that is.
-    pub(super) fn add(&mut self, asked: &[u8], stands: Option<&[u8]>) {
+    /// Takes in what stands where something is asked for by a path, of the bundle's own wherever that is. Two that ask by
+    /// one path are two.
+    pub(super) fn add(&mut self, by: By, asked: &[u8], stands: Option<&[u8]>) {
         let mut homes = self.homes.iter().filter(|home| is_below(asked, home));
-        let asked = homes
-            .next()
-            .and_then(|home| asked.get(home.len()..))
-            .unwrap_or(asked);
+        let own = homes.next().and_then(|home| asked.get(home.len()..));
+        let begin: &[u8] = match (by, own) {
+            (By::Link, Some(_)) => b"link in it ",
+            (By::Link, None) => b"link ",
+            (By::Code, Some(_)) => b"code in it ",
+            (By::Code, None) => b"code ",
+        };
+        let asked = half(&[begin, own.unwrap_or(asked)].concat());
         if self.found.len() >= MOST {
             self.is_cut = true;
         } else {
-            self.found.insert(half(asked), stands.map(<[u8]>::to_vec));
+            self.found.insert(asked, stands.map(<[u8]>::to_vec));
         }
     }
 

@@ -16,7 +16,7 @@ use super::listing::Listing;
 use super::only::{Has, Only};
 use crate::directory::{Dir, ReadError};
 use crate::layout::Layout;
-use crate::meta::{Kind, WritableBy};
+use crate::meta::{Kind, Meta, WritableBy};
 use crate::name::{self, Suffix};
 use crate::root::{Found, without_dots};
 
@@ -35,14 +35,22 @@ impl Finder<'_> {
     pub fn run(&mut self, path: &str, folder: &mut Folder) -> Result<(), ReadError> {
         // Where it is not there, a mounted volume may say so to some alone.
         let anomalies = &mut self.anomalies;
+        let mut way = Sha256::new();
         let found = self.root.find_noting(path.as_bytes(), &mut |passed| {
             anomalies.extend(passed.mount.map(|_| Anomaly::Mounted));
+            // The system's own links at `/` are made anew by its updates.
+            if let (Some(text), Some(meta)) =
+                (passed.text, passed.meta.filter(|_| passed.dir != b"/"))
+            {
+                way.update(text);
+                add(&mut way, meta);
+            }
         })?;
         folder.exists = found.meta.kind == Kind::Directory;
         folder.resolved_path = found.path();
         folder.meta = Some(found.meta);
         folder.writable_by = WritableBy::of(&found.meta);
-        folder.way = self.way(&folder.resolved_path)?;
+        folder.way = self.way(way, &folder.resolved_path)?;
         if found.links > 0 && self.goes_through_foreign_link(path) {
             self.anomalies.insert(Anomaly::Symlinked);
         }
@@ -85,8 +93,7 @@ impl Finder<'_> {
 
     /// Whoever exchanges one of these for a moment leaves the times of the folder as they are: a rename sets that of what
     /// is renamed.
-    fn way(&self, folder: &[u8]) -> Result<Option<[u8; 16]>, ReadError> {
-        let mut all = Sha256::new();
+    fn way(&self, mut all: Sha256, folder: &[u8]) -> Result<Option<[u8; 16]>, ReadError> {
         let ends = folder.iter().enumerate().filter(|(_, byte)| **byte == b'/');
         for (end, _) in ends.skip(2) {
             let above = folder.get(..end).unwrap_or_default();
@@ -96,9 +103,7 @@ impl Finder<'_> {
                 Err(error) if error.leads_nowhere() => return Ok(None),
                 Err(error) => return Err(error),
             };
-            all.update(meta.ino.to_le_bytes());
-            all.update(meta.ctime.seconds.to_le_bytes());
-            all.update(meta.ctime.nanoseconds.to_le_bytes());
+            add(&mut all, &meta);
         }
         Ok(all.finalize().first_chunk().copied())
     }
@@ -433,6 +438,13 @@ impl Finder<'_> {
         let versions = format!("{framework}/Versions/A/{below}");
         !(plain(&framework) && plain(&versions))
     }
+}
+
+/// Takes in what stands on the way, as the file system tells it from what is put in its place.
+fn add(way: &mut Sha256, meta: &Meta) {
+    way.update(meta.ino.to_le_bytes());
+    way.update(meta.ctime.seconds.to_le_bytes());
+    way.update(meta.ctime.nanoseconds.to_le_bytes());
 }
 
 /// What stands under the name that tells the layout.

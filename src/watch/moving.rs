@@ -17,8 +17,6 @@ pub const STOOD: Duration = Duration::from_millis(250);
 /// So many of them between what was told and what is told next: there is time for no more, unless what is told
 /// ever more rarely waits.
 const MOST_PASSED: usize = 8;
-/// So many of all bundles together, beside one of each: whoever has thousands wait holds no more.
-pub const MOST_PASSED_OF_ALL: usize = 512;
 /// Of so many of the last it is known how long they stood by turns.
 const MOST_TURNS: usize = 16;
 
@@ -128,16 +126,30 @@ impl Moving {
         }
         // Where they are too many, the least grave goes, and of equals the first.
         if self.passed.len() >= MOST_PASSED.min(room.saturating_add(1)) {
-            let gravity = |sight: &Sight| told.map(|told| told.state.gravity_of(&sight.state));
-            let all = self.passed.iter().enumerate();
-            let least = all.map(|(at, passed)| (gravity(passed), at)).min();
-            match least.filter(|(least, _)| *least <= gravity(old)) {
-                Some((_, least)) => drop(self.passed.remove(least)),
-                None => return,
+            match self.least_grave(told) {
+                Some((least, at)) if least <= gravity(told, old) => drop(self.passed.remove(at)),
+                _ => return,
             }
         }
+        let old = self.now.clone();
         self.passed.reserve_exact(1);
-        self.passed.push(old.clone());
+        self.passed.push(old);
+    }
+
+    /// Holds the gravest alone of what has passed.
+    pub fn hold_one(&mut self, told: Option<&Sight>) {
+        while self.passed.len() > 1
+            && let Some((_, at)) = self.least_grave(told)
+        {
+            self.passed.remove(at);
+        }
+        self.passed.shrink_to_fit();
+    }
+
+    /// How grave the least grave is of what has passed, and where that is.
+    fn least_grave(&self, told: Option<&Sight>) -> Option<(Option<u8>, usize)> {
+        let all = self.passed.iter().zip(0..);
+        all.map(|(passed, at)| (gravity(told, passed), at)).min()
     }
 
     /// How long the code that it had until now stood, all turns together.
@@ -189,6 +201,10 @@ impl Moving {
         event.previous_hash.clone_from(&old.hash);
         event
     }
+}
+
+fn gravity(told: Option<&Sight>, sight: &Sight) -> Option<u8> {
+    told.map(|told| told.state.gravity_of(&sight.state))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::code::Code;
 use super::crowd::{Crowd, is_bare};
 use super::lists::Lists;
-use super::moving::{MOST_PASSED_OF_ALL, Moving, Sight};
+use super::moving::{Moving, Sight};
 use super::now::Now;
 use super::state::{Key, Print, event};
 use super::watched::{COMES_AND_GOES, TOO_SOON, UNSETTLED, Watched};
@@ -24,6 +24,11 @@ use crate::order;
 
 /// Bundles that may stand though the last look does not have them: they are held beside those that it has.
 const MOST_HIDDEN: usize = 1_000;
+
+/// States that have passed of all bundles together, beside one of each: of those that wait for a line, and of those that
+/// have not settled.
+const MOST_WAITING: usize = 512;
+const MOST_MOVING: usize = 512;
 
 /// Says whether nothing stands at a path that a look does not have.
 pub type IsGone<'a> = &'a dyn Fn(&[u8]) -> bool;
@@ -169,8 +174,18 @@ impl Tracker {
     pub fn see(&mut self, bundles: &[Arc<Bundle>], seen: Seen, now: Now, is_gone: IsGone<'_>) {
         self.looks = self.looks.saturating_add(1);
         let mut there: BTreeSet<&[u8]> = BTreeSet::new();
-        let held = self.bundles.values().map(Watched::held);
-        let mut held: usize = held.sum();
+        // What waits for nothing holds what has passed for a moment alone: whoever has thousands wait takes no room of it.
+        let (mut waiting, mut moving) = (0_usize, 0_usize);
+        for watched in self.bundles.values_mut() {
+            if !watched.waits() {
+                moving = moving.saturating_add(watched.held());
+                continue;
+            }
+            if waiting.saturating_add(watched.held()) > MOST_WAITING {
+                watched.hold_one();
+            }
+            waiting = waiting.saturating_add(watched.held());
+        }
         for bundle in bundles {
             let path = bundle.evidence.candidate.path.as_slice();
             there.insert(path);
@@ -178,10 +193,13 @@ impl Tracker {
                 // What there was no time to look at is no change.
                 Some(_) if bundle.evidence.is_unsurveyed => {}
                 Some(watched) => {
-                    held = held.saturating_sub(watched.held());
-                    let room = MOST_PASSED_OF_ALL.saturating_sub(held);
-                    watched.see(bundle, seen, room, now);
-                    held = held.saturating_add(watched.held());
+                    let (held, most) = match watched.waits() {
+                        true => (&mut waiting, MOST_WAITING),
+                        false => (&mut moving, MOST_MOVING),
+                    };
+                    *held = held.saturating_sub(watched.held());
+                    watched.see(bundle, seen, most.saturating_sub(*held), now);
+                    *held = held.saturating_add(watched.held());
                 }
                 None => {
                     let watched = Watched::new(bundle, false, seen, now);

@@ -122,6 +122,13 @@ impl Watched {
         self.moving.as_ref().map_or(0, |moving| moving.held())
     }
 
+    /// Holds no more of it than each may.
+    pub fn hold_one(&mut self) {
+        if let Some(moving) = &mut self.moving {
+            moving.hold_one(self.told.as_ref());
+        }
+    }
+
     /// Takes in what a look saw. `room` is how much more of what has passed may be held of all bundles.
     pub fn see(&mut self, bundle: &Bundle, seen: Seen, room: usize, now: Now) {
         let key = Key::of(bundle);

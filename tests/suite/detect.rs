@@ -196,6 +196,21 @@ fn the_directory_above_is_exchanged_between_two_runs() {
     tells(&watch, &[]);
 }
 
+/// So has a link that is made anew, wherever it led meanwhile.
+#[test]
+fn a_link_on_the_way_is_exchanged_between_two_runs() {
+    let disk = Disk::empty();
+    disk.dir("opt/a/PlugIns");
+    disk.dir("opt/b/PlugIns");
+    let link = disk.link("Library/DirectoryServices", "../opt/a");
+    let watch = watch(disk);
+    for to in ["../opt/b", "../opt/a"] {
+        fs::remove_file(&link).unwrap();
+        symlink(to, &link).unwrap();
+    }
+    tells(&watch, &[("folder_changed", "added", FOLDER)]);
+}
+
 /// The command, run as a user who is not root: root can read everything.
 fn as_nobody() -> Option<Vec<&'static str>> {
     if !rustix::process::geteuid().is_root() {

@@ -582,7 +582,8 @@ mod junk {
             let limits = dsplug::limits::Limits {
                 candidates,
                 candidate_entries: entries,
-                scan_entries: entries * 2,
+                // As in the limits that there are, a few for each candidate.
+                scan_entries: entries * 2 + candidates * 8,
                 candidate_paths: candidates * 100,
                 folder_entries: entries,
                 ..dsplug::limits::Limits::STANDARD

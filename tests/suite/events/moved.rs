@@ -198,3 +198,39 @@ fn two_libraries_that_change_places_are_told_whatever_was_moved() {
         assert_eq!(swap(&mut crowd, "Vendor"), 1);
     }
 }
+
+/// A link in it, and code that asks for a library by the path that the link has below the bundle.
+#[test]
+fn what_two_ask_for_by_one_path_is_told_of_both() {
+    let disk = Disk::new();
+    let code = MachO::bundle(Cpu::X86_64).dylib_path("/Users/Shared/l");
+    disk.file("Users/Shared/l", "library");
+    let linked = disk.file("Users/Shared/p", MachO::dylib(Cpu::X86_64).unsigned());
+    Plugin::new("V")
+        .executable(code.unsigned())
+        .write(disk.plugin(""));
+    disk.link(
+        format!("{PLUGINS}/V.dsplug/Users/Shared/l"),
+        "/Users/Shared/p",
+    );
+    for number in 0..MANY {
+        let name = target(number);
+        Plugin::new("X").write_as(disk.at(place(0)).join(&name));
+        disk.link(format!("{PLUGINS}/{name}"), format!("/{CURRENT}/{name}"));
+        // The words of one that was merely moved.
+        Plugin::new(&format!("y{number}")).write(disk.plugin(""));
+        disk.file(format!("{}/y{number}", place(0)), "code");
+        let link = format!("{PLUGINS}/y{number}.dsplug/Contents/l");
+        disk.link(link, format!("/{CURRENT}/y{number}"));
+    }
+    disk.link(CURRENT, format!("/{}", place(0)));
+    let mut crowd = Crowd::begin(disk);
+    moves(&crowd.disk, 1);
+    settled(&mut crowd);
+    fs::write(linked, MachO::dylib(Cpu::X86_64).code_len(6_000).unsigned()).unwrap();
+    let events = settled(&mut crowd);
+    assert!(
+        events.iter().any(|e| e.path.ends_with("/V.dsplug")),
+        "{events:#?}"
+    );
+}
