@@ -116,6 +116,7 @@ impl Circumstances {
                 "resolved_path": escape(&evidence.resolved_path),
                 "resolved_path_hex": hex(&evidence.resolved_path),
                 "hash": hash,
+                "runs_by_name": evidence.runs_by_name(),
                 "executable_hex": executable.as_ref().map(|path| hex(path)),
                 "outside_hex": outside,
                 "outside_cut": is_cut,

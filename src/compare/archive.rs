@@ -173,7 +173,11 @@ pub fn read(
     let is_cut = bundle.is_some_and(|bundle| bundle.outside_cut);
     side.has_owners = true;
     side.of = bundle.map(|bundle| cut(tame(&bundle.path).into_owned(), MOST_SHOWN));
-    side.outside = Some(held.into_outside(executable, is_cut));
+    let is_by_name = bundle.is_none_or(|bundle| bundle.runs_by_name != Some(false));
+    side.outside = Some(Outside {
+        is_by_name,
+        ..held.into_outside(executable, is_cut)
+    });
     let is_whole = place.is_some_and(|place| place.is_whole(side.digest()));
     side.unknown = match left_out {
         Some((left_out, was_whole)) if was_whole == is_whole => left_out.into_lines(),
@@ -241,6 +245,8 @@ struct Bundle {
     resolved_path_hex: String,
     /// Which file its main executable was; an earlier version did not say it.
     executable_hex: Option<String>,
+    /// Whether under another name another of its files would be that, likewise.
+    runs_by_name: Option<bool>,
     /// What was reached from it outside of it.
     outside_hex: Vec<String>,
     /// True when that is not all.

@@ -76,7 +76,11 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     let one = read(from, live, held.as_ref())?;
     let other = read(to, held, one.outside.as_ref())?;
     let [a, b] = [&one, &other].map(|side| side.outside.as_ref());
-    let outside = outside::compare(a, b, from.name() == to.name());
+    let name = |source: &Source, side: &Side| match &side.of {
+        Some(path) => last_component(path.as_bytes()).to_vec(),
+        None => escape(last_component(&source.path)).into_bytes(),
+    };
+    let outside = outside::compare(a, b, name(from, &one) == name(to, &other));
     let Told { text, counts } = Told::of(&one, &other, &outside.changes);
     print(&text)?;
     let unknown = one.unknown.iter().chain(&other.unknown);
@@ -113,6 +117,10 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         print(&format!("{word:<10}{shown}{of}\n"))?;
     }
     verdict
+}
+
+fn last_component(path: &[u8]) -> &[u8] {
+    path.rsplit(|b| *b == b'/').next().unwrap_or_default()
 }
 
 /// Reads one side.

@@ -39,11 +39,6 @@ impl Source {
         format!("{}{leads}, {on}", escape(&self.path))
     }
 
-    /// What it is called.
-    pub fn name(&self) -> &[u8] {
-        self.path.rsplit(|b| *b == b'/').next().unwrap_or_default()
-    }
-
     /// True for what may be an archive that a responder made. What stands in a plug-in folder, or on an image, is
     /// what it is there.
     pub fn may_be_archive(&self, disk: &Disk) -> bool {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::attributes::Attributes;
 use super::entry::{Content, Entry};
 use super::info::InfoPlist;
+use super::paths::is_below;
 use super::reach::{Link, Reach};
 use super::read_at::ReadAt;
 use super::sum::Sum;
@@ -49,6 +50,8 @@ pub struct Evidence {
     pub is_linked_late: bool,
     /// True when not every link in it was followed to where it leads.
     pub is_linked_cut: bool,
+    /// True when something outside leads back into it, and so decides which of its files is opened, by no byte of it.
+    pub comes_back: bool,
     /// True when its Info.plist and its main executable are yet to be looked for.
     pub(crate) is_pending: bool,
     /// The weakest of the candidate and the directories above it, up to the plug-in folder.
@@ -118,6 +121,11 @@ impl Evidence {
     pub fn is_bundle(&self) -> bool {
         self.resolved_meta
             .is_some_and(|m| m.kind == Kind::Directory)
+    }
+
+    /// True for a path that leads nowhere out of it, as its text has it.
+    pub(super) fn is_own(&self, path: &[u8]) -> bool {
+        is_below(path, &self.candidate.path) || is_below(path, &self.resolved_path)
     }
 
     /// True when its own name says which file is the main executable: its Info.plist names none.

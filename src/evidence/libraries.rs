@@ -54,6 +54,8 @@ pub struct Libraries {
     has_missed: bool,
     /// True when a path was cut off by dyld.
     has_cut: bool,
+    /// True when a path leads out of the bundle, and what stands there back into it.
+    comes_back: bool,
 }
 
 impl Libraries {
@@ -66,6 +68,11 @@ impl Libraries {
             ],
             ..Self::default()
         }
+    }
+
+    /// True when something outside leads back into the bundle.
+    pub fn come_back(&self) -> bool {
+        self.comes_back
     }
 
     /// Where dyld looks outside of the bundle.
@@ -176,6 +183,7 @@ impl Libraries {
                 let real = found.path();
                 if !leads_out(&real) {
                     if is_outside {
+                        self.comes_back |= is_home(&real);
                         self.tell(plain, budget);
                     }
                     return;

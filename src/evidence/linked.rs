@@ -32,7 +32,7 @@ use super::ways::Ways;
 use crate::codesign::CodeFacts;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
-use crate::root::{Found, Root};
+use crate::root::{Found, Root, without_dots};
 use crate::text::escape;
 
 /// Places that are looked at for one candidate.
@@ -68,6 +68,7 @@ pub fn read(
         is_cut: false,
         is_unsure: false,
         is_blind: false,
+        comes_back: false,
         followed: BTreeSet::new(),
         by_links: BTreeSet::new(),
         ways: std::mem::take(&mut evidence.ways),
@@ -125,6 +126,7 @@ pub fn read(
     }
     evidence.is_linked_cut = search.is_cut || search.is_unsure;
     evidence.is_blind |= search.is_blind || search.is_cut || search.is_unsure;
+    evidence.comes_back |= search.comes_back || search.libraries.come_back();
     evidence.troubles.append(&mut search.troubles);
     for mount in search.ways.mounts() {
         evidence.tell_mount(mount);
@@ -163,6 +165,8 @@ struct Search<'a> {
     is_unsure: bool,
     /// True when something was not looked at.
     is_blind: bool,
+    /// True when one leads out, and back into the bundle from there.
+    comes_back: bool,
     /// The links that were followed, by where they lead.
     followed: BTreeSet<[u8; 32]>,
     /// Places outside of the bundle that links lead to.
@@ -216,6 +220,9 @@ impl Search<'_> {
             self.roles.add(By::Link, link, Some(&path));
             self.by_links.insert(path.clone());
             self.take_up(path, found, budget);
+        } else {
+            let at = [above, b"/".as_slice(), text].concat();
+            self.comes_back |= !self.roles.is_own(&without_dots(&at));
         }
     }
 

@@ -78,6 +78,7 @@ fn nothing_yet(candidate: Candidate) -> Evidence {
         executable: None,
         reach: Reach::nothing(),
         is_linked_late: false,
+        comes_back: false,
         is_linked_cut: false,
         is_pending: false,
         is_cut: false,

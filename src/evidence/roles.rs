@@ -59,6 +59,11 @@ impl Roles {
         }
     }
 
+    /// True for a path of the bundle's own, as its text has it.
+    pub(super) fn is_own(&self, path: &[u8]) -> bool {
+        self.homes.iter().any(|home| is_below(path, home))
+    }
+
     /// Takes in what stands where something is asked for by a path, of the bundle's own wherever that is. Two that ask by
     /// one path are two.
     pub(super) fn add(&mut self, by: By, asked: &[u8], stands: Option<&[u8]>) {

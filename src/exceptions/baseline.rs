@@ -48,6 +48,9 @@ fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'sta
     if bundle.evidence.is_blind {
         return Err("something of it, or of what it loads, can be exchanged unseen");
     }
+    if bundle.evidence.comes_back {
+        return Err("something outside leads back into it and decides which of its files runs");
+    }
     if bundle.evidence.is_served() {
         return Err(
             "a volume is mounted on the way to it or to what it loads, and no exception accepts that",

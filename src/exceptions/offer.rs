@@ -40,6 +40,7 @@ impl Offer {
             is_unknown: evidence.is_folder()
                 || evidence.is_doubtful
                 || evidence.is_blind
+                || evidence.comes_back
                 || evidence.is_served(),
             is_outside: evidence.executable.as_ref().is_some_and(|e| e.is_outside()),
             runs_by_name: evidence.runs_by_name(),

@@ -233,6 +233,46 @@ fn a_digest_alone_accepts_no_bundle_that_runs_by_its_name() {
     assert_eq!(named.as_deref(), Some("one"));
 }
 
+/// Whoever has that lead to another of its files has another run, by no byte of it.
+#[test]
+fn what_leads_out_and_back_in_is_accepted_by_no_entry() {
+    if !is_root() {
+        return;
+    }
+    let contents = "/Library/DirectoryServices/PlugIns/A.dsplug/Contents";
+    let library = ["@loader_path/../Frameworks/l", "/Users/Shared/x"];
+    let code = |path: &str| MachO::bundle(Cpu::X86_64).dylib_path(path).unsigned();
+    let none = MachO::bundle(Cpu::X86_64).unsigned();
+    let cases = [
+        (none.clone(), "Contents/MacOS/A"),
+        (code(library[0]), "Contents/Frameworks/l"),
+        (code(library[1]), ""),
+        (none, "executable"),
+    ];
+    for (code, link) in cases {
+        let disk = Disk::new();
+        let plugin = Plugin::new("A")
+            .executable(code)
+            .file("Contents/Resources/a", "a");
+        let plugin = match link {
+            "executable" => plugin.key("CFBundleExecutable", "/Users/Shared/x"),
+            _ => plugin,
+        };
+        plugin.write(disk.plugin(""));
+        disk.link("Users/Shared/x", format!("{contents}/Resources/a"));
+        if link.starts_with("Contents") {
+            let at = format!("{}/{link}", &A[1..]);
+            let _ = fs::remove_file(disk.at(&at));
+            disk.link(at, "/Users/Shared/x");
+        }
+        let digest = hex(&scan(&disk).bundles[0].digest.unwrap());
+        let named = [("path", A), ("hash", digest.as_str())];
+        assert_eq!(accepts(&disk, vec![entry(named)]), None, "{link}");
+        let baseline = baseline::write(&scan(&disk)).unwrap();
+        assert_eq!(baseline.left_out.len(), 1, "{link}");
+    }
+}
+
 /// From the bytes on the disk to the exception: what an honest vendor ships is stapled.
 #[test]
 fn a_team_is_accepted_of_a_stapled_bundle() {

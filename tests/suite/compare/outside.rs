@@ -383,6 +383,13 @@ fn a_bundle_that_runs_by_its_name_is_the_same_under_that_name_alone() {
         lines[0].starts_with("which file is the main executable of OTHER: "),
         "{lines:#?}"
     );
+    // So it is of one that was collected.
+    let place = good.place.path().join("evil.tar.gz");
+    let evil = collect(&good.disk, &path("Evil.dsplug"), place);
+    for (one, other) in [(&evil, &good.copy), (&good.copy, &evil)] {
+        let compared = compare(&good.disk, one.to_str().unwrap(), other);
+        assert_eq!(unknown(&compared).len(), 1);
+    }
     // One that names its executable is what it is whatever it is called.
     let disk = Disk::new();
     Plugin::new("A").write(disk.plugin(""));
