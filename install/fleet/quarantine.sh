@@ -20,11 +20,6 @@ find_dsplug() {
     fail "dsplug is not installed here"
 }
 
-# A text as SQL has it.
-sql() {
-    printf "'%s'" "$(printf %s "$1" | sed "s/'/''/g")"
-}
-
 main() {
     find_dsplug
     path='' expect='' reason='' upload='' odd=''
