@@ -394,9 +394,12 @@ fn what_the_scripts_share_is_the_same() {
     };
     let of_one = shared("quarantine.sh");
     assert!(of_one.contains("find_dsplug()"));
-    for script in ["collect.sh", "restore.sh"] {
-        assert_eq!(shared(script), of_one, "{script}");
-    }
+    let of_those_that_ask = shared("collect.sh");
+    assert_eq!(shared("restore.sh"), of_those_that_ask);
+    assert!(
+        of_those_that_ask.starts_with(&of_one),
+        "{of_those_that_ask}"
+    );
 }
 
 #[test]
