@@ -44,6 +44,8 @@ pub struct Crowd {
     going: Lines,
     names: Lines,
     known: Alike,
+    /// True when something was not told for want of a line, since that was asked last.
+    refused: bool,
     /// By folder.
     left_out: [LeftOut; FOLDERS.len()],
     told: Option<Instant>,
@@ -138,7 +140,14 @@ impl LeftOut {
 impl Crowd {
     /// Takes so many lines for what holds nothing; false when there are not so many.
     pub fn takes(&mut self, lines: u32, at: Instant) -> bool {
-        self.bare.take(lines, at)
+        let has_lines = self.bare.take(lines, at);
+        self.refused |= !has_lines;
+        has_lines
+    }
+
+    /// True when something was not told for want of a line, since this was asked last.
+    pub fn has_refused(&mut self) -> bool {
+        std::mem::take(&mut self.refused)
     }
 
     /// Whether a coming and the going after it are told: in any case where that is not all known, and of what holds
@@ -160,7 +169,10 @@ impl Crowd {
         match is_known {
             false => Told::New,
             true if self.alike.take(lines, at) => Told::Taken,
-            true => Told::Later,
+            true => {
+                self.refused = true;
+                Told::Later
+            }
         }
     }
 

@@ -306,7 +306,8 @@ impl Tracker {
                 let before = events.len();
                 let was_told = watched.told.is_some();
                 watched.settle(path, now, &mut self.crowd, &mut events);
-                if self.turn.is_empty() && watched.waits() {
+                // What merely waits for its own time holds up nobody's turn.
+                if self.crowd.has_refused() && self.turn.is_empty() {
                     self.turn.clone_from(path);
                 }
                 // Of what was never told nothing is known; and what went is known no more, whether that is told or not.

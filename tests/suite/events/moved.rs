@@ -234,3 +234,84 @@ fn what_two_ask_for_by_one_path_is_told_of_both() {
         "{events:#?}"
     );
 }
+
+/// Names are whoever's to choose: those that come first take the lines of nobody who waits.
+#[test]
+fn who_waits_longest_has_the_next_line() {
+    let disk = Disk::new();
+    let link = |disk: &Disk, group: &str, round: usize| {
+        let at = format!("Users/Shared/{group}");
+        let _ = fs::remove_file(disk.at(&at));
+        disk.link(at, format!("/Users/Shared/{group}{round}"));
+    };
+    // One group of those that come first waits while the other moves; there are more than lines at once.
+    let groups = [("a", AT_ONCE / 2 + 10), ("b", AT_ONCE / 2 + 10), ("zz", 1)];
+    for (group, count) in groups {
+        for number in 0..count {
+            let name = format!("{group}{number}.dsplug");
+            Plugin::new("X").write_as(disk.at(format!("Users/Shared/{group}0")).join(&name));
+            disk.link(
+                format!("{PLUGINS}/{name}"),
+                format!("/Users/Shared/{group}/{name}"),
+            );
+        }
+        link(&disk, group, 0);
+    }
+    let mut crowd = Crowd::begin(disk);
+    let mut rounds = [0; 3];
+    let mut moves = |crowd: &Crowd, which: usize| {
+        let (group, _) = groups[which];
+        let at = |round: usize| crowd.disk.at(format!("Users/Shared/{group}{round}"));
+        fs::rename(at(rounds[which]), at(rounds[which] + 1)).unwrap();
+        rounds[which] += 1;
+        link(&crowd.disk, group, rounds[which]);
+    };
+    for which in [0, 1] {
+        moves(&crowd, which);
+        settled(&mut crowd);
+    }
+    moves(&crowd, 2);
+    settled(&mut crowd);
+    let mut told = Vec::new();
+    // Before what was told is forgotten.
+    for round in 0..90 {
+        moves(&crowd, round % 2);
+        told.extend(crowd.after(5_100));
+        if told.iter().any(|e: &Event| e.path.ends_with("/zz0.dsplug")) {
+            return;
+        }
+    }
+    panic!("{} lines, and none of it", told.len());
+}
+
+/// What waits for a line holds what has passed of it, and takes no room of what does not wait.
+#[test]
+fn what_waits_takes_no_room_of_what_moves() {
+    let disk = Disk::new();
+    let outside = disk.file("Users/Shared/h", "0");
+    for number in 0..MANY {
+        Plugin::new(&format!("x{number}"))
+            .key("CFBundleExecutable", "/Users/Shared/h")
+            .write(disk.plugin(""));
+    }
+    Plugin::new("V").write(disk.plugin(""));
+    let mut crowd = Crowd::begin(disk);
+    for round in 1..10 {
+        fs::write(&outside, round.to_string()).unwrap();
+        settled(&mut crowd);
+    }
+    let own = crowd.disk.plugin("V.dsplug/Contents/MacOS/V");
+    let codes = ["evil", "one", "two", "three", "four", "good"];
+    let mut events = Vec::new();
+    for code in codes {
+        fs::write(&own, code).unwrap();
+        events.extend(crowd.after(1));
+        events.extend(crowd.after(270));
+    }
+    events.extend(settled(&mut crowd));
+    for code in codes {
+        let hash = sha256(code.as_bytes());
+        let is_told = |e: &Event| e.state.executable_hash == *hash;
+        assert!(events.iter().any(is_told), "{code}: {events:#?}");
+    }
+}
