@@ -249,8 +249,11 @@ impl Scanner {
         let mut trials = Trials::default();
         for round in ROUNDS {
             let most = round.min(self.limits.candidate_entries);
-            let is_trial = round < self.limits.candidate_entries;
+            let is_last = round == usize::MAX;
             for (candidate, directory) in std::mem::take(&mut waiting) {
+                // One for which too little is left takes the rest once all have had their turn.
+                let is_short = round < self.limits.candidate_entries || budget.entries() < most;
+                let is_trial = !is_last && is_short;
                 if is_trial && directory.is_some_and(|d| trials.has_more(d, most)) {
                     waiting.push((candidate, directory));
                     continue;
@@ -270,7 +273,8 @@ impl Scanner {
                 if evidence.is_cut && is_trial {
                     waiting.push((evidence.candidate, evidence.resolved_meta.map(|m| m.id())));
                 } else {
-                    budget.take_entries(evidence.weight());
+                    // What it is itself is counted beside its entries already.
+                    budget.take_entries(evidence.weight().saturating_sub(1));
                     evidence::settle(&mut evidence, budget);
                     surveyed.push(Box::new(evidence));
                 }

@@ -565,8 +565,35 @@ mod junk {
         }
     }
 
+    /// A scan with small limits of a disk with this junk has the row that it must have.
+    #[track_caller]
+    fn shows_it(junk: impl IntoIterator<Item = (u8, usize)>, candidates: usize, entries: usize) {
+        let disk = with_evil();
+        for (kind, count) in junk {
+            plant(&disk, kind, count);
+        }
+        let limits = dsplug::limits::Limits {
+            candidates,
+            candidate_entries: entries,
+            scan_entries: entries * 2,
+            candidate_paths: candidates * 100,
+            folder_entries: entries,
+            ..dsplug::limits::Limits::STANDARD
+        };
+        let snapshot = common::scan_with(disk.path(), limits);
+        shows_evil(&common::query_in(&snapshot, "SELECT * FROM dsplug_bundles"));
+    }
+
+    /// Files have no entries beside what each is, and what is cut anyway takes what is left last.
+    #[test]
+    fn what_was_found_once_is_shown() {
+        shows_it([(0, 3)], 97, 20);
+        shows_it([(1, 1), (6, 1)], 3, 20);
+        shows_it([(8, 1)], 3, 20);
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 
         /// Whatever stands beside it.
         #[test]
@@ -575,21 +602,7 @@ mod junk {
             candidates in 3_usize..200,
             entries in 20_usize..2_000,
         ) {
-            let disk = with_evil();
-            for (kind, count) in junk {
-                plant(&disk, kind, count);
-            }
-            let limits = dsplug::limits::Limits {
-                candidates,
-                candidate_entries: entries,
-                // As in the limits that there are, a few for each candidate.
-                scan_entries: entries * 2 + candidates * 8,
-                candidate_paths: candidates * 100,
-                folder_entries: entries,
-                ..dsplug::limits::Limits::STANDARD
-            };
-            let snapshot = common::scan_with(disk.path(), limits);
-            shows_evil(&common::query_in(&snapshot, "SELECT * FROM dsplug_bundles"));
+            shows_it(junk, candidates, entries);
         }
     }
 }
