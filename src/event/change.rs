@@ -178,13 +178,7 @@ impl State {
     /// What it holds, whose it is and what was made of it, wherever it stands.
     fn held_and_judged(&self) -> impl PartialEq {
         let digests = [&self.hash, &self.executable_hash, &self.info_plist_hash];
-        let texts = [
-            &self.load_verdict,
-            &self.exception,
-            &self.signature_state,
-            &self.mode,
-        ];
-        (digests, texts, (self.uid, self.gid), &self.unread)
+        (digests, self.judged(), (self.uid, self.gid), &self.unread)
     }
 
     fn signature(&self) -> [&str; 4] {

@@ -128,6 +128,16 @@ impl State {
         is_missing && self.hash == new.hash && self.fingerprint == new.fingerprint
     }
 
+    /// What was made of it, and its permission bits: none of that is in a digest.
+    pub fn judged(&self) -> [&str; 4] {
+        [
+            &self.load_verdict,
+            &self.exception,
+            &self.signature_state,
+            &self.mode,
+        ]
+    }
+
     /// What stands where its links lead, wherever that is; by place where it is not known what that holds.
     pub fn linked_bytes(&self) -> (Option<[u8; 16]>, Option<[&Digits; 2]>) {
         match self.linked_content {

@@ -77,9 +77,9 @@ fn resolve(
         match evidence.find_on_way(root, &path, budget) {
             Ok(found) => {
                 let itself = found.meta.kind == Kind::Directory && name.is_empty();
-                let is_own = |path: &[u8]| evidence.is_own(path);
-                let comes_back = is_own(&found.path()) && !is_own(&without_dots(&path));
-                evidence.comes_back |= comes_back;
+                let homes = evidence.homes();
+                evidence.comes_back |=
+                    homes.have(&found.path()) && !homes.have(&without_dots(&path));
                 return Ok(Some(found).filter(|_| !itself));
             }
             Err(error) if error.leads_nowhere() => {}

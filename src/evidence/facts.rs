@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::attributes::Attributes;
 use super::entry::{Content, Entry};
 use super::info::InfoPlist;
-use super::paths::is_below;
+use super::paths::Homes;
 use super::reach::{Link, Reach};
 use super::read_at::ReadAt;
 use super::sum::Sum;
@@ -123,9 +123,9 @@ impl Evidence {
             .is_some_and(|m| m.kind == Kind::Directory)
     }
 
-    /// True for a path that leads nowhere out of it, as its text has it.
-    pub(super) fn is_own(&self, path: &[u8]) -> bool {
-        is_below(path, &self.candidate.path) || is_below(path, &self.resolved_path)
+    /// Where it is, and where it really stands.
+    pub(super) fn homes(&self) -> Homes {
+        Homes::new(&self.candidate.path, &self.resolved_path)
     }
 
     /// True when its own name says which file is the main executable: its Info.plist names none.

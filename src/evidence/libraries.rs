@@ -10,7 +10,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use super::facts::Evidence;
 use super::load_path::{LoadPath, has_dots};
 use super::loads::{self, Asked, Code, RunPath};
-use super::paths::{directory_of, is_below};
+use super::paths::{Homes, directory_of};
 use super::trouble::Trouble;
 use super::ways::Ways;
 use crate::codesign::is_plainly_system;
@@ -38,8 +38,7 @@ pub type OnWay<'a> = (&'a Root, &'a mut Ways);
 /// Looks up the libraries that code of one candidate names, each path once.
 #[derive(Default)]
 pub struct Libraries {
-    /// Where the bundle really stands, and where it stands in its plug-in folder.
-    homes: [Vec<u8>; 2],
+    homes: Homes,
     /// Links in the bundle.
     links: Links,
     /// Paths that were looked at, and those of them that lead out of the bundle.
@@ -62,12 +61,14 @@ impl Libraries {
     /// Nothing looked up yet of a candidate.
     pub fn of(evidence: &Evidence) -> Self {
         Self {
-            homes: [
-                evidence.resolved_path.clone(),
-                evidence.candidate.path.clone(),
-            ],
+            homes: evidence.homes(),
             ..Self::default()
         }
+    }
+
+    /// True for a path of the bundle's own, as its text has it.
+    pub fn is_home(&self, path: &[u8]) -> bool {
+        self.homes.have(path)
     }
 
     /// True when something outside leads back into the bundle.
@@ -164,12 +165,9 @@ impl Libraries {
         }
         let path = path.resolved();
         let plain = without_dots(&path);
-        let is_home = |path: &[u8]| self.homes.iter().any(|home| is_below(path, home));
-        let leads_out = |path: &[u8]| !is_home(path) && !loads::is_sealed(path);
+        let leads_out = |path: &[u8]| !self.homes.have(path) && !loads::is_sealed(path);
         let is_outside = leads_out(&plain);
-        let mut homes = self.homes.iter();
-        let rest = homes.find_map(|home| path.strip_prefix(home.as_slice()));
-        let rest = rest.filter(|_| is_home(&path));
+        let rest = self.homes.below(&path);
         let is_inside = rest.is_some_and(|rest| !has_dots(rest) && !self.links.may_be_above(rest));
         if is_inside || is_plainly_system(&path) || self.looked_up.contains(&path) {
             return;
@@ -183,7 +181,7 @@ impl Libraries {
                 let real = found.path();
                 if !leads_out(&real) {
                     if is_outside {
-                        self.comes_back |= is_home(&real);
+                        self.comes_back |= self.homes.have(&real);
                         self.tell(plain, budget);
                     }
                     return;

@@ -73,10 +73,7 @@ pub fn read(
         by_links: BTreeSet::new(),
         ways: std::mem::take(&mut evidence.ways),
         libraries: Libraries::of(evidence),
-        roles: Roles::of([
-            evidence.candidate.path.clone(),
-            evidence.resolved_path.clone(),
-        ]),
+        roles: Roles::of(evidence.homes()),
         entries: MOST_ENTRIES,
         bytes: MOST_BYTES,
     };
@@ -222,7 +219,7 @@ impl Search<'_> {
             self.take_up(path, found, budget);
         } else {
             let at = [above, b"/".as_slice(), text].concat();
-            self.comes_back |= !self.roles.is_own(&without_dots(&at));
+            self.comes_back |= !self.libraries.is_home(&without_dots(&at));
         }
     }
 

@@ -11,3 +11,25 @@ pub fn is_below(path: &[u8], above: &[u8]) -> bool {
     let rest = path.strip_prefix(above);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/") || above == b"/")
 }
+
+/// Where a bundle is, and where it really stands: a path below either is its own, as its text has it.
+#[derive(Clone, Debug, Default)]
+pub struct Homes([Vec<u8>; 2]);
+
+impl Homes {
+    /// Those of a bundle.
+    pub fn new(candidate: &[u8], resolved: &[u8]) -> Self {
+        Self([resolved.to_vec(), candidate.to_vec()])
+    }
+
+    /// True for a path of the bundle's own.
+    pub fn have(&self, path: &[u8]) -> bool {
+        self.below(path).is_some()
+    }
+
+    /// The rest of a path of its own, which begins with a slash or is empty.
+    pub fn below<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+        let mut homes = self.0.iter().filter(|home| is_below(path, home));
+        homes.next().and_then(|home| path.get(home.len()..))
+    }
+}

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 
 use super::by_path::ByPath;
-use super::paths::is_below;
+use super::paths::{Homes, is_below};
 /// Things of one bundle that are asked for, of which more is known than where they stand.
 const MOST: usize = 32;
 
@@ -43,15 +43,14 @@ pub(super) enum By {
 /// Those of one bundle as they are found.
 #[derive(Debug)]
 pub(super) struct Roles {
-    /// Where the bundle is, and where it really stands.
-    homes: [Vec<u8>; 2],
+    homes: Homes,
     found: BTreeMap<Half, Option<Vec<u8>>>,
     is_cut: bool,
 }
 
 impl Roles {
-    /// None yet of a bundle, by where it is and where it really stands.
-    pub(super) fn of(homes: [Vec<u8>; 2]) -> Self {
+    /// None yet of a bundle.
+    pub(super) fn of(homes: Homes) -> Self {
         Self {
             homes,
             found: BTreeMap::new(),
@@ -59,16 +58,10 @@ impl Roles {
         }
     }
 
-    /// True for a path of the bundle's own, as its text has it.
-    pub(super) fn is_own(&self, path: &[u8]) -> bool {
-        self.homes.iter().any(|home| is_below(path, home))
-    }
-
     /// Takes in what stands where something is asked for by a path, of the bundle's own wherever that is. Two that ask by
     /// one path are two.
     pub(super) fn add(&mut self, by: By, asked: &[u8], stands: Option<&[u8]>) {
-        let mut homes = self.homes.iter().filter(|home| is_below(asked, home));
-        let own = homes.next().and_then(|home| asked.get(home.len()..));
+        let own = self.homes.below(asked);
         let begin: &[u8] = match (by, own) {
             (By::Link, Some(_)) => b"link in it ",
             (By::Link, None) => b"link ",

@@ -114,12 +114,7 @@ impl Alike {
 
     /// A number for a place, and for what was made of what stood there: by what stands beside it that may be another.
     fn place(&self, state: &State) -> u64 {
-        let judged = [
-            &state.load_verdict,
-            &state.exception,
-            &state.signature_state,
-        ];
-        self.number((&state.fingerprint, judged))
+        self.number((&state.fingerprint, state.judged()))
     }
 
     /// True when all that is known of it is what was known of what stood at its place. Whoever serves a volume has the
@@ -149,13 +144,7 @@ impl Alike {
                 return None;
             }
             let digests = [&state.hash, &state.executable_hash, &state.info_plist_hash];
-            let texts = [
-                &state.load_verdict,
-                &state.exception,
-                &state.signature_state,
-                &state.mode,
-            ];
-            Some(self.number((digests, texts, state.linked_bytes(), &state.unread)))
+            Some(self.number((digests, state.judged(), state.linked_bytes(), &state.unread)))
         });
         let each: Option<Vec<u64>> = each.collect();
         Some(self.number((words, each?)))
@@ -177,14 +166,11 @@ impl Alike {
             (&old.linked_code_hash, &new.linked_code_hash),
             (old.linked(), new.linked()),
         ];
-        let texts = [
-            (&old.load_verdict, &new.load_verdict),
-            (&old.exception, &new.exception),
-            (&old.signature_state, &new.signature_state),
-            (&old.mode, &new.mode),
-        ];
         let digests = digests.map(|(old, new)| (old != new).then_some((old, new)));
-        let texts = texts.map(|(old, new)| (old != new).then_some((old, new)));
+        let texts = old.judged().into_iter().zip(new.judged());
+        let texts: Vec<_> = texts
+            .map(|(old, new)| (old != new).then_some((old, new)))
+            .collect();
         Some(self.number((words, "outside", digests, texts)))
     }
 
