@@ -1,6 +1,7 @@
 //! What stands elsewhere now, and is what it was: one rename moves what thousands of bundles lead to, by no byte.
 
 use std::fs;
+use std::path::Path;
 
 use dsplug::event::Event;
 use dsplug_fixtures::macho::{Cpu, MachO};
@@ -54,15 +55,20 @@ fn target(number: usize) -> String {
     format!("{number}.dsplug")
 }
 
-#[test]
-fn thousands_of_links_to_what_is_moved_are_told_in_part() {
-    let disk = Disk::new();
+/// As many links to bundles, each of them finished by `more`.
+fn links_to_what_moves(disk: &Disk, more: impl Fn(&Path)) {
     for number in 0..MANY {
         let name = target(number);
-        Plugin::new("X").write_as(disk.at(place(0)).join(&name));
+        more(&Plugin::new("X").write_as(disk.at(place(0)).join(&name)));
         disk.link(format!("{PLUGINS}/{name}"), format!("/{CURRENT}/{name}"));
     }
     disk.link(CURRENT, format!("/{}", place(0)));
+}
+
+#[test]
+fn thousands_of_links_to_what_is_moved_are_told_in_part() {
+    let disk = Disk::new();
+    links_to_what_moves(&disk, |_| ());
     is_told_in_part(disk, moves, |round| {
         format!("{}/{}/Contents/MacOS/X", place(round), target(MANY - 1))
     });
@@ -134,14 +140,10 @@ fn thousands_of_links_that_come_back_are_told_in_part() {
 #[test]
 fn thousands_of_links_to_what_is_not_read_whole_are_told_in_part() {
     let disk = Disk::new();
-    for number in 0..MANY {
-        let name = target(number);
-        let bundle = Plugin::new("X").write_as(disk.at(place(0)).join(&name));
+    links_to_what_moves(&disk, |bundle| {
         let hole = fs::File::create(bundle.join("hole")).unwrap();
         hole.set_len(3 << 30).unwrap();
-        disk.link(format!("{PLUGINS}/{name}"), format!("/{CURRENT}/{name}"));
-    }
-    disk.link(CURRENT, format!("/{}", place(0)));
+    });
     is_told_in_part(disk, moves, |round| {
         format!("{}/{}/Contents/MacOS/X", place(round), target(MANY - 1))
     });
@@ -167,12 +169,7 @@ fn two_libraries_that_change_places_are_told_whatever_was_moved() {
         );
     };
     ["AAA", "Vendor"].into_iter().for_each(pair);
-    for number in 0..MANY {
-        let name = target(number);
-        Plugin::new("X").write_as(disk.at(place(0)).join(&name));
-        disk.link(format!("{PLUGINS}/{name}"), format!("/{CURRENT}/{name}"));
-    }
-    disk.link(CURRENT, format!("/{}", place(0)));
+    links_to_what_moves(&disk, |_| ());
     let mut crowd = Crowd::begin(disk);
     let swap = |crowd: &mut Crowd, name: &str| {
         let at = |which: &str| {
@@ -214,16 +211,13 @@ fn what_two_ask_for_by_one_path_is_told_of_both() {
         "/Users/Shared/p",
     );
     for number in 0..MANY {
-        let name = target(number);
-        Plugin::new("X").write_as(disk.at(place(0)).join(&name));
-        disk.link(format!("{PLUGINS}/{name}"), format!("/{CURRENT}/{name}"));
         // The words of one that was merely moved.
         Plugin::new(&format!("y{number}")).write(disk.plugin(""));
         disk.file(format!("{}/y{number}", place(0)), "code");
         let link = format!("{PLUGINS}/y{number}.dsplug/Contents/l");
         disk.link(link, format!("/{CURRENT}/y{number}"));
     }
-    disk.link(CURRENT, format!("/{}", place(0)));
+    links_to_what_moves(&disk, |_| ());
     let mut crowd = Crowd::begin(disk);
     moves(&crowd.disk, 1);
     settled(&mut crowd);
