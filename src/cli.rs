@@ -242,6 +242,7 @@ fn examine(
     let host = doctor::Host {
         root: &root,
         mount: path,
+        is_image: disk.is_image(),
         owner: 0,
         agent,
         socket,

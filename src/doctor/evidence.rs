@@ -59,8 +59,8 @@ pub fn check_exceptions(host: &Host<'_>, findings: &mut Vec<Finding>) {
             if !entry.error.is_empty() {
                 findings.push(Finding::wrong(
                     format!("{}: it excepts nothing: {}", entry.name(), entry.error),
-                    Cure::then(
-                        "fix it, then",
+                    Cure::by(
+                        "fix it, let root alone write it, and check it",
                         Line::new("chown root:wheel")
                             .word(path)
                             .own("; chmod 0644")

@@ -35,7 +35,7 @@ pub struct Finding {
     pub cure: Cure,
 }
 
-/// What to do about a finding, in one line: words of our own, a command where one does it, or both.
+/// What to do about a finding, in one line: words of our own, and a command where one does it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cure {
     says: &'static str,
@@ -43,8 +43,8 @@ pub struct Cure {
 }
 
 impl Cure {
-    /// A command that follows on what a person does first.
-    pub fn then(says: &'static str, run: Line) -> Self {
+    /// What to do, and the command that does it.
+    pub fn by(says: &'static str, run: Line) -> Self {
         let run = Some(run);
         Self { says, run }
     }
@@ -56,22 +56,14 @@ impl From<&'static str> for Cure {
     }
 }
 
-impl From<Line> for Cure {
-    fn from(run: Line) -> Self {
-        Self::then("", run)
-    }
-}
-
 impl fmt::Display for Cure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.says)?;
         let Some(run) = &self.run else {
             return Ok(());
         };
-        if !self.says.is_empty() {
-            f.write_str(": ")?;
-        }
-        f.write_str(run.written().unwrap_or_else(|why| why))
+        let run = run.written().unwrap_or_else(|why| why);
+        write!(f, ": {run}")
     }
 }
 
@@ -92,6 +84,14 @@ impl Finding {
             what: tame(&what.into()).into_owned(),
             cure: cure.into(),
         }
+    }
+
+    /// The same about an image of a disk. A command is for the computer that runs it, and the paths in it are the
+    /// image's: there are none.
+    #[must_use]
+    pub fn of_image(mut self) -> Self {
+        self.cure.run = None;
+        self
     }
 }
 

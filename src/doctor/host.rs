@@ -24,6 +24,8 @@ pub struct Host<'a> {
     pub root: &'a Root,
     /// Where that disk is mounted: sockets are connected by path.
     pub mount: &'a Path,
+    /// It is not the disk of the computer that examines it.
+    pub is_image: bool,
     /// The user who must own what osqueryd runs: 0, save in a test without root.
     pub owner: u32,
     /// Who runs osqueryd here; found out when absent.

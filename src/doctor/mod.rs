@@ -38,6 +38,9 @@ pub fn examine(host: &Host<'_>) -> Vec<Finding> {
     }
     evidence::check_folders(host, &mut findings);
     evidence::check_exceptions(host, &mut findings);
+    if host.is_image {
+        findings = findings.into_iter().map(Finding::of_image).collect();
+    }
     findings
 }
 

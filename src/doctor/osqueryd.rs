@@ -97,7 +97,7 @@ pub fn autoload(
                 "{shown}: names dsplug {} times, and only one can register",
                 named.len()
             ),
-            Cure::then("leave one line", Line::new(BINARY)),
+            "leave one line, /opt/dsplug/bin/dsplug.ext",
         ));
     }
     if named.is_empty() {
@@ -109,7 +109,10 @@ pub fn autoload(
         } else {
             Finding::wrong(
                 format!("{shown}: has no line for dsplug, and osqueryd does not start it"),
-                Line::new("echo").own(BINARY).own(">>").word(&shown),
+                Cure::by(
+                    "add the line /opt/dsplug/bin/dsplug.ext",
+                    Line::new("echo").own(BINARY).own(">>").word(&shown),
+                ),
             )
         });
         return vec![BINARY.to_owned()];
@@ -214,7 +217,10 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
     {
         findings.push(Finding::wrong(
             format!("{shown}: there is no such file, and without it osqueryd reads no pack"),
-            Line::new("echo '{}' >").word(&shown),
+            Cure::by(
+                "make one that holds {}",
+                Line::new("echo '{}' >").word(&shown),
+            ),
         ));
     }
     let mut sources = vec![config.to_owned()];

@@ -1,7 +1,7 @@
 //! The binary and where it stands: osqueryd runs it as root, so only root may be able to change it.
 
 use super::disk;
-use super::finding::Finding;
+use super::finding::{Cure, Finding};
 use super::host::Host;
 use crate::meta::{Kind, Meta};
 use crate::shell::Line;
@@ -43,7 +43,7 @@ pub fn check(host: &Host<'_>, path: &str, findings: &mut Vec<Finding>) {
     if found.meta.mode & 0o100 == 0 {
         findings.push(Finding::wrong(
             format!("{shown}: not executable (mode {})", found.meta.octal_mode()),
-            Line::new("chmod 0755").word(&shown),
+            Cure::by("let root run it", Line::new("chmod 0755").word(&shown)),
         ));
     }
     check_content(host, path, &shown, findings);
@@ -95,7 +95,10 @@ pub fn check_writable(host: &Host<'_>, path: &str, meta: &Meta, findings: &mut V
     if meta.uid != 0 && meta.uid != host.owner {
         findings.push(Finding::wrong(
             format!("{shown}: belongs to uid {}, not to root", meta.uid),
-            Line::new("chown root:wheel").word(&shown),
+            Cure::by(
+                "give it to root",
+                Line::new("chown root:wheel").word(&shown),
+            ),
         ));
     }
     let by = match meta.mode {
@@ -106,7 +109,10 @@ pub fn check_writable(host: &Host<'_>, path: &str, meta: &Meta, findings: &mut V
     };
     findings.push(Finding::wrong(
         format!("{shown}: writable by {by} (mode {})", meta.octal_mode()),
-        Line::new("chmod go-w").word(&shown),
+        Cure::by(
+            "let root alone write there",
+            Line::new("chmod go-w").word(&shown),
+        ),
     ));
 }
 

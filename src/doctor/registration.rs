@@ -59,7 +59,7 @@ pub fn check(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut Vec<Fi
         Ok(found) => {
             findings.push(Finding::wrong(
                 format!("{shown}: a {}, not a socket", found.meta.kind),
-                Cure::then("move it away, and then", Line::new(agent.restart())),
+                restart(agent, "move it away, and restart osqueryd"),
             ));
             return;
         }
@@ -68,7 +68,7 @@ pub fn check(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut Vec<Fi
                 format!(
                     "{shown}: there is no socket: osqueryd does not run, or runs without extensions"
                 ),
-                agent.restart(),
+                restart(agent, "restart osqueryd"),
             ));
             return;
         }
@@ -82,14 +82,15 @@ pub fn check(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut Vec<Fi
         Ok(names) if names.iter().any(|name| name == NAME) => {}
         Ok(_) => findings.push(Finding::wrong(
             format!("{shown}: osqueryd answers, and dsplug is not registered with it"),
-            Cure::then(
-                "fix what else is found, and then",
-                Line::new(agent.restart()),
-            ),
+            restart(agent, "fix what else is found, and restart osqueryd"),
         )),
         Err(why) => findings.push(Finding::wrong(
             format!("{shown}: osqueryd does not answer: {why}"),
-            agent.restart(),
+            restart(agent, "restart osqueryd"),
         )),
     }
+}
+
+fn restart(agent: Agent, says: &'static str) -> Cure {
+    Cure::by(says, Line::new(agent.restart()))
 }

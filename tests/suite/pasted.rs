@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output};
 
+use dsplug::doctor::{self, Agent, Finding, Host};
+use dsplug::root::Root;
 use dsplug::shell::quoted;
 use dsplug::text::escape;
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, X86_64, mach_header, skipped};
@@ -355,17 +357,12 @@ fn a_cure_that_is_pasted_is_for_the_place_alone() {
     dsplug_fixtures::chmod(disk.at(folder), 0o777);
     disk.file("var/osquery/extensions.load", format!("/{binary}\n"));
     disk.file("var/osquery/osquery.flags", "");
-    let output = Command::new(DSPLUG)
-        .args(["doctor", "--for", "osquery", "--format", "json", "--root"])
-        .arg(disk.path())
-        .output()
-        .unwrap();
-    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let cures = findings.as_array().unwrap().iter().filter_map(|finding| {
-        let cure = finding["cure"].as_str().unwrap();
-        cure.starts_with("ch").then(|| calls(cure).concat())
-    });
-    let cures: Vec<Vec<String>> = cures.collect();
+    let findings = examine(&disk, false);
+    let lines = findings.iter().filter_map(|finding| command(finding));
+    let cures: Vec<Vec<String>> = lines
+        .filter(|line| line.starts_with("ch"))
+        .map(|line| calls(&line).concat())
+        .collect();
     let (binary, folder) = (format!("/{binary}"), format!("/{folder}"));
     for cure in [
         ["chmod", "0755", &binary],
@@ -385,28 +382,62 @@ fn a_cure_that_writes_a_file_writes_that_file_alone() {
     let (load, config) = (file("load"), file("config"));
     let flags = format!("--extensions_autoload={load}\n--config_path={config}\n");
     disk.file("var/osquery/osquery.flags", flags);
-    let output = Command::new(DSPLUG)
-        .args(["doctor", "--for", "osquery", "--format", "json", "--root"])
-        .arg(disk.path())
-        .output()
-        .unwrap();
-    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let findings = findings.as_array().unwrap();
+    let findings = examine(&disk, false);
     for (file, content) in [(&load, "/opt/dsplug/bin/dsplug.ext\n"), (&config, "{}\n")] {
-        let is_its = |finding: &&Value| {
-            let cure = finding["cure"].as_str().unwrap();
-            let what = finding["what"].as_str().unwrap();
-            what.starts_with(file.as_str()) && cure.starts_with("echo ")
-        };
-        let finding = findings.iter().find(is_its).unwrap();
-        let cure = finding["cure"].as_str().unwrap();
-        assert_eq!(calls(cure), Vec::<Vec<String>>::new());
+        let its = |finding: &&Finding| finding.what.starts_with(&escape(file.as_bytes()));
+        let cure = findings.iter().filter(its).find_map(command).unwrap();
+        assert!(cure.starts_with("echo "), "{cure}");
+        assert_eq!(calls(&cure), Vec::<Vec<String>>::new());
         let written = fs::read_to_string(file).unwrap_or_default();
         assert!(!written.is_empty(), "{cure}");
         // Where fish is here, it has done so too.
         assert_eq!(written.replace(content, ""), "", "{cure}");
     }
     assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
+}
+
+/// What the doctor of a Mac, or of an image of its disk, finds.
+fn examine(disk: &Disk, is_image: bool) -> Vec<Finding> {
+    doctor::examine(&Host {
+        root: &Root::open(disk.path()).unwrap(),
+        mount: disk.path(),
+        is_image,
+        owner: 0,
+        agent: Some(Agent::Osquery),
+        socket: None,
+        registry: None,
+    })
+}
+
+/// The command of a cure.
+fn command(finding: &Finding) -> Option<String> {
+    let cure = finding.cure.to_string();
+    let (_, command) = cure.split_once(": ")?;
+    // What is to be written into a file begins so.
+    (!command.starts_with('{')).then(|| command.to_owned())
+}
+
+/// On a Mac of his own a responder would paste what an image has him write.
+#[test]
+fn of_an_image_no_cure_is_a_command_and_no_path_of_its_is_in_one() {
+    let disk = Disk::new();
+    let binary = "opt/xyzzy/dsplug.ext";
+    disk.file(binary, mach_header(X86_64));
+    dsplug_fixtures::chmod(disk.at(binary), 0o666);
+    disk.file("var/osquery/extensions.load", format!("/{binary}\n"));
+    disk.file("var/osquery/osquery.flags", "--config_path=/xyzzy.conf\n");
+    disk.file(
+        "Library/Application Support/dsplug/exceptions.plist",
+        "not one",
+    );
+    let commands = examine(&disk, false).iter().filter_map(command).count();
+    assert!(commands >= 3, "{commands}");
+    let findings = examine(&disk, true);
+    assert!(findings.len() > commands);
+    for finding in &findings {
+        assert_eq!(command(finding), None, "{finding}");
+        assert!(!finding.cure.to_string().contains("xyzzy"), "{finding}");
+    }
 }
 
 /// A disk is called by its label, which whoever made it chose. A line without `--root` would be for the Mac on which it
