@@ -46,7 +46,7 @@ pub fn stops_within(time: Duration, stop: Option<BorrowedFd<'_>>) -> bool {
 }
 
 /// Names that are taken from one batch of hints.
-const MOST_NAMES: usize = 1_000;
+pub const MOST_NAMES: usize = 1_000;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub use linux::Hints;

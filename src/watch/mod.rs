@@ -46,7 +46,7 @@ use crate::journal::{AllKnown, Batch, Journal, now_ms};
 use crate::root::Root;
 use crate::scan::Snapshot;
 use copies::Copies;
-use hints::Woken;
+use hints::{MOST_NAMES, Woken};
 use now::Now;
 use pace::{Pace, TICK};
 use tracker::Tracker;
@@ -154,9 +154,8 @@ impl Watch {
                 Seen::Scan
             };
             let began = Instant::now();
-            let names = std::mem::take(&mut names);
             let found = first.take().unwrap_or_else(|| (self.look)());
-            let (batch, moves) = self.take_in(found, seen, names, moving, &mut known);
+            let (batch, moves) = self.take_in(found, seen, &mut names, moving, &mut known);
             pace.looked(began, moves || !batch.is_empty());
             // What was exchanged before it was watched gave no hint.
             pace.is_in_doubt = self.watches.take_new();
@@ -186,29 +185,28 @@ impl Watch {
     }
 
     /// Takes in what a look found; gives what is to be written, and whether something moves. The
-    /// first look is compared with what was `known`.
+    /// first look is compared with what was `known`. The names wait for a look that succeeds.
     fn take_in(
         &mut self,
         found: Result<Arc<Snapshot>, String>,
         seen: Seen,
-        names: Vec<Vec<u8>>,
+        names: &mut Vec<Vec<u8>>,
         was_moving: bool,
         known: &mut Option<(AllKnown, bool)>,
     ) -> (Batch, bool) {
-        let snapshot = match found {
-            Ok(snapshot) => snapshot,
-            Err(error) => {
-                log::error!("a look of the watch failed: {error}");
-                return (Batch::default(), false);
-            }
-        };
         // What cannot be listed has not gone.
-        if snapshot.unreadable().is_some() {
+        let found = found.map(|found| Some(found).filter(|f| f.unreadable().is_none()));
+        let Some(snapshot) = found.unwrap_or_else(|error| {
+            log::error!("a look of the watch failed: {error}");
+            None
+        }) else {
+            names.truncate(MOST_NAMES);
             return (Batch::default(), false);
-        }
+        };
         let reaching = snapshot.bundles.iter().map(|b| &b.evidence.reach.ways);
         self.reaching = reaching.filter(|ways| !ways.is_empty()).cloned().collect();
         let now = now();
+        let names = std::mem::take(names);
         let is_first = self.tracker.is_none();
         let when = if is_first { Seen::Start } else { seen };
         let root = &self.root;
@@ -220,9 +218,9 @@ impl Watch {
         });
         if !is_first {
             tracker.see(&snapshot.bundles, seen, now, &is_gone);
-            names
-                .into_iter()
-                .for_each(|name| tracker.name(name, &is_gone));
+        }
+        for name in names {
+            tracker.name(name, &is_gone);
         }
         tracker.see_lists(&snapshot.exceptions.lists, when);
         keep(self.copies.as_mut(), &self.root, &snapshot, tracker);
@@ -417,6 +415,48 @@ mod tests {
         );
         assert_eq!(back.state.hash, away.previous_hash);
         assert_eq!(back.state.hash.to_string().len(), 64);
+    }
+
+    /// Whoever has a look fail has what came and went meanwhile told by the next; and so has who comes and goes while the
+    /// first one is made.
+    #[test]
+    fn what_came_and_went_before_a_look_that_failed_is_told() {
+        let disk = Disk::new();
+        disk.dir(dsplug_fixtures::PLUGINS);
+        let fleeting = ["1.dsplug", "2.dsplug"].map(|name| disk.plugin(name));
+        let root = Root::open(disk.path()).unwrap();
+        let mut scanner = Scanner::new(root.clone(), Limits::STANDARD);
+        let mut looks = 0;
+        let look = move || {
+            looks += 1;
+            if looks == 3 {
+                return Err("it failed".to_owned());
+            }
+            let snapshot = scanner.scan();
+            if let Some(path) = fleeting.get(looks - 1) {
+                std::fs::create_dir(path).unwrap();
+                std::fs::remove_dir(path).unwrap();
+            }
+            Ok(Arc::new(snapshot))
+        };
+        let other = disk.plugin("other");
+        let (stopped, stop) = std::io::pipe().unwrap();
+        let (sender, events) = std::sync::mpsc::channel();
+        let watch = std::thread::spawn(move || {
+            let tell: Tell = Box::new(move |event| sender.send(event.clone()).is_ok());
+            let stopped = std::os::fd::AsFd::as_fd(&stopped);
+            let mut watch = Watch::new(root, Box::new(look));
+            watch.run(Journal::in_memory, Some(stopped), tell).unwrap();
+        });
+        let wait_for =
+            |name: &str| while !events.recv_timeout(TURN * 2).unwrap().path.ends_with(name) {};
+        wait_for("/1.dsplug");
+        std::thread::sleep(Duration::from_secs(1));
+        // A hint for another look.
+        std::fs::write(other, "").unwrap();
+        wait_for("/2.dsplug");
+        drop(stop);
+        watch.join().unwrap();
     }
 
     #[test]
