@@ -59,7 +59,8 @@ pub fn of_entries(entries: &[Entry], is_directory: bool) -> Option<[u8; 32]> {
 
 /// One SHA-256 over what is reached from a bundle outside of it: by a record `DIGEST SP PATH NUL` for each place, in
 /// order of path, and then by one `l DIGEST SP PATH NUL` for each link on the way there, of its text: what is called by
-/// which name decides what runs. `None` when one of them could not be read whole.
+/// which name decides what runs, of the bundle's own too where a link outside leads back into it. `None` when one of them
+/// could not be read whole.
 pub fn of_reach(reach: &Reach) -> Option<[u8; 32]> {
     let mut all = Sha256::new();
     for (path, place) in reach.places.iter() {
@@ -72,7 +73,7 @@ pub fn of_reach(reach: &Reach) -> Option<[u8; 32]> {
         all.update(path);
         all.update([0]);
     }
-    if !reach.places.is_empty() {
+    if reach.has_content() {
         for (dir, name, text) in reach.ways.links()? {
             let parts = [
                 b"l ".as_slice(),

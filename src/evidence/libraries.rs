@@ -28,7 +28,7 @@ const MOST_TOLD: usize = 64;
 /// Links of one candidate that are told from its other entries; where there are more, each path is looked up.
 const MOST_LINKS: usize = 16_384;
 
-/// What came of a look-up: what stands outside and is no directory, by the path that was asked for and where it really
+/// What came of a look-up: what stands outside and is no directory, or what outside leads to in the bundle, by the path that was asked for and where it really
 /// stands, or why it is not known what does.
 pub type Answer = Result<(Vec<u8>, Vec<u8>, Found), Trouble>;
 
@@ -66,9 +66,9 @@ impl Libraries {
         }
     }
 
-    /// True for a path of the bundle's own, as its text has it.
-    pub fn is_home(&self, path: &[u8]) -> bool {
-        self.homes.have(path)
+    /// True for a path that leaves the bundle at no step, as its text has it.
+    pub fn stay_home(&self, path: &[u8]) -> bool {
+        self.homes.stay(path)
     }
 
     /// True when something outside leads back into the bundle.
@@ -181,8 +181,11 @@ impl Libraries {
                 let real = found.path();
                 if !leads_out(&real) {
                     if is_outside {
-                        self.comes_back |= self.homes.have(&real);
                         self.tell(plain, budget);
+                    }
+                    if self.homes.have(&real) && !self.homes.stay(&path) {
+                        self.comes_back = true;
+                        answer(Ok((path, real, found)));
                     }
                     return;
                 }
@@ -200,7 +203,7 @@ impl Libraries {
                 let end = ways.last_end();
                 let is_out = |path: &[u8]| leads_out(path) && !loads::is_near_cryptex(path);
                 let ends_out = rest.is_some() && is_out(&end);
-                let stays_home = rest.is_some_and(stays_below);
+                let stays_home = self.homes.stay(&path);
                 match root.find(directory_of(&path)) {
                     Ok(above) => {
                         let name = path.rsplit(|b| *b == b'/').next().unwrap_or_default();
@@ -232,19 +235,6 @@ impl Libraries {
             self.outside.insert(path);
         }
     }
-}
-
-/// True when a path below a directory leads out of it at no step, as its text has it.
-fn stays_below(rest: &[u8]) -> bool {
-    let mut depth = Some(0_usize);
-    for name in rest.split(|b| *b == b'/') {
-        depth = match name {
-            b"" | b"." => depth,
-            b".." => depth.and_then(|depth| depth.checked_sub(1)),
-            _ => depth.and_then(|depth| depth.checked_add(1)),
-        };
-    }
-    depth.is_some()
 }
 
 /// The links of a bundle: whoever planted them chose how many there are, and how long their paths.

@@ -32,7 +32,7 @@ use super::ways::Ways;
 use crate::codesign::CodeFacts;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
-use crate::root::{Found, Root, without_dots};
+use crate::root::{Found, Root};
 use crate::text::escape;
 
 /// Places that are looked at for one candidate.
@@ -123,7 +123,8 @@ pub fn read(
     }
     evidence.is_linked_cut = search.is_cut || search.is_unsure;
     evidence.is_blind |= search.is_blind || search.is_cut || search.is_unsure;
-    evidence.comes_back |= search.comes_back || search.libraries.come_back();
+    let comes_back = search.comes_back || search.libraries.come_back();
+    evidence.comes_back |= comes_back;
     evidence.troubles.append(&mut search.troubles);
     for mount in search.ways.mounts() {
         evidence.tell_mount(mount);
@@ -137,6 +138,7 @@ pub fn read(
         links: search.by_links.len(),
         loads: search.libraries.into_outside(),
         ways: Arc::new(search.ways),
+        comes_back,
     };
     evidence.reach = reach.shared(before.map(|(before, _)| &before.reach));
     evidence.is_linked_late = budget.is_late();
@@ -218,8 +220,14 @@ impl Search<'_> {
             self.by_links.insert(path.clone());
             self.take_up(path, found, budget);
         } else {
-            let at = [above, b"/".as_slice(), text].concat();
-            self.comes_back |= !self.libraries.is_home(&without_dots(&at));
+            let at = match above {
+                b"" => text.to_vec(),
+                _ => [above, b"/".as_slice(), text].concat(),
+            };
+            if !self.libraries.stay_home(&at) {
+                self.comes_back = true;
+                self.roles.add(By::Link, link, Some(&path));
+            }
         }
     }
 
@@ -285,7 +293,9 @@ impl Search<'_> {
             &mut |answer| match answer {
                 Ok((asked, path, found)) => {
                     self.roles.add(By::Code, &asked, Some(&path));
-                    self.take_up(path, found, budget);
+                    if !is_below(&path, &self.home) {
+                        self.take_up(path, found, budget);
+                    }
                 }
                 Err(trouble) => {
                     self.is_unsure = true;

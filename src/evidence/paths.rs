@@ -27,9 +27,27 @@ impl Homes {
         self.below(path).is_some()
     }
 
+    /// True for a path that leaves the bundle at no step, as its text has it.
+    pub fn stay(&self, path: &[u8]) -> bool {
+        self.below(path).is_some_and(stays_below)
+    }
+
     /// The rest of a path of its own, which begins with a slash or is empty.
     pub fn below<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
         let mut homes = self.0.iter().filter(|home| is_below(path, home));
         homes.next().and_then(|home| path.get(home.len()..))
     }
+}
+
+/// True when a path below a directory leads out of it at no step, as its text has it.
+fn stays_below(rest: &[u8]) -> bool {
+    let mut depth = Some(0_usize);
+    for name in rest.split(|b| *b == b'/') {
+        depth = match name {
+            b"" | b"." => depth,
+            b".." => depth.and_then(|depth| depth.checked_sub(1)),
+            _ => depth.and_then(|depth| depth.checked_add(1)),
+        };
+    }
+    depth.is_some()
 }

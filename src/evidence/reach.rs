@@ -25,6 +25,8 @@ pub struct Reach {
     pub loads: BTreeSet<Vec<u8>>,
     /// What is on the way to all of it.
     pub(crate) ways: Arc<Ways>,
+    /// True when something outside leads back into the bundle: what runs then is by the links on the way.
+    pub(crate) comes_back: bool,
     /// What stands where each of it is asked for; nothing when not all is known.
     pub(crate) roles: Option<Box<[Role]>>,
 }
@@ -47,6 +49,11 @@ impl Reach {
     /// True when there is a place.
     pub(super) fn is_anywhere(&self) -> bool {
         !self.places.is_empty() || !self.beyond.is_empty()
+    }
+
+    /// True when there is what its digest is of.
+    pub(crate) fn has_content(&self) -> bool {
+        !self.places.is_empty() || self.comes_back
     }
 
     /// All entries of all places.

@@ -20,9 +20,9 @@ type Half = [u8; 16];
 pub(crate) struct Role {
     /// What asks for it, and by what path.
     asked: Half,
-    /// Which of the places it is, or stands in; nothing where it leads nowhere.
+    /// Which of the places it is, or stands in; nothing where it leads nowhere, or back into the bundle.
     place: Option<u16>,
-    /// Where below that.
+    /// Where below that, or in the bundle.
     below: Half,
 }
 
@@ -78,7 +78,7 @@ impl Roles {
 
     /// All of them; nothing when not all are known.
     pub(super) fn all<T>(self, places: &ByPath<T>) -> Option<Box<[Role]>> {
-        let role = |(asked, stands): (Half, Option<Vec<u8>>)| {
+        let role = |(asked, stands): (Half, Option<&[u8]>)| {
             let Some(stands) = stands else {
                 return Some(Role {
                     asked,
@@ -86,15 +86,23 @@ impl Roles {
                     below: Half::default(),
                 });
             };
+            if let Some(own) = self.homes.below(stands) {
+                return Some(Role {
+                    asked,
+                    place: None,
+                    below: half(own),
+                });
+            }
             let mut places = places.iter().zip(0..);
-            let ((above, _), place) = places.find(|((place, _), _)| is_below(&stands, place))?;
+            let ((above, _), place) = places.find(|((place, _), _)| is_below(stands, place))?;
             Some(Role {
                 asked,
                 place: Some(place),
                 below: half(stands.get(above.len()..)?),
             })
         };
-        let roles = self.found.into_iter().map(role);
+        let found = self.found.iter();
+        let roles = found.map(|(asked, stands)| role((*asked, stands.as_deref())));
         roles.collect::<Option<_>>().filter(|_| !self.is_cut)
     }
 }

@@ -256,10 +256,10 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
         ),
         text(
             "linked_hash",
-            "One SHA-256 over what stands there and where each link on the way there leads; empty when nothing stands there, when it could not be read whole, or where a file has a resource fork.",
+            "One SHA-256 over what stands there and where each link on the way there leads; empty when nothing stands there and nothing leads back, when it could not be read whole, or where a file has a resource fork.",
             |b| {
                 let linked = b.linked_digest();
-                let linked = linked.filter(|_| !b.evidence.reach.places.is_empty());
+                let linked = linked.filter(|_| b.evidence.reach.has_content());
                 digits(linked.as_ref().map(<[u8; 32]>::as_slice))
             },
         ),

@@ -196,6 +196,39 @@ fn two_libraries_that_change_places_are_told_whatever_was_moved() {
     }
 }
 
+/// What outside leads back into a bundle is nothing that was moved when it leads elsewhere in it.
+#[test]
+fn another_library_in_the_bundle_is_told_whatever_was_moved() {
+    let disk = Disk::new();
+    let code = MachO::bundle(Cpu::X86_64).dylib_path("/Users/Shared/l");
+    Plugin::new("V")
+        .executable(code.unsigned())
+        .file("Contents/a", MachO::dylib(Cpu::X86_64).unsigned())
+        .file(
+            "Contents/b",
+            MachO::dylib(Cpu::X86_64).code_len(6_000).unsigned(),
+        )
+        .write(disk.plugin(""));
+    let lead = |disk: &Disk, name: &str| {
+        let _ = fs::remove_file(disk.at("Users/Shared/l"));
+        disk.link(
+            "Users/Shared/l",
+            format!("/{PLUGINS}/V.dsplug/Contents/{name}"),
+        );
+    };
+    lead(&disk, "a");
+    links_to_what_moves(&disk, |_| ());
+    let mut crowd = Crowd::begin(disk);
+    moves(&crowd.disk, 1);
+    settled(&mut crowd);
+    for name in ["b", "a"] {
+        lead(&crowd.disk, name);
+        let events = settled(&mut crowd);
+        let is_told = |e: &Event| e.path.ends_with("/V.dsplug") && e.changed == "linked";
+        assert!(events.iter().any(is_told), "{name}: {events:#?}");
+    }
+}
+
 /// A link in it, and code that asks for a library by the path that the link has below the bundle.
 #[test]
 fn what_two_ask_for_by_one_path_is_told_of_both() {

@@ -193,6 +193,61 @@ fn two_links_that_change_places_are_another_linked_hash() {
     }
 }
 
+/// What is asked for stands in the bundle, and what runs is chosen outside of it: by the link that is asked for, by one
+/// that a link leads to, and on the way of a path that is the bundle's own as its text has it.
+#[test]
+fn what_leads_back_into_the_bundle_is_another_linked_hash_when_it_leads_elsewhere_in_it() {
+    let around = format!("/Users/Shared/l/../../..{A}/Contents/a.dylib");
+    for (asked, link) in [
+        ("/Users/Shared/l", None),
+        ("/usr/lib/x.dylib", Some("/Users/Shared/l")),
+        (&around, None),
+        ("/usr/lib/x.dylib", Some(&around)),
+    ] {
+        let disk = Disk::new();
+        let path = Plugin::new("A")
+            .executable(code(&[asked], &[]))
+            .file("Contents/a.dylib", "good")
+            .file("Contents/b.dylib", "evil")
+            .file("Contents/c/a.dylib", "evil")
+            .write(disk.at(PLUGINS));
+        if let Some(text) = link {
+            symlink(text, path.join("Contents/l")).unwrap();
+        }
+        disk.dir("x/y/z");
+        disk.dir("Users/Shared/x/y/z");
+        disk.link(
+            format!("Users/Shared{A}/Contents"),
+            format!("{A}/Contents/c"),
+        );
+        let lead = |to: &str| {
+            let _ = fs::remove_file(disk.at("Users/Shared/l"));
+            disk.link("Users/Shared/l", to);
+            only_bundle(disk.path())
+        };
+        let is_around = asked == around || link == Some(&around);
+        let (good, evil) = match is_around {
+            true => ("/x/y/z", "/Users/Shared/x/y/z"),
+            false => (
+                &*format!("{A}/Contents/a.dylib"),
+                &*format!("{A}/Contents/b.dylib"),
+            ),
+        };
+        let (first, second) = (lead(good), lead(evil));
+        for column in ["hash", "linked_paths", "loads_outside", "unread", "error"] {
+            assert_eq!(first[column], second[column], "{asked} {link:?} {column}");
+        }
+        assert_eq!(first["linked_paths"], "");
+        assert_ne!(first["linked_hash"], "", "{asked} {link:?}");
+        assert_ne!(
+            first["linked_hash"], second["linked_hash"],
+            "{asked} {link:?}"
+        );
+        assert_eq!(first["linked_hash"], lead(good)["linked_hash"]);
+        assert!(scan(disk.path()).bundles[0].evidence.comes_back);
+    }
+}
+
 /// An image of the data volume lacks the links that the system's own volume has at `/`.
 #[test]
 fn the_links_of_the_system_are_in_no_linked_hash() {
