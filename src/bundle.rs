@@ -62,7 +62,7 @@ impl Bundle {
     /// The digest over what that holds, wherever it stands; `None` in the same cases.
     pub fn linked_content(&self) -> Option<[u8; 32]> {
         self.linked_digest()?;
-        digest::of_reached_content(&self.evidence.reach)
+        digest::of_reached_content(&self.evidence)
     }
 
     /// True when its digests say all of it, but for what its links lead to.

@@ -10,9 +10,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::evidence::{Entry, Evidence, Reach};
+use crate::evidence::{Entry, Evidence, Reach, Role, Stands};
 use crate::meta::Kind;
-use crate::order;
 use crate::text::hex;
 
 /// The path in the record of a candidate that is a file.
@@ -91,30 +90,49 @@ pub fn of_reach(reach: &Reach) -> Option<[u8; 32]> {
     Some(all.finalize().into())
 }
 
-/// One SHA-256 over what is reached from a bundle outside of it, by what asks for it and wherever it stands: the same for
-/// what was merely moved. `None` when not all of that is known.
-pub fn of_reached_content(reach: &Reach) -> Option<[u8; 32]> {
+/// One SHA-256 over what is reached from a bundle by way of outside, by what asks for it and wherever it stands: the same
+/// for what was merely moved. `None` when not all of that is known.
+pub fn of_reached_content(evidence: &Evidence) -> Option<[u8; 32]> {
+    let reach = &evidence.reach;
+    let roles = reach.roles.as_ref()?;
     let places = reach.places.iter().map(|(_, place)| {
         let is_directory = place.meta.kind == Kind::Directory;
         of_entries(place.is_whole.then_some(&place.entries)?, is_directory)
     });
     let places = places.collect::<Option<Vec<_>>>()?;
+    let asked_for = |place: usize| {
+        let is_it = |role: &Role| matches!(role.parts().1, Stands::Outside(own) if usize::from(own) == place);
+        roles.iter().any(is_it)
+    };
     let mut all = Sha256::new();
     // What no role leads to counts as well.
-    let mut sorted = places.clone();
-    order::sort(&mut sorted);
-    all.update(sorted.concat());
-    for role in reach.roles.as_ref()? {
-        let (asked, place, below) = role.parts();
-        let content = match place {
-            Some(place) => *places.get(place)?,
-            None => [0; 32],
+    let others = places.iter().enumerate();
+    let mut others: Vec<_> = others.filter(|(place, _)| !asked_for(*place)).collect();
+    others.sort_by_key(|(_, content)| **content);
+    for (_, content) in others {
+        all.update(content);
+    }
+    for role in roles {
+        let (asked, stands, below) = role.parts();
+        let content = match stands {
+            Stands::Outside(place) => *places.get(usize::from(place))?,
+            Stands::Inside(entry) => {
+                of_itself(evidence.entries.get(usize::try_from(entry).ok()?)?)?
+            }
+            Stands::Nowhere => [0; 32],
         };
         all.update(asked);
         all.update(below);
         all.update(content);
     }
     Some(all.finalize().into())
+}
+
+/// The digest of one entry as of a candidate that is a file.
+fn of_itself(entry: &Entry) -> Option<[u8; 32]> {
+    let mut records = Records::default();
+    records.add(entry.meta.kind, &known(entry)?, b"");
+    Some(records.finish())
 }
 
 /// The records that the digest of a candidate is of; `None` when any part of it could not be read.

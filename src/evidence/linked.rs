@@ -132,7 +132,7 @@ pub fn read(
     search.ways.end();
     let places = search.places.into();
     let reach = Reach {
-        roles: search.roles.all(&places),
+        roles: search.roles.all(&places, &evidence.entries),
         places,
         beyond: search.beyond.into(),
         links: search.by_links.len(),

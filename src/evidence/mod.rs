@@ -49,6 +49,7 @@ pub use paths::directory_of;
 pub use reach::{Linked, Places, Reach};
 pub use read_at::ReadAt;
 pub use recall::{code_bytes, confirm, recall};
+pub use roles::{Role, Stands};
 pub use trials::{TURN, Trials};
 pub use trouble::Trouble;
 

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 
 use super::by_path::ByPath;
+use super::entry::Entry;
 use super::paths::{Homes, is_below};
+
 /// Things of one bundle that are asked for, of which more is known than where they stand.
 const MOST: usize = 32;
 
@@ -17,19 +19,28 @@ type Half = [u8; 16];
 
 /// One thing that is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Role {
+pub struct Role {
     /// What asks for it, and by what path.
     asked: Half,
-    /// Which of the places it is, or stands in; nothing where it leads nowhere, or back into the bundle.
-    place: Option<u16>,
-    /// Where below that, or in the bundle.
+    stands: Stands,
+    /// Where below that.
     below: Half,
 }
 
+/// Where something stands that is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stands {
+    Nowhere,
+    /// At one of the places outside, or in it, by its number.
+    Outside(u16),
+    /// In the bundle, by the number of the entry.
+    Inside(u32),
+}
+
 impl Role {
-    /// What asks, and what stands there: the place by its number, and where below that.
-    pub(crate) fn parts(&self) -> (&Half, Option<usize>, &Half) {
-        (&self.asked, self.place.map(usize::from), &self.below)
+    /// What asks, where that stands, and where below that.
+    pub(crate) fn parts(&self) -> (&Half, Stands, &Half) {
+        (&self.asked, self.stands, &self.below)
     }
 }
 
@@ -76,28 +87,30 @@ impl Roles {
         }
     }
 
-    /// All of them; nothing when not all are known.
-    pub(super) fn all<T>(self, places: &ByPath<T>) -> Option<Box<[Role]>> {
+    /// All of them; nothing when not all are known. `own` are the entries of the bundle.
+    pub(super) fn all<T>(self, places: &ByPath<T>, own: &[Entry]) -> Option<Box<[Role]>> {
         let role = |(asked, stands): (Half, Option<&[u8]>)| {
             let Some(stands) = stands else {
                 return Some(Role {
                     asked,
-                    place: None,
+                    stands: Stands::Nowhere,
                     below: Half::default(),
                 });
             };
-            if let Some(own) = self.homes.below(stands) {
+            if let Some(path) = self.homes.below(stands) {
+                let path = path.strip_prefix(b"/")?;
+                let at = own.binary_search_by(|e| e.path.as_ref().cmp(path)).ok()?;
                 return Some(Role {
                     asked,
-                    place: None,
-                    below: half(own),
+                    stands: Stands::Inside(u32::try_from(at).ok()?),
+                    below: half(b""),
                 });
             }
             let mut places = places.iter().zip(0..);
             let ((above, _), place) = places.find(|((place, _), _)| is_below(stands, place))?;
             Some(Role {
                 asked,
-                place: Some(place),
+                stands: Stands::Outside(place),
                 below: half(stands.get(above.len()..)?),
             })
         };

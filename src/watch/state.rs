@@ -143,8 +143,8 @@ impl Key {
                 entries.map(move |e| (path, e))
             });
             state.linked_code_hash = code_hash(places);
-            let has_places = !bundle.evidence.reach.places.is_empty();
-            let content = bundle.linked_content().filter(|_| has_places);
+            let has_content = bundle.evidence.reach.has_content();
+            let content = bundle.linked_content().filter(|_| has_content);
             state.linked_content = content.and_then(|all| all.first_chunk().copied());
         }
         let evidence = &bundle.evidence;

@@ -358,7 +358,7 @@ fn a_cure_that_is_pasted_is_for_the_place_alone() {
     disk.file("var/osquery/extensions.load", format!("/{binary}\n"));
     disk.file("var/osquery/osquery.flags", "");
     let findings = examine(&disk, false);
-    let lines = findings.iter().filter_map(|finding| command(finding));
+    let lines = findings.iter().filter_map(command);
     let cures: Vec<Vec<String>> = lines
         .filter(|line| line.starts_with("ch"))
         .map(|line| calls(&line).concat())

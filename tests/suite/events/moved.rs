@@ -65,6 +65,16 @@ fn links_to_what_moves(disk: &Disk, more: impl Fn(&Path)) {
     disk.link(CURRENT, format!("/{}", place(0)));
 }
 
+/// As many bundles that hold such a link: the word for them is that of one that was merely moved.
+fn links_in_them_to_what_moves(disk: &Disk) {
+    for number in 0..MANY {
+        Plugin::new(&format!("y{number}")).write(disk.plugin(""));
+        disk.file(format!("{}/y{number}", place(0)), "code");
+        let link = format!("{PLUGINS}/y{number}.dsplug/Contents/l");
+        disk.link(link, format!("/{CURRENT}/y{number}"));
+    }
+}
+
 #[test]
 fn thousands_of_links_to_what_is_moved_are_told_in_part() {
     let disk = Disk::new();
@@ -217,6 +227,7 @@ fn another_library_in_the_bundle_is_told_whatever_was_moved() {
         );
     };
     lead(&disk, "a");
+    links_in_them_to_what_moves(&disk);
     links_to_what_moves(&disk, |_| ());
     let mut crowd = Crowd::begin(disk);
     moves(&crowd.disk, 1);
@@ -227,6 +238,33 @@ fn another_library_in_the_bundle_is_told_whatever_was_moved() {
         let is_told = |e: &Event| e.path.ends_with("/V.dsplug") && e.changed == "linked";
         assert!(events.iter().any(is_told), "{name}: {events:#?}");
     }
+}
+
+/// One link has each find its own library in itself, or a copy of it elsewhere.
+#[test]
+fn thousands_that_find_in_themselves_what_stood_elsewhere_are_told_in_part() {
+    let disk = Disk::new();
+    let library = MachO::dylib(Cpu::X86_64).unsigned();
+    for number in 0..MANY {
+        let asked = format!("/{CURRENT}/x{number}.dsplug/Contents/a");
+        let code = MachO::bundle(Cpu::X86_64).dylib_path(&asked);
+        Plugin::new(&format!("x{number}"))
+            .executable(code.unsigned())
+            .file("Contents/a", library.clone())
+            .write(disk.plugin(""));
+        disk.file(
+            format!("{}/x{number}.dsplug/Contents/a", place(0)),
+            &library,
+        );
+    }
+    disk.link(CURRENT, format!("/{}", place(0)));
+    let flip = |disk: &Disk, round: usize| {
+        fs::remove_file(disk.at(CURRENT)).unwrap();
+        let to = [place(0), PLUGINS.to_owned()];
+        disk.link(CURRENT, format!("/{}", to[round % 2]));
+    };
+    let code = |_| format!("{PLUGINS}/x399.dsplug/Contents/MacOS/x399");
+    is_told_in_part(disk, flip, code);
 }
 
 /// A link in it, and code that asks for a library by the path that the link has below the bundle.
@@ -243,13 +281,7 @@ fn what_two_ask_for_by_one_path_is_told_of_both() {
         format!("{PLUGINS}/V.dsplug/Users/Shared/l"),
         "/Users/Shared/p",
     );
-    for number in 0..MANY {
-        // The words of one that was merely moved.
-        Plugin::new(&format!("y{number}")).write(disk.plugin(""));
-        disk.file(format!("{}/y{number}", place(0)), "code");
-        let link = format!("{PLUGINS}/y{number}.dsplug/Contents/l");
-        disk.link(link, format!("/{CURRENT}/y{number}"));
-    }
+    links_in_them_to_what_moves(&disk);
     links_to_what_moves(&disk, |_| ());
     let mut crowd = Crowd::begin(disk);
     moves(&crowd.disk, 1);
