@@ -77,8 +77,39 @@ refuse_unsafe() {
     SAFE="$SAFE|$1|"
 }
 
+# Refuses a path that is not below DESTDIR as it is written: the text of a flag, a receipt or a journal.
+refuse_leading_out() {
+    case $1/ in
+    */../*) die "$1 leads up again (..)" "cure: name it by a plain absolute path" ;;
+    /*) ;;
+    *) die "$1 is not absolute" "cure: name it by a plain absolute path" ;;
+    esac
+}
+
+# True for one of the system's own links at the top, of the very text that it has on every Mac: any other
+# text may lead out of DESTDIR.
+is_systems_link() {
+    case $1 in
+    "$DESTDIR/var" | "$DESTDIR/etc" | "$DESTDIR/tmp") ;;
+    *) return 1 ;;
+    esac
+    leads_to=$(readlink "$1") || return 1
+    [ "$leads_to" = "private/${1##*/}" ] || { [ -z "$DESTDIR" ] && [ "$leads_to" = "/private/${1##*/}" ]; }
+}
+
+# Refuses a link, and what others can change, where a directory should be.
+refuse_unsafe_directory() {
+    # Where a link leads can be another's to change, on the whole way there.
+    [ ! -L "$1" ] ||
+        die "$1 is a symbolic link: whoever can change what it leads to could replace what root runs" \
+            "cure: put a directory in its place"
+    [ -d "$1" ] || die "$1 is not a directory" "cure: move it away"
+    refuse_unsafe "$1/"
+}
+
 # Refuses unsafe ancestors of a path, from the root down to its parent, as far as they exist.
 refuse_unsafe_ancestors() {
+    refuse_leading_out "$1"
     rest=${1%/*}
     rest=${rest#/}
     at=$DESTDIR
@@ -87,16 +118,12 @@ refuse_unsafe_ancestors() {
         at=$at/${rest%%/*}
         case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac
         [ -e "$at" ] || [ -L "$at" ] || return 0
-        # Where a link leads can be another's to change, on the whole way there.
-        if [ -L "$at" ]; then
-            case $at in
-            "$DESTDIR/var" | "$DESTDIR/etc" | "$DESTDIR/tmp") ;; # the system's own, into /private
-            *) die "$at is a symbolic link: whoever can change what it leads to could replace what root runs" \
-                "cure: put a directory in its place" ;;
-            esac
+        if [ -L "$at" ] && is_systems_link "$at"; then
+            refuse_unsafe_directory "$DESTDIR/private"
+            refuse_unsafe_directory "$DESTDIR/private/${at##*/}"
+        else
+            refuse_unsafe_directory "$at"
         fi
-        [ -d "$at" ] || die "$at is not a directory" "cure: move it away"
-        refuse_unsafe "$at/"
     done
 }
 
@@ -107,15 +134,43 @@ claim() {
     (set -C && : > "$1")
 }
 
-# Refuses to write a file through a link, or one that others may write.
-refuse_unsafe_file() {
+# Refuses what is no regular file where one is to be read, written or removed: a link leads elsewhere, and
+# a FIFO never ends.
+refuse_odd_file() {
     if [ -L "$DESTDIR$1" ]; then
         die "$DESTDIR$1 is a symbolic link: a rename would replace it" \
             "cure: make it a regular file, or manage that file yourself (install/README.md says what it needs)"
     fi
-    [ -e "$DESTDIR$1" ] || return 0
-    [ -f "$DESTDIR$1" ] || die "$DESTDIR$1 is not a regular file" "cure: move it away"
-    refuse_unsafe "$DESTDIR$1"
+    [ ! -e "$DESTDIR$1" ] || [ -f "$DESTDIR$1" ] ||
+        die "$DESTDIR$1 is not a regular file" "cure: move it away"
+}
+
+# Refuses to write a file through a link, or one that others may write.
+refuse_unsafe_file() {
+    refuse_odd_file "$1"
+    [ ! -e "$DESTDIR$1" ] || refuse_unsafe "$DESTDIR$1"
+}
+
+# Refuses what is in the state directory and no script of ours has written: what stands there is read, and
+# a journal tells what is undone.
+refuse_foreign_state() {
+    for kept in lock made receipts journal journal.done; do
+        [ -e "$DESTDIR$STATE/$kept" ] || [ -L "$DESTDIR$STATE/$kept" ] || continue
+        case $kept in
+        lock | made) directory= ;;
+        *)
+            directory=$kept
+            refuse_unsafe_directory "$DESTDIR$STATE/$kept" ;;
+        esac
+        owner=0
+        [ -z "$DESTDIR" ] || owner=$ME
+        foreign=$(cd "$DESTDIR$STATE" && find "$kept" \
+            \( ! -type f ! -name "$directory" \) -o \( ! -user 0 ! -user "$owner" \)) ||
+            die "$DESTDIR$STATE/$kept: cannot be read"
+        [ -z "$foreign" ] ||
+            die "$DESTDIR$STATE/$(printf '%s\n' "$foreign" | head -n 1) is no regular file of root's: no run of this has left it" \
+                "cure: find out who made it, and remove it"
+    done
 }
 
 # --- Steps, and the journal ---------------------------------------------------
@@ -159,14 +214,17 @@ begin() {
     refuse_unsafe_ancestors "$STATE/journal"
 }
 
-# Takes the state directory for this run alone; a dead run's lock is no lock.
+# Takes the state directory for this run alone; a dead run's lock is no lock. A dry run takes nothing.
 lock() {
+    refuse_foreign_state
     if [ -e "$DESTDIR$STATE/lock" ]; then
-        owner=$(cat "$DESTDIR$STATE/lock")
+        owner=$(head -c 16 "$DESTDIR$STATE/lock" | tr -cd '0-9')
         case $(ps -p "${owner:-0}" -o args= 2>/dev/null) in
-        *install*) [ "$owner" = $$ ] || die "another run ($owner) is under way" "cure: wait for it" ;;
+        *[/\ ]install.sh* | *[/\ ]uninstall.sh*)
+            [ "$owner" = $$ ] || die "another run ($owner) is under way" "cure: wait for it" ;;
         esac
     fi
+    [ -z "$DRY_RUN" ] || return 0
     make_state "$STATE"
     printf '%s\n' "$$" > "$STAGE/lock"
     step cp "$STAGE/lock" "$DESTDIR$STATE/lock"
@@ -200,7 +258,7 @@ drop_state() {
     rm -f "$DESTDIR$STATE/made"
     rmdir "$DESTDIR$STATE" 2>/dev/null
     [ ! -e "$STAGE/unmake" ] || while read -r path; do
-        rmdir "$DESTDIR$path" 2>/dev/null
+        case $STATE in "$path"/*) rmdir "$DESTDIR$path" 2>/dev/null ;; esac
     done < "$STAGE/unmake"
     return 0
 }
@@ -224,8 +282,13 @@ leave() {
     exit "$status"
 }
 
-# A run that was killed left its journal: put back what it had changed.
+# A run that was killed left its journal: put back what it had changed. A dry run only looks whether that
+# would be refused.
 recover() {
+    if [ -n "$DRY_RUN" ]; then
+        refuse_unsafe_undo
+        return 0
+    fi
     if [ -d "$DESTDIR$JOURNAL.done" ]; then
         step rm -rf "$DESTDIR$JOURNAL.done"
     fi
@@ -265,15 +328,59 @@ note_down() {
     printf '%s\n%s\n' "$1" "$2" > "$entry.new"
 }
 
-# Refuses to undo what stands where others than root can write by now: the journal waits.
+# The files that a run can have written, beside receipts: undoing touches nothing else, whoever wrote the
+# journal.
+ours() {
+    flags=$OSQUERY/osquery.flags
+    refuse_unsafe_ancestors "$flags"
+    refuse_odd_file "$flags"
+    list=$(flag extensions_autoload "$DESTDIR$flags")
+    conf=$(flag config_path "$DESTDIR$flags")
+    conf=${conf:-$OSQUERY/osquery.conf}
+    printf '%s\n' "$PRODUCT/share/install/common.sh" "$PRODUCT/share/install/uninstall.sh" "$BINARY" \
+        "$flags" "${list:-$OSQUERY/extensions.load}" "$OSQUERY/extensions.load" \
+        "$conf" "$conf.d/dsplug.conf" "$OSQUERY/packs/dsplug.conf" "$RECEIPTS/host"
+    # What an edited file was called then, for flags may name another now.
+    for kept in "$DESTDIR$RECEIPTS"/*.after; do
+        [ ! -f "$kept" ] || { receipt_path "$kept"; echo; }
+    done
+}
+
+# True when a run can have done this: `is_ours OPERATION PATH`.
+is_ours() {
+    [ -n "$2" ] || return 1
+    case $1 in
+    mkdir) below=$2/ awk 'index($0, ENVIRON["below"]) == 1 { found = 1 } END { exit !found }' "$STAGE/ours" ;;
+    put | remove)
+        case $2 in
+        "$RECEIPTS"/*/*) return 1 ;;
+        "$RECEIPTS"/*) return 0 ;;
+        esac
+        grep -Fqx -- "$2" "$STAGE/ours" ;;
+    *) return 1 ;;
+    esac
+}
+
+# Refuses to undo what no run of this has done, and what stands where others than root can write by now: the
+# journal waits.
 refuse_unsafe_undo() {
+    [ -d "$DESTDIR$JOURNAL" ] || return 0
+    ours > "$STAGE/ours"
     for entry in "$DESTDIR$JOURNAL"/*.operation; do
         [ -f "$entry" ] || continue
-        { read -r operation && read -r path; } < "$entry"
+        operation=
+        path=
+        { read -r operation && read -r path; } < "$entry" || :
+        name=${entry##*/}
+        case ${name%.operation} in *[!0-9]*) operation= ;; esac
+        is_ours "$operation" "$path" ||
+            die "$entry is about $path, which the installer does not write: nothing is undone" \
+                "cure: find out who made it, and remove $DESTDIR$JOURNAL"
         case $operation in
         mkdir) refuse_unsafe_ancestors "$path/" ;;
         *) refuse_unsafe_ancestors "$path" ;;
         esac
+        [ "$operation" = mkdir ] || refuse_odd_file "$path"
     done
 }
 
@@ -282,7 +389,7 @@ refuse_unsafe_undo() {
 roll_back() {
     for entry in $(ls "$DESTDIR$JOURNAL" | sed -n 's/\.operation$//p' | LC_ALL=C sort -r); do
         entry=$DESTDIR$JOURNAL/$entry
-        { read -r operation && read -r path; } < "$entry.operation"
+        { read -r operation && read -r path; } < "$entry.operation" || :
         target=$DESTDIR$path
         case $operation in
         mkdir)
@@ -336,6 +443,7 @@ make_directory() {
 put() {
     put_mode=$3
     refuse_unsafe_ancestors "$2"
+    refuse_odd_file "$2"
     if [ -f "$DESTDIR$2" ] && cmp -s "$1" "$DESTDIR$2"; then
         [ "$put_mode" != keep ] || return 0
         attributes "$DESTDIR$2" > "$STAGE/attributes"
@@ -364,6 +472,7 @@ put() {
 # Removes a file.
 remove() {
     refuse_unsafe_ancestors "$1"
+    refuse_odd_file "$1"
     [ -e "$DESTDIR$1" ] || return 0
     tell remove "$1"
     [ -z "$DRY_RUN" ] || return 0

@@ -74,22 +74,30 @@ check() {
     fi
     refuse_unsafe_ancestors "$BINARY"
     refuse_unsafe_file "$BINARY"
+    for script in common.sh uninstall.sh; do
+        refuse_unsafe_ancestors "$PRODUCT/share/install/$script"
+        refuse_odd_file "$PRODUCT/share/install/$script"
+    done
     [ "$host" != elastic ] || return 0
 
     flags=$OSQUERY/osquery.flags
     load=
     config=
+    refuse_unsafe_ancestors "$flags"
+    refuse_odd_file "$flags"
     if [ "$host" = osquery ]; then
         load=$(flag extensions_autoload "$DESTDIR$flags")
         config=$(flag config_path "$DESTDIR$flags")
     fi
     load=${load:-$OSQUERY/extensions.load}
     config=${config:-$OSQUERY/osquery.conf}
-    refuse_unsafe_ancestors "$load"
-    refuse_unsafe_file "$load"
     case $load$config in
     *%* | [!/]*) die "$flags names a path that is relative or holds a percent sign" "cure: name plain absolute paths" ;;
     esac
+    refuse_leading_out "$load"
+    refuse_leading_out "$config"
+    refuse_unsafe_ancestors "$load"
+    refuse_unsafe_file "$load"
     if [ "$host" = fleet ] && [ -s "$DESTDIR/opt/orbit/extensions.load" ]; then
         die "Fleet's update server already ships extensions to this host (/opt/orbit/extensions.load is not empty): orbit then passes --extensions_autoload for that file, and osqueryd never reads $load" \
             "cure: ship dsplug by the update server too (install/fleet/README.md)"
@@ -165,8 +173,8 @@ apply() {
 }
 
 begin
-[ -n "$DRY_RUN" ] || lock
-[ -n "$DRY_RUN" ] || recover
+lock
+recover
 check
 open_journal
 apply

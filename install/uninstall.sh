@@ -68,10 +68,12 @@ check() {
         refuse_unsafe_ancestors "$path"
         [ ! -f "$DESTDIR$path" ] || refuse_unsafe_file "$path"
     done
-    [ -f "$DESTDIR$RECEIPTS/directories" ] || return 0
+    [ ! -f "$DESTDIR$RECEIPTS/directories" ] ||
+        LC_ALL=C sort -r "$DESTDIR$RECEIPTS/directories" > "$STAGE/directories"
+    [ -f "$STAGE/directories" ] || return 0
     while read -r path; do
         refuse_unsafe_ancestors "$path"
-    done < "$DESTDIR$RECEIPTS/directories"
+    done < "$STAGE/directories"
 }
 
 # The whole change, inside one transaction.
@@ -92,8 +94,7 @@ clean() {
         fi
     fi
     step rm -rf "$DESTDIR${PRODUCT:?}"
-    if [ -f "$DESTDIR$RECEIPTS/directories" ]; then
-        LC_ALL=C sort -r "$DESTDIR$RECEIPTS/directories" > "$STAGE/directories"
+    if [ -f "$STAGE/directories" ]; then
         while read -r path; do
             if [ -d "$DESTDIR$path" ]; then step rmdir "$DESTDIR$path" 2> /dev/null || :; fi
         done < "$STAGE/directories"
@@ -102,8 +103,8 @@ clean() {
 }
 
 begin
-[ -n "$DRY_RUN" ] || lock
-[ -n "$DRY_RUN" ] || recover
+lock
+recover
 check
 host=$(read_or_nothing "$RECEIPTS/host")
 open_journal

@@ -81,7 +81,10 @@ impl Printer {
             Format::Table | Format::Line => {}
         }
         Ok(Self {
-            widths: columns.iter().map(|name| name.chars().count()).collect(),
+            widths: {
+                let widths = columns.iter().map(|name| name.chars().count().min(WIDEST));
+                widths.collect()
+            },
             format,
             columns,
             rows: 0,
@@ -101,7 +104,7 @@ impl Printer {
             Format::Table => {
                 for (value, width) in row.iter().zip(&mut self.widths) {
                     let cell = visible(value);
-                    *width = cell.chars().count().max(*width);
+                    *width = cell.chars().count().min(WIDEST).max(*width);
                     write!(self.cells, "{cell}{CELL}")?;
                 }
                 writeln!(self.cells)
@@ -144,30 +147,38 @@ fn csv(row: &[String]) -> String {
     format!("{}\n", fields.join(","))
 }
 
-/// A spreadsheet takes a cell that begins with `=`, `+`, `-`, `@` (in some locales their full-width forms too), a tab
-/// or a carriage return for a formula, and may run it: an apostrophe before it makes it text there. Numbers stay as
-/// they are.
+/// What begins a formula, in some locales in full width too.
+const STARTS: &[char] = &['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r'];
+/// Behind which a cell begins where a program does not part them at commas: it sees no quotes around ours then.
+const PARTS: &[char] = &[';', '\t', '|', '\r', '\n'];
+
+/// A spreadsheet takes a cell that begins as a formula does for one, and may run it: an apostrophe before it makes it
+/// text there. Numbers stay as they are.
 fn csv_field(field: &str) -> String {
-    let harmless;
-    const STARTS: &[char] = &['=', '+', '-', '@', '＝', '＋', '－', '＠', '\t', '\r'];
-    let is_formula = field.starts_with(STARTS);
     let is_number = field.starts_with('-') && field.parse::<i64>().is_ok();
-    let field = if is_formula && !is_number {
-        harmless = format!("'{field}");
-        &harmless
+    let mut harmless = String::with_capacity(field.len());
+    for (number, part) in field.split_inclusive(PARTS).enumerate() {
+        // Quotes around what follows may be taken off.
+        let start = if number == 0 {
+            part
+        } else {
+            part.trim_start_matches('"')
+        };
+        if start.starts_with(STARTS) && !is_number {
+            harmless.push('\'');
+        }
+        harmless.push_str(part);
+    }
+    if harmless.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", harmless.replace('"', "\"\""))
     } else {
-        field
-    };
-    if field.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", field.replace('"', "\"\""))
-    } else {
-        field.to_owned()
+        harmless
     }
 }
 
 fn line(columns: &[String], row: &[String]) -> String {
     let width = columns.iter().map(|c| c.chars().count()).max();
-    let width = width.unwrap_or_default();
+    let width = width.unwrap_or_default().min(WIDEST);
     let mut out = String::new();
     for (name, value) in columns.iter().zip(row) {
         // Writing to a String cannot fail.
@@ -175,6 +186,9 @@ fn line(columns: &[String], row: &[String]) -> String {
     }
     out
 }
+
+/// Characters to which what is shorter is filled up, so that columns stand side by side: a longer text juts out.
+const WIDEST: usize = 10_000;
 
 /// What ends a cell that is held: no cell has a control character.
 const CELL: char = '\0';
@@ -265,6 +279,56 @@ mod tests {
             render(&a, Format::Table),
             "+---------+---+\n| path    | n |\n+---------+---+\n| /a, \"b\" | 1 |\n| /é      |   |\n+---------+---+\n"
         );
+    }
+
+    /// As long as any text that a query makes of many.
+    #[test]
+    fn a_cell_of_any_length_is_in_the_table() {
+        let long = "é".repeat(70_000);
+        let answer = Answer {
+            columns: vec!["n".into(), "all".into(), "k".into()],
+            rows: vec![
+                vec!["1".into(), long.clone(), "2".into()],
+                vec!["3".into(), "short".into(), "4".into()],
+            ],
+        };
+        let table = render(&answer, Format::Table);
+        let lines: Vec<&str> = table.lines().collect();
+        assert_eq!(lines[3], format!("| 1 | {long} | 2 |"));
+        assert!(lines[4].starts_with("| 3 | short ") && lines[4].ends_with("  | 4 |"));
+        assert!(lines.iter().all(|line| line.chars().count() <= 70_020));
+        let answer = Answer {
+            columns: vec![long.clone()],
+            rows: vec![vec!["1".into()]],
+        };
+        assert_eq!(render(&answer, Format::Line), format!("{long} = 1\n"));
+        assert!(render(&answer, Format::Table).contains(&long));
+    }
+
+    /// A program that parts cells at another sign sees a cell begin behind each.
+    #[test]
+    fn no_part_of_a_cell_is_a_formula_whatever_parts_cells() {
+        for field in [
+            ";=1+1", "a;=1+1", "a;;@x", "a\t=1", "a|+1", "\t|=1", "a\n-x", "a\r\n-x", "a;\"=1\"",
+            "a;\"\"=1", "=1;=2", "a;＝1", "a;-5", "-5;=1",
+        ] {
+            let text = csv_field(field);
+            let inner = text.strip_prefix('"').and_then(|t| t.strip_suffix('"'));
+            let inner = inner.unwrap_or(&text).replace("\"\"", "\"");
+            for part in inner.split([';', '\t', '|', '\r', '\n']) {
+                let part = part.trim_start_matches('"');
+                assert!(
+                    !part.starts_with(['=', '+', '-', '@', '＝']),
+                    "{field:?} is {text:?}"
+                );
+            }
+            assert_eq!(inner.replace('\'', ""), field);
+        }
+        for field in [
+            "a;b", "a|b=c", "-5", "x=1;y=2", "a, -b", ";;", "", "\"=\"", "1;2",
+        ] {
+            assert!(!csv_field(field).contains('\''), "{field:?}");
+        }
     }
 
     #[test]

@@ -9,3 +9,4 @@ mod contents;
 mod interrupted;
 mod mac;
 mod refused;
+mod volume;
