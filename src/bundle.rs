@@ -31,7 +31,7 @@ pub struct Bundle {
     /// Whether it would load.
     pub load: LoadVerdict,
     /// The identifier of the exception that accepts it.
-    pub exception: Option<String>,
+    pub exception: Option<Arc<str>>,
 }
 
 impl Bundle {

@@ -13,6 +13,7 @@ use std::{io, process};
 
 use log::{Level, Log, Metadata, Record};
 
+use crate::text;
 use crate::worker::Worker;
 
 /// The target of records for the system log alone, which standard error gets in another way.
@@ -29,6 +30,9 @@ const BURST: u32 = 10;
 const REFILL: Duration = Duration::from_secs(60);
 /// Lines that wait to be written; more are dropped.
 const WAITING: usize = 32;
+/// Bytes of a line, of the 1,024 that RFC 3164 gives it with what stands before it: a datagram that is too long
+/// is not taken at all.
+const MOST_LINE: usize = 800;
 
 /// A logger that hands everything to another one, and warnings and errors to the system log too.
 pub struct SystemLog {
@@ -68,7 +72,7 @@ impl Log for SystemLog {
         let Some(left_out) = rate.take(Instant::now()) else {
             return;
         };
-        let mut line = record.args().to_string();
+        let mut line = text::cut(record.args().to_string(), MOST_LINE);
         if left_out > 0 {
             line.push_str(&format!(" ({left_out} lines before it were left out)"));
         }

@@ -97,6 +97,25 @@ pub fn cut(text: String, most: usize) -> String {
     format!("{start}{}", end_of_cut(text.as_bytes()))
 }
 
+/// The same of bytes from disk, of which no more than `most` are made safe to show: what is cut was never
+/// made longer before.
+pub fn escape_cut(bytes: &[u8], most: usize) -> String {
+    if bytes.len() <= most {
+        return escape(bytes);
+    }
+    let start = bytes.get(..start_of_cut(bytes, most)).unwrap_or_default();
+    escape(start) + &end_of_cut(bytes)
+}
+
+/// How many bytes stay of a text that is cut: no more than `most`, and no character in part.
+pub fn start_of_cut(whole: &[u8], most: usize) -> usize {
+    let is_inside = |at: usize| whole.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    // No character has more than four.
+    let least = most.saturating_sub(3);
+    let mut end = (least..=most).rev();
+    end.find(|end| !is_inside(*end)).unwrap_or(most)
+}
+
 /// What stands behind the beginning of a text that was cut.
 pub fn end_of_cut(whole: &[u8]) -> String {
     let digest = hex(&Sha256::digest(whole));
@@ -149,6 +168,20 @@ pub fn escape_json(json: &str) -> Cow<'_, str> {
         }
     }
     out.into()
+}
+
+/// The bytes that so many hexadecimal digits stand for, in either case.
+pub fn unhex<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+    if pairs.len() != N || !rest.is_empty() {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+        *byte = u8::try_from(high?.checked_mul(16)?.checked_add(low?)?).ok()?;
+    }
+    Some(bytes)
 }
 
 /// Lower-case hexadecimal digits of `bytes`.
@@ -244,6 +277,21 @@ mod tests {
         let digest = "14cde7c9ad35de5a37fce2ac276742175028fd9f";
         assert_eq!(told, format!("ééé… (8 bytes, sha256 {digest}…)"));
         assert_ne!(cut("éééx1".into(), 7), cut("éééx2".into(), 7));
+    }
+
+    #[test]
+    fn of_bytes_that_are_cut_no_more_is_made_safe() {
+        assert_eq!(escape_cut(b"a\n", 2), "a\\x0a");
+        assert!(
+            escape_cut("\u{80}\u{80}\u{80}".as_bytes(), 5)
+                .starts_with("\\u{80}\\u{80}… (6 bytes, ")
+        );
+        // What is no text is cut where it may be.
+        assert!(escape_cut(&[0x80; 9], 5).starts_with(&("\\x80".repeat(5) + "… (9 bytes, ")));
+        assert_eq!(unhex("00fFa1"), Some([0, 0xff, 0xa1]));
+        for digits in ["00ff", "00ffa", "00ffa1b2", "00ffg1", "+0ffa1"] {
+            assert_eq!(unhex::<3>(digits), None, "{digits}");
+        }
     }
 
     #[test]

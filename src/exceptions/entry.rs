@@ -1,18 +1,39 @@
 //! One exception: what it asks of a bundle, and whether it asks for anything at all.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::offer::{FIELDS, Offer};
 use crate::folders::Via;
+use crate::held::{self, Held as _};
 use crate::meta::Kind;
 use crate::property_list::{Dictionary, Value};
-use crate::text::escape;
+use crate::text::{cut, escape, escape_cut, unhex};
+
+/// Bytes of a text that an entry may have, by its key; `None` for a key that is no text's. Each entry is held
+/// for as long as a scan's answer is, and its identifier stands in the row of each bundle that it accepts.
+pub(super) fn most_bytes(key: &str) -> Option<usize> {
+    Some(match key {
+        "id" => 256,
+        // Four for each byte of the longest path of a Mac: so long is one where it is shown.
+        "path" => 4_096,
+        "cdhash" | "reason" => 4_096,
+        "bundle_identifier" | "signer" => 1_024,
+        "team_identifier" | "hash" | "executable_hash" | "linked_hash" | "load_verdict"
+        | "kind" | "discovered_via" => 64,
+        _ => return None,
+    })
+}
+
+/// Bytes of a text that an error shows.
+const MOST_SHOWN: usize = 64;
+/// Bytes of an error, whatever it tells of.
+const MOST_ERROR: usize = 1_024;
 
 /// An entry of a list of exceptions. Empty text stands for what it does not ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exception {
     /// Its name, which `dsplug_bundles` shows for what it accepts.
-    pub id: String,
+    pub id: Arc<str>,
     /// The path of the bundle.
     pub path: String,
     /// `CFBundleIdentifier`, of a bundle whose signature verifies to a known anchor.
@@ -22,8 +43,8 @@ pub struct Exception {
     /// The cdhash, of a bundle whose signature verifies or is ad hoc: those of all its slices,
     /// separated by `;`, for the system runs the slice that fits its processor.
     pub cdhash: String,
-    /// The same, each by itself: whoever writes a list names as many as it has room for.
-    pub(super) cdhashes: BTreeSet<String>,
+    /// The same, each by itself and in order.
+    pub(super) cdhashes: Vec<[u8; 20]>,
     /// The bundle digest.
     pub hash: String,
     /// The leaf certificate's common name, of a bundle whose signature verifies to a known anchor.
@@ -43,7 +64,7 @@ pub struct Exception {
     /// Why it was made.
     pub reason: String,
     /// The file that it stands in.
-    pub source: String,
+    pub source: &'static str,
     /// True when it can accept something: it is without error and not expired.
     pub active: bool,
     /// Why it excepts nothing.
@@ -52,36 +73,66 @@ pub struct Exception {
     pub keep_copies: Option<bool>,
 }
 
+held::fields!(Exception {
+    id,
+    path,
+    bundle_identifier,
+    team_identifier,
+    cdhash,
+    cdhashes,
+    hash,
+    signer,
+    executable_hash,
+    linked_hash,
+    load_verdict,
+    kind,
+    discovered_via,
+    expires,
+    reason,
+    source,
+    active,
+    error,
+    keep_copies,
+});
+
 impl Exception {
-    /// Stands for a file that excepts nothing.
-    pub(super) fn refused(source: &str, error: String) -> Self {
+    /// Stands for a file, or for what of it excepts nothing.
+    pub(super) fn refused(source: &'static str, error: String) -> Self {
         Self {
-            source: source.to_owned(),
-            error,
+            source,
+            error: cut(error, MOST_ERROR),
             ..Self::default()
         }
     }
 
+    /// Bytes that it takes, about.
+    pub(super) fn size(&self) -> usize {
+        self.held().saturating_add(size_of::<Self>())
+    }
+
     /// Stands for what a file says of copies: who turns that off hides what went.
-    pub(super) fn wish(source: &str, keep_copies: bool) -> Self {
+    pub(super) fn wish(source: &'static str, keep_copies: bool) -> Self {
         Self {
-            source: source.to_owned(),
+            source,
             keep_copies: Some(keep_copies),
             ..Self::default()
         }
     }
 
     /// Reads the entry at a position, counted from 1.
-    pub(super) fn read(source: &str, position: usize, value: &Value, now: i64) -> Self {
+    pub(super) fn read(source: &'static str, position: usize, value: &Value, now: i64) -> Self {
         let mut entry = Self {
-            source: source.to_owned(),
+            source,
             ..Self::default()
         };
         let Value::Dictionary(keys) = value else {
             entry.refuse(&format!("entry {position} is no dictionary"));
             return entry;
         };
-        if let Err(why) = entry.fill(keys) {
+        let mut id = String::new();
+        let filled = entry.fill(keys, &mut id);
+        entry.id = id.into();
+        if let Err(why) = filled {
             entry.refuse(&format!("entry {position}: {why}"));
             return entry;
         }
@@ -96,17 +147,17 @@ impl Exception {
 
     /// What it is called in a log: its file, and its identifier when it has one.
     pub fn name(&self) -> String {
-        match self.id.as_str() {
-            "" => self.source.clone(),
+        match &*self.id {
+            "" => self.source.to_owned(),
             id => format!("{} [{}]", self.source, escape(id.as_bytes())),
         }
     }
 
     /// A key that is not known may be one that would have narrowed the entry, so it ends it.
-    fn fill(&mut self, keys: &Dictionary) -> Result<(), String> {
+    fn fill(&mut self, keys: &Dictionary, id: &mut String) -> Result<(), String> {
         for (key, value) in keys {
             let place = match key.as_str() {
-                "id" => &mut self.id,
+                "id" => &mut *id,
                 "path" => &mut self.path,
                 "bundle_identifier" => &mut self.bundle_identifier,
                 "team_identifier" => &mut self.team_identifier,
@@ -127,7 +178,10 @@ impl Exception {
                     self.expires = Some(end.ok_or("its expires is no date")?);
                     continue;
                 }
-                _ => return Err(format!("its key {} is not known", escape(key.as_bytes()))),
+                _ => {
+                    let key = escape_cut(key.as_bytes(), MOST_SHOWN);
+                    return Err(format!("its key {key} is not known"));
+                }
             };
             let (key, Value::String(text)) = (key.as_str(), value) else {
                 return Err(format!("its {} is no text", key.as_str()));
@@ -136,9 +190,17 @@ impl Exception {
             if text.as_str().is_empty() && key != "reason" {
                 return Err(format!("its {key} is empty"));
             }
-            text.as_str().clone_into(place);
+            let text = text.as_str();
+            let most = most_bytes(key).unwrap_or_default();
+            if text.len() > most {
+                let (length, shown) = (text.len(), escape_cut(text.as_bytes(), MOST_SHOWN));
+                return Err(format!(
+                    "its {key} has {length} bytes, and may have {most}: {shown}"
+                ));
+            }
+            text.clone_into(place);
         }
-        if self.id.is_empty() {
+        if id.is_empty() {
             return Err("it has no id".into());
         }
         for (key, digits, length) in [
@@ -158,10 +220,8 @@ impl Exception {
                 return Err(format!("its {key} is not {length} hexadecimal digits"));
             }
         }
-        if !self.cdhash.is_empty() {
-            self.cdhashes
-                .extend(self.cdhash.split(';').map(str::to_owned));
-        }
+        self.cdhashes = self.cdhash.split(';').filter_map(unhex).collect();
+        self.cdhashes.sort_unstable();
         for (key, word, known) in [
             ("load_verdict", &self.load_verdict, VERDICTS.to_vec()),
             ("kind", &self.kind, words(&Kind::ALL, Kind::as_str)),
@@ -239,7 +299,7 @@ impl Exception {
 
     /// True when its cdhashes, if it has any, are those of every slice.
     fn names_all(&self, offer: &Offer) -> bool {
-        let is_named = |cdhash: &String| self.cdhashes.contains(cdhash);
+        let is_named = |cdhash: &[u8; 20]| self.cdhashes.binary_search(cdhash).is_ok();
         self.cdhash.is_empty()
             || (!offer.cdhashes.is_empty() && offer.cdhashes.iter().all(is_named))
     }

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 
@@ -14,6 +15,9 @@ use crate::text::hex;
 
 /// Lists that are remembered, the newest. Their numbers tell how many are not.
 const MOST: usize = 8;
+
+/// How often the log is told what excepts nothing: whoever can write a list can write another one each moment.
+const TELLING: Duration = Duration::from_secs(60);
 
 /// A list as a scan saw it, other than the one before.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +38,9 @@ pub struct List {
 #[derive(Debug, Default)]
 pub struct Lists {
     seen: VecDeque<Arc<List>>,
+    /// What the log was told last of what excepts nothing, and when.
+    told: Vec<String>,
+    told_at: Option<Instant>,
 }
 
 impl Lists {
@@ -66,6 +73,21 @@ impl Lists {
             self.seen.remove(again.unwrap_or_default());
         }
         self.seen.iter().cloned().collect()
+    }
+
+    /// Lines on what excepts nothing that the log is to be told: those that are other than the last, and no
+    /// sooner than some time after these. What has changed meanwhile is told then, as it is by then.
+    pub(super) fn news(&mut self, lines: Vec<String>, now: Instant) -> &[String] {
+        let since = |told: Instant| now.saturating_duration_since(told);
+        if lines == self.told || self.told_at.is_some_and(|told| since(told) < TELLING) {
+            return &[];
+        }
+        // That nothing is refused any more is no line, and holds up none.
+        if !lines.is_empty() {
+            self.told_at = Some(now);
+        }
+        self.told = lines;
+        &self.told
     }
 }
 
@@ -133,7 +155,7 @@ mod tests {
 
     fn entry(id: &str, path: &str) -> Exception {
         Exception {
-            id: id.to_owned(),
+            id: id.into(),
             path: path.to_owned(),
             ..Exception::default()
         }
@@ -176,12 +198,12 @@ mod tests {
     fn the_digest_of_a_list_stays_what_it_was() {
         let text = str::to_owned;
         let all = Exception {
-            id: text("i"),
+            id: "i".into(),
             path: text("p"),
             bundle_identifier: text("b"),
             team_identifier: text("t"),
             cdhash: text("c"),
-            cdhashes: [text("c")].into(),
+            cdhashes: Vec::new(),
             hash: text("h"),
             signer: text("s"),
             executable_hash: text("e"),
@@ -191,7 +213,7 @@ mod tests {
             discovered_via: text("d"),
             expires: Some(5),
             reason: text("r"),
-            source: text("f"),
+            source: "f",
             active: false,
             error: text("why"),
             keep_copies: Some(true),
@@ -200,6 +222,27 @@ mod tests {
             digest(&[all]),
             "4c4f97c09cb6984d3f6733a904e36f192f8c645809d7e47fe3665b9a05cde753"
         );
+    }
+
+    #[test]
+    fn what_is_refused_is_told_when_it_is_news_and_once_a_minute() {
+        let mut lists = Lists::default();
+        let start = Instant::now();
+        let mut told = |lines: &[&str], after: u64| {
+            let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+            lists
+                .news(lines, start + Duration::from_secs(after))
+                .join(" ")
+        };
+        assert_eq!(told(&["a", "b"], 0), "a b");
+        assert_eq!(told(&["a", "b"], 100), "");
+        assert_eq!(told(&["a"], 101), "a");
+        assert_eq!(told(&["c"], 102), "");
+        assert_eq!(told(&["d"], 160), "");
+        assert_eq!(told(&["d"], 161), "d");
+        // Gone, and back.
+        assert_eq!(told(&[], 230), "");
+        assert_eq!(told(&["d"], 231), "d");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod offer;
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::sync::Arc;
+use std::time::Instant;
 
 pub use entry::Exception;
 pub use lists::{List, Lists};
@@ -22,6 +23,7 @@ use crate::directory::ReadError;
 use crate::meta::Kind;
 use crate::property_list::{self, Bounds, Value};
 use crate::root::Root;
+use crate::text;
 
 /// Where MDM's managed preferences of the domain `com.dsplug` stand.
 pub const MANAGED: &str = "/Library/Managed Preferences/com.dsplug.plist";
@@ -39,8 +41,14 @@ pub const SOURCES: [&str; 2] = [MANAGED, LOCAL];
 const MOST_BYTES: u64 = 4 << 20;
 /// The most entries of one file: each is compared with every bundle.
 const MOST_ENTRIES: usize = 4_096;
+/// Entries of one file that except nothing which have a row each.
+const MOST_REFUSED: usize = 100;
+/// Bytes of all entries of all files: the usual entries of two full ones have room.
+const ROOM: usize = 8 << 20;
 /// Entries that except nothing of which the log tells one by one.
 const MOST_TOLD: usize = 16;
+/// Bytes of a line in the log.
+const MOST_LINE: usize = 512;
 /// The owner that a file must have.
 const OWNER: u32 = 0;
 /// Permission bits that it must not have: writable by the group, writable by others.
@@ -65,6 +73,10 @@ impl Exceptions {
     /// Reads the exceptions of a disk. `now` is in seconds of Unix time: it decides what is expired.
     pub fn read(root: &Root, now: i64) -> Self {
         let mut exceptions = Self::default();
+        let mut room = Room {
+            left: ROOM,
+            ids: BTreeSet::new(),
+        };
         let mut keep_copies = None;
         for source in SOURCES {
             let mut wish = None;
@@ -74,34 +86,46 @@ impl Exceptions {
             keep_copies = keep_copies.or(wish);
             match read {
                 Ok(None) => continue,
-                Ok(Some(entries)) => exceptions.take(source, &entries, now),
+                Ok(Some(entries)) => exceptions.take(source, entries, now, &mut room),
                 Err(error) => exceptions.entries.push(Exception::refused(source, error)),
             }
             exceptions.sources.push(source);
         }
         exceptions.keep_copies = keep_copies.unwrap_or_default();
-        exceptions.refuse_repeated();
-        let mut refused = exceptions.entries.iter().filter(|e| !e.error.is_empty());
-        for entry in refused.by_ref().take(MOST_TOLD) {
-            log::warn!("{}: it excepts nothing: {}", entry.name(), entry.error);
-        }
-        let more = refused.count();
-        if more > 0 {
-            log::warn!("{more} more exceptions except nothing: dsplug_exceptions has them");
-        }
+        exceptions.entries.shrink_to_fit();
         exceptions
     }
 
-    /// Has `lists` take in what was read at that time, and bears all that they remember.
+    /// Has `lists` take in what was read at that time, and bears all that they remember. Says in the log what
+    /// excepts nothing, where that is news.
     pub fn note(&mut self, lists: &mut Lists, now: i64) {
         self.lists = lists.see(&self.entries, (self.path(), self.state()), now);
+        for line in lists.news(self.refused(), Instant::now()) {
+            log::warn!("{line}");
+        }
     }
 
-    /// The identifier of the first exception that accepts a bundle.
-    pub fn accept(&self, bundle: &Bundle) -> Option<String> {
+    /// A line for each of the first entries that except nothing, and one for the rest.
+    fn refused(&self) -> Vec<String> {
+        let mut refused = self.entries.iter().filter(|e| !e.error.is_empty());
+        let told = refused.by_ref().take(MOST_TOLD);
+        let told = told.map(|e| format!("{}: it excepts nothing: {}", e.name(), e.error));
+        let mut lines: Vec<_> = told.map(|line| text::cut(line, MOST_LINE)).collect();
+        let more = refused.count();
+        if more > 0 {
+            lines.push(format!(
+                "{more} more exceptions except nothing: dsplug_exceptions has them"
+            ));
+        }
+        lines
+    }
+
+    /// The identifier of the first exception that accepts a bundle: the same piece of memory for all that it
+    /// accepts.
+    pub fn accept(&self, bundle: &Bundle) -> Option<Arc<str>> {
         let offer = Offer::of(bundle);
         let entry = self.entries.iter().find(|e| e.accepts(&offer))?;
-        Some(entry.id.clone())
+        Some(Arc::clone(&entry.id))
     }
 
     /// Where they were read, for people; empty when there are none.
@@ -125,23 +149,56 @@ impl Exceptions {
         self.entries.iter().filter(|e| e.active).count()
     }
 
-    fn take(&mut self, source: &'static str, entries: &[Value], now: i64) {
-        for (index, value) in entries.iter().enumerate() {
+    /// Takes in the entries of a file, each let go of before the next is read.
+    fn take(&mut self, source: &'static str, entries: Vec<Value>, now: i64, room: &mut Room) {
+        let mut refused = 0_usize;
+        for (index, value) in entries.into_iter().enumerate() {
             let position = index.saturating_add(1);
-            self.entries
-                .push(Exception::read(source, position, value, now));
-        }
-    }
-
-    /// Two entries of one identifier could not be told apart where it is logged.
-    fn refuse_repeated(&mut self) {
-        let mut seen = BTreeSet::new();
-        let named = |e: &&mut Exception| e.error.is_empty() && e.keep_copies.is_none();
-        for entry in self.entries.iter_mut().filter(named) {
-            if !seen.insert(entry.id.clone()) {
-                entry.refuse("its id is that of an entry before it");
+            let mut entry = room.name(Exception::read(source, position, &value, now));
+            if entry.error.is_empty() || refused < MOST_REFUSED {
+                entry = room.hold(entry, position);
+            }
+            refused = refused.saturating_add(usize::from(!entry.error.is_empty()));
+            if entry.error.is_empty() || refused <= MOST_REFUSED {
+                self.entries.push(entry);
             }
         }
+        let more = refused.saturating_sub(MOST_REFUSED);
+        if more > 0 {
+            let error = format!("{more} more of its entries except nothing");
+            self.entries.push(Exception::refused(source, error));
+        }
+    }
+}
+
+/// What the entries of all files share.
+struct Room {
+    /// Bytes that are left.
+    left: usize,
+    /// The identifiers that are taken.
+    ids: BTreeSet<Arc<str>>,
+}
+
+impl Room {
+    /// Two entries of one identifier could not be told apart where it is logged.
+    fn name(&mut self, mut entry: Exception) -> Exception {
+        if entry.error.is_empty() && !self.ids.insert(Arc::clone(&entry.id)) {
+            entry.refuse("its id is that of an entry before it");
+        }
+        entry
+    }
+
+    /// An entry that has its place, or what stands for it.
+    fn hold(&mut self, entry: Exception, position: usize) -> Exception {
+        if let Some(left) = self.left.checked_sub(entry.size()) {
+            self.left = left;
+            return entry;
+        }
+        let error = match entry.error {
+            error if !error.is_empty() => error,
+            _ => format!("entry {position}: the lists up to it take more than {ROOM} bytes"),
+        };
+        Exception::refused(entry.source, error)
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Offer {
     /// For each thing that can be asked, in the order in which an entry asks; `None` where nothing vouches for it.
     pub(super) fields: [Option<String>; FIELDS],
     /// Those of all slices; none where no signature holds.
-    pub(super) cdhashes: Vec<String>,
+    pub(super) cdhashes: Vec<[u8; 20]>,
 }
 
 impl Offer {
@@ -35,7 +35,7 @@ impl Offer {
         let info = evidence.info_plist.as_ref();
         let info = info.and_then(|p| p.info.as_ref().ok());
         let vouched = |text: &str| (verified && !text.is_empty()).then(|| text.to_owned());
-        let cdhashes = signature.cdhashes.iter().map(|c| hex(c));
+        let cdhashes = signature.cdhashes.iter().copied();
         Self {
             is_unknown: evidence.is_folder()
                 || evidence.is_doubtful

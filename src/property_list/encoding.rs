@@ -93,6 +93,9 @@ fn utf32(bytes: &[u8], order: fn([u8; 4]) -> u32) -> Result<Characters<'_>, Prop
     Ok(Characters::Units(units))
 }
 
+/// Bytes of the name of an encoding that are shown.
+const MOST_NAME: usize = 64;
+
 /// The characters of a list without a mark, by its declaration.
 fn declared(bytes: &[u8]) -> Result<Characters<'_>, PropertyListError> {
     let utf8 = || {
@@ -104,7 +107,9 @@ fn declared(bytes: &[u8]) -> Result<Characters<'_>, PropertyListError> {
     let Some(name) = declaration(bytes)? else {
         return utf8();
     };
-    let unknown = || NotKnown(format!("its encoding, '{}'", crate::text::escape(name)));
+    // Whoever writes it makes it as long as a list may be.
+    let shown = || crate::text::escape_cut(name, MOST_NAME);
+    let unknown = || NotKnown(format!("its encoding, '{}'", shown()));
     let encoding = match name {
         [] => {
             return Err(Malformed {

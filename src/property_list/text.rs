@@ -4,7 +4,7 @@
 use std::borrow::Borrow;
 use std::fmt;
 
-use crate::text::{end_of_cut, escape};
+use crate::text::{end_of_cut, escape, start_of_cut};
 
 /// Text, kept as UTF-8 in which a lone surrogate is the three bytes that would spell it (WTF-8). Two
 /// texts are equal when CoreFoundation's are: unit by unit, letter case and Unicode forms told
@@ -47,12 +47,10 @@ impl Text {
         if self.0.len() <= most {
             return self.clone();
         }
-        let is_inside = |at: usize| self.0.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
-        let mut end = most;
-        while is_inside(end) {
-            end = end.saturating_sub(1);
-        }
-        let start = self.0.get(..end).unwrap_or_default();
+        let start = self
+            .0
+            .get(..start_of_cut(&self.0, most))
+            .unwrap_or_default();
         Self([start, end_of_cut(&self.0).as_bytes()].concat())
     }
 

@@ -26,7 +26,7 @@ use crate::pack::conf;
 use crate::scan::Snapshot;
 use crate::shell::Line;
 use crate::table::{BUNDLES, FILES, FileRow, Value};
-use crate::text::{self, escape};
+use crate::text::{self, escape, tame};
 use crate::watch::command;
 
 /// What `explain` is told.
@@ -518,7 +518,7 @@ fn exception(snapshot: &Snapshot, bundle: &Bundle) -> Vec<String> {
         Some(id) => {
             let entries = &snapshot.exceptions.entries;
             let entry = entries.iter().find(|e| e.active && e.id == *id);
-            let entry = entry.map(|e| (escape(e.reason.as_bytes()), e.source.clone()));
+            let entry = entry.map(|e| (escape(e.reason.as_bytes()), e.source));
             let (reason, source) = entry.unwrap_or_default();
             lines.push(format!(
                 "The exception {} of {source} accepts it; reason: {reason}",
@@ -535,7 +535,7 @@ fn exception(snapshot: &Snapshot, bundle: &Bundle) -> Vec<String> {
         lines.push(format!(
             "{} excepts nothing: {}",
             entry.source,
-            escape(entry.error.as_bytes())
+            tame(&entry.error)
         ));
     }
     lines

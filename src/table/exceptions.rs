@@ -2,7 +2,7 @@
 
 use super::column::{TableOf, Value, number, text};
 use crate::exceptions::Exception;
-use crate::text::escape;
+use crate::text::{escape, tame};
 
 /// The table `dsplug_exceptions`.
 pub const EXCEPTIONS: TableOf<Exception> = TableOf {
@@ -47,15 +47,16 @@ pub const EXCEPTIONS: TableOf<Exception> = TableOf {
             |e| e.expires.into(),
         ),
         text("reason", "Why it was made.", |e| shown(&e.reason)),
-        text("source", "The file that it stands in.", |e| {
-            shown(&e.source)
-        }),
+        text("source", "The file that it stands in.", |e| e.source.into()),
         number(
             "active",
             "1 when it is without error and not expired.",
             |e| e.active.into(),
         ),
-        text("error", "Why it excepts nothing.", |e| shown(&e.error)),
+        text("error", "Why it excepts nothing.", |e| {
+            // What it shows of the list is escaped already.
+            (&*tame(&e.error)).into()
+        }),
         text(
             "executable_hash",
             "The main executable's SHA-256 that it asks for; without it no bundle is accepted whose main executable stands outside.",

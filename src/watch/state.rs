@@ -28,7 +28,7 @@ pub struct Key {
     linked: [Option<[u8; 32]>; 2],
     ways: Option<[u8; 32]>,
     is_linked_late: bool,
-    exception: Option<String>,
+    exception: Option<Arc<str>>,
     verdict: &'static str,
 }
 
@@ -236,8 +236,8 @@ mod tests {
             |key| key.linked[1] = Some([0; 32]),
             |key| key.ways = Some([0; 32]),
             |key| key.is_linked_late = true,
-            |key| key.exception = Some(String::new()),
-            |key| key.exception = Some("unknown".to_owned()),
+            |key| key.exception = Some("".into()),
+            |key| key.exception = Some("unknown".into()),
             |key| key.verdict = "unknown",
         ];
         let prints = changes.map(|change| {

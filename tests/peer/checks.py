@@ -10,6 +10,7 @@ import ctypes
 import hashlib
 import json
 import os
+import plistlib
 import shutil
 import signal
 import socket
@@ -720,6 +721,37 @@ def stderr_may_be_a_pipe_that_nobody_reads(host):
         assert call(manager, uuid).status.code == 0
     manager.deregisterExtension(uuid)
     assert ends(process, 8) == 1
+
+
+@check
+def what_excepts_nothing_is_logged_once_and_shortly(host):
+    if os.geteuid() != 0:
+        print("skipped: a file of exceptions must belong to root", file=sys.stderr)
+        return
+    place = os.path.join(host.root, "Library/Application Support/dsplug")
+    os.makedirs(place)
+    entries = [{"id": str(number), "k" * 200_000 + str(number): "x"} for number in range(16)]
+    with open(os.path.join(place, "exceptions.plist"), "wb") as file:
+        plistlib.dump({"Exceptions": entries}, file)
+    os.chmod(file.name, 0o644)
+    manager = Manager(host.socket)
+    reader, writer = os.pipe()
+    for stderr in (open(host.log, "ab"), writer):
+        process = host.start(stderr=stderr)
+        uuid = within(3, manager.uuid, "registered")
+        within(3, lambda: answers(manager, uuid), "answering")
+        for number in range(10):
+            assert call(manager, uuid).status.code == 0
+            os.utime(os.path.join(host.plugins, "Example.dsplug"))
+            time.sleep(0.3)
+        height = proc(process, "VmHWM")
+        assert height is None or height < 64 << 10, f"{height} kB at the height"
+        manager.deregisterExtension(uuid)
+        assert ends(process, 8) == 1
+    with open(host.log, "rb") as log:
+        lines = [line for line in log if b"it excepts nothing" in line]
+    assert len(lines) == 16, len(lines)
+    assert max(map(len, lines)) < 1024
 
 
 @check

@@ -19,6 +19,8 @@ use dsplug_fixtures::ticket::ticket;
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, needs_root, skipped};
 use plist::{Date, Dictionary, Value};
 
+use crate::common::query;
+
 const A: &str = "/Library/DirectoryServices/PlugIns/A.dsplug";
 const NOW: i64 = 1_800_000_000;
 
@@ -54,7 +56,7 @@ fn accepts(disk: &Disk, entries: Vec<Value>) -> Option<String> {
         .bundles
         .iter()
         .find(|b| b.evidence.candidate.path == A.as_bytes());
-    bundle.unwrap().exception.clone()
+    bundle.unwrap().exception.as_deref().map(str::to_owned)
 }
 
 #[test]
@@ -404,7 +406,7 @@ fn a_file_that_others_could_have_written_excepts_nothing() {
         let row = &snapshot.exceptions.entries[0];
         assert!(row.error.contains(why) && !row.active, "{row:?}");
         assert_eq!(
-            (row.source.as_str(), snapshot.status.exceptions_state),
+            (row.source, snapshot.status.exceptions_state),
             (LOCAL, "error")
         );
         assert_eq!(
@@ -576,6 +578,33 @@ fn a_malformed_file_is_an_error_that_is_seen() {
     assert!(log.contains("it excepts nothing"), "{log}");
 }
 
+/// Two escapes in a row would show a sign that nobody wrote.
+#[test]
+fn what_an_error_shows_is_escaped_once() {
+    if !is_root() {
+        return;
+    }
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    put(&disk, LOCAL, vec![entry([("p\u{202e}\\x41\u{80}", "x")])]);
+    let rows = query(disk.path(), "SELECT error FROM dsplug_exceptions");
+    let error = "entry 1: its key p\\u{202e}\\x5cx41\\u{80} is not known";
+    assert_eq!(rows[0]["error"], error);
+    for command in [&["explain", "A.dsplug"][..], &["doctor"]] {
+        let told = Command::new(env!("CARGO_BIN_EXE_dsplug"))
+            .args(command)
+            .arg("--root")
+            .arg(disk.path())
+            .output()
+            .unwrap();
+        let told = [told.stdout, told.stderr].concat();
+        let told = String::from_utf8(told).unwrap();
+        let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(told.contains(error), "{command:?}: {told}");
+        assert!(!told.contains("\\x5cu"), "{command:?}: {told}");
+    }
+}
+
 #[test]
 fn an_entry_that_is_not_understood_accepts_nothing_and_the_others_hold() {
     if !is_root() {
@@ -681,7 +710,7 @@ fn what_a_file_says_of_copies_is_a_row() {
         let [row] = &snapshot.exceptions.entries[..] else {
             panic!("{:?}", snapshot.exceptions);
         };
-        assert_eq!((row.keep_copies, row.source.as_str()), (Some(wish), LOCAL));
+        assert_eq!((row.keep_copies, row.source), (Some(wish), LOCAL));
         assert_eq!((row.active, row.error.as_str()), (false, ""));
         assert_eq!(snapshot.exceptions.keep_copies, wish);
         assert_eq!(snapshot.bundles[0].exception, None);
@@ -855,7 +884,7 @@ fn a_library_that_there_is_no_room_for_ends_an_exception() {
         let bundle = bundle.unwrap();
         (bundle.exception.clone(), bundle.unread())
     };
-    assert_eq!(accepted(), (Some("one".to_owned()), String::new()));
+    assert_eq!(accepted(), (Some("one".into()), String::new()));
     let library = disk.file("usr/local/lib/l.dylib", "evil");
     let (exception, unread) = accepted();
     assert_eq!(exception, None);

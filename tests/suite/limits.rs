@@ -2,6 +2,7 @@
 
 mod attributes;
 mod entries;
+mod exceptions;
 mod many;
 mod names;
 

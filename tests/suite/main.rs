@@ -13,6 +13,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod baseline;
 mod bundle_signature;
 mod bundles;
 mod codesign;

@@ -91,6 +91,7 @@ checks! {
     stderr_may_be_closed
     stderr_may_be_a_pipe_whose_reader_has_gone
     stderr_may_be_a_pipe_that_nobody_reads
+    what_excepts_nothing_is_logged_once_and_shortly
     unknown_flags_are_ignored
     many_queries_leave_nothing_behind
     many_rows_stay_within_64_megabytes

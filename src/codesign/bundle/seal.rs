@@ -8,6 +8,7 @@ use crate::codesign::hash::HashType;
 use crate::codesign::verdict::{ProblemCode, SignatureState};
 use crate::order;
 use crate::property_list::{self, Bounds, Dictionary, PropertyListError, Value};
+use crate::text::unhex;
 
 /// Room for the tens of thousands of files that a list of
 /// [`MAX_SEAL_BYTES`](super::view::MAX_SEAL_BYTES) can hold.
@@ -310,24 +311,6 @@ fn cdhashes(requirement: &str) -> Vec<[u8; 20]> {
         })
         .collect::<Option<_>>()
         .unwrap_or_default()
-}
-
-fn unhex(hex: &str) -> Option<[u8; 20]> {
-    let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
-    if !rest.is_empty() {
-        return None;
-    }
-    let bytes: Vec<u8> = pairs
-        .iter()
-        .map(|pair| {
-            let pair = std::str::from_utf8(pair).ok()?;
-            if !pair.bytes().all(|b| b.is_ascii_hexdigit()) {
-                return None;
-            }
-            u8::from_str_radix(pair, 16).ok()
-        })
-        .collect::<Option<_>>()?;
-    bytes.try_into().ok()
 }
 
 #[cfg(test)]

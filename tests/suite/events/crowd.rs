@@ -536,7 +536,7 @@ fn what_comes_back_as_another_is_told_whatever_went_with_it() {
             |bundle| bundle.load.reasons = vec![Reason::MaybeListed],
             true,
         ),
-        (|bundle| bundle.exception = Some("one".to_owned()), true),
+        (|bundle| bundle.exception = Some("one".into()), true),
         // On a volume whose server says that nobody has written to it.
         (|bundle| bundle.digest = Some([7; 32]), true),
         // There was no time to read it.
