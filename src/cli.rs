@@ -101,7 +101,7 @@ enum Command {
         /// How the findings are printed
         #[arg(long, value_enum, default_value_t)]
         format: doctor::Format,
-        /// Finish or undo on the image that --root names what was interrupted there
+        /// Finish or undo what was interrupted on the image that --root names, or in what --state-dir names
         #[arg(long)]
         yes_write_image: bool,
     },

@@ -102,6 +102,14 @@ impl Disk {
             .map_or(true, |root| root != Path::new("/"))
     }
 
+    /// True when the state is that which this computer keeps by itself: what is named otherwise may have been brought
+    /// along with an image.
+    pub fn keeps_own_state(&self) -> bool {
+        let own = || Path::new(state_dir::PLACE).canonicalize().ok();
+        let asked = self.state_dir.as_ref();
+        asked.is_none_or(|asked| asked.canonicalize().is_ok_and(|asked| own() == Some(asked)))
+    }
+
     /// Where state is kept, made when it is not there; `None` when nothing is.
     ///
     /// # Errors

@@ -103,15 +103,15 @@ complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l state-dir -
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l keep-loader -d 'Leave the process alone that has loaded it'
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l with-executable -d 'Move its main executable too, where that stands outside of it and is what was expected'
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l force-executable -d 'Move it though Apple or a developer known to Apple has signed it'
-complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l yes-write-image -d 'Write to the image that --root names'
+complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l yes-write-image -d 'Write to the image that --root names; finish or undo what was interrupted there, or in what --state-dir names'
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l list -d 'Show the ledger'
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -l thorough -d 'Lift the budgets of time and size'
 complete -c dsplug -n "__fish_dsplug_using_subcommand quarantine" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c dsplug -n "__fish_dsplug_using_subcommand restore" -l expect -d 'Leave it in the vault unless this is its digest, the column hash; a main executable that was moved with it then stays there, and has an entry and a digest of its own' -r
-complete -c dsplug -n "__fish_dsplug_using_subcommand restore" -l to -d 'Put it into this directory of this computer, and not where it stood' -r -F
+complete -c dsplug -n "__fish_dsplug_using_subcommand restore" -l to -d 'Put it into this directory of this computer, and not where it stood; nothing else is finished or undone' -r -F
 complete -c dsplug -n "__fish_dsplug_using_subcommand restore" -l root -d 'Read DIR as the / of a Mac: a mounted disk image, a collected folder' -r -F
 complete -c dsplug -n "__fish_dsplug_using_subcommand restore" -l state-dir -d 'Keep state (events, copies, what is quarantined) in DIR; without it, in /var/db/dsplug on a Mac that reads its own disk, and nowhere with --root' -r -F
-complete -c dsplug -n "__fish_dsplug_using_subcommand restore" -l yes-write-image -d 'Write to the image that --root names'
+complete -c dsplug -n "__fish_dsplug_using_subcommand restore" -l yes-write-image -d 'Write to the image that --root names; finish or undo what was interrupted there, or in what --state-dir names'
 complete -c dsplug -n "__fish_dsplug_using_subcommand restore" -l thorough -d 'Lift the budgets of time and size'
 complete -c dsplug -n "__fish_dsplug_using_subcommand restore" -s h -l help -d 'Print help'
 complete -c dsplug -n "__fish_dsplug_using_subcommand baseline" -l root -d 'Read DIR as the / of a Mac: a mounted disk image, a collected folder' -r -F
@@ -127,7 +127,7 @@ complete -c dsplug -n "__fish_dsplug_using_subcommand doctor" -l format -d 'How 
 json\t'An array of objects: severity, what, cure'"
 complete -c dsplug -n "__fish_dsplug_using_subcommand doctor" -l root -d 'Read DIR as the / of a Mac: a mounted disk image, a collected folder' -r -F
 complete -c dsplug -n "__fish_dsplug_using_subcommand doctor" -l state-dir -d 'Keep state (events, copies, what is quarantined) in DIR; without it, in /var/db/dsplug on a Mac that reads its own disk, and nowhere with --root' -r -F
-complete -c dsplug -n "__fish_dsplug_using_subcommand doctor" -l yes-write-image -d 'Finish or undo on the image that --root names what was interrupted there'
+complete -c dsplug -n "__fish_dsplug_using_subcommand doctor" -l yes-write-image -d 'Finish or undo what was interrupted on the image that --root names, or in what --state-dir names'
 complete -c dsplug -n "__fish_dsplug_using_subcommand doctor" -l thorough -d 'Lift the budgets of time and size'
 complete -c dsplug -n "__fish_dsplug_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c dsplug -n "__fish_dsplug_using_subcommand schema" -l format -d 'How it is printed' -r -f -a "table\t'For a terminal'

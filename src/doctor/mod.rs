@@ -1,7 +1,8 @@
 //! `dsplug doctor`: what is wrong with this host's installation, each finding with its cure.
 //!
 //! It reads the disk and asks osqueryd's socket, and changes nothing but what an interrupted
-//! quarantine left on the disk that was asked for, on an image where that is said. What it holds the host
+//! quarantine left on the disk that was asked for; on an image, or in a state directory that is named, where that is
+//! said. What it holds the host
 //! against is what `install/install.sh` leaves behind and what osquery 5 asks of an extension.
 
 mod disk;

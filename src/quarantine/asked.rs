@@ -19,10 +19,11 @@ pub struct Asked<'a> {
     root: &'a Root,
     path: PathBuf,
     may_write: bool,
+    is_image: bool,
 }
 
 impl<'a> Asked<'a> {
-    /// The disk of a call; an image is written only where that is said.
+    /// The disk of a call; an image, or state that was brought along, is written only where that is said.
     ///
     /// # Errors
     /// When there is no such directory.
@@ -30,8 +31,14 @@ impl<'a> Asked<'a> {
         Ok(Self {
             root,
             path: absolute(&disk.root)?,
-            may_write: yes_write_image || !disk.is_image(),
+            may_write: yes_write_image || !disk.is_image() && disk.keeps_own_state(),
+            is_image: disk.is_image(),
         })
+    }
+
+    /// True when what an earlier call left may be finished or undone.
+    pub fn may_write(&self) -> bool {
+        self.may_write
     }
 
     /// Holds an entry to this disk, and to what quarantine takes.
@@ -73,15 +80,21 @@ impl<'a> Asked<'a> {
     /// The same for what an earlier call left.
     ///
     /// # Errors
-    /// With a line about what does not hold, or says what lets an image be written.
+    /// With a line about what does not hold, or says what lets it be written.
     pub fn hold_unfinished(&self, ledger: &StateDir, entry: &Entry) -> Result<(), String> {
         self.hold(ledger, entry)?;
         if self.may_write {
             return Ok(());
         }
+        let cure = "--yes-write-image has it finished or undone";
+        if self.is_image {
+            let path = self.path.display();
+            return Err(format!(
+                "{path} is read with --root, and an image is evidence; {cure}"
+            ));
+        }
         Err(format!(
-            "{} is read with --root, and an image is evidence; --yes-write-image has it finished or undone",
-            self.path.display()
+            "the state is named with --state-dir, and may be another computer's; {cure}"
         ))
     }
 

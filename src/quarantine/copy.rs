@@ -12,6 +12,7 @@ use std::os::unix::fs::MetadataExt as _;
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::rest::MOST_VALUE;
 use super::vault::sync;
 use crate::collect::said;
 use crate::directory::{Dir, ReadError};
@@ -21,9 +22,6 @@ use crate::tree::{Entry, Tree};
 
 /// Bytes that are copied at once; so many zeros become a hole.
 const CHUNK: usize = 64 << 10;
-
-/// Bytes of an extended attribute that is copied: it is in memory for that.
-const MOST_VALUE: usize = 16 << 20;
 
 /// Device and inode of what was made, and its links: owner and mode are given to that alone, whatever stands
 /// under its name by then.

@@ -6,7 +6,7 @@
 //! | the ledger says | it may stand | the next call |
 //! |---|---|---|
 //! | `moving` | at its place, or in the vault | keeps what is in the vault, and says so if it is not what was looked at; forgets what stands at its place |
-//! | `copying` | at its place, a part of a copy in the vault | removes the copy |
+//! | `copying` | at its place, a part of a copy in the vault | removes the copy, where it is one of what stands there |
 //! | `aside` | at its place or beside it, and in the vault | puts it back and removes the copy |
 //! | `clearing` | in the vault, a rest of it beside its place | removes the rest |
 //! | `quarantined` | in the vault | does nothing |
@@ -18,9 +18,12 @@
 //!
 //! The ledger itself may be an attacker's, or have come with the state of another computer: an entry
 //! of another root than was asked for, or of a place where no plug-in stands, is left as it is and
-//! told, and an image is written only where that is said ([`Asked`]).
+//! told, and an image, or a state directory that was named, is written only where that is said
+//! ([`Asked`]). Whatever the ledger says, nothing is removed but what was looked at now and stands
+//! elsewhere with the same content ([`rest`]); else it stays in the vault as `quarantined`, and a
+//! line says so. An archive that is whole is never removed by a later call.
 //!
-//! Nothing is ever removed but a copy of what is known to stand elsewhere. Between look and move an
+//! Between look and move an
 //! attacker may swap the bundle, so what was moved is looked at again: by device and inode, kind,
 //! link and digest.
 
@@ -34,6 +37,7 @@ mod mounts;
 mod options;
 mod put_back;
 mod recover;
+mod rest;
 mod take;
 mod vault;
 
@@ -91,7 +95,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     // It remembers what it has found.
     drop(scanner);
     let asked = Asked::new(disk, &root, options.yes_write_image)?;
-    let vault = open(disk, &root, &asked)?;
+    let vault = open(disk, &root, Some(&asked))?;
     let call = Call {
         disk,
         options,
@@ -124,7 +128,9 @@ pub fn restore(disk: &Disk, options: &RestoreOptions) -> Result<(), Failure> {
         may_write(disk, options.yes_write_image)?;
     }
     let asked = Asked::new(disk, &root, options.yes_write_image)?;
-    let vault = open(disk, &root, &asked)?;
+    // Who takes one thing out elsewhere wants that, and nothing else done.
+    let settles = options.to.is_none().then_some(&asked);
+    let vault = open(disk, &root, settles)?;
     let id = options.id.as_str();
     let entry = ledger::one(&vault.ledger, id).map_err(Failure::new)?;
     let entry = entry.ok_or_else(|| {
@@ -134,6 +140,12 @@ pub fn restore(disk: &Disk, options: &RestoreOptions) -> Result<(), Failure> {
             escape(id.as_bytes())
         ))
     })?;
+    if entry.step.is_unfinished() {
+        return Err(Failure::new(format!(
+            "{id} was interrupted, and was left as it is: {}; dsplug doctor finishes or undoes it, with --yes-write-image where --root or --state-dir is named",
+            entry.path
+        )));
+    }
     if entry.step != Step::Quarantined {
         return Err(Failure::new(format!(
             "{id} is {}, not in the vault: {}",
@@ -221,7 +233,11 @@ pub fn recover(state: &StateDir, asked: &Asked<'_>) -> Result<Recovered, String>
             ..Recovered::default()
         });
     }
-    recover::recover(&Vault::open(state, Bounds::STANDARD.entries)?, asked)
+    if !asked.may_write() {
+        return recover::recover(&ledger, None, asked);
+    }
+    let vault = Vault::open(state, Bounds::STANDARD.entries)?;
+    recover::recover(&vault.ledger, Some(&vault), asked)
 }
 
 fn list(disk: &Disk, format: answer::Format) -> Result<(), Failure> {
@@ -302,8 +318,8 @@ pub fn may_take_executable(bundle: &Bundle, options: &Options) -> Result<(), Fai
     }
 }
 
-/// Opens the vault, and first finishes or undoes what earlier calls left.
-fn open(disk: &Disk, root: &Root, asked: &Asked<'_>) -> Result<Vault, Failure> {
+/// Opens the vault, and first finishes or undoes what earlier calls left on the disk that was asked for.
+fn open(disk: &Disk, root: &Root, asked: Option<&Asked<'_>>) -> Result<Vault, Failure> {
     let rights = |why: String| {
         let is_root = rustix::process::geteuid().is_root();
         let cure = if is_root {
@@ -321,7 +337,11 @@ fn open(disk: &Disk, root: &Root, asked: &Asked<'_>) -> Result<Vault, Failure> {
     })?;
     let most = Bounds::of(disk.thorough).entries;
     let vault = Vault::open(&state, most).map_err(rights)?;
-    let recovered = recover::recover(&vault, asked).map_err(Failure::new)?;
+    let Some(asked) = asked else {
+        return Ok(vault);
+    };
+    let may_write = asked.may_write().then_some(&vault);
+    let recovered = recover::recover(&vault.ledger, may_write, asked).map_err(Failure::new)?;
     for line in recovered.done.iter().chain(&recovered.open) {
         log::warn!("{line}");
     }

@@ -28,7 +28,7 @@ pub struct Options {
     /// Move it though Apple or a developer known to Apple has signed it
     #[arg(long, requires = "with_executable")]
     pub force_executable: bool,
-    /// Write to the image that --root names
+    /// Write to the image that --root names; finish or undo what was interrupted there, or in what --state-dir names
     #[arg(long)]
     pub yes_write_image: bool,
     /// Show the ledger
@@ -49,10 +49,10 @@ pub struct RestoreOptions {
     /// stays there, and has an entry and a digest of its own
     #[arg(long, value_name = "HASH")]
     pub expect: Option<String>,
-    /// Put it into this directory of this computer, and not where it stood
+    /// Put it into this directory of this computer, and not where it stood; nothing else is finished or undone
     #[arg(long, value_name = "DIR")]
     pub to: Option<PathBuf>,
-    /// Write to the image that --root names
+    /// Write to the image that --root names; finish or undo what was interrupted there, or in what --state-dir names
     #[arg(long)]
     pub yes_write_image: bool,
 }

@@ -9,10 +9,12 @@ use rustix::io::{Errno, retry_on_intr};
 use super::call::bundle_id;
 use super::copy::copy_and_compare;
 use super::ledger::{Entry, Place, Step};
+use super::rest::{self, Rest};
 use super::vault::{ITEM, Open, Vault, differs, is_same, look, remove_tree, rename, reopen, sync};
 use crate::collect::said;
 use crate::meta::Kind;
 use crate::state_dir::StateDir;
+use crate::text::escape;
 use crate::tree::{self, Tree};
 
 /// The name of the directory of a copy that is not whole yet: no loader looks for it.
@@ -40,6 +42,8 @@ pub fn put_back(vault: &Vault, entry: &mut Entry, to: &Open, place: Place) -> Re
             place.shown()
         ));
     }
+    // Left by a call that was killed.
+    remove_part(vault, entry, to)?;
     let name = place.name.clone();
     entry.to = Some(place);
     vault.set(entry, Step::Returning)?;
@@ -58,7 +62,7 @@ pub fn put_back(vault: &Vault, entry: &mut Entry, to: &Open, place: Place) -> Re
         )),
     };
     if placed.is_err() && matches!(entry.step, Step::Returning | Step::Placing) {
-        remove_tree(&to.fd, &part(entry))?;
+        remove_part(vault, entry, to)?;
         entry.to = None;
         vault.set(entry, Step::Quarantined)?;
     }
@@ -90,8 +94,6 @@ fn copied_out(
     let inside = look(folder)?;
     let tree = Tree::survey(&inside, ITEM.as_bytes(), vault.most).map_err(|e| e.to_string())?;
     let part = part(entry);
-    // Left by a call that was killed.
-    remove_tree(&to.fd, &part)?;
     // The directory may be another's, who could exchange what is made in it.
     let own = private(to, &part)?;
     copy_and_compare(&tree, &own.fd, &own.dir, ITEM.as_bytes(), vault.most)?;
@@ -107,6 +109,36 @@ fn copied_out(
     let _ = remove_private(to, &part).or_else(|_| remove_private(to, &part));
     sync(&to.fd)?;
     empty(vault, entry)
+}
+
+/// Removes a copy that is not whole, where it is one of what the vault holds: its name is in the ledger, and what has
+/// that name may be anybody's.
+///
+/// # Errors
+/// With a line about what is not known to be in the vault, or cannot be removed.
+pub fn remove_part(vault: &Vault, entry: &Entry, to: &Open) -> Result<(), String> {
+    let part = part(entry);
+    let item = ITEM.as_bytes();
+    let held = match to.dir.open_dir(&part) {
+        Err(error) if error.is_absent() => return Ok(()),
+        Err(error) => Err(error.to_string()),
+        Ok(own) => {
+            let (names, more) = own.names(1).map_err(|e| e.to_string())?;
+            if more || names.iter().any(|name| name != item) {
+                Err("it holds something else".to_owned())
+            } else {
+                let inside = look(&vault.folder(&entry.id)?)?;
+                rest::hold(Rest::Begun, (&own, item), (&inside, item), vault.most)
+            }
+        }
+    };
+    held.map_err(|why| {
+        format!(
+            "{} is not known to be a part of a copy of what is in the vault: {why}; see what it is, and take it away first",
+            escape(&to.dir.join(&part))
+        )
+    })?;
+    remove_tree(&to.fd, &part)
 }
 
 /// Makes a directory in one that may be another's, in which nobody else can write.
@@ -130,8 +162,8 @@ fn remove_private(to: &Open, name: &[u8]) -> Result<(), Errno> {
     retry_on_intr(|| rustix::fs::unlinkat(&to.fd, name, AtFlags::REMOVEDIR))
 }
 
-/// Removes from the vault what stands elsewhere by now.
-pub fn empty(vault: &Vault, entry: &mut Entry) -> Result<(), String> {
+/// Removes from the vault what this call has copied elsewhere and held against it.
+fn empty(vault: &Vault, entry: &mut Entry) -> Result<(), String> {
     vault.set(entry, Step::Emptying)?;
     vault.clear(&entry.id)?;
     vault.set(entry, Step::Restored)

@@ -1,10 +1,19 @@
 //! What a call finishes or undoes that was killed, or met a disk that failed.
+//!
+//! The ledger says where it got, and may have been written by anybody: nothing is removed but what was looked at now
+//! and is the same as what stands elsewhere. All else stays, and a line says so.
 
 use super::asked::Asked;
 use super::ledger::{self, Entry, Step};
+use super::mounts;
 use super::put_back;
-use super::take;
-use super::vault::{ITEM, Open, Vault, differs, look, open, remove_tree, sync};
+use super::rest::{self, Rest};
+use super::take::{self, aside};
+use super::vault::{
+    ITEM, Open, PART, Vault, differs, hold_seen, is_same, look, open, rename, sync,
+};
+use crate::collect::said;
+use crate::state_dir::StateDir;
 use crate::text::escape;
 
 /// What became of what was unfinished, each in a line.
@@ -16,14 +25,19 @@ pub struct Recovered {
     pub open: Vec<String>,
 }
 
-/// Finishes or undoes what is unfinished on the disk that was asked for.
+/// Finishes or undoes what is unfinished on the disk that was asked for. Where that is not to be written, it is told
+/// alone, and there is no vault.
 ///
 /// # Errors
 /// When the ledger cannot be listed.
-pub fn recover(vault: &Vault, asked: &Asked<'_>) -> Result<Recovered, String> {
+pub fn recover(
+    ledger: &StateDir,
+    vault: Option<&Vault>,
+    asked: &Asked<'_>,
+) -> Result<Recovered, String> {
     let mut recovered = Recovered::default();
     let mut unfinished = Vec::new();
-    let rest = ledger::each(&vault.ledger, &mut |entry, _| {
+    let rest = ledger::each(ledger, &mut |entry, _| {
         // A damaged entry is shown by the table; nobody knows what it says.
         let entry = entry.ok().filter(|entry| entry.step.is_unfinished());
         unfinished.extend(entry.map(|entry| entry.id));
@@ -31,67 +45,52 @@ pub fn recover(vault: &Vault, asked: &Asked<'_>) -> Result<Recovered, String> {
     })
     .map_err(|e| e.to_string())?;
     for id in unfinished {
-        let Ok(Some(mut entry)) = ledger::one(&vault.ledger, &id) else {
+        let Ok(Some(mut entry)) = ledger::one(ledger, &id) else {
             continue;
         };
-        let held = asked.hold_unfinished(&vault.ledger, &entry);
+        let held = asked.hold_unfinished(ledger, &entry);
+        let became = held.and_then(|()| match vault {
+            Some(vault) => one(vault, &mut entry),
+            None => Err("the vault is not written".into()),
+        });
         let id = escape(id.as_bytes());
-        match held.and_then(|()| one(vault, &mut entry)) {
+        match became {
             Ok(line) => recovered.done.push(format!("{id} was interrupted: {line}")),
             Err(why) => recovered.open.push(format!(
                 "{id} was interrupted, and is neither finished nor undone: {why}"
             )),
         }
     }
-    recovered.open.extend(rest.unlisted(&vault.ledger));
-    recovered.open.extend(vault.tidy()?);
+    recovered.open.extend(rest.unlisted(ledger));
+    if let Some(vault) = vault {
+        recovered.open.extend(vault.tidy()?);
+    }
     Ok(recovered)
 }
 
 fn one(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
     match entry.step {
         Step::Moving => moving(vault, entry),
-        Step::Copying => {
-            // The copy alone is removed, whatever stands where it stood.
-            vault.clear(&entry.id)?;
-            vault.forget(entry)?;
-            Ok(format!("{} stands where it stood", entry.path))
-        }
-        Step::Aside => take::resume_aside(vault, entry, &open(&entry.from)?),
-        Step::Clearing => take::resume_clear(vault, entry, &open(&entry.from)?),
-        Step::Returning => {
-            if is_kept(vault, entry)? {
-                entry.to = None;
-                vault.set(entry, Step::Quarantined)?;
-                return Ok(format!("{} is in the vault", entry.path));
+        Step::Copying => copying(vault, entry),
+        Step::Aside | Step::Clearing => match open(&entry.from) {
+            Ok(from) if entry.step == Step::Aside => set_aside(vault, entry, &from),
+            Ok(from) => clearing(vault, entry, &from),
+            Err(why) => {
+                let name = escape(&aside(entry));
+                let why = format!("whether something stands aside as {name} is not known: {why}");
+                stay(vault, entry, &why)
             }
-            sync(&destination(entry)?.fd)?;
-            vault.set(entry, Step::Restored)?;
-            vault.close(&entry.id)?;
-            Ok(format!("{} was put back", entry.path))
-        }
+        },
+        Step::Returning => returning(vault, entry),
         Step::Placing => placing(vault, entry),
-        Step::Emptying => {
-            put_back::empty(vault, entry)?;
-            Ok(format!("{} was put back", entry.path))
-        }
+        Step::Emptying => emptying(vault, entry),
         Step::Quarantined | Step::Restored | Step::Lost => Ok(String::new()),
-    }
-}
-
-/// True when the vault holds something under the name of an entry.
-fn is_kept(vault: &Vault, entry: &Entry) -> Result<bool, String> {
-    let inside = look(&vault.folder(&entry.id)?)?;
-    match inside.meta(ITEM.as_bytes()) {
-        Ok(_) => Ok(true),
-        Err(error) if error.is_absent() => Ok(false),
-        Err(error) => Err(error.to_string()),
     }
 }
 
 fn moving(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
     let from = open(&entry.from);
-    if is_kept(vault, entry)? {
+    if vault.has(&entry.id, ITEM)? {
         let folder = vault.folder(&entry.id)?;
         let (dir, item) = (look(&folder)?, ITEM.as_bytes());
         let differs = differs(&dir, item, &entry.seen, false, vault.most);
@@ -99,17 +98,18 @@ fn moving(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
         from.map_or(Ok(()), |from| sync(&from.fd))?;
         entry.error = differs.clone().unwrap_or_default();
         vault.set(entry, Step::Quarantined)?;
-        let is_in = format!("{} is in the vault", entry.path);
+        let is_in = is_in(entry);
         // Nobody knows any more whether it is what stood there.
         return differs.map_or(Ok(is_in.clone()), |why| {
             Err(format!("{is_in} and stays there: {why}"))
         });
     }
     // The directory may have gone with it: that is no reason to keep an entry of nothing.
-    let stands = |from: &Open| from.dir.meta(&entry.from.name).is_ok();
-    if let Some(from) = from.ok().filter(stands) {
-        take::undo(vault, entry, &from)?;
-        return Ok(format!("{} stands where it stood", entry.path));
+    if let Some(from) = from.ok().filter(|from| stands(from, &entry.from.name)) {
+        return match forget(vault, entry, &from) {
+            Ok(line) => Ok(line),
+            Err(why) => stay(vault, entry, &why),
+        };
     }
     entry.error = "it went before it could be moved; the evidence is kept".into();
     vault.set(entry, Step::Lost)?;
@@ -117,36 +117,209 @@ fn moving(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
     Ok(format!("{} went before it could be moved", entry.path))
 }
 
-fn destination(entry: &Entry) -> Result<Open, String> {
-    let to = entry.to.as_ref().ok_or("the entry does not say where to")?;
-    open(to)
+/// The copy alone is removed, where what was copied still stands.
+fn copying(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
+    match open(&entry.from).and_then(|from| forget(vault, entry, &from)) {
+        Ok(line) => Ok(line),
+        Err(why) => stay(vault, entry, &why),
+    }
+}
+
+/// Goes on where a call was killed after the copy was whole.
+fn set_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<String, String> {
+    let name = aside(entry);
+    let own = entry.from.name.clone();
+    if !stands(from, &name) {
+        if stands(from, &own) {
+            return match forget(vault, entry, from) {
+                Ok(line) => Ok(line),
+                Err(why) => stay(vault, entry, &why),
+            };
+        }
+        if !vault.has(&entry.id, ITEM)? {
+            return stay(vault, entry, "nothing stands where it stood");
+        }
+        entry.error = "it went while it was copied; the vault holds the copy".into();
+        vault.set(entry, Step::Quarantined)?;
+        return Ok(format!("{} as {}", is_in(entry), entry.id));
+    }
+    if !stands(from, &own) && hold_copied(vault, entry, from, &name).is_ok() {
+        rename(&from.fd, &name, &from.fd, &own).map_err(said)?;
+        sync(&from.fd)?;
+        return forget(vault, entry, from);
+    }
+    // Something else stands there or aside by now: what was copied is removed where it stands aside.
+    let differs = differs(&from.dir, &name, &entry.seen, false, vault.most);
+    let held = differs.map_or(Ok(()), Err);
+    if let Err(why) = held.and_then(|()| hold_aside(vault, entry, from, &name)) {
+        let name = escape(&name);
+        let why = format!("what stands aside as {name} is not what was copied: {why}");
+        return stay(vault, entry, &why);
+    }
+    take::clear(vault, entry, from)?;
+    Ok(format!("{} as {}", is_in(entry), entry.id))
+}
+
+/// Goes on where a call was killed while it removed what stands aside; what stands there and is another stays.
+fn clearing(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<String, String> {
+    let name = aside(entry);
+    if !vault.has(&entry.id, ITEM)? {
+        return stay(vault, entry, "there is nothing in the vault");
+    }
+    if stands(from, &name) {
+        let shown = escape(&name);
+        if !is_same(&from.dir, &name, &entry.seen) {
+            let why = format!("what stands aside as {shown} is not what was looked at");
+            return stay(vault, entry, &why);
+        }
+        if let Err(why) = hold_aside(vault, entry, from, &name) {
+            let why =
+                format!("what stands aside as {shown} is not known to be in the vault: {why}");
+            return stay(vault, entry, &why);
+        }
+    }
+    let Err(why) = take::clear(vault, entry, from) else {
+        return Ok(is_in(entry));
+    };
+    // Tried twice: what cannot be removed keeps nobody from putting the copy back.
+    entry.error.clone_from(&why);
+    vault.set(entry, Step::Quarantined)?;
+    Ok(format!("{}, {why}; remove it by hand", is_in(entry)))
+}
+
+fn returning(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
+    if vault.has(&entry.id, ITEM)? {
+        entry.to = None;
+        vault.set(entry, Step::Quarantined)?;
+        return Ok(is_in(entry));
+    }
+    let (to, name) = destination(entry)?;
+    if let Err(why) = hold_seen(&to.dir, &name, &entry.seen, vault.most) {
+        return stay(vault, entry, &why);
+    }
+    sync(&to.fd)?;
+    vault.set(entry, Step::Restored)?;
+    vault.close(&entry.id)?;
+    Ok(format!("{} was put back", entry.path))
 }
 
 fn placing(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
     let mut rest = None;
     // Where the directory is gone, so is whatever was put there.
-    if let (Ok(to), Some(place)) = (destination(entry), entry.to.clone()) {
+    if let (Ok((to, name)), Some(place)) = (destination(entry), entry.to.clone()) {
         let part = put_back::part(entry);
         // Where somebody named another directory, the entry alone says so.
-        if place == entry.from {
-            remove_tree(&to.fd, &part)?;
-        } else if to.dir.meta(&part).is_ok() {
+        let is_removed = place == entry.from && put_back::remove_part(vault, entry, &to).is_ok();
+        if !is_removed && stands(&to, &part) {
             rest = Some(format!(
                 "a part of a copy stands beside {} as {}; see what it is, and remove it by hand",
                 place.shown(),
-                String::from_utf8_lossy(&part)
+                escape(&part)
             ));
         }
         let is_known = !entry.seen.digest.is_empty() || !entry.seen.link.is_empty();
-        if is_known && differs(&to.dir, &place.name, &entry.seen, true, vault.most).is_none() {
-            put_back::empty(vault, entry)?;
-            let line = format!("{} was put back", entry.path);
-            return rest.map_or(Ok(line.clone()), |rest| Err(format!("{line}, and {rest}")));
+        if is_known && differs(&to.dir, &name, &entry.seen, true, vault.most).is_none() {
+            let became = emptying(vault, entry);
+            return match (became, rest) {
+                (Ok(line), Some(rest)) => Err(format!("{line}, and {rest}")),
+                (became, _) => became,
+            };
         }
         sync(&to.fd)?;
     }
+    if !vault.has(&entry.id, ITEM)? {
+        return stay(vault, entry, "nothing is known to stand where it was put");
+    }
     entry.to = None;
     vault.set(entry, Step::Quarantined)?;
-    let line = format!("{} is in the vault", entry.path);
+    let line = is_in(entry);
     rest.map_or(Ok(line.clone()), |rest| Err(format!("{line}, and {rest}")))
+}
+
+/// The rest of it in the vault is removed, where what was put elsewhere still stands there.
+fn emptying(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
+    let emptied = destination(entry).and_then(|(to, name)| {
+        if vault.has(&entry.id, ITEM)? {
+            differs(&to.dir, &name, &entry.seen, true, vault.most).map_or(Ok(()), Err)?;
+        } else {
+            hold_seen(&to.dir, &name, &entry.seen, vault.most)?;
+        }
+        vault.release(entry, Rest::Removed, (&to.dir, &name))
+    });
+    if let Err(why) = emptied {
+        return stay(vault, entry, &why);
+    }
+    vault.set(entry, Step::Restored)?;
+    Ok(format!("{} was put back", entry.path))
+}
+
+fn is_in(entry: &Entry) -> String {
+    format!("{} is in the vault", entry.path)
+}
+
+fn stands(open: &Open, name: &[u8]) -> bool {
+    open.dir.meta(name).is_ok()
+}
+
+fn destination(entry: &Entry) -> Result<(Open, Vec<u8>), String> {
+    let to = entry.to.as_ref().ok_or("the entry does not say where to")?;
+    Ok((open(to)?, to.name.clone()))
+}
+
+/// Holds what stands at a place to what was seen, and all that the vault holds of it to what stands there.
+fn hold_copied(vault: &Vault, entry: &Entry, from: &Open, name: &[u8]) -> Result<(), String> {
+    hold_seen(&from.dir, name, &entry.seen, vault.most)?;
+    let inside = look(&vault.folder(&entry.id)?)?;
+    let item = ITEM.as_bytes();
+    rest::hold(Rest::Whole, (&inside, item), (&from.dir, name), vault.most)
+}
+
+/// Holds all that stands aside to what the vault holds.
+fn hold_aside(vault: &Vault, entry: &Entry, from: &Open, name: &[u8]) -> Result<(), String> {
+    mounts::refuse(&from.dir, name)?;
+    let inside = look(&vault.folder(&entry.id)?)?;
+    let item = ITEM.as_bytes();
+    rest::hold(
+        Rest::Removed,
+        (&from.dir, name),
+        (&inside, item),
+        vault.most,
+    )
+}
+
+/// Forgets what is known to stand where it stood, with what the vault holds of it.
+fn forget(vault: &Vault, entry: &Entry, from: &Open) -> Result<String, String> {
+    let name = entry.from.name.as_slice();
+    hold_seen(&from.dir, name, &entry.seen, vault.most)?;
+    vault.release(entry, Rest::Whole, (&from.dir, name))?;
+    vault.forget(entry)?;
+    Ok(format!("{} stands where it stood", entry.path))
+}
+
+/// Leaves everything where it is, for it is not known to be what the ledger says; always with a line.
+fn stay(vault: &Vault, entry: &mut Entry, why: &str) -> Result<String, String> {
+    let nothing = "and nothing was removed";
+    if vault.has(&entry.id, ITEM)? {
+        why.clone_into(&mut entry.error);
+        entry.to = None;
+        vault.set(entry, Step::Quarantined)?;
+        return Err(format!(
+            "{}, {nothing}: {why}; restore --to takes it out",
+            is_in(entry)
+        ));
+    }
+    if vault.has(&entry.id, PART)? {
+        let folder = vault.folder(&entry.id)?;
+        return Err(format!(
+            "a part of a copy of {} is in the vault as {}/{PART}, {nothing}: {why}; see what it is, and move it elsewhere",
+            entry.path,
+            folder.path().display()
+        ));
+    }
+    entry.error = format!("it is neither in the vault nor known to stand elsewhere: {why}");
+    vault.set(entry, Step::Lost)?;
+    Err(format!(
+        "{}: {}; the evidence is kept",
+        entry.path, entry.error
+    ))
 }

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use super::copy::{copy_and_compare, copyable};
 use super::ledger::{Entry, Step};
 use super::mounts;
-use super::vault::{ITEM, Open, PART, Vault, differs, is_same, look, remove_tree, rename, sync};
+use super::vault::{ITEM, Open, PART, Vault, differs, look, remove_tree, rename, sync};
 use crate::collect::said;
 use crate::state_dir::StateDir;
 use crate::tree::Tree;
@@ -95,9 +95,9 @@ fn keep(vault: &Vault, entry: &mut Entry, from: &Open, folder: &StateDir) -> Res
     vault.set(entry, Step::Quarantined)
 }
 
-/// Forgets what stands where it stood; what was renamed into the vault is renamed back first. Only
-/// copies are ever removed.
-pub fn undo(vault: &Vault, entry: &Entry, from: &Open) -> Result<(), String> {
+/// Forgets what stands where it stood; what was renamed into the vault by this call is renamed back first, and a copy
+/// that it made is removed.
+fn undo(vault: &Vault, entry: &Entry, from: &Open) -> Result<(), String> {
     if entry.step == Step::Moving {
         let folder = vault.folder(&entry.id)?;
         // Asked first: on another volume nothing was renamed, and the system would say just that.
@@ -179,7 +179,7 @@ fn set_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String
 }
 
 /// Removes what was renamed aside and is known to be in the vault.
-fn clear(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String> {
+pub fn clear(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String> {
     let name = aside(entry);
     let rest = |why| {
         let name = String::from_utf8_lossy(&name);
@@ -191,58 +191,4 @@ fn clear(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String> {
     remove_tree(&from.fd, &name).map_err(rest)?;
     sync(&from.fd)?;
     vault.set(entry, Step::Quarantined)
-}
-
-/// Goes on where a call was killed while it removed what stands aside; what stands there and is another stays.
-pub fn resume_clear(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<String, String> {
-    let name = aside(entry);
-    let is_in = format!("{} is in the vault", entry.path);
-    if from.dir.meta(&name).is_ok() && !is_same(&from.dir, &name, &entry.seen) {
-        let name = String::from_utf8_lossy(&name);
-        entry.error = format!("what stands aside as {name} is not what was looked at");
-        vault.set(entry, Step::Quarantined)?;
-        return Err(format!("{is_in}, and {}", entry.error));
-    }
-    let Err(why) = clear(vault, entry, from) else {
-        return Ok(is_in);
-    };
-    // Tried twice: what cannot be removed keeps nobody from putting the copy back.
-    entry.error.clone_from(&why);
-    vault.set(entry, Step::Quarantined)?;
-    Ok(format!("{is_in}, {why}; remove it by hand"))
-}
-
-/// Goes on where a call was killed after the copy was whole.
-pub fn resume_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<String, String> {
-    let name = aside(entry);
-    let stands = |name: &[u8]| from.dir.meta(name).is_ok();
-    if !stands(&name) {
-        if stands(&entry.from.name) {
-            undo(vault, entry, from)?;
-            return Ok(format!("{} stands where it stood", entry.path));
-        }
-        entry.error = "it went while it was copied; the vault holds the copy".into();
-        vault.set(entry, Step::Quarantined)?;
-        return Ok(format!("{} is in the vault as {}", entry.path, entry.id));
-    }
-    if !stands(&entry.from.name) && is_same(&from.dir, &name, &entry.seen) {
-        rename(&from.fd, &name, &from.fd, &entry.from.name).map_err(said)?;
-        sync(&from.fd)?;
-        undo(vault, entry, from)?;
-        return Ok(format!("{} stands where it stood", entry.path));
-    }
-    // Something else stands there or aside by now: what was copied is removed where it stands aside.
-    match differs(&from.dir, &name, &entry.seen, false, vault.most) {
-        None => clear(vault, entry, from)?,
-        Some(why) => {
-            let name = String::from_utf8_lossy(&name);
-            entry.error = format!("what stands aside as {name} is not what was copied: {why}");
-            vault.set(entry, Step::Quarantined)?;
-            return Err(format!(
-                "{} is in the vault, and {}",
-                entry.path, entry.error
-            ));
-        }
-    }
-    Ok(format!("{} is in the vault as {}", entry.path, entry.id))
 }

@@ -10,6 +10,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::ledger::{self, Entry, Place, Seen, Step};
 use super::mounts;
+use super::rest::{self, Rest};
 use crate::collect::said;
 use crate::directory::{Dir, is_mounted_in};
 use crate::meta::Kind;
@@ -121,19 +122,57 @@ impl Vault {
         Ok(())
     }
 
-    /// Forgets an entry of something that stands where it stood, with its evidence.
+    /// Forgets an entry of something that stands where it stood. Its evidence is removed by the call that has just
+    /// written it, and by no other: the ledger proves of no archive what it holds.
     ///
     /// # Errors
-    /// When something of it cannot be removed; the entry goes last.
+    /// When it cannot be removed.
     pub fn forget(&self, entry: &Entry) -> Result<(), String> {
-        let archive = crate::collect::archive_name(&entry.id);
-        let archive = archive.to_string_lossy();
-        self.evidence.remove(&archive).map_err(|e| e.to_string())?;
         ledger::remove(&self.ledger, &entry.id).map_err(|e| e.to_string())
     }
 
-    /// Removes what a call left that was killed before the ledger knew of it: archives, and empty
-    /// folders in the vault. Nothing was moved then.
+    /// True when the vault holds something of an entry under that name.
+    ///
+    /// # Errors
+    /// When the system cannot say.
+    pub fn has(&self, id: &str, name: &str) -> Result<bool, String> {
+        let Some(folder) = self.vault.find_folder(id).map_err(|e| e.to_string())? else {
+            return Ok(false);
+        };
+        match look(&folder)?.meta(name.as_bytes()) {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_absent() => Ok(false),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Removes what the vault holds of an entry, where all of it is known to stand elsewhere; `item` says how much of
+    /// it there may be.
+    ///
+    /// # Errors
+    /// With a line about what is not known to, or cannot be removed.
+    pub fn release(
+        &self,
+        entry: &Entry,
+        item: Rest,
+        (dir, name): (&Dir, &[u8]),
+    ) -> Result<(), String> {
+        if let Some(folder) = self
+            .vault
+            .find_folder(&entry.id)
+            .map_err(|e| e.to_string())?
+        {
+            let inside = look(&folder)?;
+            for (held, rest) in [(ITEM, item), (PART, Rest::Begun)] {
+                rest::hold(rest, (&inside, held.as_bytes()), (dir, name), self.most)?;
+            }
+        }
+        self.clear(&entry.id)
+    }
+
+    /// Removes what a call left that was killed before the ledger knew of it: archives that are not whole, which
+    /// have a name that no other has, and empty folders in the vault. A whole archive is evidence, whoever took its
+    /// entry: it is told.
     ///
     /// # Errors
     /// When a folder cannot be listed. What cannot be removed is given back: whoever put it there keeps no bundle
@@ -142,17 +181,31 @@ impl Vault {
         let mut left = Vec::new();
         let fail = |e: StateDirError| e.to_string();
         let is_known = |id: &str| !matches!(ledger::one(&self.ledger, id), Ok(None));
+        let mut strays: Option<(String, usize)> = None;
         for name in self.evidence.names(usize::MAX).map_err(fail)?.0 {
             let Ok(name) = std::str::from_utf8(&name) else {
                 continue;
             };
             let is_part = name.starts_with('.') && name.ends_with(".part");
             let id = name.strip_suffix(".tar.gz");
-            if is_part || id.is_some_and(|id| !is_known(id)) {
+            if is_part {
                 let refused = self.evidence.remove(name).err();
                 left.extend(refused.map(|why| format!("{why}; remove it by hand")));
+            } else if id.is_some_and(|id| !is_known(id)) {
+                let (_, more) = strays.get_or_insert_with(|| (escape(name.as_bytes()), 0));
+                *more = more.saturating_add(1);
             }
         }
+        left.extend(strays.map(|(name, number)| {
+            let more = match number.saturating_sub(1) {
+                0 => String::new(),
+                more => format!(", like {more} more there"),
+            };
+            let evidence = self.evidence.path().display();
+            format!(
+                "{evidence}/{name} has no entry in the ledger{more}: a call was killed before it moved anything, or somebody took the entry; it is kept: see what it is, and move it elsewhere"
+            )
+        }));
         for name in self.vault.names(usize::MAX).map_err(fail)?.0 {
             if let Some(id) = std::str::from_utf8(&name).ok().filter(|id| !is_known(id)) {
                 // Where something is in it, it stays.
@@ -261,6 +314,16 @@ pub fn differs(dir: &Dir, name: &[u8], seen: &Seen, copied: bool, most: usize) -
         )),
         Err(why) => Some(why),
     }
+}
+
+/// Holds what has that name to what was seen, wherever it was copied to: by its digest or its link, and where none was
+/// known by device and inode.
+///
+/// # Errors
+/// With a line about what is not so.
+pub fn hold_seen(dir: &Dir, name: &[u8], seen: &Seen, most: usize) -> Result<(), String> {
+    let is_known = !seen.digest.is_empty() || !seen.link.is_empty();
+    differs(dir, name, seen, is_known, most).map_or(Ok(()), Err)
 }
 
 /// True when what has that name is the very thing that was seen, whatever it holds by now.

@@ -11,3 +11,5 @@ mod moves;
 mod interrupted;
 
 mod model;
+
+mod set_back;
