@@ -115,12 +115,16 @@ _dsplug() {
             return 0
             ;;
         dsplug__subcmd__collect)
-            opts="-h --all --output --root --thorough --state-dir --help"
+            opts="-h --all --expect --output --root --thorough --state-dir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --expect)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -75,6 +75,7 @@ complete -c dsplug -n "__fish_dsplug_using_subcommand explain" -l root -d 'Read 
 complete -c dsplug -n "__fish_dsplug_using_subcommand explain" -l state-dir -d 'Keep state (events, copies, what is quarantined) in DIR; without it, in /var/db/dsplug on a Mac that reads its own disk, and nowhere with --root' -r -F
 complete -c dsplug -n "__fish_dsplug_using_subcommand explain" -l thorough -d 'Lift the budgets of time and size'
 complete -c dsplug -n "__fish_dsplug_using_subcommand explain" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c dsplug -n "__fish_dsplug_using_subcommand collect" -l expect -d 'Fail unless this is the digest of the one bundle, the column hash, as it was taken; the archive stands all the same' -r
 complete -c dsplug -n "__fish_dsplug_using_subcommand collect" -l output -d 'The archive to write; without it, dsplug-HOST-TIME.tar.gz in the current directory' -r -F
 complete -c dsplug -n "__fish_dsplug_using_subcommand collect" -l root -d 'Read DIR as the / of a Mac: a mounted disk image, a collected folder' -r -F
 complete -c dsplug -n "__fish_dsplug_using_subcommand collect" -l state-dir -d 'Keep state (events, copies, what is quarantined) in DIR; without it, in /var/db/dsplug on a Mac that reads its own disk, and nowhere with --root' -r -F

@@ -40,17 +40,25 @@ main() {
     *) fail "path begins with a / and has no quotes, not: $path" ;;
     esac
     [ -n "$path" ] && [ -n "$expect" ] || fail "fill in path and expect"
-    ids=$("$dsplug" query --format csv "SELECT id FROM dsplug_quarantine WHERE state = 'quarantined'
+    # What was interrupted is settled by the call that restores.
+    ids=$("$dsplug" query --format csv "SELECT id FROM dsplug_quarantine WHERE state <> 'restored'
         AND path = $(sql "$path") AND hash = $(sql "$expect")
-        AND id GLOB '[0-9]*' AND id NOT GLOB '*[^0-9A-Za-z-]*' ORDER BY time DESC" | sed 1d)
-    [ -n "$ids" ] || fail "the vault holds no $path of that digest"
+        AND id GLOB '[0-9]*' AND id NOT GLOB '*[^0-9A-Za-z-]*'
+        ORDER BY state = 'quarantined' DESC, time DESC" | sed 1d)
     # What the ledger says is a text: the first that has the digest itself goes back.
     for id in $ids; do
         if "$dsplug" restore "$id" --expect "$expect"; then
             exit
         fi
     done
-    exit 1
+    # Whoever has the ledger makes it larger than is read, or an entry unreadable.
+    unread=$("$dsplug" query --format csv "SELECT error FROM dsplug_quarantine WHERE state = 'incomplete'
+        AND path = '' ORDER BY error LIKE 'limit:%' DESC LIMIT 1" | sed 1d)
+    [ -z "$unread" ] ||
+        fail "whether the vault holds $path is not known, for not all of the ledger can be read: $unread;" \
+            "dsplug restore ID --expect HASH asks for one entry"
+    [ -z "$ids" ] || exit 1
+    fail "by its ledger the vault holds no $path of that digest"
 }
 
 # The form: each behind its =, as it is shown, without quotes. Whoever names a bundle may put quotes

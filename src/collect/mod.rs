@@ -15,7 +15,7 @@ mod tests;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, BufWriter, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use archive::{ATTRIBUTES, Archive, Bounds, FILES, MANIFEST};
@@ -31,7 +31,7 @@ use crate::output::print;
 use crate::report::named::find;
 use crate::root::Root;
 use crate::scan::Snapshot;
-use crate::text::hex;
+use crate::text::{escape, hex};
 
 /// What `collect` is told.
 #[derive(Clone, Debug, clap::Args)]
@@ -42,6 +42,9 @@ pub struct Options {
     /// Take every bundle
     #[arg(long, conflicts_with = "paths")]
     pub all: bool,
+    /// Fail unless this is the digest of the one bundle, the column hash, as it was taken; the archive stands all the same
+    #[arg(long, value_name = "HASH", conflicts_with = "all")]
+    pub expect: Option<String>,
     /// The archive to write; without it, dsplug-HOST-TIME.tar.gz in the current directory
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -50,8 +53,13 @@ pub struct Options {
 /// Collects, and prints the archive's SHA-256 and path as `shasum` does.
 ///
 /// # Errors
-/// When there is no such bundle, or the archive cannot be written.
+/// When there is no such bundle, the archive cannot be written, or holds another bundle than was expected.
 pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
+    if options.expect.is_some() && options.paths.len() != 1 {
+        return Err(Failure::new(
+            "--expect is the digest of one bundle: name one PATH",
+        ));
+    }
     let mut scanner = disk.patient_scanner()?;
     let mut snapshot = scanner.scan();
     snapshot.events = disk.events(scanner.root());
@@ -109,7 +117,26 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     line.extend_from_slice(b"  ");
     line.extend_from_slice(path.as_os_str().as_bytes());
     line.push(b'\n');
-    print(&String::from_utf8_lossy(&line))
+    print(&String::from_utf8_lossy(&line))?;
+    let expect = options.expect.as_deref();
+    expect.map_or(Ok(()), |expect| expected(&kept, expect.trim(), &path))
+}
+
+/// Holds what went into an archive to the digest that was expected: what stood there before or stands there behind it
+/// is whatever somebody put there.
+fn expected(kept: &Kept, expect: &str, archive: &Path) -> Result<(), Failure> {
+    let bundle = kept.bundles.first();
+    let path = bundle.map_or_else(String::new, |b| escape(&b.evidence.candidate.path));
+    let archive = archive.display();
+    match kept.digests.first().copied().flatten().map(|d| hex(&d)) {
+        Some(hash) if hash.eq_ignore_ascii_case(expect) => Ok(()),
+        Some(hash) => Err(Failure::new(format!(
+            "{path} is not what was expected: {archive} holds another, whose digest is {hash}"
+        ))),
+        None => Err(Failure::new(format!(
+            "{path} is not known to be what was expected: {archive} does not hold all of it, and {MANIFEST} in it says why"
+        ))),
+    }
 }
 
 /// An archive that is in its place.

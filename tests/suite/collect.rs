@@ -1,6 +1,7 @@
 //! What `collect` writes: opened by the system's own tools, whole, and never half.
 
 use crate::common;
+use crate::faults::strace;
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -310,6 +311,83 @@ fn a_huge_file_is_left_out_and_said() {
     let list = String::from_utf8(list.unwrap().stdout).unwrap();
     assert!(list.contains("A.dsplug/Contents/MacOS/A\n"), "{list}");
     assert!(!list.contains("AAA"), "{list}");
+}
+
+/// What went into the archive counts, and no look before or after.
+#[test]
+fn what_was_collected_is_held_to_the_digest_that_was_expected() {
+    let disk = Disk::new();
+    let bundle = Plugin::new("A").write(disk.plugin(""));
+    Plugin::new("B").write(disk.plugin(""));
+    let path = format!("/{PLUGINS}/A.dsplug");
+    let sql = format!("SELECT hash FROM dsplug_bundles WHERE path = '{path}'");
+    let right = common::query(disk.path(), &sql)[0]["hash"].clone();
+    let place = tempfile::tempdir().unwrap();
+    let archive = place.path().join("a.tar.gz");
+    for expect in [right.clone(), format!(" {} ", right.to_uppercase())] {
+        whole(collect(&disk, &[&path, "--expect", &expect], &archive));
+        fs::remove_file(&archive).unwrap();
+    }
+    let refused = |arguments: &[&str], code| {
+        let output = collect(&disk, arguments, &archive);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{error}");
+        error
+    };
+    let two = format!("/{PLUGINS}/B.dsplug");
+    let error = refused(&[&path, &two, "--expect", &right], 1);
+    assert!(error.contains("one bundle"), "{error}");
+    refused(&["--all", "--expect", &right], 2);
+    assert!(!archive.exists());
+    // It is kept, and said to be another.
+    let error = refused(&[&path, "--expect", "00"], 1);
+    let last = error.lines().last().unwrap();
+    assert!(last.contains("is not what was expected"), "{error}");
+    assert!(last.contains(archive.to_str().unwrap()), "{error}");
+    assert!(last.contains(&right), "{error}");
+    fs::remove_file(&archive).unwrap();
+    // Of what was taken in part there is no digest.
+    let huge = fs::File::create(bundle.join("AAA")).unwrap();
+    huge.set_len(5 << 30).unwrap();
+    let error = refused(&[&path, "--expect", &right], 1);
+    assert!(error.contains("is not known to be what"), "{error}");
+}
+
+/// Exchanged when it was judged, and put back when the archive stands.
+#[test]
+fn what_was_exchanged_while_it_was_collected_is_not_what_was_expected() {
+    if !strace::is_usable() {
+        return;
+    }
+    let disk = Disk::new();
+    let bundle = Plugin::new("A")
+        .file("Contents/x", "evil")
+        .write(disk.plugin(""));
+    let hash = common::only_bundle(disk.path())["hash"].clone();
+    let place = tempfile::tempdir().unwrap();
+    let archive = place.path().join("a.tar.gz");
+    // The half-written archive is locked before anything of the bundle is read again. That is held up.
+    let mut child = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=flock", "-o", "/dev/null"])
+        .args(["-e", "inject=flock:delay_enter=3000000:when=1"])
+        .arg(env!("CARGO_BIN_EXE_dsplug"))
+        .args(["collect", "--root"])
+        .arg(disk.path())
+        .arg("--output")
+        .arg(&archive)
+        .args([&format!("/{PLUGINS}/A.dsplug"), "--expect", &hash])
+        .spawn()
+        .unwrap();
+    let began = std::time::Instant::now();
+    while !place.path().join(".a.tar.gz.part").exists() {
+        assert!(began.elapsed().as_secs() < 20);
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    fs::write(bundle.join("Contents/x"), "good").unwrap();
+    let status = child.wait().unwrap();
+    fs::write(bundle.join("Contents/x"), "evil").unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert_eq!(common::only_bundle(disk.path())["hash"], hash);
 }
 
 #[test]

@@ -145,6 +145,91 @@ fn what_comes_back_is_what_was_expected_whatever_the_ledger_says() {
     assert!(!error.contains("--to="), "{error}");
 }
 
+/// Whoever is root there exchanges it as long as it is collected, and no longer.
+#[test]
+fn an_archive_of_something_else_is_never_what_was_expected() {
+    let disk = Disk::new();
+    let place = tempfile::tempdir().unwrap();
+    let bundle = Plugin::new("X").write(disk.plugin(""));
+    let code = bundle.join("Contents/code");
+    fs::write(&code, "evil").unwrap();
+    let path = format!("/{PLUGINS}/X.dsplug");
+    let hash = common::only_bundle(disk.path())["hash"].clone();
+    let kept = place.path().join("collected");
+    let form = [
+        ("path", path.as_str()),
+        ("expect", &hash),
+        ("place", kept.to_str().unwrap()),
+    ];
+    let mut call = command("collect.sh", &form, &disk, place.path());
+    let swapping = place.path().join("swapping");
+    let text = format!(
+        "#!/bin/sh\n[ \"$1\" = collect ] || exec '{0}' \"$@\"\n\
+         printf good > '{1}'\n'{0}' \"$@\"; status=$?\nprintf evil > '{1}'\nexit $status\n",
+        place.path().join("dsplug").display(),
+        code.display(),
+    );
+    fs::write(&swapping, text).unwrap();
+    chmod(&swapping, 0o755);
+    let output = call.env("DSPLUG", swapping).output().unwrap();
+    let error = ended(&output, 1);
+    assert_eq!(common::only_bundle(disk.path())["hash"], hash);
+    assert!(error.contains("is not what was expected"), "{error}");
+    assert_eq!(fs::read_dir(&kept).unwrap().count(), 1, "{error}");
+}
+
+/// Entries by the dozen, of which each is as large as one is read, come before the one that is asked for.
+#[test]
+fn a_ledger_that_is_cut_is_not_taken_for_one_without_it() {
+    let disk = Disk::new();
+    let place = tempfile::tempdir().unwrap();
+    Plugin::new("X").write(disk.plugin(""));
+    let path = format!("/{PLUGINS}/X.dsplug");
+    let hash = common::only_bundle(disk.path())["hash"].clone();
+    let form = [("path", path.as_str()), ("expect", &hash)];
+    ended(&run("quarantine.sh", &form, &disk, place.path()), 0);
+    let ledger = place.path().join("state/ledger");
+    let honest = fs::read_dir(&ledger).unwrap().next().unwrap();
+    let honest = fs::read(honest.unwrap().path()).unwrap();
+    let plant = |id: &str, text: &str| {
+        let file = ledger.join(format!("{id}.json"));
+        fs::write(&file, text).unwrap();
+        chmod(&file, 0o600);
+        file
+    };
+    let restore = || run("restore.sh", &form, &disk, place.path());
+    // One that nobody can read may be the one.
+    let damaged = plant("00", "{");
+    let other = [("path", path.as_str()), ("expect", "00")];
+    let error = ended(&run("restore.sh", &other, &disk, place.path()), 1);
+    assert!(error.contains("is not known"), "{error}");
+    fs::remove_file(damaged).unwrap();
+    let planted: Vec<_> = (0..45)
+        .map(|number| {
+            let mut entry: serde_json::Value = serde_json::from_slice(&honest).unwrap();
+            let id = format!("00{number:03}");
+            entry["id"] = id.as_str().into();
+            entry["step"] = "restored".into();
+            entry["path"] = "/x".into();
+            entry["reason"] = "r".repeat(60_000).into();
+            plant(&id, &entry.to_string())
+        })
+        .collect();
+    let error = ended(&restore(), 1);
+    assert!(!error.contains("holds no"), "{error}");
+    assert!(error.contains("is not known"), "{error}");
+    assert!(error.contains("entries are left out"), "{error}");
+    for file in planted {
+        fs::remove_file(file).unwrap();
+    }
+    // One that was interrupted, or set back, is settled first.
+    let mut entry: serde_json::Value = serde_json::from_slice(&honest).unwrap();
+    entry["step"] = "copying".into();
+    let id = entry["id"].as_str().unwrap();
+    plant(id, &entry.to_string());
+    ended(&restore(), 0);
+}
+
 /// An entry that was written beforehand names another file as the evidence.
 #[test]
 fn what_is_uploaded_is_the_evidence_that_was_just_collected() {
@@ -394,12 +479,9 @@ fn what_the_scripts_share_is_the_same() {
     };
     let of_one = shared("quarantine.sh");
     assert!(of_one.contains("find_dsplug()"));
-    let of_those_that_ask = shared("collect.sh");
-    assert_eq!(shared("restore.sh"), of_those_that_ask);
-    assert!(
-        of_those_that_ask.starts_with(&of_one),
-        "{of_those_that_ask}"
-    );
+    assert_eq!(shared("collect.sh"), of_one);
+    let of_one_that_asks = shared("restore.sh");
+    assert!(of_one_that_asks.starts_with(&of_one), "{of_one_that_asks}");
 }
 
 #[test]
