@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json, json};
 
 use super::archive::{Archive, Written};
-use super::outside::Outside;
+use super::outside::{MOST_NAMED, MOST_PATHS, Outside};
 use crate::bundle::Bundle;
 use crate::digest::of_entries;
 use crate::directory::ReadError;
@@ -17,7 +17,7 @@ use crate::meta::Kind;
 use crate::order;
 use crate::report::document::Format;
 use crate::report::{explain, time};
-use crate::root::{Found, Root};
+use crate::root::{Found, PATH_MAX, Root};
 use crate::scan::Snapshot;
 use crate::spool::Spool;
 use crate::state_dir::StateDir;
@@ -32,8 +32,6 @@ pub const CASE: &str = "case.json";
 const MOST_LINKS: usize = 32;
 /// Entries of one place that a link leads to: twice as many as were read there.
 const MOST_OF_PLACE: usize = 8_192;
-/// Bytes of the paths outside of the bundles that the case names.
-const MOST_OUTSIDE: usize = 2 << 20;
 /// What else of the disk helps to judge: who is accepted, which system it is, and which nodes are
 /// searched for accounts.
 const BESIDE: &[&str] = &[
@@ -90,7 +88,7 @@ impl Circumstances {
     }
 
     fn json(&self, bundles: &[Arc<Bundle>]) -> String {
-        let mut left = MOST_OUTSIDE;
+        let mut left = MOST_PATHS;
         let bundle = |(index, bundle): (usize, &Arc<Bundle>)| {
             let evidence = &bundle.evidence;
             let hash = bundle.digest.as_ref().map_or_else(String::new, |d| hex(d));
@@ -102,7 +100,8 @@ impl Circumstances {
             } = Outside::of(bundle);
             let mut outside = Vec::new();
             for path in places.keys() {
-                match left.checked_sub(path.len()) {
+                let is_short = path.len() < PATH_MAX && outside.len() < MOST_NAMED;
+                match left.checked_sub(path.len()).filter(|_| is_short) {
                     Some(rest) => {
                         left = rest;
                         outside.push(hex(path));

@@ -22,7 +22,7 @@ pub use archive::{ATTRIBUTES, Archive, Bounds, FILES, MANIFEST};
 pub use case::{CASE, Circumstances, Collected, collect};
 pub use member::ATTRIBUTE;
 pub use output::{Output, said};
-pub use outside::{Outside, Sum};
+pub use outside::{MOST_NAMED, MOST_PATHS, Outside, Sum};
 
 use crate::bundle::Bundle;
 use crate::disk::Disk;

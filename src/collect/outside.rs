@@ -9,6 +9,11 @@ use crate::meta::{Kind, Rights};
 use crate::order;
 use crate::sha256::Sha256;
 
+/// Places of one bundle that a case names: twice as many as are found of one.
+pub const MOST_NAMED: usize = 4_096;
+/// Bytes of their paths, of all bundles.
+pub const MOST_PATHS: usize = 2 << 20;
+
 /// What stands at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sum {
@@ -62,6 +67,10 @@ pub struct Outside {
     /// Which file is the main executable: its path below the bundle, or that where it stands outside; empty where there
     /// is none. `None` where nobody says.
     pub executable: Option<Vec<u8>>,
+    /// Who may do what with the directories on the way to these places, as far as that is known.
+    pub ways: BTreeMap<Vec<u8>, Rights>,
+    /// Where the bundle really stands; empty where that is where it is called. `None` where nobody says.
+    pub stands: Option<Vec<u8>>,
     /// True when under another name another file of it would be that.
     pub is_by_name: bool,
     /// True when there may be more than these.
@@ -118,6 +127,12 @@ impl Outside {
         let places = places.chain(links).chain(outside).chain(beyond);
         Self {
             places: order::gather(places),
+            ways: BTreeMap::new(),
+            stands: Some(if evidence.resolved_path == *itself {
+                Vec::new()
+            } else {
+                evidence.resolved_path.clone()
+            }),
             executable: Some(executable.map_or_else(Vec::new, |e| {
                 e.relative.clone().unwrap_or_else(|| e.path.clone())
             })),

@@ -15,9 +15,9 @@ use super::outside::Held;
 use super::records::Records;
 use super::side::{Side, Thing};
 use crate::codesign::Roots;
-use crate::collect::{ATTRIBUTES, CASE, FILES, MANIFEST, Outside};
+use crate::collect::{ATTRIBUTES, CASE, FILES, MANIFEST, MOST_NAMED, MOST_PATHS, Outside};
 use crate::meta::{Kind, Owner, Rights};
-use crate::order;
+use crate::root::PATH_MAX;
 use crate::text::{cut, escape, hex, tame};
 
 /// Members that are read.
@@ -83,13 +83,14 @@ pub fn read(
             let text = whole(&mut entry, MOST_CASE).map_err(|why| fail(&why))?;
             let top = member.strip_suffix(CASE.as_bytes()).unwrap_or_default();
             let (bundle, stood) = bundle(&text, wanted).map_err(|why| fail(&why))?;
-            let named = bundle.outside_hex.iter().filter_map(|path| bytes(path));
-            held = Held::at(order::gather(named), also);
+            let named: Vec<&[u8]> = bundle.outside_hex.iter().collect();
+            held = Held::at(&named, also);
             place = Some(Place {
                 manifest: [top, MANIFEST.as_bytes()].concat(),
                 files: [top, FILES.as_bytes()].concat(),
                 at: [top, FILES.as_bytes(), &stood].concat(),
-                stood: escape(&stood),
+                shown: escape(&stood),
+                stood,
                 bundle,
             });
             continue;
@@ -115,9 +116,12 @@ pub fn read(
             continue;
         }
         let more = member.len().saturating_add(THING);
-        room = room
-            .checked_sub(more)
-            .ok_or_else(|| fail("what it holds of the bundle has more entries, or longer paths, than dsplug collect takes"))?;
+        let is_full = || {
+            fail(
+                "what it holds of the bundle has more entries, or longer paths, than dsplug collect takes",
+            )
+        };
+        room = room.checked_sub(more).ok_or_else(is_full)?;
         found |= below.is_some();
         let header = entry.header();
         let id = |record: Option<u32>, header: Result<u64, io::Error>| {
@@ -159,7 +163,7 @@ pub fn read(
         };
         thing.rights = rights;
         if let Some(path) = outside {
-            held.add(path, &thing);
+            held.add(path, &thing, &mut room).ok_or_else(is_full)?;
         }
         if let Some(below) = below {
             side.things.insert(below, thing);
@@ -174,9 +178,20 @@ pub fn read(
     side.has_owners = true;
     side.of = bundle.map(|bundle| cut(tame(&bundle.path).into_owned(), MOST_SHOWN));
     let is_by_name = bundle.is_none_or(|bundle| bundle.runs_by_name != Some(false));
+    let stands = place.as_ref().map(|place| {
+        let is_there = place.shown == place.bundle.path;
+        if is_there {
+            Vec::new()
+        } else {
+            place.stood.clone()
+        }
+    });
     side.outside = Some(Outside {
+        executable,
+        stands,
         is_by_name,
-        ..held.into_outside(executable, is_cut)
+        is_cut,
+        ..held.into_outside()
     });
     let is_whole = place.is_some_and(|place| place.is_whole(side.digest()));
     side.unknown = match left_out {
@@ -195,8 +210,10 @@ struct Place {
     files: Vec<u8>,
     /// The member that is the bundle.
     at: Vec<u8>,
-    /// Where it really stood, as it is shown.
-    stood: String,
+    /// Where it really stood.
+    stood: Vec<u8>,
+    /// That, as it is shown.
+    shown: String,
     bundle: Bundle,
 }
 
@@ -213,7 +230,7 @@ impl Place {
         if digest.is_some_and(|digest| line.ends_with(&format!("its digest is {}", hex(&digest)))) {
             return false;
         }
-        let names = [&self.stood, &self.bundle.path];
+        let names = [&self.shown, &self.bundle.path];
         self.bundle.hash.is_empty() || names.iter().any(|name| line.contains(name.as_str()))
     }
 }
@@ -248,9 +265,55 @@ struct Bundle {
     /// Whether under another name another of its files would be that, likewise.
     runs_by_name: Option<bool>,
     /// What was reached from it outside of it.
-    outside_hex: Vec<String>,
+    outside_hex: Paths,
     /// True when that is not all.
     outside_cut: bool,
+}
+
+/// Paths, each with a NUL behind it: whoever wrote an archive chose how many there are.
+#[derive(Clone, Default)]
+struct Paths(Vec<u8>);
+
+impl Paths {
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let all = self.0.split(|b| *b == 0);
+        all.filter(|path| !path.is_empty())
+    }
+}
+
+impl<'de> Deserialize<'de> for Paths {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_seq(Self::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Paths {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("paths")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut from: A) -> Result<Self, A::Error> {
+        let mut count = 0_usize;
+        let mut left = MOST_PATHS;
+        while let Some(hex) = from.next_element::<String>()? {
+            count = count.saturating_add(1);
+            let path = Some(hex).filter(|hex| hex.len() < 2 * PATH_MAX && count <= MOST_NAMED);
+            let path = path.and_then(|hex| bytes(&hex));
+            let path = path.filter(|path| !path.is_empty() && !path.contains(&0));
+            let rest = path.as_ref().and_then(|path| left.checked_sub(path.len()));
+            let (Some(path), Some(rest)) = (path, rest) else {
+                let why =
+                    "it names more outside of a bundle, or longer paths, than dsplug collect does";
+                return Err(A::Error::custom(why));
+            };
+            left = rest;
+            self.0.extend_from_slice(&path);
+            self.0.push(0);
+        }
+        Ok(self)
+    }
 }
 
 /// Its bundles, of which there are no more than are told apart.

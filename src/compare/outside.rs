@@ -25,13 +25,29 @@ pub struct Member {
 /// What an archive holds at a place, by the path below it.
 type Members = BTreeMap<Vec<u8>, Member>;
 
+/// A place that is asked for.
+#[derive(Debug)]
+struct Place {
+    /// Its path as it is put in order.
+    key: Vec<u8>,
+    path: Vec<u8>,
+    /// The next that stands above it.
+    above: Option<usize>,
+    /// True when the archive says itself that its bundle leads there.
+    is_named: bool,
+    members: Members,
+}
+
 /// What an archive holds at places that are asked for.
 #[derive(Debug, Default)]
 pub struct Held {
-    places: BTreeMap<Vec<u8>, Members>,
-    /// Those of which it says itself that its bundle leads there.
-    named: BTreeSet<Vec<u8>>,
-    /// They, as lines show them.
+    /// In order: what stands below one comes directly behind it.
+    places: Vec<Place>,
+    /// Bytes of the longest of their paths.
+    longest: usize,
+    /// The directories above them.
+    ways: BTreeMap<Vec<u8>, Rights>,
+    /// Those that the archive names itself, as lines show them.
     shown: Vec<String>,
     /// Bytes that are yet looked through for these: whoever wrote an archive chose how many lines there are, and places.
     left: Cell<usize>,
@@ -39,37 +55,79 @@ pub struct Held {
 
 /// Bytes of lines that are looked through for places, each line for each.
 const MOST_LOOKED_THROUGH: usize = 256 << 20;
+/// What a member takes at each place beside its path.
+const COPY: usize = 192;
+
+/// A path as it is put in order: its slash comes before all else.
+fn key(path: &[u8]) -> Vec<u8> {
+    let key = path.iter().map(|b| if *b == b'/' { 0 } else { *b });
+    key.collect()
+}
 
 impl Held {
     /// Nothing yet, of these places and of those that are asked for also.
-    pub fn at(named: BTreeSet<Vec<u8>>, also: Option<&Outside>) -> Self {
-        let shown = named.iter().map(|path| escape(path)).collect();
+    pub fn at(named: &[&[u8]], also: Option<&Outside>) -> Self {
         let also = also.into_iter().flat_map(|also| also.places.keys());
-        let all = named.iter().chain(also).cloned();
-        Self {
-            places: order::gather(all.map(|path| (path, Members::new()))),
-            shown,
-            named,
+        let also = also.map(|path| (path.as_slice(), false));
+        let named = named.iter().map(|path| (*path, true));
+        let all: BTreeMap<Vec<u8>, (&[u8], bool)> =
+            order::gather(also.chain(named).map(|(path, is)| (key(path), (path, is))));
+        let mut held = Self {
             left: Cell::new(MOST_LOOKED_THROUGH),
+            ..Self::default()
+        };
+        for (key, (path, is_named)) in all {
+            held.longest = held.longest.max(path.len());
+            if is_named {
+                held.shown.push(escape(path));
+            }
+            let above = held.nearest(path);
+            held.places.push(Place {
+                key,
+                path: path.to_vec(),
+                above,
+                is_named,
+                members: Members::new(),
+            });
         }
+        held
     }
 
-    /// The places that a path is, or stands below, each with the path below it.
-    fn places(&self, path: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/');
-        let ends = ends.map(|(end, _)| end).chain([path.len()]);
-        let above = ends.filter_map(|end| Some((path.get(..end)?, path.get(end..)?)));
-        let known = above.filter(|(above, _)| self.places.contains_key(*above));
-        let own = |(above, below): (&[u8], &[u8])| {
-            let below = below.strip_prefix(b"/").unwrap_or(below);
-            (above.to_vec(), below.to_vec())
-        };
-        known.map(own).collect()
+    /// The nearest place that a path is, or stands below. What that takes does not depend on how many stand above it.
+    fn nearest(&self, path: &[u8]) -> Option<usize> {
+        let most = self.longest.saturating_add(1);
+        let start = path.get(..most).unwrap_or(path);
+        let start_key = key(start);
+        let after = self.places.partition_point(|place| place.key <= start_key);
+        let mut near = after.checked_sub(1);
+        // All that stand above the path stand above the last that comes before it.
+        let last = near.and_then(|near| self.places.get(near))?;
+        let common = last.path.iter().zip(start).take_while(|(a, b)| a == b);
+        let common = common.count();
+        while let Some(place) = near.and_then(|near| self.places.get(near)) {
+            let len = place.path.len();
+            if len <= common && matches!(path.get(len), None | Some(b'/')) {
+                break;
+            }
+            near = place.above;
+        }
+        near
+    }
+
+    /// True for what stands above a place.
+    fn leads_to_one(&self, path: &[u8]) -> bool {
+        if path.is_empty() || path.len() >= self.longest {
+            return false;
+        }
+        let start = [key(path).as_slice(), &[0]].concat();
+        let first = self.places.partition_point(|place| place.key < start);
+        let first = self.places.get(first);
+        first.is_some_and(|place| place.key.starts_with(&start))
     }
 
     /// True when something is held of that path.
     pub fn wants(&self, path: &[u8]) -> bool {
-        !self.places(path).is_empty()
+        self.nearest(path).is_some() || self.leads_to_one(path)
     }
 
     /// True for a line that names one of these places, or what stands below one; and for any, once too much was looked
@@ -82,39 +140,51 @@ impl Held {
         left.is_none() || shown.any(|place| line.contains(place.as_str()))
     }
 
-    /// Holds a member.
-    pub fn add(&mut self, path: &[u8], thing: &Thing) {
-        for (place, below) in self.places(path) {
-            let held = self.places.entry(place).or_default();
-            let member = Member {
-                kind: thing.kind,
-                rights: thing.rights,
-                sha256: thing.sha256,
-                fork: thing.fork.as_deref().copied(),
-            };
-            held.insert(below, member);
+    /// Holds a member at each of its places, as long as there is room; `None` when there is not.
+    pub fn add(&mut self, path: &[u8], thing: &Thing, room: &mut usize) -> Option<()> {
+        let mut near = self.nearest(path);
+        if near.is_none() && thing.kind == Kind::Directory {
+            self.ways.insert(path.to_vec(), thing.rights);
         }
+        let member = Member {
+            kind: thing.kind,
+            rights: thing.rights,
+            sha256: thing.sha256,
+            fork: thing.fork.as_deref().copied(),
+        };
+        while let Some(place) = near.and_then(|near| self.places.get_mut(near)) {
+            let below = below(path, &place.path);
+            *room = room.checked_sub(below.len().saturating_add(COPY))?;
+            place.members.insert(below.to_vec(), member);
+            near = place.above;
+        }
+        Some(())
     }
 
     /// The member that another is a hard link to.
     pub fn first(&self, path: &[u8]) -> Option<Member> {
-        let (place, below) = self.places(path).pop()?;
-        self.places.get(&place)?.get(&below).copied()
+        let place = self.places.get(self.nearest(path)?)?;
+        place.members.get(below(path, &place.path)).copied()
     }
 
     /// What stands at each place of which there is something; nothing is known of one at which there should be.
-    pub fn into_outside(self, executable: Option<Vec<u8>>, is_cut: bool) -> Outside {
-        let places = self.places.into_iter().filter_map(|(path, held)| {
-            let is_known = !held.is_empty() || self.named.contains(&path);
-            is_known.then(|| (path, sum(&held)))
+    pub fn into_outside(self) -> Outside {
+        let places = self.places.into_iter().filter_map(|place| {
+            let is_known = !place.members.is_empty() || place.is_named;
+            is_known.then(|| (place.path, sum(&place.members)))
         });
         Outside {
             places: order::gather(places),
-            executable,
-            is_by_name: false,
-            is_cut,
+            ways: self.ways,
+            ..Outside::default()
         }
     }
+}
+
+/// The path below a place of what stands there.
+fn below<'p>(path: &'p [u8], place: &[u8]) -> &'p [u8] {
+    let below = path.get(place.len()..).unwrap_or_default();
+    below.strip_prefix(b"/").unwrap_or(below)
 }
 
 /// That of what is held of a place; `None` where nothing is, or not all that counts: of a resource fork a scan says
@@ -181,6 +251,18 @@ pub fn compare(one: Option<&Outside>, other: Option<&Outside>, have_one_name: bo
             (None, _) => compared.unknown.push(lacking(&shown, "OTHER", "PATH")),
         }
     }
+    compared.changes.extend(ways(one, other));
+    let stands = |side: Option<&Outside>| side.and_then(|side| side.stands.clone());
+    if let (Some(a), Some(b)) = (stands(one), stands(other))
+        && a != b
+    {
+        let [a, b] = [a, b].map(|path| match path.as_slice() {
+            b"" => "where it is called".to_owned(),
+            path => escape(path),
+        });
+        let line = format!("the bundle itself  stands {a}, stood {b}");
+        compared.changes.push((Change::Altered, line));
+    }
     let executable = |side: Option<&Outside>| side.and_then(|side| side.executable.clone());
     let by_name = |side: Option<&Outside>| side.is_some_and(|side| side.is_by_name);
     let is_by_name = !have_one_name && (by_name(one) || by_name(other));
@@ -215,6 +297,33 @@ pub fn compare(one: Option<&Outside>, other: Option<&Outside>, have_one_name: bo
         }
     }
     compared
+}
+
+/// A line for each directory on the way to what stands outside with which others may do something else. What one side
+/// does not say of that is no difference.
+fn ways(one: Option<&Outside>, other: Option<&Outside>) -> Vec<(Change, String)> {
+    let mut changes = Vec::new();
+    let (Some(one), Some(other)) = (one, other) else {
+        return changes;
+    };
+    for (path, a) in &one.ways {
+        let Some(b) = other.ways.get(path) else {
+            continue;
+        };
+        let shown = escape(path);
+        if a.mode != b.mode {
+            let line = format!(
+                "{shown}  on the way outside, {:04o}, was {:04o}",
+                a.mode, b.mode
+            );
+            changes.push((Change::Mode, line));
+        }
+        if a.owner != b.owner {
+            let line = format!("{shown}  on the way outside, {}, was {}", a.owner, b.owner);
+            changes.push((Change::Owner, line));
+        }
+    }
+    changes
 }
 
 fn lacking(shown: &str, has: &str, lacks: &str) -> String {

@@ -3,6 +3,7 @@
 //! It is looked at alone. A scan of all has no row of it where others stand beside it by the thousand, and none of any
 //! where a plug-in folder cannot be listed.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -15,6 +16,9 @@ use crate::limits::{Budget, Limits};
 use crate::meta::Kind;
 use crate::order;
 use crate::root::Root;
+
+/// Directories above what stands outside that are looked at.
+const MOST_ABOVE: usize = 4_096;
 
 /// What a path of a disk is to its plug-in folders.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,10 +66,42 @@ impl Place {
             (Self::Within(folder, _), Some(path)) => (*folder, path),
             _ => return unknown(),
         };
-        let scanner = disk.patient_scanner().ok();
+        let Ok(mut scanner) = disk.patient_scanner() else {
+            return unknown();
+        };
         let candidate = Candidate::asked_for(folder, candidate);
-        let bundle = scanner.and_then(|mut scanner| scanner.look_at(candidate));
-        bundle.map_or_else(unknown, |bundle| Some(Outside::of(&bundle)))
+        let Some(bundle) = scanner.look_at(candidate) else {
+            return unknown();
+        };
+        let mut outside = Outside::of(&bundle);
+        look_at_ways(scanner.root(), &mut outside);
+        Some(outside)
+    }
+}
+
+/// Looks at the directories above the places.
+fn look_at_ways(root: &Root, outside: &mut Outside) {
+    let mut known = BTreeSet::new();
+    for place in outside.places.keys() {
+        let ends = place
+            .iter()
+            .enumerate()
+            .skip(1)
+            .filter(|(_, b)| **b == b'/');
+        for above in ends.filter_map(|(end, _)| place.get(..end)) {
+            if known.contains(above) || outside.places.contains_key(above) {
+                continue;
+            }
+            if known.len() >= MOST_ABOVE {
+                outside.is_cut = true;
+                return;
+            }
+            known.insert(above.to_vec());
+            let found = root.find_entry(above).map(|found| found.meta);
+            if let Some(meta) = found.ok().filter(|meta| meta.kind == Kind::Directory) {
+                outside.ways.insert(above.to_vec(), meta.rights());
+            }
+        }
     }
 }
 

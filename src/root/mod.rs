@@ -33,7 +33,7 @@ use volume::Volume;
 /// Links followed in one resolution, as `MAXSYMLINKS` of macOS.
 const MAX_LINKS: u32 = 32;
 /// Bytes of a path and of the text of a link, its end included, as `PATH_MAX` of macOS.
-const PATH_MAX: usize = 1024;
+pub(crate) const PATH_MAX: usize = 1024;
 /// Steps of one resolution: a path and the texts of as many links as are followed, every second byte of
 /// them a slash. No kernel of a Mac goes further.
 const MOST_STEPS: usize = 33 * PATH_MAX / 2;

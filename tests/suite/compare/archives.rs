@@ -88,6 +88,66 @@ fn an_archive_of_more_than_is_collected_is_refused() {
     }
 }
 
+fn hex(path: &str) -> Value {
+    let digits = path.bytes().map(|b| format!("{b:02x}"));
+    json!(digits.collect::<String>())
+}
+
+/// An archive that says of its bundle that it leads to all of these, with members at so many others.
+fn naming(archive: &Path, paths: &[String], members: impl Fn(usize) -> Option<String>) -> PathBuf {
+    let edit = |file: &str, json: &mut Value| {
+        if file == "case.json" {
+            json["bundles"][0]["outside_hex"] = paths.iter().map(|path| hex(path)).collect();
+        }
+    };
+    rewritten(archive, edit, |top, builder| {
+        let members = (0..).map(members).take_while(Option::is_some).flatten();
+        for path in members {
+            let member = format!("{top}/files{path}");
+            builder
+                .append_pax_extensions([("path", member.as_bytes())])
+                .unwrap();
+            let mut header = Header::new_ustar();
+            header.set_entry_type(EntryType::Fifo);
+            header.set_mode(0o644);
+            header.set_size(0);
+            header.set_cksum();
+            builder.append(&header, std::io::empty()).unwrap();
+        }
+    })
+}
+
+#[test]
+fn an_archive_that_names_more_places_than_are_collected_is_refused() {
+    let (pair, archive) = pair();
+    for paths in [
+        vec![String::new(); 300_000],
+        (0..300_000).map(|n| format!("/{n}")).collect(),
+        (0..4_000)
+            .map(|n| format!("/{n}{}", "a".repeat(1_000)))
+            .collect(),
+        vec![format!("/{}", "a".repeat(1_024))],
+        vec!["/a".repeat(400_000)],
+        vec!["/a\0b".to_owned()],
+    ] {
+        let hostile = naming(&archive, &paths, |_| None);
+        let error = refused(&pair.compare(&hostile), 2);
+        assert!(error.contains("than dsplug collect"), "{error}");
+    }
+}
+
+/// What stands below many places counts in each.
+#[test]
+fn members_times_places_are_bounded() {
+    let (pair, archive) = pair();
+    let paths: Vec<String> = (1..500).map(|depth| "/a".repeat(depth)).collect();
+    let hostile = naming(&archive, &paths, |n| {
+        (n < 2_000).then(|| format!("{}/{n}", "/a".repeat(500)))
+    });
+    let error = refused(&pair.compare(&hostile), 2);
+    assert!(error.contains("than dsplug collect takes"), "{error}");
+}
+
 /// Each of its lines may be of each place.
 #[test]
 fn lines_times_places_are_bounded_and_what_was_not_looked_through_is_not_known() {
@@ -95,17 +155,12 @@ fn lines_times_places_are_bounded_and_what_was_not_looked_through_is_not_known()
     let hostile = rewritten(
         &archive,
         |file, json| {
-            let many = |text: fn(usize) -> String| (0..20_000).map(text).collect::<Vec<_>>();
             if file == "case.json" {
-                let hex = |n| {
-                    format!("{n:06}")
-                        .bytes()
-                        .map(|b| format!("{b:02x}"))
-                        .collect()
-                };
-                json["bundles"][0]["outside_hex"] = json!(many(hex));
+                let paths = (0..4_000).map(|n| hex(&format!("{n:06}")));
+                json["bundles"][0]["outside_hex"] = paths.collect();
             } else {
-                json["left_out"] = json!(many(|n| format!("{n}{}", "x".repeat(200))));
+                let line = |n| format!("{n}{}", "x".repeat(200));
+                json["left_out"] = json!((0..20_000).map(line).collect::<Vec<_>>());
             }
         },
         |_, _| (),

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use dsplug_fixtures::macho::{Cpu, MachO};
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, SYSTEM_PLUGINS, attribute, chmod, sparse};
+use dsplug_fixtures::{
+    Disk, PLUGINS, Plugin, SYSTEM_PLUGINS, attribute, chmod, needs_root, sparse,
+};
 use tempfile::TempDir;
 
 use super::{collect, compare, differences, is_same, path, told, unknown};
@@ -360,6 +362,56 @@ fn a_link_that_stands_at_the_top_on_the_way_is_held_against_another() {
         let told = told(&differences(&output, 1));
         assert!(told.contains(&word("altered", "/nix")), "{told:#?}");
     }
+}
+
+/// Whoever can write a directory on the way puts another in the place of what stands there.
+#[test]
+fn a_directory_on_the_way_that_became_anothers_is_told() {
+    let disk = Disk::new();
+    with_executable("/opt/a/out").write(disk.plugin(""));
+    disk.file("opt/a/out", code());
+    for path in ["opt", "opt/a"] {
+        chmod(disk.at(path), 0o755);
+    }
+    let good = Good::of(disk);
+    is_same(&compare(&good.disk, &path("A.dsplug"), &good.archive));
+    for (path, shown) in [("opt", "/opt"), ("opt/a", "/opt/a")] {
+        chmod(good.disk.at(path), 0o777);
+        assert_eq!(good.told(), [word("mode", shown)]);
+        let now = good.place.path().join(format!("{}.tar.gz", shown.len()));
+        let now = collect(&good.disk, "--all", now);
+        let archives = compare(&good.disk, now.to_str().unwrap(), &good.archive);
+        assert_eq!(told(&differences(&archives, 1)), [word("mode", shown)]);
+        chmod(good.disk.at(path), 0o755);
+    }
+    is_same(&compare(&good.disk, &path("A.dsplug"), &good.archive));
+    if needs_root("giving a directory away needs root") {
+        std::os::unix::fs::chown(good.disk.at("opt/a"), Some(501), Some(20)).unwrap();
+        assert_eq!(good.told(), [word("owner", "/opt/a")]);
+    }
+}
+
+/// All that it holds is what it was, and stands where somebody else may write it.
+#[test]
+fn a_bundle_that_became_a_link_to_itself_elsewhere_is_told() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    disk.dir("Users/Shared");
+    let good = Good::of(disk);
+    let disk = &good.disk;
+    let elsewhere = disk.at("Users/Shared/A.dsplug");
+    fs::rename(disk.plugin("A.dsplug"), &elsewhere).unwrap();
+    disk.link(&path("A.dsplug")[1..], "/Users/Shared/A.dsplug");
+    let itself = word("altered", "the bundle itself");
+    assert_eq!(good.told(), std::slice::from_ref(&itself));
+    // A copy that is no plug-in is held against what the bundle is alone.
+    is_same(&compare(disk, &path("A.dsplug"), &good.copy));
+    let linked = collect(disk, "--all", good.place.path().join("linked.tar.gz"));
+    is_same(&compare(disk, &path("A.dsplug"), &linked));
+    fs::remove_file(disk.plugin("A.dsplug")).unwrap();
+    fs::rename(elsewhere, disk.plugin("A.dsplug")).unwrap();
+    let told = told(&differences(&compare(disk, &path("A.dsplug"), &linked), 1));
+    assert_eq!(told, [itself]);
 }
 
 /// The same bundle under another name runs another of its files, where its Info.plist names none.
