@@ -114,7 +114,7 @@ impl Exceptions {
         let more = refused.count();
         if more > 0 {
             lines.push(format!(
-                "{more} more exceptions except nothing: dsplug_exceptions has them"
+                "dsplug_exceptions has {more} more rows of what excepts nothing"
             ));
         }
         lines

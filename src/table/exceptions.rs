@@ -7,7 +7,7 @@ use crate::text::{escape, tame};
 /// The table `dsplug_exceptions`.
 pub const EXCEPTIONS: TableOf<Exception> = TableOf {
     name: "dsplug_exceptions",
-    meaning: "One row per exception entry; a file that is refused has a row with its error alone, and the wish for copies has one of its own.",
+    meaning: "One row per exception entry, of those of a file that except nothing the first 100 and one that counts the others; a file that is refused has a row with its error alone, and the wish for copies has one of its own.",
     bundle: None,
     columns: &[
         text(
