@@ -97,6 +97,7 @@ fn copied_out(
     // The directory may be another's, who could exchange what is made in it.
     let own = private(to, &part)?;
     copy_and_compare(&tree, &own.fd, &own.dir, ITEM.as_bytes(), vault.most)?;
+    drop(tree);
     let name = entry.to.as_ref().map(|to| to.name.clone());
     let name = name.unwrap_or_default();
     rename(&own.fd, ITEM.as_bytes(), &to.fd, &name).map_err(|errno| {
@@ -108,6 +109,13 @@ fn copied_out(
     // It is empty, or by now another's.
     let _ = remove_private(to, &part).or_else(|_| remove_private(to, &part));
     sync(&to.fd)?;
+    // Whose the directory is exchanges it as soon as it stands there.
+    let held = vault.hold(entry, Rest::Whole, (&to.dir, &name));
+    held.map_err(|why| {
+        format!(
+            "what stands there now is not the copy that was put there: {why}; it stays in the vault"
+        )
+    })?;
     empty(vault, entry)
 }
 

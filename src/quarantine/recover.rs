@@ -5,9 +5,8 @@
 
 use super::asked::Asked;
 use super::ledger::{self, Entry, Step};
-use super::mounts;
 use super::put_back;
-use super::rest::{self, Rest};
+use super::rest::Rest;
 use super::take::{self, aside};
 use super::vault::{
     ITEM, Open, PART, Vault, differs, hold_seen, is_same, look, open, rename, sync,
@@ -151,7 +150,7 @@ fn set_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<String, St
     // Something else stands there or aside by now: what was copied is removed where it stands aside.
     let differs = differs(&from.dir, &name, &entry.seen, false, vault.most);
     let held = differs.map_or(Ok(()), Err);
-    if let Err(why) = held.and_then(|()| hold_aside(vault, entry, from, &name)) {
+    if let Err(why) = held.and_then(|()| take::hold_aside(vault, entry, from, Rest::Removed)) {
         let name = escape(&name);
         let why = format!("what stands aside as {name} is not what was copied: {why}");
         return stay(vault, entry, &why);
@@ -172,7 +171,7 @@ fn clearing(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<String, Str
             let why = format!("what stands aside as {shown} is not what was looked at");
             return stay(vault, entry, &why);
         }
-        if let Err(why) = hold_aside(vault, entry, from, &name) {
+        if let Err(why) = take::hold_aside(vault, entry, from, Rest::Removed) {
             let why =
                 format!("what stands aside as {shown} is not known to be in the vault: {why}");
             return stay(vault, entry, &why);
@@ -244,7 +243,8 @@ fn emptying(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
         } else {
             hold_seen(&to.dir, &name, &entry.seen, vault.most)?;
         }
-        vault.release(entry, Rest::Removed, (&to.dir, &name))
+        vault.hold(entry, Rest::Removed, (&to.dir, &name))?;
+        vault.clear(&entry.id)
     });
     if let Err(why) = emptied {
         return stay(vault, entry, &why);
@@ -269,29 +269,14 @@ fn destination(entry: &Entry) -> Result<(Open, Vec<u8>), String> {
 /// Holds what stands at a place to what was seen, and all that the vault holds of it to what stands there.
 fn hold_copied(vault: &Vault, entry: &Entry, from: &Open, name: &[u8]) -> Result<(), String> {
     hold_seen(&from.dir, name, &entry.seen, vault.most)?;
-    let inside = look(&vault.folder(&entry.id)?)?;
-    let item = ITEM.as_bytes();
-    rest::hold(Rest::Whole, (&inside, item), (&from.dir, name), vault.most)
-}
-
-/// Holds all that stands aside to what the vault holds.
-fn hold_aside(vault: &Vault, entry: &Entry, from: &Open, name: &[u8]) -> Result<(), String> {
-    mounts::refuse(&from.dir, name)?;
-    let inside = look(&vault.folder(&entry.id)?)?;
-    let item = ITEM.as_bytes();
-    rest::hold(
-        Rest::Removed,
-        (&from.dir, name),
-        (&inside, item),
-        vault.most,
-    )
+    vault.hold(entry, Rest::Whole, (&from.dir, name))
 }
 
 /// Forgets what is known to stand where it stood, with what the vault holds of it.
 fn forget(vault: &Vault, entry: &Entry, from: &Open) -> Result<String, String> {
     let name = entry.from.name.as_slice();
-    hold_seen(&from.dir, name, &entry.seen, vault.most)?;
-    vault.release(entry, Rest::Whole, (&from.dir, name))?;
+    hold_copied(vault, entry, from, name)?;
+    vault.clear(&entry.id)?;
     vault.forget(entry)?;
     Ok(format!("{} stands where it stood", entry.path))
 }

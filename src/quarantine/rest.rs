@@ -1,7 +1,6 @@
 //! What may be removed: a rest or a part of a thing of which the whole stands elsewhere. Whoever can write the ledger
 //! says where that is, and what it was, so that both are read now and held against each other.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 
@@ -55,9 +54,12 @@ pub fn hold(
     if rest == Rest::Whole && part.entries.len() != whole.entries.len() {
         return Err("the other has not the same entries".into());
     }
-    let stands: BTreeMap<&[u8], &Entry> = whole.entries.iter().map(|e| (&*e.path, e)).collect();
+    // Both are in order of path.
+    let mut stands = whole.entries.iter();
     for a in &part.entries {
-        let b = stands.get(&*a.path);
+        let b = stands
+            .find(|b| b.path >= a.path)
+            .filter(|b| b.path == a.path);
         let is_same = match b {
             Some(b) => is_like(rest, a, b) && has_all(&part, a, &whole, b)?,
             None => false,

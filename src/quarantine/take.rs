@@ -5,6 +5,7 @@ use rustix::io::Errno;
 use super::copy::{copy_and_compare, copyable};
 use super::ledger::{Entry, Step};
 use super::mounts;
+use super::rest::{self, Rest};
 use super::vault::{ITEM, Open, PART, Vault, differs, look, remove_tree, rename, sync};
 use crate::collect::said;
 use crate::state_dir::StateDir;
@@ -131,6 +132,8 @@ fn copied(vault: &Vault, entry: &mut Entry, from: &Open, folder: &StateDir) -> R
     if let Some(why) = differs(&inside, PART.as_bytes(), &entry.seen, true, vault.most) {
         return Err(format!("{} changed while it was copied: {why}", entry.path));
     }
+    // With very many entries it is large, and what stands aside is looked at anew.
+    drop(tree);
     rename(folder, PART.as_bytes(), folder, ITEM.as_bytes()).map_err(said)?;
     sync(folder)?;
     vault.set(entry, Step::Aside)?;
@@ -146,7 +149,9 @@ fn set_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String
         return Err(why);
     }
     sync(&from.fd)?;
-    match differs(&from.dir, &name, &entry.seen, false, vault.most) {
+    let differs = differs(&from.dir, &name, &entry.seen, false, vault.most);
+    // A digest says nothing of modes and attributes, and is not always known.
+    match differs.or_else(|| hold_aside(vault, entry, from, Rest::Whole).err()) {
         None => clear(vault, entry, from).or_else(|why| {
             // As long as nothing of it was removed, all of it goes back.
             if entry.step == Step::Aside
@@ -176,6 +181,18 @@ fn set_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String
             }
         }
     }
+}
+
+/// Holds all that stands aside to what the vault has.
+///
+/// # Errors
+/// With a line about what is not known to be in the vault.
+pub fn hold_aside(vault: &Vault, entry: &Entry, from: &Open, rest: Rest) -> Result<(), String> {
+    let name = aside(entry);
+    mounts::refuse(&from.dir, &name)?;
+    let inside = look(&vault.folder(&entry.id)?)?;
+    let item = ITEM.as_bytes();
+    rest::hold(rest, (&from.dir, &name), (&inside, item), vault.most)
 }
 
 /// Removes what was renamed aside and is known to be in the vault.

@@ -146,28 +146,25 @@ impl Vault {
         }
     }
 
-    /// Removes what the vault holds of an entry, where all of it is known to stand elsewhere; `item` says how much of
-    /// it there may be.
+    /// Holds what the vault has of an entry to what stands elsewhere; `item` says how much of it there may be.
     ///
     /// # Errors
-    /// With a line about what is not known to, or cannot be removed.
-    pub fn release(
+    /// With a line about what is not known to stand there.
+    pub fn hold(
         &self,
         entry: &Entry,
         item: Rest,
         (dir, name): (&Dir, &[u8]),
     ) -> Result<(), String> {
-        if let Some(folder) = self
-            .vault
-            .find_folder(&entry.id)
-            .map_err(|e| e.to_string())?
-        {
-            let inside = look(&folder)?;
-            for (held, rest) in [(ITEM, item), (PART, Rest::Begun)] {
-                rest::hold(rest, (&inside, held.as_bytes()), (dir, name), self.most)?;
-            }
+        let folder = self.vault.find_folder(&entry.id);
+        let Some(folder) = folder.map_err(|e| e.to_string())? else {
+            return Ok(());
+        };
+        let inside = look(&folder)?;
+        for (held, rest) in [(ITEM, item), (PART, Rest::Begun)] {
+            rest::hold(rest, (&inside, held.as_bytes()), (dir, name), self.most)?;
         }
-        self.clear(&entry.id)
+        Ok(())
     }
 
     /// Removes what a call left that was killed before the ledger knew of it: archives that are not whole, which

@@ -3,13 +3,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use dsplug_fixtures::{Disk, Plugin, chmod};
 use serde_json::{Value, json};
 
 use super::scene::{DSPLUG, Picture, Scene, picture};
 use crate::common::only_bundle;
+use crate::faults::strace;
 
 const STEPS: [&str; 7] = [
     "moving",
@@ -294,4 +296,84 @@ fn no_part_of_a_copy_is_removed_but_one_of_what_the_vault_holds() {
     fs::remove_dir_all(&part).unwrap();
     scene.done(&["restore", &id, "--to", to]);
     assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1);
+}
+
+/// Runs a call that waits a while at its rename of that number, and does something meanwhile.
+fn meanwhile(
+    scene: &Scene,
+    call: &[&str],
+    delay: &str,
+    rename: u32,
+    step: &str,
+    act: &dyn Fn(),
+) -> Output {
+    let child = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=renameat2", "-o", "/dev/null"])
+        .arg("-e")
+        .arg(format!("inject=renameat2:{delay}=3000000:when={rename}"))
+        .args(scene.arguments(call))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let step = format!("\"step\": \"{step}\"");
+    let began = Instant::now();
+    let is_there = || {
+        let entries = fs::read_dir(scene.state().join("ledger")).into_iter();
+        let mut entries = entries.flatten().flatten();
+        entries.any(|e| fs::read_to_string(e.path()).is_ok_and(|text| text.contains(&step)))
+    };
+    while !is_there() {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    act();
+    child.wait_with_output().unwrap()
+}
+
+/// Whoever owns the directory exchanges it as soon as it stands there; and a mode is in no digest.
+#[test]
+fn what_is_removed_behind_a_copy_is_looked_at_when_that_stands() {
+    if !strace::is_usable() {
+        return;
+    }
+    let disk = Disk::new();
+    let bundle = Plugin::new("A")
+        .file("Contents/x", "x")
+        .write(disk.plugin(""));
+    let Some(scene) = Scene::across(disk) else {
+        return dsplug_fixtures::skipped("/dev/shm is no volume of its own");
+    };
+    // The third rename names the copy in the vault, and the fourth puts the bundle aside.
+    let quarantine = ["quarantine", &Scene::path("A.dsplug")];
+    let mode = || chmod(bundle.join("Contents/x"), 0o4755);
+    let said = text(&meanwhile(
+        &scene,
+        &quarantine,
+        "delay_enter",
+        4,
+        "aside",
+        &mode,
+    ));
+    assert!(said.contains("it stands where it stood"), "{said}");
+    assert_eq!(scene.ledger(), [], "{said}");
+    assert!(bundle.join("Contents/x").exists(), "{said}");
+    scene.done(&quarantine);
+    let id = scene.ledger()[0]["id"].clone();
+    let item = scene.state().join("vault").join(&id).join("item");
+    let before = picture(&item);
+    let other = tempfile::tempdir().unwrap();
+    let to = ["restore", &id, "--to", other.path().to_str().unwrap()];
+    let exchange = || {
+        let placed = other.path().join("A.dsplug/Contents/x");
+        fs::write(placed, "y").unwrap();
+    };
+    // The first is refused between volumes, and the second gives the copy its name.
+    let output = meanwhile(&scene, &to, "delay_exit", 2, "placing", &exchange);
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("stays in the vault"), "{said}");
+    assert_eq!(picture(&item), before, "{said}");
+    assert_eq!(scene.ledger()[0]["state"], "quarantined", "{said}");
 }
