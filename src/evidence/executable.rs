@@ -78,7 +78,8 @@ fn resolve(
             Ok(found) => {
                 let itself = found.meta.kind == Kind::Directory && name.is_empty();
                 let homes = evidence.homes();
-                evidence.comes_back |= homes.have(&found.path()) && !homes.stay(&path);
+                evidence.comes_back |= homes.have(&found.path())
+                    && (evidence.ways.has_strayed() || !homes.stay(&path));
                 return Ok(Some(found).filter(|_| !itself));
             }
             Err(error) if error.leads_nowhere() => {}

@@ -183,7 +183,8 @@ impl Libraries {
                     if is_outside {
                         self.tell(plain, budget);
                     }
-                    if self.homes.have(&real) && !self.homes.stay(&path) {
+                    let is_astray = ways.has_strayed() || !self.homes.stay(&path);
+                    if self.homes.have(&real) && is_astray {
                         self.comes_back = true;
                         answer(Ok((path, real, found)));
                     }

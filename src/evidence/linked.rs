@@ -121,6 +121,13 @@ pub fn read(
             "not all links were followed, of which there are more than {MOST_FOLLOWED}, or the time of the scan is spent"
         )));
     }
+    if search.ways.are_cut() {
+        search.is_unsure = true;
+        search.troubles.push(Trouble::Limit(
+            "what leads out of it passes more names than are kept, and can be exchanged unseen"
+                .into(),
+        ));
+    }
     evidence.is_linked_cut = search.is_cut || search.is_unsure;
     evidence.is_blind |= search.is_blind || search.is_cut || search.is_unsure;
     let comes_back = search.comes_back || search.libraries.come_back();
@@ -224,7 +231,7 @@ impl Search<'_> {
                 b"" => text.to_vec(),
                 _ => [above, b"/".as_slice(), text].concat(),
             };
-            if !self.libraries.stay_home(&at) {
+            if self.ways.has_strayed() || !self.libraries.stay_home(&at) {
                 self.comes_back = true;
                 self.roles.add(By::Link, link, Some(&path));
             }

@@ -260,7 +260,7 @@ fn survey_itself(
         return Err(ReadError::too_far(&path));
     }
     evidence.resolved_path = resolved;
-    evidence.ways.leave(&evidence.resolved_path);
+    evidence.ways.leave(root, &path, &evidence.resolved_path);
     evidence.resolved_meta = Some(found.meta);
     evidence.writable_by = evidence.writable_by.max(WritableBy::of(&found.meta));
     if found.meta.kind == Kind::Directory {

@@ -17,6 +17,9 @@ use crate::root::{Found, Passed, Root, without_dots};
 /// Names of one candidate that are kept.
 const MOST: usize = 1_024;
 
+/// What is passed on the way to one candidate: as many links as one path may have.
+const MOST_OWN: usize = 64;
+
 /// Places of one candidate that are told at which a volume is mounted.
 const MOST_MOUNTS: usize = 8;
 
@@ -38,6 +41,13 @@ fn is_of_system(name: &[u8], text: &[u8; 32]) -> bool {
     links.any(|(own, to)| *own == name && Sha256::digest(to)[..] == text[..])
 }
 
+fn path_of(passed: &Passed<'_>) -> Vec<u8> {
+    match passed.dir {
+        b"/" => [b"/", passed.name].concat(),
+        dir => [dir, b"/", passed.name].concat(),
+    }
+}
+
 /// What stands at each name of one directory.
 type Names = Vec<(Box<[u8]>, Step)>;
 
@@ -56,6 +66,11 @@ pub struct Ways {
     mounts: BTreeSet<Box<[u8]>>,
     /// Where the last of them ended.
     end: Vec<u8>,
+    /// True when the last of them passed what is neither in the bundle nor on the way to it.
+    is_astray: bool,
+    /// The candidate's path, and what was passed on the way to it that is no directory of that path.
+    candidate: Vec<u8>,
+    own: BTreeSet<Vec<u8>>,
 }
 
 /// What stands at a name.
@@ -107,14 +122,26 @@ fn position<T>(list: &[(Box<[u8]>, T)], name: &[u8]) -> Result<usize, usize> {
 
 impl Ways {
     /// From here on, what is in the bundle that stands there is passed over.
-    pub(super) fn leave(&mut self, home: &[u8]) {
+    pub(super) fn leave(&mut self, root: &Root, candidate: &[u8], home: &[u8]) {
+        if candidate != home {
+            let own = &mut self.own;
+            let _ = root.find_noting(candidate, &mut |passed| {
+                if own.len() < MOST_OWN {
+                    own.insert(path_of(&passed));
+                }
+            });
+        }
+        self.candidate = candidate.to_vec();
         self.home = home.to_vec();
     }
 
     /// All was asked for.
     pub(super) fn end(&mut self) {
         self.home = Vec::new();
+        self.candidate = Vec::new();
+        self.own = BTreeSet::new();
         self.end = Vec::new();
+        self.is_astray = false;
         self.names.shrink_to_fit();
         for (_, names) in &mut self.names {
             names.shrink_to_fit();
@@ -128,7 +155,9 @@ impl Ways {
         path: &[u8],
         budget: &Budget,
     ) -> Result<Found, ReadError> {
+        self.is_astray = false;
         root.find_noting(path, &mut |passed| {
+            self.is_astray |= self.is_foreign(&passed);
             if passed.text.is_none() {
                 self.end.clear();
                 self.end.extend_from_slice(passed.dir);
@@ -142,6 +171,31 @@ impl Ways {
     /// Where the path that was resolved last ended: at what is not there, when it leads nowhere.
     pub(super) fn last_end(&self) -> Vec<u8> {
         without_dots(&self.end)
+    }
+
+    /// True when the path that was resolved last passed what is neither in the bundle nor on the way to it: whoever
+    /// exchanges that has it end elsewhere.
+    pub(super) fn has_strayed(&self) -> bool {
+        self.is_astray
+    }
+
+    /// True when not all of them are kept.
+    pub(super) fn are_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    fn is_foreign(&self, passed: &Passed<'_>) -> bool {
+        let path = path_of(passed);
+        let is_above = |below: &[u8]| passed.text.is_none() && is_below(below, &path);
+        let is_of_system = || {
+            let text = passed.text.map(|text| Sha256::digest(text).into());
+            passed.dir == b"/" && text.is_some_and(|text| is_of_system(passed.name, &text))
+        };
+        let is_own = is_below(&path, &self.home)
+            || is_above(&self.home)
+            || is_above(&self.candidate)
+            || self.own.contains(&path);
+        !is_own && !is_of_system()
     }
 
     fn note(&mut self, passed: &Passed<'_>, budget: &Budget) {

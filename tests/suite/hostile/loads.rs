@@ -198,11 +198,15 @@ fn two_links_that_change_places_are_another_linked_hash() {
 #[test]
 fn what_leads_back_into_the_bundle_is_another_linked_hash_when_it_leads_elsewhere_in_it() {
     let around = format!("/Users/Shared/l/../../..{A}/Contents/a.dylib");
+    // The bundle itself, and four steps up from there: its text leaves it at none.
+    let up = "in/in/in/in/../../../../Users/Shared/l";
     for (asked, link) in [
+        (&*format!("@loader_path/{up}"), None),
+        ("/usr/lib/x.dylib", Some(&*format!("MacOS/{up}"))),
         ("/Users/Shared/l", None),
         ("/usr/lib/x.dylib", Some("/Users/Shared/l")),
-        (&around, None),
-        ("/usr/lib/x.dylib", Some(&around)),
+        (around.as_str(), None),
+        ("/usr/lib/x.dylib", Some(around.as_str())),
     ] {
         let disk = Disk::new();
         let path = Plugin::new("A")
@@ -214,6 +218,8 @@ fn what_leads_back_into_the_bundle_is_another_linked_hash_when_it_leads_elsewher
         if let Some(text) = link {
             symlink(text, path.join("Contents/l")).unwrap();
         }
+        disk.dir(&format!("{}/Contents/MacOS/in/in/in", &A[1..]));
+        symlink(A, path.join("Contents/MacOS/in/in/in/in")).unwrap();
         disk.dir("x/y/z");
         disk.dir("Users/Shared/x/y/z");
         disk.link(
@@ -225,7 +231,7 @@ fn what_leads_back_into_the_bundle_is_another_linked_hash_when_it_leads_elsewher
             disk.link("Users/Shared/l", to);
             only_bundle(disk.path())
         };
-        let is_around = asked == around || link == Some(&around);
+        let is_around = asked == around || link == Some(around.as_str());
         let (good, evil) = match is_around {
             true => ("/x/y/z", "/Users/Shared/x/y/z"),
             false => (
@@ -246,6 +252,41 @@ fn what_leads_back_into_the_bundle_is_another_linked_hash_when_it_leads_elsewher
         assert_eq!(first["linked_hash"], lead(good)["linked_hash"]);
         assert!(scan(disk.path()).bundles[0].evidence.comes_back);
     }
+}
+
+/// Whoever has more on the ways than is kept has the rest exchanged unseen.
+#[test]
+fn what_is_on_more_ways_than_are_kept_is_not_taken_for_known() {
+    let disk = Disk::new();
+    let path = Plugin::new("A")
+        .executable(code(&["/Users/Shared/l"], &[]))
+        .file("Contents/a.dylib", "good")
+        .write(disk.at(PLUGINS));
+    disk.link("Users/Shared/l", format!("{A}/Contents/a.dylib"));
+    let is_known = || {
+        let snapshot = scan(disk.path());
+        let evidence = &snapshot.bundles[0].evidence;
+        (!evidence.is_blind, snapshot.bundles[0].unread().is_empty())
+    };
+    assert_eq!(is_known(), (true, true));
+    disk.dir("Users/Shared/k");
+    for number in 0..700 {
+        let at = |name: &str| format!("Users/Shared/{name}/{number}");
+        disk.link(at("j"), format!("/{}", at("k")));
+        symlink(
+            format!("/{}", at("j")),
+            path.join(format!("Contents/{number}")),
+        )
+        .unwrap();
+    }
+    assert_eq!(is_known(), (false, false));
+    let row = only_bundle(disk.path());
+    assert!(row["unread"].contains("unwatched="), "{}", row["unread"]);
+    assert!(
+        row["error"].contains("more names than are kept"),
+        "{}",
+        row["error"]
+    );
 }
 
 /// An image of the data volume lacks the links that the system's own volume has at `/`.
