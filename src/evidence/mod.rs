@@ -57,7 +57,7 @@ use crate::directory::ReadError;
 use crate::folders::{Candidate, FolderError};
 use crate::layout::Layout;
 use crate::limits::Budget;
-use crate::meta::{Kind, WritableBy};
+use crate::meta::{Kind, Meta, WritableBy};
 use crate::root::Root;
 use crate::text::{self, escape};
 use facts::{CHEAP_LIST, Opened};
@@ -352,19 +352,15 @@ pub fn weigh_writers(root: &Root, evidence: &mut Evidence, budget: &Budget) {
             is_late = true;
             break;
         }
-        for (end, _) in path.iter().enumerate().filter(|(_, b)| **b == b'/').skip(1) {
-            let above = path.get(..end).unwrap_or_default();
-            // What cannot be looked at is told where it is read.
-            if let Ok(found) = root.find_entry(above) {
-                weakest = weakest.max(WritableBy::of(&found.meta));
-            }
-        }
+        let mut weigh = |meta: &Meta| weakest = weakest.max(WritableBy::of(meta));
+        // What cannot be looked at is told where it is read.
+        is_late |= !root.each_above(path, &mut weigh).unwrap_or(true);
     }
     evidence.writable_by = weakest;
     if is_late {
         let path = escape(&evidence.candidate.path);
         evidence.trouble(Trouble::Limit(format!(
-            "who can write above what {path} leads to was not asked: the time of the scan is spent"
+            "who can write above what {path} leads to was not asked: the scan has no time for it, or it stands too deep"
         )));
     }
 }

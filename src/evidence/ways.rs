@@ -123,13 +123,9 @@ fn position<T>(list: &[(Box<[u8]>, T)], name: &[u8]) -> Result<usize, usize> {
 impl Ways {
     /// From here on, what is in the bundle that stands there is passed over.
     pub(super) fn leave(&mut self, root: &Root, candidate: &[u8], home: &[u8]) {
-        if candidate != home {
-            let own = &mut self.own;
-            let _ = root.find_noting(candidate, &mut |passed| {
-                if own.len() < MOST_OWN {
-                    own.insert(path_of(&passed));
-                }
-            });
+        // By links on the way to its folder.
+        if candidate != home && self.own.is_empty() {
+            let _ = root.find_noting(candidate, &mut |passed| self.own(&passed));
         }
         self.candidate = candidate.to_vec();
         self.home = home.to_vec();
@@ -156,8 +152,13 @@ impl Ways {
         budget: &Budget,
     ) -> Result<Found, ReadError> {
         self.is_astray = false;
+        let is_to_it = self.home.is_empty();
         root.find_noting(path, &mut |passed| {
-            self.is_astray |= self.is_foreign(&passed);
+            if is_to_it {
+                self.own(&passed);
+            } else {
+                self.is_astray |= self.is_foreign(&passed);
+            }
             if passed.text.is_none() {
                 self.end.clear();
                 self.end.extend_from_slice(passed.dir);
@@ -182,6 +183,12 @@ impl Ways {
     /// True when not all of them are kept.
     pub(super) fn are_cut(&self) -> bool {
         self.is_cut
+    }
+
+    fn own(&mut self, passed: &Passed<'_>) {
+        if self.own.len() < MOST_OWN {
+            self.own.insert(path_of(passed));
+        }
     }
 
     fn is_foreign(&self, passed: &Passed<'_>) -> bool {

@@ -15,10 +15,11 @@ use super::finder::{Finder, MOST_LPROJ_LINKS, Place, join};
 use super::listing::Listing;
 use super::only::{Has, Only};
 use crate::directory::{Dir, ReadError};
+
 use crate::layout::Layout;
 use crate::meta::{Kind, Meta, WritableBy};
 use crate::name::{self, Suffix};
-use crate::root::{Found, without_dots};
+use crate::root::{Found, Passed, last_component, without_dots};
 
 /// Directories of a folder that are told as places of the loader.
 const MOST_LISTED_IN: usize = 256;
@@ -38,19 +39,12 @@ impl Finder<'_> {
         let mut way = Sha256::new();
         let found = self.root.find_noting(path.as_bytes(), &mut |passed| {
             anomalies.extend(passed.mount.map(|_| Anomaly::Mounted));
-            // The system's own links at `/` are made anew by its updates.
-            if let (Some(text), Some(meta)) =
-                (passed.text, passed.meta.filter(|_| passed.dir != b"/"))
-            {
-                way.update(text);
-                add(&mut way, meta);
-            }
+            link(&mut way, &passed);
         })?;
         folder.exists = found.meta.kind == Kind::Directory;
         folder.resolved_path = found.path();
         folder.meta = Some(found.meta);
         folder.writable_by = WritableBy::of(&found.meta);
-        folder.way = self.way(way, &folder.resolved_path)?;
         if found.links > 0 && self.goes_through_foreign_link(path) {
             self.anomalies.insert(Anomaly::Symlinked);
         }
@@ -84,6 +78,7 @@ impl Finder<'_> {
             self.read_languages(path, layout, &dir, &top)?;
         }
         self.listed((path, folder), &dir, top, layout, decides)?;
+        folder.way = self.way(way, &folder.resolved_path)?;
         self.recall(false)?;
         self.cut();
         let branches = std::mem::take(&mut self.branches);
@@ -92,18 +87,35 @@ impl Finder<'_> {
     }
 
     /// Whoever exchanges one of these for a moment leaves the times of the folder as they are: a rename sets that of what
-    /// is renamed.
+    /// is renamed. The other directories that the loader lists count by themselves: what comes and goes in them sets no
+    /// time of the folder's.
     fn way(&self, mut all: Sha256, folder: &[u8]) -> Result<Option<[u8; 16]>, ReadError> {
-        let ends = folder.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-        for (end, _) in ends.skip(2) {
-            let above = folder.get(..end).unwrap_or_default();
-            let meta = match self.root.find_entry(above) {
-                Ok(found) => found.meta,
-                // It is being exchanged.
-                Err(error) if error.leads_nowhere() => return Ok(None),
-                Err(error) => return Err(error),
-            };
-            add(&mut all, &meta);
+        // That of `/Library` is changed by every package that is installed.
+        let mut depth = 0_usize;
+        let above = self.root.each_above(folder, &mut |meta| {
+            depth = depth.saturating_add(1);
+            if depth > 1 {
+                add(&mut all, meta);
+            }
+        });
+        match above {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            // It is being exchanged.
+            Err(error) if error.leads_nowhere() => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let others = self.listed_in.iter().filter(|path| **path != *folder);
+        for path in others {
+            let above = last_component(path).and_then(|(above, _)| self.root.find(above).ok());
+            let found = self
+                .root
+                .find_noting(path, &mut |passed| link(&mut all, &passed));
+            for found in above.into_iter().chain(found.ok()) {
+                if found.path() != folder {
+                    add(&mut all, &found.meta);
+                }
+            }
         }
         Ok(all.finalize().first_chunk().copied())
     }
@@ -440,9 +452,22 @@ impl Finder<'_> {
     }
 }
 
-/// Takes in what stands on the way, as the file system tells it from what is put in its place.
+/// Takes in a link that is followed on the way. The system's own at `/` are made anew by its updates.
+fn link(way: &mut Sha256, passed: &Passed<'_>) {
+    let meta = passed.meta.filter(|_| passed.dir != b"/");
+    if let (Some(text), Some(meta)) = (passed.text, meta) {
+        way.update(text);
+        add(way, meta);
+    }
+}
+
+/// Takes in what stands on the way, as the file system tells it from what is put in its place. In a directory that
+/// others write something comes and goes all day.
 fn add(way: &mut Sha256, meta: &Meta) {
     way.update(meta.ino.to_le_bytes());
+    if meta.kind == Kind::Directory && WritableBy::of(meta) > WritableBy::Root {
+        return;
+    }
     way.update(meta.ctime.seconds.to_le_bytes());
     way.update(meta.ctime.nanoseconds.to_le_bytes());
 }

@@ -7,6 +7,7 @@
 //! A Mac finds names in any letter case, and one volume of it under several names: what an image does
 //! not hold where a path says is looked for where the Mac would have found it.
 
+mod above;
 mod found;
 mod namespace;
 mod path;
@@ -26,8 +27,9 @@ use crate::meta::Kind;
 pub(crate) use found::straight_down;
 pub use found::{Found, Note, Passed};
 use namespace::{RESOLVE, detour, is_by_number, is_prefix};
+use path::components;
+pub(crate) use path::last_component;
 pub use path::without_dots;
-use path::{components, last_component};
 use volume::Volume;
 
 /// Links followed in one resolution, as `MAXSYMLINKS` of macOS.
@@ -42,6 +44,8 @@ const FREE_STEPS: usize = 160;
 /// Steps of all resolutions of a scan beyond those: a link that leads far is planted for nothing, and by
 /// the thousand.
 const STEPS_OF_A_SCAN: usize = 200_000;
+/// Such steps when the places of a watch are found.
+const STEPS_OF_A_WATCH: usize = 20_000;
 
 /// A directory that plays the `/` of a Mac.
 #[derive(Clone, Debug)]
@@ -67,10 +71,10 @@ struct Parents {
 const MOST_PARENTS: usize = 8;
 
 impl Parents {
-    fn new() -> Self {
+    fn new(steps: usize) -> Self {
         Self {
             kept: Mutex::default(),
-            steps: AtomicUsize::new(STEPS_OF_A_SCAN),
+            steps: AtomicUsize::new(steps),
         }
     }
 
@@ -129,10 +133,20 @@ impl Root {
     /// are opened once, and listed once. Each name in them is still asked of the disk.
     #[must_use]
     pub fn for_one_scan(&self, until: Option<Instant>) -> Self {
+        self.with_steps(until, STEPS_OF_A_SCAN)
+    }
+
+    /// The same for as long as it takes to find the places of a watch, which waits for no hint meanwhile.
+    #[must_use]
+    pub fn for_one_watch(&self) -> Self {
+        self.with_steps(None, STEPS_OF_A_WATCH)
+    }
+
+    fn with_steps(&self, until: Option<Instant>, steps: usize) -> Self {
         Self {
             top: self.top.for_one_scan(until),
             is_image: self.is_image,
-            parents: Some(Arc::new(Parents::new())),
+            parents: Some(Arc::new(Parents::new(steps))),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The text of a path, taken apart.
 
 /// The path of the directory above, and the name in it, where the path ends in one.
-pub(super) fn last_component(path: &[u8]) -> Option<(&[u8], &[u8])> {
+pub fn last_component(path: &[u8]) -> Option<(&[u8], &[u8])> {
     let slash = path.iter().rposition(|b| *b == b'/')?;
     let (above, name) = (path.get(..slash)?, path.get(slash.saturating_add(1)..)?);
     (!matches!(name, b"" | b"." | b"..")).then_some((above, name))

@@ -82,6 +82,8 @@ pub struct Places {
     seen: BTreeMap<(u64, u64), usize>,
     /// What there has been no room for.
     missed: BTreeSet<(u64, u64)>,
+    /// Paths that lead further than could be looked at.
+    far: usize,
 }
 
 impl Places {
@@ -92,12 +94,18 @@ impl Places {
             limit: most,
             seen: BTreeMap::new(),
             missed: BTreeSet::new(),
+            far: 0,
         }
     }
 
-    /// How many there was no room for.
+    /// How many there was no room for, or that stand too far.
     pub fn left(&self) -> usize {
-        self.missed.len()
+        self.missed.len().saturating_add(self.far)
+    }
+
+    /// Takes note of a path where not all could be looked at.
+    pub fn far(&mut self, is_far: bool) {
+        self.far = self.far.saturating_add(usize::from(is_far));
     }
 
     /// True when there may be one more for now.

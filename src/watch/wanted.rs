@@ -35,6 +35,8 @@ pub struct Wanted {
 /// The places that are wanted, of which `most` can be watched. Where the watch of a directory `tells_writes`
 /// to its files as well, these are not watched themselves.
 pub fn wanted(root: &Root, snapshot: &Snapshot, tells_writes: bool, most: usize) -> Wanted {
+    // Whoever plants links that lead far, by the hundred, takes no more time.
+    let root = &root.for_one_watch();
     let mut places = Places::new(most);
     for folder in FOLDERS {
         ancestors(root, folder.as_bytes(), &mut places);
@@ -75,12 +77,14 @@ fn inside(root: &Root, snapshot: &Snapshot, places: &mut Places) -> usize {
 /// stands below.
 fn note_links(root: &Root, path: &[u8], places: &mut Places) -> Option<Found> {
     let mut steps = Vec::new();
+    let mut is_far = false;
     let found = root.find_noting(path, &mut |passed| {
         let is_step = passed.text.is_some() || passed.meta.is_none();
         if is_step && steps.len() < MOST_WAYS {
             steps.push(passed.dir.to_vec());
         }
     });
+    is_far |= found.as_ref().is_err_and(|error| error.is_limit());
     let end = found.as_ref().ok().filter(|found| found.links > 0);
     let end = end.map(Found::path);
     let mut above = BTreeSet::new();
@@ -93,13 +97,16 @@ fn note_links(root: &Root, path: &[u8], places: &mut Places) -> Option<Found> {
     let steps = steps.iter().map(|dir| (dir.as_slice(), true));
     let above = above.into_iter().map(|dir| (dir, false));
     for (dir, is_step) in steps.chain(above) {
-        let found = root.find_entry(dir).ok();
+        let found = root.find_entry(dir);
+        is_far |= found.as_ref().is_err_and(|error| error.is_limit());
+        let found = found.ok();
         places.extend(found.map(|found| Place {
             is_ancestor: is_step,
             is_way: !is_step,
             ..Place::directory(dir, &found.meta)
         }));
     }
+    places.far(is_far);
     found.ok()
 }
 
@@ -211,6 +218,27 @@ mod tests {
         std::fs::remove_dir_all(disk.at("Users/a/b")).unwrap();
         assert_eq!(wish("/Users/a"), ancestor);
         assert_eq!(wish("/Users"), way);
+    }
+
+    /// Each costs as much as the whole chain of links that it leads down; what is near is watched all the same.
+    #[test]
+    fn links_that_lead_far_take_few_steps_and_no_watch_of_what_is_near() {
+        let disk = Disk::new();
+        Plugin::new("A").write(disk.plugin(""));
+        let far = disk.far(8, 450);
+        for number in 0..MOST_SEARCHED {
+            disk.link(disk.plugin(format!("x{number}")), &far);
+        }
+        let root = Root::open(disk.path()).unwrap();
+        let snapshot = Scanner::new(root.clone(), Limits::STANDARD).scan();
+        let wanted = wanted(&root, &snapshot, true, 1_000);
+        assert!(wanted.left >= MOST_SEARCHED - 20, "{}", wanted.left);
+        for below in ["A.dsplug", "A.dsplug/Contents/MacOS", ""] {
+            let path = format!("/{PLUGINS}/{below}");
+            let id = root.find_entry(path.as_bytes()).unwrap().meta.id();
+            let is_watched = wanted.places.iter().any(|place| place.id == id);
+            assert!(is_watched, "{path}");
+        }
     }
 
     /// Among the names that are not looked at a directory of candidates may stand.

@@ -176,6 +176,51 @@ fn a_bundle_comes_and_goes_between_two_runs() {
     tells(&watch, &[("folder_changed", "added", FOLDER)]);
 }
 
+/// What comes and goes there sets no time of the folder's.
+#[test]
+fn a_bundle_comes_and_goes_in_another_place_of_the_loader_between_two_runs() {
+    for (place, link) in [
+        ("Contents/Resources", None),
+        ("Resources", None),
+        ("en.lproj", None),
+        ("Resources/en.lproj", None),
+        ("Support Files/Resources", None),
+        ("Resources", Some("Users/x")),
+    ] {
+        let disk = Disk::new();
+        let real = link.map_or_else(|| disk.plugin(place), |to| disk.at(to));
+        fs::create_dir_all(&real).unwrap();
+        if let Some(to) = link {
+            symlink(format!("/{to}"), disk.plugin(place)).unwrap();
+        }
+        let watch = watch(disk);
+        let bundle = Plugin::new("A").write(real);
+        fs::remove_dir_all(bundle).unwrap();
+        tells(&watch, &[("folder_changed", "added", FOLDER)]);
+    }
+}
+
+/// Anybody writes there, all day.
+#[test]
+fn what_others_write_beside_the_way_is_no_news() {
+    let disk = Disk::empty();
+    disk.dir("Users/Shared/DS/PlugIns");
+    disk.link("Library/DirectoryServices", "../Users/Shared/DS");
+    dsplug_fixtures::chmod(disk.at("Users/Shared"), 0o1777);
+    let watch = watch(disk);
+    watch.disk.file("Users/Shared/x", "");
+    tells(&watch, &[]);
+    // And what stands there is another all the same when it is exchanged.
+    let at = |name: &str| watch.disk.at(format!("Users/Shared/{name}"));
+    fs::rename(at("DS"), at("Aside")).unwrap();
+    watch.disk.dir("Users/Shared/DS/PlugIns");
+    let told = watch.told();
+    assert!(
+        told.iter().any(|line| line.0 == "folder_changed"),
+        "{told:?}"
+    );
+}
+
 /// What is renamed has another status change, and what stands in it has not.
 #[test]
 fn the_directory_above_is_exchanged_between_two_runs() {

@@ -87,6 +87,57 @@ fn a_deep_way_takes_few_descriptors() {
     assert_eq!(rows[0]["digits"], "64", "{rows:#?}");
 }
 
+/// Moves a directory to the end of a chain of links that lead ever deeper, as deep as a Mac goes, and gives the path by
+/// which it is found there.
+fn at_the_end_of_links(disk: &Disk, moved: &Path) -> String {
+    let script = "import os, sys\n\
+        top, moved = sys.argv[1:]\n\
+        at = os.open(top, os.O_RDONLY)\n\
+        for link in range(31):\n    \
+            for _ in range(500):\n        \
+                os.mkdir('a', dir_fd=at)\n        \
+                below = os.open('a', os.O_RDONLY, dir_fd=at)\n        \
+                os.close(at)\n        \
+                at = below\n    \
+            if link < 30:\n        \
+                os.symlink('a/' * 500 + 'l', 'l', dir_fd=at)\n\
+        os.rename(moved, 'l', dst_dir_fd=at)";
+    let top = disk.dir("Users/Shared");
+    let made = Command::new("python3")
+        .args(["-c", script])
+        .args([&top, moved])
+        .status();
+    assert!(made.unwrap().success());
+    format!("/Users/Shared/{}l", "a/".repeat(500))
+}
+
+/// Whoever leads the folder, or one link in it, as deep as a Mac goes takes no time of others.
+#[test]
+fn what_stands_however_deep_costs_little_and_blinds_nothing() {
+    for is_folder in [true, false] {
+        let disk = Disk::new();
+        let evil = Plugin::new("Evil").write(disk.plugin(""));
+        if is_folder {
+            let end = at_the_end_of_links(&disk, &disk.plugin(""));
+            disk.link(PLUGINS, &end);
+        } else {
+            let other = Plugin::new("Other").write(disk.at("Users"));
+            let end = at_the_end_of_links(&disk, &other);
+            disk.link(format!("{PLUGINS}/A.dsplug"), &end);
+        }
+        let rows = rows(&disk);
+        // Nothing else here can remove it.
+        let top = disk.at("Users");
+        let removed = Command::new("rm").arg("-rf").arg(top).status();
+        assert!(removed.unwrap().success());
+        let name = evil.file_name().unwrap().to_str().unwrap();
+        let row = rows.iter().find(|row| row["path"].ends_with(name)).unwrap();
+        assert_eq!(row["hash"].len(), 64, "{row:#?}");
+        assert_eq!(row["load_verdict"], "loadable", "{row:#?}");
+        assert_eq!((&*row["unread"], &*row["error"]), ("", ""), "{row:#?}");
+    }
+}
+
 /// The files at the ends of deep branches, read by several threads.
 #[test]
 fn deep_files_take_few_descriptors() {
