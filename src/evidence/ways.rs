@@ -41,6 +41,12 @@ fn is_of_system(name: &[u8], text: &[u8; 32]) -> bool {
     links.any(|(own, to)| *own == name && Sha256::digest(to)[..] == text[..])
 }
 
+/// A number that nobody finds another path for.
+fn number_of(path: &[u8]) -> u64 {
+    let digest = Sha256::digest(path);
+    digest.first_chunk().copied().map_or(0, u64::from_le_bytes)
+}
+
 fn path_of(passed: &Passed<'_>) -> Vec<u8> {
     match passed.dir {
         b"/" => [b"/", passed.name].concat(),
@@ -68,9 +74,9 @@ pub struct Ways {
     end: Vec<u8>,
     /// True when the last of them passed what is neither in the bundle nor on the way to it.
     is_astray: bool,
-    /// The candidate's path, and what was passed on the way to it that is no directory of that path.
+    /// The candidate's path, and numbers for what was passed on the way to it: paths would be long, of thousands of links.
     candidate: Vec<u8>,
-    own: BTreeSet<Vec<u8>>,
+    own: Vec<u64>,
 }
 
 /// What stands at a name.
@@ -135,7 +141,7 @@ impl Ways {
     pub(super) fn end(&mut self) {
         self.home = Vec::new();
         self.candidate = Vec::new();
-        self.own = BTreeSet::new();
+        self.own = Vec::new();
         self.end = Vec::new();
         self.is_astray = false;
         self.names.shrink_to_fit();
@@ -187,7 +193,7 @@ impl Ways {
 
     fn own(&mut self, passed: &Passed<'_>) {
         if self.own.len() < MOST_OWN {
-            self.own.insert(path_of(passed));
+            self.own.push(number_of(&path_of(passed)));
         }
     }
 
@@ -201,7 +207,7 @@ impl Ways {
         let is_own = is_below(&path, &self.home)
             || is_above(&self.home)
             || is_above(&self.candidate)
-            || self.own.contains(&path);
+            || self.own.contains(&number_of(&path));
         !is_own && !is_of_system()
     }
 

@@ -71,7 +71,7 @@ pub const FOLDERS: TableOf<Folder> = TableOf {
         ),
         text(
             "way",
-            "Half of a SHA-256 over the inode and the status-change time of each directory that it stands in, the first left out, and of each link on the way: another when one of them was renamed, exchanged or written.",
+            "Half of a SHA-256 over the inode and the status-change time of each directory that it stands in, the first left out, of each link on the way, and of the other directories that the loader lists: another when one of them was renamed, exchanged or written. Of one that others may write the inode alone counts.",
             |f| f.way.map_or_else(String::new, |way| hex(&way)).into(),
         ),
     ],
