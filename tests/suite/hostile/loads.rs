@@ -218,7 +218,7 @@ fn what_leads_back_into_the_bundle_is_another_linked_hash_when_it_leads_elsewher
         if let Some(text) = link {
             symlink(text, path.join("Contents/l")).unwrap();
         }
-        disk.dir(&format!("{}/Contents/MacOS/in/in/in", &A[1..]));
+        disk.dir(format!("{}/Contents/MacOS/in/in/in", &A[1..]));
         symlink(A, path.join("Contents/MacOS/in/in/in/in")).unwrap();
         disk.dir("x/y/z");
         disk.dir("Users/Shared/x/y/z");
