@@ -116,9 +116,7 @@ pub fn of_reached_content(evidence: &Evidence) -> Option<[u8; 32]> {
         let (asked, stands, below) = role.parts();
         let content = match stands {
             Stands::Outside(place) => *places.get(usize::from(place))?,
-            Stands::Inside(entry) => {
-                of_itself(evidence.entries.get(usize::try_from(entry).ok()?)?)?
-            }
+            Stands::Inside(entry) => of_inside(evidence, usize::try_from(entry).ok()?)?,
             Stands::Nowhere => [0; 32],
         };
         all.update(asked);
@@ -128,10 +126,27 @@ pub fn of_reached_content(evidence: &Evidence) -> Option<[u8; 32]> {
     Some(all.finalize().into())
 }
 
-/// The digest of one entry as of a candidate that is a file.
-fn of_itself(entry: &Entry) -> Option<[u8; 32]> {
+/// The digest of what stands in a bundle, as of one that stands elsewhere: of a directory by what is below it.
+fn of_inside(evidence: &Evidence, entry: usize) -> Option<[u8; 32]> {
+    let entries = &evidence.entries;
+    let entry = entries.get(entry)?;
     let mut records = Records::default();
-    records.add(entry.meta.kind, &known(entry)?, b"");
+    if entry.meta.kind != Kind::Directory {
+        records.add(entry.meta.kind, &known(entry)?, b"");
+        return Some(records.finish());
+    }
+    // What is missing may be below it.
+    if !evidence.is_whole {
+        return None;
+    }
+    let above = [entry.path.as_ref(), b"/"].concat();
+    let first = entries.partition_point(|e| e.path.as_ref() < above.as_slice());
+    for entry in entries.get(first..)? {
+        let Some(below) = entry.path.strip_prefix(above.as_slice()) else {
+            break;
+        };
+        records.add(entry.meta.kind, &known(entry)?, below);
+    }
     Some(records.finish())
 }
 

@@ -240,6 +240,69 @@ fn another_library_in_the_bundle_is_told_whatever_was_moved() {
     }
 }
 
+/// A directory has nothing of its own that could be compared: what it holds is.
+#[test]
+fn another_directory_of_the_bundle_is_told_whatever_was_moved() {
+    let disk = Disk::new();
+    let library = |len| MachO::dylib(Cpu::X86_64).code_len(len).unsigned();
+    Plugin::new("V")
+        .file("Contents/a/x", library(5_000))
+        .file("Contents/a-b", "between the two by their bytes")
+        .file("Contents/b/x", library(6_000))
+        .write(disk.plugin(""));
+    let lead = |disk: &Disk, name: &str| {
+        let _ = fs::remove_file(disk.at("Users/Shared/l"));
+        disk.link(
+            "Users/Shared/l",
+            format!("/{PLUGINS}/V.dsplug/Contents/{name}"),
+        );
+    };
+    lead(&disk, "a");
+    disk.link(
+        format!("{PLUGINS}/V.dsplug/Contents/Frameworks"),
+        "/Users/Shared/l",
+    );
+    links_in_them_to_what_moves(&disk);
+    links_to_what_moves(&disk, |_| ());
+    let mut crowd = Crowd::begin(disk);
+    moves(&crowd.disk, 1);
+    settled(&mut crowd);
+    for name in ["b", "a"] {
+        lead(&crowd.disk, name);
+        let events = settled(&mut crowd);
+        let is_told = |e: &Event| e.path.ends_with("/V.dsplug") && e.changed == "linked";
+        assert!(events.iter().any(is_told), "{name}: {events:#?}");
+    }
+}
+
+/// One link has each find its own directory in itself, or a copy of it elsewhere.
+#[test]
+fn thousands_that_find_in_themselves_a_directory_that_stood_elsewhere_are_told_in_part() {
+    let disk = Disk::new();
+    let library = MachO::dylib(Cpu::X86_64).unsigned();
+    for number in 0..MANY {
+        Plugin::new(&format!("x{number}"))
+            .file("Contents/d/a", library.clone())
+            .write(disk.plugin(""));
+        disk.link(
+            format!("{PLUGINS}/x{number}.dsplug/Contents/Frameworks"),
+            format!("/{CURRENT}/x{number}.dsplug/Contents/d"),
+        );
+        disk.file(
+            format!("{}/x{number}.dsplug/Contents/d/a", place(0)),
+            &library,
+        );
+    }
+    disk.link(CURRENT, format!("/{}", place(0)));
+    let flip = |disk: &Disk, round: usize| {
+        fs::remove_file(disk.at(CURRENT)).unwrap();
+        let to = [place(0), PLUGINS.to_owned()];
+        disk.link(CURRENT, format!("/{}", to[round % 2]));
+    };
+    let code = |_| format!("{PLUGINS}/x399.dsplug/Contents/MacOS/x399");
+    is_told_in_part(disk, flip, code);
+}
+
 /// One link has each find its own library in itself, or a copy of it elsewhere.
 #[test]
 fn thousands_that_find_in_themselves_what_stood_elsewhere_are_told_in_part() {
