@@ -251,7 +251,11 @@ fn examine(
     let mut findings: Vec<_> = doctor::rights().into_iter().collect();
     findings.extend(doctor::examine(&host));
     let asked = Asked::new(disk, &root, yes_write_image)?;
-    findings.extend(doctor::interrupted(disk.state_to_read(&root), &asked));
+    findings.extend(doctor::interrupted(
+        disk.state_to_read(&root),
+        &asked,
+        disk.thorough,
+    ));
     print(&doctor::render(&findings, format))?;
     match doctor::wrongs(&findings) {
         0 => Ok(()),

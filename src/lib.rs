@@ -110,7 +110,7 @@
 //! - [`engine`], in the room of `sqlite`, queries the tables for those who have no osquery;
 //! - `extension` serves them to osquery, `service` gives it the rows, `launch` starts it
 //!   and `system_log` tells an admin of its troubles;
-//! - `tree` reads everything at one place as it stands, with `attribute`s, `collect` keeps it as evidence, `compare`
+//! - `tree` reads everything at one place as it stands, with `attribute`s, as far as a `reading` goes, `collect` keeps it as evidence, `compare`
 //!   holds it against another,
 //!   and `quarantine` takes it out of its folder and puts it back;
 //! - `worker` is a thread for as long as it has something to do;
@@ -188,6 +188,7 @@ mod memory;
 mod name;
 mod order;
 mod output;
+mod reading;
 mod retention;
 mod service;
 mod spelling;

@@ -13,6 +13,7 @@ use crate::digest::Records;
 use crate::directory::{Dir, OpenFile, ReadError};
 use crate::limits;
 use crate::meta::{Kind, Meta};
+use crate::reading::{Portion, Reading};
 use crate::text::escape;
 
 /// Directories below one another that are walked. Each costs an open descriptor, of which a job
@@ -196,8 +197,8 @@ impl Tree {
     ///
     /// # Errors
     /// As [`digest`].
-    pub fn digest(&self, most: usize) -> Result<[u8; 32], String> {
-        digest(&self.above, &self.name, most)
+    pub fn digest(&self, reading: &Reading) -> Result<[u8; 32], String> {
+        digest(&self.above, &self.name, reading)
     }
 
     /// The bundle digest, by the SHA-256 of each file; `None` when one is not known.
@@ -234,14 +235,15 @@ impl Tree {
 }
 
 /// The bundle digest of what stands there now: of a directory, or of a file. Of a directory no more than its own names
-/// are held at once, and no more than `most` of all.
+/// are held at once, and no more is read than that allows.
 ///
 /// # Errors
 /// When a part of it cannot be read: there is no digest of a part.
-pub fn digest(above: &Dir, name: &[u8], most: usize) -> Result<[u8; 32], String> {
+pub fn digest(above: &Dir, name: &[u8], reading: &Reading) -> Result<[u8; 32], String> {
     let mut digesting = Digesting {
         records: Records::default(),
-        left: most,
+        left: reading.entries,
+        portion: reading.portion(),
     };
     let top = look(above, name, Box::default()).map_err(|e| e.to_string())?;
     if top.meta.kind == Kind::Directory {
@@ -254,13 +256,15 @@ pub fn digest(above: &Dir, name: &[u8], most: usize) -> Result<[u8; 32], String>
 }
 
 /// A digest that is being made.
-struct Digesting {
+struct Digesting<'r> {
     records: Records,
     /// Names that may still come.
     left: usize,
+    /// Bytes that may.
+    portion: Portion<'r>,
 }
 
-impl Digesting {
+impl Digesting<'_> {
     /// Adds what stands in a directory. What a directory holds comes where its path with a slash would: behind
     /// `a-b`, where that is a neighbour of `a`.
     fn below(&mut self, dir: &Dir, path: &[u8], depth: usize) -> Result<(), String> {
@@ -304,7 +308,7 @@ impl Digesting {
 
     fn add(&mut self, dir: &Dir, name: &[u8], entry: &Entry) -> Result<(), String> {
         let sum = match (entry.meta.kind, &entry.link) {
-            (Kind::File, _) => sha256(dir, name)?,
+            (Kind::File, _) => sha256(dir, name, &mut self.portion)?,
             (_, Some(link)) => Sha256::digest(link).into(),
             _ => [0; 32],
         };
@@ -333,17 +337,22 @@ fn too_deep(path: Vec<u8>) -> String {
 /// The SHA-256 of a file.
 ///
 /// # Errors
-/// When it cannot be read, or changes meanwhile.
-pub fn sha256(dir: &Dir, name: &[u8]) -> Result<[u8; 32], String> {
+/// When it cannot be read, changes meanwhile, or is larger than is read.
+pub fn sha256(dir: &Dir, name: &[u8], portion: &mut Portion<'_>) -> Result<[u8; 32], String> {
     let path = || escape(&dir.join(name));
     let mut file = dir.open_file(name).map_err(|e| e.to_string())?;
+    portion.room(file.meta.size, || dir.join(name))?;
     let mut sha256 = Sha256::new();
     let mut buffer = vec![0; CHUNK];
     let mut source = std::fs::File::from(file.fd);
     loop {
         match source.read(&mut buffer) {
             Ok(0) => break,
-            Ok(count) => sha256.update(buffer.get(..count).unwrap_or_default()),
+            Ok(count) => {
+                let taken = u64::try_from(count).unwrap_or(u64::MAX);
+                portion.take(taken, || dir.join(name))?;
+                sha256.update(buffer.get(..count).unwrap_or_default());
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(format!("cannot read {}: {error}", path())),
         }
@@ -405,9 +414,14 @@ mod tests {
             Some(Sha256::digest(content).into())
         };
         let entries = tree.entries.len() - 1;
-        assert_eq!(digest(&above, b"A", entries).ok(), tree.digest_by(known));
-        let why = digest(&above, b"A", entries - 1).unwrap_err();
+        let read = |entries, bytes| digest(&above, b"A", &Reading::new(entries, bytes));
+        let files = tree.entries.iter().filter(|e| e.meta.kind == Kind::File);
+        let bytes = files.map(|e| e.meta.size).sum();
+        assert_eq!(read(entries, bytes).ok(), tree.digest_by(known));
+        let why = read(entries - 1, bytes).unwrap_err();
         assert!(why.contains("too many entries"), "{why}");
+        let why = read(entries, bytes - 1).unwrap_err();
+        assert!(why.contains("larger than is read"), "{why}");
     }
 
     /// All of it is held, and an entry costs whoever plants it nothing but its name.

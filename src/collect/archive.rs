@@ -20,6 +20,7 @@ use crate::directory::ReadError;
 use crate::evidence::directory_of;
 use crate::meta::Kind;
 use crate::order;
+use crate::reading::Reading;
 use crate::sha256::Sha256;
 use crate::spool::Spool;
 use crate::text::escape;
@@ -83,6 +84,11 @@ impl Bounds {
         } else {
             Self::STANDARD
         }
+    }
+
+    /// So much of one thing is read at most.
+    pub fn reading(self) -> Reading {
+        Reading::new(self.entries, self.bytes)
     }
 }
 

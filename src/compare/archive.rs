@@ -84,7 +84,8 @@ pub fn read(
             let top = member.strip_suffix(CASE.as_bytes()).unwrap_or_default();
             let (bundle, stood) = bundle(&text, wanted).map_err(|why| fail(&why))?;
             let named: Vec<&[u8]> = bundle.outside_hex.iter().collect();
-            held = Held::at(&named, also);
+            let is_there = escape(&stood) == bundle.path;
+            held = Held::at(&named, also, (!is_there).then(|| stood.clone()));
             place = Some(Place {
                 manifest: [top, MANIFEST.as_bytes()].concat(),
                 files: [top, FILES.as_bytes()].concat(),

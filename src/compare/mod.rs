@@ -143,6 +143,7 @@ fn read(
         }
     }
     let (above, name) = found.place();
-    let tree = Tree::survey(above, name, Bounds::of(disk.thorough).entries)?;
-    Ok(Side::of_tree(&tree, roots))
+    let reading = Bounds::of(disk.thorough).reading();
+    let tree = Tree::survey(above, name, reading.entries)?;
+    Ok(Side::of_tree(&tree, &reading, roots))
 }

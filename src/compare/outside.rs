@@ -45,7 +45,9 @@ pub struct Held {
     places: Vec<Place>,
     /// Bytes of the longest of their paths.
     longest: usize,
-    /// The directories above them.
+    /// Where the bundle really stands, when that is elsewhere than it is called.
+    stands: Option<Vec<u8>>,
+    /// The directories above all of these.
     ways: BTreeMap<Vec<u8>, Rights>,
     /// Those that the archive names itself, as lines show them.
     shown: Vec<String>,
@@ -65,14 +67,15 @@ fn key(path: &[u8]) -> Vec<u8> {
 }
 
 impl Held {
-    /// Nothing yet, of these places and of those that are asked for also.
-    pub fn at(named: &[&[u8]], also: Option<&Outside>) -> Self {
+    /// Nothing yet, of these places and of those that are asked for also, and of the way to where the bundle stands.
+    pub fn at(named: &[&[u8]], also: Option<&Outside>, stands: Option<Vec<u8>>) -> Self {
         let also = also.into_iter().flat_map(|also| also.places.keys());
         let also = also.map(|path| (path.as_slice(), false));
         let named = named.iter().map(|path| (*path, true));
         let all: BTreeMap<Vec<u8>, (&[u8], bool)> =
             order::gather(also.chain(named).map(|(path, is)| (key(path), (path, is))));
         let mut held = Self {
+            stands,
             left: Cell::new(MOST_LOOKED_THROUGH),
             ..Self::default()
         };
@@ -116,6 +119,10 @@ impl Held {
 
     /// True for what stands above a place.
     fn leads_to_one(&self, path: &[u8]) -> bool {
+        let rest = self.stands.as_ref().and_then(|s| s.strip_prefix(path));
+        if !path.is_empty() && rest.is_some_and(|rest| rest.starts_with(b"/")) {
+            return true;
+        }
         if path.is_empty() || path.len() >= self.longest {
             return false;
         }

@@ -79,10 +79,11 @@ impl Place {
     }
 }
 
-/// Looks at the directories above the places.
+/// Looks at the directories above the places, and above that where the bundle really stands.
 fn look_at_ways(root: &Root, outside: &mut Outside) {
     let mut known = BTreeSet::new();
-    for place in outside.places.keys() {
+    let stands = outside.stands.iter();
+    for place in outside.places.keys().chain(stands) {
         let ends = place
             .iter()
             .enumerate()

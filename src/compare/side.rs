@@ -7,6 +7,7 @@ use crate::codesign::{CodeFacts, FileCheck, Limits, Roots, is_macho, unsigned_di
 use crate::collect::Outside;
 use crate::digest::Records;
 use crate::meta::{Kind, Rights};
+use crate::reading::Reading;
 use crate::sha256::Sha256;
 use crate::tree::{Entry, Tree};
 
@@ -62,12 +63,12 @@ pub struct Side {
 
 impl Side {
     /// Reads what stands on a disk.
-    pub fn of_tree(tree: &Tree, roots: &Roots) -> Self {
+    pub fn of_tree(tree: &Tree, reading: &Reading, roots: &Roots) -> Self {
         let mut side = Self {
             unknown: tree.left_out.clone(),
             ..Self::default()
         };
-        let mut hidden = None;
+        let (mut hidden, mut portion) = (None, reading.portion());
         for entry in &tree.entries {
             let mut thing = Thing::new(entry.meta.kind, entry.meta.rights(), entry.link.as_deref());
             if entry.meta.kind == Kind::File {
@@ -76,7 +77,10 @@ impl Side {
                     .map_err(|e| e.to_string())
                     .and_then(|file| {
                         let len = file.meta.size;
-                        let mut file = std::fs::File::from(file.fd);
+                        portion.take(len, || tree.real_path(entry))?;
+                        // What grows meanwhile has no end.
+                        let most = len.saturating_add(1);
+                        let mut file = std::fs::File::from(file.fd).take(most);
                         thing
                             .read(&mut file, len, roots)
                             .map_err(|e| format!("cannot read {}: {e}", tree.path_of(entry)))

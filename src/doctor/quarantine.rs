@@ -10,13 +10,14 @@ use crate::state_dir::StateDir;
 pub fn interrupted<E: Display>(
     state: Result<Option<StateDir>, E>,
     asked: &Asked<'_>,
+    thorough: bool,
 ) -> Vec<Finding> {
     let state = match state {
         Ok(Some(state)) => state,
         Ok(None) => return Vec::new(),
         Err(why) => return vec![unknown(&why)],
     };
-    match recover(&state, asked) {
+    match recover(&state, asked, thorough) {
         Ok(recovered) => {
             let done = recovered.done.into_iter();
             let done = done.map(|line| Finding::note(line, "nothing is left to do"));

@@ -98,7 +98,12 @@ impl Call<'_> {
             }
             return Err(Failure::new(why));
         }
-        say(&entry, &bundle, lacks, &self.disk.named())?;
+        let mut disk = self.disk.named();
+        // Without it an image is not written.
+        if self.disk.is_image() {
+            disk = disk.own("--yes-write-image");
+        }
+        say(&entry, &bundle, lacks, &disk)?;
         Ok((entry, bundle))
     }
 
@@ -124,7 +129,7 @@ impl Call<'_> {
         }
         let (above, name) = found.place();
         let tree = Tree::survey(above, name, 1).map_err(|e| left(e.to_string()))?;
-        let digest = tree.digest(1).ok();
+        let digest = tree.digest(&self.vault.reading).ok();
         let sha256 = executable.content(&bundle.evidence).sha256();
         let mut entry = self.entry(executable_id(&taken.id), &found, digest)?;
         entry.time = taken.time;

@@ -17,6 +17,7 @@ use super::vault::sync;
 use crate::collect::said;
 use crate::directory::{Dir, ReadError};
 use crate::meta::{Kind, Meta, Timestamp};
+use crate::reading::Reading;
 use crate::text::escape;
 use crate::tree::{Entry, Tree};
 
@@ -137,7 +138,7 @@ fn dress_all(tree: &Tree, to: &OwnedFd, name: &[u8], made: &[Made]) -> Result<()
 ///
 /// # Errors
 /// When either cannot be read.
-pub fn compare(one: &Tree, other: &Tree) -> Result<Option<String>, String> {
+pub fn compare(one: &Tree, other: &Tree, reading: &Reading) -> Result<Option<String>, String> {
     let set = |m: &Meta| {
         let mode = if m.kind == Kind::Symlink { 0 } else { m.mode };
         let size = if m.kind == Kind::File { m.size } else { 0 };
@@ -155,7 +156,7 @@ pub fn compare(one: &Tree, other: &Tree) -> Result<Option<String>, String> {
             )));
         }
     }
-    let digest = |tree: &Tree| tree.digest(tree.entries.len());
+    let digest = |tree: &Tree| tree.digest(reading);
     let is_plain = |t: &Tree| {
         let kind = t.top().map(|top| top.meta.kind);
         matches!(kind, Some(Kind::Directory | Kind::File))
@@ -218,6 +219,13 @@ fn file(tree: &Tree, entry: &Entry, above: &OwnedFd, own: &OsStr) -> Result<Made
         };
         let bytes = buffer.get(..count).unwrap_or_default();
         length = length.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        // What grows has no end.
+        if length > entry.meta.size {
+            return Err(format!(
+                "{} changed while it was copied",
+                tree.path_of(entry)
+            ));
+        }
         if count == CHUNK && bytes.iter().all(|b| *b == 0) {
             target.seek(SeekFrom::Start(length)).map_err(fail)?;
         } else {
@@ -342,11 +350,15 @@ pub fn copy_and_compare(
     to: &OwnedFd,
     dir: &Dir,
     name: &[u8],
-    most: usize,
+    reading: &Reading,
 ) -> Result<(), String> {
+    let files = tree.entries.iter().filter(|e| e.meta.kind == Kind::File);
+    let bytes = files.fold(0_u64, |sum, file| sum.saturating_add(file.meta.size));
+    let top = || tree.top().map_or_else(Vec::new, |top| tree.real_path(top));
+    reading.portion().room(bytes, top)?;
     copy(tree, to, name)?;
-    let other = Tree::survey(dir, name, most).map_err(|e| e.to_string())?;
-    match compare(tree, &other)? {
+    let other = Tree::survey(dir, name, reading.entries).map_err(|e| e.to_string())?;
+    match compare(tree, &other, reading)? {
         None => Ok(()),
         Some(why) => Err(why),
     }

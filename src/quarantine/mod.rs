@@ -23,6 +23,9 @@
 //! elsewhere with the same content ([`rest`]); else it stays in the vault as `quarantined`, and a
 //! line says so. An archive that is whole is never removed by a later call.
 //!
+//! Of each thing as much is read as `collect` takes, and of all that earlier calls left for a minute,
+//! unless `--thorough` is given: what is larger stays as it is, with a line.
+//!
 //! Between look and move an
 //! attacker may swap the bundle, so what was moved is looked at again: by device and inode, kind,
 //! link and digest.
@@ -43,6 +46,7 @@ mod vault;
 
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use asked::Asked;
 pub use options::{Options, RestoreOptions};
@@ -54,6 +58,7 @@ use crate::disk::Disk;
 use crate::engine::Engine;
 use crate::failure::Failure;
 use crate::output::print;
+use crate::reading::Reading;
 use crate::report::answer;
 use crate::report::named::find;
 use crate::root::Root;
@@ -63,6 +68,8 @@ use call::{Call, absolute, executable_id};
 use ledger::{Place, Step};
 use vault::Vault;
 
+/// Time in which what earlier calls left is read, all together: whoever writes the ledger makes it as much as they like.
+const TIME_FOR_EARLIER: Duration = Duration::from_secs(60);
 /// What `--list` shows.
 const LIST: &str = "SELECT id, state, path, time, hash, signer, signature_state, reason, uid, \
                     evidence, evidence_hash, error FROM dsplug_quarantine";
@@ -214,7 +221,7 @@ fn expected_item(vault: &Vault, entry: &ledger::Entry, expect: &str) -> Result<(
 ///
 /// # Errors
 /// When the vault or the ledger cannot be opened.
-pub fn recover(state: &StateDir, asked: &Asked<'_>) -> Result<Recovered, String> {
+pub fn recover(state: &StateDir, asked: &Asked<'_>, thorough: bool) -> Result<Recovered, String> {
     let ledger = state
         .find_folder(ledger::FOLDER)
         .map_err(|e| e.to_string())?;
@@ -236,8 +243,18 @@ pub fn recover(state: &StateDir, asked: &Asked<'_>) -> Result<Recovered, String>
     if !asked.may_write() {
         return recover::recover(&ledger, None, asked);
     }
-    let vault = Vault::open(state, Bounds::STANDARD.entries)?;
+    let vault = Vault::open(state, earlier(thorough))?;
     recover::recover(&vault.ledger, Some(&vault), asked)
+}
+
+/// What is read of what earlier calls left: no more than keeps nobody waiting for what was asked for.
+fn earlier(thorough: bool) -> Reading {
+    let reading = Bounds::of(thorough).reading();
+    if thorough {
+        reading
+    } else {
+        reading.within(TIME_FOR_EARLIER)
+    }
 }
 
 fn list(disk: &Disk, format: answer::Format) -> Result<(), Failure> {
@@ -335,9 +352,10 @@ fn open(disk: &Disk, root: &Root, asked: Option<&Asked<'_>>) -> Result<Vault, Fa
             "nothing is kept here by itself; name a place for vault and ledger with --state-dir",
         )
     })?;
-    let most = Bounds::of(disk.thorough).entries;
-    let vault = Vault::open(&state, most).map_err(rights)?;
+    let mut vault = Vault::open(&state, earlier(disk.thorough)).map_err(rights)?;
+    let own = Bounds::of(disk.thorough).reading();
     let Some(asked) = asked else {
+        vault.reading = own;
         return Ok(vault);
     };
     let may_write = asked.may_write().then_some(&vault);
@@ -345,5 +363,6 @@ fn open(disk: &Disk, root: &Root, asked: Option<&Asked<'_>>) -> Result<Vault, Fa
     for line in recovered.done.iter().chain(&recovered.open) {
         log::warn!("{line}");
     }
+    vault.reading = own;
     Ok(vault)
 }

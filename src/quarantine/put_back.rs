@@ -30,7 +30,13 @@ pub fn put_back(vault: &Vault, entry: &mut Entry, to: &Open, place: Place) -> Re
     let folder = vault.folder(&entry.id)?;
     let inside = look(&folder)?;
     let copied = !is_same(&inside, ITEM.as_bytes(), &entry.seen);
-    if let Some(why) = differs(&inside, ITEM.as_bytes(), &entry.seen, copied, vault.most) {
+    if let Some(why) = differs(
+        &inside,
+        ITEM.as_bytes(),
+        &entry.seen,
+        copied,
+        &vault.reading,
+    ) {
         return Err(format!(
             "the vault does not hold what was put there as {}: {why}; its evidence is {}",
             entry.id, entry.evidence
@@ -79,8 +85,10 @@ pub fn hash(vault: &Vault, entry: &Entry) -> Result<[u8; 32], String> {
     let meta = inside.meta(item).map_err(|e| e.to_string())?;
     match meta.kind {
         Kind::Symlink => Err("it is a link, and what it leads to is not in the vault".into()),
-        _ if bundle_id(&entry.id).is_some() => tree::sha256(&inside, item),
-        _ => tree::digest(&inside, item, vault.most),
+        _ if bundle_id(&entry.id).is_some() => {
+            tree::sha256(&inside, item, &mut vault.reading.portion())
+        }
+        _ => tree::digest(&inside, item, &vault.reading),
     }
 }
 
@@ -92,11 +100,12 @@ fn copied_out(
 ) -> Result<(), String> {
     vault.set(entry, Step::Placing)?;
     let inside = look(folder)?;
-    let tree = Tree::survey(&inside, ITEM.as_bytes(), vault.most).map_err(|e| e.to_string())?;
+    let tree =
+        Tree::survey(&inside, ITEM.as_bytes(), vault.reading.entries).map_err(|e| e.to_string())?;
     let part = part(entry);
     // The directory may be another's, who could exchange what is made in it.
     let own = private(to, &part)?;
-    copy_and_compare(&tree, &own.fd, &own.dir, ITEM.as_bytes(), vault.most)?;
+    copy_and_compare(&tree, &own.fd, &own.dir, ITEM.as_bytes(), &vault.reading)?;
     drop(tree);
     let name = entry.to.as_ref().map(|to| to.name.clone());
     let name = name.unwrap_or_default();
@@ -136,7 +145,7 @@ pub fn remove_part(vault: &Vault, entry: &Entry, to: &Open) -> Result<(), String
                 Err("it holds something else".to_owned())
             } else {
                 let inside = look(&vault.folder(&entry.id)?)?;
-                rest::hold(Rest::Begun, (&own, item), (&inside, item), vault.most)
+                rest::hold(Rest::Begun, (&own, item), (&inside, item), &vault.reading)
             }
         }
     };

@@ -47,6 +47,9 @@ pub fn recover(
         let Ok(Some(mut entry)) = ledger::one(ledger, &id) else {
             continue;
         };
+        if let Some(vault) = vault {
+            vault.reading.begin();
+        }
         let held = asked.hold_unfinished(ledger, &entry);
         let became = held.and_then(|()| match vault {
             Some(vault) => one(vault, &mut entry),
@@ -92,7 +95,7 @@ fn moving(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
     if vault.has(&entry.id, ITEM)? {
         let folder = vault.folder(&entry.id)?;
         let (dir, item) = (look(&folder)?, ITEM.as_bytes());
-        let differs = differs(&dir, item, &entry.seen, false, vault.most);
+        let differs = differs(&dir, item, &entry.seen, false, &vault.reading);
         sync(&folder)?;
         from.map_or(Ok(()), |from| sync(&from.fd))?;
         entry.error = differs.clone().unwrap_or_default();
@@ -148,7 +151,7 @@ fn set_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<String, St
         return forget(vault, entry, from);
     }
     // Something else stands there or aside by now: what was copied is removed where it stands aside.
-    let differs = differs(&from.dir, &name, &entry.seen, false, vault.most);
+    let differs = differs(&from.dir, &name, &entry.seen, false, &vault.reading);
     let held = differs.map_or(Ok(()), Err);
     if let Err(why) = held.and_then(|()| take::hold_aside(vault, entry, from, Rest::Removed)) {
         let name = escape(&name);
@@ -193,7 +196,7 @@ fn returning(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
         return Ok(is_in(entry));
     }
     let (to, name) = destination(entry)?;
-    if let Err(why) = hold_seen(&to.dir, &name, &entry.seen, vault.most) {
+    if let Err(why) = hold_seen(&to.dir, &name, &entry.seen, &vault.reading) {
         return stay(vault, entry, &why);
     }
     sync(&to.fd)?;
@@ -217,7 +220,12 @@ fn placing(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
             ));
         }
         let is_known = !entry.seen.digest.is_empty() || !entry.seen.link.is_empty();
-        if is_known && differs(&to.dir, &name, &entry.seen, true, vault.most).is_none() {
+        let differs = is_known.then(|| differs(&to.dir, &name, &entry.seen, true, &vault.reading));
+        if vault.reading.was_short() {
+            let why = differs.flatten().or(rest).unwrap_or_default();
+            return stay(vault, entry, &why);
+        }
+        if differs.is_some_and(|differs| differs.is_none()) {
             let became = emptying(vault, entry);
             return match (became, rest) {
                 (Ok(line), Some(rest)) => Err(format!("{line}, and {rest}")),
@@ -239,9 +247,9 @@ fn placing(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
 fn emptying(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
     let emptied = destination(entry).and_then(|(to, name)| {
         if vault.has(&entry.id, ITEM)? {
-            differs(&to.dir, &name, &entry.seen, true, vault.most).map_or(Ok(()), Err)?;
+            differs(&to.dir, &name, &entry.seen, true, &vault.reading).map_or(Ok(()), Err)?;
         } else {
-            hold_seen(&to.dir, &name, &entry.seen, vault.most)?;
+            hold_seen(&to.dir, &name, &entry.seen, &vault.reading)?;
         }
         vault.hold(entry, Rest::Removed, (&to.dir, &name))?;
         vault.clear(&entry.id)
@@ -268,7 +276,7 @@ fn destination(entry: &Entry) -> Result<(Open, Vec<u8>), String> {
 
 /// Holds what stands at a place to what was seen, and all that the vault holds of it to what stands there.
 fn hold_copied(vault: &Vault, entry: &Entry, from: &Open, name: &[u8]) -> Result<(), String> {
-    hold_seen(&from.dir, name, &entry.seen, vault.most)?;
+    hold_seen(&from.dir, name, &entry.seen, &vault.reading)?;
     vault.hold(entry, Rest::Whole, (&from.dir, name))
 }
 
@@ -284,6 +292,10 @@ fn forget(vault: &Vault, entry: &Entry, from: &Open) -> Result<String, String> {
 /// Leaves everything where it is, for it is not known to be what the ledger says; always with a line.
 fn stay(vault: &Vault, entry: &mut Entry, why: &str) -> Result<String, String> {
     let nothing = "and nothing was removed";
+    // What was not read may be what the ledger says, and is told again by the next call.
+    if vault.reading.was_short() {
+        return Err(format!("{} stays as it is: {why}", entry.path));
+    }
     if vault.has(&entry.id, ITEM)? {
         why.clone_into(&mut entry.error);
         entry.to = None;

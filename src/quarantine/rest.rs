@@ -6,6 +6,7 @@ use std::io::{self, Read as _};
 
 use crate::directory::{Dir, ReadError};
 use crate::meta::Kind;
+use crate::reading::{Portion, Reading};
 use crate::tree::{Entry, Tree};
 
 /// Bytes of an extended attribute that is copied, or held against another: it is in memory for that.
@@ -36,9 +37,10 @@ pub fn hold(
     rest: Rest,
     part: (&Dir, &[u8]),
     whole: (&Dir, &[u8]),
-    most: usize,
+    reading: &Reading,
 ) -> Result<(), String> {
-    let survey = |(dir, name): (&Dir, &[u8])| Tree::survey(dir, name, most);
+    let survey = |(dir, name): (&Dir, &[u8])| Tree::survey(dir, name, reading.entries);
+    let mut portion = reading.portion();
     let part = match survey(part) {
         Err(error) if error.is_absent() => return Ok(()),
         surveyed => surveyed.map_err(|e| e.to_string())?,
@@ -61,7 +63,7 @@ pub fn hold(
             .find(|b| b.path >= a.path)
             .filter(|b| b.path == a.path);
         let is_same = match b {
-            Some(b) => is_like(rest, a, b) && has_all(&part, a, &whole, b)?,
+            Some(b) => is_like(rest, a, b) && has_all(&part, a, &whole, b, &mut portion)?,
             None => false,
         };
         if !is_same {
@@ -96,10 +98,22 @@ fn is_like(rest: Rest, a: &Entry, b: &Entry) -> bool {
 }
 
 /// True when one entry holds nothing that the other does not.
-fn has_all(part: &Tree, a: &Entry, whole: &Tree, b: &Entry) -> Result<bool, String> {
+fn has_all(
+    part: &Tree,
+    a: &Entry,
+    whole: &Tree,
+    b: &Entry,
+    portion: &mut Portion<'_>,
+) -> Result<bool, String> {
+    let size = if a.meta.kind == Kind::File {
+        a.meta.size
+    } else {
+        0
+    };
+    portion.room(size, || part.real_path(a))?;
     Ok(
         has_attributes(part, a, whole, b).map_err(|e| e.to_string())?
-            && (a.meta.kind != Kind::File || begins_with(part, a, whole, b)?),
+            && (a.meta.kind != Kind::File || begins_with(part, a, whole, b, portion)?),
     )
 }
 
@@ -118,7 +132,13 @@ fn has_attributes(part: &Tree, a: &Entry, whole: &Tree, b: &Entry) -> Result<boo
 }
 
 /// True when a file is another, or the beginning of it.
-fn begins_with(part: &Tree, a: &Entry, whole: &Tree, b: &Entry) -> Result<bool, String> {
+fn begins_with(
+    part: &Tree,
+    a: &Entry,
+    whole: &Tree,
+    b: &Entry,
+    portion: &mut Portion<'_>,
+) -> Result<bool, String> {
     let open = |tree: &Tree, entry| {
         let file = tree.open_file(entry).map_err(|e| e.to_string())?;
         Ok::<_, String>(File::from(file.fd))
@@ -134,6 +154,8 @@ fn begins_with(part: &Tree, a: &Entry, whole: &Tree, b: &Entry) -> Result<bool, 
             .take(CHUNK)
             .read_to_end(&mut other)
             .map_err(fail)?;
+        let taken = u64::try_from(one.len()).unwrap_or(u64::MAX);
+        portion.take(taken, || part.real_path(a))?;
         if !other.starts_with(&one) {
             return Ok(false);
         }
@@ -155,7 +177,7 @@ mod tests {
             rest,
             (&dir, part.as_bytes()),
             (&dir, whole.as_bytes()),
-            1000,
+            &Reading::new(1000, 1000),
         )
     }
 

@@ -71,7 +71,7 @@ fn refusal(entry: &Entry, errno: Errno) -> String {
 fn keep(vault: &Vault, entry: &mut Entry, from: &Open, folder: &StateDir) -> Result<(), String> {
     let looked = look(folder);
     let differs = match &looked {
-        Ok(dir) => differs(dir, ITEM.as_bytes(), &entry.seen, false, vault.most),
+        Ok(dir) => differs(dir, ITEM.as_bytes(), &entry.seen, false, &vault.reading),
         Err(why) => Some(why.clone()),
     };
     let synced = sync(folder).and_then(|()| sync(&from.fd));
@@ -121,15 +121,15 @@ fn undo(vault: &Vault, entry: &Entry, from: &Open) -> Result<(), String> {
 /// Copies, compares, renames what was copied aside, compares again, and removes it.
 fn copied(vault: &Vault, entry: &mut Entry, from: &Open, folder: &StateDir) -> Result<(), String> {
     vault.set(entry, Step::Copying)?;
-    let tree = Tree::survey(&from.dir, &entry.from.name, vault.most);
+    let tree = Tree::survey(&from.dir, &entry.from.name, vault.reading.entries);
     let tree = tree.map_err(|e| e.to_string())?;
     let inside = look(folder)?;
     let fd = rustix::io::dup(folder).map_err(said)?;
     // What cannot be copied, or not removed behind the copy, is moved as it is on its own volume.
     copyable(&tree)
-        .and_then(|()| copy_and_compare(&tree, &fd, &inside, PART.as_bytes(), vault.most))
+        .and_then(|()| copy_and_compare(&tree, &fd, &inside, PART.as_bytes(), &vault.reading))
         .map_err(|why| format!("{why}; a --state-dir on its own volume takes it as it is"))?;
-    if let Some(why) = differs(&inside, PART.as_bytes(), &entry.seen, true, vault.most) {
+    if let Some(why) = differs(&inside, PART.as_bytes(), &entry.seen, true, &vault.reading) {
         return Err(format!("{} changed while it was copied: {why}", entry.path));
     }
     // With very many entries it is large, and what stands aside is looked at anew.
@@ -149,7 +149,7 @@ fn set_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<(), String
         return Err(why);
     }
     sync(&from.fd)?;
-    let differs = differs(&from.dir, &name, &entry.seen, false, vault.most);
+    let differs = differs(&from.dir, &name, &entry.seen, false, &vault.reading);
     // A digest says nothing of modes and attributes, and is not always known.
     match differs.or_else(|| hold_aside(vault, entry, from, Rest::Whole).err()) {
         None => clear(vault, entry, from).or_else(|why| {
@@ -192,7 +192,7 @@ pub fn hold_aside(vault: &Vault, entry: &Entry, from: &Open, rest: Rest) -> Resu
     mounts::refuse(&from.dir, &name)?;
     let inside = look(&vault.folder(&entry.id)?)?;
     let item = ITEM.as_bytes();
-    rest::hold(rest, (&from.dir, &name), (&inside, item), vault.most)
+    rest::hold(rest, (&from.dir, &name), (&inside, item), &vault.reading)
 }
 
 /// Removes what was renamed aside and is known to be in the vault.

@@ -14,6 +14,7 @@ use super::rest::{self, Rest};
 use crate::collect::said;
 use crate::directory::{Dir, is_mounted_in};
 use crate::meta::Kind;
+use crate::reading::Reading;
 use crate::root::Root;
 use crate::state_dir::{Lock, StateDir, StateDirError};
 use crate::text::{escape, hex};
@@ -38,8 +39,8 @@ pub struct Vault {
     pub ledger: StateDir,
     /// The archives.
     pub evidence: StateDir,
-    /// Entries of one thing that are looked at.
-    pub most: usize,
+    /// How much of one thing is read.
+    pub reading: Reading,
     _lock: Lock,
 }
 
@@ -57,7 +58,7 @@ impl Vault {
     ///
     /// # Errors
     /// When it cannot be made or opened, or another call is at work.
-    pub fn open(state: &StateDir, most: usize) -> Result<Self, String> {
+    pub fn open(state: &StateDir, reading: Reading) -> Result<Self, String> {
         let open = |name| state.folder(name).map_err(|e: StateDirError| e.to_string());
         let lock = state.lock(LOCK).map_err(|e| e.to_string())?;
         let busy = || {
@@ -71,7 +72,7 @@ impl Vault {
             vault: open(VAULT)?,
             ledger: open(ledger::FOLDER)?,
             evidence: open(EVIDENCE)?,
-            most,
+            reading,
         })
     }
 
@@ -162,7 +163,7 @@ impl Vault {
         };
         let inside = look(&folder)?;
         for (held, rest) in [(ITEM, item), (PART, Rest::Begun)] {
-            rest::hold(rest, (&inside, held.as_bytes()), (dir, name), self.most)?;
+            rest::hold(rest, (&inside, held.as_bytes()), (dir, name), &self.reading)?;
         }
         Ok(())
     }
@@ -277,8 +278,14 @@ pub fn sync(directory: &impl AsFd) -> Result<(), String> {
 }
 
 /// Says why what has that name is not what was seen, or holds what is mounted; nothing when neither is so. Where no
-/// digest was known then, nothing of what it holds is read, and else no more than `most` entries.
-pub fn differs(dir: &Dir, name: &[u8], seen: &Seen, copied: bool, most: usize) -> Option<String> {
+/// digest was known then, nothing of what it holds is read, and else no more than that allows.
+pub fn differs(
+    dir: &Dir,
+    name: &[u8],
+    seen: &Seen,
+    copied: bool,
+    reading: &Reading,
+) -> Option<String> {
     let tree = match Tree::itself(dir, name) {
         Ok(tree) => tree,
         Err(error) => return Some(error.to_string()),
@@ -302,7 +309,7 @@ pub fn differs(dir: &Dir, name: &[u8], seen: &Seen, copied: bool, most: usize) -
     if seen.digest.is_empty() {
         return None;
     }
-    match tree::digest(dir, name, most) {
+    match tree::digest(dir, name, reading) {
         Ok(digest) if hex(&digest) == seen.digest => None,
         Ok(digest) => Some(format!(
             "its digest is {} and was {}",
@@ -318,9 +325,9 @@ pub fn differs(dir: &Dir, name: &[u8], seen: &Seen, copied: bool, most: usize) -
 ///
 /// # Errors
 /// With a line about what is not so.
-pub fn hold_seen(dir: &Dir, name: &[u8], seen: &Seen, most: usize) -> Result<(), String> {
+pub fn hold_seen(dir: &Dir, name: &[u8], seen: &Seen, reading: &Reading) -> Result<(), String> {
     let is_known = !seen.digest.is_empty() || !seen.link.is_empty();
-    differs(dir, name, seen, is_known, most).map_or(Ok(()), Err)
+    differs(dir, name, seen, is_known, reading).map_or(Ok(()), Err)
 }
 
 /// True when what has that name is the very thing that was seen, whatever it holds by now.

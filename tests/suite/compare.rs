@@ -8,13 +8,13 @@ mod owners;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 
 use crate::common::call;
 use dsplug_fixtures::macho::{Cpu, MachO};
 use dsplug_fixtures::signature::Signature;
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, attribute, chmod, skipped};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, attribute, chmod, skipped, sparse};
 use tempfile::TempDir;
 
 /// A disk with one plug-in, and a good copy of that elsewhere.
@@ -124,6 +124,39 @@ fn told(lines: &[String]) -> Vec<(String, String)> {
 
 fn path(name: &str) -> String {
     format!("/{PLUGINS}/{name}")
+}
+
+/// A hole takes no disk: of what is larger than `collect` takes nothing is read, and nothing is known.
+#[test]
+fn what_is_larger_than_is_read_is_unknown() {
+    let disk = Disk::new();
+    let place = tempfile::tempdir().unwrap();
+    Plugin::new("A").write(disk.plugin(""));
+    let good = collect(&disk, &path("A.dsplug"), place.path().join("a.tar.gz"));
+    sparse(disk.plugin("A.dsplug/Contents/hole"), b"", 15 << 40);
+    let other = Plugin::new("A").write(place.path());
+    let file = place.path().join("file");
+    sparse(&file, b"", 15 << 40);
+    let bounded = |path: &str, other: &Path| {
+        let mut bounded = Command::new("timeout");
+        let bounded = bounded.args(["20", env!("CARGO_BIN_EXE_dsplug"), "compare"]);
+        let bounded = bounded.arg(path).arg(other).arg("--root").arg(disk.path());
+        bounded.output().unwrap()
+    };
+    for (one, other) in [
+        (path("A.dsplug"), &good),
+        (path("A.dsplug"), &other),
+        (other.to_str().unwrap().to_owned(), &file),
+    ] {
+        let output = bounded(&one, other);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let hole = said
+            .lines()
+            .find(|line| line.contains("larger than is read"));
+        assert!(hole.unwrap().starts_with("unknown"), "{said}");
+        assert!(!said.contains("same "), "{said}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use dsplug::text::escape;
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, sparse};
 
 use crate::pasted::NAMES;
 
@@ -143,6 +143,45 @@ fn what_comes_back_is_what_was_expected_whatever_the_ledger_says() {
     assert_eq!(daemons.count(), 0, "{error}");
     assert!(error.contains("1 is not what was expected"), "{error}");
     assert!(!error.contains("--to="), "{error}");
+}
+
+/// It has the path and the digest of the honest one, and a later time.
+#[test]
+fn no_hole_that_was_planted_holds_up_what_comes_back() {
+    let disk = Disk::new();
+    let place = tempfile::tempdir().unwrap();
+    Plugin::new("X").write(disk.plugin(""));
+    let path = format!("/{PLUGINS}/X.dsplug");
+    let hash = common::only_bundle(disk.path())["hash"].clone();
+    let form = [("path", path.as_str()), ("expect", &hash)];
+    ended(&run("quarantine.sh", &form, &disk, place.path()), 0);
+    let state = place.path().join("state");
+    let honest = fs::read_dir(state.join("ledger")).unwrap().next().unwrap();
+    let mut entry: serde_json::Value =
+        serde_json::from_slice(&fs::read(honest.unwrap().path()).unwrap()).unwrap();
+    entry["id"] = "1".into();
+    entry["time"] = (entry["time"].as_i64().unwrap() + 60).into();
+    let file = state.join("ledger/1.json");
+    fs::write(&file, entry.to_string()).unwrap();
+    chmod(&file, 0o600);
+    let folder = state.join("vault/1");
+    fs::create_dir(&folder).unwrap();
+    chmod(&folder, 0o700);
+    Plugin::new("X").write_as(folder.join("item"));
+    sparse(folder.join("item/Contents/hole"), b"", 15 << 40);
+    let call = command("restore.sh", &form, &disk, place.path());
+    let envs = call
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    let mut bounded = Command::new("timeout");
+    let bounded = bounded.arg("40").arg(call.get_program());
+    let bounded = bounded.args(call.get_args()).envs(envs);
+    let error = ended(&bounded.output().unwrap(), 0);
+    assert!(
+        error.contains("1 is not known to be what was expected"),
+        "{error}"
+    );
+    assert_eq!(common::only_bundle(disk.path())["hash"], hash);
 }
 
 /// Whoever is root there exchanges it as long as it is collected, and no longer.

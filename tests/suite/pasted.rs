@@ -512,7 +512,6 @@ fn the_way_back_names_the_disk() {
     for name in ["it's here", "it's \u{a0} here"] {
         let state = states.join(name);
         fs::create_dir(&state).unwrap();
-        Plugin::new("A").write(disk.plugin(""));
         let path = format!("/{PLUGINS}/A.dsplug");
         let output = call("quarantine", disk.path())
             .args([&path, "--expect", &hash, "--yes-write-image", "--state-dir"])
@@ -535,8 +534,15 @@ fn the_way_back_names_the_disk() {
                 root,
                 "--state-dir",
                 state,
+                "--yes-write-image",
             ];
-            assert_eq!(calls(find("back ")), [wanted]);
+            let called = calls(find("back "));
+            assert_eq!(called, [wanted]);
+            let output = Command::new(env!("CARGO_BIN_EXE_dsplug"))
+                .args(&called[0][1..])
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{output:?}");
         } else {
             assert!(
                 find("back ").contains("of --state-dir cannot be pasted"),

@@ -391,6 +391,33 @@ fn a_directory_on_the_way_that_became_anothers_is_told() {
     }
 }
 
+/// Whoever may write where a linked bundle stands exchanges all of it.
+#[test]
+fn a_directory_that_became_anothers_where_a_linked_bundle_stands_is_told() {
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.dir("opt/a"));
+    disk.link(&path("A.dsplug")[1..], "/opt/a/A.dsplug");
+    for path in ["opt", "opt/a"] {
+        chmod(disk.at(path), 0o755);
+    }
+    let good = Good::of(disk);
+    is_same(&compare(&good.disk, &path("A.dsplug"), &good.archive));
+    for (path, shown) in [("opt", "/opt"), ("opt/a", "/opt/a")] {
+        chmod(good.disk.at(path), 0o777);
+        assert_eq!(good.told(), [word("mode", shown)]);
+        let now = good.place.path().join(format!("{}.tar.gz", shown.len()));
+        let now = collect(&good.disk, "--all", now);
+        let archives = compare(&good.disk, now.to_str().unwrap(), &good.archive);
+        assert_eq!(told(&differences(&archives, 1)), [word("mode", shown)]);
+        chmod(good.disk.at(path), 0o755);
+    }
+    is_same(&compare(&good.disk, &path("A.dsplug"), &good.archive));
+    if needs_root("giving a directory away needs root") {
+        std::os::unix::fs::chown(good.disk.at("opt/a"), Some(501), Some(20)).unwrap();
+        assert_eq!(good.told(), [word("owner", "/opt/a")]);
+    }
+}
+
 /// All that it holds is what it was, and stands where somebody else may write it.
 #[test]
 fn a_bundle_that_became_a_link_to_itself_elsewhere_is_told() {

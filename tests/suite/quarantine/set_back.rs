@@ -2,11 +2,12 @@
 //! holds stays there, and so does the evidence.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use dsplug_fixtures::{Disk, Plugin, chmod};
+use dsplug_fixtures::{Disk, Plugin, chmod, sparse};
 use serde_json::{Value, json};
 
 use super::scene::{DSPLUG, Picture, Scene, picture};
@@ -296,6 +297,48 @@ fn no_part_of_a_copy_is_removed_but_one_of_what_the_vault_holds() {
     fs::remove_dir_all(&part).unwrap();
     scene.done(&["restore", &id, "--to", to]);
     assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1);
+}
+
+/// A hole takes no disk and has no end: whatever is planted, the call does what it was asked for, and says what it left.
+#[test]
+fn what_is_planted_with_a_hole_in_it_holds_up_no_call() {
+    for (step, digest) in STEPS.iter().flat_map(|step| [(step, "0"), (step, "")]) {
+        let set_back = SetBack::new();
+        let scene = &set_back.scene;
+        let item = set_back.folder().join("item");
+        // Where no digest is known, both places are read and held against each other.
+        if digest.is_empty() {
+            Plugin::new("A").write(scene.disk.plugin(""));
+            let hole = scene.disk.plugin("A.dsplug/Contents/hole");
+            sparse(hole, b"", 15 << 40);
+        }
+        sparse(item.join("Contents/hole"), b"", 15 << 40);
+        set_back.to(step);
+        let meta = item.metadata().unwrap();
+        set_back.set(|entry| {
+            let ids = entry["seen"].as_object_mut().unwrap();
+            ids["digest"] = digest.repeat(64).into();
+            ids["dev"] = meta.dev().into();
+            ids["ino"] = meta.ino().into();
+        });
+        Plugin::new("B").write(scene.disk.plugin(""));
+        let b = Scene::path("B.dsplug");
+        for call in [["doctor", "--yes-write-image"], ["quarantine", &b]] {
+            let all = scene.arguments(&call);
+            let output = Command::new("timeout").arg("20").args(all).output();
+            let output = output.unwrap();
+            let said = text(&output);
+            assert_ne!(output.status.code(), Some(124), "{step} {digest:?}: {said}");
+            for lie in ["stands where it stood", "was put back"] {
+                assert!(!said.contains(lie), "{step} {digest:?}: {said}");
+            }
+        }
+        assert!(!scene.disk.plugin("B.dsplug").exists(), "{step}");
+        assert!(item.join("Contents/hole").exists(), "{step} {digest:?}");
+        let said = text(&scene.call(&["restore", &set_back.id, "--expect", "00"]));
+        let is_told = said.contains("larger than is read") || said.contains("interrupted");
+        assert!(is_told, "{step} {digest:?}: {said}");
+    }
 }
 
 /// Runs a call that waits a while at its rename of that number, and does something meanwhile.
