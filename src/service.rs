@@ -53,6 +53,8 @@ pub struct Service {
     limit: Duration,
     watch: Option<Arc<Watching>>,
     ledger: Ledger,
+    /// The first table whose answer was not taken.
+    not_taken: Mutex<Option<String>>,
 }
 
 /// What the thread that watches shares with those who ask.
@@ -122,6 +124,7 @@ impl Service {
             limit,
             watch: None,
             ledger,
+            not_taken: Mutex::default(),
         }
     }
 
@@ -183,6 +186,14 @@ impl Service {
             status.watch = watch.clone();
             status.journal = watching.journal();
         }
+        let not_taken = self.not_taken.lock();
+        let not_taken = not_taken.unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = not_taken.as_ref().filter(|_| status.error.is_empty()) {
+            status.error = format!(
+                "somebody asked for {table} over the extension's socket and did not take the answer"
+            );
+        }
+        drop(not_taken);
         status
     }
 
@@ -285,6 +296,16 @@ impl Source for Service {
 
     fn is_ready(&self, name: &str) -> bool {
         name == STATUS.name() || name == EVENTS.name()
+    }
+
+    fn not_taken(&self, name: &str) {
+        // What it is called with is whoever's to choose.
+        let name = by_name(name).map_or("no table", |table| table.name());
+        let mut first = self
+            .not_taken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| name.to_owned());
     }
 
     fn hangs(&self) -> Option<String> {

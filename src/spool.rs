@@ -43,6 +43,19 @@ impl Spool {
         Ok(())
     }
 
+    /// Packs the rest of what is packed in part; gives the bytes of memory that it takes.
+    ///
+    /// # Errors
+    /// Never in memory.
+    pub fn settle(&mut self) -> io::Result<usize> {
+        if self.packed.is_some() {
+            self.pack()?;
+            self.plain = Vec::new();
+        }
+        let packed = self.packed.as_ref().map_or(0, |p| p.get_ref().capacity());
+        Ok(packed.saturating_add(self.plain.capacity()))
+    }
+
     /// Bytes that were written.
     pub fn len(&self) -> u64 {
         self.len
@@ -75,6 +88,8 @@ mod tests {
             for piece in text.chunks(1 << 20) {
                 spool.write_all(piece).unwrap();
             }
+            let held = spool.settle().unwrap();
+            assert!(held >= size.min(1) && held <= 2 * MOST_PLAIN + 10, "{held}");
             let (mut read, len) = spool.finish().unwrap();
             let mut all = Vec::new();
             read.read_to_end(&mut all).unwrap();

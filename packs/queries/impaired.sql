@@ -1,7 +1,7 @@
 -- impaired: the extension's scans, watch, journal or exceptions do not work
 --
--- detects: A folder that cannot be listed or a scan that hangs, so that the other queries fail; a watch
---   that is not told of writes and is left to the clock, events that are not kept in their file, a journal
+-- detects: A folder that cannot be listed or a scan that hangs, so that the other queries fail; somebody who
+--   asks over the extension's socket and does not take the answers; a watch that is not told of writes and is left to the clock, events that are not kept in their file, a journal
 --   that was damaged, changed, replaced or taken away, and a list of exceptions of which something is refused.
 --   Each part of the extension has a row of its own while something is wrong with it, and none otherwise;
 --   what is said of scans and of the journal stays until the extension starts anew, but for want of room.
@@ -19,7 +19,8 @@
 -- mitre: TA0003 T1547
 -- references: https://attack.mitre.org/techniques/T1547/
 -- false_positives: A disk that was full, a profile with an entry that is not valid, a second dsplug
---   that watched before the extension came, a Mac on which osquery has lost the right to read the disk.
+--   that watched before the extension came, an osqueryd that was stopped while it
+--   took an answer, a Mac on which osquery has lost the right to read the disk.
 -- osquery: 5.0.1
 -- tables: none
 -- flags: none

@@ -1,10 +1,11 @@
 //! A call of a plug-in: what osquery's `call` message asks for, and the message that answers it.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use super::answers::Taking;
 use super::plugin::Answer;
 use super::socket::Until;
 use super::wire::{Kind, Message, Output, Type};
@@ -17,6 +18,9 @@ const PIECE: usize = 64 << 10;
 
 /// Bytes of an answer around its rows.
 const AROUND: usize = 512;
+
+/// Bytes that it takes to unpack rows that are packed, and the next piece.
+const UNPACKING: usize = 128 << 10;
 
 /// A call of a plug-in.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,8 +71,36 @@ impl Call {
     }
 }
 
+/// Bytes of memory that an answer takes until it is written.
+pub(super) fn held(answer: &mut Answer) -> usize {
+    answer.rows.settle().saturating_add(UNPACKING)
+}
+
+/// Where an answer is written, and what was taken of it is counted.
+struct Counted<'a> {
+    to: Until<'a>,
+    taking: &'a Taking<'a>,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.to.write(bytes)?;
+        self.taking.took(count);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
 /// Writes what a plug-in answered, piece by piece; what is short in one.
-pub(super) fn answer(request: &Message, answer: Answer, stream: &UnixStream) -> io::Result<()> {
+pub(super) fn answer(
+    request: &Message,
+    answer: Answer,
+    stream: &UnixStream,
+    taking: &Taking<'_>,
+) -> io::Result<()> {
     let mut output = reply(request);
     output.field(Type::Struct, 0);
     output.field(Type::Struct, 1);
@@ -78,7 +110,8 @@ pub(super) fn answer(request: &Message, answer: Answer, stream: &UnixStream) -> 
         .list(Type::Map, answer.rows.count());
     let bytes = usize::try_from(answer.rows.bytes()).unwrap_or(usize::MAX);
     let room = bytes.saturating_add(AROUND).min(PIECE);
-    let mut pieces = BufWriter::with_capacity(room, Until::new(stream, DEPARTURE));
+    let to = Until::new(stream, DEPARTURE);
+    let mut pieces = BufWriter::with_capacity(room, Counted { to, taking });
     pieces.write_all(output.bytes())?;
     io::copy(&mut answer.rows.into_bytes()?, &mut pieces)?;
     output.clear();
@@ -95,6 +128,9 @@ pub(super) fn reply(request: &Message) -> Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extension::answers::Answers;
+    use crate::extension::connection::Connection;
+    use std::sync::Arc;
     use std::thread;
 
     const MOST: u64 = 4 << 20;
@@ -183,7 +219,11 @@ mod tests {
         let mut output = Output::message(Kind::Call, "call", 7);
         output.stop();
         let request = Message::read(&mut output.bytes(), MOST).unwrap();
-        let written = thread::spawn(move || super::answer(&request, answer, &ours));
+        let written = thread::spawn(move || {
+            let (answers, ours) = (Answers::default(), Arc::new(Connection::new(ours)));
+            let taking = answers.taking(0, &ours, super::held(&mut answer));
+            super::answer(&request, answer, &ours.stream, &taking)
+        });
         let answer = Message::read(&mut theirs, u64::MAX).unwrap();
         written.join().unwrap().unwrap();
         assert_eq!(

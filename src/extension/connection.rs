@@ -1,8 +1,9 @@
 //! One connection from osquery, and the requests that come over it.
 
 use std::io::{self, BufRead as _, BufReader, Chain, Read as _};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,8 @@ pub(super) struct Connection {
     pub(super) stream: UnixStream,
     /// Since when it has had no whole request; none while one is answered.
     idle_since: Mutex<Option<Instant>>,
+    /// True once we ended it.
+    is_ended: AtomicBool,
 }
 
 impl Connection {
@@ -38,6 +41,7 @@ impl Connection {
         Self {
             stream,
             idle_since: Mutex::new(Some(Instant::now())),
+            is_ended: AtomicBool::new(false),
         }
     }
 
@@ -47,6 +51,18 @@ impl Connection {
             .idle_since
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends it, whatever is being read from it or written.
+    pub(super) fn end(&self) {
+        self.is_ended.store(true, Ordering::Relaxed);
+        // An error says that the other side has closed it already.
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+
+    /// True once we ended it.
+    pub(super) fn is_ended(&self) -> bool {
+        self.is_ended.load(Ordering::Relaxed)
     }
 
     /// Whether it is idle from now on.

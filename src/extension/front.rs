@@ -13,7 +13,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
-use std::net::Shutdown;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -28,6 +27,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use super::answers::Answers;
 use super::call::{self, Call, reply};
 use super::connection::{ARRIVAL, Connection, InFlight, Next, Requests};
 use super::end::End;
@@ -36,10 +36,17 @@ use super::pings::{self, Pings, Pong};
 use super::plugin::{self, Answer, Table};
 use super::socket::Until;
 use super::source::Source;
-use super::wire::Kind;
+use super::wire::{Kind, Message};
 
 /// Connections open at once. One more ends the one that has been idle longest.
 const MAX_CONNECTIONS: usize = 64;
+
+/// How many of them are answered at once: in the places that are left a ping comes, our own too, however many ask
+/// and do not read.
+const MOST_ANSWERED: usize = 56;
+
+/// How long one that has no whole request yet is no idle one where threads have no room for more.
+const FRESH: Duration = Duration::from_millis(500);
 
 /// How long a connection may stay open without a request.
 const IDLE: Duration = Duration::from_secs(300);
@@ -63,9 +70,9 @@ pub(super) struct Front {
     source: Arc<dyn Source>,
     tables: Vec<Table>,
     pings: Arc<Pings>,
-    /// Held by the one call that is answered, of a table that is not ready at once. A second would
-    /// hold as many rows in memory again.
-    call: Mutex<()>,
+    /// What was made for the calls, one at a time where a table is not ready at once: two would hold as many rows in
+    /// memory again.
+    answers: Answers,
     /// The room for the requests of all connections.
     in_flight: InFlight,
     /// The connections that threads answer, by number.
@@ -156,7 +163,7 @@ impl Front {
             source,
             tables,
             pings,
-            call: Mutex::default(),
+            answers: Answers::default(),
             in_flight: InFlight::default(),
             answered: Mutex::default(),
             waiting: Mutex::default(),
@@ -202,9 +209,9 @@ impl Front {
                 desk.ended.clear();
             }
             if is_called {
-                let taken = listener.accept().and_then(|(stream, _)| {
-                    self.make_room(&mut desk)?;
-                    Ok(Held::new(stream))
+                let taken = listener.accept().map(|(stream, _)| {
+                    self.make_room(&mut desk);
+                    Held::new(stream)
                 });
                 match taken {
                     // What osquery asks may have come by now.
@@ -224,36 +231,37 @@ impl Front {
     }
 
     /// Ends the connection that has been idle longest, where there are as many as may be.
-    ///
-    /// # Errors
-    /// When all are busy.
-    fn make_room(&self, desk: &mut Desk) -> io::Result<()> {
+    fn make_room(&self, desk: &mut Desk) {
         let mut answered = lock(&self.answered);
         let Desk { held, resting, .. } = desk;
         let open = held.len().saturating_add(resting.len());
         if open.saturating_add(answered.len()) < MAX_CONNECTIONS {
-            return Ok(());
+            return;
         }
         held.append(resting);
         let waiting = held.iter().enumerate().map(|(index, h)| (h.since, index));
         let longest = waiting.min();
-        let idle = answered
-            .iter()
-            .filter_map(|(number, other)| Some((other.idle_since()?, *number)))
-            .min();
-        match (longest, idle) {
+        match (longest, longest_idle(&answered)) {
             (Some((since, index)), idle) if idle.is_none_or(|(other, _)| since <= other) => {
                 held.swap_remove(index);
             }
-            (_, Some((_, number))) => {
-                if let Some(idle) = answered.remove(&number) {
-                    // An error says that the other side has closed it already.
-                    let _ = idle.stream.shutdown(Shutdown::Both);
-                }
-            }
-            (_, None) => return Err(io::Error::other("too many are busy")),
+            _ => self.end_one(&mut answered),
         }
-        Ok(())
+    }
+
+    /// Ends one of those that threads answer: the one that has been idle longest, or takes its answer slowest, or came
+    /// first.
+    fn end_one(&self, answered: &mut BTreeMap<u64, Arc<Connection>>) {
+        // Of one that has just come the request is being read.
+        let idle = longest_idle(answered).filter(|(since, _)| since.elapsed() >= FRESH);
+        let idle = idle.map(|(_, number)| number);
+        let slowest = || self.answers.slowest().filter(|n| answered.contains_key(n));
+        let first = || answered.keys().next().copied();
+        let number = idle.or_else(slowest).or_else(first);
+        if let Some(connection) = number.and_then(|number| answered.remove(&number)) {
+            connection.end();
+            self.answers.ended();
+        }
     }
 
     /// Sees to what came over a connection; true when that was a request.
@@ -305,6 +313,9 @@ impl Front {
         let connection = Arc::new(connection);
         let mut answered = lock(&self.answered);
         let is_alone = answered.is_empty();
+        if answered.len() >= MOST_ANSWERED {
+            self.end_one(&mut answered);
+        }
         answered.insert(number, Arc::clone(&connection));
         drop(answered);
         let job = Job {
@@ -403,15 +414,12 @@ impl Front {
                 }
                 _ => {
                     let asked = Call::of(&request)?;
-                    let _one = (!self.source.is_ready(&asked.item)).then(|| lock(&self.call));
-                    let answer = if job.is_alone {
-                        let answer = self.called(&asked);
-                        *made = made.saturating_add(answer.rows.bytes());
-                        answer
-                    } else {
-                        apart(|| self.called(&asked))?
-                    };
-                    call::answer(&request, answer, stream)?;
+                    let answered = self.make_and_send(job, &request, &asked, made);
+                    let is_late = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+                    if connection.is_ended() || answered.as_ref().is_err_and(is_late) {
+                        self.source.not_taken(&asked.item);
+                    }
+                    answered?;
                 }
             }
             connection.set_idle(true);
@@ -419,6 +427,32 @@ impl Front {
                 return Ok(());
             }
         }
+    }
+
+    /// Has the answer to a call made, and sends it.
+    fn make_and_send(
+        &self,
+        job: &Job,
+        request: &Message,
+        asked: &Call,
+        made: &mut u64,
+    ) -> io::Result<()> {
+        let Job {
+            number, connection, ..
+        } = job;
+        let is_ready = self.source.is_ready(&asked.item);
+        let turn = (!is_ready).then(|| self.answers.turn(*number, connection));
+        let turn = turn.transpose()?;
+        let mut answer = if job.is_alone {
+            let answer = self.called(asked);
+            *made = made.saturating_add(answer.rows.bytes());
+            answer
+        } else {
+            apart(|| self.called(asked))?
+        };
+        let taking = (self.answers).taking(*number, connection, call::held(&mut answer));
+        drop(turn);
+        call::answer(request, answer, &connection.stream, &taking)
     }
 
     /// What the plug-in answers that is called.
@@ -431,6 +465,12 @@ impl Front {
             None => plugin::failure(format!("there is no {} {}", call.registry, call.item)),
         }
     }
+}
+
+/// The one that has been idle longest, and since when.
+fn longest_idle(answered: &BTreeMap<u64, Arc<Connection>>) -> Option<(Instant, u64)> {
+    let idle = |(number, other): (&u64, &Arc<Connection>)| Some((other.idle_since()?, *number));
+    answered.iter().filter_map(idle).min()
 }
 
 /// Has a thread of its own do something.

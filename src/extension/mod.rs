@@ -10,7 +10,8 @@
 //!   pings say so, and where none came within an interval, a look.
 //! * `front` at the socket that osquery calls: it answers the `pings` itself; a `call` is read whole and
 //!   checked, and answered in a thread of its own until the `connection` is quiet. One such thread waits
-//!   for the next call, unless it made many rows.
+//!   for the next call, unless it made many rows. `answers` are made one at a time; they wait for who reads them, and
+//!   no other waits for him.
 //! * `plugin` in its tables: a panic, or a scan that failed, is a status that fails the query; `rows` has
 //!   what they answer as the wire carries it.
 //! * `shared` in front of the scan: nobody waits longer for it than it was given.
@@ -21,6 +22,7 @@
 //! Nothing here wakes by the clock but the session, for a look a minute, and where there is something that
 //! is held too long.
 
+mod answers;
 mod call;
 mod connection;
 mod end;

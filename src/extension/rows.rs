@@ -44,6 +44,13 @@ impl Rows {
         self.spool.len()
     }
 
+    /// Gets them ready to wait; gives the bytes of memory that they take.
+    pub(super) fn settle(&mut self) -> usize {
+        self.row = Output::default();
+        // What is kept in memory does not fail.
+        self.spool.settle().unwrap_or(usize::MAX)
+    }
+
     /// Their bytes, to be read.
     ///
     /// # Errors

@@ -33,6 +33,9 @@ pub trait Source: Send + Sync + 'static {
         false
     }
 
+    /// Somebody asked for a table and did not take the answer.
+    fn not_taken(&self, _table: &str) {}
+
     /// Why the process has to end: what makes the rows has not come back for too long.
     fn hangs(&self) -> Option<String> {
         None

@@ -45,7 +45,7 @@ pub const STATUS: TableOf<Status> = TableOf {
         }),
         text(
             "error",
-            "The last error of a scan since the start, or where one hangs; empty without one. This table does not wait for a scan that runs.",
+            "The last error of a scan since the start, or where one hangs, or else that somebody asked over the socket and did not take the answer; empty without one. This table does not wait for a scan that runs.",
             |s| s.error.as_str().into(),
         ),
         text("architecture", "Architecture that it runs as.", |_| {

@@ -14,6 +14,7 @@ import plistlib
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -555,6 +556,90 @@ def idle_connections_hold_nothing_up(host):
     assert call(manager, uuid).status.code == 0
     time.sleep(3)
     assert process.poll() is None, "its own look was held up"
+
+
+def asking(host, uuid, table):
+    """A connection over which a table is asked for, and nothing read."""
+    call = b"\x80\x01\x00\x01" + struct.pack(">i", 4) + b"call" + struct.pack(">i", 1)
+    text = lambda of: struct.pack(">i", len(of)) + of.encode()
+    call += b"\x0b\x00\x01" + text("table") + b"\x0b\x00\x02" + text(table)
+    call += b"\x0d\x00\x03\x0b\x0b" + struct.pack(">i", 1) + text("action") + text("generate")
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(f"{host.socket}.{uuid}")
+    connection.sendall(call + b"\x00")
+    return connection
+
+
+def many_files(host):
+    """A disk of which an answer is more than any socket holds."""
+    for number in range(4):
+        folder = os.path.join(host.plugins, f"{number}.dsplug/Contents/Resources")
+        os.makedirs(folder)
+        for file in range(400):
+            open(os.path.join(folder, f"a-rather-long-name-of-a-file-{file}"), "w").close()
+
+
+def error_of(manager, uuid):
+    return call(manager, uuid, "dsplug_status").response[0]["error"]
+
+
+@check
+def who_does_not_read_holds_nobody_up(host):
+    many_files(host)
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    assert len(call(manager, uuid, "dsplug_files").response) > 1600
+    assert error_of(manager, uuid) == ""
+    held, codes = [], []
+
+    def told(table):
+        codes.append(call(manager, uuid, f"dsplug_{table}").status.code)
+
+    for many, most in ((1, 3), (5, 5), (90, 20)):
+        for _ in range(many):
+            # No more than the listener's queue at once.
+            held.append(asking(host, uuid, "dsplug_files"))
+        began = time.monotonic()
+        assert answers(manager, uuid), many
+        assert call(manager, uuid).status.code == 0, many
+        took = time.monotonic() - began
+        assert took < most, f"{took} s with {many}"
+        # What was asked last is not what goes.
+        threads = [threading.Thread(target=told, args=(table,)) for table in ("status", "folders")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert codes == [0, 0], f"{codes} with {many}"
+        codes.clear()
+    error = "somebody asked for dsplug_files over the extension's socket and did not take the answer"
+    assert error_of(manager, uuid) == error
+    time.sleep(3)
+    assert process.poll() is None, "its own look was held up"
+    assert answers(manager, uuid)
+    height = proc(process, "VmHWM")
+    assert height is None or height < 64 << 10, f"{height} kB at the height"
+
+
+@check
+def who_is_stopped_for_seconds_has_his_answer(host):
+    many_files(host)
+    manager = Manager(host.socket)
+    _, uuid = host.registered(manager)
+    stopped = asking(host, uuid, "dsplug_files")
+    for _ in range(3):
+        time.sleep(1.5)
+        assert call(manager, uuid).status.code == 0
+    stopped.settimeout(2)
+    got = b""
+    try:
+        while piece := stopped.recv(1 << 16):
+            got += piece
+    except TimeoutError:
+        pass  # the connection stays open after the answer
+    # The end of its list and of itself.
+    assert len(got) > 400_000 and got.endswith(b"\x00\x00"), f"cut off after {len(got)} bytes"
+    assert error_of(manager, uuid) == ""
 
 
 @check

@@ -85,6 +85,8 @@ checks! {
     its_socket_is_its_owners_whatever_the_umask_says
     a_scan_that_hangs_is_told_and_ends_the_process
     idle_connections_hold_nothing_up
+    who_does_not_read_holds_nobody_up
+    who_is_stopped_for_seconds_has_his_answer
     hostile_lengths_are_survived
     a_socket_that_fails_gives_no_half_answer
     what_one_scan_could_not_read_the_next_one_reads
