@@ -98,6 +98,23 @@ impl<'a> Asked<'a> {
         ))
     }
 
+    /// Holds the place that an entry says a thing was put to, when it was interrupted: what came with an image proves
+    /// nothing by what stands on the computer that reads it.
+    ///
+    /// # Errors
+    /// With a line when that is not on the image.
+    pub fn hold_place(&self, entry: &Entry) -> Result<(), String> {
+        let own = self.path.as_os_str().as_bytes();
+        match entry.to.as_ref().filter(|to| to.root != own) {
+            Some(to) if self.is_image => Err(format!(
+                "its entry says that it was put to {}, which is not on the image {}; see what stands there",
+                to.shown(),
+                self.path.display()
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// True when an entry's path stands below a plug-in folder, and is where the entry's place is, links followed.
     fn is_of_a_folder(&self, entry: &Entry) -> bool {
         let Some(path) = unescape(entry.path.as_bytes()) else {

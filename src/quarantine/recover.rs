@@ -52,7 +52,10 @@ pub fn recover(
         }
         let held = asked.hold_unfinished(ledger, &entry);
         let became = held.and_then(|()| match vault {
-            Some(vault) => one(vault, &mut entry),
+            Some(vault) => match asked.hold_place(&entry) {
+                Ok(()) => one(vault, &mut entry),
+                Err(why) => stay(vault, &mut entry, &why),
+            },
             None => Err("the vault is not written".into()),
         });
         let id = escape(id.as_bytes());
@@ -202,7 +205,7 @@ fn returning(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
     sync(&to.fd)?;
     vault.set(entry, Step::Restored)?;
     vault.close(&entry.id)?;
-    Ok(format!("{} was put back", entry.path))
+    Ok(is_back(entry))
 }
 
 fn placing(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
@@ -258,11 +261,23 @@ fn emptying(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
         return stay(vault, entry, &why);
     }
     vault.set(entry, Step::Restored)?;
-    Ok(format!("{} was put back", entry.path))
+    Ok(is_back(entry))
 }
 
 fn is_in(entry: &Entry) -> String {
     format!("{} is in the vault", entry.path)
+}
+
+/// Says where it was put, which is not where it stood when somebody named another directory.
+fn is_back(entry: &Entry) -> String {
+    match entry.to.as_ref().filter(|to| **to != entry.from) {
+        None => format!("{} was put back", entry.path),
+        Some(to) => {
+            let root = escape(&to.root);
+            let to = to.shown();
+            format!("{} was put to {to} of the root {root}", entry.path)
+        }
+    }
 }
 
 fn stands(open: &Open, name: &[u8]) -> bool {

@@ -299,6 +299,32 @@ fn no_part_of_a_copy_is_removed_but_one_of_what_the_vault_holds() {
     assert_eq!(fs::read_dir(other.path()).unwrap().count(), 1);
 }
 
+/// What came with an image proves nothing by what stands on the computer that reads it.
+#[test]
+fn no_copy_of_the_responders_computer_empties_the_vault_of_an_image() {
+    for step in ["returning", "placing", "emptying"] {
+        let set_back = SetBack::new();
+        let other = tempfile::tempdir().unwrap();
+        let item = set_back.folder().join("item");
+        let mut copy = Command::new("cp");
+        let copy = copy.arg("-a").arg(item).arg(other.path().join("c"));
+        assert!(copy.status().unwrap().success());
+        set_back.to(step);
+        set_back.set(|entry| {
+            let directory = other.path().to_str().unwrap();
+            entry["to"] = json!({"root": "/", "directory": directory, "name": "c"});
+        });
+        let kept = set_back.kept();
+        let said = text(&set_back.scene.call(&["doctor", "--yes-write-image"]));
+        assert_eq!(set_back.kept(), kept, "{step}: {said}");
+        assert!(
+            said.contains(other.path().to_str().unwrap()),
+            "{step}: {said}"
+        );
+        set_back.is_told(&said);
+    }
+}
+
 /// A hole takes no disk and has no end: whatever is planted, the call does what it was asked for, and says what it left.
 #[test]
 fn what_is_planted_with_a_hole_in_it_holds_up_no_call() {
