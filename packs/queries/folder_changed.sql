@@ -4,8 +4,9 @@
 --   kept its times: the folder's status-change time cannot be set by touch, and its nanoseconds tell
 --   two writes within one second apart. A folder that is
 --   replaced, leads elsewhere, changes its owner or mode, or gains an anomaly gives a line too, and so does
---   one of which a directory above was renamed, exchanged or written, the first left out. It
---   asks for the bundles as well, so that a folder that cannot be listed makes it fail, not fall silent.
+--   one of which a directory or a link on the way to where the loader looks was renamed, exchanged or
+--   written, even where nothing stands there. It asks for the bundles as well, so that a folder that cannot
+--   be listed makes it fail, not fall silent.
 -- adds: That something was here between two runs and is gone. Beside a line of presence it says
 --   nothing new.
 -- alert: no
@@ -31,5 +32,5 @@ SELECT 'folder_changed' AS dsplug_query, path, "exists", resolved_path, mtime, c
   ctime_nanoseconds, way, uid, gid, mode, writable_by,
   anomalies
 FROM dsplug_folders
-WHERE ("exists" = 1 OR anomalies <> '' OR error <> '')
+WHERE ("exists" = 1 OR way <> '' OR anomalies <> '' OR error <> '')
   AND (SELECT count(*) FROM dsplug_bundles) >= 0;

@@ -10,6 +10,7 @@ use super::known::Known;
 use super::left_out::LeftOut;
 use super::listing::{self, Listing};
 use super::room::{Room, Rooms};
+use super::way::Way;
 use crate::directory::{Dir, ReadError};
 use crate::limits::{Budget, Limits};
 use crate::meta::{Kind, WritableBy};
@@ -41,6 +42,8 @@ pub struct Finder<'a> {
     pub places: BTreeSet<Vec<u8>>,
     /// Directories of which the loader lists something, or may, the first it reads first.
     pub listed_in: Vec<Vec<u8>>,
+    /// What all of it hangs on.
+    pub way: Way,
     pub anomalies: BTreeSet<Anomaly>,
     pub left_out: LeftOut,
     pub branches: Vec<Branch>,
@@ -92,6 +95,7 @@ impl<'a> Finder<'a> {
             rooms: Rooms::of(limits),
             places: BTreeSet::new(),
             listed_in: Vec::new(),
+            way: Way::default(),
             anomalies: BTreeSet::new(),
             left_out: LeftOut::default(),
             branches: Vec::new(),
@@ -128,7 +132,7 @@ impl<'a> Finder<'a> {
     /// Where a path of the folder leads; `None` when that is nowhere, or further than is followed:
     /// one link of an attacker's must not keep all else from being shown.
     pub fn reach(&mut self, path: &[u8]) -> Result<Option<Found>, ReadError> {
-        match self.root.find(path) {
+        match self.way.find(self.root, path) {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.leads_nowhere() => Ok(None),
             Err(error) if error.is_limit() || error.is_unfollowed() => {

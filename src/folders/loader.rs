@@ -7,8 +7,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use sha2::{Digest as _, Sha256};
-
 use super::anomaly::Anomaly;
 use super::candidate::{Folder, Listed, Via};
 use super::finder::{Finder, MOST_LPROJ_LINKS, Place, join};
@@ -17,9 +15,9 @@ use super::only::{Has, Only};
 use crate::directory::{Dir, ReadError};
 
 use crate::layout::Layout;
-use crate::meta::{Kind, Meta, WritableBy};
+use crate::meta::{Kind, WritableBy};
 use crate::name::{self, Suffix};
-use crate::root::{Found, Passed, last_component, without_dots};
+use crate::root::{Found, without_dots};
 
 /// Directories of a folder that are told as places of the loader.
 const MOST_LISTED_IN: usize = 256;
@@ -34,13 +32,12 @@ const PLACES: [(Layout, Via); 5] = [
 
 impl Finder<'_> {
     pub fn run(&mut self, path: &str, folder: &mut Folder) -> Result<(), ReadError> {
+        let found = self.way.find(self.root, path.as_bytes());
         // Where it is not there, a mounted volume may say so to some alone.
-        let anomalies = &mut self.anomalies;
-        let mut way = Sha256::new();
-        let found = self.root.find_noting(path.as_bytes(), &mut |passed| {
-            anomalies.extend(passed.mount.map(|_| Anomaly::Mounted));
-            link(&mut way, &passed);
-        })?;
+        if self.way.is_mounted {
+            self.anomalies.insert(Anomaly::Mounted);
+        }
+        let found = found?;
         folder.exists = found.meta.kind == Kind::Directory;
         folder.resolved_path = found.path();
         folder.meta = Some(found.meta);
@@ -78,46 +75,11 @@ impl Finder<'_> {
             self.read_languages(path, layout, &dir, &top)?;
         }
         self.listed((path, folder), &dir, top, layout, decides)?;
-        folder.way = self.way(way, &folder.resolved_path)?;
         self.recall(false)?;
         self.cut();
         let branches = std::mem::take(&mut self.branches);
         self.search(branches)?;
         self.recall(true)
-    }
-
-    /// Whoever exchanges one of these for a moment leaves the times of the folder as they are: a rename sets that of what
-    /// is renamed. The other directories that the loader lists count by themselves: what comes and goes in them sets no
-    /// time of the folder's.
-    fn way(&self, mut all: Sha256, folder: &[u8]) -> Result<Option<[u8; 16]>, ReadError> {
-        // That of `/Library` is changed by every package that is installed.
-        let mut depth = 0_usize;
-        let above = self.root.each_above(folder, &mut |meta| {
-            depth = depth.saturating_add(1);
-            if depth > 1 {
-                add(&mut all, meta);
-            }
-        });
-        match above {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            // It is being exchanged.
-            Err(error) if error.leads_nowhere() => return Ok(None),
-            Err(error) => return Err(error),
-        }
-        let others = self.listed_in.iter().filter(|path| **path != *folder);
-        for path in others {
-            let above = last_component(path).and_then(|(above, _)| self.root.find(above).ok());
-            let found = self
-                .root
-                .find_noting(path, &mut |passed| link(&mut all, &passed));
-            for found in above.into_iter().chain(found.ok()) {
-                if found.path() != folder {
-                    add(&mut all, &found.meta);
-                }
-            }
-        }
-        Ok(all.finalize().first_chunk().copied())
     }
 
     /// Takes what stands in the places of the loader, those that it reads first.
@@ -213,8 +175,13 @@ impl Finder<'_> {
         } else {
             Has::None
         };
-        if place.listed != Listed::No && self.listed_in.len() < MOST_LISTED_IN {
-            self.listed_in.push(place.path.clone());
+        if place.listed != Listed::No {
+            if self.listed_in.len() < MOST_LISTED_IN {
+                self.listed_in.push(place.path.clone());
+            }
+            if place.writable_by > WritableBy::Root {
+                self.anomalies.insert(Anomaly::Writable);
+            }
         }
         if !listing.is_cut && !listing.candidates.is_empty() {
             self.places.insert(place.path.clone());
@@ -450,26 +417,6 @@ impl Finder<'_> {
         let versions = format!("{framework}/Versions/A/{below}");
         !(plain(&framework) && plain(&versions))
     }
-}
-
-/// Takes in a link that is followed on the way. The system's own at `/` are made anew by its updates.
-fn link(way: &mut Sha256, passed: &Passed<'_>) {
-    let meta = passed.meta.filter(|_| passed.dir != b"/");
-    if let (Some(text), Some(meta)) = (passed.text, meta) {
-        way.update(text);
-        add(way, meta);
-    }
-}
-
-/// Takes in what stands on the way, as the file system tells it from what is put in its place. In a directory that
-/// others write something comes and goes all day.
-fn add(way: &mut Sha256, meta: &Meta) {
-    way.update(meta.ino.to_le_bytes());
-    if meta.kind == Kind::Directory && WritableBy::of(meta) > WritableBy::Root {
-        return;
-    }
-    way.update(meta.ctime.seconds.to_le_bytes());
-    way.update(meta.ctime.nanoseconds.to_le_bytes());
 }
 
 /// What stands under the name that tells the layout.

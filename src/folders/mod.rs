@@ -17,6 +17,7 @@ mod nested;
 mod only;
 mod room;
 mod shown;
+mod way;
 
 pub use anomaly::Anomaly;
 pub use candidate::{Candidate, FOLDERS, Folder, FolderError, Listed, Via};
@@ -70,8 +71,13 @@ pub fn list(root: &Root, index: usize, budget: &Budget, known: &Known) -> (Folde
         listed_in,
         anomalies,
         left_out,
+        way,
         ..
     } = finder;
+    // Of the system's own folder that is not there, each update of the system would be news.
+    if folder.exists || !path.starts_with("/System/") {
+        folder.way = Some(way.digest());
+    }
     folder.listed_in = listed_in;
     folder.anomalies = anomalies;
     folder.candidates = found.len().saturating_add(left_out.candidates());

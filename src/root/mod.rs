@@ -67,6 +67,14 @@ struct Parents {
     steps: AtomicUsize,
 }
 
+/// Which directories on a way are noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Notes {
+    /// Those that `..` may lead out of again.
+    Few,
+    All,
+}
+
 /// How many directories are kept open.
 const MOST_PARENTS: usize = 8;
 
@@ -179,6 +187,14 @@ impl Root {
         self.resolve(path, true, note)
     }
 
+    /// Resolves an absolute path as [`find`](Self::find) does, and has everything on its way noted, each directory as well.
+    ///
+    /// # Errors
+    /// When something on the way is not there or cannot be read.
+    pub fn find_step_by_step(&self, path: &[u8], note: Note<'_>) -> Result<Found, ReadError> {
+        self.walk(path, (true, Notes::All), note)
+    }
+
     /// Resolves an absolute path as [`find`](Self::find) does, and sooner where it leads straight
     /// down from a directory that is open.
     ///
@@ -218,7 +234,7 @@ impl Root {
 
     fn resolve(&self, path: &[u8], follow_last: bool, note: Note<'_>) -> Result<Found, ReadError> {
         let (Some(parents), Some((above, name))) = (&self.parents, last_component(path)) else {
-            return self.walk(path, follow_last, note);
+            return self.walk(path, (follow_last, Notes::Few), note);
         };
         if let Some((dir, volume)) = parents.of(above)
             && let Ok(meta) = dir.meta(name)
@@ -235,14 +251,19 @@ impl Root {
                 volume,
             });
         }
-        let found = self.walk(path, follow_last, note)?;
+        let found = self.walk(path, (follow_last, Notes::Few), note)?;
         if found.links == 0 {
             parents.keep(above, &found.dir, &found.volume);
         }
         Ok(found)
     }
 
-    fn walk(&self, path: &[u8], follow_last: bool, note: Note<'_>) -> Result<Found, ReadError> {
+    fn walk(
+        &self,
+        path: &[u8],
+        (follow_last, notes): (bool, Notes),
+        note: Note<'_>,
+    ) -> Result<Found, ReadError> {
         let fail = |errno| ReadError {
             operation: "resolve",
             path: path.to_vec(),
@@ -254,7 +275,10 @@ impl Root {
         let follow_last = follow_last || path.ends_with(b"/");
         let mut way = Descent::new(self.top.clone());
         // What `..` may lead out of again is to be noted, and is passed name by name.
-        let kept = self.parents.as_ref().filter(|_| ups == 0);
+        let kept = self
+            .parents
+            .as_ref()
+            .filter(|_| ups == 0 && notes == Notes::Few);
         let mut volume = Volume::default();
         if let Some((length, dir, of_dir)) = kept.and_then(|parents| parents.above(path)) {
             todo = components(path.get(length..).unwrap_or_default());
@@ -348,7 +372,8 @@ impl Root {
                 continue;
             }
             let itself = volume.below(&dir, &name, &meta);
-            if todo.is_empty() || ups > 0 || meta.kind != Kind::Directory {
+            let is_asked = ups > 0 || notes == Notes::All;
+            if todo.is_empty() || is_asked || meta.kind != Kind::Directory {
                 note(Passed::over(&dir, &name, Some(&meta)).behind(&itself));
             }
             if todo.is_empty() {

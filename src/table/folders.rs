@@ -71,7 +71,7 @@ pub const FOLDERS: TableOf<Folder> = TableOf {
         ),
         text(
             "way",
-            "Half of a SHA-256 over the inode and the status-change time of each directory that it stands in, the first left out, of each link on the way, and of the other directories that the loader lists: another when one of them was renamed, exchanged or written. Of one that others may write the inode alone counts.",
+            "Half of a SHA-256 over each directory and each link on the ways to it, and to all else of it that the loader reads, what stands at / left out: another when one of them was renamed, exchanged or written, and when something came where nothing stood. Of a directory on the way that others may write the inode alone counts. Empty for a folder of the system that is not there.",
             |f| f.way.map_or_else(String::new, |way| hex(&way)).into(),
         ),
     ],

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use dsplug_fixtures::needs_root;
@@ -176,28 +177,154 @@ fn a_bundle_comes_and_goes_between_two_runs() {
     tells(&watch, &[("folder_changed", "added", FOLDER)]);
 }
 
+/// Makes all of this, and has something done between two runs that leaves all as it was.
+#[track_caller]
+fn is_told_though_it_is_as_it_was(make: impl Fn(&Disk), between: impl Fn(&Disk)) {
+    let disk = Disk::new();
+    make(&disk);
+    let watch = Watch::new(DSPLUG, disk);
+    watch.told();
+    assert_eq!(watch.told(), []);
+    between(&watch.disk);
+    tells(&watch, &[("folder_changed", "added", FOLDER)]);
+}
+
+fn comes_and_goes(place: &Path) {
+    let bundle = Plugin::new("Evil").write(place);
+    fs::remove_dir_all(bundle).unwrap();
+}
+
+/// Another directory stands at that path for a moment.
+fn is_exchanged(disk: &Disk, path: &str) {
+    let (at, aside) = (disk.at(path), disk.at("Users/aside"));
+    fs::create_dir_all(disk.at("Users")).unwrap();
+    fs::rename(&at, &aside).unwrap();
+    fs::create_dir(&at).unwrap();
+    fs::remove_dir(&at).unwrap();
+    fs::rename(&aside, &at).unwrap();
+}
+
 /// What comes and goes there sets no time of the folder's.
 #[test]
 fn a_bundle_comes_and_goes_in_another_place_of_the_loader_between_two_runs() {
-    for (place, link) in [
-        ("Contents/Resources", None),
-        ("Resources", None),
-        ("en.lproj", None),
-        ("Resources/en.lproj", None),
-        ("Support Files/Resources", None),
-        ("Resources", Some("Users/x")),
+    for place in [
+        "Contents/Resources",
+        "Resources",
+        "en.lproj",
+        "Resources/en.lproj",
+        "Support Files/Resources",
     ] {
-        let disk = Disk::new();
-        let real = link.map_or_else(|| disk.plugin(place), |to| disk.at(to));
-        fs::create_dir_all(&real).unwrap();
-        if let Some(to) = link {
-            symlink(format!("/{to}"), disk.plugin(place)).unwrap();
-        }
-        let watch = watch(disk);
-        let bundle = Plugin::new("A").write(real);
-        fs::remove_dir_all(bundle).unwrap();
-        tells(&watch, &[("folder_changed", "added", FOLDER)]);
+        let at = |disk: &Disk| disk.plugin(place);
+        is_told_though_it_is_as_it_was(
+            |disk| drop(fs::create_dir_all(at(disk))),
+            |disk| comes_and_goes(&at(disk)),
+        );
     }
+    let to = |disk: &Disk| disk.link(disk.plugin("Resources"), "/Users/x");
+    is_told_though_it_is_as_it_was(
+        |disk| drop((to(disk), disk.dir("Users/x"))),
+        |disk| comes_and_goes(&disk.at("Users/x")),
+    );
+    // However many there are, and whoever may write there.
+    let lproj = |disk: &Disk, name: &str| disk.dir(disk.plugin(format!("{name}.lproj")));
+    is_told_though_it_is_as_it_was(
+        |disk| {
+            (0..300).for_each(|number| drop(lproj(disk, &format!("a{number}"))));
+            lproj(disk, "en");
+        },
+        |disk| comes_and_goes(&disk.plugin("en.lproj")),
+    );
+    is_told_though_it_is_as_it_was(
+        |disk| dsplug_fixtures::chmod(lproj(disk, "en"), 0o777),
+        |disk| comes_and_goes(&disk.plugin("en.lproj")),
+    );
+    // And the names that decide what of it is listed.
+    let names = "Support Files/Resources/Non-localized Resources";
+    is_told_though_it_is_as_it_was(
+        |disk| drop(disk.dir(disk.plugin(names))),
+        |disk| comes_and_goes(&disk.plugin(names)),
+    );
+}
+
+/// The loader looks wherever links lead, and each step on the way there may be another for a moment.
+#[test]
+fn a_step_on_the_way_is_exchanged_between_two_runs() {
+    is_told_though_it_is_as_it_was(
+        |disk| {
+            fs::remove_dir_all(disk.at("Library/DirectoryServices")).unwrap();
+            disk.dir("opt/x/PlugIns");
+            disk.link("Library/DirectoryServices", "Fr/m/in/l");
+            disk.link("Library/Fr/m/in/l", "/opt/x");
+        },
+        |disk| is_exchanged(disk, "Library/Fr/m"),
+    );
+    is_told_though_it_is_as_it_was(
+        |disk| {
+            disk.dir("Users/Shared/m/n/q");
+            disk.link(disk.plugin("en.lproj"), "/Users/Shared/m/n/q");
+        },
+        |disk| is_exchanged(disk, "Users/Shared/m"),
+    );
+    is_told_though_it_is_as_it_was(
+        |disk| {
+            disk.dir(disk.plugin("Wrapper/PlugIns"));
+            disk.link(disk.plugin("WrappedBundle"), "Wrapper/PlugIns");
+        },
+        |disk| is_exchanged(disk, &format!("{PLUGINS}/Wrapper/PlugIns")),
+    );
+}
+
+/// It has no row of its own, and what stood in it none any more.
+#[test]
+fn a_folder_comes_and_goes_between_two_runs() {
+    let gone = |disk: &Disk, path: &str| fs::remove_dir_all(disk.at(path)).unwrap();
+    for missing in [PLUGINS, "Library/DirectoryServices"] {
+        is_told_though_it_is_as_it_was(
+            |disk| gone(disk, missing),
+            |disk| {
+                Plugin::new("Evil").write(disk.plugin(""));
+                gone(disk, missing);
+            },
+        );
+    }
+    is_told_though_it_is_as_it_was(
+        |disk| {
+            gone(disk, PLUGINS);
+            disk.link(PLUGINS, "/opt/x/P");
+            disk.dir("opt/x");
+        },
+        |disk| {
+            disk.dir("opt/x/P");
+            gone(disk, "opt/x/P");
+        },
+    );
+}
+
+/// It may name any directory for a language, which the loader then reads.
+#[test]
+fn the_folders_own_list_is_another_between_two_runs() {
+    let list = |disk: &Disk, name: &str| {
+        let language = format!("../../../../Users/Shared/{name}");
+        let array = format!("<array><string>{language}</string></array>");
+        let keys = format!("<dict><key>CFBundleLocalizations</key>{array}</dict>");
+        // In place: what makes it sets the times of the folder.
+        let mut file = fs::File::options();
+        let file = file.write(true).create(true).truncate(false);
+        let mut file = file.open(disk.plugin("Info.plist")).unwrap();
+        let text = format!("<plist version=\"1.0\">{keys}</plist>");
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+    };
+    is_told_though_it_is_as_it_was(
+        |disk| {
+            disk.dir("Users/Shared/x1.lproj");
+            Plugin::new("Evil").write(disk.at("Users/Shared/x2.lproj"));
+            list(disk, "x1");
+        },
+        |disk| {
+            list(disk, "x2");
+            list(disk, "x1");
+        },
+    );
 }
 
 /// Anybody writes there, all day.
@@ -355,12 +482,17 @@ fn a_hundred_quiet_runs_tell_nothing() {
     assert_eq!(lines_of(&output), Vec::<Value>::new());
 }
 
+/// That it is not there is its state, as of one that is.
 #[test]
-fn a_plug_in_folder_that_is_not_there_gives_no_line() {
+fn a_plug_in_folder_that_is_not_there_gives_its_base_line_alone() {
     let disk = Disk::empty();
     // Of a Mac's disk this is all that there is.
     disk.dir("Library");
     let watch = Watch::new(DSPLUG, disk);
+    tells(&watch, &[("folder_changed", "added", FOLDER)]);
+    watch.disk.file("Library/Preferences/x", "");
+    watch.told();
+    watch.disk.file("Library/Preferences/y", "");
     assert_eq!(watch.told(), []);
 }
 
