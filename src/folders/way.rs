@@ -29,13 +29,13 @@ impl Way {
     /// As [`Root::find`].
     pub fn find(&mut self, root: &Root, path: &[u8]) -> Result<Found, ReadError> {
         let (above, name) = last_component(path).unwrap_or((path, b"."));
-        if self.plain.contains(above)
-            && let Ok(found) = root.find_entry(path)
-            && found.meta.kind != Kind::Symlink
-        {
-            self.all.update(name);
-            add(&mut self.all, &found.meta);
-            return Ok(found);
+        if self.plain.contains(above) {
+            let found = root.find_entry(path)?;
+            if found.meta.kind != Kind::Symlink {
+                self.all.update(name);
+                add(&mut self.all, &found.meta);
+                return Ok(found);
+            }
         }
         let mut lacks = None;
         let found = root.find_step_by_step(path, &mut |passed| {
@@ -51,12 +51,11 @@ impl Way {
                 }
             }
             // What comes and goes where nothing stands now is told by the directory that lacks it.
-            Err(_) => {
-                let lacks = lacks.and_then(|dir| root.find_entry(&dir).ok());
-                if let Some(lacks) = lacks {
-                    add(&mut self.all, &lacks.meta);
-                }
-            }
+            Err(_) => match lacks.map(|dir| root.find_entry(&dir)) {
+                Some(Ok(lacks)) => add(&mut self.all, &lacks.meta),
+                Some(Err(error)) if !error.leads_nowhere() => return Err(error),
+                Some(Err(_)) | None => {}
+            },
         }
         found
     }
