@@ -33,13 +33,44 @@ IN_TRANSACTION=
 LOCKED=
 SAFE=
 
-say() { printf '%s\n' "$*"; }
-note() { printf 'dsplug: note: %s\n' "$*" >&2; }
+# No honest file has more, in bytes: a text that is read or replaced, the binary, and a file of the state
+# directory that is no copy of those. Nor has the state directory more files, or a list of it more lines.
+MOST_OF_TEXT=1048576
+MOST_OF_BINARY=67108864
+MOST_OF_STATE=65536
+MOST_FILES=500
+
+# --- What is said -------------------------------------------------------------
+
+# What a terminal obeys, and what turns the order of signs around: control characters of one byte, and of two
+# and three in UTF-8.
+MISLEADING=$(printf '%b' 's/\0302[\0200-\0237]/?/g;s/\0342\0200[\0213-\0217\0250-\0256]/?/g;s/\0342\0201[\0240-\0257]/?/g;s/\0357\0273\0277/?/g')
+
+# Lines of a file as they may be shown.
+tame_lines() { LC_ALL=C tr '\001-\010\013-\037\177' '?' | LC_ALL=C sed "$MISLEADING"; }
+
+# Text of the volume or of the caller, in one line that may be shown.
+tame() { printf '%.2000s' "$1" | LC_ALL=C tr '\001-\037' '?' | tame_lines; }
+
+# Text as one word, the same in sh, bash, zsh and fish: see src/shell.rs.
+quoted() { printf "'%s'" "$(printf '%s' "$1" | LC_ALL=C sed "s/['\\\\]/'\\\\&'/g")"; }
+
+# What to do about a path, in a command that can be pasted: `cure COMMAND PATH`.
+cure() {
+    if [ "$(tame "$2")" = "$2" ]; then
+        printf 'cure: %s %s' "$1" "$(quoted "$2")"
+    else
+        printf 'cure: %s what is called so; its name has signs that are not shown' "$1"
+    fi
+}
+
+say() { printf '%s\n' "$(tame "$*")"; }
+note() { printf 'dsplug: note: %s\n' "$(tame "$*")" >&2; }
 
 # Ends the run: `die what-is-wrong what-to-do`.
 die() {
-    printf 'dsplug: %s\n' "$1" >&2
-    [ $# -lt 2 ] || printf 'dsplug: %s\n' "$2" >&2
+    printf 'dsplug: %s\n' "$(tame "$1")" >&2
+    [ $# -lt 2 ] || printf 'dsplug: %s\n' "$(tame "$2")" >&2
     exit 1
 }
 
@@ -57,21 +88,23 @@ refuse_unsafe() {
     attributes "$1" > "$STAGE/attributes" || die "$1: cannot be read"
     read -r mode uid gid < "$STAGE/attributes"
     trusted_uid "$uid" ||
-        die "$1 belongs to uid $uid: its owner could replace what root runs" "cure: chown root:wheel '$1'"
+        die "$1 belongs to uid $uid: its owner could replace what root runs" "$(cure 'chown root:wheel' "$1")"
     case $mode in
-    ????????w*) die "$1 is writable by everyone ($mode)" "cure: chmod go-w '$1'" ;;
+    ????????w*) die "$1 is writable by everyone ($mode)" "$(cure 'chmod go-w' "$1")" ;;
     esac
     case $mode in
     ?????w*)
         # On a Mac, group 0 is wheel, whose one member is root.
-        [ "$gid" = 0 ] || die "$1 is writable by group $gid ($mode)" "cure: chmod go-w '$1'" ;;
+        [ "$gid" = 0 ] || die "$1 is writable by group $gid ($mode)" "$(cure 'chmod go-w' "$1")" ;;
     esac
     case $mode in
-    *+) # An access control list; only macOS shows its entries with -e.
-        # shellcheck disable=SC2010
-        if LC_ALL=C ls -lde -- "$1" 2>/dev/null |
-            grep -E ' allow .*(write|append|add_file|add_subdirectory|delete)' >/dev/null; then
-            die "$1 has an access control list that lets others write" "cure: chmod -N '$1'"
+    ??????????[!.]*)
+        # A mark. macOS shows one alone, and that of extended attributes (@) hides that of an access control
+        # list (+), whose entries it shows with -e. The dot is SELinux's.
+        LC_ALL=C ls -lde -- "$1" > "$STAGE/list" 2> /dev/null ||
+            die "$1: the access control list cannot be read" "cure: run it where ls has -e, or take the list off"
+        if grep -E '^ *[0-9]+: .* allow .*(write|append|add_file|add_subdirectory|delete|chown)' "$STAGE/list" > /dev/null; then
+            die "$1 has an access control list that lets others write" "$(cure 'chmod -N' "$1")"
         fi ;;
     esac
     SAFE="$SAFE|$1|"
@@ -79,7 +112,9 @@ refuse_unsafe() {
 
 # Refuses a path that is not below DESTDIR as it is written: the text of a flag, a receipt or a journal.
 refuse_leading_out() {
+    [ ${#1} -le 1024 ] || die "$(printf '%.100s' "$1")... is longer than any path" "cure: name it by a plain absolute path"
     case $1/ in
+    *[[:cntrl:]]*) die "$1 holds control characters" "cure: name it by a plain absolute path" ;;
     */../*) die "$1 leads up again (..)" "cure: name it by a plain absolute path" ;;
     /*) ;;
     *) die "$1 is not absolute" "cure: name it by a plain absolute path" ;;
@@ -134,8 +169,16 @@ claim() {
     (set -C && : > "$1")
 }
 
+# Refuses a file of more bytes than that, and never reads it: whoever fills a volume makes one of any size,
+# of which nothing stands on the disk. `refuse_large FILE MOST`.
+refuse_large() {
+    [ -f "$1" ] || return 0
+    large=$(find "$1" -prune -size "+${2}c") || die "$1: its size cannot be read"
+    [ -z "$large" ] || die "$1 has more than $2 bytes, which no honest one has" "cure: find out who made it, and move it away"
+}
+
 # Refuses what is no regular file where one is to be read, written or removed: a link leads elsewhere, and
-# a FIFO never ends.
+# a FIFO never ends. One that is not read, `refuse_odd_file PATH unread`, has any size.
 refuse_odd_file() {
     if [ -L "$DESTDIR$1" ]; then
         die "$DESTDIR$1 is a symbolic link: a rename would replace it" \
@@ -143,11 +186,28 @@ refuse_odd_file() {
     fi
     [ ! -e "$DESTDIR$1" ] || [ -f "$DESTDIR$1" ] ||
         die "$DESTDIR$1 is not a regular file" "cure: move it away"
+    case $1:${2-} in
+    *:unread) ;;
+    "$BINARY:") refuse_large "$DESTDIR$1" "$MOST_OF_BINARY" ;;
+    *) refuse_large "$DESTDIR$1" "$MOST_OF_TEXT" ;;
+    esac
+}
+
+# The same of what the editors read. Where blanks are many, what takes them off the end of a line begins anew
+# at each, and takes hours.
+refuse_odd_text() {
+    refuse_odd_file "$1"
+    [ ! -f "$DESTDIR$1" ] || LC_ALL=C awk '
+        BEGIN { blanks = sprintf("%256s", "") }
+        { gsub(/[\t\r]/, " ") }
+        index($0, blanks) { odd = 1; exit }
+        END { exit odd }' "$DESTDIR$1" ||
+        die "$DESTDIR$1 has 256 blanks in a row, which no honest one has" "cure: find out who wrote it, and mend it"
 }
 
 # Refuses to write a file through a link, or one that others may write.
 refuse_unsafe_file() {
-    refuse_odd_file "$1"
+    refuse_odd_file "$1" "${2-}"
     [ ! -e "$DESTDIR$1" ] || refuse_unsafe "$DESTDIR$1"
 }
 
@@ -170,7 +230,34 @@ refuse_foreign_state() {
         [ -z "$foreign" ] ||
             die "$DESTDIR$STATE/$(printf '%s\n' "$foreign" | head -n 1) is no regular file of root's: no run of this has left it" \
                 "cure: find out who made it, and remove it"
+        refuse_large_state "$kept"
     done
+}
+
+# The same of more than a run leaves there: `refuse_large_state NAME`. A text was replaced by one with some
+# lines more.
+refuse_large_state() {
+    copy=$((2 * MOST_OF_TEXT))
+    [ "$1" = receipts ] || copy=$MOST_OF_BINARY
+    large=$(cd "$DESTDIR$STATE" && find "$1" -type f \( -size "+${copy}c" -o \
+        -size "+${MOST_OF_STATE}c" ! -name '*.before' ! -name '*.after' \)) ||
+        die "$DESTDIR$STATE/$1: cannot be read"
+    [ -z "$large" ] ||
+        die "$DESTDIR$STATE/$(printf '%s\n' "$large" | head -n 1) has more than any run of this leaves" \
+            "cure: find out who made it, and remove it"
+    many=$(cd "$DESTDIR$STATE" && find "$1" | awk -v most="$MOST_FILES" 'NR > most { print "many"; exit }')
+    [ -z "$many" ] ||
+        die "$DESTDIR$STATE/$1 has more files than any run of this leaves" \
+            "cure: find out who made them, and remove them"
+    case $1 in
+    made) lists=$DESTDIR$STATE/made ;;
+    receipts) lists=$DESTDIR$RECEIPTS/directories ;;
+    *) lists=$DESTDIR$STATE/$1/touches ;;
+    esac
+    [ -f "$lists" ] || return 0
+    many=$(awk -v most="$MOST_FILES" 'NR > most { print "many"; exit }' "$lists")
+    [ -z "$many" ] ||
+        die "$lists has more lines than any run of this writes" "cure: find out who wrote them, and remove them"
 }
 
 # --- Steps, and the journal ---------------------------------------------------
@@ -209,6 +296,9 @@ begin() {
     trap 'leave $?' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
+    case $DESTDIR in
+    *[[:cntrl:]]*) die "DESTDIR $DESTDIR holds control characters" "cure: name the volume anew" ;;
+    esac
     [ -n "$DESTDIR" ] || [ "$ME" = 0 ] || die "this needs root" "cure: run it with sudo"
     [ -z "$DESTDIR" ] || [ -d "$DESTDIR" ] || die "DESTDIR $DESTDIR is not a directory" "cure: make it"
     refuse_unsafe_ancestors "$STATE/journal"
@@ -254,7 +344,7 @@ drop_state() {
     if [ -d "$DESTDIR$RECEIPTS" ] || [ -d "$DESTDIR$JOURNAL" ] || [ ! -d "$DESTDIR$STATE" ]; then
         return 0
     fi
-    [ ! -e "$DESTDIR$STATE/made" ] || LC_ALL=C sort -r "$DESTDIR$STATE/made" > "$STAGE/unmake"
+    [ ! -e "$DESTDIR$STATE/made" ] || LC_ALL=C sort -ru "$DESTDIR$STATE/made" > "$STAGE/unmake"
     rm -f "$DESTDIR$STATE/made"
     rmdir "$DESTDIR$STATE" 2>/dev/null
     [ ! -e "$STAGE/unmake" ] || while read -r path; do
@@ -299,10 +389,15 @@ recover() {
     fi
 }
 
+# `open_journal [PATH...]`: files that the run may touch and whose names it has from the flags. They stand in
+# the journal before anything is done, for the flags may name others when it is undone.
 open_journal() {
     [ -z "$DRY_RUN" ] || return 0
     step mkdir "$DESTDIR$JOURNAL"
     IN_TRANSACTION=1
+    [ $# -gt 0 ] || return 0
+    printf '%s\n' "$@" > "$STAGE/touches"
+    step cp "$STAGE/touches" "$DESTDIR$JOURNAL/touches"
 }
 
 # The one moment at which the run counts.
@@ -333,14 +428,15 @@ note_down() {
 ours() {
     flags=$OSQUERY/osquery.flags
     refuse_unsafe_ancestors "$flags"
-    refuse_odd_file "$flags"
+    refuse_odd_text "$flags"
     list=$(flag extensions_autoload "$DESTDIR$flags")
     conf=$(flag config_path "$DESTDIR$flags")
     conf=${conf:-$OSQUERY/osquery.conf}
     printf '%s\n' "$PRODUCT/share/install/common.sh" "$PRODUCT/share/install/uninstall.sh" "$BINARY" \
         "$flags" "${list:-$OSQUERY/extensions.load}" "$OSQUERY/extensions.load" \
         "$conf" "$conf.d/dsplug.conf" "$OSQUERY/packs/dsplug.conf" "$RECEIPTS/host"
-    # What an edited file was called then, for flags may name another now.
+    # What they were called then, for flags may name others now: before anything was done, and since.
+    [ ! -f "$DESTDIR$JOURNAL/touches" ] || cat "$DESTDIR$JOURNAL/touches"
     for kept in "$DESTDIR$RECEIPTS"/*.after; do
         [ ! -f "$kept" ] || { receipt_path "$kept"; echo; }
     done
@@ -375,12 +471,16 @@ refuse_unsafe_undo() {
         case ${name%.operation} in *[!0-9]*) operation= ;; esac
         is_ours "$operation" "$path" ||
             die "$entry is about $path, which the installer does not write: nothing is undone" \
-                "cure: find out who made it, and remove $DESTDIR$JOURNAL"
+                "$(cure 'find out who made it, and: rm -r' "$DESTDIR$JOURNAL")"
         case $operation in
         mkdir) refuse_unsafe_ancestors "$path/" ;;
         *) refuse_unsafe_ancestors "$path" ;;
         esac
-        [ "$operation" = mkdir ] || refuse_odd_file "$path"
+        [ "$operation" = mkdir ] || refuse_odd_file "$path" unread
+        # Put back is what was kept, and compared with that what stands there.
+        [ "$path" = "$BINARY" ] || for kept in before after; do
+            refuse_large "${entry%.operation}.$kept" $((2 * MOST_OF_TEXT))
+        done
     done
 }
 
@@ -426,7 +526,7 @@ tell() {
 # Makes a directory and its missing ancestors, 0755 and root's, and lists them, so
 # that the uninstaller can take them away.
 make_directory() {
-    [ ! -d "$DESTDIR$1" ] || return 0
+    [ ! -d "$DESTDIR$1/" ] || return 0
     refuse_unsafe_ancestors "$1"
     make_directory "${1%/*}"
     if [ -e "$STAGE/made" ] && grep -Fqx "$1" "$STAGE/made"; then return 0; fi
@@ -497,7 +597,7 @@ edit() {
     kept=$(receipt "$2")
     if [ -n "$DRY_RUN" ]; then
         if [ -f "$target" ]; then tell edit "$2"; else tell write "$2"; fi
-        if [ -f "$target" ]; then diff "$target" "$1" || :; else sed 's/^/> /' "$1"; fi
+        { if [ -f "$target" ]; then diff "$target" "$1" || :; else sed 's/^/> /' "$1"; fi; } | tame_lines
         return 0
     fi
     if [ ! -f "$target" ]; then

@@ -25,6 +25,8 @@ USAGE
 host=
 binary=
 pack=
+load=
+config=
 restart=
 while [ $# -gt 0 ]; do
     case $1 in
@@ -34,14 +36,14 @@ while [ $# -gt 0 ]; do
     --dry-run) DRY_RUN=1 ;;
     --restart) restart=1 ;;
     -h | --help) usage; exit 0 ;;
-    *) printf 'dsplug: unknown argument: %s\n' "$1" >&2; usage >&2; exit 2 ;;
+    *) printf 'dsplug: unknown argument: %s\n' "$(tame "$1")" >&2; usage >&2; exit 2 ;;
     esac
     shift
 done
 case $host in
 '') host=$(detect) ;;
 osquery | fleet | kolide | elastic) ;;
-*) printf 'dsplug: --for %s: not one of osquery, fleet, kolide, elastic\n' "$host" >&2; exit 2 ;;
+*) printf 'dsplug: --for %s: not one of osquery, fleet, kolide, elastic\n' "$(tame "$host")" >&2; exit 2 ;;
 esac
 
 # The first of these files that exists.
@@ -81,23 +83,24 @@ check() {
     [ "$host" != elastic ] || return 0
 
     flags=$OSQUERY/osquery.flags
-    load=
-    config=
     refuse_unsafe_ancestors "$flags"
-    refuse_odd_file "$flags"
+    refuse_odd_text "$flags"
     if [ "$host" = osquery ]; then
         load=$(flag extensions_autoload "$DESTDIR$flags")
         config=$(flag config_path "$DESTDIR$flags")
     fi
     load=${load:-$OSQUERY/extensions.load}
     config=${config:-$OSQUERY/osquery.conf}
-    case $load$config in
-    *%* | [!/]*) die "$flags names a path that is relative or holds a percent sign" "cure: name plain absolute paths" ;;
+    case $load:$config in
+    *%* | [!/]* | */ | */:/*)
+        die "$flags names a path that is relative, a directory's or holds a percent sign" \
+            "cure: name plain absolute paths" ;;
     esac
     refuse_leading_out "$load"
     refuse_leading_out "$config"
     refuse_unsafe_ancestors "$load"
     refuse_unsafe_file "$load"
+    refuse_odd_text "$load"
     if [ "$host" = fleet ] && [ -s "$DESTDIR/opt/orbit/extensions.load" ]; then
         die "Fleet's update server already ships extensions to this host (/opt/orbit/extensions.load is not empty): orbit then passes --extensions_autoload for that file, and osqueryd never reads $load" \
             "cure: ship dsplug by the update server too (install/fleet/README.md)"
@@ -109,7 +112,7 @@ check() {
     refuse_unsafe_ancestors "$OSQUERY/packs/dsplug.conf"
     refuse_unsafe_ancestors "$config.d/dsplug.conf"
     refuse_unsafe_file "$flags"
-    refuse_unsafe_file "$config"
+    refuse_unsafe_file "$config" unread
     refuse_unsafe_file "$config.d/dsplug.conf"
     refuse_unsafe_file "$OSQUERY/packs/dsplug.conf"
     case $(flag disable_extensions "$DESTDIR$flags") in
@@ -143,12 +146,12 @@ apply() {
     if [ "$host" = osquery ] && [ -n "$config" ]; then
         make_directory "$OSQUERY/packs"
         edit "$STAGE/dsplug.conf" "$OSQUERY/packs/dsplug.conf" whole
+        make_directory "$config.d"
         # osqueryd reads <config_path>.d only when <config_path> itself is there.
         if [ ! -e "$DESTDIR$config" ]; then
             printf '{}\n' > "$STAGE/osquery.conf"
             edit "$STAGE/osquery.conf" "$config" whole
         fi
-        make_directory "$config.d"
         printf '{"packs": {"dsplug": "%s"}}\n' "$OSQUERY/packs/dsplug.conf" > "$STAGE/drop-in"
         edit "$STAGE/drop-in" "$config.d/dsplug.conf" whole
     fi
@@ -176,7 +179,7 @@ begin
 lock
 recover
 check
-open_journal
+open_journal ${load:+"$load"} ${config:+"$config" "$config.d/dsplug.conf"}
 apply
 close_journal
 if [ -z "$DRY_RUN" ] && command -v xattr > /dev/null; then

@@ -22,7 +22,7 @@ while [ $# -gt 0 ]; do
     --dry-run) DRY_RUN=1 ;;
     --restart) restart=1 ;;
     -h | --help) usage; exit 0 ;;
-    *) printf 'dsplug: unknown argument: %s\n' "$1" >&2; usage >&2; exit 2 ;;
+    *) printf 'dsplug: unknown argument: %s\n' "$(tame "$1")" >&2; usage >&2; exit 2 ;;
     esac
     shift
 done
@@ -49,7 +49,8 @@ restore() {
     fi
     case $path in
     *.flags) flags_without "$(timeout_owner)" < "$target" > "$STAGE/without" ;;
-    *.conf) cp "$target" "$STAGE/without" ;;
+    # One that was made for us holds nothing of ours, and is the admin's by now.
+    *.conf) return 0 ;;
     *) load_without < "$target" > "$STAGE/without" ;;
     esac
     if [ -s "$STAGE/without" ] || [ -f "$DESTDIR$kept.before" ]; then
@@ -66,10 +67,17 @@ check() {
         [ -f "$kept" ] || continue
         path=$(receipt_path "$kept")
         refuse_unsafe_ancestors "$path"
-        [ ! -f "$DESTDIR$path" ] || refuse_unsafe_file "$path"
+        [ -f "$DESTDIR$path" ] || continue
+        case $path in
+        */dsplug.conf) refuse_unsafe_file "$path" ;;
+        *.conf) refuse_unsafe_file "$path" unread ;;
+        *)
+            refuse_unsafe_file "$path"
+            refuse_odd_text "$path" ;;
+        esac
     done
     [ ! -f "$DESTDIR$RECEIPTS/directories" ] ||
-        LC_ALL=C sort -r "$DESTDIR$RECEIPTS/directories" > "$STAGE/directories"
+        LC_ALL=C sort -ru "$DESTDIR$RECEIPTS/directories" > "$STAGE/directories"
     [ -f "$STAGE/directories" ] || return 0
     while read -r path; do
         refuse_unsafe_ancestors "$path"
@@ -107,6 +115,7 @@ lock
 recover
 check
 host=$(read_or_nothing "$RECEIPTS/host")
+# shellcheck disable=SC2119 # its receipts name what it touches
 open_journal
 apply
 close_journal

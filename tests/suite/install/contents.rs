@@ -206,6 +206,21 @@ fn flags_may_name_other_files() {
 }
 
 #[test]
+fn a_configuration_may_be_named_in_a_directory_that_is_not_there_yet() {
+    let mac = Mac::new();
+    mac.write(
+        "var/osquery/osquery.flags",
+        "--config_path=/opt/our/own/main.conf\n",
+    );
+    let before = mac.tree();
+    mac.install();
+    assert_eq!(mac.read("opt/our/own/main.conf"), "{}\n");
+    assert!(mac.path("opt/our/own/main.conf.d/dsplug.conf").is_file());
+    mac.uninstall();
+    assert_same(&mac.tree(), &before);
+}
+
+#[test]
 fn a_server_that_configures_osqueryd_keeps_the_pack() {
     let mac = Mac::new();
     mac.write("var/osquery/osquery.flags", "--config_plugin=tls\n");

@@ -162,3 +162,43 @@ fn a_step_that_fails_leaves_what_was_there() {
         assert!(marker.exists(), "{file} was never reached");
     }
 }
+
+/// What a run was about to touch is known from its journal: the flags may name other files when it is undone.
+#[test]
+fn killed_while_installing_it_is_undone_though_the_flags_changed_since() {
+    const FLAGS: &str = "var/osquery/osquery.flags";
+    let world = Mac::new();
+    world.write("etc/other/.keep", "");
+    world.write("etc/o2/.keep", "");
+    world.write(
+        FLAGS,
+        "--config_path=/etc/o2/a.conf\n--extensions_autoload=/etc/o2/deep/x/e.load\n",
+    );
+    let changed = "--config_path=/etc/other/b.conf\n";
+    let twin = world.twin();
+    twin.write(FLAGS, changed);
+    let without = twin.tree();
+    twin.install();
+    let with = twin.tree();
+    let steps = killed_everywhere(
+        || world.twin(),
+        |mac| mac.installer(&[]),
+        |mac, steps| {
+            mac.write(FLAGS, changed);
+            if steps % 3 != 0 || !mac.path("var/db/dsplug/journal").exists() {
+                return;
+            }
+            // Its undoing is killed as well, and taken up by the next.
+            let mut run = mac.uninstaller(&[]);
+            let run = run.env("DSPLUG_INSTALL_STOP_AFTER", (steps % 40).to_string());
+            run.output().unwrap();
+            if steps % 2 == 0 {
+                mac.install();
+                assert_same(&mac.tree(), &with);
+            }
+            mac.uninstall();
+            assert_same(&mac.tree(), &without);
+        },
+    );
+    assert!(steps > 50, "only {steps} steps were seen");
+}

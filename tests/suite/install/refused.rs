@@ -29,6 +29,145 @@ fn unsafe_places_are_refused() {
     }
 }
 
+/// One mark stands behind the mode, and that of extended attributes hides that of a list.
+#[test]
+fn an_access_control_list_is_seen_behind_any_mark() {
+    // As macOS prints them: ls(1) there shows the entries with -e, a line each.
+    let pretend = |mac: &Mac, mark: &str, entries: &str| {
+        let osquery = mac.path("var/osquery").display().to_string();
+        mac.shim(
+            "ls",
+            &format!(
+                "for last; do :; done\ncase $1:$last in\n-ldn:{osquery}/) /bin/ls \"$@\" | sed 's/^\\(..........\\)[.+@]*/\\1{mark}/' ;;\n\
+                 -lde:*) {entries} ;;\n*) exec /bin/ls \"$@\" ;;\nesac"
+            ),
+        );
+    };
+    let list = |entry: &str| format!("/bin/ls -ld \"$last\"; echo ' 0: {entry}'");
+    for mark in ["+", "@"] {
+        for entry in [
+            "user:mallory allow add_file,delete_child,write",
+            "group:everyone inherited allow list,delete",
+            "user:mallory allow chown",
+        ] {
+            let mac = Mac::with_admin();
+            pretend(&mac, mark, &list(entry));
+            refused(&mac, mac.installer(&[]), "lets others write");
+        }
+        let mac = Mac::with_admin();
+        pretend(&mac, mark, "exit 1");
+        refused(&mac, mac.installer(&[]), "cannot be read");
+        for entry in ["group:everyone deny delete", "user:bob allow list,search"] {
+            let mac = Mac::with_admin();
+            pretend(&mac, mark, &list(entry));
+            mac.install();
+        }
+    }
+}
+
+/// Runs the cure that a refusal names, in each shell that there is, and says what stands in the folder then.
+fn pasted(mac: &Mac, command: &mut Command) -> Vec<String> {
+    let output = command.output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let cure = errors.lines().find_map(|line| line.split_once("cure: "));
+    let cure = cure.unwrap_or_else(|| panic!("{errors}")).1;
+    let folder = mac.aside.path().join("pasted");
+    fs::create_dir_all(&folder).unwrap();
+    for shell in ["sh", "bash", "zsh", "fish"] {
+        let mut paste = Command::new(shell);
+        let _ = paste.args(["-c", cure]).current_dir(&folder).output();
+    }
+    let found = fs::read_dir(folder).unwrap();
+    found
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_cure_that_is_pasted_runs_nothing_that_a_volume_is_called() {
+    for name in [
+        "Vol'; touch PWN; echo '",
+        r"Vol\'; touch PWN;#",
+        "Vol$(touch PWN)",
+    ] {
+        let mac = Mac::new();
+        let volume = mac.path(name);
+        fs::create_dir_all(volume.join("var/osquery")).unwrap();
+        let folder = volume.join("var/osquery");
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        let mut command = mac.installer(&[]);
+        assert_eq!(
+            pasted(&mac, command.env("DESTDIR", &volume)),
+            [""; 0],
+            "{name}"
+        );
+        let mode = folder.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755, "the cure of {name}");
+        let mac = Mac::new();
+        mac.write(
+            "var/osquery/osquery.flags",
+            &format!("--config_path=/opt/{name}/osquery.conf\n"),
+        );
+        mac.write(&format!("opt/{name}/osquery.conf"), "");
+        let folder = mac.path(&format!("opt/{name}"));
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(pasted(&mac, &mut mac.installer(&[])), [""; 0], "{name}");
+        let mode = folder.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o755, "the cure of {name}");
+    }
+}
+
+/// A terminal obeys some of what it is told to show.
+#[test]
+fn no_control_character_of_a_volume_is_printed() {
+    let odd = "a\u{1b}[31m\u{7}\u{9b}31m\u{202e}b";
+    let said = |mut command: Command| {
+        let output = command.output().unwrap();
+        for text in [output.stdout, output.stderr] {
+            let text = String::from_utf8(text).unwrap();
+            let misleads = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+            assert!(!text.contains(misleads), "{text:?}");
+        }
+        output.status.success()
+    };
+    for flag in ["config_plugin", "extensions_timeout", "verbose"] {
+        let mac = Mac::new();
+        mac.write("var/osquery/osquery.flags", &format!("--{flag}={odd}\n"));
+        assert!(said(mac.installer(&["--dry-run"])));
+        assert!(said(mac.installer(&[])));
+    }
+    for flag in ["config_path", "extensions_autoload"] {
+        for path in [
+            odd.to_owned(),
+            format!("/opt/{odd}/x"),
+            format!("/opt/../{odd}"),
+        ] {
+            let mac = Mac::new();
+            mac.write("var/osquery/osquery.flags", &format!("--{flag}={path}\n"));
+            assert!(!said(mac.installer(&["--dry-run"])), "{path}");
+            assert!(!said(mac.installer(&[])), "{path}");
+        }
+    }
+    for (name, text) in [
+        ("journal/0001.operation", format!("put\n/etc/{odd}\n")),
+        (&format!("receipts/{odd}"), String::new()),
+        ("receipts/directories", format!("/opt/{odd}/../x\n")),
+    ] {
+        let mac = Mac::new();
+        mac.write(&format!("var/db/dsplug/{name}"), &text);
+        said(mac.installer(&[]));
+        said(mac.uninstaller(&[]));
+    }
+    let mac = Mac::new();
+    let volume = mac.path(odd);
+    fs::create_dir_all(volume.join("var/osquery")).unwrap();
+    let mut command = mac.installer(&[]);
+    command.env("DESTDIR", &volume);
+    assert!(!said(command));
+    said(mac.installer(&["--for", odd]));
+    said(mac.uninstaller(&[odd]));
+}
+
 #[test]
 fn foreign_owners_and_groups_are_refused() {
     if !needs_root("giving a file away needs root") {
@@ -239,6 +378,18 @@ fn drafts_are_made_where_nobody_can_exchange_them() {
     if needs_root("giving a directory away needs root") {
         std::os::unix::fs::chown(&place, Some(501), Some(20)).unwrap();
         assert_eq!(made_in(&place), Path::new("/tmp"));
+    }
+}
+
+#[test]
+fn flags_that_name_a_directory_are_refused() {
+    for flag in ["config_path", "extensions_autoload"] {
+        let mac = Mac::new();
+        mac.write(
+            "var/osquery/osquery.flags",
+            &format!("--{flag}=/opt/our/own/\n"),
+        );
+        refused(&mac, mac.installer(&[]), "cure: name plain absolute paths");
     }
 }
 

@@ -209,6 +209,20 @@ fn no_file_of_ours_is_renamed_into_a_directory_outside() {
     }
 }
 
+/// Both scripts and a dry run end of themselves, and all refuse it.
+#[track_caller]
+fn all_end_and_refuse(mac: &Mac, text: &str) {
+    for mut run in [
+        mac.installer(&["--dry-run"]),
+        mac.installer(&[]),
+        mac.uninstaller(&[]),
+    ] {
+        let run = run.stdout(Stdio::null()).stderr(Stdio::null());
+        ends(run.spawn().unwrap());
+    }
+    all_refuse(mac, text);
+}
+
 /// Ends it after ten seconds: it waits for somebody.
 #[track_caller]
 fn ends(mut child: Child) {
@@ -236,19 +250,7 @@ fn what_is_no_file_of_roots_in_the_state_directory_is_refused() {
             let at = mac.path("var/db/dsplug").join(name);
             fs::create_dir_all(at.parent().unwrap()).unwrap();
             make(&at);
-            for mut run in [
-                mac.installer(&[]),
-                mac.uninstaller(&[]),
-                mac.installer(&["--dry-run"]),
-            ] {
-                ends(
-                    run.stdout(Stdio::null())
-                        .stderr(Stdio::null())
-                        .spawn()
-                        .unwrap(),
-                );
-            }
-            all_refuse(&mac, "regular file");
+            all_end_and_refuse(&mac, "regular file");
         };
         plant(&|at| assert!(Command::new("mkfifo").arg(at).status().unwrap().success()));
         plant(&|at| symlink("/etc/hostname", at).unwrap());
@@ -283,4 +285,137 @@ fn a_lock_with_the_number_of_somebody_elses_process_blocks_nothing() {
     mac.install();
     other.kill().unwrap();
     other.wait().unwrap();
+}
+
+/// Whoever fills a volume makes a file of any size there, of which nothing stands on the disk.
+fn sparse(mac: &Mac, path: &str, size: u64) {
+    mac.write(path, "");
+    let file = fs::File::options().write(true).open(mac.path(path));
+    file.unwrap().set_len(size).unwrap();
+}
+
+/// Runs a script that has ten seconds, is refused, and leaves the file of that size as it was.
+#[track_caller]
+fn refuses_its_size(mac: &Mac, mut run: Command, path: &str, size: u64) {
+    let errors = mac.aside.path().join("errors");
+    let log = fs::File::create(&errors).unwrap();
+    ends(run.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    let errors = fs::read_to_string(errors).unwrap();
+    assert!(errors.contains(" has more than "), "{path}: {errors}");
+    let meta = fs::symlink_metadata(mac.path(path)).unwrap();
+    assert_eq!(meta.len(), size, "{path}");
+    assert!(!mac.path("opt/dsplug/share").exists(), "{path}");
+}
+
+#[test]
+fn what_is_larger_than_any_honest_file_is_refused_unread() {
+    for size in [1_048_577, 40 << 30] {
+        for path in [
+            "var/osquery/osquery.flags",
+            "var/osquery/extensions.load",
+            "var/osquery/packs/dsplug.conf",
+            "var/osquery/osquery.conf.d/dsplug.conf",
+        ] {
+            let mac = Mac::new();
+            sparse(&mac, path, size);
+            refuses_its_size(&mac, mac.installer(&["--dry-run"]), path, size);
+            refuses_its_size(&mac, mac.installer(&[]), path, size);
+        }
+    }
+    let mac = Mac::new();
+    let binary = "opt/dsplug/bin/dsplug.ext";
+    sparse(&mac, binary, 40 << 30);
+    refuses_its_size(&mac, mac.installer(&[]), binary, 40 << 30);
+}
+
+#[test]
+fn a_state_directory_that_is_larger_than_any_run_leaves_it_is_refused_unread() {
+    for name in [
+        "made",
+        "receipts/directories",
+        "receipts/host",
+        "receipts/var%osquery%osquery.flags.before",
+        "receipts/var%osquery%osquery.flags.after",
+        "journal/0001.operation",
+        "journal/0001.before",
+        "journal/0001.after",
+        "journal/touches",
+    ] {
+        let mac = Mac::new();
+        let path = format!("var/db/dsplug/{name}");
+        if name.starts_with("journal") {
+            journal(&mac, "put", "/var/osquery/osquery.flags");
+            mac.write("var/osquery/osquery.flags", "root's own\n");
+        } else {
+            mac.write(
+                "var/db/dsplug/receipts/var%osquery%osquery.flags.after",
+                "--utc=true\n",
+            );
+        }
+        sparse(&mac, &path, 40 << 30);
+        for run in [
+            mac.installer(&["--dry-run"]),
+            mac.installer(&[]),
+            mac.uninstaller(&[]),
+        ] {
+            refuses_its_size(&mac, run, &path, 40 << 30);
+        }
+    }
+    // A binary may have more than a text, and is kept whole.
+    let mac = Mac::new();
+    journal(&mac, "put", "/opt/dsplug/bin/dsplug.ext");
+    mac.write("opt/dsplug/bin/dsplug.ext", "root's own\n");
+    sparse(&mac, "var/db/dsplug/journal/0001.before", 9_000_000);
+    mac.uninstall();
+    for name in ["journal", "receipts"] {
+        let mac = Mac::new();
+        for number in 0..600 {
+            mac.write(
+                &format!("var/db/dsplug/{name}/{number:04}.after"),
+                "root's own\n",
+            );
+        }
+        all_end_and_refuse(&mac, "more files than any run of this leaves");
+    }
+    let mac = Mac::new();
+    let mut made = String::new();
+    for number in 0..600 {
+        made += &format!("/opt/{number}\n");
+    }
+    mac.write("var/db/dsplug/receipts/directories", &made);
+    all_end_and_refuse(&mac, "more lines than any run of this writes");
+}
+
+/// The expression that finds the blanks at the end of a line begins anew at each of them.
+#[test]
+fn a_line_of_blanks_takes_no_time() {
+    for (path, fill) in [("osquery.flags", " "), ("extensions.load", "\t\r")] {
+        let mac = Mac::new();
+        let line = format!("--x{}x\n", fill.repeat(1_000_000 / fill.len()));
+        let path = format!("var/osquery/{path}");
+        mac.write(&path, &line);
+        let receipt = path.replace('/', "%");
+        mac.write(
+            &format!("var/db/dsplug/receipts/{receipt}.after"),
+            "root's own\n",
+        );
+        all_end_and_refuse(&mac, "blanks in a row");
+    }
+}
+
+/// What osqueryd alone reads is as large as its admin likes.
+#[test]
+fn a_configuration_of_any_size_is_left_alone() {
+    let mac = Mac::new();
+    mac.write("var/osquery/osquery.conf", &" ".repeat(2_000_000));
+    let before = mac.tree();
+    mac.install();
+    mac.uninstall();
+    assert_same(&mac.tree(), &before);
+    // One that was made for us too.
+    fs::remove_file(mac.path("var/osquery/osquery.conf")).unwrap();
+    mac.install();
+    mac.write("var/osquery/osquery.conf", &" ".repeat(2_000_000));
+    mac.uninstall();
+    assert_same(&mac.tree(), &before);
 }
