@@ -386,6 +386,7 @@ impl Scanner {
             let known = known.map(|before| (before.evidence.as_ref(), again));
             reader.verifies = budget.may_judge();
             evidence::read_linked(&root, evidence, known, &mut reader, &mut budget);
+            evidence::weigh_ways(&root, evidence, &budget);
             evidence::settle(evidence, &budget);
         }
         let verdicts = load::judge(&found);

@@ -31,6 +31,7 @@ mod trials;
 mod trouble;
 mod walk;
 mod ways;
+mod writers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,11 +58,12 @@ use crate::directory::ReadError;
 use crate::folders::{Candidate, FolderError};
 use crate::layout::Layout;
 use crate::limits::Budget;
-use crate::meta::{Kind, Meta, WritableBy};
+use crate::meta::{Kind, WritableBy};
 use crate::root::Root;
 use crate::text::{self, escape};
 use facts::{CHEAP_LIST, Opened};
 pub use ways::Ways;
+pub use writers::{weigh_ways, weigh_writers};
 
 /// A candidate of which nothing was read.
 fn nothing_yet(candidate: Candidate) -> Evidence {
@@ -330,39 +332,6 @@ pub fn read_list(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>
         Err(error) => evidence.doubt(Trouble::of_entry(&error)),
     }
     evidence.close();
-}
-
-/// Takes into account who can write what runs of it: code and executables in it with the directories
-/// on their way, a main executable outside, and every directory above what stands elsewhere.
-pub fn weigh_writers(root: &Root, evidence: &mut Evidence, budget: &Budget) {
-    let mut weakest = evidence.writable_by;
-    let runs = |e: &&Entry| {
-        let is_code = e.content.code().is_some() || e.meta.is_executable();
-        e.meta.kind == Kind::Directory || (e.meta.kind == Kind::File && is_code)
-    };
-    let inner = evidence.entries.iter().filter(runs);
-    let executable = evidence.executable.as_ref();
-    let metas = inner.map(|e| &e.meta).chain(executable.map(|e| &e.meta));
-    weakest = metas.map(WritableBy::of).fold(weakest, WritableBy::max);
-    let target = (evidence.kind() == Kind::Symlink).then_some(&evidence.resolved_path);
-    let outside = executable.filter(|e| e.is_outside()).map(|e| &e.path);
-    let mut is_late = false;
-    for path in target.into_iter().chain(outside) {
-        if budget.is_late() {
-            is_late = true;
-            break;
-        }
-        let mut weigh = |meta: &Meta| weakest = weakest.max(WritableBy::of(meta));
-        // What cannot be looked at is told where it is read.
-        is_late |= !root.each_above(path, &mut weigh).unwrap_or(true);
-    }
-    evidence.writable_by = weakest;
-    if is_late {
-        let path = escape(&evidence.candidate.path);
-        evidence.trouble(Trouble::Limit(format!(
-            "who can write above what {path} leads to was not asked: the scan has no time for it, or it stands too deep"
-        )));
-    }
 }
 
 /// Counts what is told of a candidate: where there is no room, the first of each code stays.

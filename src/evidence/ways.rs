@@ -315,6 +315,14 @@ impl Ways {
         (!self.is_cut).then_some(links)
     }
 
+    /// The directories in which links on them stand.
+    pub(super) fn linked_in(&self) -> impl Iterator<Item = &[u8]> {
+        let has_link = |(_, step): &(_, Step)| matches!(step, Step::Link { .. });
+        let dirs = self.names.iter();
+        let dirs = dirs.filter(move |(_, names)| names.iter().any(has_link));
+        dirs.map(|(dir, _)| dir.as_ref())
+    }
+
     /// What the file system says of the links on them: another when one was exchanged and put back, and the
     /// same whatever else is done in their directories. Nothing when not all are known. A link at `/` is
     /// the system's, and an update of the system makes it anew. A volume that is mounted on them counts by its place:

@@ -212,7 +212,7 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
         }),
         text(
             "writable_by",
-            "Who can write it: root, owner, group, others; the weakest of the candidate, of what runs in it, and of the directories above up to the plug-in folder or, where it stands elsewhere, to the root.",
+            "Who can write it: root, owner, group, others; the weakest of the candidate, of what runs in it or is reached from it, and of the directories above up to the plug-in folder or, of what stands elsewhere and of links that lead there, to the root.",
             |b| b.evidence.writable_by.as_str().into(),
         ),
         text(

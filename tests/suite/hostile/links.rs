@@ -4,6 +4,7 @@ use std::fs::{self};
 use std::os::unix::fs::symlink;
 
 use crate::common::{bundle, only_bundle, query};
+use dsplug_fixtures::macho::{Cpu, MachO};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod};
 
 #[test]
@@ -150,6 +151,85 @@ fn links_that_lead_out_everywhere_end() {
         row["error"]
     );
     assert_eq!((row["linked_hash"].as_str(), row["hash"].len()), ("", 64));
+}
+
+#[test]
+fn who_can_exchange_what_leads_to_what_runs_is_told() {
+    type Make = fn(&Disk);
+    let ways: [(&str, Make); 6] = [
+        ("candidate", |disk| {
+            Plugin::new("A").write(disk.at("Library/Good"));
+            disk.link("w/l", "/Library/Good/A.dsplug");
+            disk.link(format!("{PLUGINS}/A.dsplug"), "/w/l");
+        }),
+        ("folder", |disk| {
+            fs::remove_dir(disk.at(PLUGINS)).unwrap();
+            Plugin::new("A").write(disk.at("Library/Good"));
+            disk.link("w/l", "/Library/Good");
+            disk.link(PLUGINS, "/w/l");
+        }),
+        ("executable", |disk| {
+            let plugin = Plugin::new("A").key("CFBundleExecutable", "/w/l");
+            plugin.without_executable().write(disk.at(PLUGINS));
+            disk.file("Library/Good/run", "code");
+            disk.link("w/l", "/Library/Good/run");
+        }),
+        ("executable by a link in it", |disk| {
+            let plugin = Plugin::new("A").without_executable();
+            let path = plugin.write(disk.at(PLUGINS));
+            fs::create_dir_all(path.join("Contents/MacOS")).unwrap();
+            disk.file("Library/Good/run", "code");
+            disk.link("w/l", "/Library/Good/run");
+            let link = format!("{PLUGINS}/A.dsplug/Contents/MacOS/A");
+            disk.link(link, "/w/l");
+        }),
+        ("library", |disk| {
+            let code = MachO::bundle(Cpu::X86_64).dylib_path("/w/l");
+            let plugin = Plugin::new("A").executable(code.unsigned());
+            plugin.write(disk.at(PLUGINS));
+            disk.file("Library/Good/l", MachO::dylib(Cpu::X86_64).unsigned());
+            disk.link("w/l", "/Library/Good/l");
+        }),
+        ("place", |disk| {
+            Plugin::new("A").write(disk.at(PLUGINS));
+            disk.file("w/l/x", MachO::dylib(Cpu::X86_64).unsigned());
+            let link = format!("{PLUGINS}/A.dsplug/Contents/Frameworks");
+            disk.link(link, "/w/l");
+        }),
+    ];
+    for (what, make) in ways {
+        let disk = Disk::new();
+        for dir in [PLUGINS, "w", "Library/Good"] {
+            fs::create_dir_all(disk.at(dir)).unwrap();
+            chmod(disk.at(dir), 0o755);
+        }
+        make(&disk);
+        let told = || only_bundle(disk.path())["writable_by"].clone();
+        let usual = told();
+        assert_ne!(usual, "others", "{what}");
+        chmod(disk.at("w"), 0o777);
+        assert_eq!(told(), "others", "{what}");
+    }
+}
+
+#[test]
+fn who_can_write_a_library_outside_is_told() {
+    let disk = Disk::new();
+    let code = MachO::bundle(Cpu::X86_64).dylib_path("/w/l");
+    let plugin = Plugin::new("A").executable(code.unsigned());
+    plugin.write(disk.at(PLUGINS));
+    let library = disk.file("w/l", MachO::dylib(Cpu::X86_64).unsigned());
+    let data = disk.file("w/data", "data");
+    disk.link(format!("{PLUGINS}/A.dsplug/Contents/data"), "/w/data");
+    let told = || only_bundle(disk.path())["writable_by"].clone();
+    let usual = told();
+    assert_ne!(usual, "others");
+    chmod(&library, 0o777);
+    assert_eq!(told(), "others");
+    chmod(&library, 0o644);
+    // Data that others write is no code.
+    chmod(&data, 0o666);
+    assert_eq!(told(), usual);
 }
 
 #[test]
