@@ -6,6 +6,7 @@
 
 pub mod discovery;
 pub mod line;
+mod progress;
 mod reading;
 pub mod state;
 pub mod wait;
@@ -14,8 +15,6 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
-
-use indicatif::ProgressBar;
 
 use crate::differential::{self, Comparison, Row};
 use crate::disk::Disk;
@@ -28,6 +27,7 @@ use crate::scan::Snapshot;
 use crate::spool::Spool;
 use discovery::Discovery;
 use line::Stamp;
+use progress::Progress;
 use state::State;
 use wait::Stop;
 
@@ -92,33 +92,28 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         (None, None) => Some(1),
     };
     let stop = Stop::watch(options.every)?;
-    let progress = ProgressBar::new_spinner();
-    if !progress.is_hidden() {
-        progress.enable_steady_tick(Duration::from_millis(120));
-    }
+    let progress = Progress::new();
     let mut failed: Option<String> = None;
     let mut done = 0_u64;
     loop {
         done = done.saturating_add(1);
-        progress.set_message(format!("run {done}: scanning"));
+        progress.say(&format!("run {done}: scanning"));
         let mut snapshot = scanner.scan();
         snapshot.events = disk.events(scanner.root());
+        progress.clear();
         let stamp = Stamp::now();
         let outcome = match discovery.unmet(&mut engine, &snapshot) {
             Ok(None) => {
-                let mut ask = || {
-                    let mut out = io::stdout().lock();
-                    let asked = ask(
-                        &mut engine,
-                        &queries,
-                        &snapshot,
-                        &mut state,
-                        &stamp,
-                        &mut out,
-                    );
-                    asked.and_then(|outcome| out.flush().map(|()| outcome))
-                };
-                match progress.suspend(&mut ask) {
+                let mut out = io::stdout().lock();
+                let asked = ask(
+                    &mut engine,
+                    &queries,
+                    &snapshot,
+                    &mut state,
+                    &stamp,
+                    &mut out,
+                );
+                match asked.and_then(|outcome| out.flush().map(|()| outcome)) {
                     Ok(outcome) => outcome,
                     // The lines that nobody took must come again: the state is not saved.
                     Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
@@ -132,7 +127,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
             Ok(Some(sql)) => {
                 let line =
                     format!("the pack does not run: no row from its discovery query {sql:?}");
-                progress.suspend(|| say(&line));
+                say(&line);
                 Outcome::default()
             }
             Err((sql, error)) => {
@@ -148,7 +143,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
             state.save(path)?;
         }
         let is_last = runs.is_some_and(|runs| done >= runs);
-        progress.suspend(|| report(done, &snapshot, &outcome, is_last));
+        report(done, &snapshot, &outcome, is_last);
         failed = outcome.failed.into_iter().next().map(|(why, names)| {
             let names = names.join(", ");
             format!("the last run failed in {names}: {why}")
@@ -156,12 +151,13 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         if is_last {
             break;
         }
-        progress.set_message(format!("run {done} done; waiting for the next"));
-        if stop.waits_for(options.every.unwrap_or_default()) {
+        progress.say(&format!("run {done} done; waiting for the next"));
+        let is_over = stop.waits_for(options.every.unwrap_or_default());
+        progress.clear();
+        if is_over {
             break;
         }
     }
-    progress.finish_and_clear();
     failed.map_or(Ok(()), |why| Err(Failure::new(why)))
 }
 
