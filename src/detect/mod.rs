@@ -14,7 +14,6 @@ pub mod wait;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::differential::{self, Comparison, Row};
 use crate::disk::Disk;
