@@ -138,9 +138,10 @@ impl Meta {
 }
 
 /// Who can write something, weakest last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum WritableBy {
     /// Nobody but root.
+    #[default]
     Root,
     /// An owner who is not root: an owner can always give himself the permission.
     Owner,

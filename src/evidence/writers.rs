@@ -23,7 +23,7 @@ pub fn weigh_writers(root: &Root, evidence: &mut Evidence, budget: &Budget) {
     let outside = executable.filter(|e| e.is_outside()).map(|e| &e.path);
     let paths = target.into_iter().chain(outside).cloned().collect();
     evidence.writable_by = own;
-    weigh_above(root, evidence, paths, budget);
+    weigh_above(root, evidence, &paths, budget);
 }
 
 /// Takes into account who can write what is reached from it and runs, and the ways there: every directory above that, and
@@ -43,7 +43,7 @@ pub fn weigh_ways(root: &Root, evidence: &mut Evidence, budget: &Budget) {
     evidence.writable_by = by;
     let paths = directories.into_iter();
     let paths = paths.map(|dir| [&dir, b"/x".as_slice()].concat()).collect();
-    weigh_above(root, evidence, paths, budget);
+    weigh_above(root, evidence, &paths, budget);
 }
 
 /// Who can write any code or executable of these, or a directory that may be on the way to it.
@@ -57,23 +57,16 @@ fn weakest(entries: &[Entry]) -> WritableBy {
 }
 
 /// Takes into account who can write the directories above these paths.
-fn weigh_above(root: &Root, evidence: &mut Evidence, paths: Vec<Vec<u8>>, budget: &Budget) {
+fn weigh_above(root: &Root, evidence: &mut Evidence, paths: &BTreeSet<Vec<u8>>, budget: &Budget) {
     let mut by = evidence.writable_by;
-    let mut is_late = false;
-    for path in paths {
-        if by == WritableBy::Others {
-            break;
-        }
-        if budget.is_late() {
-            is_late = true;
-            break;
-        }
-        // What cannot be looked at is told where it is read.
-        let mut weigh = |meta: &Meta| by = by.max(WritableBy::of(meta));
-        is_late |= !root.each_above(&path, &mut weigh).unwrap_or(true);
+    if paths.is_empty() || by == WritableBy::Others {
+        return;
     }
+    let mut weigh = |meta: &Meta| by = by.max(WritableBy::of(meta));
+    // What cannot be looked at is told where it is read.
+    let is_asked = !budget.is_late() && root.each_above(paths, &mut weigh);
     evidence.writable_by = by;
-    if is_late {
+    if !is_asked {
         let path = escape(&evidence.candidate.path);
         evidence.trouble(Trouble::Limit(format!(
             "who can write above what {path} leads to was not asked: the scan has no time for it, or it stands too deep"

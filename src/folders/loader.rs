@@ -15,7 +15,7 @@ use super::only::{Has, Only};
 use crate::directory::{Dir, ReadError};
 
 use crate::layout::Layout;
-use crate::meta::{Kind, Meta, WritableBy};
+use crate::meta::{Kind, WritableBy};
 use crate::name::{self, Suffix};
 use crate::root::{Found, without_dots};
 
@@ -43,7 +43,7 @@ impl Finder<'_> {
         folder.meta = Some(found.meta);
         folder.writable_by = WritableBy::of(&found.meta);
         if found.links > 0 {
-            folder.writable_by = folder.writable_by.max(self.weakest_way(path, &found));
+            folder.writable_by = folder.writable_by.max(self.way.weakest);
         }
         if found.links > 0 && self.goes_through_foreign_link(path) {
             self.anomalies.insert(Anomaly::Symlinked);
@@ -83,24 +83,6 @@ impl Finder<'_> {
         let branches = std::mem::take(&mut self.branches);
         self.search(branches)?;
         self.recall(true)
-    }
-
-    /// Who can write a directory above a folder, or above a link that leads there: whoever can exchange that writes to
-    /// nothing that stands behind it.
-    fn weakest_way(&self, path: &str, found: &Found) -> WritableBy {
-        let mut above = BTreeSet::from([found.path()]);
-        let linked = self.root.find_noting(path.as_bytes(), &mut |passed| {
-            if passed.text.is_some() {
-                above.insert([passed.dir, b"/x"].concat());
-            }
-        });
-        let mut by = linked.map_or(WritableBy::Root, |found| WritableBy::of(&found.meta));
-        for path in above {
-            // What cannot be looked at leads nowhere by now, or stands too deep for a folder.
-            let mut weigh = |meta: &Meta| by = by.max(WritableBy::of(meta));
-            let _ = self.root.each_above(&path, &mut weigh);
-        }
-        by
     }
 
     /// Takes what stands in the places of the loader, those that it reads first.

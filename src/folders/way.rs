@@ -18,6 +18,8 @@ pub struct Way {
     all: Sha256,
     /// Directories without a link on the way to them, by their paths: what is on that way counts already.
     plain: BTreeSet<Vec<u8>>,
+    /// Who can write a directory on it, and so exchange what stands there or a link: that writes to nothing behind it.
+    pub weakest: WritableBy,
     /// True when a volume is mounted where a Mac has none.
     pub is_mounted: bool,
 }
@@ -41,6 +43,9 @@ impl Way {
         let found = root.find_step_by_step(path, &mut |passed| {
             self.is_mounted |= passed.mount.is_some();
             lacks = passed.meta.is_none().then(|| passed.dir.to_vec());
+            let directory = passed.meta.filter(|m| m.kind == Kind::Directory);
+            let by = directory.map(WritableBy::of);
+            self.weakest = by.map_or(self.weakest, |by| self.weakest.max(by));
             step(&mut self.all, &passed);
         });
         match &found {
