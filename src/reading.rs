@@ -45,6 +45,11 @@ impl Reading {
         }
     }
 
+    /// True when the time for all of them is spent.
+    pub fn is_spent(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
     /// Begins with a thing.
     pub fn portion(&self) -> Portion<'_> {
         Portion {
@@ -72,7 +77,7 @@ impl Portion<'_> {
     pub fn room(&self, size: u64, path: impl FnOnce() -> Vec<u8>) -> Result<(), String> {
         let why = if size > self.left {
             format!("has {size} bytes, with which it is larger than is read")
-        } else if self.reading.until.is_some_and(|u| Instant::now() >= u) {
+        } else if self.reading.is_spent() {
             "was not read to its end, for the time for what was interrupted is spent".to_owned()
         } else {
             return Ok(());

@@ -307,6 +307,8 @@ impl Digesting<'_> {
     }
 
     fn add(&mut self, dir: &Dir, name: &[u8], entry: &Entry) -> Result<(), String> {
+        // However many there are that hold nothing, they take their time as well.
+        self.portion.room(0, || dir.join(name))?;
         let sum = match (entry.meta.kind, &entry.link) {
             (Kind::File, _) => sha256(dir, name, &mut self.portion)?,
             (_, Some(link)) => Sha256::digest(link).into(),

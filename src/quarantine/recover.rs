@@ -3,6 +3,8 @@
 //! The ledger says where it got, and may have been written by anybody: nothing is removed but what was looked at now
 //! and is the same as what stands elsewhere. All else stays, and a line says so.
 
+use std::time::{Duration, Instant};
+
 use super::asked::Asked;
 use super::ledger::{self, Entry, Step};
 use super::put_back;
@@ -14,6 +16,9 @@ use super::vault::{
 use crate::collect::said;
 use crate::state_dir::StateDir;
 use crate::text::escape;
+
+/// How long is looked at what was interrupted where nothing of it is written.
+const TIME: Duration = Duration::from_secs(60);
 
 /// What became of what was unfinished, each in a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,7 +48,20 @@ pub fn recover(
         true
     })
     .map_err(|e| e.to_string())?;
-    for id in unfinished {
+    let spent = Instant::now().checked_add(TIME);
+    let all = unfinished.len();
+    for (number, id) in unfinished.into_iter().enumerate() {
+        let is_late = match vault {
+            Some(vault) => vault.reading.is_spent(),
+            None => spent.is_some_and(|spent| Instant::now() >= spent),
+        };
+        if is_late {
+            let left = all.saturating_sub(number);
+            recovered.open.push(format!(
+                "{left} more that were interrupted are neither finished nor undone: the time for them is spent; dsplug doctor --thorough takes as long as it needs"
+            ));
+            break;
+        }
         let Ok(Some(mut entry)) = ledger::one(ledger, &id) else {
             continue;
         };
@@ -54,7 +72,7 @@ pub fn recover(
         let became = held.and_then(|()| match vault {
             Some(vault) => match asked.hold_place(&entry) {
                 Ok(()) => one(vault, &mut entry),
-                Err(why) => stay(vault, &mut entry, &why),
+                Err(why) => stay_elsewhere(vault, &mut entry, &why),
             },
             None => Err("the vault is not written".into()),
         });
@@ -302,6 +320,22 @@ fn forget(vault: &Vault, entry: &Entry, from: &Open) -> Result<String, String> {
     vault.clear(&entry.id)?;
     vault.forget(entry)?;
     Ok(format!("{} stands where it stood", entry.path))
+}
+
+/// Leaves what is put to a place that is not looked at. What the vault still holds while that is emptied may be a rest
+/// alone, and where it holds nothing, the whole may stand there: neither is said to be what it is not known to be.
+fn stay_elsewhere(vault: &Vault, entry: &mut Entry, why: &str) -> Result<String, String> {
+    let holds = vault.has(&entry.id, ITEM)?;
+    if holds && entry.step != Step::Emptying {
+        return stay(vault, entry, why);
+    }
+    let rest = if holds {
+        let folder = vault.folder(&entry.id)?;
+        format!("; {}/{ITEM} may be a rest of it", folder.path().display())
+    } else {
+        String::new()
+    };
+    Err(format!("{} stays as it is: {why}{rest}", entry.path))
 }
 
 /// Leaves everything where it is, for it is not known to be what the ledger says; always with a line.
