@@ -27,6 +27,7 @@ ME=$(id -u)
 DRY_RUN=
 TOLD=
 STEPS=0
+WALKED=0
 OPERATIONS=0
 STAGE=
 IN_TRANSACTION=
@@ -39,6 +40,8 @@ MOST_OF_TEXT=1048576
 MOST_OF_BINARY=67108864
 MOST_OF_STATE=65536
 MOST_FILES=500
+# Directories on the ways to all paths of a run.
+MOST_WALKED=3000
 
 # --- What is said -------------------------------------------------------------
 
@@ -150,6 +153,11 @@ refuse_unsafe_ancestors() {
     at=$DESTDIR
     refuse_unsafe "$at/"
     while [ -n "$rest" ]; do
+        # Each costs a call, and a volume may name paths of hundreds of names by the hundred.
+        WALKED=$((WALKED + 1))
+        [ "$WALKED" -le "$MOST_WALKED" ] ||
+            die "the paths that $DESTDIR names have more directories than any run of this touches" \
+                "cure: see $DESTDIR$STATE and osquery's flags there, and take out what is none of yours"
         at=$at/${rest%%/*}
         case $rest in */*) rest=${rest#*/} ;; *) rest= ;; esac
         [ -e "$at" ] || [ -L "$at" ] || return 0
@@ -240,7 +248,7 @@ refuse_large_state() {
     copy=$((2 * MOST_OF_TEXT))
     [ "$1" = receipts ] || copy=$MOST_OF_BINARY
     large=$(cd "$DESTDIR$STATE" && find "$1" -type f \( -size "+${copy}c" -o \
-        -size "+${MOST_OF_STATE}c" ! -name '*.before' ! -name '*.after' \)) ||
+        -size "+${MOST_OF_STATE}c" ! -name '*.before' ! -name '*.after' ! -name .dsplug.new \)) ||
         die "$DESTDIR$STATE/$1: cannot be read"
     [ -z "$large" ] ||
         die "$DESTDIR$STATE/$(printf '%s\n' "$large" | head -n 1) has more than any run of this leaves" \

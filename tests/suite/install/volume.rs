@@ -307,6 +307,37 @@ fn refuses_its_size(mac: &Mac, mut run: Command, path: &str, size: u64) {
     assert!(!mac.path("opt/dsplug/share").exists(), "{path}");
 }
 
+/// Whoever fills a volume names paths of hundreds of directories by the hundred.
+#[test]
+fn more_directories_than_any_run_touches_are_refused() {
+    let mac = Mac::new();
+    let deep: Vec<String> = (0..8)
+        .map(|n| format!("/t{n}{}", "/a".repeat(490)))
+        .collect();
+    for path in &deep {
+        fs::create_dir_all(mac.path(path.trim_start_matches('/'))).unwrap();
+    }
+    mac.write(
+        "var/db/dsplug/receipts/directories",
+        &(deep.join("\n") + "\n"),
+    );
+    let output = mac.uninstaller(&["--dry-run"]).output().unwrap();
+    assert!(!output.status.success());
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("more directories than any run"), "{errors}");
+}
+
+/// A run that was killed leaves what it was writing.
+#[test]
+fn a_draft_of_a_copy_is_no_more_than_a_run_leaves() {
+    let mac = Mac::new();
+    mac.write("var/db/dsplug/receipts/host", "osquery\n");
+    sparse(&mac, "var/db/dsplug/receipts/.dsplug.new", 70_000);
+    let output = mac.installer(&["--dry-run"]).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(!errors.contains("more than any run"), "{errors}");
+}
+
 #[test]
 fn what_is_larger_than_any_honest_file_is_refused_unread() {
     for size in [1_048_577, 40 << 30] {
