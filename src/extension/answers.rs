@@ -1,4 +1,4 @@
-//! The answers of all connections: one is made at a time, and those that were made wait to be taken.
+//! The answers of all connections: one of each kind is made at a time, and those that were made wait to be taken.
 //!
 //! Whoever may open the socket can ask and never read. So nobody waits for a reader but for want of memory, and then
 //! for a moment: the slowest of them goes. Where nobody waits, a reader has all of his time; osquery may be stopped.
@@ -35,13 +35,29 @@ pub(super) struct Answers {
 
 #[derive(Default)]
 struct State {
-    /// Who asks, by number of connection, in the order in which they came.
-    asking: VecDeque<u64>,
-    is_made: bool,
+    scanned: Queue,
+    ready: Queue,
     waiting: BTreeMap<u64, Waiting>,
     /// How often somebody was borne with in vain, and when last.
     vain: u32,
     last_vain: Option<Instant>,
+}
+
+/// Those who ask for one kind of answer.
+#[derive(Default)]
+struct Queue {
+    /// By number of connection, in the order in which they came.
+    asking: VecDeque<u64>,
+    is_made: bool,
+}
+
+/// What an answer waits for while it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// A scan, which may take long.
+    Scan,
+    /// Nothing: it is made from what is at hand, and waits for no scan.
+    Nothing,
 }
 
 /// An answer that waits to be taken.
@@ -71,6 +87,13 @@ impl Waiting {
 }
 
 impl State {
+    fn queue(&mut self, after: After) -> &mut Queue {
+        match after {
+            After::Scan => &mut self.scanned,
+            After::Nothing => &mut self.ready,
+        }
+    }
+
     fn held(&self) -> usize {
         let held = self.waiting.values().map(|w| w.held);
         held.fold(0, usize::saturating_add)
@@ -115,11 +138,12 @@ impl State {
 /// The turn of one connection to have an answer made.
 pub(super) struct Turn<'a> {
     of: &'a Answers,
+    after: After,
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.of.lock().is_made = false;
+        self.of.lock().queue(self.after).is_made = false;
         self.of.changed.notify_all();
     }
 }
@@ -157,22 +181,30 @@ impl Answers {
     ///
     /// # Errors
     /// When it was ended meanwhile.
-    pub(super) fn turn(&self, number: u64, connection: &Connection) -> io::Result<Turn<'_>> {
+    pub(super) fn turn(
+        &self,
+        after: After,
+        number: u64,
+        connection: &Connection,
+    ) -> io::Result<Turn<'_>> {
         let mut state = self.lock();
-        state.asking.push_back(number);
+        state.queue(after).asking.push_back(number);
         loop {
             if connection.is_ended() {
-                state.asking.retain(|other| *other != number);
+                let asking = &mut state.queue(after).asking;
+                asking.retain(|other| *other != number);
                 self.changed.notify_all();
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
-            if state.is_made || state.asking.front() != Some(&number) {
+            let queue = state.queue(after);
+            if queue.is_made || queue.asking.front() != Some(&number) {
                 let waited = self.changed.wait(state);
                 state = waited.unwrap_or_else(PoisonError::into_inner);
             } else if state.held() <= ROOM {
-                state.asking.pop_front();
-                state.is_made = true;
-                return Ok(Turn { of: self });
+                let queue = state.queue(after);
+                queue.asking.pop_front();
+                queue.is_made = true;
+                return Ok(Turn { of: self, after });
             } else {
                 state.end_slowest();
                 let waited = self.changed.wait_timeout(state, LEAST / 4);
@@ -234,15 +266,35 @@ mod tests {
         let held: Vec<_> = (0..8)
             .map(|number| {
                 let one = connection();
-                let turn = answers.turn(number, &one).unwrap();
+                let turn = answers.turn(After::Scan, number, &one).unwrap();
                 let taking = answers.taking(number, &one, ROOM / 8);
                 drop(turn);
                 (one, taking)
             })
             .collect();
-        drop(answers.turn(8, &connection()).unwrap());
+        drop(answers.turn(After::Scan, 8, &connection()).unwrap());
         assert!(began.elapsed() < PATIENCE);
         assert!(held.iter().all(|(one, _)| !one.is_ended()));
+    }
+
+    /// It is not held up by one that is made of a scan, and takes no more memory than that.
+    #[test]
+    fn what_waits_for_no_scan_waits_for_room() {
+        let (answers, one, other) = (Answers::default(), connection(), connection());
+        let scan = answers.turn(After::Scan, 0, &one).unwrap();
+        drop(answers.turn(After::Nothing, 1, &other).unwrap());
+        drop(scan);
+        thread::scope(|scope| {
+            let taking = answers.taking(0, &one, ROOM + 1);
+            scope.spawn(|| {
+                while !one.is_ended() {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                drop(taking);
+            });
+            drop(answers.turn(After::Nothing, 1, &other).unwrap());
+            assert!(one.is_ended());
+        });
     }
 
     /// One reads by the byte, and one as osquery does.
@@ -270,7 +322,7 @@ mod tests {
                 read(1, &trickle, 1),
                 read(2, &honest, 64 << 10),
             ];
-            drop(answers.turn(3, &last).unwrap());
+            drop(answers.turn(After::Scan, 3, &last).unwrap());
             let long = began.elapsed();
             assert!(long >= PATIENCE && long < 5 * PATIENCE, "{long:?}");
             honest.end();
@@ -285,7 +337,7 @@ mod tests {
         thread::scope(|scope| {
             for number in 0..20 {
                 let one = connection();
-                let turn = answers.turn(number, &one).unwrap();
+                let turn = answers.turn(After::Scan, number, &one).unwrap();
                 let taking = answers.taking(number, &one, ROOM + 1);
                 drop(turn);
                 scope.spawn(move || {
@@ -295,7 +347,7 @@ mod tests {
                     }
                 });
             }
-            drop(answers.turn(20, &connection()).unwrap());
+            drop(answers.turn(After::Scan, 20, &connection()).unwrap());
             assert!(began.elapsed() < 8 * PATIENCE, "{:?}", began.elapsed());
         });
     }
@@ -303,17 +355,17 @@ mod tests {
     #[test]
     fn who_was_ended_waits_no_more() {
         let (answers, one) = (Answers::default(), connection());
-        let turn = answers.turn(0, &one).unwrap();
+        let turn = answers.turn(After::Scan, 0, &one).unwrap();
         thread::scope(|scope| {
             let other = connection();
             let (asked, answers) = (Arc::clone(&other), &answers);
-            let waits = scope.spawn(move || answers.turn(1, &asked).is_err());
+            let waits = scope.spawn(move || answers.turn(After::Scan, 1, &asked).is_err());
             thread::sleep(Duration::from_millis(50));
             other.end();
             answers.ended();
             assert!(waits.join().unwrap());
         });
         drop(turn);
-        drop(answers.turn(2, &one).unwrap());
+        drop(answers.turn(After::Scan, 2, &one).unwrap());
     }
 }

@@ -27,7 +27,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
-use super::answers::Answers;
+use super::answers::{After, Answers};
 use super::call::{self, Call, reply};
 use super::connection::{ARRIVAL, Connection, InFlight, Next, Requests};
 use super::end::End;
@@ -440,9 +440,11 @@ impl Front {
         let Job {
             number, connection, ..
         } = job;
-        let is_ready = self.source.is_ready(&asked.item);
-        let turn = (!is_ready).then(|| self.answers.turn(*number, connection));
-        let turn = turn.transpose()?;
+        let after = match self.source.is_ready(&asked.item) {
+            true => After::Nothing,
+            false => After::Scan,
+        };
+        let turn = self.answers.turn(after, *number, connection)?;
         let mut answer = if job.is_alone {
             let answer = self.called(asked);
             *made = made.saturating_add(answer.rows.bytes());
