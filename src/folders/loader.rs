@@ -41,10 +41,7 @@ impl Finder<'_> {
         folder.exists = found.meta.kind == Kind::Directory;
         folder.resolved_path = found.path();
         folder.meta = Some(found.meta);
-        folder.writable_by = WritableBy::of(&found.meta);
-        if found.links > 0 {
-            folder.writable_by = folder.writable_by.max(self.way.weakest);
-        }
+        folder.writable_by = WritableBy::of(&found.meta).max(self.way.weakest);
         if found.links > 0 && self.goes_through_foreign_link(path) {
             self.anomalies.insert(Anomaly::Symlinked);
         }

@@ -32,7 +32,15 @@ impl Way {
     pub fn find(&mut self, root: &Root, path: &[u8]) -> Result<Found, ReadError> {
         let (above, name) = last_component(path).unwrap_or((path, b"."));
         if self.plain.contains(above) {
-            let found = root.find_entry(path)?;
+            let found = match root.find_entry(path) {
+                Ok(found) => found,
+                Err(error) => {
+                    if error.leads_nowhere() {
+                        add(&mut self.all, &root.find_entry(above)?.meta);
+                    }
+                    return Err(error);
+                }
+            };
             if found.meta.kind != Kind::Symlink {
                 self.all.update(name);
                 add(&mut self.all, &found.meta);
@@ -45,6 +53,8 @@ impl Way {
             lacks = passed.meta.is_none().then(|| passed.dir.to_vec());
             let directory = passed.meta.filter(|m| m.kind == Kind::Directory);
             let by = directory.map(WritableBy::of);
+            // What stands at `/` is the system's own, but for what anybody may write.
+            let by = by.filter(|by| passed.dir != b"/" || *by == WritableBy::Others);
             self.weakest = by.map_or(self.weakest, |by| self.weakest.max(by));
             step(&mut self.all, &passed);
         });
@@ -73,7 +83,7 @@ impl Way {
 }
 
 /// Takes in a directory or a link on the way. What stands at `/` is the system's own, and its updates make it anew; in a
-/// directory that others may write something comes and goes all day.
+/// directory that anybody may write something comes and goes all day.
 fn step(all: &mut Sha256, passed: &Passed<'_>) {
     all.update(passed.name);
     all.update([0]);
@@ -84,7 +94,7 @@ fn step(all: &mut Sha256, passed: &Passed<'_>) {
     let Some(meta) = passed.meta.filter(|_| passed.dir != b"/") else {
         return;
     };
-    if meta.kind == Kind::Directory && WritableBy::of(meta) > WritableBy::Root {
+    if meta.kind == Kind::Directory && WritableBy::of(meta) == WritableBy::Others {
         all.update(meta.ino.to_le_bytes());
     } else {
         add(all, meta);

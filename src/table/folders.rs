@@ -71,7 +71,7 @@ pub const FOLDERS: TableOf<Folder> = TableOf {
         ),
         text(
             "way",
-            "Half of a SHA-256 over each directory and each link on the ways to it, and to all else of it that the loader reads, what stands at / left out: another when one of them was renamed, exchanged or written, and when something came where nothing stood. Of a directory on the way that others may write the inode alone counts. Empty for a folder of the system that is not there.",
+            "Half of a SHA-256 over each directory and each link on the ways to it, and to all else of it that the loader reads, what stands at / left out: another when one of them was renamed, exchanged or written, and when something came where nothing stood. Of a directory on the way that anybody may write the inode alone counts, unless something is missing there. Empty for a folder of the system that is not there.",
             |f| f.way.map_or_else(String::new, |way| hex(&way)).into(),
         ),
     ],

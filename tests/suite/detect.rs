@@ -300,6 +300,48 @@ fn a_folder_comes_and_goes_between_two_runs() {
     );
 }
 
+/// Whose it is, and that he may exchange what stands in it, is said; and what he exchanges as well.
+#[test]
+fn a_directory_above_that_is_another_users_is_exchanged_between_two_runs() {
+    if !needs_root("it gives a directory away") {
+        return;
+    }
+    let above = "Library/DirectoryServices";
+    is_told_though_it_is_as_it_was(
+        |disk| std::os::unix::fs::chown(disk.at(above), Some(501), None).unwrap(),
+        |disk| is_exchanged(disk, above),
+    );
+    let disk = Disk::new();
+    std::os::unix::fs::chown(disk.at(above), Some(501), None).unwrap();
+    let sql = "SELECT writable_by, anomalies FROM dsplug_folders WHERE \"exists\" = 1";
+    let row = &crate::common::query(disk.path(), sql)[0];
+    assert_eq!(
+        (&*row["writable_by"], &*row["anomalies"]),
+        ("owner", "writable")
+    );
+}
+
+/// One of the places that it names is there, and another comes where anybody may write.
+#[test]
+fn a_place_of_a_language_comes_and_goes_beside_one_that_is_there() {
+    is_told_though_it_is_as_it_was(
+        |disk| {
+            disk.dir("Users/Shared/aa.lproj");
+            chmod(disk.at("Users/Shared"), 0o1777);
+            let languages = ["aa", "zz"]
+                .map(|name| format!("<string>../../../../Users/Shared/{name}</string>"));
+            let array = format!("<array>{}</array>", languages.concat());
+            let keys = format!("<dict><key>CFBundleLocalizations</key>{array}</dict>");
+            let text = format!("<plist version=\"1.0\">{keys}</plist>");
+            disk.file(disk.plugin("Info.plist"), text);
+        },
+        |disk| {
+            Plugin::new("Evil").write(disk.at("Users/Shared/zz.lproj"));
+            fs::remove_dir_all(disk.at("Users/Shared/zz.lproj")).unwrap();
+        },
+    );
+}
+
 /// It may name any directory for a language, which the loader then reads.
 #[test]
 fn the_folders_own_list_is_another_between_two_runs() {
