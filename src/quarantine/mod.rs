@@ -241,10 +241,10 @@ pub fn recover(state: &StateDir, asked: &Asked<'_>, thorough: bool) -> Result<Re
         });
     }
     if !asked.may_write() {
-        return recover::recover(&ledger, None, asked);
+        return recover::recover(&ledger, None, asked, &earlier(thorough));
     }
     let vault = Vault::open(state, earlier(thorough))?;
-    recover::recover(&vault.ledger, Some(&vault), asked)
+    recover::recover(&vault.ledger, Some(&vault), asked, &vault.reading)
 }
 
 /// What is read of what earlier calls left: no more than keeps nobody waiting for what was asked for.
@@ -359,7 +359,8 @@ fn open(disk: &Disk, root: &Root, asked: Option<&Asked<'_>>) -> Result<Vault, Fa
         return Ok(vault);
     };
     let may_write = asked.may_write().then_some(&vault);
-    let recovered = recover::recover(&vault.ledger, may_write, asked).map_err(Failure::new)?;
+    let recovered =
+        recover::recover(&vault.ledger, may_write, asked, &vault.reading).map_err(Failure::new)?;
     for line in recovered.done.iter().chain(&recovered.open) {
         log::warn!("{line}");
     }

@@ -3,8 +3,6 @@
 //! The ledger says where it got, and may have been written by anybody: nothing is removed but what was looked at now
 //! and is the same as what stands elsewhere. All else stays, and a line says so.
 
-use std::time::{Duration, Instant};
-
 use super::asked::Asked;
 use super::ledger::{self, Entry, Step};
 use super::put_back;
@@ -14,11 +12,9 @@ use super::vault::{
     ITEM, Open, PART, Vault, differs, hold_seen, is_same, look, open, rename, sync,
 };
 use crate::collect::said;
+use crate::reading::Reading;
 use crate::state_dir::StateDir;
 use crate::text::escape;
-
-/// How long is looked at what was interrupted where nothing of it is written.
-const TIME: Duration = Duration::from_secs(60);
 
 /// What became of what was unfinished, each in a line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,7 +26,7 @@ pub struct Recovered {
 }
 
 /// Finishes or undoes what is unfinished on the disk that was asked for. Where that is not to be written, it is told
-/// alone, and there is no vault.
+/// alone, and there is no vault. `reading` says until when that goes on: the vault's own, where there is one.
 ///
 /// # Errors
 /// When the ledger cannot be listed.
@@ -38,6 +34,7 @@ pub fn recover(
     ledger: &StateDir,
     vault: Option<&Vault>,
     asked: &Asked<'_>,
+    reading: &Reading,
 ) -> Result<Recovered, String> {
     let mut recovered = Recovered::default();
     let mut unfinished = Vec::new();
@@ -48,14 +45,9 @@ pub fn recover(
         true
     })
     .map_err(|e| e.to_string())?;
-    let spent = Instant::now().checked_add(TIME);
     let all = unfinished.len();
     for (number, id) in unfinished.into_iter().enumerate() {
-        let is_late = match vault {
-            Some(vault) => vault.reading.is_spent(),
-            None => spent.is_some_and(|spent| Instant::now() >= spent),
-        };
-        if is_late {
+        if reading.is_spent() {
             let left = all.saturating_sub(number);
             recovered.open.push(format!(
                 "{left} more that were interrupted are neither finished nor undone: the time for them is spent; dsplug doctor --thorough takes as long as it needs"
@@ -65,9 +57,7 @@ pub fn recover(
         let Ok(Some(mut entry)) = ledger::one(ledger, &id) else {
             continue;
         };
-        if let Some(vault) = vault {
-            vault.reading.begin();
-        }
+        reading.begin();
         let held = asked.hold_unfinished(ledger, &entry);
         let became = held.and_then(|()| match vault {
             Some(vault) => match asked.hold_place(&entry) {
