@@ -426,6 +426,24 @@ mod tests {
         assert!(why.contains("larger than is read"), "{why}");
     }
 
+    /// Links and directories hold no byte, and whoever plants them plants as many as are taken.
+    #[test]
+    fn what_holds_nothing_takes_its_time_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("A/a")).unwrap();
+        std::os::unix::fs::symlink("x", folder.path().join("A/l")).unwrap();
+        let above = Dir::open_top(folder.path()).unwrap();
+        let reading = Reading::new(10, 10);
+        assert!(digest(&above, b"A", &reading).is_ok());
+        let reading = reading.within(std::time::Duration::ZERO);
+        let why = digest(&above, b"A", &reading).unwrap_err();
+        assert!(
+            why.contains("the time for what was interrupted is spent"),
+            "{why}"
+        );
+        assert!(reading.was_short() && reading.is_spent());
+    }
+
     /// All of it is held, and an entry costs whoever plants it nothing but its name.
     #[test]
     fn long_paths_count_for_several_entries() {

@@ -284,10 +284,11 @@ mod tests {
         let scan = answers.turn(After::Scan, 0, &one).unwrap();
         drop(answers.turn(After::Nothing, 1, &other).unwrap());
         drop(scan);
+        let began = Instant::now();
         thread::scope(|scope| {
             let taking = answers.taking(0, &one, ROOM + 1);
             scope.spawn(|| {
-                while !one.is_ended() {
+                while !one.is_ended() && began.elapsed() < 8 * PATIENCE {
                     thread::sleep(Duration::from_millis(5));
                 }
                 drop(taking);
