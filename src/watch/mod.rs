@@ -298,6 +298,43 @@ mod tests {
     use crate::scan::Scanner;
     use dsplug_fixtures::{Disk, Plugin};
 
+    /// A watch in a thread of its own, until it is dropped.
+    struct Watching {
+        events: std::sync::mpsc::Receiver<crate::event::Event>,
+        stop: Option<std::io::PipeWriter>,
+        thread: Option<std::thread::JoinHandle<()>>,
+    }
+
+    impl Watching {
+        fn begin(root: Root, look: Look) -> Self {
+            let (stopped, stop) = std::io::pipe().unwrap();
+            let (sender, events) = std::sync::mpsc::channel();
+            let thread = std::thread::spawn(move || {
+                let tell: Tell = Box::new(move |event| sender.send(event.clone()).is_ok());
+                let stopped = std::os::fd::AsFd::as_fd(&stopped);
+                let mut watch = Watch::new(root, look);
+                watch.run(Journal::in_memory, Some(stopped), tell).unwrap();
+            });
+            Self {
+                events,
+                stop: Some(stop),
+                thread: Some(thread),
+            }
+        }
+
+        fn next(&self) -> crate::event::Event {
+            self.events.recv_timeout(TURN * 2).unwrap()
+        }
+    }
+
+    impl Drop for Watching {
+        fn drop(&mut self) {
+            drop(self.stop.take());
+            let ended = self.thread.take().map(std::thread::JoinHandle::join);
+            assert!(std::thread::panicking() || ended.is_some_and(|ended| ended.is_ok()));
+        }
+    }
+
     #[test]
     fn looks_are_rarer_only_where_nothing_stands() {
         let disk = Disk::new();
@@ -388,18 +425,8 @@ mod tests {
             }
             Ok(Arc::new(scanner.scan()))
         };
-        let (stopped, stop) = std::io::pipe().unwrap();
-        let (sender, events) = std::sync::mpsc::channel();
-        let watch = std::thread::spawn(move || {
-            let tell: Tell = Box::new(move |event| sender.send(event.clone()).is_ok());
-            let stopped = std::os::fd::AsFd::as_fd(&stopped);
-            let mut watch = Watch::new(root, Box::new(look));
-            watch.run(Journal::in_memory, Some(stopped), tell).unwrap();
-        });
-        let next = || events.recv_timeout(TURN).unwrap();
-        let (away, back) = (next(), next());
-        drop(stop);
-        watch.join().unwrap();
+        let watching = Watching::begin(root, Box::new(look));
+        let (away, back) = (watching.next(), watching.next());
         for event in [&away, &back] {
             assert_eq!(event.action, crate::event::Action::Exceptions);
             assert_eq!(event.path, crate::exceptions::LOCAL);
@@ -440,23 +467,13 @@ mod tests {
             Ok(Arc::new(snapshot))
         };
         let other = disk.plugin("other");
-        let (stopped, stop) = std::io::pipe().unwrap();
-        let (sender, events) = std::sync::mpsc::channel();
-        let watch = std::thread::spawn(move || {
-            let tell: Tell = Box::new(move |event| sender.send(event.clone()).is_ok());
-            let stopped = std::os::fd::AsFd::as_fd(&stopped);
-            let mut watch = Watch::new(root, Box::new(look));
-            watch.run(Journal::in_memory, Some(stopped), tell).unwrap();
-        });
-        let wait_for =
-            |name: &str| while !events.recv_timeout(TURN * 2).unwrap().path.ends_with(name) {};
+        let watching = Watching::begin(root, Box::new(look));
+        let wait_for = |name: &str| while !watching.next().path.ends_with(name) {};
         wait_for("/1.dsplug");
         std::thread::sleep(Duration::from_secs(1));
         // A hint for another look.
         std::fs::write(other, "").unwrap();
         wait_for("/2.dsplug");
-        drop(stop);
-        watch.join().unwrap();
     }
 
     #[test]

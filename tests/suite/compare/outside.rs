@@ -364,12 +364,9 @@ fn a_link_that_stands_at_the_top_on_the_way_is_held_against_another() {
     }
 }
 
-/// Whoever can write a directory on the way puts another in the place of what stands there.
-#[test]
-fn a_directory_on_the_way_that_became_anothers_is_told() {
-    let disk = Disk::new();
-    with_executable("/opt/a/out").write(disk.plugin(""));
-    disk.file("opt/a/out", code());
+/// Each directory above what stands in `/opt/a` becomes another's, against an archive from before.
+#[track_caller]
+fn tells_whose_the_directories_above_are(disk: Disk) {
     for path in ["opt", "opt/a"] {
         chmod(disk.at(path), 0o755);
     }
@@ -391,31 +388,22 @@ fn a_directory_on_the_way_that_became_anothers_is_told() {
     }
 }
 
+/// Whoever can write a directory on the way puts another in the place of what stands there.
+#[test]
+fn a_directory_on_the_way_that_became_anothers_is_told() {
+    let disk = Disk::new();
+    with_executable("/opt/a/out").write(disk.plugin(""));
+    disk.file("opt/a/out", code());
+    tells_whose_the_directories_above_are(disk);
+}
+
 /// Whoever may write where a linked bundle stands exchanges all of it.
 #[test]
 fn a_directory_that_became_anothers_where_a_linked_bundle_stands_is_told() {
     let disk = Disk::new();
     Plugin::new("A").write(disk.dir("opt/a"));
     disk.link(&path("A.dsplug")[1..], "/opt/a/A.dsplug");
-    for path in ["opt", "opt/a"] {
-        chmod(disk.at(path), 0o755);
-    }
-    let good = Good::of(disk);
-    is_same(&compare(&good.disk, &path("A.dsplug"), &good.archive));
-    for (path, shown) in [("opt", "/opt"), ("opt/a", "/opt/a")] {
-        chmod(good.disk.at(path), 0o777);
-        assert_eq!(good.told(), [word("mode", shown)]);
-        let now = good.place.path().join(format!("{}.tar.gz", shown.len()));
-        let now = collect(&good.disk, "--all", now);
-        let archives = compare(&good.disk, now.to_str().unwrap(), &good.archive);
-        assert_eq!(told(&differences(&archives, 1)), [word("mode", shown)]);
-        chmod(good.disk.at(path), 0o755);
-    }
-    is_same(&compare(&good.disk, &path("A.dsplug"), &good.archive));
-    if needs_root("giving a directory away needs root") {
-        std::os::unix::fs::chown(good.disk.at("opt/a"), Some(501), Some(20)).unwrap();
-        assert_eq!(good.told(), [word("owner", "/opt/a")]);
-    }
+    tells_whose_the_directories_above_are(disk);
 }
 
 /// All that it holds is what it was, and stands where somebody else may write it.

@@ -275,23 +275,13 @@ fn another_directory_of_the_bundle_is_told_whatever_was_moved() {
     }
 }
 
-/// One link has each find its own directory in itself, or a copy of it elsewhere.
-#[test]
-fn thousands_that_find_in_themselves_a_directory_that_stood_elsewhere_are_told_in_part() {
+/// One link has each find what is its own in itself, or a copy of it elsewhere. `plant` makes one with its copy, by its
+/// name, and has it ask by `/CURRENT`.
+#[track_caller]
+fn is_told_in_part_found_in_itself(plant: impl Fn(&Disk, &str)) {
     let disk = Disk::new();
-    let library = MachO::dylib(Cpu::X86_64).unsigned();
     for number in 0..MANY {
-        Plugin::new(&format!("x{number}"))
-            .file("Contents/d/a", library.clone())
-            .write(disk.plugin(""));
-        disk.link(
-            format!("{PLUGINS}/x{number}.dsplug/Contents/Frameworks"),
-            format!("/{CURRENT}/x{number}.dsplug/Contents/d"),
-        );
-        disk.file(
-            format!("{}/x{number}.dsplug/Contents/d/a", place(0)),
-            &library,
-        );
+        plant(&disk, &format!("x{number}"));
     }
     disk.link(CURRENT, format!("/{}", place(0)));
     let flip = |disk: &Disk, round: usize| {
@@ -303,31 +293,33 @@ fn thousands_that_find_in_themselves_a_directory_that_stood_elsewhere_are_told_i
     is_told_in_part(disk, flip, code);
 }
 
-/// One link has each find its own library in itself, or a copy of it elsewhere.
+#[test]
+fn thousands_that_find_in_themselves_a_directory_that_stood_elsewhere_are_told_in_part() {
+    let library = MachO::dylib(Cpu::X86_64).unsigned();
+    is_told_in_part_found_in_itself(|disk, name| {
+        Plugin::new(name)
+            .file("Contents/d/a", library.clone())
+            .write(disk.plugin(""));
+        disk.link(
+            format!("{PLUGINS}/{name}.dsplug/Contents/Frameworks"),
+            format!("/{CURRENT}/{name}.dsplug/Contents/d"),
+        );
+        disk.file(format!("{}/{name}.dsplug/Contents/d/a", place(0)), &library);
+    });
+}
+
 #[test]
 fn thousands_that_find_in_themselves_what_stood_elsewhere_are_told_in_part() {
-    let disk = Disk::new();
     let library = MachO::dylib(Cpu::X86_64).unsigned();
-    for number in 0..MANY {
-        let asked = format!("/{CURRENT}/x{number}.dsplug/Contents/a");
+    is_told_in_part_found_in_itself(|disk, name| {
+        let asked = format!("/{CURRENT}/{name}.dsplug/Contents/a");
         let code = MachO::bundle(Cpu::X86_64).dylib_path(&asked);
-        Plugin::new(&format!("x{number}"))
+        Plugin::new(name)
             .executable(code.unsigned())
             .file("Contents/a", library.clone())
             .write(disk.plugin(""));
-        disk.file(
-            format!("{}/x{number}.dsplug/Contents/a", place(0)),
-            &library,
-        );
-    }
-    disk.link(CURRENT, format!("/{}", place(0)));
-    let flip = |disk: &Disk, round: usize| {
-        fs::remove_file(disk.at(CURRENT)).unwrap();
-        let to = [place(0), PLUGINS.to_owned()];
-        disk.link(CURRENT, format!("/{}", to[round % 2]));
-    };
-    let code = |_| format!("{PLUGINS}/x399.dsplug/Contents/MacOS/x399");
-    is_told_in_part(disk, flip, code);
+        disk.file(format!("{}/{name}.dsplug/Contents/a", place(0)), &library);
+    });
 }
 
 /// A link in it, and code that asks for a library by the path that the link has below the bundle.
