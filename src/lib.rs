@@ -110,9 +110,8 @@
 //! - [`engine`], in the room of `sqlite`, queries the tables for those who have no osquery;
 //! - `extension` serves them to osquery, `service` gives it the rows, `launch` starts it
 //!   and `system_log` tells an admin of its troubles;
-//! - `tree` reads everything at one place as it stands, with `attribute`s, as far as a `reading` goes, `collect` keeps it as evidence, `compare`
-//!   holds it against another,
-//!   and `quarantine` takes it out of its folder and puts it back;
+//! - `tree` reads everything at one place as it stands, with `attribute`s, as far as a `reading` goes, `collect` keeps
+//!   it as evidence, `compare` holds it against another, and `quarantine` takes it out of its folder and puts it back;
 //! - `worker` is a thread for as long as it has something to do;
 //! - `doctor` says what is wrong with this host's installation;
 //! - `report` is what people read, `given` reads the files that they name, `disk` is the one that they

@@ -50,7 +50,7 @@ anomalies! {
     SymlinkedResources "symlinked_resources" "Its `Resources` is a link."
     SymlinkedSupportFiles "symlinked_support_files" "Its `Support Files` is a link."
     Wrapped "wrapped" "It is arranged as a wrapped bundle, by `Wrapper` or `WrappedBundle`."
-    Writable "writable" "Others than root can write it."
+    Writable "writable" "Others than root can write it, a directory on the way to it, or one of it that the loader lists."
 }
 
 impl fmt::Display for Anomaly {

@@ -40,7 +40,7 @@ pub const FOLDERS: TableOf<Folder> = TableOf {
         }),
         text(
             "writable_by",
-            "Who can write it, or a directory on the way where a link leads to it: root, owner, group, others; empty when it does not exist.",
+            "Who can write it, or a directory on the way to it: root, owner, group, others; empty when it does not exist.",
             |f| if f.exists { f.writable_by.as_str() } else { "" }.into(),
         ),
         number("entries", "How many entries it holds itself.", |f| {
