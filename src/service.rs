@@ -188,10 +188,14 @@ impl Service {
         }
         let not_taken = self.not_taken.lock();
         let not_taken = not_taken.unwrap_or_else(PoisonError::into_inner);
-        if let Some(table) = not_taken.as_ref().filter(|_| status.error.is_empty()) {
-            status.error = format!(
+        if let Some(table) = not_taken.as_ref() {
+            // What a scan says goes first, and hides nothing.
+            if !status.error.is_empty() {
+                status.error.push_str("; ");
+            }
+            status.error.push_str(&format!(
                 "somebody asked for {table} over the extension's socket and did not take the answer"
-            );
+            ));
         }
         drop(not_taken);
         status

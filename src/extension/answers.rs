@@ -46,9 +46,24 @@ struct State {
 /// Those who ask for one kind of answer.
 #[derive(Default)]
 struct Queue {
-    /// By number of connection, in the order in which they came.
-    asking: VecDeque<u64>,
+    /// By number of connection, in the order in which they came: osquery's, and after these all others.
+    osquerys: VecDeque<u64>,
+    others: VecDeque<u64>,
     is_made: bool,
+}
+
+impl Queue {
+    fn of(&mut self, connection: &Connection) -> &mut VecDeque<u64> {
+        if connection.is_osquerys {
+            &mut self.osquerys
+        } else {
+            &mut self.others
+        }
+    }
+
+    fn next(&self) -> Option<u64> {
+        self.osquerys.front().or(self.others.front()).copied()
+    }
 }
 
 /// What an answer waits for while it is made.
@@ -118,8 +133,11 @@ impl State {
     fn end_slowest(&mut self) {
         let patience = self.patience();
         let waiting = self.waiting.iter();
-        let borne = waiting.filter(|(_, w)| !w.connection.is_ended() && !w.is_borne(patience));
-        let Some(number) = Self::slowest(borne) else {
+        let gone = waiting.filter(|(_, w)| !w.connection.is_ended() && !w.is_borne(patience));
+        let (osquerys, others): (Vec<_>, Vec<_>) =
+            gone.partition(|(_, w)| w.connection.is_osquerys);
+        let slowest = Self::slowest(others.into_iter());
+        let Some(number) = slowest.or_else(|| Self::slowest(osquerys.into_iter())) else {
             return;
         };
         let is_remembered = self.last_vain.is_some_and(|l| l.elapsed() < REMEMBERED);
@@ -188,21 +206,21 @@ impl Answers {
         connection: &Connection,
     ) -> io::Result<Turn<'_>> {
         let mut state = self.lock();
-        state.queue(after).asking.push_back(number);
+        state.queue(after).of(connection).push_back(number);
         loop {
             if connection.is_ended() {
-                let asking = &mut state.queue(after).asking;
+                let asking = state.queue(after).of(connection);
                 asking.retain(|other| *other != number);
                 self.changed.notify_all();
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             let queue = state.queue(after);
-            if queue.is_made || queue.asking.front() != Some(&number) {
+            if queue.is_made || queue.next() != Some(number) {
                 let waited = self.changed.wait(state);
                 state = waited.unwrap_or_else(PoisonError::into_inner);
             } else if state.held() <= ROOM {
                 let queue = state.queue(after);
-                queue.asking.pop_front();
+                queue.of(connection).pop_front();
                 queue.is_made = true;
                 return Ok(Turn { of: self, after });
             } else {
@@ -232,14 +250,14 @@ impl Answers {
         Taking { of: self, number }
     }
 
-    /// The connection that takes its answer slowest, of those that had a moment to.
-    pub(super) fn slowest(&self) -> Option<u64> {
+    /// The connection that takes its answer slowest, of those that `may_end` and had a moment to.
+    pub(super) fn slowest(&self, may_end: impl Fn(&u64) -> bool) -> Option<u64> {
         let state = self.lock();
         State::slowest(
             state
                 .waiting
                 .iter()
-                .filter(|(_, w)| w.since.elapsed() >= LEAST),
+                .filter(|(number, w)| may_end(number) && w.since.elapsed() >= LEAST),
         )
     }
 
@@ -257,7 +275,11 @@ mod tests {
     use std::thread;
 
     fn connection() -> Arc<Connection> {
-        Arc::new(Connection::new(UnixStream::pair().unwrap().0))
+        from(false)
+    }
+
+    fn from(osquery: bool) -> Arc<Connection> {
+        Arc::new(Connection::new(UnixStream::pair().unwrap().0, osquery))
     }
 
     #[test]

@@ -220,7 +220,7 @@ mod tests {
         output.stop();
         let request = Message::read(&mut output.bytes(), MOST).unwrap();
         let written = thread::spawn(move || {
-            let (answers, ours) = (Answers::default(), Arc::new(Connection::new(ours)));
+            let (answers, ours) = (Answers::default(), Arc::new(Connection::new(ours, true)));
             let taking = answers.taking(0, &ours, super::held(&mut answer));
             super::answer(&request, answer, &ours.stream, &taking)
         });

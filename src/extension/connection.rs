@@ -33,15 +33,18 @@ pub(super) struct Connection {
     idle_since: Mutex<Option<Instant>>,
     /// True once we ended it.
     is_ended: AtomicBool,
+    /// True when osquery itself is at the other end.
+    pub(super) is_osquerys: bool,
 }
 
 impl Connection {
     /// One that has just come.
-    pub(super) fn new(stream: UnixStream) -> Self {
+    pub(super) fn new(stream: UnixStream, is_osquerys: bool) -> Self {
         Self {
             stream,
             idle_since: Mutex::new(Some(Instant::now())),
             is_ended: AtomicBool::new(false),
+            is_osquerys,
         }
     }
 

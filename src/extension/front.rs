@@ -11,7 +11,6 @@
 //! much as to answer a ping, so it is seen to with what comes next. What has ended is closed some at a time: by
 //! then nothing of what a system has to do for that is in the processor's caches, and one costs as much as all.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -27,11 +26,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use super::answered::Answered;
 use super::answers::{After, Answers};
 use super::call::{self, Call, reply};
 use super::connection::{ARRIVAL, Connection, InFlight, Next, Requests};
 use super::end::End;
 use super::life::Ends;
+use super::peer;
 use super::pings::{self, Pings, Pong};
 use super::plugin::{self, Answer, Table};
 use super::socket::Until;
@@ -40,13 +41,6 @@ use super::wire::{Kind, Message};
 
 /// Connections open at once. One more ends the one that has been idle longest.
 const MAX_CONNECTIONS: usize = 64;
-
-/// How many of them are answered at once: in the places that are left a ping comes, our own too, however many ask
-/// and do not read.
-const MOST_ANSWERED: usize = 56;
-
-/// How long one that has no whole request yet is no idle one where threads have no room for more.
-const FRESH: Duration = Duration::from_millis(500);
 
 /// How long a connection may stay open without a request.
 const IDLE: Duration = Duration::from_secs(300);
@@ -75,8 +69,10 @@ pub(super) struct Front {
     answers: Answers,
     /// The room for the requests of all connections.
     in_flight: InFlight,
-    /// The connections that threads answer, by number.
-    answered: Mutex<BTreeMap<u64, Arc<Connection>>>,
+    /// The connections that threads answer.
+    answered: Answered,
+    /// osquery's process, where it is known.
+    osquery: Option<i32>,
     /// Leads to the thread that waits for the next connection, where there is one.
     waiting: Mutex<Option<Sender<Job>>>,
     /// Connections that the listening thread is to look at again, and the bell that says so.
@@ -153,6 +149,7 @@ impl Front {
         source: Arc<dyn Source>,
         tables: Vec<Table>,
         pings: Arc<Pings>,
+        osquery: Option<i32>,
     ) -> io::Result<()> {
         let listener = UnixListener::bind(path)?;
         let (bell, rings) = UnixStream::pair()?;
@@ -165,7 +162,8 @@ impl Front {
             pings,
             answers: Answers::default(),
             in_flight: InFlight::default(),
-            answered: Mutex::default(),
+            answered: Answered::default(),
+            osquery,
             waiting: Mutex::default(),
             quiet: Mutex::default(),
             bell,
@@ -230,37 +228,32 @@ impl Front {
         }
     }
 
-    /// Ends the connection that has been idle longest, where there are as many as may be.
+    /// True when a connection is osquery's own.
+    fn is_osquerys(&self, stream: &UnixStream) -> bool {
+        self.osquery.is_some() && peer::process(stream) == self.osquery
+    }
+
+    /// Ends the connection that has been idle longest, where there are as many as may be; osquery's only where there is
+    /// no other.
     fn make_room(&self, desk: &mut Desk) {
-        let mut answered = lock(&self.answered);
         let Desk { held, resting, .. } = desk;
         let open = held.len().saturating_add(resting.len());
-        if open.saturating_add(answered.len()) < MAX_CONNECTIONS {
+        if open.saturating_add(self.answered.len()) < MAX_CONNECTIONS {
             return;
         }
         held.append(resting);
-        let waiting = held.iter().enumerate().map(|(index, h)| (h.since, index));
-        let longest = waiting.min();
-        match (longest, longest_idle(&answered)) {
-            (Some((since, index)), idle) if idle.is_none_or(|(other, _)| since <= other) => {
-                held.swap_remove(index);
-            }
-            _ => self.end_one(&mut answered),
-        }
-    }
-
-    /// Ends one of those that threads answer: the one that has been idle longest, or takes its answer slowest, or came
-    /// first.
-    fn end_one(&self, answered: &mut BTreeMap<u64, Arc<Connection>>) {
-        // Of one that has just come the request is being read.
-        let idle = longest_idle(answered).filter(|(since, _)| since.elapsed() >= FRESH);
-        let idle = idle.map(|(_, number)| number);
-        let slowest = || self.answers.slowest().filter(|n| answered.contains_key(n));
-        let first = || answered.keys().next().copied();
-        let number = idle.or_else(slowest).or_else(first);
-        if let Some(connection) = number.and_then(|number| answered.remove(&number)) {
-            connection.end();
-            self.answers.ended();
+        let rank = |one: &Held| (self.is_osquerys(&one.stream), one.since);
+        let waiting = held.iter().enumerate().map(|(index, h)| (rank(h), index));
+        let Some((rank, index)) = waiting.min() else {
+            self.answered.end_one(false, &self.answers);
+            return;
+        };
+        let goes = match rank {
+            (true, _) if self.answered.has_strangers() => false,
+            _ => self.answered.idle().is_none_or(|other| rank <= other),
+        };
+        if goes || !self.answered.end_one(false, &self.answers) {
+            held.swap_remove(index);
         }
     }
 
@@ -280,7 +273,9 @@ impl Front {
             }
             Fate::Asks(seen) => {
                 desk.number = desk.number.saturating_add(1);
-                self.hand_over(desk.number, Connection::new(connection.stream), seen);
+                let is_osquerys = self.is_osquerys(&connection.stream);
+                let connection = Connection::new(connection.stream, is_osquerys);
+                self.hand_over(desk.number, connection, seen);
                 return true;
             }
         }
@@ -311,13 +306,12 @@ impl Front {
     /// or a new one.
     fn hand_over(self: &Arc<Self>, number: u64, connection: Connection, seen: Vec<u8>) {
         let connection = Arc::new(connection);
-        let mut answered = lock(&self.answered);
-        let is_alone = answered.is_empty();
-        if answered.len() >= MOST_ANSWERED {
-            self.end_one(&mut answered);
-        }
-        answered.insert(number, Arc::clone(&connection));
-        drop(answered);
+        let entering = Arc::clone(&connection);
+        let yields = self.osquery.is_some() && !connection.is_osquerys;
+        let answers = &self.answers;
+        let Some(is_alone) = self.answered.enter(number, entering, yields, answers) else {
+            return;
+        };
         let job = Job {
             number,
             connection,
@@ -340,7 +334,7 @@ impl Front {
         let thread = thread::Builder::new().name("connection".to_owned());
         if let Err(error) = thread.spawn(move || front.work(job)) {
             log::warn!("a connection cannot be answered: {error}");
-            lock(&self.answered).remove(&number);
+            self.answered.leave(number);
         }
     }
 
@@ -363,7 +357,7 @@ impl Front {
     fn answer(&self, job: Job) -> u64 {
         let mut made = 0;
         let ended = self.serve(&job, &mut made);
-        lock(&self.answered).remove(&job.number);
+        self.answered.leave(job.number);
         match ended {
             Ok(()) => {
                 let quiet = Arc::into_inner(job.connection).map(|c| c.stream);
@@ -467,12 +461,6 @@ impl Front {
             None => plugin::failure(format!("there is no {} {}", call.registry, call.item)),
         }
     }
-}
-
-/// The one that has been idle longest, and since when.
-fn longest_idle(answered: &BTreeMap<u64, Arc<Connection>>) -> Option<(Instant, u64)> {
-    let idle = |(number, other): (&u64, &Arc<Connection>)| Some((other.idle_since()?, *number));
-    answered.iter().filter_map(idle).min()
 }
 
 /// Has a thread of its own do something.

@@ -9,6 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::peer;
 use super::rows::{Row, read_row};
 use super::socket::{Until, connect};
 use super::wire::{Input, Kind, Message, Output, Type};
@@ -130,6 +131,11 @@ impl Manager {
             timeout,
             sequence: 0,
         }
+    }
+
+    /// The process that answers, once it has: osquery's own, which asks us as well.
+    pub(super) fn process(&self) -> Option<i32> {
+        peer::process(&self.stream)
     }
 
     /// Changes how long a call may take from now on.

@@ -22,6 +22,7 @@
 //! Nothing here wakes by the clock but the session, for a look a minute, and where there is something that
 //! is held too long.
 
+mod answered;
 mod answers;
 mod call;
 mod connection;
@@ -30,6 +31,7 @@ mod front;
 mod life;
 pub mod manager;
 mod options;
+mod peer;
 mod pings;
 mod plugin;
 mod rows;

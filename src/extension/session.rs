@@ -107,6 +107,7 @@ impl Session {
 
     fn establish(&self, pings: &Arc<Pings>) -> Result<i64, Error> {
         let mut manager = self.wait()?;
+        let osquery = manager.process();
         let socket = &self.options.socket;
         let tables = Table::all(&self.source);
         let uuid = self.register(&mut manager, &registry(&tables))?;
@@ -114,7 +115,7 @@ impl Session {
         let front = with_suffix(socket, &uuid.to_string());
         remove_socket(&front);
         let (ends, source) = (self.ends.clone(), Arc::clone(&self.source));
-        Front::open(&front, ends, source, tables, Arc::clone(pings))
+        Front::open(&front, ends, source, tables, Arc::clone(pings), osquery)
             .map_err(|error| Error::Socket(front.clone(), error))?;
         self.traces.socket(&front);
         log::info!(

@@ -9,6 +9,7 @@ A check that fails says so with a traceback and the extension's own log.
 import ctypes
 import hashlib
 import json
+import multiprocessing
 import os
 import plistlib
 import shutil
@@ -617,6 +618,49 @@ def who_does_not_read_holds_nobody_up(host):
     time.sleep(3)
     assert process.poll() is None, "its own look was held up"
     assert answers(manager, uuid)
+    height = proc(process, "VmHWM")
+    assert height is None or height < 64 << 10, f"{height} kB at the height"
+
+
+def asks_ever_anew(host, uuid):
+    """A stranger who asks, reads nothing, and asks again over another connection, for a minute at most."""
+    held, end = [], time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            held.append(asking(host, uuid, "dsplug_files"))
+        except OSError:
+            pass  # the listener's queue is full
+        time.sleep(0.004)
+        if len(held) > 60:
+            held.pop(0).close()
+
+
+@check
+def osquery_is_answered_before_those_who_ask_ever_anew(host):
+    many_files(host)
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    assert call(manager, uuid).status.code == 0
+    strangers = [
+        multiprocessing.Process(target=asks_ever_anew, args=(host, uuid), daemon=True)
+        for _ in range(2)
+    ]
+    for stranger in strangers:
+        stranger.start()
+    time.sleep(1)
+    try:
+        for round in range(8):
+            for table in ("files", "bundles", "status"):
+                began = time.monotonic()
+                assert call(manager, uuid, f"dsplug_{table}").status.code == 0, (round, table)
+                took = time.monotonic() - began
+                assert took < 10, f"{table} after {took} s"
+            assert answers(manager, uuid), round
+        assert all(stranger.is_alive() for stranger in strangers)
+    finally:
+        for stranger in strangers:
+            stranger.kill()
+    assert "did not take the answer" in error_of(manager, uuid)
     height = proc(process, "VmHWM")
     assert height is None or height < 64 << 10, f"{height} kB at the height"
 

@@ -86,6 +86,7 @@ checks! {
     a_scan_that_hangs_is_told_and_ends_the_process
     idle_connections_hold_nothing_up
     who_does_not_read_holds_nobody_up
+    osquery_is_answered_before_those_who_ask_ever_anew
     who_is_stopped_for_seconds_has_his_answer
     hostile_lengths_are_survived
     a_socket_that_fails_gives_no_half_answer
