@@ -83,11 +83,18 @@ fn many_bundles() {
     sleep(SETTLED);
     let root = disk.path();
     let cold = || whole(&scanner(root).scan());
-    compare("cold scan : openssl dgst -sha256", cold, || {
+    let openssl = || {
         run(Command::new("openssl")
             .args(["dgst", "-sha256"])
             .args(&files));
-    });
+    };
+    compare("cold scan : openssl dgst -sha256", cold, openssl);
+    let sparing = Limits {
+        spare_cores: Limits::STANDARD.spare_cores,
+        ..Limits::THOROUGH
+    };
+    let sparing = || whole(&Scanner::new(Root::open(root).unwrap(), sparing).scan());
+    compare("the same, a core left free : openssl", sparing, openssl);
     if let Some(osqueryi) = osqueryi() {
         let sql = format!(
             "SELECT f.path, f.mtime, h.sha256 FROM file f JOIN hash h USING (path) \
