@@ -281,6 +281,30 @@ fn files_made_for_us_and_used_by_the_admin_since_stay() {
     assert!(!mac.path("var/db/dsplug").exists());
 }
 
+/// Of the names of extensions that are required, what the admin wrote stays to the letter, wherever ours stands.
+#[test]
+fn our_name_alone_is_taken_from_those_that_are_required() {
+    for (names, left) in [
+        ("dsplug,other", "other"),
+        ("other,dsplug,dsplug,dsplug,more", "other,more"),
+        ("a&b,dsplug", "a&b"),
+        (r"a\\b,,dsplug", r"a\\b,"),
+        ("dsplugin,dsplug", "dsplugin"),
+    ] {
+        let mac = Mac::new();
+        mac.install();
+        mac.write(
+            "var/osquery/osquery.flags",
+            &format!("--utc=true\n--extensions_require={names}\n"),
+        );
+        mac.uninstall();
+        assert_eq!(
+            mac.read("var/osquery/osquery.flags"),
+            format!("--utc=true\n--extensions_require={left}\n")
+        );
+    }
+}
+
 #[test]
 fn a_dry_run_says_and_changes_nothing() {
     let mac = Mac::with_admin();
