@@ -53,14 +53,22 @@ first() {
     done
 }
 
+# Refuses to install what the next run would refuse to replace: `refuse_unlike FILE MOST`.
+refuse_unlike() {
+    large=$(find "$1" -prune -size "+${2}c") || die "$(tame "$1"): its size cannot be read"
+    [ -z "$large" ] || die "$(tame "$1") has more than $2 bytes: it could be installed and not updated" "cure: make it smaller"
+}
+
 # Every check that needs no change of the disk, so that a refusal costs nothing.
 check() {
     [ -n "$binary" ] || binary=$(first "$here/../dsplug.ext" "$here/../../bin/dsplug.ext" "$here/dsplug.ext")
     [ -n "$binary" ] && [ -f "$binary" ] || die "no dsplug.ext to install" "cure: name it with --binary"
+    refuse_unlike "$binary" "$MOST_OF_BINARY"
     cp "$binary" "$STAGE/dsplug.ext"
     if [ "$host" = osquery ]; then
         [ -n "$pack" ] || pack=$(first "$here/../packs/dsplug.conf" "$here/dsplug.conf")
         [ -n "$pack" ] && [ -f "$pack" ] || die "no pack to install" "cure: name it with --pack"
+        refuse_unlike "$pack" "$MOST_OF_TEXT"
         cp "$pack" "$STAGE/dsplug.conf"
     fi
     # What is checked is the draft, which nobody else can write, not its source.

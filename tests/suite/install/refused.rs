@@ -411,6 +411,22 @@ fn a_second_run_at_the_same_time_waits_its_turn() {
 }
 
 #[test]
+fn what_could_not_be_updated_is_not_installed() {
+    for (name, most) in [("dsplug.conf", 1 << 20), ("dsplug.ext", 64 << 20)] {
+        let mac = Mac::new();
+        let file = mac.aside.path().join(name);
+        let file = fs::OpenOptions::new().append(true).open(file).unwrap();
+        file.set_len(most + 1).unwrap();
+        let text =
+            format!("{name} has more than {most} bytes: it could be installed and not updated");
+        refused(&mac, mac.installer(&[]), &text);
+        file.set_len(most).unwrap();
+        mac.install();
+        mac.install();
+    }
+}
+
+#[test]
 fn a_binary_that_codesign_rejects_is_refused() {
     let mac = Mac::new();
     mac.shim("codesign", "exit 1");
