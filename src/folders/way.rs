@@ -53,8 +53,6 @@ impl Way {
             lacks = passed.meta.is_none().then(|| passed.dir.to_vec());
             let directory = passed.meta.filter(|m| m.kind == Kind::Directory);
             let by = directory.map(WritableBy::of);
-            // What stands at `/` is the system's own, but for what anybody may write.
-            let by = by.filter(|by| passed.dir != b"/" || *by == WritableBy::Others);
             self.weakest = by.map_or(self.weakest, |by| self.weakest.max(by));
             step(&mut self.all, &passed);
         });

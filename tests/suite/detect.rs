@@ -311,14 +311,25 @@ fn a_directory_above_that_is_another_users_is_exchanged_between_two_runs() {
         |disk| std::os::unix::fs::chown(disk.at(above), Some(501), None).unwrap(),
         |disk| is_exchanged(disk, above),
     );
-    let disk = Disk::new();
-    std::os::unix::fs::chown(disk.at(above), Some(501), None).unwrap();
-    let sql = "SELECT writable_by, anomalies FROM dsplug_folders WHERE \"exists\" = 1";
-    let row = &crate::common::query(disk.path(), sql)[0];
-    assert_eq!(
-        (&*row["writable_by"], &*row["anomalies"]),
-        ("owner", "writable")
-    );
+    // What stands at `/` as well, which is the system's to make anew and nobody's to give away.
+    for (dir, mode, by) in [
+        (above, 0o755, "owner"),
+        ("Library", 0o755, "owner"),
+        ("Library", 0o775, "group"),
+        ("Library", 0o1777, "others"),
+    ] {
+        let disk = Disk::new();
+        let owner = if mode == 0o755 { 501 } else { 0 };
+        std::os::unix::fs::chown(disk.at(dir), Some(owner), None).unwrap();
+        chmod(disk.at(dir), mode);
+        let sql = "SELECT writable_by, anomalies FROM dsplug_folders WHERE \"exists\" = 1";
+        let row = &crate::common::query(disk.path(), sql)[0];
+        assert_eq!(
+            (&*row["writable_by"], &*row["anomalies"]),
+            (by, "writable"),
+            "{dir} {mode:o}"
+        );
+    }
 }
 
 /// One of the places that it names is there, and another comes where anybody may write.

@@ -26,12 +26,13 @@ pub fn is_system(path: &[u8]) -> bool {
         && !is_below_any(path, WRITABLE)
 }
 
-/// True for a path in ASCII's letters below one of these, in whatever letter case: a Mac's disk does not tell it
-/// apart, and what root writes has all its names.
+/// True for a path in ASCII's letters below one of these, or that of the directory itself, in whatever letter case: a
+/// Mac's disk does not tell it apart, and what root writes has all its names.
 pub fn is_below_any(path: &[u8], all: &[&[u8]]) -> bool {
     all.iter().any(|above| {
+        let dir = above.strip_suffix(b"/").unwrap_or(above);
         let head = path.get(..above.len());
-        head.is_some_and(|head| head.eq_ignore_ascii_case(above))
+        path.eq_ignore_ascii_case(dir) || head.is_some_and(|head| head.eq_ignore_ascii_case(above))
     })
 }
 

@@ -8,7 +8,7 @@ use super::{A, code};
 use crate::common::{only_bundle, query_in, scan, scan_with};
 use dsplug::limits::Limits;
 use dsplug_fixtures::macho::{Cpu, Fat, MachO};
-use dsplug_fixtures::{Disk, PLUGINS, Plugin};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod};
 
 #[track_caller]
 fn leads(dylib: &str, rpaths: &[&str], outside: &str) {
@@ -251,6 +251,55 @@ fn what_leads_back_into_the_bundle_is_another_linked_hash_when_it_leads_elsewher
         );
         assert_eq!(first["linked_hash"], lead(good)["linked_hash"]);
         assert!(scan(disk.path()).bundles[0].evidence.comes_back);
+    }
+}
+
+/// Directories on the way to what the system has on its own volume and that root writes all the same, by macOS 13's
+/// `/usr/share/firmlinks`.
+const FIRM: [&str; 11] = [
+    "/System/Library/Assets",
+    "/System/Library/AssetsV2",
+    "/System/Library/Caches",
+    "/System/Library/CoreServices/CoreTypes.bundle/Contents/Library",
+    "/System/Library/PreinstalledAssets",
+    "/System/Library/PreinstalledAssetsV2",
+    "/System/Library/Speech",
+    "/usr/local",
+    "/USR/Local",
+    "/usr/libexec/cups",
+    "/usr/share/snmp",
+];
+
+/// A link right in it, and what is missing right in it.
+#[test]
+fn what_stands_right_where_root_writes_on_the_systems_volume_is_not_the_systems() {
+    for dir in FIRM {
+        let disk = Disk::new();
+        let path = Plugin::new("A")
+            .executable(code(&[&format!("{dir}/lib/x.dylib")], &[]))
+            .file("Contents/a/x", "good")
+            .file("Contents/b/x", "evil")
+            .write(disk.at(PLUGINS));
+        symlink(format!("{dir}/l"), path.join("Contents/l")).unwrap();
+        let lead = |to: &str| {
+            let _ = fs::remove_file(disk.at(&format!("{dir}/l")[1..]));
+            disk.link(&format!("{dir}/l")[1..], format!("{A}/Contents/{to}"));
+            only_bundle(disk.path())["linked_hash"].clone()
+        };
+        let good = lead("a");
+        assert_ne!(good, lead("b"), "{dir}: which of its files a link opens");
+        assert_eq!(good, lead("a"), "{dir}");
+        // A library that is not there may come by a link.
+        disk.link(&format!("{dir}/lib")[1..], format!("{A}/Contents/a"));
+        assert_ne!(
+            good,
+            only_bundle(disk.path())["linked_hash"],
+            "{dir}: where a library is named"
+        );
+        let by = || only_bundle(disk.path())["writable_by"].clone();
+        let usual = by();
+        chmod(disk.at(&dir[1..]), 0o777);
+        assert_ne!(usual, by(), "{dir}: who can exchange the link");
     }
 }
 
