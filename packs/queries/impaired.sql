@@ -48,7 +48,11 @@ FROM (
   WHERE watch = 'tick' OR watch_error <> '' AND watch_error NOT LIKE 'limit: %'
   UNION ALL
   SELECT 'journal',
-    CASE journal_error WHEN '' THEN 'events are not kept' ELSE journal_error END
+    CASE
+      WHEN journal_error = '' THEN 'events are not kept'
+      WHEN journal_error LIKE 'the journal has not % for % s'
+        THEN substr(journal_error, 1, instr(journal_error, ' for ') - 1)
+      ELSE journal_error END
   FROM status WHERE journal = 'error' OR journal_error <> ''
   UNION ALL
   SELECT 'exceptions', 'something is refused of ' || exceptions_path

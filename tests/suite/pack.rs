@@ -326,6 +326,21 @@ fn what_does_not_work_is_told_and_nothing_else() {
         (&[("journal_error", "x")], "journal x"),
         (&[("journal", "error"), ("journal_error", "x")], "journal x"),
         (
+            &[("journal_error", "the journal has not answered for 73 s")],
+            "journal the journal has not answered",
+        ),
+        (
+            &[("journal_error", "the journal has not been opened for 73 s")],
+            "journal the journal has not been opened",
+        ),
+        (
+            &[(
+                "journal_error",
+                "cannot open /the journal has not x for 7 s",
+            )],
+            "journal cannot open /the journal has not x for 7 s",
+        ),
+        (
             &[("exceptions_state", "error")],
             "exceptions something is refused of /a.plist",
         ),
