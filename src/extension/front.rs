@@ -12,17 +12,15 @@
 //! then nothing of what a system has to do for that is in the processor's caches, and one costs as much as all.
 
 use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsFd as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use osquery_rust_ng::plugin::OsqueryPlugin as _;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
@@ -37,13 +35,11 @@ use super::pings::{self, Pings, Pong};
 use super::plugin::{self, Answer, Table};
 use super::socket::Until;
 use super::source::Source;
+use super::waiting::{Held, IDLE, wait};
 use super::wire::{Kind, Message};
 
 /// Connections open at once. One more ends the one that has been idle longest.
 const MAX_CONNECTIONS: usize = 64;
-
-/// How long a connection may stay open without a request.
-const IDLE: Duration = Duration::from_secs(300);
 
 /// Bytes of rows that a thread may have made and still wait for the next call.
 const SMALL: u64 = 64 << 10;
@@ -80,20 +76,6 @@ pub(super) struct Front {
     bell: UnixStream,
     /// True once somebody asked more after an answer: nothing rests from then on.
     is_restless: AtomicBool,
-}
-
-/// A connection that the listening thread waits for.
-struct Held {
-    stream: UnixStream,
-    /// Since when nothing has come.
-    since: Instant,
-}
-
-impl Held {
-    fn new(stream: UnixStream) -> Self {
-        let since = Instant::now();
-        Self { stream, since }
-    }
 }
 
 /// What the listening thread has before it.
@@ -473,49 +455,4 @@ fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
         let done = rows.spawn_scoped(scope, work)?.join();
         done.map_err(|_| io::Error::other("a table failed inside"))
     })
-}
-
-/// Waits until the listener, the bell or a connection has something, one of these has been idle for
-/// too long, or a ping is `due`; gives which have, in that order.
-fn wait(
-    listener: &UnixListener,
-    rings: &UnixStream,
-    held: &[Held],
-    due: Option<Duration>,
-) -> (bool, bool, Vec<bool>) {
-    let first = held.iter().map(|connection| connection.since).min();
-    // A second more, so that the time is over by then.
-    let end = first.map(|since| {
-        let left = IDLE.saturating_sub(since.elapsed());
-        left.saturating_add(Duration::from_secs(1))
-    });
-    let left = end.into_iter().chain(due).min().map(|left| Timespec {
-        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: left.subsec_nanos().into(),
-    });
-    let readable = |fd| PollFd::from_borrowed_fd(fd, PollFlags::IN);
-    let own = [readable(listener.as_fd()), readable(rings.as_fd())];
-    let streams = held.iter().map(|held| readable(held.stream.as_fd()));
-    let (mut few, mut all);
-    let fds: &mut [PollFd<'_>] = if held.is_empty() {
-        few = own;
-        &mut few
-    } else {
-        all = own.into_iter().chain(streams).collect::<Vec<_>>();
-        &mut all
-    };
-    match poll(fds, left.as_ref()) {
-        Ok(_) => {
-            let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
-            let is_called = ready.next().unwrap_or(true);
-            (is_called, ready.next().unwrap_or(true), ready.collect())
-        }
-        Err(error) => {
-            if error != Errno::INTR {
-                // Out of memory for a moment.
-                thread::sleep(Duration::from_millis(50));
-            }
-            (false, false, vec![false; held.len()])
-        }
-    }
 }

@@ -8,10 +8,11 @@
 //! * `session`: it waits for osquery's socket, clears a dead entry of our name or leaves to a living
 //!   one, registers, and afterwards finds out whether osquery still knows us: osquery's own
 //!   pings say so, and where none came within an interval, a look.
-//! * `front` at the socket that osquery calls: it answers the `pings` itself; a `call` is read whole and
+//! * `front` at the socket that osquery calls, `waiting` for what comes: it answers the `pings` itself; a `call` is read whole and
 //!   checked, and answered in a thread of its own until the `connection` is quiet. One such thread waits
 //!   for the next call, unless it made many rows. `answers` are made one at a time; they wait for who reads them, and
-//!   no other waits for him.
+//!   no other waits for him. Of those that are `answered` osquery's own, which the `peer`'s process tells, are before all
+//!   others.
 //! * `plugin` in its tables: a panic, or a scan that failed, is a status that fails the query; `rows` has
 //!   what they answer as the wire carries it.
 //! * `shared` in front of the scan: nobody waits longer for it than it was given.
@@ -40,6 +41,7 @@ mod shared;
 mod socket;
 mod source;
 mod stderr;
+mod waiting;
 mod wire;
 
 use std::process::ExitCode;
