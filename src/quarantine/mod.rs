@@ -6,8 +6,8 @@
 //! | the ledger says | it may stand | the next call |
 //! |---|---|---|
 //! | `moving` | at its place, or in the vault | keeps what is in the vault, and says so if it is not what was looked at; forgets what stands at its place |
-//! | `copying` | at its place, a part of a copy in the vault | removes the copy, where it is one of what stands there |
-//! | `aside` | at its place or beside it, and in the vault | puts it back and removes the copy |
+//! | `copying` | at its place, a part of a copy in the vault, or a rest of it | removes the copy, where it is one of what stands there |
+//! | `aside` | at its place or beside it, and in the vault, or a rest there | puts it back and removes the copy |
 //! | `clearing` | in the vault, a rest of it beside its place | removes the rest |
 //! | `quarantined` | in the vault | does nothing |
 //! | `returning` | in the vault, or put back | leaves it where it is, and says so |
@@ -21,7 +21,9 @@
 //! told, and an image, or a state directory that was named, is written only where that is said
 //! ([`Asked`]). Whatever the ledger says, nothing is removed but what was looked at now and stands
 //! elsewhere with the same content ([`rest`]); else it stays in the vault as `quarantined`, and a
-//! line says so. An archive that is whole is never removed by a later call.
+//! line says so. Where the vault may hold a rest, only what has the digest that was seen becomes
+//! `quarantined`; else the entry stays, and each call says so. An archive that is whole is never
+//! removed by a later call.
 //!
 //! Of each thing as much is read as `collect` takes, and of all that earlier calls left for a minute,
 //! unless `--thorough` is given: what is larger stays as it is, with a line.

@@ -12,6 +12,7 @@ use super::vault::{
     ITEM, Open, PART, Vault, differs, hold_seen, is_same, look, open, rename, sync,
 };
 use crate::collect::said;
+use crate::meta::Kind;
 use crate::reading::Reading;
 use crate::state_dir::StateDir;
 use crate::text::escape;
@@ -117,12 +118,11 @@ fn moving(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
             Err(format!("{is_in} and stays there: {why}"))
         });
     }
-    // The directory may have gone with it: that is no reason to keep an entry of nothing.
-    if let Some(from) = from.ok().filter(|from| stands(from, &entry.from.name)) {
-        return match forget(vault, entry, &from) {
-            Ok(line) => Ok(line),
-            Err(why) => stay(vault, entry, &why),
-        };
+    match from {
+        Ok(from) if stands(&from, &entry.from.name) => return forget(vault, entry, &from),
+        Ok(_) => {}
+        // The directory may have gone with it: that is no reason to keep an entry of nothing.
+        Err(why) => return stay(vault, entry, &why),
     }
     entry.error = "it went before it could be moved; the evidence is kept".into();
     vault.set(entry, Step::Lost)?;
@@ -132,8 +132,8 @@ fn moving(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
 
 /// The copy alone is removed, where what was copied still stands.
 fn copying(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
-    match open(&entry.from).and_then(|from| forget(vault, entry, &from)) {
-        Ok(line) => Ok(line),
+    match open(&entry.from) {
+        Ok(from) => forget(vault, entry, &from),
         Err(why) => stay(vault, entry, &why),
     }
 }
@@ -144,19 +144,20 @@ fn set_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<String, St
     let own = entry.from.name.clone();
     if !stands(from, &name) {
         if stands(from, &own) {
-            return match forget(vault, entry, from) {
-                Ok(line) => Ok(line),
-                Err(why) => stay(vault, entry, &why),
-            };
+            return forget(vault, entry, from);
         }
+        let why = "nothing stands at its place";
         if !vault.has(&entry.id, ITEM)? {
-            return stay(vault, entry, "nothing stands where it stood");
+            return stay(vault, entry, why);
+        }
+        if let Err(item) = hold_item(vault, entry)? {
+            return stay_unknown(vault, entry, &format!("{why}; in the vault: {item}"));
         }
         entry.error = "it went while it was copied; the vault holds the copy".into();
         vault.set(entry, Step::Quarantined)?;
         return Ok(format!("{} as {}", is_in(entry), entry.id));
     }
-    if !stands(from, &own) && hold_copied(vault, entry, from, &name).is_ok() {
+    if !stands(from, &own) && hold_copied(vault, entry, Rest::Whole, (from, &name)).is_ok() {
         rename(&from.fd, &name, &from.fd, &own).map_err(said)?;
         sync(&from.fd)?;
         return forget(vault, entry, from);
@@ -166,7 +167,7 @@ fn set_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<String, St
     let held = differs.map_or(Ok(()), Err);
     if let Err(why) = held.and_then(|()| take::hold_aside(vault, entry, from, Rest::Removed)) {
         let name = escape(&name);
-        let why = format!("what stands aside as {name} is not what was copied: {why}");
+        let why = format!("what stands aside as {name} is not known to be what was copied: {why}");
         return stay(vault, entry, &why);
     }
     take::clear(vault, entry, from)?;
@@ -182,7 +183,7 @@ fn clearing(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<String, Str
     if stands(from, &name) {
         let shown = escape(&name);
         if !is_same(&from.dir, &name, &entry.seen) {
-            let why = format!("what stands aside as {shown} is not what was looked at");
+            let why = format!("what stands aside as {shown} is not known to be what was looked at");
             return stay(vault, entry, &why);
         }
         if let Err(why) = take::hold_aside(vault, entry, from, Rest::Removed) {
@@ -254,19 +255,28 @@ fn placing(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
     rest.map_or(Ok(line.clone()), |rest| Err(format!("{line}, and {rest}")))
 }
 
-/// The rest of it in the vault is removed, where what was put elsewhere still stands there.
+/// The rest of it in the vault is removed, where what was put elsewhere still stands there. That it is a rest from now
+/// on is written before it is one.
 fn emptying(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
-    let emptied = destination(entry).and_then(|(to, name)| {
+    let held = destination(entry).and_then(|(to, name)| {
         if vault.has(&entry.id, ITEM)? {
             differs(&to.dir, &name, &entry.seen, true, &vault.reading).map_or(Ok(()), Err)?;
         } else {
             hold_seen(&to.dir, &name, &entry.seen, &vault.reading)?;
         }
-        vault.hold(entry, Rest::Removed, (&to.dir, &name))?;
-        vault.clear(&entry.id)
+        vault.hold(entry, Rest::Removed, (&to.dir, &name))
     });
-    if let Err(why) = emptied {
+    if let Err(why) = held {
         return stay(vault, entry, &why);
+    }
+    if entry.step != Step::Emptying {
+        vault.set(entry, Step::Emptying)?;
+    }
+    if let Err(why) = vault.clear(&entry.id) {
+        let is_back = is_back(entry);
+        return Err(format!(
+            "{is_back}, and not all that the vault has of it is removed: {why}"
+        ));
     }
     vault.set(entry, Step::Restored)?;
     Ok(is_back(entry))
@@ -288,8 +298,9 @@ fn is_back(entry: &Entry) -> String {
     }
 }
 
+/// Where the system cannot say, it is not known to be gone.
 fn stands(open: &Open, name: &[u8]) -> bool {
-    open.dir.meta(name).is_ok()
+    !open.dir.meta(name).is_err_and(|error| error.is_absent())
 }
 
 fn destination(entry: &Entry) -> Result<(Open, Vec<u8>), String> {
@@ -297,31 +308,62 @@ fn destination(entry: &Entry) -> Result<(Open, Vec<u8>), String> {
     Ok((open(to)?, to.name.clone()))
 }
 
-/// Holds what stands at a place to what was seen, and all that the vault holds of it to what stands there.
-fn hold_copied(vault: &Vault, entry: &Entry, from: &Open, name: &[u8]) -> Result<(), String> {
+/// Holds what stands at a place to what was seen, and what the vault holds of it to what stands there.
+fn hold_copied(
+    vault: &Vault,
+    entry: &Entry,
+    item: Rest,
+    (from, name): (&Open, &[u8]),
+) -> Result<(), String> {
     hold_seen(&from.dir, name, &entry.seen, &vault.reading)?;
-    vault.hold(entry, Rest::Whole, (&from.dir, name))
+    vault.hold(entry, item, (&from.dir, name))
 }
 
-/// Forgets what is known to stand where it stood, with what the vault holds of it.
-fn forget(vault: &Vault, entry: &Entry, from: &Open) -> Result<String, String> {
-    let name = entry.from.name.as_slice();
-    hold_copied(vault, entry, from, name)?;
-    vault.clear(&entry.id)?;
+/// Forgets what is known to stand where it stood, with what the vault holds of it: of that a call that was killed here
+/// has removed a part.
+fn forget(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<String, String> {
+    let place = (from, entry.from.name.as_slice());
+    if let Err(why) = hold_copied(vault, entry, Rest::Removed, place) {
+        return stay(vault, entry, &why);
+    }
+    let line = format!("{} stands where it stood", entry.path);
+    let cleared = vault.clear(&entry.id);
+    cleared
+        .map_err(|why| format!("{line}, and not all that the vault has of it is removed: {why}"))?;
     vault.forget(entry)?;
-    Ok(format!("{} stands where it stood", entry.path))
+    Ok(line)
+}
+
+/// True while what the vault holds may be a rest: a call may have been killed that removed it.
+fn may_be_a_rest(step: Step) -> bool {
+    matches!(step, Step::Copying | Step::Aside | Step::Emptying)
+}
+
+/// Holds what is in the vault to what was seen, with a line where it is not known to be the whole of that.
+fn hold_item(vault: &Vault, entry: &Entry) -> Result<Result<(), String>, String> {
+    let inside = look(&vault.folder(&entry.id)?)?;
+    if entry.seen.kind == Kind::Directory.as_str() && entry.seen.digest.is_empty() {
+        return Ok(Err("its digest was not known".into()));
+    }
+    let differs = differs(&inside, ITEM.as_bytes(), &entry.seen, true, &vault.reading);
+    Ok(differs.map_or(Ok(()), Err))
 }
 
 /// Leaves what is put to a place that is not looked at. What the vault still holds while that is emptied may be a rest
 /// alone, and where it holds nothing, the whole may stand there: neither is said to be what it is not known to be.
 fn stay_elsewhere(vault: &Vault, entry: &mut Entry, why: &str) -> Result<String, String> {
-    let holds = vault.has(&entry.id, ITEM)?;
-    if holds && entry.step != Step::Emptying {
+    if entry.step != Step::Emptying && vault.has(&entry.id, ITEM)? {
         return stay(vault, entry, why);
     }
-    let rest = if holds {
+    stay_unknown(vault, entry, why)
+}
+
+/// Leaves everything as it is, and so that the next call looks at it again.
+fn stay_unknown(vault: &Vault, entry: &Entry, why: &str) -> Result<String, String> {
+    let rest = if may_be_a_rest(entry.step) && vault.has(&entry.id, ITEM)? {
         let folder = vault.folder(&entry.id)?;
-        format!("; {}/{ITEM} may be a rest of it", folder.path().display())
+        let folder = folder.path().display();
+        format!("; {folder}/{ITEM} may be a rest of it: see what it is, and move it elsewhere")
     } else {
         String::new()
     };
@@ -330,30 +372,36 @@ fn stay_elsewhere(vault: &Vault, entry: &mut Entry, why: &str) -> Result<String,
 
 /// Leaves everything where it is, for it is not known to be what the ledger says; always with a line.
 fn stay(vault: &Vault, entry: &mut Entry, why: &str) -> Result<String, String> {
-    let nothing = "and nothing was removed";
     // What was not read may be what the ledger says, and is told again by the next call.
     if vault.reading.was_short() {
-        return Err(format!("{} stays as it is: {why}", entry.path));
+        return stay_unknown(vault, entry, why);
     }
     if vault.has(&entry.id, ITEM)? {
+        if may_be_a_rest(entry.step)
+            && let Err(item) = hold_item(vault, entry)?
+        {
+            return stay_unknown(vault, entry, &format!("{why}; in the vault: {item}"));
+        }
         why.clone_into(&mut entry.error);
         entry.to = None;
         vault.set(entry, Step::Quarantined)?;
         return Err(format!(
-            "{}, {nothing}: {why}; restore --to takes it out",
+            "{}, and stays there: {why}; restore --to takes it out",
             is_in(entry)
         ));
     }
     if vault.has(&entry.id, PART)? {
         let folder = vault.folder(&entry.id)?;
         return Err(format!(
-            "a part of a copy of {} is in the vault as {}/{PART}, {nothing}: {why}; see what it is, and move it elsewhere",
+            "a part of a copy of {} is in the vault as {}/{PART}, and stays there: {why}; see what it is, and move it elsewhere",
             entry.path,
             folder.path().display()
         ));
     }
     entry.error = format!("it is neither in the vault nor known to stand elsewhere: {why}");
     vault.set(entry, Step::Lost)?;
+    // Nothing is in it.
+    let _ = vault.close(&entry.id);
     Err(format!(
         "{}: {}; the evidence is kept",
         entry.path, entry.error

@@ -12,4 +12,6 @@ mod interrupted;
 
 mod model;
 
+mod rests;
+
 mod set_back;
