@@ -7,8 +7,8 @@ use std::time::Instant;
 use sha2::{Digest as _, Sha256};
 
 use crate::codesign::{
-    Anchor, BundleEntry, BundleSignature, BundleView, CodeVerdict, EntryKind, MainExecutable, Note,
-    Place, Problem, ProblemCode, SealLimits, Sealed, SignatureState,
+    Anchor, Automata, BundleEntry, BundleSignature, BundleView, CodeVerdict, EntryKind,
+    MainExecutable, Note, Place, Problem, ProblemCode, SealLimits, Sealed, SignatureState,
 };
 use crate::digest::{self, digest};
 use crate::evidence::{Entry, Evidence, Executable, Trouble, fingerprint};
@@ -131,9 +131,13 @@ impl Bundle {
 
 /// Judges the signature of a candidate whose contents were read, until the time is spent, and lets
 /// go of the bytes that were kept for that.
-pub fn judge_signature(evidence: &mut Evidence, until: Option<Instant>) -> BundleSignature {
+pub fn judge_signature(
+    evidence: &mut Evidence,
+    until: Option<Instant>,
+    automata: &Automata,
+) -> BundleSignature {
     let signature = if evidence.is_bundle() {
-        judge_bundle(evidence, until)
+        judge_bundle(evidence, until, automata)
     } else {
         judge_file(evidence)
     };
@@ -225,7 +229,11 @@ fn nothing_known(evidence: &Evidence, word: Sealed) -> BundleSignature {
     }
 }
 
-fn judge_bundle(evidence: &Evidence, until: Option<Instant>) -> BundleSignature {
+fn judge_bundle(
+    evidence: &Evidence,
+    until: Option<Instant>,
+    automata: &Automata,
+) -> BundleSignature {
     let entries: Vec<BundleEntry<'_>> =
         evidence.entries.iter().map(|e| view(evidence, e)).collect();
     let main_executable = match &evidence.executable {
@@ -251,7 +259,7 @@ fn judge_bundle(evidence: &Evidence, until: Option<Instant>) -> BundleSignature 
         until,
         ..SealLimits::default()
     };
-    crate::codesign::judge(&view, &limits)
+    crate::codesign::judge(&view, &limits, automata)
 }
 
 fn view<'a>(evidence: &'a Evidence, entry: &'a Entry) -> BundleEntry<'a> {

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use rustix::io::Errno;
 
 use crate::bundle::{self, Bundle};
-use crate::codesign::Roots;
+use crate::codesign::{Automata, Roots};
 use crate::directory::ReadError;
 use crate::evidence::{self, Entry, Evidence, ReadAt, Reader, TURN, Trials, Trouble};
 use crate::exceptions::{Exceptions, Lists};
@@ -340,6 +340,7 @@ impl Scanner {
             .map(|m| m.due(&at, self.limits.code_age));
         let due = due.unwrap_or_default();
         let mut files_reused = 0_u64;
+        let automata = Automata::default();
         let mut signatures = BTreeMap::new();
         for (index, evidence) in &mut in_turn {
             self.at.set(&evidence.candidate.path);
@@ -369,7 +370,8 @@ impl Scanner {
                 None => {
                     evidence::tell_unverified(evidence);
                     let until = budget.judges_until();
-                    let signature = budget.judging(|| bundle::judge_signature(evidence, until));
+                    let signature =
+                        budget.judging(|| bundle::judge_signature(evidence, until, &automata));
                     budget.take_judging(signature.work);
                     Arc::new(signature)
                 }

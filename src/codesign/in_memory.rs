@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::bundle::{
-    BundleEntry, BundleSignature, BundleView, EntryKind, MainExecutable, SealLimits, judge,
-    sha1_paths, wants_bytes,
+    Automata, BundleEntry, BundleSignature, BundleView, EntryKind, MainExecutable, SealLimits,
+    judge, sha1_paths, wants_bytes,
 };
 use super::check::{FileCheck, Limits, is_macho};
 use super::hash::HashType;
@@ -102,6 +102,7 @@ impl<'a> InMemory<'a> {
                 finder_info: false,
             },
             limits,
+            &Automata::default(),
         )
     }
 

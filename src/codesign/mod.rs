@@ -28,8 +28,8 @@ mod slice;
 mod verdict;
 
 pub use bundle::{
-    BundleEntry, BundleSignature, BundleView, CodeVerdict, EntryKind, MainExecutable, SealLimits,
-    Sealed, judge, sha1_paths, wants_bytes,
+    Automata, BundleEntry, BundleSignature, BundleView, CodeVerdict, EntryKind, MainExecutable,
+    SealLimits, Sealed, judge, sha1_paths, wants_bytes,
 };
 pub use check::{FileCheck, Limits, is_macho};
 pub use container::unsigned::unsigned_digest;

@@ -9,8 +9,10 @@
 //! Paths are matched as bytes, as in the C locale: `.` is any byte.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt;
 use std::iter::Peekable;
+use std::rc::Rc;
 use std::str::Chars;
 
 use regex_automata::Input;
@@ -67,11 +69,18 @@ pub struct GaveUp;
 /// a state for nearly every byte of a path, and each costs hundreds of steps.
 #[derive(Debug)]
 pub struct Expression {
-    automaton: DFA,
+    automaton: Rc<DFA>,
     cache: RefCell<Cache>,
 }
 
 impl Expression {
+    fn over(automaton: Rc<DFA>) -> Self {
+        Self {
+            cache: RefCell::new(automaton.create_cache()),
+            automaton,
+        }
+    }
+
     /// Whether the expression matches anywhere in a path.
     ///
     /// # Errors
@@ -87,7 +96,7 @@ impl Expression {
 
     /// Bytes of its compiled form.
     pub fn size(&self) -> usize {
-        self.automaton.memory_usage()
+        self.automaton.get_nfa().memory_usage()
     }
 
     /// Bytes of all states that were found, which is what takes the time.
@@ -119,10 +128,35 @@ pub fn compile(expression: &str) -> Result<Expression, EreError> {
         .configure(work)
         .build_from_nfa(states)
         .map_err(|_| EreError::TooComplex)?;
-    Ok(Expression {
-        cache: RefCell::new(automaton.create_cache()),
-        automaton,
-    })
+    Ok(Expression::over(Rc::new(automaton)))
+}
+
+/// Most bytes of the automata that are kept from bundle to bundle. Apple's own take half.
+const MOST_KEPT: usize = 256 << 10;
+
+/// Automata, kept from bundle to bundle: nearly all seals have Apple's own rules. What matching finds is each bundle's
+/// own, and so are its bounds; whoever fills the room with others has every bundle pay for its rules.
+#[derive(Debug, Default)]
+pub struct Automata(RefCell<(HashMap<String, Rc<DFA>>, usize)>);
+
+impl Automata {
+    /// The same as [`compile`].
+    ///
+    /// # Errors
+    /// As [`compile`].
+    pub fn compile(&self, expression: &str) -> Result<Expression, EreError> {
+        if let Some(kept) = self.0.borrow().0.get(expression) {
+            return Ok(Expression::over(Rc::clone(kept)));
+        }
+        let compiled = compile(expression)?;
+        let (kept, bytes) = &mut *self.0.borrow_mut();
+        let more = compiled.size().saturating_add(expression.len());
+        if bytes.saturating_add(more) <= MOST_KEPT {
+            *bytes = bytes.saturating_add(more);
+            kept.insert(expression.to_owned(), Rc::clone(&compiled.automaton));
+        }
+        Ok(compiled)
+    }
 }
 
 /// What the expression means.
@@ -476,5 +510,37 @@ mod tests {
             let _ = compile(&expression);
             let _ = compile(&other);
         }
+    }
+
+    /// What one bundle's paths have the engine find is nothing that another bundle is given less for.
+    #[test]
+    fn an_automaton_is_kept_and_what_is_found_by_it_is_not() {
+        let automata = Automata::default();
+        let [one, other] = [(); 2].map(|()| automata.compile("^(.*/)?\\.DS_Store$").unwrap());
+        assert!(Rc::ptr_eq(&one.automaton, &other.automaton));
+        let found = other.found();
+        for path in [&b"a/.DS_Store"[..], b"a/b", b"xyz\xff/../q"] {
+            assert_eq!(one.is_match(path), Ok(path.ends_with(b"/.DS_Store")));
+        }
+        assert!(one.found() > found);
+        assert_eq!(other.found(), found);
+    }
+
+    #[test]
+    fn no_number_of_expressions_has_more_automata_kept_than_there_is_room_for() {
+        let automata = Automata::default();
+        for number in 0..1_000 {
+            let expression = format!("^{number}(a|b){{8}}$");
+            let [one, other] = [(); 2].map(|()| automata.compile(&expression).unwrap());
+            let path = format!("{number}abababab");
+            assert_eq!(
+                [one, other].map(|e| e.is_match(path.as_bytes())),
+                [Ok(true); 2]
+            );
+        }
+        let (kept, bytes) = &*automata.0.borrow();
+        let sizes = kept.values().map(|kept| kept.get_nfa().memory_usage());
+        assert!(sizes.sum::<usize>() <= MOST_KEPT && *bytes <= MOST_KEPT);
+        assert!(kept.len() < 1_000);
     }
 }

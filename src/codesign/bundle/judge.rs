@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use super::ere::Automata;
 use super::rules::Compiled;
 use super::signature::Sealed;
 use super::view::{BundleView, EntryKind};
@@ -44,7 +45,7 @@ pub(super) struct Judge<'j, 'v> {
     pub words: Vec<Sealed>,
     /// The facts of each Mach-O file, once its place is judged.
     pub code: Vec<Option<CodeFacts>>,
-    pub compiled: Compiled,
+    pub compiled: Compiled<'j>,
     /// Bytes of paths that may still be matched against rules.
     pub matching_left: u64,
     /// True once the time was spent.
@@ -62,7 +63,7 @@ pub(super) struct Outcome {
 }
 
 impl<'j, 'v> Judge<'j, 'v> {
-    pub fn new(view: &'j BundleView<'v>, limits: &'j SealLimits) -> Self {
+    pub fn new(view: &'j BundleView<'v>, limits: &'j SealLimits, automata: &'j Automata) -> Self {
         Self {
             view,
             limits,
@@ -75,7 +76,7 @@ impl<'j, 'v> Judge<'j, 'v> {
                 })
                 .collect(),
             code: vec![None; view.entries.len()],
-            compiled: Compiled::new(),
+            compiled: Compiled::new(automata),
             matching_left: limits.matched_bytes,
             is_cut_off: false,
             seal_bytes_left: limits.seal_bytes,

@@ -23,6 +23,7 @@ use crate::codesign::verdict::{Anchor, CodeFacts, SignatureState};
 use judge::Judge;
 use layout::Layout;
 
+pub use ere::Automata;
 pub use judge::SealLimits;
 pub use seal::sha1_paths;
 pub use signature::{BundleSignature, CodeVerdict, Sealed};
@@ -47,8 +48,10 @@ pub use view::{BundleEntry, BundleView, EntryKind, MainExecutable, wants_bytes};
 /// Paths are compared as bytes, as Apple does: where a disk is read by something that changes the
 /// Unicode form of its names, such as an HFS+ volume on another system, names beyond ASCII are not
 /// found in the seal. Revocation and notarization are not looked at.
-pub fn judge(view: &BundleView<'_>, limits: &SealLimits) -> BundleSignature {
-    let mut judge = Judge::new(view, limits);
+///
+/// What is compiled of its rules is kept in `automata` for the bundles after it.
+pub fn judge(view: &BundleView<'_>, limits: &SealLimits, automata: &Automata) -> BundleSignature {
+    let mut judge = Judge::new(view, limits, automata);
     let outcome = judge.bundle(&Layout::of_view(view), 0);
     judge.remaining_code();
     let state = outcome.state;

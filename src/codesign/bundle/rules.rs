@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::order;
 use crate::property_list::{Dictionary, Value};
 
-use super::ere::{self, EreError, Expression, GaveUp};
+use super::ere::{Automata, EreError, Expression, GaveUp};
 
 /// What the rule that matches a path says of it.
 ///
@@ -73,16 +73,20 @@ const MAX_COMPILED: usize = 256 << 10;
 const MAX_EXPRESSIONS: usize = 256;
 
 /// Compiled expressions, shared by all seals of a bundle: most of them have Apple's own rules.
-#[derive(Default)]
-pub struct Compiled {
+pub struct Compiled<'a> {
+    automata: &'a Automata,
     expressions: HashMap<String, Rc<Expression>>,
     bytes: usize,
 }
 
-impl Compiled {
+impl<'a> Compiled<'a> {
     /// None yet.
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(automata: &'a Automata) -> Self {
+        Self {
+            automata,
+            expressions: HashMap::new(),
+            bytes: 0,
+        }
     }
 
     /// Bytes of all of them, and of what was found by matching.
@@ -98,8 +102,10 @@ impl Compiled {
         if self.expressions.len() >= MAX_EXPRESSIONS || self.bytes >= MAX_COMPILED {
             return Err(RulesError::TooLarge);
         }
-        let expression =
-            ere::compile(pattern).map_err(|why| RulesError::Expression(pattern.to_owned(), why))?;
+        let expression = self
+            .automata
+            .compile(pattern)
+            .map_err(|why| RulesError::Expression(pattern.to_owned(), why))?;
         self.bytes = self.bytes.saturating_add(expression.size());
         let expression = Rc::new(expression);
         self.expressions
@@ -128,7 +134,7 @@ impl Rules {
     pub fn parse(
         rules: &Dictionary,
         most: usize,
-        compiled: &mut Compiled,
+        compiled: &mut Compiled<'_>,
     ) -> Result<Self, RulesError> {
         if rules.len() > most {
             return Err(RulesError::TooMany);
@@ -251,7 +257,7 @@ mod tests {
             .iter()
             .map(|(k, v)| ((*k).to_owned(), v.clone()))
             .collect();
-        Rules::parse(&dictionary, 8, &mut Compiled::new())
+        Rules::parse(&dictionary, 8, &mut Compiled::new(&Automata::default()))
     }
 
     fn rule(pairs: &[(&str, Value)]) -> Value {
@@ -352,7 +358,8 @@ mod tests {
             "^.*\\.lproj/locversion.plist$",
             "^.*/.*\\.pkg/",
         ];
-        let mut compiled = Compiled::new();
+        let automata = Automata::default();
+        let mut compiled = Compiled::new(&automata);
         for pattern in apples {
             let expression = compiled.get(pattern).unwrap();
             for n in 0..20_000_u32 {
@@ -360,13 +367,19 @@ mod tests {
                 expression.is_match(path.as_bytes()).unwrap();
             }
         }
-        assert!(compiled.bytes < MAX_COMPILED / 2, "{}", compiled.bytes);
+        // An automaton's own count of its bytes leaves out what it stands on.
+        assert!(
+            (10_000..MAX_COMPILED / 2).contains(&compiled.bytes),
+            "{}",
+            compiled.bytes
+        );
     }
 
     /// Each seal may bring expressions of its own: together they are bounded too.
     #[test]
     fn expressions_of_all_seals_are_bounded() {
-        let mut compiled = Compiled::new();
+        let automata = Automata::default();
+        let mut compiled = Compiled::new(&automata);
         let mut refused = false;
         for seal in 0..100 {
             let rules: Dictionary = (0..8)

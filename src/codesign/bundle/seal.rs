@@ -76,7 +76,7 @@ impl Seal {
         bytes: &[u8],
         resources: &str,
         most_rules: usize,
-        compiled: &mut Compiled,
+        compiled: &mut Compiled<'_>,
     ) -> (Option<Self>, Vec<SealFault>) {
         let mut faults = Vec::new();
         let seal = Self::read(bytes, resources, most_rules, compiled, &mut faults);
@@ -87,7 +87,7 @@ impl Seal {
         bytes: &[u8],
         resources: &str,
         most_rules: usize,
-        compiled: &mut Compiled,
+        compiled: &mut Compiled<'_>,
         faults: &mut Vec<SealFault>,
     ) -> Result<Self, SealFault> {
         let (version, rules, files) = parts(bytes)?;
@@ -316,12 +316,18 @@ fn cdhashes(requirement: &str) -> Vec<[u8; 20]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codesign::bundle::ere::Automata;
 
     fn seal(body: &str) -> (Option<Seal>, Vec<SealFault>) {
         let xml = format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?><plist version=\"1.0\">{body}</plist>"
         );
-        Seal::parse(xml.as_bytes(), "Resources/", 48, &mut Compiled::new())
+        Seal::parse(
+            xml.as_bytes(),
+            "Resources/",
+            48,
+            &mut Compiled::new(&Automata::default()),
+        )
     }
 
     /// What a seal has for verifiers of old.

@@ -166,7 +166,8 @@ impl Sealed {
             resource_fork: false,
             finder_info: false,
         };
-        dsplug::codesign::judge(&view, &dsplug::codesign::SealLimits::default())
+        let limits = dsplug::codesign::SealLimits::default();
+        dsplug::codesign::judge(&view, &limits, &dsplug::codesign::Automata::default())
     }
 
     /// How many entries it has.

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use dsplug::codesign::{
-    BundleEntry, BundleSignature, BundleView, CodeFacts, EntryKind, FileCheck, Limits,
+    Automata, BundleEntry, BundleSignature, BundleView, CodeFacts, EntryKind, FileCheck, Limits,
     MainExecutable, Roots, SealLimits, is_macho, judge, sha1_paths, wants_bytes,
 };
 use dsplug_fixtures::signature::{SHA1, SHA256, digest};
@@ -137,7 +137,7 @@ impl Loaded {
             resource_fork: false,
             finder_info: self.finder_info,
         };
-        judge(&view, limits)
+        judge(&view, limits, &Automata::default())
     }
 }
 
