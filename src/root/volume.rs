@@ -13,11 +13,43 @@ use crate::meta::{Kind, Meta};
 const DATA: &[u8] = b"/system/volumes/data";
 /// Where volumes and the shares of `autofs` are mounted (`/etc/auto_master`).
 const IN_SIGHT: &[&[u8]] = &[b"/volumes", b"/network", b"/net", b"/home"];
-/// What of `/usr` stands on the data volume (`/usr/share/firmlinks` of macOS 13).
-const FIRMLINKS: &[&[u8]] = &[b"/usr/local", b"/usr/libexec/cups", b"/usr/share/snmp"];
-/// Where of `/System` a Mac has nothing mounted, and there is a plug-in folder: elsewhere it has firmlinks,
-/// cryptexes and volumes of its own, more with each version.
-const FRAMEWORKS: &[u8] = b"/system/library/frameworks";
+/// What of the system's paths stands on the data volume, where root writes (`/usr/share/firmlinks` of macOS 13): the
+/// directory itself is another volume's, and below it a Mac has nothing mounted.
+const FIRMLINKS: &[&[u8]] = &[
+    b"/system/library/assets",
+    b"/system/library/assetsv2",
+    b"/system/library/caches",
+    b"/system/library/coreservices/coretypes.bundle/contents/library",
+    b"/system/library/preinstalledassets",
+    b"/system/library/preinstalledassetsv2",
+    b"/system/library/speech",
+    b"/usr/local",
+    b"/usr/libexec/cups",
+    b"/usr/share/snmp",
+];
+/// Where the system has volumes of its own and its cryptexes, and what they are called there. Below them it has none that
+/// anything of a bundle leads to.
+const OWN: &[(&[u8], &[&[u8]])] = &[
+    (
+        b"/system/volumes/",
+        &[
+            b"basesystem",
+            b"fieldservice",
+            b"fieldservicediagnostic",
+            b"fieldservicerepair",
+            b"hardware",
+            b"iscpreboot",
+            b"preboot",
+            b"recovery",
+            b"update",
+            b"vm",
+            b"xarts",
+        ],
+    ),
+    (b"/system/cryptexes/", CRYPTEXES),
+    (b"/system/volumes/preboot/cryptexes/", CRYPTEXES),
+];
+const CRYPTEXES: &[&[u8]] = &[b"app", b"exclaveos", b"os"];
 
 /// Names of `/` below which plug-in folders stand. That they stand on another volume than `/` says nothing, for a
 /// firmlink leads there; but the system says where that is mounted (`f_mntonname`, statfs(2)), and that is not here.
@@ -89,7 +121,7 @@ fn is_over(path: &[u8], mounted_on: impl FnOnce() -> Option<Vec<u8>>) -> bool {
 }
 
 /// True where a Mac has volumes mounted, or goes over to another by a firmlink: at its `/`, where volumes and
-/// network homes are, which the path shows, and in what the system has for itself.
+/// network homes are, which the path shows, and at what the system has for itself.
 fn is_of_a_mac(path: &[u8]) -> bool {
     // A Mac finds names in any letter case.
     let path = path.to_ascii_lowercase();
@@ -103,13 +135,14 @@ fn is_of_a_mac(path: &[u8]) -> bool {
         _ => (path.as_slice(), false),
     };
     let is_first = path.iter().filter(|b| **b == b'/').count() == 1;
-    // Whoever is root can write below `/System` of the data volume, where a Mac has nothing mounted.
-    let is_of_system = !is_on_data
-        && is_below(path, b"/system")
-        && !is_below(FRAMEWORKS, path)
-        && !is_below(path, FRAMEWORKS);
+    // What has these paths on the data volume is no firmlink, and no volume of the system's.
+    let is_own = |(above, names): &(&[u8], &[&[u8]])| {
+        let name = path.strip_prefix(*above);
+        name.is_some_and(|name| names.contains(&name))
+    };
+    let is_of_system = !is_on_data && (FIRMLINKS.contains(&path) || OWN.iter().any(is_own));
     let is_in_sight = IN_SIGHT.iter().any(|above| is_below(path, above));
-    is_first || is_of_system || is_in_sight || FIRMLINKS.contains(&path)
+    is_first || is_of_system || is_in_sight
 }
 
 #[cfg(test)]
@@ -147,6 +180,9 @@ mod tests {
             "/System/Cryptexes/OS",
             "/System/Library/AssetsV2",
             "/System/Library/Caches",
+            "/System/Library/CoreServices/CoreTypes.bundle/Contents/Library",
+            "/System/Volumes/VM",
+            "/System/Volumes/iSCPreboot",
         ] {
             assert!(is_of_a_mac(path.as_bytes()), "{path}");
         }
@@ -161,6 +197,14 @@ mod tests {
             "/usr/local/lib",
             "/private/var/db",
             "/System/Volumes/Data/System/x",
+            "/System/Volumes/Data/System/Library/Caches",
+            "/System/Volumes/Data/usr/local",
+            "/System/Library/CoreServices/CoreTypes.bundle",
+            "/System/Volumes/VM/x",
+            "/System/Volumes/Preboot/Cryptexes",
+            "/System/Volumes/Preboot/Cryptexes/x",
+            "/System/Cryptexes/OS/x",
+            "/System/Volumes/x",
             "/VolumesToo/x",
         ] {
             assert!(!is_of_a_mac(path.as_bytes()), "{path}");

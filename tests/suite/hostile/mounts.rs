@@ -135,6 +135,49 @@ fn what_a_volume_serves_behind_links_is_told_and_no_exception_accepts_it() {
     }
 }
 
+/// Of what has `/System` in its path root writes some, and the system mounts nothing there.
+#[test]
+fn what_a_volume_serves_below_the_systems_paths_is_told_and_no_exception_accepts_it() {
+    if !needs_root("a file of exceptions must belong to root") {
+        return;
+    }
+    for place in [
+        "/System/Library/Assets/fw",
+        "/System/Library/AssetsV2/fw",
+        "/System/Library/Caches/fw",
+        "/system/library/CACHES/fw",
+        "/System/Library/CoreServices/CoreTypes.bundle/Contents/Library/fw",
+        "/System/Library/PreinstalledAssets/fw",
+        "/System/Library/PreinstalledAssetsV2/fw",
+        "/System/Library/Speech/fw",
+        "/System/Volumes/VM/x",
+        "/System/Volumes/Preboot/x",
+        "/System/Volumes/Update/x",
+        "/System/Volumes/xarts/x",
+        "/System/Volumes/iSCPreboot/x",
+        "/System/Volumes/Hardware/x",
+        "/System/Volumes/Data/System/Library/Caches/fw",
+        "/usr/local/fw",
+    ] {
+        let disk = Disk::new();
+        let bundle = Plugin::new("A").write(disk.plugin(""));
+        symlink(place, bundle.join("Contents/Frameworks")).unwrap();
+        let write = || disk.file(format!("{}/libx.dylib", &place[1..]), "code");
+        write();
+        let honest = told(&disk);
+        accept(&disk, &honest[0], &honest[1]);
+        assert_eq!(told(&disk)[2..], ["one", ""], "{place}");
+        let Some(mounted) = Mounted::new(disk.at(&place[1..]), "tmpfs") else {
+            return;
+        };
+        write();
+        let why = format!("mount: a volume is mounted at {place}");
+        assert_eq!(told(&disk), [&honest[0], &honest[1], "", &why], "{place}");
+        drop(mounted);
+        assert_eq!(told(&disk)[2..], ["one", ""], "{place}");
+    }
+}
+
 #[test]
 fn a_main_executable_that_a_volume_serves_is_told() {
     let disk = Disk::new();
@@ -154,7 +197,16 @@ fn a_main_executable_that_a_volume_serves_is_told() {
 #[test]
 fn where_a_mac_has_volumes_nothing_is_told() {
     let disk = Disk::empty();
-    let places = ["Library", "Users", "Volumes/Work", "usr/local"];
+    let places = [
+        "Library",
+        "Users",
+        "Volumes/Work",
+        "usr/local",
+        "System/Library/Caches",
+        "System/Library/AssetsV2",
+        "System/Volumes/VM",
+        "System/Volumes/Preboot/Cryptexes/OS",
+    ];
     let mounts = places.map(|place| Mounted::new(disk.at(place), "tmpfs"));
     if mounts.iter().any(Option::is_none) {
         return;
@@ -169,6 +221,10 @@ fn where_a_mac_has_volumes_nothing_is_told() {
         ("b", "/usr/local/lib/x"),
         ("c", "/Users/Shared/x"),
         ("d", "/Library/Frameworks/x"),
+        ("e", "/System/Library/Caches/x"),
+        ("f", "/System/Library/AssetsV2/x/y"),
+        ("g", "/System/Volumes/VM/x"),
+        ("h", "/System/Volumes/Preboot/Cryptexes/OS/x"),
     ] {
         disk.file(&target[1..], "code");
         symlink(target, bundle.join("Contents").join(name)).unwrap();
