@@ -41,14 +41,14 @@ main() {
     status=0
     told=$("$dsplug" quarantine "$path" --expect "$expect" --reason "$reason") || status=$?
     [ -z "$told" ] || printf '%s\n' "$told"
-    [ "$status" = 0 ] || exit "$status"
-    if [ -n "$upload" ]; then
-        # As this call told it: the ledger may have other entries of that path and digest.
-        archive=$(printf '%s\n' "$told" | sed -n 's/^evidence  *//p')
+    # As this call told it: the ledger may have other entries of that path and digest. It is told where the
+    # bundle is in the vault and its loader goes on, too.
+    archive=$(printf '%s\n' "$told" | sed -n 's/^evidence  *//p')
+    if [ -n "$upload" ] && { [ "$status" = 0 ] || [ -n "$archive" ]; }; then
         curl --fail --silent --show-error --proto '=https' --upload-file "$archive" "$upload" ||
             fail "it is in the vault, but $archive was not uploaded"
     fi
-    exit
+    exit "$status"
 }
 
 # The form: each behind its =, as it is shown, without quotes. Whoever names a bundle may put quotes

@@ -290,23 +290,63 @@ fn what_is_uploaded_is_the_evidence_that_was_just_collected() {
     fs::write(&file, entry.to_string()).unwrap();
     chmod(&file, 0o600);
     Plugin::new("X").write(disk.plugin(""));
-    let commands = place.path().join("commands");
+    let form = [form[0], form[1], ("upload", ADDRESS)];
+    let call = command("quarantine.sh", &form, &disk, place.path());
+    let (output, sent) = sending(call, place.path());
+    let error = ended(&output, 0);
+    let sent = sent.unwrap();
+    assert!(sent.ends_with(".tar.gz"), "{sent}: {error}");
+    assert!(Path::new(&sent).exists(), "{sent}: {error}");
+}
+
+/// A place for evidence.
+const ADDRESS: &str = "https://evidence.example/put";
+
+/// Runs a script where curl sends nothing, and says which file it would have sent to that address.
+fn sending(mut call: Command, place: &Path) -> (Output, Option<String>) {
+    let commands = place.join("commands");
     fs::create_dir(&commands).unwrap();
-    let (curl, told) = (commands.join("curl"), place.path().join("told"));
+    let (curl, told) = (commands.join("curl"), place.join("told"));
     fs::write(&curl, "#!/bin/sh\nprintf '%s\\n' \"$@\" > \"$TOLD\"\n").unwrap();
     chmod(&curl, 0o755);
-    let to = "https://evidence.example/put";
-    let form = [form[0], form[1], ("upload", to)];
-    let mut call = command("quarantine.sh", &form, &disk, place.path());
     let paths = std::env::var("PATH").unwrap();
     call.env("PATH", format!("{}:{paths}", commands.display()));
-    ended(&call.env("TOLD", &told).output().unwrap(), 0);
-    let told = fs::read_to_string(told).unwrap();
-    let (_, sent) = told.split_once("--upload-file\n").unwrap();
-    let (sent, address) = sent.split_once('\n').unwrap();
-    assert!(sent.ends_with(".tar.gz"), "{told}");
-    assert!(Path::new(sent).exists(), "{told}");
-    assert_eq!(address.trim_end(), to);
+    let output = call.env("TOLD", &told).output().unwrap();
+    let sent = fs::read_to_string(told).ok().map(|told| {
+        let (_, sent) = told.split_once("--upload-file\n").unwrap();
+        let (sent, address) = sent.split_once('\n').unwrap();
+        assert_eq!(address.trim_end(), ADDRESS);
+        sent.to_owned()
+    });
+    (output, sent)
+}
+
+/// It is in the vault, and what has loaded it could not be ended.
+#[test]
+fn the_evidence_is_sent_where_the_loader_goes_on() {
+    let disk = Disk::new();
+    let form = [
+        ("path", "/Library/X.dsplug"),
+        ("expect", "a7"),
+        ("upload", ADDRESS),
+    ];
+    for (told, sent) in [
+        (
+            "quarantined a7\nevidence    /var/a b.tar.gz\n",
+            Some("/var/a b.tar.gz"),
+        ),
+        ("", None),
+    ] {
+        let place = tempfile::tempdir().unwrap();
+        let mut call = command("quarantine.sh", &form, &disk, place.path());
+        let stub = place.path().join("stub");
+        fs::write(&stub, format!("#!/bin/sh\nprintf '{told}'\nexit 3\n")).unwrap();
+        chmod(&stub, 0o755);
+        call.env("DSPLUG", stub);
+        let (output, file) = sending(call, place.path());
+        ended(&output, 3);
+        assert_eq!(file.as_deref(), sent);
+    }
 }
 
 /// What is pasted into the form is text, to its last blank.
