@@ -312,19 +312,40 @@ begin() {
     refuse_unsafe_ancestors "$STATE/journal"
 }
 
+# When a process began, in words that are the same whenever they are asked for. On Linux `ps` reckons it by the
+# clock, which may be set meanwhile; macOS keeps what the clock said then.
+began() {
+    if [ -r "/proc/$1/stat" ]; then
+        sed 's/.*) //' "/proc/$1/stat" 2> /dev/null | cut -d ' ' -f 20
+    else
+        TZ=UTC0 LC_ALL=C ps -p "$1" -o lstart= 2> /dev/null
+    fi
+}
+
+# True while the run is under way that has left the lock: `is_under_way NUMBER BEGAN`. Any user can wait for
+# the number of one that was killed, call himself so, and have root's programs run by that name.
+is_under_way() {
+    [ -n "$1" ] && [ "$1" != $$ ] || return 1
+    trusted_uid "$(ps -p "$1" -o uid= 2> /dev/null | tr -d ' ')" || return 1
+    case $(ps -p "$1" -o args= 2> /dev/null) in
+    *[/\ ]install.sh* | *[/\ ]uninstall.sh*) ;;
+    *) return 1 ;;
+    esac
+    # Earlier releases did not write it.
+    [ -z "$2" ] || [ "$2" = "$(began "$1")" ]
+}
+
 # Takes the state directory for this run alone; a dead run's lock is no lock. A dry run takes nothing.
 lock() {
     refuse_foreign_state
     if [ -e "$DESTDIR$STATE/lock" ]; then
-        owner=$(head -c 16 "$DESTDIR$STATE/lock" | tr -cd '0-9')
-        case $(ps -p "${owner:-0}" -o args= 2>/dev/null) in
-        *[/\ ]install.sh* | *[/\ ]uninstall.sh*)
-            [ "$owner" = $$ ] || die "another run ($owner) is under way" "cure: wait for it" ;;
-        esac
+        owner=$(sed -n 1p "$DESTDIR$STATE/lock" | tr -cd '0-9' | cut -c 1-16)
+        ! is_under_way "$owner" "$(sed -n 2p "$DESTDIR$STATE/lock")" ||
+            die "another run ($owner) is under way" "cure: wait for it"
     fi
     [ -z "$DRY_RUN" ] || return 0
     make_state "$STATE"
-    printf '%s\n' "$$" > "$STAGE/lock"
+    printf '%s\n%s\n' "$$" "$(began $$)" > "$STAGE/lock"
     step cp "$STAGE/lock" "$DESTDIR$STATE/lock"
     LOCKED=1
 }

@@ -94,20 +94,28 @@ apply() {
 }
 
 # What follows the transaction takes away only what is empty or our own, and is the
-# same when done again: the receipts go last.
+# same when done again. The receipts go before the uninstaller: those that nobody
+# knows of would have a later one take away what an admin wrote since.
 clean() {
     if command -v pkgutil > /dev/null; then
         if pkgutil ${DESTDIR:+--volume "$DESTDIR"} --pkg-info "$PACKAGE_ID" > /dev/null 2>&1; then
             step pkgutil ${DESTDIR:+--volume "$DESTDIR"} --forget "$PACKAGE_ID"
         fi
     fi
-    step rm -rf "$DESTDIR${PRODUCT:?}"
-    if [ -f "$STAGE/directories" ]; then
-        while read -r path; do
-            if [ -d "$DESTDIR$path" ]; then step rmdir "$DESTDIR$path" 2> /dev/null || :; fi
-        done < "$STAGE/directories"
-    fi
+    clean_directories
     step rm -rf "$DESTDIR$RECEIPTS"
+    [ ! -d "$DESTDIR$PRODUCT" ] || [ -n "$TOLD" ] || tell remove "$PRODUCT"
+    step rm -rf "$DESTDIR${PRODUCT:?}/share/install/uninstall.sh" "$DESTDIR$PRODUCT"
+    # Those above it.
+    clean_directories
+}
+
+# Takes away what is empty of the directories that were made.
+clean_directories() {
+    [ -f "$STAGE/directories" ] || return 0
+    while read -r path; do
+        if [ -d "$DESTDIR$path" ]; then step rmdir "$DESTDIR$path" 2> /dev/null || :; fi
+    done < "$STAGE/directories"
 }
 
 begin
@@ -115,6 +123,8 @@ lock
 recover
 check
 host=$(read_or_nothing "$RECEIPTS/host")
+# Of a run that was killed behind the receipts the rest is here.
+host=${host:-$(detect)}
 # shellcheck disable=SC2119 # its receipts name what it touches
 open_journal
 apply

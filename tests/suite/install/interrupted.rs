@@ -1,9 +1,12 @@
 //! Killed at every step, and steps that fail.
 
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::Command;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use super::mac::{Mac, Tree, assert_same, refused, succeed};
+use dsplug_fixtures::needs_root;
+
+use super::mac::{Mac, Tree, assert_same, refused, source, succeed};
 
 /// Runs with a kill after every number of steps until one run comes to its end.
 /// After each kill, `mend` puts things right and says what must then be so.
@@ -201,4 +204,124 @@ fn killed_while_installing_it_is_undone_though_the_flags_changed_since() {
         },
     );
     assert!(steps > 50, "only {steps} steps were seen");
+}
+
+const LOCK: &str = "var/db/dsplug/lock";
+
+/// A process whose command line names the installer, until its input ends.
+fn like_the_installer(uid: Option<u32>) -> Child {
+    let mut other = Command::new("sh");
+    other.args(["-c", "read line; : install", "/install.sh"]);
+    if let Some(uid) = uid {
+        other.uid(uid).current_dir("/");
+    }
+    other.stdin(Stdio::piped()).spawn().unwrap()
+}
+
+/// A Mac on which an update was killed half done, and that update's lock.
+fn killed_while_updating() -> (Mac, String) {
+    let mac = Mac::with_admin();
+    mac.install();
+    mac.aside("dsplug.ext", "the second binary");
+    let mut run = mac.installer(&[]);
+    let run = run.env("DSPLUG_INSTALL_STOP_AFTER", "7").output().unwrap();
+    assert_eq!(run.status.signal(), Some(9));
+    assert!(mac.path("var/db/dsplug/journal").exists());
+    let lock = mac.read(LOCK);
+    (mac, lock)
+}
+
+/// Whoever is no root waits for its number, and calls himself so.
+#[test]
+fn no_process_of_another_user_holds_the_lock_of_a_killed_run() {
+    if !needs_root("a process of another user is started") {
+        return;
+    }
+    let (mac, _) = killed_while_updating();
+    let mut other = like_the_installer(Some(65_534));
+    // As an older installer wrote it.
+    mac.write(LOCK, &format!("{}\n", other.id()));
+    mac.install();
+    assert_eq!(mac.read("opt/dsplug/bin/dsplug.ext"), "the second binary");
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+/// Such as a program that runs as root for whoever calls it, by any name.
+#[test]
+fn no_process_that_began_later_holds_the_lock_of_a_killed_run() {
+    let (mac, lock) = killed_while_updating();
+    let mut other = like_the_installer(None);
+    let (_, began) = lock.split_once('\n').unwrap();
+    mac.write(LOCK, &format!("{}\n{began}", other.id()));
+    mac.uninstall();
+    assert!(!mac.path("opt/dsplug").exists());
+    other.kill().unwrap();
+    other.wait().unwrap();
+}
+
+#[test]
+fn a_run_that_is_under_way_holds_its_lock() {
+    let mac = Mac::new();
+    let (begun, go) = (mac.aside.path().join("begun"), mac.aside.path().join("go"));
+    mac.shim(
+        "codesign",
+        &format!(
+            ": > '{}'; n=0; while [ ! -e '{}' ] && [ $n -lt 200 ]; do n=$((n+1)); sleep 0.1; done",
+            begun.display(),
+            go.display()
+        ),
+    );
+    let mut first = mac.installer(&[]);
+    let first = first
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(20);
+    while !begun.exists() {
+        assert!(Instant::now() < until);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Neither zone nor language of who runs it has a part in that.
+    for run in [mac.installer(&[]), mac.uninstaller(&[])] {
+        let mut run = run;
+        run.env("TZ", "Asia/Tokyo").env("LC_ALL", "C.UTF-8");
+        refused(
+            &mac,
+            run,
+            &format!("another run ({}) is under way", first.id()),
+        );
+    }
+    std::fs::write(go, "").unwrap();
+    succeed(first.wait_with_output().unwrap());
+    mac.uninstall();
+}
+
+/// What an uninstaller needs goes last, and by what is not known any more nothing is taken away later.
+#[test]
+fn whoever_finds_no_uninstaller_finds_no_receipts() {
+    let world = Mac::with_admin();
+    let without_state = |mut tree: Tree| {
+        tree.retain(|path, _| !path.starts_with("var/db/dsplug"));
+        tree
+    };
+    let before = world.tree();
+    world.install();
+    let uninstaller = "opt/dsplug/share/install/uninstall.sh";
+    killed_everywhere(
+        || world.twin(),
+        |mac| mac.command(&mac.path(uninstaller), &[]),
+        |mac, _| {
+            let is_there = mac.path(uninstaller).exists();
+            assert!(is_there || !mac.path("var/db/dsplug/receipts").exists());
+            let fleet = mac.command(&source("fleet/uninstall.sh"), &[]).output();
+            let said = succeed(fleet.unwrap());
+            assert_eq!(said == "dsplug is not installed\n", !is_there, "{said}");
+            assert!(!mac.path("var/db/dsplug/receipts").exists(), "{said}");
+            assert_same(&without_state(mac.tree()), &before);
+            // osqueryd is restarted by the call that finds the rest alone, too.
+            assert!(!is_there || said.contains("remove "), "{said}");
+        },
+    );
 }
