@@ -1,26 +1,98 @@
 //! What earlier scans learned of each candidate.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::bundle::Bundle;
-use crate::evidence::{ReadAt, code_bytes};
+use crate::codesign::BundleSignature;
+use crate::evidence::{Evidence, PackedEvidence, ReadAt, code_bytes};
 use crate::folders::{FOLDERS, Folder, FolderError, Known};
 use crate::order;
 
 /// Bytes of code that one scan reads again for its age; of candidates, one at least.
 const CODE_A_SCAN: u64 = 128 << 20;
-/// For how many entries all that is remembered may count: while a scan runs it is held beside what has changed
-/// since.
+/// For how many entries all that is remembered may count, but for entries that are packed: while a scan runs it is
+/// held beside what has changed since.
 const MOST_ENTRIES: usize = 24_000;
+/// For how many one candidate counts whose entries are packed. One that counts for no more is kept as it was found, for
+/// which it takes less.
+const PACKED: usize = 24;
+/// Bytes of the entries that are packed: as many as a scan may find fit in.
+const MOST_PACKED: usize = 12 << 20;
+/// Bytes that a signature takes for each entry.
+const OF_SIGNATURE: usize = 9;
 
 /// What the scans before found, by the candidate's path.
 #[derive(Debug, Default)]
 pub struct Memory {
-    bundles: BTreeMap<Vec<u8>, Arc<Bundle>>,
+    bundles: BTreeMap<Vec<u8>, Kept>,
     /// Every candidate that had a row, of each plug-in folder.
     shown: [Known; FOLDERS.len()],
+}
+
+/// What is kept of one candidate.
+#[derive(Debug)]
+enum Kept {
+    Whole(Arc<Bundle>),
+    Packed(PackedEvidence, Arc<BundleSignature>),
+}
+
+/// What an earlier scan found of a candidate.
+#[derive(Debug)]
+pub struct Past<'m> {
+    /// All of it.
+    pub evidence: Cow<'m, Evidence>,
+    /// What its signature was worth.
+    pub signature: &'m Arc<BundleSignature>,
+}
+
+impl Kept {
+    /// What was found of it; the entries may be missing.
+    fn facts(&self) -> &Evidence {
+        match self {
+            Self::Whole(bundle) => &bundle.evidence,
+            Self::Packed(packed, _) => &packed.facts,
+        }
+    }
+
+    /// For how many entries it counts where it is kept as it was found.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Whole(bundle) => bundle.evidence.held_for(),
+            Self::Packed(..) => 0,
+        }
+    }
+
+    /// Bytes of all that may run of it.
+    fn code_bytes(&self) -> u64 {
+        match self {
+            Self::Whole(bundle) => code_bytes(&bundle.evidence),
+            Self::Packed(packed, _) => packed.code_bytes,
+        }
+    }
+
+    /// Packs what was found.
+    fn pack(bundle: &Bundle, old: Option<Self>) -> Self {
+        let old = match old {
+            Some(Self::Packed(packed, _)) => Some(packed),
+            _ => None,
+        };
+        let packed = PackedEvidence::of(&bundle.evidence, old);
+        Self::Packed(packed, Arc::clone(&bundle.signature))
+    }
+
+    /// Bytes that it takes where it is packed.
+    fn packed_bytes(&self) -> usize {
+        match self {
+            Self::Whole(_) => 0,
+            Self::Packed(packed, signature) => {
+                let signature = signature.sealed.len().saturating_mul(OF_SIGNATURE);
+                packed.held().saturating_add(signature)
+            }
+        }
+    }
 }
 
 impl Memory {
@@ -37,17 +109,29 @@ impl Memory {
         }
         let mut by_weight: Vec<_> = bundles.iter().map(|b| (b.evidence.held_for(), b)).collect();
         order::sort_by_key(&mut by_weight, |(weight, _)| *weight);
-        let mut left = MOST_ENTRIES;
-        let kept = by_weight.into_iter().map_while(|(weight, bundle)| {
-            left = left.checked_sub(weight)?;
-            Some(bundle)
-        });
+        by_weight.truncate(MOST_ENTRIES / PACKED);
+        let own = by_weight.len().saturating_mul(PACKED);
+        let (mut left, mut left_packed) = (MOST_ENTRIES.saturating_sub(own), MOST_PACKED);
         let mut known = std::mem::take(&mut self.bundles);
-        self.bundles = order::gather(kept.map(|b| {
+        self.bundles = order::gather(by_weight.into_iter().map_while(|(weight, b)| {
             let path = b.evidence.candidate.path.clone();
-            // What there was no time to look at is as it was known.
-            let old = known.remove(&path).filter(|_| b.evidence.is_unsurveyed);
-            (path, old.unwrap_or_else(|| Arc::clone(b)))
+            // Let go of one by one, as what takes their place comes.
+            let kept = match known.remove(&path) {
+                // What there was no time to look at is as it was known.
+                Some(old) if b.evidence.is_unsurveyed => {
+                    left = left.saturating_sub(old.weight().saturating_sub(PACKED));
+                    old
+                }
+                old => match left.checked_sub(weight.saturating_sub(PACKED)) {
+                    Some(rest) => {
+                        left = rest;
+                        Kept::Whole(Arc::clone(b))
+                    }
+                    None => Kept::pack(b, old),
+                },
+            };
+            left_packed = left_packed.checked_sub(kept.packed_bytes())?;
+            Some((path, kept))
         }));
     }
 
@@ -63,14 +147,14 @@ impl Memory {
         let mut old: Vec<_> = self
             .bundles
             .iter()
-            .map(|(path, bundle)| (bundle.evidence.code_read_at.age(now), path, bundle))
+            .map(|(path, kept)| (kept.facts().code_read_at.age(now), path, kept))
             .filter(|(old, ..)| *old >= age)
             .collect();
         order::sort_by_key(&mut old, |(age, ..)| std::cmp::Reverse(*age));
         let mut due = BTreeSet::new();
         let mut left = CODE_A_SCAN;
-        for (_, path, bundle) in old {
-            let bytes = code_bytes(&bundle.evidence);
+        for (_, path, kept) in old {
+            let bytes = kept.code_bytes();
             match left.checked_sub(bytes) {
                 Some(rest) => left = rest,
                 None if due.is_empty() => left = 0,
@@ -81,9 +165,28 @@ impl Memory {
         due
     }
 
-    /// What is still worth something of a candidate.
-    pub fn of(&self, path: &[u8], now: &ReadAt) -> Option<&Arc<Bundle>> {
-        let bundle = self.bundles.get(path)?;
-        bundle.evidence.read_at.is_fresh(now).then_some(bundle)
+    /// What is still worth something of a candidate; its entries may be missing.
+    pub fn of(&self, path: &[u8], now: &ReadAt) -> Option<&Evidence> {
+        self.fresh(path, now).map(Kept::facts)
+    }
+
+    /// The same of one that was looked at by now, with its entries: those that are packed are known by what stands
+    /// there.
+    pub fn whole(&self, evidence: &Evidence, now: &ReadAt) -> Option<Past<'_>> {
+        Some(match self.fresh(&evidence.candidate.path, now)? {
+            Kept::Whole(bundle) => Past {
+                evidence: Cow::Borrowed(&bundle.evidence),
+                signature: &bundle.signature,
+            },
+            Kept::Packed(packed, signature) => Past {
+                evidence: Cow::Owned(packed.unpack(&evidence.entries)),
+                signature,
+            },
+        })
+    }
+
+    fn fresh(&self, path: &[u8], now: &ReadAt) -> Option<&Kept> {
+        let kept = self.bundles.get(path)?;
+        kept.facts().read_at.is_fresh(now).then_some(kept)
     }
 }

@@ -265,9 +265,7 @@ impl Scanner {
                 }
                 let most = most.min(budget.entries());
                 self.at.set(&candidate.path);
-                let before = self
-                    .before(&candidate.path, now)
-                    .map(|b| b.evidence.as_ref());
+                let before = self.before(&candidate.path, now);
                 let trials = is_trial.then_some(&mut trials);
                 let mut evidence = evidence::survey(root, candidate, most, trials, before, budget);
                 if evidence.is_cut && is_trial {
@@ -283,8 +281,8 @@ impl Scanner {
         surveyed
     }
 
-    /// What an earlier scan found of a candidate.
-    fn before(&self, path: &[u8], now: &ReadAt) -> Option<&Arc<Bundle>> {
+    /// What an earlier scan found of a candidate, maybe without its entries.
+    fn before(&self, path: &[u8], now: &ReadAt) -> Option<&Evidence> {
         self.memory.as_ref()?.of(path, now)
     }
 
@@ -326,7 +324,6 @@ impl Scanner {
         for evidence in found.iter_mut().filter(|e| e.is_left_out) {
             self.at.set(&evidence.candidate.path);
             let before = self.before(&evidence.candidate.path, &at);
-            let before = before.map(|b| b.evidence.as_ref());
             evidence::look_beyond(&root, evidence, before, until, &mut budget);
         }
         let mut reader = Reader::new(&self.roots);
@@ -344,10 +341,11 @@ impl Scanner {
         let mut signatures = BTreeMap::new();
         for (index, evidence) in &mut in_turn {
             self.at.set(&evidence.candidate.path);
-            let before = self.before(&evidence.candidate.path, &at);
+            let before = self.memory.as_ref().and_then(|m| m.whole(evidence, &at));
             let again = due.contains(&evidence.candidate.path) && !budget.is_late();
-            let known = before.map(|b| b.evidence.as_ref());
+            let known = before.as_ref().map(|b| b.evidence.as_ref());
             evidence::read_list(&root, evidence, known, &budget);
+            let told = evidence.troubles.len();
             if let Some(known) = known {
                 let reused = evidence::recall(evidence, known, again);
                 files_reused = files_reused.saturating_add(reused);
@@ -357,13 +355,15 @@ impl Scanner {
             reader.verifies = budget.may_judge();
             evidence::read_contents(&root, evidence, &mut reader, &mut budget);
             if let Some(known) = known.filter(|_| again) {
+                evidence::give_up(evidence, known, told);
                 evidence::confirm(evidence, known);
             }
             evidence::tell_forks(evidence);
             evidence::tell_attributes(evidence);
             evidence::weigh_writers(&root, evidence, &budget);
-            let mut signature = match before.filter(|_| evidence.is_unchanged) {
-                Some(before) => Arc::clone(&before.signature),
+            let signature = before.as_ref().map(|b| b.signature);
+            let mut signature = match signature.filter(|_| evidence.is_unchanged) {
+                Some(signature) => Arc::clone(signature),
                 None if budget.is_late() || !reader.verifies => {
                     Arc::new(bundle::unjudged_signature(evidence))
                 }
@@ -385,7 +385,7 @@ impl Scanner {
             self.at.set(&evidence.candidate.path);
             let again = due.contains(&evidence.candidate.path) && !budget.is_late();
             let known = self.before(&evidence.candidate.path, &at);
-            let known = known.map(|before| (before.evidence.as_ref(), again));
+            let known = known.map(|before| (before, again));
             reader.verifies = budget.may_judge();
             evidence::read_linked(&root, evidence, known, &mut reader, &mut budget);
             evidence::weigh_ways(&root, evidence, &budget);

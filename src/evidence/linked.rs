@@ -7,7 +7,6 @@
 //! Of a place beyond a limit the status alone is asked. Where a link leads is resolved in the root, as
 //! everywhere.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -97,11 +96,7 @@ pub fn read(
     loop {
         let waiting = search.files.pop().or_else(|| search.directories.pop());
         if let Some((path, found)) = waiting {
-            let old = before.and_then(|(before, again)| {
-                let entries = before.reach.known_of(&path)?;
-                Some((entries, before, again))
-            });
-            search.take(path, &found, old, reader, budget);
+            search.take(path, &found, before, reader, budget);
         } else if let Some((path, meta)) = search.left.pop_first() {
             let old = before.and_then(|(before, _)| before.reach.beyond.get(&path));
             search.look(path, meta, old, budget);
@@ -375,7 +370,7 @@ impl Search<'_> {
         &mut self,
         path: Vec<u8>,
         found: &Found,
-        old: Option<(Cow<'_, [Entry]>, &Evidence, bool)>,
+        before: Option<(&Evidence, bool)>,
         reader: &mut Reader<'_>,
         budget: &mut Budget,
     ) {
@@ -422,7 +417,9 @@ impl Search<'_> {
         for trouble in troubles {
             tell(&mut self.troubles, trouble);
         }
-        if let Some((olds, before, again)) = old {
+        if let Some((before, again)) = before
+            && let Some(olds) = before.reach.known_of(&path, &entries)
+        {
             recall_entries(&mut entries, &olds, before, again);
             let code = entries.iter().filter_map(|e| e.content.code());
             let held = code.map(CodeFacts::weight).fold(0, usize::saturating_add);
@@ -494,6 +491,7 @@ impl Search<'_> {
         let place = Linked {
             meta: found.meta,
             entries,
+            packed: None,
             is_whole,
         };
         self.places.insert(path, place);

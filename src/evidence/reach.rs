@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::by_path::ByPath;
 use super::entry::Entry;
+use super::packed::Packed;
 use super::paths::directory_of;
 use super::roles::Role;
 use super::sum::Sum;
@@ -61,21 +62,21 @@ impl Reach {
         self.places.iter().flat_map(|(_, place)| &place.entries)
     }
 
-    /// What was read of a place: of one by itself, or of a file in a directory that was read as well, after
-    /// which the file by itself was let go of.
-    pub(super) fn known_of(&self, path: &[u8]) -> Option<Cow<'_, [Entry]>> {
+    /// What was read of a place, of what stands there now: of one by itself, or of a file in a directory that was
+    /// read as well, after which the file by itself was let go of.
+    pub(super) fn known_of(&self, path: &[u8], now: &[Entry]) -> Option<Cow<'_, [Entry]>> {
         if let Some(place) = self.places.get(path) {
-            return Some(Cow::Borrowed(&place.entries));
+            return Some(place.olds(now));
         }
+        let [itself] = now else {
+            return None;
+        };
         let mut above = directory_of(path);
         while !above.is_empty() {
             let below = path.get(above.len().saturating_add(1)..)?;
             let place = self.places.get(above);
-            if let Some(entry) = place.and_then(|p| p.entry(below)) {
-                let mut itself = Entry::itself(entry.meta);
-                itself.content = entry.content.clone();
-                itself.attributes.clone_from(&entry.attributes);
-                return Some(Cow::Owned(vec![itself]));
+            if let Some(old) = place.and_then(|p| p.file(below, &itself.meta)) {
+                return Some(Cow::Owned(vec![old]));
             }
             above = directory_of(above);
         }
@@ -109,6 +110,8 @@ pub struct Linked {
     pub meta: Meta,
     /// What it holds; for a file, itself.
     pub entries: Vec<Entry>,
+    /// What was read of those, where it is remembered without them.
+    pub(super) packed: Option<Box<Packed>>,
     /// True when every entry is there.
     pub is_whole: bool,
 }
@@ -119,6 +122,26 @@ impl Linked {
         let search = |e: &Entry| e.path.as_ref().cmp(path);
         let at = self.entries.binary_search_by(search).ok()?;
         self.entries.get(at)
+    }
+
+    /// What was read of it, of the entries that stand there now.
+    fn olds(&self, now: &[Entry]) -> Cow<'_, [Entry]> {
+        match &self.packed {
+            Some(packed) => Cow::Owned(packed.unpack(now).0),
+            None => Cow::Borrowed(&self.entries),
+        }
+    }
+
+    /// A file below it as it would be known by itself.
+    fn file(&self, path: &[u8], meta: &Meta) -> Option<Entry> {
+        if let Some(packed) = &self.packed {
+            return packed.file(path, meta);
+        }
+        let entry = self.entry(path)?;
+        let mut itself = Entry::itself(entry.meta);
+        itself.content = entry.content.clone();
+        itself.attributes.clone_from(&entry.attributes);
+        Some(itself)
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::entry::{Content, Entry};
 use super::facts::{Evidence, Executable};
 use super::info::InfoPlist;
+use super::trouble::Trouble;
 use crate::meta::{Kind, Meta};
 
 /// True for what may run: a change of it is to show within the hour.
@@ -92,6 +93,8 @@ fn with_old<'n, 'o>(
 /// [`is_unchanged`](Evidence::is_unchanged), so that its judgement can be used again as well. Else
 /// the files whose bytes the judgement needs are left to be read.
 pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
+    // One that was packed has its entries only now.
+    share(evidence, before);
     // What was not settled then was read again, so the last scan's time holds for all of it.
     let mut reused = if Arc::ptr_eq(&evidence.entries, &before.entries) {
         forget(evidence, |entry| {
@@ -121,6 +124,24 @@ pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
         evidence.read_at = before.read_at;
     }
     reused
+}
+
+/// Takes all over that was known `before`, and forgets what was told since, where the scan had no room to read code
+/// again for its age: another one will, and nothing else says that it is not what it was.
+pub fn give_up(evidence: &mut Evidence, before: &Evidence, told: usize) {
+    let is_cut = |content: &Content| match content {
+        Content::Unread => true,
+        Content::Failed(trouble) => matches!(**trouble, Trouble::Limit(_)),
+        Content::Read { .. } => false,
+    };
+    let outside = evidence.executable.as_ref();
+    let outside = outside.filter(|e| e.is_outside() && e.meta.kind == Kind::File);
+    if evidence.files().any(|file| is_cut(&file.content))
+        || outside.is_some_and(|e| is_cut(&e.outside))
+    {
+        evidence.troubles.truncate(told);
+        recall(evidence, before, false);
+    }
 }
 
 /// Takes over what was known `before` of code that was read again and holds the same bytes, so that no time needs to be
@@ -157,6 +178,7 @@ fn is_same(evidence: &Evidence, before: &Evidence) -> bool {
     evidence.entries.len() == before.entries.len()
         && evidence.resolved_path == before.resolved_path
         && evidence.is_whole
+        && before.is_whole
         && before.troubles.is_empty()
         && evidence.troubles.is_empty()
         && same_metas(evidence.meta, before.meta)

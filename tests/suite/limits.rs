@@ -5,6 +5,7 @@ mod entries;
 mod exceptions;
 mod many;
 mod names;
+mod remembered;
 
 use crate::common;
 

@@ -1,0 +1,148 @@
+//! What was read of entries, without their paths and what the file system says of them: a scan that follows takes
+//! these anew, and where all of it is the same to the last number so are the bytes. A file takes some sixty bytes so,
+//! where an entry takes four times as many.
+
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::attributes::Attributes;
+use super::cpus::Cpus;
+use super::entry::{Content, Entry};
+use crate::meta::{Kind, Meta};
+
+/// Part of a digest by which a file is found: its path, and all that the file system says of it. Whoever looks for two
+/// files of one has the sizes and the times of both to choose.
+type Key = [u8; 24];
+
+/// Files of which more is known than a digest: SHA-1, code, attributes.
+type Other = (Key, Content, Option<Arc<Attributes>>);
+
+/// What was read of the entries of one candidate, or of one place outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// Over every entry.
+    all: [u8; 32],
+    plain: Box<[(Key, [u8; 32])]>,
+    others: Box<[Other]>,
+}
+
+impl Packed {
+    /// That of entries that were read, as far as they were.
+    pub fn of(entries: &[Entry]) -> Self {
+        let (mut plain, mut others) = (Vec::new(), Vec::new());
+        let all = each(entries, |entry, key| match &entry.content {
+            Content::Read {
+                sha256,
+                sha1: None,
+                cpus: Cpus::None,
+                code: None,
+            } if entry.attributes.is_none() => plain.push((key, *sha256)),
+            content @ Content::Read { .. } => {
+                others.push((key, content.clone(), entry.attributes.clone()));
+            }
+            Content::Unread | Content::Failed(_) => {}
+        });
+        plain.sort_unstable();
+        others.sort_unstable_by_key(|(key, ..)| *key);
+        Self {
+            all,
+            plain: plain.into(),
+            others: others.into(),
+        }
+    }
+
+    /// The entries as they were read, of those that stand there now and have no content; and whether they are all that
+    /// there was. Where they are not those alone are given of which something is known.
+    pub(super) fn unpack(&self, entries: &[Entry]) -> (Vec<Entry>, bool) {
+        let mut olds = Vec::with_capacity(entries.len());
+        let all = each(entries, |entry, key| olds.push(self.filled(entry, &key)));
+        let is_all = all == self.all;
+        if !is_all {
+            olds.retain(|old| matches!(old.content, Content::Read { .. }));
+        }
+        (olds, is_all)
+    }
+
+    /// What was read of a file by itself, if something was.
+    pub(super) fn file(&self, path: &[u8], meta: &Meta) -> Option<Entry> {
+        let old = self.filled(&Entry::itself(*meta), &key_of(path, meta));
+        matches!(old.content, Content::Read { .. }).then_some(old)
+    }
+
+    fn filled(&self, entry: &Entry, key: &Key) -> Entry {
+        let mut old = entry.clone();
+        if entry.meta.kind != Kind::File {
+            return old;
+        }
+        if let Ok(at) = self.plain.binary_search_by(|(own, _)| own.cmp(key)) {
+            if let Some((_, sha256)) = self.plain.get(at) {
+                old.content = Content::Read {
+                    sha256: *sha256,
+                    sha1: None,
+                    cpus: Cpus::None,
+                    code: None,
+                };
+            }
+        } else if let Ok(at) = self.others.binary_search_by(|(own, ..)| own.cmp(key))
+            && let Some((_, content, attributes)) = self.others.get(at)
+        {
+            old.content = content.clone();
+            old.attributes.clone_from(attributes);
+        }
+        old
+    }
+
+    /// Bytes that it takes in memory, but for what a scan that finds the same holds as well.
+    pub(super) fn held(&self) -> usize {
+        size_of_val(&*self.plain).saturating_add(size_of_val(&*self.others))
+    }
+}
+
+/// Gives each entry with its key, and then the digest over all of them.
+fn each(entries: &[Entry], mut take: impl FnMut(&Entry, Key)) -> [u8; 32] {
+    let mut all = Sha256::new();
+    for entry in entries {
+        let key = key_of(&entry.path, &entry.meta);
+        all.update(key);
+        match &entry.link {
+            Some(link) => all.update(Sha256::digest(link)),
+            None => all.update([0]),
+        }
+        take(entry, key);
+    }
+    all.finalize().into()
+}
+
+fn key_of(path: &[u8], meta: &Meta) -> Key {
+    let Meta {
+        kind,
+        size,
+        mtime,
+        ctime,
+        btime,
+        uid,
+        gid,
+        mode,
+        dev,
+        ino,
+    } = meta;
+    let mut print = Sha256::new();
+    print.update(path);
+    print.update([0]);
+    print.update(kind.as_str());
+    print.update([0]);
+    for number in [size, dev, ino] {
+        print.update(number.to_le_bytes());
+    }
+    for time in [mtime, ctime] {
+        print.update(time.seconds.to_le_bytes());
+        print.update(time.nanoseconds.to_le_bytes());
+    }
+    print.update(btime.unwrap_or(i64::MIN).to_le_bytes());
+    for number in [uid, gid, mode] {
+        print.update(number.to_le_bytes());
+    }
+    let digest: [u8; 32] = print.finalize().into();
+    digest.first_chunk().copied().unwrap_or_default()
+}

@@ -1,0 +1,197 @@
+//! More entries than are remembered as they were found: while nothing changes they are not read again, and the rows
+//! stay as they are.
+
+use std::fs;
+use std::os::unix::fs::FileExt as _;
+use std::time::Duration;
+
+use dsplug::limits::Limits;
+use dsplug::root::Root;
+use dsplug::scan::{Scanner, Snapshot};
+use dsplug_fixtures::{ARM64E, Disk, PLUGINS, Plugin, mach_header, sparse};
+
+use crate::common::{Row, query_in};
+
+/// As `Memory` keeps them whole.
+const REMEMBERED: usize = 24_000;
+
+/// Bundles of so many small files and a sparse executable each.
+fn disk_of(bundles: usize, files: usize, executable: u64) -> Disk {
+    assert!(bundles * files > REMEMBERED);
+    let disk = Disk::new();
+    for number in 0..bundles {
+        let name = format!("B{number:04}");
+        let bundle = Plugin::new(&name).write(disk.plugin(""));
+        let code = bundle.join("Contents/MacOS").join(&name);
+        sparse(code, &mach_header(ARM64E), executable);
+        for file in 0..files {
+            fs::File::create(bundle.join(format!("Contents/r{file}"))).unwrap();
+        }
+    }
+    disk
+}
+
+fn settle() {
+    std::thread::sleep(Duration::from_millis(2_500));
+}
+
+fn scanner(disk: &Disk, limits: Limits) -> Scanner {
+    Scanner::new(Root::open(disk.path()).unwrap(), limits).remembering()
+}
+
+fn rows(snapshot: &Snapshot) -> Vec<Row> {
+    query_in(snapshot, "SELECT * FROM dsplug_bundles ORDER BY path")
+}
+
+fn files(snapshot: &Snapshot) -> Vec<Row> {
+    query_in(snapshot, "SELECT * FROM dsplug_files ORDER BY path")
+}
+
+/// The names of the bundles whose rows differ.
+fn changed(old: &[Row], new: &[Row]) -> Vec<String> {
+    assert_eq!(old.len(), new.len());
+    let differs = old.iter().zip(new).filter(|(old, new)| old != new);
+    let path = differs.map(|(_, new)| new["path"].rsplit('/').next().unwrap().to_owned());
+    path.collect()
+}
+
+#[test]
+fn what_is_more_than_is_remembered_whole_is_not_read_again_until_it_changes() {
+    let disk = disk_of(500, 55, 1 << 20);
+    settle();
+    let mut scanner = scanner(&disk, Limits::PATIENT);
+    let first = scanner.scan();
+    assert_eq!(first.status.files_read, 500 * 57);
+    let (usual, usual_files) = (rows(&first), files(&first));
+    assert!(usual.iter().all(|row| row["hash"].len() == 64));
+    drop(first);
+    for _ in 0..2 {
+        let again = scanner.scan();
+        assert_eq!(again.status.files_read, 0);
+        assert_eq!(again.status.files_reused, 500 * 57);
+        assert_eq!(rows(&again), usual);
+        assert!(files(&again) == usual_files);
+    }
+    // One that is written is read, and some files of its own with it.
+    let path = |name: &str| disk.plugin(format!("{name}.dsplug/Contents"));
+    fs::write(path("B0499").join("r7"), "x").unwrap();
+    let written = scanner.scan();
+    assert!(written.status.files_read < 10);
+    assert_eq!(changed(&usual, &rows(&written)), ["B0499.dsplug"]);
+    // Neither their sizes nor their times tell that one was exchanged and one written, but for the change of status.
+    settle();
+    let usual = rows(&scanner.scan());
+    let exchanged = path("B0498").join("MacOS/B0498");
+    let written = path("B0497").join("MacOS/B0497");
+    let times = [&exchanged, &written].map(|code| fs::metadata(code).unwrap().modified().unwrap());
+    let new = disk.at("new");
+    sparse(
+        &new,
+        &[mach_header(ARM64E).as_slice(), b"other"].concat(),
+        1 << 20,
+    );
+    fs::rename(&new, &exchanged).unwrap();
+    let open = |path| fs::File::options().write(true).open(path).unwrap();
+    open(&written).write_all_at(b"other", 4_096).unwrap();
+    for (code, time) in [&exchanged, &written].into_iter().zip(times) {
+        open(code).set_modified(time).unwrap();
+    }
+    // What goes and what comes is no part of what was known.
+    fs::remove_file(path("B0496").join("r3")).unwrap();
+    fs::create_dir(path("B0495").join("new")).unwrap();
+    let other = scanner.scan();
+    assert_eq!(
+        changed(&usual, &rows(&other)),
+        [
+            "B0495.dsplug",
+            "B0496.dsplug",
+            "B0497.dsplug",
+            "B0498.dsplug"
+        ]
+    );
+}
+
+/// Each scan goes on where the last one stopped, and once all is known there is nothing more to be cut.
+#[test]
+fn where_a_scan_is_cut_rows_are_the_same_from_scan_to_scan_in_the_end() {
+    let disk = disk_of(320, 85, 2 << 20);
+    settle();
+    let limits = Limits {
+        scan_bytes: 128 << 20,
+        time: Duration::from_secs(60),
+        ..Limits::STANDARD
+    };
+    let mut scanner = scanner(&disk, limits);
+    let unread = |rows: &[Row]| rows.iter().filter(|r| r["hash"].is_empty()).count();
+    let left: Vec<usize> = (0..8).map(|_| unread(&rows(&scanner.scan()))).collect();
+    assert!(left[0] > 200, "{left:?}");
+    assert!(left.is_sorted_by(|a, b| a >= b), "{left:?}");
+    assert_eq!(left.last(), Some(&0), "{left:?}");
+    let usual = rows(&scanner.scan());
+    for _ in 0..2 {
+        assert_eq!(changed(&usual, &rows(&scanner.scan())), [""; 0]);
+    }
+}
+
+/// Directories outside, each read for its own bundle, and files in them to which other links lead.
+#[test]
+fn what_links_lead_to_is_not_read_again_either() {
+    let disk = Disk::new();
+    for number in 0..10 {
+        let outside = disk.dir(format!("Users/Shared/{number}/sub"));
+        for file in 0..3_000 {
+            fs::File::create(outside.join(format!("r{file}"))).unwrap();
+        }
+        sparse(outside.join("code"), &mach_header(ARM64E), 1 << 20);
+        let bundle = format!("{PLUGINS}/B{number}.dsplug/Contents");
+        disk.link(format!("{bundle}/all"), format!("/Users/Shared/{number}"));
+        disk.link(
+            format!("{bundle}/code"),
+            format!("/Users/Shared/{number}/sub/code"),
+        );
+    }
+    settle();
+    let mut scanner = scanner(&disk, Limits::PATIENT);
+    let first = scanner.scan();
+    let usual = rows(&first);
+    assert!(usual.iter().all(|row| row["linked_hash"].len() == 64));
+    assert!(first.status.files_read > 30_000);
+    drop(first);
+    for _ in 0..2 {
+        let again = scanner.scan();
+        assert_eq!(again.status.files_read, 0);
+        assert_eq!(rows(&again), usual);
+    }
+    fs::write(disk.at("Users/Shared/9/sub/code"), "other").unwrap();
+    let other = scanner.scan();
+    assert_eq!(other.status.files_read, 1);
+    assert_eq!(changed(&usual, &rows(&other)), ["B9.dsplug"]);
+}
+
+/// Reading it again takes the bytes of a scan, which do not suffice for all.
+#[test]
+fn code_that_there_is_no_room_to_read_again_for_its_age_is_as_it_was() {
+    let disk = Disk::new();
+    for name in ["A", "B", "C"] {
+        let bundle = Plugin::new(name).write(disk.plugin(""));
+        let code = bundle.join("Contents/MacOS").join(name);
+        sparse(code, &mach_header(ARM64E), 40 << 20);
+    }
+    settle();
+    let limits = Limits {
+        scan_bytes: 100 << 20,
+        time: Duration::from_secs(60),
+        code_age: Duration::from_secs(5),
+        ..Limits::STANDARD
+    };
+    let mut scanner = scanner(&disk, limits);
+    scanner.scan();
+    let usual = rows(&scanner.scan());
+    assert!(usual.iter().all(|row| row["hash"].len() == 64));
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(5_100));
+        let again = scanner.scan();
+        assert!(again.status.files_read >= 2);
+        assert_eq!(changed(&usual, &rows(&again)), [""; 0]);
+    }
+}
