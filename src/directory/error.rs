@@ -17,6 +17,8 @@ const PREFIX: &str = "tell the name from the prefix in";
 const FORK: &str = "read the fork";
 /// What was tried where an image lacks the volume that a path leads to.
 const ELSEWHERE: &str = "look on another volume for";
+/// What was tried where a path leads up on the data volume, whose directories may be known by another path.
+const UP: &str = "go up on the data volume in";
 
 /// Something on disk could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,6 +69,16 @@ impl ReadError {
         }
     }
 
+    /// A path that leads up from a directory of an image's data volume: where that stands on the Mac behind a firm
+    /// link, the kernel goes on above that link (`cache_lookup_path` of xnu's `bsd/vfs/vfs_cache.c`).
+    pub fn up(path: &[u8]) -> Self {
+        Self {
+            operation: UP,
+            path: path.to_vec(),
+            errno: Errno::NOTSUP,
+        }
+    }
+
     /// A path of the Mac's into a fork of a file (`..namedfork/rsrc`): what is there is no file.
     pub fn fork(path: &[u8]) -> Self {
         Self {
@@ -78,7 +90,7 @@ impl ReadError {
 
     /// True when a Mac finds something at the path by ways that are not gone here.
     pub fn is_unfollowed(&self) -> bool {
-        matches!(self.operation, BY_NUMBER | PREFIX | FORK | ELSEWHERE)
+        matches!(self.operation, BY_NUMBER | PREFIX | FORK | ELSEWHERE | UP)
     }
 
     /// True when the machine has no memory or no descriptors left: the next try may succeed.

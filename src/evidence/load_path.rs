@@ -112,6 +112,8 @@ impl LoadPath {
             match name {
                 b"" if after.is_empty() => break,
                 b"" | b"." => {}
+                // The kernel knows directories of the data volume by another path, and goes up from there.
+                b".." if is_on_data(directory) => break,
                 b".." => directory = directory.get(..last_slash(directory)).unwrap_or_default(),
                 _ => break,
             }
@@ -119,6 +121,12 @@ impl LoadPath {
         }
         [directory, b"/", rest].concat()
     }
+}
+
+fn is_on_data(path: &[u8]) -> bool {
+    const DATA: &[u8] = b"/System/Volumes/Data/";
+    let head = path.get(..DATA.len());
+    head.is_some_and(|head| head.eq_ignore_ascii_case(DATA))
 }
 
 fn last_slash(path: &[u8]) -> usize {

@@ -10,13 +10,13 @@
 mod above;
 mod found;
 mod namespace;
+mod parents;
 mod path;
 mod volume;
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::io::Errno;
@@ -26,7 +26,8 @@ use crate::directory::{Dir, ReadError};
 use crate::meta::Kind;
 pub(crate) use found::straight_down;
 pub use found::{Found, Note, Passed};
-use namespace::{RESOLVE, detour, is_by_number, is_prefix};
+use namespace::{RESOLVE, detour, is_by_number, is_firmlink, is_prefix, on_data};
+use parents::Parents;
 use path::components;
 pub(crate) use path::last_component;
 pub use path::without_dots;
@@ -57,70 +58,12 @@ pub struct Root {
     parents: Option<Arc<Parents>>,
 }
 
-/// What one scan keeps of the paths that it resolves.
-#[derive(Debug)]
-struct Parents {
-    /// The directories that were resolved last, by the paths that led to them without a link, the last
-    /// first.
-    kept: Mutex<Vec<(Vec<u8>, Dir, Volume)>>,
-    /// Steps that are left to paths that lead far.
-    steps: AtomicUsize,
-}
-
 /// Which directories on a way are noted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Notes {
     /// Those that `..` may lead out of again.
     Few,
     All,
-}
-
-/// How many directories are kept open.
-const MOST_PARENTS: usize = 8;
-
-impl Parents {
-    fn new(steps: usize) -> Self {
-        Self {
-            kept: Mutex::default(),
-            steps: AtomicUsize::new(steps),
-        }
-    }
-
-    /// Takes steps; false when they are not left.
-    fn take_steps(&self, count: usize) -> bool {
-        let less = |left: usize| left.checked_sub(count);
-        self.steps
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
-            .is_ok()
-    }
-
-    fn of(&self, path: &[u8]) -> Option<(Dir, Volume)> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = kept.iter().position(|(of, ..)| of == path)?;
-        kept.get_mut(..=at)?.rotate_right(1);
-        let (_, dir, volume) = kept.first()?;
-        Some((dir.clone(), volume.clone()))
-    }
-
-    /// The nearest directory above a path that is kept, and how much of the path leads to it.
-    fn above(&self, path: &[u8]) -> Option<(usize, Dir, Volume)> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let leads_on = |of: &[u8]| {
-            let below = path.strip_prefix(of);
-            of.len() > 1 && below.is_some_and(|below| below.starts_with(b"/"))
-        };
-        let above = kept.iter().filter(|(of, ..)| leads_on(of));
-        let (of, dir, volume) = above.max_by_key(|(of, ..)| of.len())?;
-        Some((of.len(), dir.clone(), volume.clone()))
-    }
-
-    fn keep(&self, path: &[u8], dir: &Dir, volume: &Volume) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.iter().all(|(of, ..)| of != path) {
-            kept.truncate(MOST_PARENTS.saturating_sub(1));
-            kept.insert(0, (path.to_vec(), dir.clone(), volume.clone()));
-        }
-    }
 }
 
 impl Root {
@@ -258,6 +201,15 @@ impl Root {
         Ok(found)
     }
 
+    /// Whether `..` leads to the directory above these names. Of an image nobody knows which of the data volume's stand
+    /// behind firm links.
+    fn may_go_up(&self, names: &[Vec<u8>], path: &[u8]) -> Result<(), ReadError> {
+        match on_data(names) {
+            Some(_) if self.is_image => Err(ReadError::up(path)),
+            _ => Ok(()),
+        }
+    }
+
     fn walk(
         &self,
         path: &[u8],
@@ -301,6 +253,7 @@ impl Root {
             }
             if name == b".." {
                 ups = ups.saturating_sub(1);
+                self.may_go_up(way.names(), path)?;
                 way.up();
                 volume = volume.above(way.names().len());
                 continue;
@@ -371,6 +324,20 @@ impl Root {
                 todo.extend(target);
                 continue;
             }
+            if meta.kind == Kind::Directory && way.names().len() >= 3 {
+                let names = [way.names(), std::slice::from_ref(&name)].concat();
+                let rest = on_data(&names);
+                if let Some(rest) = rest.filter(|rest| is_firmlink(&self.top, rest, &meta)) {
+                    links = links.saturating_add(1);
+                    if links > MAX_LINKS {
+                        return Err(fail(Errno::LOOP));
+                    }
+                    todo.extend(rest.iter().rev().cloned());
+                    way.restart();
+                    volume = Volume::default();
+                    continue;
+                }
+            }
             let itself = volume.below(&dir, &name, &meta);
             let is_asked = ups > 0 || notes == Notes::All;
             if todo.is_empty() || is_asked || meta.kind != Kind::Directory {
@@ -393,6 +360,7 @@ impl Root {
             }
             // Where it only leads up again, nothing has to be opened.
             if todo.last().is_some_and(|next| next == b"..") {
+                self.may_go_up(&[way.names(), std::slice::from_ref(&name)].concat(), path)?;
                 ups = ups.saturating_sub(1);
                 todo.pop();
                 continue;

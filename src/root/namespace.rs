@@ -3,6 +3,7 @@
 
 use super::path::components;
 use crate::directory::Dir;
+use crate::meta::{Kind, Meta};
 use crate::name;
 
 /// True where a path goes on by a number, whose meaning is not on the disk: `/.vol` is that of a file to
@@ -32,6 +33,45 @@ pub(super) fn is_prefix(name: &[u8], todo: &[Vec<u8>]) -> bool {
         RESOLVE => todo.len() > 1 && todo.last().is_some_and(is_number),
         _ => false,
     }
+}
+
+/// What the data volume as a whole stands at.
+const DATA: [&[u8]; 3] = [b"System", b"Volumes", b"Data"];
+
+/// What stands behind firm links further down than at the top (`/usr/share/firmlinks` of macOS 13), and the names of the
+/// longest path there, of `CoreTypes.bundle/Contents/Library`.
+const FURTHER_DOWN: [&[u8]; 2] = [b"System", b"usr"];
+const LONGEST: usize = 6;
+
+/// The names after those of the data volume, where these lead to what may stand behind a firm link.
+pub(super) fn on_data(names: &[Vec<u8>]) -> Option<&[Vec<u8>]> {
+    let (above, rest) = names.split_at_checked(DATA.len())?;
+    let is_data = above.iter().zip(DATA).all(|(a, b)| name::same(a, b));
+    let may_be = match rest {
+        [] => false,
+        [_] => true,
+        [first, ..] => {
+            rest.len() <= LONGEST && FURTHER_DOWN.iter().any(|name| name::same(name, first))
+        }
+    };
+    (is_data && may_be).then_some(rest)
+}
+
+/// True when a directory of the data volume stands behind a firm link: by the same names from `/` a Mac has the very
+/// same directory. Whoever asks the kernel for its path is told that one, and `..` leads up from there.
+pub(super) fn is_firmlink(top: &Dir, names: &[Vec<u8>], meta: &Meta) -> bool {
+    let Some((name, above)) = names.split_last() else {
+        return false;
+    };
+    let mut dir = top.clone();
+    for name in above {
+        match dir.open_dir(name) {
+            Ok(below) => dir = below,
+            Err(_) => return false,
+        }
+    }
+    dir.meta(name)
+        .is_ok_and(|m| (m.kind, m.dev, m.ino) == (Kind::Directory, meta.dev, meta.ino))
 }
 
 /// The directories of `/private` that a Mac shows at its `/` as well, by links of the system volume.

@@ -3,6 +3,7 @@
 use std::fs::{self};
 use std::os::unix::fs::symlink;
 
+use super::code;
 use crate::common::{bundle, only_bundle, query};
 use dsplug_fixtures::macho::{Cpu, MachO};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod};
@@ -265,4 +266,50 @@ fn who_can_write_what_runs_is_told() {
         .write(disk.at(PLUGINS));
     disk.file("Users/Shared/run", "code");
     assert_eq!(told(), "others");
+}
+
+/// What stands behind a firm link of a Mac has the link's directory above it, by whatever path one comes
+/// (`cache_lookup_path` of xnu's `bsd/vfs/vfs_cache.c`): `/System/Volumes/Data/Users/../tmp` is `/tmp`. Which directories
+/// these are, a copy of the disk does not say.
+#[test]
+fn what_leads_up_on_the_data_volume_of_an_image_is_not_what_stands_above_it_there() {
+    let around = "/System/Volumes/Data/Users/../tmp";
+    let disk = Disk::new();
+    for dir in ["private/tmp", "System/Volumes/Data/tmp"] {
+        Plugin::new("A").write(disk.dir(dir));
+        disk.file(format!("{dir}/x"), code(&[], &[]));
+    }
+    disk.link("tmp", "private/tmp");
+    disk.dir("System/Volumes/Data/Users/Shared/deep");
+    disk.link(format!("{PLUGINS}/A.dsplug"), format!("{around}/A.dsplug"));
+    Plugin::new("B")
+        .key("CFBundleExecutable", format!("{around}/x"))
+        .write(disk.plugin(""));
+    let path = Plugin::new("C").without_executable().write(disk.plugin(""));
+    fs::create_dir_all(path.join("Contents/MacOS")).unwrap();
+    symlink(format!("{around}/x"), path.join("Contents/MacOS/C")).unwrap();
+    Plugin::new("D")
+        .executable(code(&[&format!("{around}/x")], &[]))
+        .write(disk.plugin(""));
+    // By its own place, which the kernel tells dyld by the shorter path.
+    let at = "System/Volumes/Data/Users/Shared";
+    disk.file(format!("{at}/E"), code(&["@loader_path/../../tmp/x"], &[]));
+    let path = Plugin::new("E").without_executable().write(disk.plugin(""));
+    fs::create_dir_all(path.join("Contents/MacOS")).unwrap();
+    symlink(format!("/{at}/E"), path.join("Contents/MacOS/E")).unwrap();
+    let sql =
+        "SELECT path, load_verdict, signature_state, executable_hash, error FROM dsplug_bundles";
+    let rows = query(disk.path(), sql);
+    assert_eq!(rows.len(), 5);
+    for row in rows {
+        let (path, error) = (&row["path"], &row["error"]);
+        assert!(
+            error.contains("go up on the data volume in"),
+            "{path}: {error:?}"
+        );
+        assert_ne!(row["load_verdict"], "not_loadable", "{path}");
+        if !path.ends_with("D.dsplug") && !path.ends_with("E.dsplug") {
+            assert_eq!(row["executable_hash"], "", "{path}");
+        }
+    }
 }

@@ -245,3 +245,43 @@ fn where_a_mac_has_volumes_nothing_is_told() {
         assert!(all.all(String::is_empty), "{rows:#?}");
     }
 }
+
+/// A Mac has the same directory at `/Users` and on the data volume, and here one is mounted in both places: by what
+/// leads up from it, it is the shorter path that counts.
+#[test]
+fn what_leads_up_from_behind_a_firm_link_leads_to_what_is_above_that() {
+    let disk = Disk::new();
+    for dir in ["private/tmp", "System/Volumes/Data/tmp"] {
+        Plugin::new("A").write(disk.dir(dir));
+    }
+    disk.link("tmp", "private/tmp");
+    disk.dir("Users/Shared");
+    let at = disk.dir("System/Volumes/Data/Users");
+    let mut mount = Command::new("mount");
+    let out = mount.arg("--bind").arg(disk.at("Users")).arg(&at).output();
+    let _mounted = Mounted(at);
+    if let Some(why) = out.map_or_else(
+        |error| Some(error.to_string()),
+        |out| (!out.status.success()).then(|| String::from_utf8_lossy(&out.stderr).into_owned()),
+    ) {
+        return skipped(format_args!("no mount: {why}"));
+    }
+    for target in [
+        "/System/Volumes/Data/Users/../tmp/A.dsplug",
+        "/System/Volumes/Data/Users/Shared/../../tmp/A.dsplug",
+        "/system/volumes/data/users/../private/tmp/A.dsplug",
+    ] {
+        let link = disk.at(format!("{PLUGINS}/A.dsplug"));
+        let _ = fs::remove_file(&link);
+        symlink(target, &link).unwrap();
+        let rows = query(
+            disk.path(),
+            "SELECT resolved_path, error FROM dsplug_bundles",
+        );
+        assert_eq!(
+            (&*rows[0]["resolved_path"], &*rows[0]["error"]),
+            ("/private/tmp/A.dsplug", ""),
+            "{target}"
+        );
+    }
+}
