@@ -141,7 +141,7 @@ impl Memory {
     }
 
     /// The candidates whose code is read again because that is `age` ago: the oldest first, as much as
-    /// one scan may take. A page that is dirty already and is written through a shared mapping leaves
+    /// one scan may take, and one beside them that is more than that by itself. A page that is dirty already and is written through a shared mapping leaves
     /// every time of the file as it was.
     pub fn due(&self, now: &ReadAt, age: Duration) -> BTreeSet<Vec<u8>> {
         let mut old: Vec<_> = self
@@ -152,13 +152,15 @@ impl Memory {
             .collect();
         order::sort_by_key(&mut old, |(age, ..)| std::cmp::Reverse(*age));
         let mut due = BTreeSet::new();
-        let mut left = CODE_A_SCAN;
+        let (mut left, mut large) = (CODE_A_SCAN, 1_usize);
         for (_, path, kept) in old {
             let bytes = kept.code_bytes();
-            match left.checked_sub(bytes) {
-                Some(rest) => left = rest,
-                None if due.is_empty() => left = 0,
-                None => break,
+            if let Some(rest) = left.checked_sub(bytes) {
+                left = rest;
+            } else if bytes > CODE_A_SCAN && large > 0 {
+                large = 0;
+            } else {
+                continue;
             }
             due.insert(path.clone());
         }

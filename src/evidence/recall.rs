@@ -24,11 +24,13 @@ fn is_unverified(content: &Content) -> bool {
     content.code().is_some_and(|code| code.is_unverified)
 }
 
-/// Bytes of all that may run of a candidate.
+/// Bytes of all that may run of a candidate and was read: what was not, of whatever size, is not read again either.
 pub fn code_bytes(evidence: &Evidence) -> u64 {
     let files = evidence.entries.iter().chain(evidence.reach.entries());
-    let code = files.filter(|e| is_code(e)).map(|e| e.meta.size);
+    let files = files.filter(|e| is_code(e) && e.content.sha256().is_some());
+    let code = files.map(|e| e.meta.size);
     let outside = evidence.executable.as_ref().filter(|e| e.is_outside());
+    let outside = outside.filter(|e| e.outside.sha256().is_some());
     code.chain(outside.map(|e| e.meta.size))
         .fold(0, u64::saturating_add)
 }

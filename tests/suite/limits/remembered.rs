@@ -8,7 +8,7 @@ use std::time::Duration;
 use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::{Scanner, Snapshot};
-use dsplug_fixtures::{ARM64E, Disk, PLUGINS, Plugin, mach_header, sparse};
+use dsplug_fixtures::{ARM64E, Disk, PLUGINS, Plugin, chmod, mach_header, sparse};
 
 use crate::common::{Row, query_in};
 
@@ -194,4 +194,57 @@ fn code_that_there_is_no_room_to_read_again_for_its_age_is_as_it_was() {
         assert!(again.status.files_read >= 2);
         assert_eq!(changed(&usual, &rows(&again)), [""; 0]);
     }
+}
+
+/// A file of any size takes no room on a disk, and one that was never read costs nothing to read again.
+#[test]
+fn what_was_never_read_holds_up_no_code_that_is_due() {
+    let disk = Disk::new();
+    for name in ["A", "B", "C", "V"] {
+        let bundle = Plugin::new(name).write(disk.plugin(""));
+        if name != "V" {
+            let code = bundle.join("Contents/MacOS/large");
+            sparse(&code, &mach_header(ARM64E), 1 << 40);
+            chmod(code, 0o755);
+        }
+    }
+    settle();
+    let limits = Limits {
+        code_age: Duration::from_secs(3),
+        ..Limits::STANDARD
+    };
+    let mut scanner = scanner(&disk, limits);
+    scanner.scan();
+    assert_eq!(scanner.scan().status.files_read, 0);
+    std::thread::sleep(Duration::from_millis(3_100));
+    // Of each the main executable.
+    assert!(scanner.scan().status.files_read >= 4);
+}
+
+/// What takes a whole scan to read again does so beside the others.
+#[test]
+fn code_that_takes_long_to_read_again_holds_up_no_other() {
+    let disk = Disk::new();
+    for name in ["A", "B", "C", "V", "W"] {
+        let bundle = Plugin::new(name).write(disk.plugin(""));
+        if name < "V" {
+            let code = bundle.join("Contents/MacOS").join(name);
+            sparse(code, &mach_header(ARM64E), 130 << 20);
+        }
+    }
+    settle();
+    let limits = Limits {
+        code_age: Duration::from_secs(4),
+        time: Duration::from_secs(60),
+        ..Limits::STANDARD
+    };
+    let mut scanner = scanner(&disk, limits);
+    scanner.scan();
+    let usual = scanner.scan();
+    assert_eq!(usual.status.files_read, 0);
+    assert!(rows(&usual).iter().all(|row| row["hash"].len() == 64));
+    std::thread::sleep(Duration::from_millis(4_100));
+    // Of each the main executable, and the Info.plist for the signature.
+    let read = scanner.scan().status.files_read;
+    assert_eq!(read, 2 * 3, "one that is large, and both that are small");
 }
