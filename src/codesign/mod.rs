@@ -25,6 +25,7 @@ mod in_memory;
 mod signature;
 mod signer;
 mod slice;
+
 mod verdict;
 
 pub use bundle::{
@@ -40,4 +41,4 @@ pub use verdict::{
     Anchor, CodeFacts, CodeFlags, DirectoryFacts, EmbeddedFacts, Note, Place, Problem, ProblemCode,
     SignatureState, SliceFacts, SpecialSlot, slot,
 };
-pub(crate) use verdict::{is_below_any, is_plainly_system, is_system};
+pub(crate) use verdict::{is_below_any, is_system, plain_above};

@@ -13,7 +13,7 @@ use super::loads::{self, Asked, Code, RunPath};
 use super::paths::{Homes, directory_of};
 use super::trouble::Trouble;
 use super::ways::Ways;
-use crate::codesign::is_plainly_system;
+use crate::codesign::plain_above;
 use crate::limits::Budget;
 use crate::meta::Kind;
 use crate::root::{Found, Root, without_dots};
@@ -101,6 +101,11 @@ impl Libraries {
         answer: &mut dyn FnMut(Answer),
     ) {
         let (root, ways) = on_way;
+        for path in code.facts.system.paths() {
+            if !self.has_missed && !stands_plainly(root, &path) {
+                self.load(&LoadPath::plain(&path), (root, ways), budget, answer);
+            }
+        }
         let is_whole = loads::each(code, &mut |asked| {
             let run_paths = self
                 .run_paths
@@ -169,7 +174,7 @@ impl Libraries {
         let is_outside = leads_out(&plain);
         let rest = self.homes.below(&path);
         let is_inside = rest.is_some_and(|rest| !has_dots(rest) && !self.links.may_be_above(rest));
-        if is_inside || is_plainly_system(&path) || self.looked_up.contains(&path) {
+        if is_inside || self.looked_up.contains(&path) || stands_plainly(root, &path) {
             return;
         }
         if self.looked_up.len() >= MOST_LOADS || budget.is_late() {
@@ -179,7 +184,9 @@ impl Libraries {
         match ways.find(root, &path, budget) {
             Ok(found) => {
                 let real = found.path();
-                if !leads_out(&real) {
+                // On a volume that a Mac has not there, nothing is the system's.
+                let is_covered = found.mount().is_some() && !self.homes.have(&real);
+                if !leads_out(&real) && !is_covered {
                     if is_outside {
                         self.tell(plain, budget);
                     }
@@ -203,7 +210,8 @@ impl Libraries {
                 // A link on the way may lead out, to what is not there.
                 let end = ways.last_end();
                 let is_out = |path: &[u8]| leads_out(path) && !loads::is_near_cryptex(path);
-                let ends_out = rest.is_some() && is_out(&end);
+                let is_known = rest.is_some() || plain_above(&path).is_some();
+                let ends_out = is_known && is_out(&end);
                 let stays_home = self.homes.stay(&path);
                 match root.find(directory_of(&path)) {
                     Ok(above) => {
@@ -236,6 +244,11 @@ impl Libraries {
             self.outside.insert(path);
         }
     }
+}
+
+/// True where a library is the system's by its path, and nothing stands on the way that leads elsewhere.
+fn stands_plainly(root: &Root, path: &[u8]) -> bool {
+    plain_above(path).is_some_and(|above| root.is_as_written(path, &above))
 }
 
 /// The links of a bundle: whoever planted them chose how many there are, and how long their paths.

@@ -8,10 +8,12 @@
 //! not hold where a path says is looked for where the Mac would have found it.
 
 mod above;
+mod as_written;
 mod found;
 mod namespace;
 mod parents;
 mod path;
+mod seen;
 mod volume;
 
 use std::io;

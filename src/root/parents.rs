@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::seen::Seen;
 use super::volume::Volume;
 use crate::directory::Dir;
 
@@ -17,6 +18,8 @@ pub(super) struct Parents {
     kept: Mutex<Vec<(Vec<u8>, Dir, Volume)>>,
     /// Steps that are left to paths that lead far.
     steps: AtomicUsize,
+    /// What is known to stand where its path says.
+    pub(super) seen: Seen,
 }
 
 impl Parents {
@@ -24,6 +27,7 @@ impl Parents {
         Self {
             kept: Mutex::default(),
             steps: AtomicUsize::new(steps),
+            seen: Seen::default(),
         }
     }
 

@@ -8,6 +8,7 @@ mod links;
 mod loads;
 pub mod mounts;
 mod names;
+mod systems_own;
 mod unreadable;
 
 use dsplug_fixtures::macho::{Cpu, MachO};

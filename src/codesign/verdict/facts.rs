@@ -4,6 +4,7 @@
 use super::library::is_plainly_system;
 use super::problem::{Note, Place, Problem, ProblemCode, SignatureState, weakest};
 use super::slice::{Anchor, SliceFacts};
+use super::system_libraries::SystemLibraries;
 use crate::held::{self, Held};
 use crate::text::hex;
 
@@ -30,6 +31,9 @@ pub struct CodeFacts {
     pub notes: Vec<Note>,
     /// True when there was no time to verify who signed.
     pub is_unverified: bool,
+    /// Libraries plainly of the system that its slices name, once [`shorten_lists`](Self::shorten_lists) took them out
+    /// of their lists.
+    pub(crate) system: SystemLibraries,
 }
 
 /// About how many microseconds it takes at most to verify who signed one slice.
@@ -53,14 +57,19 @@ impl CodeFacts {
             || self.problems.iter().any(is_header)
     }
 
-    /// Lets go of what nothing is judged by: libraries of the system, and the entitlements; what is left of
+    /// Lets go of what nothing is judged by, the entitlements, and packs the libraries of the system; what is left of
     /// the lists of libraries and run paths is bounded, for whoever made the file chose their length.
     pub(crate) fn shorten_lists(&mut self) {
+        let is_system =
+            |path: &String| path.len() < MOST_PATH_BYTES && is_plainly_system(path.as_bytes());
+        let dylibs = self.slices.iter().flat_map(|slice| &slice.dylibs);
+        let system = dylibs.filter(|path| is_system(path));
+        let (system, is_whole) = SystemLibraries::pack(system.map(String::as_bytes));
+        self.system = system;
         for slice in &mut self.slices {
             slice.embedded.entitlements = None;
-            slice
-                .dylibs
-                .retain(|path| !is_plainly_system(path.as_bytes()));
+            slice.dylibs.retain(|path| !is_system(path));
+            slice.is_list_cut |= !is_whole;
             for list in [&mut slice.dylibs, &mut slice.rpaths] {
                 let fits = |path: &String| path.len() < MOST_PATH_BYTES;
                 slice.is_list_cut |= list.len() > MOST_PATHS || !list.iter().all(fits);
@@ -285,6 +294,7 @@ held::fields!(CodeFacts {
     problems,
     notes,
     is_unverified,
+    system,
 });
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ mod findings;
 mod library;
 mod problem;
 mod slice;
+mod system_libraries;
 
 pub use facts::CodeFacts;
 pub(in crate::codesign) use findings::Findings;
-pub(crate) use library::{is_below_any, is_plainly_system, is_system};
+pub(crate) use library::{is_below_any, is_system, plain_above};
 pub use problem::{Note, Place, Problem, ProblemCode, SignatureState, weakest};
 pub use slice::{Anchor, CodeFlags, DirectoryFacts, EmbeddedFacts, SliceFacts, SpecialSlot, slot};

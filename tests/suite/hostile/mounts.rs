@@ -45,7 +45,7 @@ impl Drop for Mounted {
 }
 
 /// Accepts what has these digests, and nothing else.
-fn accept(disk: &Disk, hash: &str, linked_hash: &str) {
+pub fn accept(disk: &Disk, hash: &str, linked_hash: &str) {
     let mut entry = Dictionary::new();
     for (key, text) in [("id", "one"), ("hash", hash), ("linked_hash", linked_hash)] {
         if !text.is_empty() {
@@ -60,7 +60,7 @@ fn accept(disk: &Disk, hash: &str, linked_hash: &str) {
 }
 
 /// The digest, the exception and the error of the only bundle.
-fn told(disk: &Disk) -> [String; 4] {
+pub fn told(disk: &Disk) -> [String; 4] {
     let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
     assert_eq!(rows.len(), 1, "{rows:#?}");
     ["hash", "linked_hash", "exception", "error"].map(|column| rows[0][column].clone())
