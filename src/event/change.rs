@@ -40,8 +40,8 @@ pub fn is_paced(changed: &str) -> bool {
 impl State {
     /// What differs in `new`, as words separated by `;`; empty when nothing that is told does.
     ///
-    /// Where not all of `new` could be read and nobody has written to it, nothing is said to differ:
-    /// a scan that ran out of time must not be taken for a change.
+    /// Where not all of `new` could be read and nobody has written to it, what differs is told of what is known of both
+    /// alone: a scan that ran out of time must not be taken for a change.
     pub fn differences(&self, new: &Self) -> String {
         let untouched = self.fingerprint == new.fingerprint;
         let is_told = !untouched || new.is_whole();
@@ -80,7 +80,18 @@ impl State {
             (self.exception != new.exception, "exception"),
         ];
         let linked = (self.differs_by_links(new), LINKED);
-        let own = words.into_iter().filter(|_| is_told);
+        let is_known = |word| match word {
+            EXECUTABLE => ![&self.executable_hash, &new.executable_hash]
+                .iter()
+                .any(|h| h.is_empty()),
+            LOAD => ![self, new]
+                .iter()
+                .any(|s| ["", "unknown"].contains(&&*s.load_verdict)),
+            _ => false,
+        };
+        let own = words
+            .into_iter()
+            .filter(|(_, word)| is_told || is_known(*word));
         let told = own.chain([linked]).filter(|w| w.0).map(|w| w.1);
         let mut told: Vec<&str> = told.collect();
         if told.is_empty() && self.is_rewritten(new) {
@@ -230,6 +241,33 @@ mod tests {
             with(|s| (s.hash, s.mode) = ("b".into(), "0777".into())),
             "content;mode"
         );
+    }
+
+    /// What is never read whole loads or not, and runs other code where nobody has written by any time that is told.
+    #[test]
+    fn of_what_is_not_whole_what_is_known_of_both_is_told() {
+        let with = |load: &str, executable: &str| State {
+            load_verdict: load.into(),
+            executable_hash: executable.into(),
+            ..state("", "1")
+        };
+        let told = |old: State, new: State| old.differences(&new);
+        assert_eq!(
+            told(with("not_loadable", "a"), with("loadable", "a")),
+            "load"
+        );
+        assert_eq!(
+            told(with("loadable", "a"), with("loadable", "b")),
+            "executable"
+        );
+        for (old, new) in [
+            ("loadable", "unknown"),
+            ("unknown", "not_loadable"),
+            ("", "loadable"),
+        ] {
+            assert_eq!(told(with(old, "a"), with(new, "")), "", "{old} {new}");
+            assert_eq!(told(with(old, ""), with(new, "a")), "", "{old} {new}");
+        }
     }
 
     fn linked(hash: &str, fingerprint: &str) -> State {
