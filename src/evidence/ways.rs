@@ -36,9 +36,9 @@ const SYSTEM_LINKS: [(&[u8], &[u8]); 4] = [
 ];
 
 /// True for one of these, by its name and the digest of its text: with another text it is somebody else's.
-fn is_of_system(name: &[u8], text: &[u8; 32]) -> bool {
-    let mut links = SYSTEM_LINKS.iter();
-    links.any(|(own, to)| *own == name && Sha256::digest(to)[..] == text[..])
+fn is_of_system(dir: &[u8], name: &[u8], text: &[u8; 32]) -> bool {
+    let is_it = |(own, to): &(&[u8], &[u8])| *own == name && Sha256::digest(to)[..] == text[..];
+    dir == b"/" && SYSTEM_LINKS.iter().any(is_it)
 }
 
 /// A number that nobody finds another path for.
@@ -202,7 +202,7 @@ impl Ways {
         let is_above = |below: &[u8]| passed.text.is_none() && is_below(below, &path);
         let is_of_system = || {
             let text = passed.text.map(|text| Sha256::digest(text).into());
-            passed.dir == b"/" && text.is_some_and(|text| is_of_system(passed.name, &text))
+            text.is_some_and(|text| is_of_system(passed.dir, passed.name, &text))
         };
         let is_own = is_below(&path, &self.home)
             || is_above(&self.home)
@@ -311,7 +311,7 @@ impl Ways {
             Step::Link { text, .. } => Some((dir.as_ref(), name.as_ref(), text)),
             Step::Nothing | Step::Other { .. } => None,
         });
-        let links = links.filter(|(dir, name, text)| *dir != b"/" || !is_of_system(name, text));
+        let links = links.filter(|(dir, name, text)| !is_of_system(dir, name, text));
         (!self.is_cut).then_some(links)
     }
 
@@ -324,8 +324,8 @@ impl Ways {
     }
 
     /// What the file system says of the links on them: another when one was exchanged and put back, and the
-    /// same whatever else is done in their directories. Nothing when not all are known. A link at `/` is
-    /// the system's, and an update of the system makes it anew. A volume that is mounted on them counts by its place:
+    /// same whatever else is done in their directories. Nothing when not all are known. An update of the system
+    /// makes its own links at `/` anew, and no other there is left out. A volume that is mounted on them counts by its place:
     /// what the file system says there is what its server says.
     pub fn fingerprint(&self) -> Option<[u8; 32]> {
         if self.is_cut {
@@ -342,7 +342,7 @@ impl Ways {
                     print.update([0]);
                 }
                 print.update(text);
-                if **dir != *b"/" {
+                if !is_of_system(dir, name, text) {
                     print.update(ino.to_le_bytes());
                     print.update(ctime.seconds.to_le_bytes());
                     print.update(ctime.nanoseconds.to_le_bytes());

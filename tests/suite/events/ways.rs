@@ -78,6 +78,39 @@ fn a_link_in_the_middle_is_watched() {
     watcher.stop();
 }
 
+/// One at `/` too, which is there by `synthetic.conf`. The system's own there an update of the system makes anew.
+#[test]
+fn a_link_at_the_root_that_is_exchanged_and_put_back_is_told() {
+    let mut watcher = Watcher::new(Disk::new());
+    let disk = &watcher.disk;
+    for place in ["Users/Shared/a", "Users/Shared/b", "private/var/c"] {
+        disk.file(format!("{place}/l.dylib"), library(b"good"));
+    }
+    let links = [("foo", "/Users/Shared/a"), ("var", "private/var")];
+    for (name, target) in links {
+        symlink(target, disk.at(name)).unwrap();
+    }
+    naming(disk, "A", "/foo/l.dylib");
+    naming(disk, "B", "/var/c/l.dylib");
+    let at = |name: &str| disk.at(name);
+    let (foo, var) = (at("foo"), at("var"));
+    watcher.start();
+    watcher.stop();
+    relink(&foo, "/Users/Shared/b");
+    relink(&foo, "/Users/Shared/a");
+    relink(&var, "private/var");
+    watcher.start();
+    let line = watcher.wait("changed", "A.dsplug");
+    assert_eq!(
+        (&*line["changed"], &*line["seen"]),
+        ("rewritten", "start"),
+        "{line:?}"
+    );
+    watcher.stop();
+    let of_b = "SELECT path FROM dsplug_events WHERE path LIKE '%/B.dsplug'";
+    assert!(watcher.query(of_b).is_empty());
+}
+
 /// A directory above that is renamed, of a link, of an executable outside and of a candidate.
 #[test]
 fn a_directory_above_is_watched() {
