@@ -28,7 +28,7 @@ use crate::directory::{Dir, ReadError};
 use crate::meta::Kind;
 pub(crate) use found::straight_down;
 pub use found::{Found, Note, Passed};
-use namespace::{RESOLVE, detour, is_by_number, is_firmlink, is_prefix, on_data};
+use namespace::{RESOLVE, detour, is_by_number, is_covered, is_firmlink, is_prefix, on_data};
 use parents::Parents;
 use path::components;
 pub(crate) use path::last_component;
@@ -263,6 +263,9 @@ impl Root {
             let dir = way.here()?;
             if is_by_number(way.names(), &name, &todo) {
                 return Err(ReadError::by_number(path));
+            }
+            if self.is_image && way.names().is_empty() && is_covered(&self.top, &name) {
+                return Err(ReadError::elsewhere(&dir.join(&name)));
             }
             if way.names().is_empty() && is_prefix(&name, &todo) {
                 match dir.meta(&name) {

@@ -77,6 +77,26 @@ pub(super) fn is_firmlink(top: &Dir, names: &[Vec<u8>], meta: &Meta) -> bool {
 /// The directories of `/private` that a Mac shows at its `/` as well, by links of the system volume.
 const PRIVATE: &[&[u8]] = &[b"etc", b"tmp", b"var"];
 
+/// True where an image has something else at its top than a Mac finds by that name, which is a link of the system's
+/// volume: on the data volume a directory of that name is reached by nobody, and whoever is root can make one.
+pub(super) fn is_covered(top: &Dir, name: &[u8]) -> bool {
+    let Some(own) = PRIVATE.iter().find(|own| name::same(name, own)) else {
+        return false;
+    };
+    let is_the_systems = || match top.spelled(name) {
+        Ok(Some(name)) => top.read_link(&name).is_ok_and(|text| {
+            let names = components(&text);
+            names
+                .iter()
+                .map(Vec::as_slice)
+                .eq([*own, b"private".as_slice()])
+        }),
+        Ok(None) => true,
+        Err(_) => false,
+    };
+    !matches!(top.spelled(b"private"), Ok(None)) && !is_the_systems()
+}
+
 /// Links of the system volume that lead to the data volume, and where (macOS 11 and later).
 const SYSTEM_LINKS: &[(&str, &str)] = &[
     ("usr/lib/cron", "private/var/at"),

@@ -507,6 +507,61 @@ fn what_leads_through_another_name_of_the_volume_leads_into_it() {
     }
 }
 
+/// An image of the data volume: by `/tmp` a Mac finds `/private/tmp`, by a link of the system's volume, and what the data
+/// volume has of that name at its top is found by nobody.
+#[test]
+fn a_decoy_of_a_link_of_the_systems_at_the_top_is_no_proof() {
+    for name in ["tmp", "var", "etc"] {
+        let disk = Disk::new();
+        Plugin::new("L").write(disk.dir(format!("private/{name}/x")));
+        disk.link(format!("{PLUGINS}/L.dsplug"), format!("/{name}/x/L.dsplug"));
+        disk.file(format!("private/{name}/x/code"), mach_header(ARM64E));
+        Plugin::new("A")
+            .key("CFBundleExecutable", format!("/{name}/x/code"))
+            .write(disk.plugin(""));
+        let told = || {
+            let rows = query(
+                disk.path(),
+                "SELECT load_verdict, error FROM dsplug_bundles ORDER BY path",
+            );
+            let rows = rows.into_iter();
+            rows.map(|row| [row["load_verdict"].clone(), row["error"].clone()])
+                .collect::<Vec<_>>()
+        };
+        let honest = told();
+        assert!(
+            honest.iter().all(|[_, error]| error.is_empty()),
+            "{honest:?}"
+        );
+        // An image of the system's volume too has the link.
+        for text in [format!("private/{name}"), format!("/private/{name}")] {
+            let link = disk.link(name, text);
+            assert_eq!(told(), honest, "{name}");
+            fs::remove_file(link).unwrap();
+        }
+        let is_no_proof = |what: &str| {
+            for [verdict, error] in told() {
+                assert_eq!(verdict, "unknown", "{name} {what}");
+                let why = format!("cannot look on another volume for /{name}:");
+                assert!(error.contains(&why), "{name} {what}: {error}");
+            }
+        };
+        let decoy = disk.dir("Users/Shared/decoy/x");
+        Plugin::new("L").key("CFPlugInTypes", "").write(decoy);
+        disk.file("Users/Shared/decoy/x/code", "text");
+        let link = disk.link(name, "/Users/Shared/decoy");
+        is_no_proof("a link");
+        fs::remove_file(link).unwrap();
+        let shared = disk.at("Users/Shared/decoy");
+        for spelling in [name.to_owned(), name.to_uppercase()] {
+            fs::rename(&shared, disk.at(&spelling)).unwrap();
+            is_no_proof("a directory");
+            fs::rename(disk.at(&spelling), &shared).unwrap();
+        }
+        assert_eq!(told(), honest, "{name}");
+    }
+}
+
 /// `/.nofollow/P` and `/.resolve/N/P` open `/P` since macOS 15.4: the kernel takes the prefix off
 /// (xnu, `tests/vfs/resolve_namespace.c`; swift-system's `FilePath.Anchor` parses both). Nothing of that
 /// name stands on a disk.
