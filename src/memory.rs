@@ -11,8 +11,16 @@ use crate::evidence::{Evidence, PackedEvidence, ReadAt, code_bytes};
 use crate::folders::{FOLDERS, Folder, FolderError, Known};
 use crate::order;
 
-/// Bytes of code that one scan reads again for its age; of candidates, one at least.
-const CODE_A_SCAN: u64 = 128 << 20;
+/// Bytes of code that one scan reads again for its age, of candidates that have at most so many: no number of large ones
+/// holds up a small one. Of those that are larger than a room it is one.
+const ROOMS: [(u64, u64); 4] = [
+    (1 << 20, 128 << 20),
+    (8 << 20, 128 << 20),
+    (128 << 20, 128 << 20),
+    (u64::MAX, u64::MAX),
+];
+/// How often it is tried within the time after which code is to be read again, where it could not be.
+const TRIES: u32 = 3;
 /// For how many entries all that is remembered may count, but for entries that are packed: while a scan runs it is
 /// held beside what has changed since.
 const MOST_ENTRIES: usize = 24_000;
@@ -28,6 +36,8 @@ const OF_SIGNATURE: usize = 9;
 #[derive(Debug, Default)]
 pub struct Memory {
     bundles: BTreeMap<Vec<u8>, Kept>,
+    /// When code was last tried to be read again.
+    tried: BTreeMap<Vec<u8>, ReadAt>,
     /// Every candidate that had a row, of each plug-in folder.
     shown: [Known; FOLDERS.len()],
 }
@@ -140,31 +150,39 @@ impl Memory {
         self.shown.get(folder)
     }
 
-    /// The candidates whose code is read again because that is `age` ago: the oldest first, as much as
-    /// one scan may take, and one beside them that is more than that by itself. A page that is dirty already and is written through a shared mapping leaves
-    /// every time of the file as it was.
+    /// The candidates whose code is read again because that is `age` ago: those first that were tried longest ago, as
+    /// much of each size as one scan may take, and one that is larger. A page that is dirty already and is written
+    /// through a shared mapping leaves every time of the file as it was.
     pub fn due(&self, now: &ReadAt, age: Duration) -> BTreeSet<Vec<u8>> {
-        let mut old: Vec<_> = self
-            .bundles
-            .iter()
-            .map(|(path, kept)| (kept.facts().code_read_at.age(now), path, kept))
-            .filter(|(old, ..)| *old >= age)
-            .collect();
-        order::sort_by_key(&mut old, |(age, ..)| std::cmp::Reverse(*age));
+        let old = self.bundles.iter().filter_map(|(path, kept)| {
+            let read = kept.facts().code_read_at.age(now);
+            let tried = self.tried.get(path).map_or(read, |tried| tried.age(now));
+            (read >= age && tried >= age / TRIES).then_some((tried, path, kept))
+        });
+        let mut old: Vec<_> = old.collect();
+        order::sort_by_key(&mut old, |(tried, ..)| std::cmp::Reverse(*tried));
+        let mut rooms = ROOMS;
         let mut due = BTreeSet::new();
-        let (mut left, mut large) = (CODE_A_SCAN, 1_usize);
         for (_, path, kept) in old {
             let bytes = kept.code_bytes();
-            if let Some(rest) = left.checked_sub(bytes) {
-                left = rest;
-            } else if bytes > CODE_A_SCAN && large > 0 {
-                large = 0;
-            } else {
+            let room = rooms.iter_mut().find(|(most, _)| bytes <= *most);
+            let Some((most, left)) = room.filter(|(_, left)| bytes <= *left) else {
                 continue;
-            }
+            };
+            *left = if *most == u64::MAX {
+                0
+            } else {
+                left.saturating_sub(bytes)
+            };
             due.insert(path.clone());
         }
         due
+    }
+
+    /// These were tried to be read again, and may not have been.
+    pub fn tried(&mut self, due: BTreeSet<Vec<u8>>, now: ReadAt) {
+        self.tried.retain(|path, _| self.bundles.contains_key(path));
+        self.tried.extend(due.into_iter().map(|path| (path, now)));
     }
 
     /// What is still worth something of a candidate; its entries may be missing.

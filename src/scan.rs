@@ -408,6 +408,7 @@ impl Scanner {
             .collect();
         if let Some(memory) = &mut self.memory {
             memory.keep(&bundles, &all_folders);
+            memory.tried(due, at);
         }
         let mut snapshot = Snapshot {
             folders: all_folders,

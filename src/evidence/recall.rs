@@ -62,17 +62,25 @@ pub fn recall_entries(
 ) -> u64 {
     let mut reused = 0_u64;
     for (entry, old) in with_old(entries, olds) {
-        let is_known = matches!(old.content, Content::Read { .. })
-            && entry.meta.is_unchanged(&old.meta)
-            && before.scanned_at.settled(&entry.meta)
-            && !is_unverified(&old.content);
-        if is_known && !(again && is_code(old)) {
-            entry.content = old.content.clone();
-            entry.attributes.clone_from(&old.attributes);
+        if is_known(entry, old, before) && !(again && is_code(old)) {
+            take_over(entry, old);
             reused = reused.saturating_add(1);
         }
     }
     reused
+}
+
+/// True where a file was read before and has not changed since.
+fn is_known(entry: &Entry, old: &Entry, before: &Evidence) -> bool {
+    matches!(old.content, Content::Read { .. })
+        && entry.meta.is_unchanged(&old.meta)
+        && before.scanned_at.settled(&entry.meta)
+        && !is_unverified(&old.content)
+}
+
+fn take_over(entry: &mut Entry, old: &Entry) {
+    entry.content = old.content.clone();
+    entry.attributes.clone_from(&old.attributes);
 }
 
 /// Each entry that stood there before at the same path, with what it was; both lists are in order of path.
@@ -128,22 +136,55 @@ pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
     reused
 }
 
-/// Takes all over that was known `before`, and forgets what was told since, where the scan had no room to read code
-/// again for its age: another one will, and nothing else says that it is not what it was.
+/// Takes over what was known `before` of code that the scan had no room to read again for its age, and forgets what was
+/// told of that since: another scan will, and nothing else says that it is not what it was. What was read again stands.
 pub fn give_up(evidence: &mut Evidence, before: &Evidence, told: usize) {
-    let is_cut = |content: &Content| match content {
+    if !is_cut_short(evidence) {
+        return;
+    }
+    let mut given_up = false;
+    let entries = Arc::make_mut(&mut evidence.entries).as_mut_slice();
+    for (entry, old) in with_old(entries, &before.entries) {
+        if is_cut(&entry.content) && is_known(entry, old, before) {
+            take_over(entry, old);
+            given_up = true;
+        }
+    }
+    if evidence
+        .executable
+        .as_ref()
+        .is_some_and(|e| is_cut(&e.outside))
+    {
+        recall_outside(evidence, before);
+        given_up |= evidence
+            .executable
+            .as_ref()
+            .is_some_and(|e| !is_cut(&e.outside));
+    }
+    if given_up {
+        evidence.code_read_at = before.code_read_at;
+    }
+    // What was not known before is cut short still, and told.
+    if given_up && !is_cut_short(evidence) {
+        evidence.troubles.truncate(told);
+    }
+}
+
+/// True where a limit kept what is to be read from being read.
+fn is_cut(content: &Content) -> bool {
+    match content {
         Content::Unread => true,
         Content::Failed(trouble) => matches!(**trouble, Trouble::Limit(_)),
         Content::Read { .. } => false,
-    };
+    }
+}
+
+/// The same of any file of a candidate.
+fn is_cut_short(evidence: &Evidence) -> bool {
     let outside = evidence.executable.as_ref();
     let outside = outside.filter(|e| e.is_outside() && e.meta.kind == Kind::File);
-    if evidence.files().any(|file| is_cut(&file.content))
+    evidence.files().any(|file| is_cut(&file.content))
         || outside.is_some_and(|e| is_cut(&e.outside))
-    {
-        evidence.troubles.truncate(told);
-        recall(evidence, before, false);
-    }
 }
 
 /// Takes over what was known `before` of code that was read again and holds the same bytes, so that no time needs to be

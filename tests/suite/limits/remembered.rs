@@ -2,7 +2,9 @@
 //! stay as they are.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use dsplug::limits::Limits;
@@ -247,4 +249,87 @@ fn code_that_takes_long_to_read_again_holds_up_no_other() {
     // Of each the main executable, and the Info.plist for the signature.
     let read = scanner.scan().status.files_read;
     assert_eq!(read, 2 * 3, "one that is large, and both that are small");
+}
+
+/// It grows beyond what is read of any, and nothing of it is read from then on; what it was is as it was known.
+#[test]
+fn what_cannot_be_read_again_holds_up_no_code_that_is_due() {
+    let disk = Disk::new();
+    Plugin::new("A").without_executable().write(disk.plugin(""));
+    Plugin::new("V").write(disk.plugin(""));
+    let large = disk.plugin("A.dsplug/Contents/large");
+    // All that one scan reads again of its size.
+    sparse(&large, &mach_header(ARM64E), 128 << 20);
+    chmod(&large, 0o755);
+    settle();
+    let limits = Limits {
+        code_age: Duration::from_secs(3),
+        ..Limits::STANDARD
+    };
+    let mut scanner = scanner(&disk, limits);
+    scanner.scan();
+    sparse(disk.plugin("A.dsplug/Contents/k"), b"", 3 << 30);
+    settle();
+    let usual = rows(&scanner.scan());
+    let (a, v) = (&usual[0], &usual[1]);
+    assert_eq!((&*a["hash"], v["hash"].len()), ("", 64));
+    assert!(a["error"].starts_with("limit: "), "{}", a["error"]);
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(3_100));
+        let again = scanner.scan();
+        // V's main executable and its Info.plist, whatever of A is tried.
+        assert!(
+            (2..=4).contains(&again.status.files_read),
+            "{}",
+            again.status.files_read
+        );
+        // And what is told of A is told still.
+        assert_eq!(changed(&usual, &rows(&again)), [""; 0]);
+    }
+}
+
+/// Nobody has written to it by any time that is told, as through a mapping whose page was dirty before.
+#[test]
+fn code_that_was_read_again_is_not_taken_for_what_it_was() {
+    let disk = Disk::new();
+    let path = Plugin::new("V").executable("good").write(disk.plugin(""));
+    sparse(path.join("Contents/k"), b"", 3 << 30);
+    let code = path.join("Contents/MacOS/V");
+    let limits = Limits {
+        code_age: Duration::from_secs(3),
+        ..Limits::STANDARD
+    };
+    // It writes once to make the page dirty, and again when it is told to.
+    let script = "import mmap, os, sys\n\
+                  page = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 0)\n\
+                  page[:4] = b'good'\n\
+                  print(flush=True)\n\
+                  sys.stdin.readline()\n\
+                  page[:4] = b'evil'\n";
+    let mut mapped = Command::new("python3")
+        .args(["-c", script])
+        .arg(&code)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = [0];
+    mapped
+        .stdout
+        .take()
+        .unwrap()
+        .read_exact(&mut ready)
+        .unwrap();
+    settle();
+    let mut scanner = scanner(&disk, limits);
+    let first = rows(&scanner.scan());
+    let error = first[0]["error"].clone();
+    assert_eq!(first[0]["executable_hash"].len(), 64);
+    assert!(error.starts_with("limit: "), "{error}");
+    std::thread::sleep(Duration::from_millis(3_100));
+    mapped.stdin.take().unwrap().write_all(b"\n").unwrap();
+    assert!(mapped.wait().unwrap().success());
+    let second = rows(&scanner.scan());
+    assert_ne!(first[0]["executable_hash"], second[0]["executable_hash"]);
+    assert_eq!(second[0]["error"], error);
 }
