@@ -14,6 +14,7 @@ use super::paths::{Homes, directory_of};
 use super::trouble::Trouble;
 use super::ways::Ways;
 use crate::codesign::plain_above;
+use crate::directory::ReadError;
 use crate::limits::Budget;
 use crate::meta::Kind;
 use crate::root::{Found, Root, without_dots};
@@ -102,7 +103,7 @@ impl Libraries {
     ) {
         let (root, ways) = on_way;
         for path in code.facts.system.paths() {
-            if !self.has_missed && !stands_plainly(root, &path) {
+            if !self.has_missed && stands_plainly(root, &path) != Ok(true) {
                 self.load(&LoadPath::plain(&path), (root, ways), budget, answer);
             }
         }
@@ -174,8 +175,16 @@ impl Libraries {
         let is_outside = leads_out(&plain);
         let rest = self.homes.below(&path);
         let is_inside = rest.is_some_and(|rest| !has_dots(rest) && !self.links.may_be_above(rest));
-        if is_inside || self.looked_up.contains(&path) || stands_plainly(root, &path) {
+        if is_inside || self.looked_up.contains(&path) {
             return;
+        }
+        match stands_plainly(root, &path) {
+            Ok(true) => return,
+            Ok(false) => {}
+            Err(error) => {
+                self.tell(plain, budget);
+                return answer(Err(Trouble::of_entry(&error)));
+            }
         }
         if self.looked_up.len() >= MOST_LOADS || budget.is_late() {
             return self.miss(answer);
@@ -247,8 +256,11 @@ impl Libraries {
 }
 
 /// True where a library is the system's by its path, and nothing stands on the way that leads elsewhere.
-fn stands_plainly(root: &Root, path: &[u8]) -> bool {
-    plain_above(path).is_some_and(|above| root.is_as_written(path, &above))
+///
+/// # Errors
+/// When something on the way cannot be read.
+fn stands_plainly(root: &Root, path: &[u8]) -> Result<bool, ReadError> {
+    plain_above(path).map_or(Ok(false), |above| root.is_as_written(path, &above))
 }
 
 /// The links of a bundle: whoever planted them chose how many there are, and how long their paths.

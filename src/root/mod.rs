@@ -203,13 +203,13 @@ impl Root {
         Ok(found)
     }
 
-    /// Whether `..` leads to the directory above these names. Of an image nobody knows which of the data volume's stand
-    /// behind firm links.
-    fn may_go_up(&self, names: &[Vec<u8>], path: &[u8]) -> Result<(), ReadError> {
-        match on_data(names) {
-            Some(_) if self.is_image => Err(ReadError::up(path)),
-            _ => Ok(()),
+    /// Whether `..` leads from a name to the directory above it. Of an image nobody knows which directories of the data
+    /// volume stand behind firm links.
+    fn may_go_up(&self, above: &[Vec<u8>], name: &[u8], path: &[u8]) -> Result<(), ReadError> {
+        if self.is_image && on_data(above, name).is_some() {
+            return Err(ReadError::up(path));
         }
+        Ok(())
     }
 
     fn walk(
@@ -255,7 +255,9 @@ impl Root {
             }
             if name == b".." {
                 ups = ups.saturating_sub(1);
-                self.may_go_up(way.names(), path)?;
+                if let Some((last, above)) = way.names().split_last() {
+                    self.may_go_up(above, last, path)?;
+                }
                 way.up();
                 volume = volume.above(way.names().len());
                 continue;
@@ -329,19 +331,18 @@ impl Root {
                 todo.extend(target);
                 continue;
             }
-            if meta.kind == Kind::Directory && way.names().len() >= 3 {
-                let names = [way.names(), std::slice::from_ref(&name)].concat();
-                let rest = on_data(&names);
-                if let Some(rest) = rest.filter(|rest| is_firmlink(&self.top, rest, &meta)) {
-                    links = links.saturating_add(1);
-                    if links > MAX_LINKS {
-                        return Err(fail(Errno::LOOP));
-                    }
-                    todo.extend(rest.iter().rev().cloned());
-                    way.restart();
-                    volume = Volume::default();
-                    continue;
+            let rest = (meta.kind == Kind::Directory).then(|| on_data(way.names(), &name));
+            if let Some(rest) = rest.flatten()
+                && is_firmlink(&self.top, &rest, &meta)
+            {
+                links = links.saturating_add(1);
+                if links > MAX_LINKS {
+                    return Err(fail(Errno::LOOP));
                 }
+                todo.extend(rest.into_iter().rev());
+                way.restart();
+                volume = Volume::default();
+                continue;
             }
             let itself = volume.below(&dir, &name, &meta);
             let is_asked = ups > 0 || notes == Notes::All;
@@ -365,7 +366,7 @@ impl Root {
             }
             // Where it only leads up again, nothing has to be opened.
             if todo.last().is_some_and(|next| next == b"..") {
-                self.may_go_up(&[way.names(), std::slice::from_ref(&name)].concat(), path)?;
+                self.may_go_up(way.names(), &name, path)?;
                 ups = ups.saturating_sub(1);
                 todo.pop();
                 continue;

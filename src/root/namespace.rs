@@ -43,18 +43,17 @@ const DATA: [&[u8]; 3] = [b"System", b"Volumes", b"Data"];
 const FURTHER_DOWN: [&[u8]; 2] = [b"System", b"usr"];
 const LONGEST: usize = 6;
 
-/// The names after those of the data volume, where these lead to what may stand behind a firm link.
-pub(super) fn on_data(names: &[Vec<u8>]) -> Option<&[Vec<u8>]> {
-    let (above, rest) = names.split_at_checked(DATA.len())?;
-    let is_data = above.iter().zip(DATA).all(|(a, b)| name::same(a, b));
-    let may_be = match rest {
-        [] => false,
-        [_] => true,
-        [first, ..] => {
-            rest.len() <= LONGEST && FURTHER_DOWN.iter().any(|name| name::same(name, first))
-        }
+/// The names after those of the data volume, where these and one more lead to what may stand behind a firm link. A way
+/// may be as long as whoever plants links makes it.
+pub(super) fn on_data(above: &[Vec<u8>], name: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let (data, rest) = above.split_at_checked(DATA.len())?;
+    let is_same = |one: &[u8], other: &[u8]| name::same(one, other);
+    let may_be = match rest.first() {
+        None => true,
+        Some(first) => rest.len() < LONGEST && FURTHER_DOWN.iter().any(|n| is_same(n, first)),
     };
-    (is_data && may_be).then_some(rest)
+    let is_data = || data.iter().zip(DATA).all(|(a, b)| is_same(a, b));
+    (may_be && is_data()).then(|| [rest, &[name.to_vec()]].concat())
 }
 
 /// True when a directory of the data volume stands behind a firm link: by the same names from `/` a Mac has the very

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, PoisonError};
 
+use crate::directory::ReadError;
+
 /// Paths that are kept, and so looked at, in one scan: all honest bundles name some hundred.
 const MOST: usize = 16_384;
 
@@ -14,7 +16,7 @@ pub(super) enum Stand {
     Nothing,
     /// What the path says.
     Itself,
-    /// Something else: a link is on the way, or a volume is mounted there, or it is not known.
+    /// Something else: a link is on the way, or a volume is mounted there, or too much was looked at.
     Other,
 }
 
@@ -28,18 +30,25 @@ pub(super) struct Seen {
 
 impl Seen {
     /// What is known of a path, or else what a look at it says. Beyond the bound nothing is looked at, nor known.
-    pub(super) fn stand(&self, path: &[u8], look: impl FnOnce() -> Stand) -> Stand {
+    ///
+    /// # Errors
+    /// That of the look; the next one looks again.
+    pub(super) fn stand(
+        &self,
+        path: &[u8],
+        look: impl FnOnce() -> Result<Stand, ReadError>,
+    ) -> Result<Stand, ReadError> {
         let number = self.number.hash_one(path);
         let mut stands = self.stands.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stand) = stands.get(&number) {
-            return *stand;
+            return Ok(*stand);
         }
         if stands.len() >= MOST {
-            return Stand::Other;
+            return Ok(Stand::Other);
         }
-        let stand = look();
+        let stand = look()?;
         stands.insert(number, stand);
-        stand
+        Ok(stand)
     }
 }
 
@@ -56,9 +65,9 @@ mod tests {
                 let path = number.to_string();
                 let stand = seen.stand(path.as_bytes(), || {
                     looks += 1;
-                    Stand::Itself
+                    Ok(Stand::Itself)
                 });
-                assert_eq!(stand == Stand::Itself, number < MOST);
+                assert_eq!(stand == Ok(Stand::Itself), number < MOST);
             }
         }
         assert_eq!(looks, MOST);

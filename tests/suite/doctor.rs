@@ -194,11 +194,11 @@ fn ancestor_writable() {
 
 #[test]
 fn ancestor_behind_a_link_writable() {
-    finds_wrong("/private/dsplug: writable by everyone", |mac| {
-        fs::create_dir(mac.path("private")).unwrap();
-        fs::rename(mac.path("opt/dsplug"), mac.path("private/dsplug")).unwrap();
-        std::os::unix::fs::symlink("/private/dsplug", mac.path("opt/dsplug")).unwrap();
-        mac.mode("private/dsplug", 0o777);
+    finds_wrong("/elsewhere/dsplug: writable by everyone", |mac| {
+        fs::create_dir(mac.path("elsewhere")).unwrap();
+        fs::rename(mac.path("opt/dsplug"), mac.path("elsewhere/dsplug")).unwrap();
+        std::os::unix::fs::symlink("/elsewhere/dsplug", mac.path("opt/dsplug")).unwrap();
+        mac.mode("elsewhere/dsplug", 0o777);
     });
 }
 
