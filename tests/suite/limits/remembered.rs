@@ -288,6 +288,32 @@ fn what_cannot_be_read_again_holds_up_no_code_that_is_due() {
     }
 }
 
+/// Of the same size it takes the room once, and then the other has its turn.
+#[test]
+fn what_could_not_be_read_again_stands_behind_what_was_not_tried() {
+    let disk = Disk::new();
+    Plugin::new("A").without_executable().write(disk.plugin(""));
+    let v = Plugin::new("V").write(disk.plugin(""));
+    sparse(v.join("Contents/MacOS/V"), &mach_header(ARM64E), 9 << 20);
+    let large = disk.plugin("A.dsplug/Contents/large");
+    sparse(&large, &mach_header(ARM64E), 128 << 20);
+    chmod(&large, 0o755);
+    settle();
+    let limits = Limits {
+        code_age: Duration::from_secs(4),
+        ..Limits::STANDARD
+    };
+    let mut scanner = scanner(&disk, limits);
+    scanner.scan();
+    sparse(disk.plugin("A.dsplug/Contents/k"), b"", 3 << 30);
+    settle();
+    scanner.scan();
+    std::thread::sleep(Duration::from_millis(4_100));
+    let [first, second] = [(); 2].map(|()| scanner.scan().status.files_read);
+    // V's main executable, and its Info.plist for the signature.
+    assert!(second >= first + 2, "{first} and {second}");
+}
+
 /// Nobody has written to it by any time that is told, as through a mapping whose page was dirty before.
 #[test]
 fn code_that_was_read_again_is_not_taken_for_what_it_was() {
