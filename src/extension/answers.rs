@@ -375,6 +375,28 @@ mod tests {
         });
     }
 
+    /// Whoever else came before it.
+    #[test]
+    fn osquery_has_the_next_turn() {
+        let (answers, first) = (Answers::default(), connection());
+        let turn = answers.turn(After::Scan, 0, &first).unwrap();
+        let (sender, order) = std::sync::mpsc::channel();
+        thread::scope(|scope| {
+            for (number, is_osquerys) in [(1, false), (2, false), (3, true)] {
+                let (answers, sender) = (&answers, sender.clone());
+                scope.spawn(move || {
+                    let turn = answers.turn(After::Scan, number, &from(is_osquerys));
+                    sender.send(number).unwrap();
+                    drop(turn);
+                });
+                thread::sleep(Duration::from_millis(100));
+            }
+            drop(turn);
+        });
+        drop(sender);
+        assert_eq!(order.iter().collect::<Vec<_>>(), [3, 1, 2]);
+    }
+
     #[test]
     fn who_was_ended_waits_no_more() {
         let (answers, one) = (Answers::default(), connection());
