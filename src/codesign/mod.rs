@@ -41,4 +41,4 @@ pub use verdict::{
     Anchor, CodeFacts, CodeFlags, DirectoryFacts, EmbeddedFacts, Note, Place, Problem, ProblemCode,
     SignatureState, SliceFacts, SpecialSlot, slot,
 };
-pub(crate) use verdict::{is_below_any, is_system, plain_above};
+pub(crate) use verdict::{is_system, plain_above};

@@ -4,6 +4,8 @@
 //! The rules are those of `expandAtLoaderPath`, `expandAndNormalizeAtExecutablePath` and `forEachResolvedAtPathVar`
 //! of dyld/Loader.cpp and of `Utils::concatenatePaths` of common/Utilities.cpp, dyld-1378 (read, not seen).
 
+use crate::firm_links;
+
 /// Bytes of a path, the NUL at its end included (`PATH_MAX` of macOS).
 pub const PATH_MAX: usize = 1_024;
 
@@ -113,7 +115,9 @@ impl LoadPath {
                 b"" if after.is_empty() => break,
                 b"" | b"." => {}
                 // The kernel knows directories of the data volume by another path, and goes up from there.
-                b".." if is_on_data(directory) => break,
+                b".." if firm_links::below_data(directory).is_some_and(|rest| !rest.is_empty()) => {
+                    break;
+                }
                 b".." => directory = directory.get(..last_slash(directory)).unwrap_or_default(),
                 _ => break,
             }
@@ -121,12 +125,6 @@ impl LoadPath {
         }
         [directory, b"/", rest].concat()
     }
-}
-
-fn is_on_data(path: &[u8]) -> bool {
-    const DATA: &[u8] = b"/System/Volumes/Data/";
-    let head = path.get(..DATA.len());
-    head.is_some_and(|head| head.eq_ignore_ascii_case(DATA))
 }
 
 fn last_slash(path: &[u8]) -> usize {

@@ -13,7 +13,8 @@
 //! library, function variants and the target triple do not.
 
 use super::load_path::{LoadPath, has_dots};
-use crate::codesign::{CodeFacts, SliceFacts, is_below_any, is_system};
+use crate::codesign::{CodeFacts, SliceFacts, is_system};
+use crate::firm_links::leads_behind;
 
 /// The directory of `dspluginhelperd`, which loads plug-ins. `DirectoryService` of macOS 10.6 stood as deep.
 const PROGRAM: &[u8] = b"/usr/libexec";
@@ -21,8 +22,6 @@ const PROGRAM: &[u8] = b"/usr/libexec";
 const CRYPTEX: &[u8] = b"/System/Volumes/Preboot/Cryptexes/OS";
 /// The volume that it stands on.
 const PREBOOT: &[u8] = b"/System/Volumes/Preboot/";
-/// What of `/usr` stands on the data volume, where root writes (`/usr/share/firmlinks` of macOS 13).
-const WRITABLE: &[&[u8]] = &[b"/usr/local/", b"/usr/libexec/cups/", b"/usr/share/snmp/"];
 /// File type of a program.
 const MH_EXECUTE: u32 = 2;
 
@@ -132,7 +131,7 @@ fn in_cryptex(text: &[u8]) -> Option<LoadPath> {
 /// True when a path without dots leads to the system's own volume whatever links there are. In letters beyond ASCII's
 /// none does: a Mac's disk takes a long s for an s, and more for one name than is told apart here.
 pub fn is_sealed(path: &[u8]) -> bool {
-    let is_of_unix = path.is_ascii() && path.starts_with(b"/usr/") && !is_below_any(path, WRITABLE);
+    let is_of_unix = path.is_ascii() && path.starts_with(b"/usr/") && !leads_behind(path);
     !has_dots(path) && (is_of_unix || is_system(path))
 }
 

@@ -3,6 +3,7 @@
 
 use super::path::components;
 use crate::directory::Dir;
+use crate::firm_links::{DATA, may_lie};
 use crate::meta::{Kind, Meta};
 use crate::name;
 
@@ -35,25 +36,19 @@ pub(super) fn is_prefix(name: &[u8], todo: &[Vec<u8>]) -> bool {
     }
 }
 
-/// What the data volume as a whole stands at.
-const DATA: [&[u8]; 3] = [b"System", b"Volumes", b"Data"];
-
-/// What stands behind firm links further down than at the top (`/usr/share/firmlinks` of macOS 13), and the names of the
-/// longest path there, of `CoreTypes.bundle/Contents/Library`.
-const FURTHER_DOWN: [&[u8]; 2] = [b"System", b"usr"];
-const LONGEST: usize = 6;
-
 /// The names after those of the data volume, where these and one more lead to what may stand behind a firm link. A way
 /// may be as long as whoever plants links makes it.
 pub(super) fn on_data(above: &[Vec<u8>], name: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let (data, rest) = above.split_at_checked(DATA.len())?;
-    let is_same = |one: &[u8], other: &[u8]| name::same(one, other);
-    let may_be = match rest.first() {
-        None => true,
-        Some(first) => rest.len() < LONGEST && FURTHER_DOWN.iter().any(|n| is_same(n, first)),
-    };
-    let is_data = || data.iter().zip(DATA).all(|(a, b)| is_same(a, b));
-    (may_be && is_data()).then(|| [rest, &[name.to_vec()]].concat())
+    let mut rest = above;
+    for own in DATA.split(|b| *b == b'/').skip(1) {
+        let (first, after) = rest.split_first()?;
+        if !name::same(first, own) {
+            return None;
+        }
+        rest = after;
+    }
+    let first = rest.first().map_or(name, Vec::as_slice);
+    may_lie(first, rest.len().saturating_add(1)).then(|| [rest, &[name.to_vec()]].concat())
 }
 
 /// True when a directory of the data volume stands behind a firm link: by the same names from `/` a Mac has the very

@@ -7,26 +7,11 @@
 use std::sync::Arc;
 
 use crate::directory::Dir;
+use crate::firm_links;
 use crate::meta::{Kind, Meta};
 
-/// Where the data volume stands as a whole.
-const DATA: &[u8] = b"/system/volumes/data";
 /// Where volumes and the shares of `autofs` are mounted (`/etc/auto_master`).
 const IN_SIGHT: &[&[u8]] = &[b"/volumes", b"/network", b"/net", b"/home"];
-/// What of the system's paths stands on the data volume, where root writes (`/usr/share/firmlinks` of macOS 13): the
-/// directory itself is another volume's, and below it a Mac has nothing mounted.
-const FIRMLINKS: &[&[u8]] = &[
-    b"/system/library/assets",
-    b"/system/library/assetsv2",
-    b"/system/library/caches",
-    b"/system/library/coreservices/coretypes.bundle/contents/library",
-    b"/system/library/preinstalledassets",
-    b"/system/library/preinstalledassetsv2",
-    b"/system/library/speech",
-    b"/usr/local",
-    b"/usr/libexec/cups",
-    b"/usr/share/snmp",
-];
 /// Where the system has volumes of its own and its cryptexes, and what they are called there. Below them it has none that
 /// anything of a bundle leads to.
 const OWN: &[(&[u8], &[&[u8]])] = &[
@@ -52,7 +37,7 @@ const OWN: &[(&[u8], &[&[u8]])] = &[
 const CRYPTEXES: &[&[u8]] = &[b"app", b"exclaveos", b"os"];
 
 /// Names of `/` below which plug-in folders stand. That they stand on another volume than `/` says nothing, for a
-/// firmlink leads there; but the system says where that is mounted (`f_mntonname`, statfs(2)), and that is not here.
+/// firm link leads there; but the system says where that is mounted (`f_mntonname`, statfs(2)), and that is not here.
 const ABOVE_FOLDERS: &[&[u8]] = &[b"/library", b"/system"];
 
 /// What is known of the volume that a directory stands on.
@@ -129,18 +114,19 @@ fn is_of_a_mac(path: &[u8]) -> bool {
         let rest = path.strip_prefix(above);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
     };
-    let (path, is_on_data) = match path.strip_prefix(DATA) {
+    let (path, is_on_data) = match firm_links::below_data(&path) {
         Some(b"") => return true,
-        Some(rest) if rest.starts_with(b"/") => (rest, true),
-        _ => (path.as_slice(), false),
+        Some(rest) => (rest, true),
+        None => (path.as_slice(), false),
     };
     let is_first = path.iter().filter(|b| **b == b'/').count() == 1;
-    // What has these paths on the data volume is no firmlink, and no volume of the system's.
+    // A firm link's directory is another volume's, and below it a Mac has nothing mounted. What has these paths on the
+    // data volume is no firm link, and no volume of the system's.
     let is_own = |(above, names): &(&[u8], &[&[u8]])| {
         let name = path.strip_prefix(*above);
         name.is_some_and(|name| names.contains(&name))
     };
-    let is_of_system = !is_on_data && (FIRMLINKS.contains(&path) || OWN.iter().any(is_own));
+    let is_of_system = !is_on_data && (firm_links::is_one(path) || OWN.iter().any(is_own));
     let is_in_sight = IN_SIGHT.iter().any(|above| is_below(path, above));
     is_first || is_of_system || is_in_sight
 }
@@ -151,7 +137,7 @@ mod tests {
 
     /// As `df` of macOS shows it: of `/Library` the data volume, unless something is mounted over it.
     #[test]
-    fn a_volume_over_all_of_library_is_told_from_a_firmlink() {
+    fn a_volume_over_all_of_library_is_told_from_a_firm_link() {
         let is_over = |path: &[u8], place: &[u8]| is_over(path, || Some(place.to_vec()));
         assert!(is_over(b"/Library", b"/Library"));
         assert!(is_over(b"/library", b"/Library"));

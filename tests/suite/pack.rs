@@ -228,17 +228,15 @@ fn images_on_the_writable_volumes_are_told() {
         assert!(mapped(path, "r-x"), "{path}");
     }
     // Wherever a library is taken for one that root can write, an image is told.
-    for list in [
-        include_str!("../../src/codesign/verdict/library.rs"),
-        include_str!("../../src/evidence/loads.rs"),
-    ] {
-        let (_, list) = list.split_once("const WRITABLE: &[&[u8]] = &[").unwrap();
-        let (list, _) = list.split_once("];").unwrap();
-        let places: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
-        assert!(places.len() >= 3, "{places:?}");
-        for place in places {
-            assert!(mapped(&format!("{place}x.dylib"), "r-x"), "{place}");
-        }
+    let list = include_str!("../../src/firm_links.rs");
+    let (_, list) = list
+        .split_once("const FURTHER_DOWN: &[&[u8]] = &[")
+        .unwrap();
+    let (list, _) = list.split_once("];").unwrap();
+    let places: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    assert!(places.len() >= 10, "{places:?}");
+    for place in places {
+        assert!(mapped(&format!("{place}/x.dylib"), "r-x"), "{place}");
     }
     for path in [
         "/System/Library/Frameworks/x",

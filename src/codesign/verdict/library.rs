@@ -1,5 +1,7 @@
 //! Paths of libraries: which of them the system itself holds.
 
+use crate::firm_links::leads_behind;
+
 /// Where the system's own libraries stand (dyld-1378, `mightBeInSharedCache` of dyld/Loader.cpp).
 const SYSTEM: &[&[u8]] = &[
     b"/usr/lib/",
@@ -9,31 +11,10 @@ const SYSTEM: &[&[u8]] = &[
     b"/System/DriverKit/",
 ];
 
-/// What of it stands on the data volume, where root writes (`/usr/share/firmlinks` of macOS 13).
-const WRITABLE: &[&[u8]] = &[
-    b"/System/Library/Assets",
-    b"/System/Library/Caches/",
-    b"/System/Library/CoreServices/CoreTypes.bundle/Contents/Library/",
-    b"/System/Library/PreinstalledAssets",
-    b"/System/Library/Speech/",
-];
-
 /// True for a path, without `.` and `..` in it, of the system's own volume. One in letters beyond ASCII's is none: a
 /// Mac's disk takes a long s for an s.
 pub fn is_system(path: &[u8]) -> bool {
-    path.is_ascii()
-        && SYSTEM.iter().any(|above| path.starts_with(above))
-        && !is_below_any(path, WRITABLE)
-}
-
-/// True for a path in ASCII's letters below one of these, or that of the directory itself, in whatever letter case: a
-/// Mac's disk does not tell it apart, and what root writes has all its names.
-pub fn is_below_any(path: &[u8], all: &[&[u8]]) -> bool {
-    all.iter().any(|above| {
-        let dir = above.strip_suffix(b"/").unwrap_or(above);
-        let head = path.get(..above.len());
-        path.eq_ignore_ascii_case(dir) || head.is_some_and(|head| head.eq_ignore_ascii_case(above))
-    })
+    path.is_ascii() && SYSTEM.iter().any(|above| path.starts_with(above)) && !leads_behind(path)
 }
 
 /// Where of that no link of the system's leads to the data volume, as `/usr/lib/cron` and `/System/Library/User Template`

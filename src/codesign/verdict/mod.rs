@@ -9,6 +9,6 @@ mod system_libraries;
 
 pub use facts::CodeFacts;
 pub(in crate::codesign) use findings::Findings;
-pub(crate) use library::{is_below_any, is_system, plain_above};
+pub(crate) use library::{is_system, plain_above};
 pub use problem::{Note, Place, Problem, ProblemCode, SignatureState, weakest};
 pub use slice::{Anchor, CodeFlags, DirectoryFacts, EmbeddedFacts, SliceFacts, SpecialSlot, slot};

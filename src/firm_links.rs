@@ -1,0 +1,62 @@
+//! The firm links: what of the system's paths is the data volume's, where root writes. Whoever goes by another list takes
+//! for sealed what is not.
+
+use crate::name;
+
+/// Where the data volume stands as a whole.
+pub const DATA: &[u8] = b"/System/Volumes/Data";
+
+/// Those further down than at a Mac's top (`/usr/share/firmlinks` of macOS 13).
+const FURTHER_DOWN: &[&[u8]] = &[
+    b"/System/Library/Assets",
+    b"/System/Library/AssetsV2",
+    b"/System/Library/Caches",
+    b"/System/Library/CoreServices/CoreTypes.bundle/Contents/Library",
+    b"/System/Library/PreinstalledAssets",
+    b"/System/Library/PreinstalledAssetsV2",
+    b"/System/Library/Speech",
+    b"/usr/local",
+    b"/usr/libexec/cups",
+    b"/usr/share/snmp",
+];
+/// Names of which there are more with each version: a later one's count before they are known.
+const VERSIONED: &[&[u8]] = &[
+    b"/System/Library/Assets",
+    b"/System/Library/PreinstalledAssets",
+];
+
+/// What follows the data volume's own path in one, in whatever letter case: a Mac's disk does not tell it apart.
+pub fn below_data(path: &[u8]) -> Option<&[u8]> {
+    below(path, DATA)
+}
+
+/// True for a path that is itself a firm link further down than at the top.
+pub fn is_one(path: &[u8]) -> bool {
+    FURTHER_DOWN.iter().any(|l| path.eq_ignore_ascii_case(l))
+}
+
+/// True for the path of such a firm link and for all below it, and for what may be one.
+pub fn leads_behind(path: &[u8]) -> bool {
+    let is_versioned = |name: &&[u8]| {
+        let head = path.get(..name.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(name))
+    };
+    FURTHER_DOWN.iter().any(|l| below(path, l).is_some()) || VERSIONED.iter().any(is_versioned)
+}
+
+/// True where one of these may lie so many names below the top, of which this is the first. One at the top may have any
+/// name.
+pub fn may_lie(first: &[u8], names: usize) -> bool {
+    let names_of = |link: &&'static [u8]| link.split(|b| *b == b'/').skip(1);
+    names == 1
+        || FURTHER_DOWN.iter().map(names_of).any(|mut link| {
+            let is_first = link.next().is_some_and(|n| name::same(n, first));
+            is_first && names <= link.count().saturating_add(1)
+        })
+}
+
+fn below<'a>(path: &'a [u8], above: &[u8]) -> Option<&'a [u8]> {
+    let (head, rest) = path.split_at_checked(above.len())?;
+    let is_below = head.eq_ignore_ascii_case(above) && (rest.is_empty() || rest.starts_with(b"/"));
+    is_below.then_some(rest)
+}
