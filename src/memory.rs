@@ -145,6 +145,16 @@ impl Memory {
         }));
     }
 
+    /// True when all that the last scan found is kept as it was found: holding it takes no more memory.
+    pub fn is_whole(&self, bundles: &[Arc<Bundle>]) -> bool {
+        let is_kept = |bundle: &Arc<Bundle>| match self.bundles.get(&bundle.evidence.candidate.path)
+        {
+            Some(Kept::Whole(kept)) => Arc::ptr_eq(kept, bundle),
+            _ => false,
+        };
+        bundles.iter().all(is_kept)
+    }
+
     /// What the last scan had rows of, of a plug-in folder.
     pub fn shown(&self, folder: usize) -> Option<&Known> {
         self.shown.get(folder)

@@ -286,6 +286,33 @@ impl Scanner {
         self.memory.as_ref()?.of(path, now)
     }
 
+    /// True when the last scan found all that there is, and holding that takes no more memory.
+    pub fn holds(&self, last: &Snapshot) -> bool {
+        let is_all = last.status.files_skipped == 0 && last.status.limits.is_empty();
+        let memory = self.memory.as_ref();
+        is_all && memory.is_some_and(|memory| memory.is_whole(&last.bundles))
+    }
+
+    /// What the last scan found, as a scan of its own, for those who know that nothing was written since; where its
+    /// exceptions are those that stand there.
+    pub fn still(&mut self, last: &Snapshot) -> Option<Snapshot> {
+        if !last.exceptions.are_still(&self.root) {
+            return None;
+        }
+        self.scans = self.scans.saturating_add(1);
+        let mut snapshot = last.clone();
+        let reused = last
+            .status
+            .files_read
+            .saturating_add(last.status.files_reused);
+        snapshot.status.scans = self.scans;
+        snapshot.status.last_scan = now();
+        snapshot.status.last_scan_ms = 0;
+        snapshot.status.files_read = 0;
+        snapshot.status.files_reused = reused;
+        Some(snapshot)
+    }
+
     /// Scans once.
     pub fn scan(&mut self) -> Snapshot {
         self.look(None)

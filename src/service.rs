@@ -23,9 +23,14 @@ use crate::table::{
 };
 use crate::text::escape;
 use crate::watch::Watch;
+use crate::watch::calm::Calm;
 
 /// For how long a scan answers. A join of core's calls once for each of its rows.
 const HOLDS: Duration = Duration::from_secs(4);
+
+/// For how long it does so while the watch has all that it wants and is told of no change, from one look of the watch to
+/// the next.
+const STANDS: Duration = Duration::from_secs(60);
 
 /// Entries of `dsplug_files` that are served in one answer: each costs some 2.5 kB here and
 /// in osquery. The command line has no such limit.
@@ -52,6 +57,7 @@ pub struct Service {
     at: Whereabouts,
     limit: Duration,
     watch: Option<Arc<Watching>>,
+    calm: Calm,
     ledger: Ledger,
     /// The first table whose answer was not taken.
     not_taken: Mutex<Option<String>>,
@@ -109,10 +115,13 @@ impl Service {
         }));
         let last = Arc::clone(&status);
         let ledger = scanner.ledger();
-        let scanner = Mutex::new(scanner.remembering());
+        let scanner = scanner.remembering();
+        let scanner = Mutex::new((scanner, None));
+        let calm = Calm::default();
+        let is_calm = calm.clone();
         let scan = move || {
             let mut scanner = scanner.lock().unwrap_or_else(PoisonError::into_inner);
-            let snapshot = scanner.scan();
+            let snapshot = scan(&mut scanner, &is_calm);
             let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
             last.clone_from(&snapshot.status);
             Ok(snapshot)
@@ -123,6 +132,7 @@ impl Service {
             at,
             limit,
             watch: None,
+            calm,
             ledger,
             not_taken: Mutex::default(),
         }
@@ -138,9 +148,10 @@ impl Service {
         let service = Self::new(scanner);
         let watching = Arc::new(Watching::default());
         let (scans, shared) = (Arc::clone(&service.scans), Arc::clone(&watching));
+        let calm = service.calm.clone();
         thread::Builder::new()
             .name("watch".to_owned())
-            .spawn(move || watch(&root, &scans, place.as_deref(), &shared))?;
+            .spawn(move || watch(&root, &scans, place.as_deref(), &shared, &calm))?;
         Ok(Self {
             watch: Some(watching),
             ..service
@@ -215,12 +226,36 @@ impl Service {
     }
 }
 
+/// What a scan finds; or what the last one found, while that stands.
+fn scan((scanner, last): &mut (Scanner, Option<(Instant, Snapshot)>), calm: &Calm) -> Snapshot {
+    if let Some((began, found)) = last
+        && calm.is()
+        && began.elapsed() < STANDS
+        && let Some(found) = scanner.still(found)
+    {
+        return found;
+    }
+    // What it held goes before the next scan fills memory.
+    *last = None;
+    let began = Instant::now();
+    let found = scanner.scan();
+    *last = scanner.holds(&found).then(|| (began, found.clone()));
+    found
+}
+
 /// Watches for ever.
-fn watch(root: &Root, scans: &Arc<Shared<Snapshot>>, place: Option<&Path>, shared: &Arc<Watching>) {
+fn watch(
+    root: &Root,
+    scans: &Arc<Shared<Snapshot>>,
+    place: Option<&Path>,
+    shared: &Arc<Watching>,
+    calm: &Calm,
+) {
     loop {
         let scans = Arc::clone(scans);
         let say = Arc::clone(shared);
         let mut watch = Watch::new(root.clone(), Box::new(move || scans.renew()));
+        watch.calming(calm.clone());
         watch.saying(Box::new(move |status| {
             *say.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
         }));
@@ -443,6 +478,47 @@ mod tests {
         *watching.events.lock().unwrap() = Some(Journal::in_memory().events());
         assert_eq!(service.status().journal.state, "memory");
         assert_eq!(service.hangs(), None);
+    }
+
+    /// A write by another name of a file is no hint: what is shown after one is what was held.
+    #[test]
+    fn a_scan_stands_while_the_watch_is_calm_and_no_longer() {
+        let disk = Disk::new();
+        let bundle = Plugin::new("A").write(disk.plugin(""));
+        let file = bundle.join("Contents/file");
+        std::fs::write(&file, "0").unwrap();
+        let other_name = disk.at("other");
+        std::fs::hard_link(&file, &other_name).unwrap();
+        let root = Root::open(disk.path()).unwrap();
+        let scanner = Scanner::new(root, Limits::STANDARD).remembering();
+        let mut held = (scanner, None);
+        let calm = Calm::default();
+        let mut scans = 0;
+        let mut hash = |held: &mut _| {
+            scans += 1;
+            let found = scan(held, &calm);
+            assert_eq!(found.status.scans, scans);
+            found.bundles[0].digest.clone()
+        };
+        let first = hash(&mut held);
+        std::fs::write(&other_name, "1").unwrap();
+        let second = hash(&mut held);
+        assert_ne!(first, second);
+        calm.set(true);
+        std::fs::write(&other_name, "2").unwrap();
+        assert_eq!(hash(&mut held), second);
+        // Exceptions have no watch.
+        disk.file(crate::exceptions::LOCAL.trim_start_matches('/'), "");
+        let third = hash(&mut held);
+        assert_ne!(third, second);
+        std::fs::write(&other_name, "3").unwrap();
+        assert_eq!(hash(&mut held), third);
+        held.1.as_mut().unwrap().0 -= STANDS;
+        let fourth = hash(&mut held);
+        assert_ne!(fourth, third);
+        std::fs::write(&other_name, "4").unwrap();
+        calm.set(false);
+        assert_ne!(hash(&mut held), fourth);
     }
 
     #[test]

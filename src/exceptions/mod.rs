@@ -20,7 +20,7 @@ use offer::Offer;
 
 use crate::bundle::Bundle;
 use crate::directory::ReadError;
-use crate::meta::Kind;
+use crate::meta::{FileId, Kind, Timestamp};
 use crate::property_list::{self, Bounds, Value};
 use crate::root::Root;
 use crate::text;
@@ -67,7 +67,12 @@ pub struct Exceptions {
     /// The lists that the last scans saw, each other than the one before, this one last; empty where scans do
     /// not remember.
     pub lists: Vec<Arc<List>>,
+    /// What stood at each source before it was read; `None` where that cannot be told.
+    stood: [Option<Stood>; SOURCES.len()],
 }
+
+/// What stands at a source: device, inode, size and times of a file, or nothing.
+type Stood = Option<(FileId, u64, Timestamp, Timestamp)>;
 
 impl Exceptions {
     /// Reads the exceptions of a disk. `now` is in seconds of Unix time: it decides what is expired.
@@ -78,6 +83,7 @@ impl Exceptions {
             ids: BTreeSet::new(),
         };
         let mut keep_copies = None;
+        exceptions.stood = SOURCES.map(|source| at(root, source));
         for source in SOURCES {
             let mut wish = None;
             let read = read_source(root, source, &mut wish);
@@ -94,6 +100,12 @@ impl Exceptions {
         exceptions.keep_copies = keep_copies.unwrap_or_default();
         exceptions.entries.shrink_to_fit();
         exceptions
+    }
+
+    /// True when the same files stand at all sources as when they were read.
+    pub fn are_still(&self, root: &Root) -> bool {
+        let mut sources = SOURCES.into_iter().zip(&self.stood);
+        sources.all(|(source, stood)| stood.is_some() && *stood == at(root, source))
     }
 
     /// Has `lists` take in what was read at that time, and bears all that they remember. Says in the log what
@@ -229,6 +241,17 @@ fn read_source(
         // A managed domain may hold other preferences.
         None if source == MANAGED || keep_copies.is_some() => Ok(None),
         None => Err(format!("it has no array {KEY}")),
+    }
+}
+
+/// What stands at a source.
+fn at(root: &Root, source: &str) -> Option<Stood> {
+    match root.find_entry(source.as_bytes()) {
+        Ok(found) => {
+            let meta = found.meta;
+            Some(Some((meta.id(), meta.size, meta.mtime, meta.ctime)))
+        }
+        Err(error) => error.is_absent().then_some(None),
     }
 }
 

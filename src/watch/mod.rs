@@ -1,4 +1,4 @@
-//! The watch: looks whenever the system hints that something was written, and twice a minute anyway,
+//! The watch: looks whenever the system hints that something was written, and once or twice a minute anyway,
 //! and writes down what happened to each bundle.
 //!
 //! - `hints` come from the system, for the `places` that are worth a watch, of which `watches` has those
@@ -8,7 +8,7 @@
 //!   [`writer`] hands the events to the journal;
 //! - `crowd` says how much is told of what comes and goes with nothing in it, or is `alike` what was told;
 //! - `lists` does the same as `tracker` for the lists of exceptions;
-//! - `pace` says when the next look is due;
+//! - `pace` says when the next look is due, and `calm` whether all stands as the last one found it;
 //! - [`copies`] keeps what goes, where that is asked for;
 //! - [`command`] shows events to a person.
 //!
@@ -16,6 +16,7 @@
 //! fourth of the time, however much is written.
 
 mod alike;
+pub mod calm;
 mod code;
 pub mod command;
 pub mod copies;
@@ -45,6 +46,7 @@ use crate::evidence::Ways;
 use crate::journal::{AllKnown, Batch, Journal, now_ms};
 use crate::root::Root;
 use crate::scan::Snapshot;
+use calm::{Calm, Watching};
 use copies::Copies;
 use hints::{MOST_NAMES, Woken};
 use now::Now;
@@ -53,8 +55,9 @@ use tracker::Tracker;
 use watches::Watches;
 use writer::{Tell, Writer};
 
-/// The same where nothing stands that could be written without a hint.
-const LONG_TICK: Duration = Duration::from_secs(300);
+/// The same where all is watched, and where nothing stands that could be written without a hint.
+const CALM_TICK: Duration = Duration::from_secs(60);
+const EMPTY_TICK: Duration = Duration::from_secs(300);
 /// How long the end of another process that writes the journal is waited for.
 const TURN: Duration = Duration::from_secs(3);
 
@@ -67,6 +70,7 @@ pub struct Watch {
     look: Look,
     copies: Option<Copies>,
     watches: Watches,
+    calm: Calm,
     tick: Duration,
     tracker: Option<Tracker>,
     /// The ways to what bundles reach outside, as the last look saw them.
@@ -81,6 +85,7 @@ impl Watch {
             root,
             look,
             copies: None,
+            calm: Calm::default(),
             tick: TICK,
             tracker: None,
             reaching: Vec::new(),
@@ -90,6 +95,11 @@ impl Watch {
     /// Has `say` told how it stands with the watch.
     pub fn saying(&mut self, say: Say) {
         self.watches.saying(say);
+    }
+
+    /// Has `calm` say whether all stands as the last look found it.
+    pub fn calming(&mut self, calm: Calm) {
+        self.calm = calm;
     }
 
     /// Watches until `stop` can be read, and writes down what it sees in the journal that `open`
@@ -103,6 +113,8 @@ impl Watch {
         stop: Option<BorrowedFd<'_>>,
         tell: Tell,
     ) -> std::io::Result<()> {
+        let calm = self.calm.clone();
+        let _watching = Watching(&calm);
         self.watches.begin();
         // The folders are watched before the first look, so that nothing comes in between; and that
         // look is made before the journal is opened, which may take the disk a while.
@@ -141,11 +153,16 @@ impl Watch {
                 break;
             }
             let left = pace.left(moving, self.tick);
+            calm.set(self.tick > TICK && !moving && !pace.hinted && !pace.is_in_doubt);
             let woken = self.watches.wait(left, stop);
             if heed(woken, &mut pace, &mut names) {
                 break;
             }
-            if !pace.left(moving, self.tick).is_zero() {
+            let is_due = pace.left(moving, self.tick).is_zero();
+            if is_due || pace.hinted || pace.is_in_doubt {
+                calm.set(false);
+            }
+            if !is_due {
                 continue;
             }
             let seen = if pace.hinted {
@@ -263,10 +280,10 @@ fn now() -> Now {
 fn tick(snapshot: &Snapshot, all_is_watched: bool) -> Duration {
     let mut folders = snapshot.folders.iter();
     let is_plain = folders.all(|f| f.anomalies.is_empty() && f.error.is_none());
-    if is_plain && snapshot.bundles.is_empty() && all_is_watched {
-        LONG_TICK
-    } else {
-        TICK
+    match is_plain && all_is_watched {
+        true if snapshot.bundles.is_empty() => EMPTY_TICK,
+        true => CALM_TICK,
+        false => TICK,
     }
 }
 
@@ -307,12 +324,18 @@ mod tests {
 
     impl Watching {
         fn begin(root: Root, look: Look) -> Self {
+            Self::begin_calming(root, look, &Calm::default())
+        }
+
+        fn begin_calming(root: Root, look: Look, calm: &Calm) -> Self {
+            let calm = calm.clone();
             let (stopped, stop) = std::io::pipe().unwrap();
             let (sender, events) = std::sync::mpsc::channel();
             let thread = std::thread::spawn(move || {
                 let tell: Tell = Box::new(move |event| sender.send(event.clone()).is_ok());
                 let stopped = std::os::fd::AsFd::as_fd(&stopped);
                 let mut watch = Watch::new(root, look);
+                watch.calming(calm);
                 watch.run(Journal::in_memory, Some(stopped), tell).unwrap();
             });
             Self {
@@ -336,21 +359,52 @@ mod tests {
     }
 
     #[test]
-    fn looks_are_rarer_only_where_nothing_stands() {
+    fn looks_are_rarer_only_where_all_is_watched() {
         let disk = Disk::new();
         let looked = |all_is_watched| {
             let root = Root::open(disk.path()).unwrap();
             let snapshot = Scanner::new(root, Limits::STANDARD).scan();
             tick(&snapshot, all_is_watched)
         };
-        assert_eq!(looked(true), LONG_TICK);
-        assert_eq!(looked(false), TICK);
+        assert_eq!((looked(true), looked(false)), (EMPTY_TICK, TICK));
+        Plugin::new("A").write(disk.plugin(""));
+        assert_eq!((looked(true), looked(false)), (CALM_TICK, TICK));
         let other = disk.plugin("").join("other");
         std::os::unix::fs::symlink("/nowhere", &other).unwrap();
-        assert_eq!(looked(true), TICK);
-        std::fs::remove_file(other).unwrap();
-        Plugin::new("A").write(disk.plugin(""));
-        assert_eq!(looked(true), TICK);
+        assert_eq!((looked(true), looked(false)), (TICK, TICK));
+    }
+
+    #[test]
+    fn it_is_calm_when_a_look_found_all_still_and_never_while_one_is_made() {
+        let disk = Disk::new();
+        let bundle = Plugin::new("A").write(disk.plugin(""));
+        let root = Root::open(disk.path()).unwrap();
+        let mut scanner = Scanner::new(root.clone(), Limits::STANDARD);
+        let calm = Calm::default();
+        let inside = calm.clone();
+        let (sender, looks) = std::sync::mpsc::channel();
+        let look = move || {
+            sender.send(inside.is()).unwrap();
+            Ok(Arc::new(scanner.scan()))
+        };
+        let watching = Watching::begin_calming(root, Box::new(look), &calm);
+        let until = |is_calm: bool| {
+            let begun = Instant::now();
+            while calm.is() != is_calm {
+                assert!(begun.elapsed() < TURN * 2, "{is_calm}");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        until(true);
+        std::fs::write(bundle.join("Contents/new"), "").unwrap();
+        assert_eq!(watching.next().action, crate::event::Action::Changed);
+        until(true);
+        // What may be anything keeps it from being calm.
+        std::os::unix::fs::symlink("/nowhere", disk.plugin("other")).unwrap();
+        until(false);
+        drop(watching);
+        assert!(!calm.is());
+        assert!(looks.iter().all(|is_calm| !is_calm));
     }
 
     /// Whoever makes looks or ways dear has the watch rest for three times as long: neither an end nor a
