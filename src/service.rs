@@ -498,7 +498,7 @@ mod tests {
             scans += 1;
             let found = scan(held, &calm);
             assert_eq!(found.status.scans, scans);
-            found.bundles[0].digest.clone()
+            found.bundles[0].digest
         };
         let first = hash(&mut held);
         std::fs::write(&other_name, "1").unwrap();

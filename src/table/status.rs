@@ -15,10 +15,16 @@ pub const STATUS: TableOf<Status> = TableOf {
         number("started", "When it started, in seconds.", |s| {
             s.started.into()
         }),
-        number("scans", "Scans since then, with those that the watch spared: all is watched, and nothing was written since the one before.", |s| s.scans.into()),
-        number("last_scan", "When the last scan began, or was spared, in seconds.", |s| {
-            s.last_scan.into()
-        }),
+        number(
+            "scans",
+            "Scans since then, with those that the watch spared: all is watched, and nothing was written since the one before.",
+            |s| s.scans.into(),
+        ),
+        number(
+            "last_scan",
+            "When the last scan began, or was spared, in seconds.",
+            |s| s.last_scan.into(),
+        ),
         number("last_scan_ms", "How long it took, in milliseconds.", |s| {
             s.last_scan_ms.into()
         }),

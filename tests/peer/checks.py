@@ -780,6 +780,8 @@ def what_one_scan_could_not_read_the_next_one_reads(host):
     for name in ("Info.plist", "one", "two"):
         with open(os.path.join(contents, name), "w") as file:
             file.write("<plist><dict/></plist>")
+    # What may be anything has each query scan.
+    os.symlink("/nowhere", os.path.join(host.plugins, "other"))
     manager = Manager(host.socket)
     process, uuid = host.registered(manager)
     sql = "SELECT * FROM dsplug_bundles"
