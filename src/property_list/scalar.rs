@@ -187,6 +187,18 @@ pub(super) fn date(bytes: &[u8]) -> Option<Date> {
     Some(Date::from_gregorian(year, rest))
 }
 
+/// What a digit of base64 counts for.
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte.wrapping_sub(b'A')),
+        b'a'..=b'z' => Some(byte.wrapping_sub(b'a').wrapping_add(26)),
+        b'0'..=b'9' => Some(byte.wrapping_sub(b'0').wrapping_add(52)),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    }
+}
+
 /// Data in base64, and whether it is written plainly. Source: `parseDataTag`.
 ///
 /// Characters that are none of it are passed over; `=` counts as the digit 0, and takes a byte off
@@ -195,7 +207,25 @@ pub(super) fn base64(bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
     let mut data = Vec::with_capacity(bytes.len() / 4 * 3);
     let (mut group, mut digits, mut padding) = (0_u32, 0_usize, 0_usize);
     let mut is_plain = true;
-    for byte in bytes {
+    let mut rest = bytes;
+    loop {
+        // Nearly all that there is are whole groups.
+        if digits % 4 == 0 && padding == 0 {
+            while let Some(([a, b, c, d], after)) = rest.split_first_chunk()
+                && let (Some(a), Some(b), Some(c), Some(d)) =
+                    (digit(*a), digit(*b), digit(*c), digit(*d))
+            {
+                let group =
+                    u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
+                let [_, three @ ..] = group.to_be_bytes();
+                data.extend_from_slice(&three);
+                rest = after;
+            }
+        }
+        let Some((byte, after)) = rest.split_first() else {
+            break;
+        };
+        rest = after;
         match byte {
             b'=' => padding = padding.saturating_add(1),
             b' ' | b'\t'..=b'\r' => continue,
@@ -207,14 +237,10 @@ pub(super) fn base64(bytes: &[u8]) -> Option<(Vec<u8>, bool)> {
                 }
             }
         }
-        let digit = match byte {
-            b'A'..=b'Z' => byte.wrapping_sub(b'A'),
-            b'a'..=b'z' => byte.wrapping_sub(b'a').wrapping_add(26),
-            b'0'..=b'9' => byte.wrapping_sub(b'0').wrapping_add(52),
-            b'+' => 62,
-            b'/' => 63,
-            b'=' => 0,
-            _ => {
+        let digit = match digit(*byte) {
+            Some(digit) => digit,
+            None if *byte == b'=' => 0,
+            None => {
                 is_plain = false;
                 continue;
             }

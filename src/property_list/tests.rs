@@ -556,6 +556,13 @@ fn what_readers_take_in_different_ways_is_refused_where_it_counts() {
 }
 
 proptest! {
+    /// With a blank behind each character, data is read character by character.
+    #[test]
+    fn whole_groups_of_base64_are_read_as_their_characters_are(text in "[A-Za-z0-9+/]{0,24}[=A-Za-z0-9+/ \n!.-]{0,12}") {
+        let apart: String = text.chars().flat_map(|c| [c, ' ']).collect();
+        prop_assert_eq!(scalar::base64(text.as_bytes()), scalar::base64(apart.as_bytes()));
+    }
+
     #[test]
     fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         let _ = lenient(&bytes);

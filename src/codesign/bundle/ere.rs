@@ -67,20 +67,13 @@ pub struct GaveUp;
 /// It is matched by an automaton whose states are found as they are needed. The work of that is
 /// bounded, however the expression and the paths are made: an expression such as `(.?){200}x` has
 /// a state for nearly every byte of a path, and each costs hundreds of steps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Expression {
     automaton: Rc<DFA>,
     cache: RefCell<Cache>,
 }
 
 impl Expression {
-    fn over(automaton: Rc<DFA>) -> Self {
-        Self {
-            cache: RefCell::new(automaton.create_cache()),
-            automaton,
-        }
-    }
-
     /// Whether the expression matches anywhere in a path.
     ///
     /// # Errors
@@ -128,16 +121,33 @@ pub fn compile(expression: &str) -> Result<Expression, EreError> {
         .configure(work)
         .build_from_nfa(states)
         .map_err(|_| EreError::TooComplex)?;
-    Ok(Expression::over(Rc::new(automaton)))
+    let cache = RefCell::new(automaton.create_cache());
+    let automaton = Rc::new(automaton);
+    let expression = Expression { automaton, cache };
+    for path in USUAL {
+        // What comes to too much work here does so again.
+        let _ = expression.is_match(path);
+    }
+    Ok(expression)
 }
+
+/// Paths by which the states are found that nearly every bundle asks for. They are the same for all, whatever was judged
+/// before: so is what is found beyond them.
+const USUAL: [&[u8]; 5] = [
+    b"Info.plist",
+    b"PkgInfo",
+    b"MacOS/Name0.bundle",
+    b"Resources/Name0.bin",
+    b"Resources/en.lproj/InfoPlist.strings",
+];
 
 /// Most bytes of the automata that are kept from bundle to bundle. Apple's own take half.
 const MOST_KEPT: usize = 256 << 10;
 
-/// Automata, kept from bundle to bundle: nearly all seals have Apple's own rules. What matching finds is each bundle's
-/// own, and so are its bounds; whoever fills the room with others has every bundle pay for its rules.
+/// Automata as they were compiled, kept from bundle to bundle: nearly all seals have Apple's own rules. What matching
+/// finds is each bundle's own, and so are its bounds; whoever fills the room with others has every bundle pay for its rules.
 #[derive(Debug, Default)]
-pub struct Automata(RefCell<(HashMap<String, Rc<DFA>>, usize)>);
+pub struct Automata(RefCell<(HashMap<String, Expression>, usize)>);
 
 impl Automata {
     /// The same as [`compile`].
@@ -146,14 +156,16 @@ impl Automata {
     /// As [`compile`].
     pub fn compile(&self, expression: &str) -> Result<Expression, EreError> {
         if let Some(kept) = self.0.borrow().0.get(expression) {
-            return Ok(Expression::over(Rc::clone(kept)));
+            return Ok(kept.clone());
         }
         let compiled = compile(expression)?;
         let (kept, bytes) = &mut *self.0.borrow_mut();
-        let more = compiled.size().saturating_add(expression.len());
+        let found = compiled.found();
+        let more = compiled.size().saturating_add(found);
+        let more = more.saturating_add(expression.len());
         if bytes.saturating_add(more) <= MOST_KEPT {
             *bytes = bytes.saturating_add(more);
-            kept.insert(expression.to_owned(), Rc::clone(&compiled.automaton));
+            kept.insert(expression.to_owned(), compiled.clone());
         }
         Ok(compiled)
     }
@@ -354,6 +366,7 @@ fn ascii(c: char) -> Result<u8, EreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::property_list::{self, Bounds, Value};
     use proptest::prelude::*;
 
     #[track_caller]
@@ -526,6 +539,32 @@ mod tests {
         assert_eq!(other.found(), found);
     }
 
+    /// Those of a seal that `codesign` would write.
+    #[test]
+    fn apples_own_rules_have_room_in_half_of_what_there_is() {
+        let seal = include_bytes!(
+            "../../../tests/images/rcodesign/Acme.dsplug/Contents/PlugIns/Inner.bundle/Contents/_CodeSignature/CodeResources"
+        );
+        let Ok(Value::Dictionary(seal)) = property_list::parse(seal, &Bounds::STANDARD) else {
+            panic!("no list");
+        };
+        let automata = Automata::default();
+        let mut expressions = Vec::new();
+        for rules in ["rules", "rules2"] {
+            let Some(Value::Dictionary(rules)) = seal.get(rules) else {
+                panic!("{rules}");
+            };
+            expressions.extend(rules.keys().map(|rule| rule.as_str().to_owned()));
+        }
+        assert!(expressions.len() >= 12, "{expressions:?}");
+        for expression in &expressions {
+            automata.compile(expression).unwrap();
+        }
+        let (kept, bytes) = &*automata.0.borrow();
+        assert!(expressions.iter().all(|e| kept.contains_key(e)));
+        assert!(*bytes <= MOST_KEPT / 2, "{bytes}");
+    }
+
     #[test]
     fn no_number_of_expressions_has_more_automata_kept_than_there_is_room_for() {
         let automata = Automata::default();
@@ -539,7 +578,9 @@ mod tests {
             );
         }
         let (kept, bytes) = &*automata.0.borrow();
-        let sizes = kept.values().map(|kept| kept.get_nfa().memory_usage());
+        let sizes = kept
+            .values()
+            .map(|kept| kept.size().saturating_add(kept.found()));
         assert!(sizes.sum::<usize>() <= MOST_KEPT && *bytes <= MOST_KEPT);
         assert!(kept.len() < 1_000);
     }
