@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use crate::bundle::{self, Bundle};
 use crate::codesign::{Automata, Roots};
 use crate::directory::ReadError;
-use crate::evidence::{self, Entry, Evidence, ReadAt, Reader, TURN, Trials, Trouble};
+use crate::evidence::{self, Again, Entry, Evidence, ReadAt, Reader, TURN, Trials, Trouble};
 use crate::exceptions::{Exceptions, Lists};
 use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError, Known, Via};
 use crate::journal::{self, Events};
@@ -374,7 +374,8 @@ impl Scanner {
             evidence::read_list(&root, evidence, known, &budget);
             let told = evidence.troubles.len();
             if let Some(known) = known {
-                let reused = evidence::recall(evidence, known, again);
+                let again = again.then(|| Again::of(&root, evidence, known, &budget));
+                let reused = evidence::recall(evidence, known, again.as_ref());
                 files_reused = files_reused.saturating_add(reused);
                 budget.hold_code_facts(evidence.code_facts());
                 budget.hold_attributes(evidence.attributes_held());

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
+use super::again::Again;
 use super::attributes::Attributes;
 use super::beyond::{self, Seen};
 use super::content::{Reader, Wants};
@@ -413,6 +414,7 @@ impl Search<'_> {
         let weight = weight.saturating_add(own);
         self.entries = self.entries.saturating_sub(weight);
         budget.take_entries(weight);
+        let mut open = Opener::new(found);
         let mut is_whole = troubles.is_empty();
         for trouble in troubles {
             tell(&mut self.troubles, trouble);
@@ -420,13 +422,13 @@ impl Search<'_> {
         if let Some((before, again)) = before
             && let Some(olds) = before.reach.known_of(&path, &entries)
         {
-            recall_entries(&mut entries, &olds, before, again);
+            let again = again.then(|| Again::of_place(&mut open, &entries, &olds, before, budget));
+            recall_entries(&mut entries, &olds, before, again.as_ref());
             let code = entries.iter().filter_map(|e| e.content.code());
             let held = code.map(CodeFacts::weight).fold(0, usize::saturating_add);
             budget.hold_code_facts(held);
         }
         self.read_already(&path, &mut entries);
-        let mut open = Opener::new(found);
         let mut refused = false;
         for entry in entries.iter_mut().filter(|e| e.meta.kind == Kind::File) {
             if entry.content != Content::Unread {

@@ -3,6 +3,7 @@
 //! First the status of every entry of every candidate is taken ([`survey`]), then contents are read
 //! ([`read_contents`]), both the smallest candidates first: so a huge one starves only itself.
 
+mod again;
 mod attributes;
 mod beyond;
 mod by_path;
@@ -14,6 +15,7 @@ mod facts;
 pub mod fingerprint;
 mod info;
 mod info_plist;
+mod known;
 mod libraries;
 mod linked;
 mod load_path;
@@ -39,6 +41,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use again::{Again, code_bytes};
 pub use attributes::Attributes;
 pub use by_path::ByPath;
 pub use content::Reader;
@@ -52,7 +55,7 @@ pub use packing::PackedEvidence;
 pub use paths::directory_of;
 pub use reach::{Linked, Places, Reach};
 pub use read_at::ReadAt;
-pub use recall::{code_bytes, confirm, give_up, recall};
+pub use recall::{confirm, give_up, recall};
 pub use roles::{Role, Stands};
 pub use trials::{TURN, Trials};
 pub use trouble::Trouble;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::again::code_bytes;
 use super::entry::Entry;
 use super::facts::Evidence;
 use super::packed::Packed;
 use super::reach::{Linked, Reach};
-use super::recall::code_bytes;
 use crate::order;
 
 /// What was found of a candidate, packed.

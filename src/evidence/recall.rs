@@ -8,32 +8,13 @@
 
 use std::sync::Arc;
 
+use super::again::Again;
 use super::entry::{Content, Entry};
 use super::facts::{Evidence, Executable};
 use super::info::InfoPlist;
+use super::known::{is_known, is_unverified, with_old};
 use super::trouble::Trouble;
 use crate::meta::{Kind, Meta};
-
-/// True for what may run: a change of it is to show within the hour.
-fn is_code(entry: &Entry) -> bool {
-    entry.content.code().is_some() || entry.meta.is_executable()
-}
-
-/// True where an earlier scan had no time to verify who signed.
-fn is_unverified(content: &Content) -> bool {
-    content.code().is_some_and(|code| code.is_unverified)
-}
-
-/// Bytes of all that may run of a candidate and was read: what was not, of whatever size, is not read again either.
-pub fn code_bytes(evidence: &Evidence) -> u64 {
-    let files = evidence.entries.iter().chain(evidence.reach.entries());
-    let files = files.filter(|e| is_code(e) && e.content.sha256().is_some());
-    let code = files.map(|e| e.meta.size);
-    let outside = evidence.executable.as_ref().filter(|e| e.is_outside());
-    let outside = outside.filter(|e| e.outside.sha256().is_some());
-    code.chain(outside.map(|e| e.meta.size))
-        .fold(0, u64::saturating_add)
-}
 
 /// Holds the entries of an earlier scan in place of equal ones, so that what stays as it is takes memory
 /// once: those of which all is known.
@@ -52,17 +33,18 @@ pub fn share(evidence: &mut Evidence, before: &Evidence) {
     }
 }
 
-/// Fills in what is known of entries from `before`, but for code when it is to be read `again`; gives
+/// Fills in what is known of entries from `before`, but for what is to be read `again`; gives
 /// the number of files that need not be read.
 pub fn recall_entries(
     entries: &mut [Entry],
     olds: &[Entry],
     before: &Evidence,
-    again: bool,
+    again: Option<&Again>,
 ) -> u64 {
     let mut reused = 0_u64;
-    for (entry, old) in with_old(entries, olds) {
-        if is_known(entry, old, before) && !(again && is_code(old)) {
+    for (number, entry, old) in with_old(entries, olds) {
+        let is_again = again.is_some_and(|again| again.includes(number, old));
+        if is_known(entry, old, before) && !is_again {
             take_over(entry, old);
             reused = reused.saturating_add(1);
         }
@@ -70,53 +52,35 @@ pub fn recall_entries(
     reused
 }
 
-/// True where a file was read before and has not changed since.
-fn is_known(entry: &Entry, old: &Entry, before: &Evidence) -> bool {
-    matches!(old.content, Content::Read { .. })
-        && entry.meta.is_unchanged(&old.meta)
-        && before.scanned_at.settled(&entry.meta)
-        && !is_unverified(&old.content)
-}
-
 fn take_over(entry: &mut Entry, old: &Entry) {
     entry.content = old.content.clone();
     entry.attributes.clone_from(&old.attributes);
 }
 
-/// Each entry that stood there before at the same path, with what it was; both lists are in order of path.
-fn with_old<'n, 'o>(
-    entries: &'n mut [Entry],
-    olds: &'o [Entry],
-) -> impl Iterator<Item = (&'n mut Entry, &'o Entry)> {
-    let mut olds = olds.iter().peekable();
-    entries.iter_mut().filter_map(move |entry| {
-        while olds.next_if(|old| old.path < entry.path).is_some() {}
-        let old = olds.next_if(|old| old.path == entry.path)?;
-        Some((entry, old))
-    })
-}
-
-/// Takes over what was learned `before` and still holds, but for code when it is to be read `again`;
+/// Takes over what was learned `before` and still holds, but for what is to be read `again`;
 /// gives the number of files that need not be read.
 ///
 /// When nothing at all has changed, the evidence is marked
 /// [`is_unchanged`](Evidence::is_unchanged), so that its judgement can be used again as well. Else
 /// the files whose bytes the judgement needs are left to be read.
-pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
+pub fn recall(evidence: &mut Evidence, before: &Evidence, again: Option<&Again>) -> u64 {
     // One that was packed has its entries only now.
     share(evidence, before);
     // What was not settled then was read again, so the last scan's time holds for all of it.
     let mut reused = if Arc::ptr_eq(&evidence.entries, &before.entries) {
-        forget(evidence, |entry| {
-            again && is_code(entry) || is_unverified(&entry.content)
+        forget(evidence, |number, entry| {
+            again.is_some_and(|again| again.includes(number, entry))
+                || is_unverified(&entry.content)
         });
         known_files(evidence)
     } else {
         let entries = Arc::make_mut(&mut evidence.entries);
         recall_entries(entries, &before.entries, before, again)
     };
-    if !again {
+    if again.is_none_or(Again::is_cut) {
         evidence.code_read_at = before.code_read_at;
+    }
+    if again.is_none() {
         recall_outside(evidence, before);
     }
     evidence.is_unchanged = is_same(evidence, before);
@@ -125,7 +89,7 @@ pub fn recall(evidence: &mut Evidence, before: &Evidence, again: bool) -> u64 {
         return reused;
     }
     // The judgement of a bundle that changed needs the bytes of some files again.
-    let again = forget(evidence, |entry| {
+    let again = forget(evidence, |_, entry| {
         crate::codesign::wants_bytes(&entry.path, entry.meta.size)
     });
     reused = reused.saturating_sub(again);
@@ -144,7 +108,7 @@ pub fn give_up(evidence: &mut Evidence, before: &Evidence, told: usize) {
     }
     let mut given_up = false;
     let entries = Arc::make_mut(&mut evidence.entries).as_mut_slice();
-    for (entry, old) in with_old(entries, &before.entries) {
+    for (_, entry, old) in with_old(entries, &before.entries) {
         if is_cut(&entry.content) && is_known(entry, old, before) {
             take_over(entry, old);
             given_up = true;
@@ -194,7 +158,7 @@ pub fn confirm(evidence: &mut Evidence, before: &Evidence) {
         new.sha256().is_some() && new.sha256() == old.sha256() && !is_unverified(old)
     };
     let entries = Arc::make_mut(&mut evidence.entries).as_mut_slice();
-    for (entry, old) in with_old(entries, &before.entries) {
+    for (_, entry, old) in with_old(entries, &before.entries) {
         if is_same_code(&entry.content, &old.content) {
             entry.content = old.content.clone();
         }
@@ -254,14 +218,18 @@ fn known_files(evidence: &Evidence) -> u64 {
 }
 
 /// Lets go of what is known of some files of a candidate, and gives their number.
-fn forget(evidence: &mut Evidence, which: impl Fn(&Entry) -> bool) -> u64 {
-    let is_meant = |e: &Entry| matches!(e.content, Content::Read { .. }) && which(e);
+fn forget(evidence: &mut Evidence, which: impl Fn(usize, &Entry) -> bool) -> u64 {
+    let is_meant = |(number, e): &(usize, &Entry)| {
+        matches!(e.content, Content::Read { .. }) && which(*number, e)
+    };
     let mut count = 0_u64;
-    if !evidence.entries.iter().any(is_meant) {
+    let mut meant = evidence.entries.iter().enumerate();
+    if !meant.any(|e| is_meant(&e)) {
         return count;
     }
     let entries = Arc::make_mut(&mut evidence.entries);
-    for entry in entries.iter_mut().filter(|e| is_meant(e)) {
+    let meant = entries.iter_mut().enumerate();
+    for (_, entry) in meant.filter(|(number, e)| is_meant(&(*number, &**e))) {
         entry.content = Content::Unread;
         entry.attributes = None;
         count = count.saturating_add(1);

@@ -1,5 +1,6 @@
 //! What a hostile disk may cost, in memory, time and descriptors, and that it hides nothing by it.
 
+mod again;
 mod attributes;
 mod entries;
 mod exceptions;

@@ -1,0 +1,150 @@
+//! Code that is read again for its age, because a page that was dirty already can be written without any time of the
+//! file telling it: whatever else stands there, a change shows.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use dsplug::limits::Limits;
+use dsplug::root::Root;
+use dsplug::scan::{Scanner, Snapshot};
+use dsplug_fixtures::{ARM64E, Disk, PLUGINS, Plugin, chmod, mach_header};
+
+use crate::common::{Row, query_in};
+
+/// A file that is mapped, its first page dirty, so that it can be written while all its times stay.
+struct Mapped {
+    process: Child,
+    orders: ChildStdin,
+    answers: BufReader<std::process::ChildStdout>,
+}
+
+impl Mapped {
+    fn new(path: &Path) -> Self {
+        let script = "import mmap, os, sys\n\
+                      page = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 0)\n\
+                      page[:1] = page[:1]\n\
+                      print(flush=True)\n\
+                      for line in sys.stdin:\n\
+                      \x20   at, data = line.split()\n\
+                      \x20   data = bytes.fromhex(data)\n\
+                      \x20   page[int(at):int(at) + len(data)] = data\n\
+                      \x20   print(flush=True)\n";
+        let mut process = Command::new("python3")
+            .args(["-c", script])
+            .arg(path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let orders = process.stdin.take().unwrap();
+        let answers = BufReader::new(process.stdout.take().unwrap());
+        let mut mapped = Self {
+            process,
+            orders,
+            answers,
+        };
+        mapped.wait();
+        mapped
+    }
+
+    fn wait(&mut self) {
+        self.answers.read_line(&mut String::new()).unwrap();
+    }
+
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        writeln!(self.orders, "{at} {hex}").unwrap();
+        self.wait();
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+fn settle() {
+    std::thread::sleep(Duration::from_millis(2_500));
+}
+
+/// After how long code is read again here.
+const AGE: Duration = Duration::from_secs(3);
+
+fn scanner(disk: &Disk, limits: Limits) -> Scanner {
+    let limits = Limits {
+        code_age: AGE,
+        ..limits
+    };
+    Scanner::new(Root::open(disk.path()).unwrap(), limits).remembering()
+}
+
+fn rows(snapshot: &Snapshot) -> Vec<Row> {
+    query_in(snapshot, "SELECT * FROM dsplug_bundles ORDER BY path")
+}
+
+/// A Mach-O file whose first four bytes are yet to be written.
+fn not_yet() -> Vec<u8> {
+    let mut code = mach_header(ARM64E);
+    code[..4].fill(0);
+    code
+}
+
+/// What is no code by any time of it becomes some: the main executable, a library where a link leads, one in a directory
+/// where another leads, and one that nothing names.
+#[test]
+fn what_becomes_code_through_a_mapping_shows_when_code_is_read_again() {
+    let disk = Disk::new();
+    let main = Plugin::new("A")
+        .executable(not_yet())
+        .write(disk.plugin(""));
+    let main = main.join("Contents/MacOS/A");
+    chmod(&main, 0o644);
+    let library = disk.file("Users/Shared/l.dylib", not_yet());
+    let inner = disk.file("Users/Shared/fw/sub/l.dylib", not_yet());
+    for (name, target) in [("B", "l.dylib"), ("C", "fw")] {
+        Plugin::new(name).write(disk.plugin(""));
+        disk.link(
+            format!("{PLUGINS}/{name}.dsplug/Contents/l"),
+            format!("/Users/Shared/{target}"),
+        );
+    }
+    let own = Plugin::new("D")
+        .file("Contents/lib/l", not_yet())
+        .write(disk.plugin(""));
+    let own = own.join("Contents/lib/l");
+    let all = [&main, &library, &inner, &own];
+    let mut mapped = all.map(|path| Mapped::new(path));
+    settle();
+    let mut scanner = scanner(&disk, Limits::STANDARD);
+    let first = rows(&scanner.scan());
+    assert_eq!(first[0]["load_verdict"], "not_loadable");
+    let times = all.map(|path| fs::metadata(path).unwrap().modified().unwrap());
+    for mapped in &mut mapped {
+        mapped.write(0, &mach_header(ARM64E)[..4]);
+    }
+    assert_eq!(
+        times,
+        all.map(|path| fs::metadata(path).unwrap().modified().unwrap())
+    );
+    std::thread::sleep(AGE);
+    let second = rows(&scanner.scan());
+    assert_eq!(second[0]["load_verdict"], "loadable");
+    for (row, column) in [
+        (0, "executable_hash"),
+        (1, "linked_hash"),
+        (2, "linked_hash"),
+        (3, "hash"),
+    ] {
+        assert_eq!(first[row][column].len(), 64, "{row}");
+        assert_eq!(second[row][column].len(), 64, "{row}");
+        assert_ne!(first[row][column], second[row][column], "{row}");
+    }
+    // What nothing was written to is looked at, and not read.
+    std::thread::sleep(AGE);
+    assert_eq!(rows(&scanner.scan()), second);
+}
