@@ -377,11 +377,12 @@ impl Scanner {
                 let again = again.then(|| Again::of(&root, evidence, known, &budget));
                 let reused = evidence::recall(evidence, known, again.as_ref());
                 files_reused = files_reused.saturating_add(reused);
-                budget.hold_code_facts(evidence.code_facts());
+                // What is read again takes its room until it is let go of.
+                budget.hold_code_facts(known.code_facts());
                 budget.hold_attributes(evidence.attributes_held());
             }
             reader.verifies = budget.may_judge();
-            evidence::read_contents(&root, evidence, &mut reader, &mut budget);
+            evidence::read_contents(&root, evidence, known, &mut reader, &mut budget);
             if let Some(known) = known.filter(|_| again) {
                 evidence::give_up(evidence, known, told);
                 evidence::confirm(evidence, known);

@@ -46,11 +46,34 @@ pub struct Passed {
 
 /// What is wanted of a file besides its SHA-256.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Wants {
+pub struct Wants<'k> {
     /// Its bytes.
     pub bytes: bool,
     /// Its SHA-1.
     pub sha1: bool,
+    /// What it held when it was read before: where it does still, what is known of its code stands, and takes no room
+    /// beside that.
+    pub known: Option<&'k Content>,
+}
+
+/// Why a file has no content here.
+#[derive(Debug)]
+pub enum NotRead {
+    /// It was not read to its end, and what was known of it is as good as it was.
+    Cut(Trouble),
+    /// It is not what it was, or nobody can tell.
+    Failed(Trouble),
+}
+
+impl From<ReadError> for NotRead {
+    fn from(error: ReadError) -> Self {
+        let trouble = Trouble::of_entry(&error);
+        if error.is_limit() {
+            Self::Cut(trouble)
+        } else {
+            Self::Failed(trouble)
+        }
+    }
 }
 
 /// Reads files; holds the buffer and what is needed to judge code.
@@ -106,12 +129,15 @@ impl<'r> Reader<'r> {
         &mut self,
         file: &OpenFile,
         entry: &Entry,
-        wants: Wants,
+        wants: Wants<'_>,
         budget: &Budget,
-    ) -> Result<Passed, Trouble> {
-        let changed =
-            || Trouble::Changed(format!("{} changed while it was read", escape(&entry.path)));
-        let refused = |e: Errno| Trouble::Unreadable(cannot_read(&entry.path, e));
+    ) -> Result<Passed, NotRead> {
+        let path = || escape(&entry.path);
+        let changed = || {
+            let why = format!("{} changed while it was read", path());
+            NotRead::Failed(Trouble::Changed(why))
+        };
+        let refused = |e: Errno| NotRead::Failed(Trouble::Unreadable(cannot_read(&entry.path, e)));
         if !file.meta.is_unchanged(&entry.meta) {
             return Err(changed());
         }
@@ -153,10 +179,10 @@ impl<'r> Reader<'r> {
                 kept.extend_from_slice(chunk);
             }
             if budget.is_late() {
-                return Err(Trouble::Limit(format!(
+                return Err(NotRead::Cut(Trouble::Limit(format!(
                     "{} was not read to its end: the time of the scan is spent",
-                    escape(&entry.path)
-                )));
+                    path()
+                ))));
             }
         }
         let now = file.meta_now().map_err(refused)?;
@@ -167,25 +193,33 @@ impl<'r> Reader<'r> {
         self.bytes = self.bytes.saturating_add(len);
         // A signature that holds without a fork may not hold with it.
         let attributes = attributes::read(&file.fd).map_err(refused)?;
-        let code = code.map(|code| {
-            let mut code = code.finish();
-            code.shorten_lists();
-            budget.take_judging(code.work());
-            code
-        });
-        let held = code.as_ref().map_or(0, CodeFacts::weight);
-        if !budget.take_code_facts(held) {
-            return Err(Trouble::Limit(format!(
+        let sha256 = sha256.finish();
+        let known = wants.known.filter(|old| old.sha256() == Some(&sha256));
+        let known = known.and_then(Content::shared_code);
+        let code = match (code, known) {
+            // The same bytes are the same code, and have been judged.
+            (Some(_), Some(known)) if !known.is_unverified => Some(Arc::clone(known)),
+            (code, _) => code.map(|code| {
+                let mut code = code.finish();
+                code.shorten_lists();
+                budget.take_judging(code.work());
+                Arc::new(code)
+            }),
+        };
+        let is_known = |code: &Arc<CodeFacts>| known.is_some_and(|old| Arc::ptr_eq(old, code));
+        let new = code.as_ref().filter(|code| !is_known(code));
+        if !budget.take_code_facts(new.map_or(0, |code| code.weight())) {
+            return Err(NotRead::Failed(Trouble::Limit(format!(
                 "{}: there is no room for what is known of its code; dsplug --thorough has more",
-                escape(&entry.path)
-            )));
+                path()
+            ))));
         }
         Ok(Passed {
             content: Content::Read {
-                sha256: sha256.finish(),
+                sha256,
                 sha1: sha1.map(|s| Box::new(s.finalize().into())),
                 cpus,
-                code: code.map(Arc::new),
+                code,
             },
             attributes: (!attributes.is_empty()).then(|| self.share(attributes, budget)),
             kept,

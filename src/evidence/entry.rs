@@ -104,6 +104,14 @@ impl Content {
         }
     }
 
+    /// What is known of it as code, to be held by another as well.
+    pub(super) fn shared_code(&self) -> Option<&Arc<CodeFacts>> {
+        match self {
+            Self::Read { code, .. } => code.as_ref(),
+            _ => None,
+        }
+    }
+
     /// What is known of it as code.
     pub fn code(&self) -> Option<&CodeFacts> {
         match self {

@@ -4,7 +4,7 @@
 //! (`_CFBundleCopyExecutableURLInDirectory2` of CFBundle_Executable.c, as read there): `../../x`
 //! or an absolute path leads anywhere.
 
-use super::content::{Reader, Wants};
+use super::content::{NotRead, Reader, Wants};
 use super::entry::{Content, Entry};
 use super::facts::{Evidence, Executable};
 use super::loads::is_sealed;
@@ -107,7 +107,13 @@ fn base_name(path: &[u8]) -> Vec<u8> {
 }
 
 /// Reads a main executable that stands outside of the bundle.
-pub fn read(root: &Root, evidence: &mut Evidence, reader: &mut Reader<'_>, budget: &mut Budget) {
+pub fn read(
+    root: &Root,
+    evidence: &mut Evidence,
+    before: Option<&Evidence>,
+    reader: &mut Reader<'_>,
+    budget: &mut Budget,
+) {
     let Some(executable) = evidence.executable.as_mut().filter(|e| e.is_outside()) else {
         return;
     };
@@ -118,13 +124,13 @@ pub fn read(root: &Root, evidence: &mut Evidence, reader: &mut Reader<'_>, budge
     let shown = escape(&executable.path);
     let size = executable.meta.size;
     let read = if budget.is_late() {
-        Err(Trouble::Limit(format!(
+        Err(NotRead::Cut(Trouble::Limit(format!(
             "{shown} was not read: the time of the scan is spent"
-        )))
+        ))))
     } else if size > budget.limits.candidate_bytes || !budget.take_bytes(size) {
-        Err(Trouble::Limit(format!(
+        Err(NotRead::Cut(Trouble::Limit(format!(
             "{shown} has {size} bytes and was not read; dsplug --thorough reads all"
-        )))
+        ))))
     } else {
         let entry = Entry {
             path: executable.path.clone().into_boxed_slice(),
@@ -133,17 +139,23 @@ pub fn read(root: &Root, evidence: &mut Evidence, reader: &mut Reader<'_>, budge
             content: Content::Unread,
             attributes: None,
         };
+        let old = before.and_then(|b| b.executable.as_ref());
+        let wants = Wants {
+            known: old.map(|old| &old.outside),
+            ..Wants::default()
+        };
         root.find_entry(&executable.path)
             .and_then(|found| found.open_file())
-            .map_err(|e| Trouble::of_entry(&e))
-            .and_then(|file| reader.read(&file, &entry, Wants::default(), budget))
+            .map_err(NotRead::from)
+            .and_then(|file| reader.read(&file, &entry, wants, budget))
     };
     match read {
         Ok(passed) => {
             executable.outside = passed.content;
             executable.has_fork = passed.attributes.is_some_and(|a| a.resource_fork);
         }
-        Err(trouble) => {
+        Err(NotRead::Cut(trouble)) => evidence.troubles.push(trouble),
+        Err(NotRead::Failed(trouble)) => {
             executable.outside = Content::Failed(trouble.clone().shared(budget));
             evidence.troubles.push(trouble);
         }

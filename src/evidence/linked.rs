@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::again::Again;
 use super::attributes::Attributes;
 use super::beyond::{self, Seen};
-use super::content::{Reader, Wants};
+use super::content::{NotRead, Reader, Wants};
 use super::entry::{Content, Entry};
 use super::facts::Evidence;
 use super::libraries::Libraries;
@@ -419,12 +419,13 @@ impl Search<'_> {
         for trouble in troubles {
             tell(&mut self.troubles, trouble);
         }
-        if let Some((before, again)) = before
-            && let Some(olds) = before.reach.known_of(&path, &entries)
-        {
+        let olds = before.and_then(|(before, _)| before.reach.known_of(&path, &entries));
+        let olds = olds.unwrap_or_default();
+        if let Some((before, again)) = before {
             let again = again.then(|| Again::of_place(&mut open, &entries, &olds, before, budget));
             recall_entries(&mut entries, &olds, before, again.as_ref());
-            let code = entries.iter().filter_map(|e| e.content.code());
+            // What is read again takes its room until it is let go of.
+            let code = olds.iter().filter_map(|e| e.content.code());
             let held = code.map(CodeFacts::weight).fold(0, usize::saturating_add);
             budget.hold_code_facts(held);
         }
@@ -441,10 +442,16 @@ impl Search<'_> {
                 continue;
             };
             self.bytes = left;
+            let old = olds.binary_search_by(|old| old.path.cmp(&entry.path));
+            let old = old.ok().and_then(|at| olds.get(at));
+            let wants = Wants {
+                known: old.map(|old| &old.content),
+                ..Wants::default()
+            };
             let read = open
                 .file(&entry.path)
-                .map_err(|error| Trouble::of_entry(&error))
-                .and_then(|file| reader.read(&file, entry, Wants::default(), budget));
+                .map_err(NotRead::from)
+                .and_then(|file| reader.read(&file, entry, wants, budget));
             match read {
                 Ok(passed) => {
                     entry.content = passed.content;
@@ -452,7 +459,7 @@ impl Search<'_> {
                     let has_fork = passed.attributes.is_some_and(|a| a.resource_fork);
                     entry.attributes = has_fork.then(|| Arc::new(Attributes::fork()));
                 }
-                Err(trouble) => {
+                Err(NotRead::Cut(trouble) | NotRead::Failed(trouble)) => {
                     is_whole = false;
                     tell(&mut self.troubles, trouble);
                 }

@@ -405,6 +405,7 @@ pub fn read_linked(
 fn read_executable_alone(
     root: &Root,
     evidence: &mut Evidence,
+    before: Option<&Evidence>,
     reader: &mut Reader<'_>,
     budget: &mut Budget,
 ) {
@@ -423,17 +424,18 @@ fn read_executable_alone(
         return;
     }
     match evidence.open(root) {
-        Ok(()) => reading::read_entries(evidence, Some(&relative), reader, budget),
+        Ok(()) => reading::read_entries(evidence, before, Some(&relative), reader, budget),
         Err(error) => evidence.trouble(Trouble::of_entry(&error)),
     }
     evidence.close();
 }
 
 /// Reads the contents of a candidate's files that are not known yet, one streaming pass each, and
-/// of its main executable where that stands outside.
+/// of its main executable where that stands outside. `before` is what was known of them.
 pub fn read_contents(
     root: &Root,
     evidence: &mut Evidence,
+    before: Option<&Evidence>,
     reader: &mut Reader<'_>,
     budget: &mut Budget,
 ) {
@@ -459,13 +461,13 @@ pub fn read_contents(
     if let Some(why) = refused {
         let why = format!("{why}; dsplug --thorough reads all");
         evidence.trouble(Trouble::Limit(why));
-        read_executable_alone(root, evidence, reader, budget);
+        read_executable_alone(root, evidence, before, reader, budget);
     } else if evidence.files().any(|e| e.content == Content::Unread) {
         match evidence.open(root) {
-            Ok(()) => reading::read_entries(evidence, None, reader, budget),
+            Ok(()) => reading::read_entries(evidence, before, None, reader, budget),
             Err(error) => evidence.trouble(Trouble::of_entry(&error)),
         }
         evidence.close();
     }
-    executable::read(root, evidence, reader, budget);
+    executable::read(root, evidence, before, reader, budget);
 }

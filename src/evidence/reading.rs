@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
 
-use super::content::{self, Reader, Wants};
+use super::content::{self, NotRead, Reader, Wants};
 use super::entry::{Content, Entry};
 use super::facts::Evidence;
 use super::trouble::{Trouble, tell};
@@ -31,8 +31,10 @@ const BATCH: usize = 4;
 /// A file to be read, with what is wanted of it and where what is kept goes.
 struct Task<'a> {
     entry: &'a mut Entry,
-    wants: Wants,
+    wants: Wants<'a>,
     kept: Option<Vec<u8>>,
+    /// Why it was not read to its end.
+    cut: Option<Trouble>,
 }
 
 /// Where the files of a candidate are opened.
@@ -42,9 +44,10 @@ struct Place<'a> {
 }
 
 /// Reads the files of a candidate that are not known yet, the main executable first; or of them that
-/// at one path alone.
+/// at one path alone. `before` is what each held when it was read before.
 pub fn read_entries(
     evidence: &mut Evidence,
+    before: Option<&Evidence>,
     only: Option<&[u8]>,
     reader: &mut Reader<'_>,
     budget: &Budget,
@@ -58,7 +61,11 @@ pub fn read_entries(
         Default::default()
     };
     let mut entries = std::mem::take(&mut evidence.entries);
-    let mut tasks = tasks(Arc::make_mut(&mut entries).as_mut_slice(), &with_sha1);
+    let mut tasks = tasks(
+        Arc::make_mut(&mut entries).as_mut_slice(),
+        before,
+        &with_sha1,
+    );
     tasks.retain(|t| only.is_none_or(|only| only == t.entry.path.as_ref()));
     if let Some(at) = tasks
         .iter()
@@ -110,7 +117,10 @@ pub fn read_entries(
                 tell(&mut evidence.troubles, Trouble::clone(trouble));
             }
             Content::Failed(_) => {}
-            Content::Unread => is_late = true,
+            Content::Unread => match task.cut {
+                Some(why) => tell(&mut evidence.troubles, why),
+                None => is_late = true,
+            },
             Content::Read { .. } => {}
         }
     }
@@ -129,7 +139,11 @@ fn is_unread(entry: &Entry) -> bool {
 
 /// The unread files in order of path. Which of them are kept is decided here, so that it does
 /// not depend on which thread comes first.
-fn tasks<'a>(entries: &'a mut [Entry], with_sha1: &BTreeSet<Vec<u8>>) -> Vec<Task<'a>> {
+fn tasks<'a>(
+    entries: &'a mut [Entry],
+    before: Option<&'a Evidence>,
+    with_sha1: &BTreeSet<Vec<u8>>,
+) -> Vec<Task<'a>> {
     let mut left = MOST_KEPT;
     // A scan that judged no signature asked for no SHA-1 either.
     let lacks_sha1 = |entry: &Entry| {
@@ -146,11 +160,15 @@ fn tasks<'a>(entries: &'a mut [Entry], with_sha1: &BTreeSet<Vec<u8>>) -> Vec<Tas
             let wants = Wants {
                 bytes: fits.is_some(),
                 sha1: with_sha1.contains(entry.path.as_ref()),
+                known: before
+                    .and_then(|b| b.entry(&entry.path))
+                    .map(|old| &old.content),
             };
             Task {
                 entry,
                 wants,
                 kept: None,
+                cut: None,
             }
         })
         .collect()
@@ -200,7 +218,7 @@ fn read_one(
         (None, None) => return,
     };
     let read = opened
-        .map_err(|e| Trouble::of_entry(&e))
+        .map_err(NotRead::from)
         .and_then(|file| reader.read(&file, task.entry, task.wants, budget));
     match read {
         Ok(read) => {
@@ -208,7 +226,12 @@ fn read_one(
             task.entry.attributes = read.attributes;
             task.kept = read.kept;
         }
-        Err(trouble) => task.entry.content = Content::Failed(trouble.shared(budget)),
+        Err(NotRead::Cut(trouble)) if task.entry.content == Content::Unread => {
+            task.cut = Some(trouble);
+        }
+        Err(NotRead::Cut(trouble) | NotRead::Failed(trouble)) => {
+            task.entry.content = Content::Failed(trouble.shared(budget));
+        }
     }
 }
 

@@ -13,7 +13,6 @@ use super::entry::{Content, Entry};
 use super::facts::{Evidence, Executable};
 use super::info::InfoPlist;
 use super::known::{is_known, is_unverified, with_old};
-use super::trouble::Trouble;
 use crate::meta::{Kind, Meta};
 
 /// Holds the entries of an earlier scan in place of equal ones, so that what stays as it is takes memory
@@ -134,13 +133,9 @@ pub fn give_up(evidence: &mut Evidence, before: &Evidence, told: usize) {
     }
 }
 
-/// True where a limit kept what is to be read from being read.
+/// True where a limit kept what is to be read from being read. What was read and has no room is not what it was.
 fn is_cut(content: &Content) -> bool {
-    match content {
-        Content::Unread => true,
-        Content::Failed(trouble) => matches!(**trouble, Trouble::Limit(_)),
-        Content::Read { .. } => false,
-    }
+    *content == Content::Unread
 }
 
 /// The same of any file of a candidate.

@@ -10,7 +10,8 @@ use std::time::Duration;
 use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::{Scanner, Snapshot};
-use dsplug_fixtures::{ARM64E, Disk, PLUGINS, Plugin, chmod, mach_header};
+use dsplug_fixtures::macho::{Cpu, MachO};
+use dsplug_fixtures::{ARM64E, Disk, PLUGINS, Plugin, chmod, mach_header, sparse};
 
 use crate::common::{Row, query_in};
 
@@ -147,4 +148,66 @@ fn what_becomes_code_through_a_mapping_shows_when_code_is_read_again() {
     // What nothing was written to is looked at, and not read.
     std::thread::sleep(AGE);
     assert_eq!(rows(&scanner.scan()), second);
+}
+
+/// Code of which there is so much to know that no room is left for any other: libraries with long names, and small files
+/// that take the last bytes.
+fn fill_room_for_facts(disk: &Disk) {
+    let mut plugin = Plugin::new("A");
+    for file in 0..24 {
+        let name = |i: usize| format!("@loader_path/{}/{file}.{i}", "x".repeat(200));
+        let code = MachO::dylib(Cpu::Arm64e);
+        let code = (0..64).fold(code, |code, i| code.dylib_path(&name(i)));
+        plugin = plugin.file(&format!("Contents/lib/{file}"), code.unsigned());
+    }
+    for file in 0..200 {
+        plugin = plugin.file(&format!("Contents/more/{file}"), mach_header(ARM64E));
+    }
+    plugin.write(disk.plugin(""));
+}
+
+/// Room for what is known of code, for tests.
+const ROOM: usize = 256 << 10;
+
+/// It was read to its end, and is not what it was: that there is no room to say what it is says no less.
+#[test]
+fn code_that_changed_shows_though_another_takes_all_room_for_what_is_known_of_code() {
+    let disk = Disk::new();
+    let path = Plugin::new("V").write(disk.plugin(""));
+    sparse(path.join("Contents/k"), b"", 24 << 20);
+    let code = path.join("Contents/MacOS/V");
+    fs::write(&code, [mach_header(ARM64E), b"good".to_vec()].concat()).unwrap();
+    let library = disk.file("Users/Shared/l.dylib", mach_header(ARM64E));
+    disk.link(
+        format!("{PLUGINS}/V.dsplug/Contents/l"),
+        "/Users/Shared/l.dylib",
+    );
+    let mut mapped = [&code, &library].map(|path| Mapped::new(path));
+    settle();
+    let limits = Limits {
+        code_facts: ROOM,
+        ..Limits::STANDARD
+    };
+    let mut scanner = scanner(&disk, limits);
+    let first = rows(&scanner.scan());
+    assert_eq!(first[0]["executable_hash"].len(), 64);
+    fill_room_for_facts(&disk);
+    settle();
+    let usual = rows(&scanner.scan());
+    assert!(
+        usual[0]["error"].contains("no room for what is known of its code"),
+        "{}",
+        usual[0]["error"]
+    );
+    assert_eq!(usual[1], first[0]);
+    // While it is the same it is told to be.
+    std::thread::sleep(AGE);
+    assert_eq!(rows(&scanner.scan()), usual);
+    mapped[0].write(mach_header(ARM64E).len(), b"evil");
+    mapped[1].write(20, b"evil");
+    std::thread::sleep(AGE);
+    let second = rows(&scanner.scan());
+    for column in ["executable_hash", "hash", "linked_hash"] {
+        assert_ne!(second[1][column], first[0][column], "{column}");
+    }
 }
