@@ -307,12 +307,13 @@ fn judge_bundle(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
 }
 
 fn judge_executable(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
+    // Where it may be another file nothing is proved by this one.
+    let mut say = |reason: Reason| {
+        let is_proof = !(evidence.is_doubtful && reason.settles());
+        say(if is_proof { reason } else { Reason::Unreadable });
+    };
     let Some(executable) = &evidence.executable else {
-        return say(if evidence.is_doubtful {
-            Reason::Unreadable
-        } else {
-            Reason::NoExecutable
-        });
+        return say(Reason::NoExecutable);
     };
     if executable.meta.kind != Kind::File {
         return say(Reason::NoExecutable);

@@ -2,7 +2,7 @@
 //!
 //! `CFBundleExecutable` is resolved as a relative URL with a test of existence alone
 //! (`_CFBundleCopyExecutableURLInDirectory2` of CFBundle_Executable.c, as read there): `../../x`
-//! or an absolute path leads anywhere.
+//! or an absolute path leads anywhere. Of a relative one the text decides where ([`url_path`]).
 
 use super::content::{NotRead, Reader, Wants};
 use super::entry::{Content, Entry};
@@ -12,7 +12,7 @@ use super::trouble::Trouble;
 use crate::directory::ReadError;
 use crate::limits::Budget;
 use crate::meta::Kind;
-use crate::root::{Found, Root, without_dots};
+use crate::root::{Found, Root, leads_up, url_path, without_dots};
 use crate::text::escape;
 
 /// Finds the main executable.
@@ -57,39 +57,85 @@ pub fn find(root: &Root, evidence: &mut Evidence, budget: &Budget) {
     });
 }
 
+/// Finds it as CoreFoundation does: a relative name by the text alone, an absolute path as the kernel does.
 fn resolve(
     root: &Root,
     evidence: &mut Evidence,
     name: &[u8],
     budget: &Budget,
 ) -> Result<Option<Found>, ReadError> {
-    let mut paths = Vec::new();
     if name.starts_with(b"/") {
-        paths.push(name.to_vec());
-    } else {
-        for place in evidence.layout.executable_directories() {
-            let path = [&evidence.candidate.path, b"/".as_slice(), place, b"/", name].concat();
-            // A URL drops `..` with the component before it, even one that does not exist.
-            paths.extend([without_dots(&path), path]);
-        }
+        return first(root, evidence, &[name.to_vec()], name, budget);
     }
+    let places = evidence.layout.executable_directories().iter();
+    let places: Vec<Vec<u8>> = places
+        .map(|place| [&evidence.candidate.path, b"/".as_slice(), place].concat())
+        .collect();
+    // What is left of `..` and of empty components means nothing any more.
+    let by_text = |place: &Vec<u8>| without_dots(&url_path(place, name));
+    let paths: Vec<Vec<u8>> = places.iter().map(by_text).collect();
+    let found = first(root, evidence, &paths, name, budget)?;
+    if leads_up(name)
+        && let Err(error) =
+            hold_against_other_readings(root, evidence, (name, &places), found.as_ref(), budget)
+    {
+        evidence.doubt(Trouble::of_entry(&error));
+    }
+    Ok(found)
+}
+
+/// What stands at the first of these paths at which anything does.
+fn first(
+    root: &Root,
+    evidence: &mut Evidence,
+    paths: &[Vec<u8>],
+    name: &[u8],
+    budget: &Budget,
+) -> Result<Option<Found>, ReadError> {
     for path in paths {
-        match evidence.find_on_way(root, &path, budget) {
+        match evidence.find_on_way(root, path, budget) {
             Ok(found) => {
                 let itself = found.meta.kind == Kind::Directory && name.is_empty();
                 let homes = evidence.homes();
-                evidence.comes_back |= homes.have(&found.path())
-                    && (evidence.ways.has_strayed() || !homes.stay(&path));
+                evidence.comes_back |=
+                    homes.have(&found.path()) && (evidence.ways.has_strayed() || !homes.stay(path));
                 return Ok(Some(found).filter(|_| !itself));
             }
             Err(error) if error.leads_nowhere() => {}
             Err(error) => return Err(error),
         }
-        if root.is_image() && is_elsewhere(&without_dots(&path)) {
-            return Err(ReadError::elsewhere(&path));
+        if root.is_image() && is_elsewhere(&without_dots(path)) {
+            return Err(ReadError::elsewhere(path));
         }
     }
     Ok(None)
+}
+
+/// Tells of a name that leads up where the kernel's reading of it, or that of RFC 3986, ends at another file than
+/// CoreFoundation's, or where that ends at nothing: no Mac was seen to read one, and whoever writes such a name chooses
+/// what stands where the others lead.
+fn hold_against_other_readings(
+    root: &Root,
+    evidence: &mut Evidence,
+    (name, places): (&[u8], &[Vec<u8>]),
+    found: Option<&Found>,
+    budget: &Budget,
+) -> Result<(), ReadError> {
+    let by_kernel = |place: &Vec<u8>| [place, b"/".as_slice(), name].concat();
+    let by_kernel: Vec<Vec<u8>> = places.iter().map(by_kernel).collect();
+    let by_rfc: Vec<Vec<u8>> = by_kernel.iter().map(|path| without_dots(path)).collect();
+    let mut is_certain = found.is_some();
+    for paths in [by_kernel, by_rfc] {
+        let other = first(root, evidence, &paths, name, budget)?;
+        is_certain &= other.map(|f| f.path()) == found.map(Found::path);
+    }
+    if !is_certain {
+        let (path, name) = (escape(&evidence.candidate.path), escape(name));
+        evidence.doubt(Trouble::Ambiguous(format!(
+            "the CFBundleExecutable of {path}, {name}, leads up by `..`, and the disk may find another file by it than CoreFoundation"
+        )));
+    }
+    Ok(())
 }
 
 /// True for a path without dots that leads to another volume than that of the data, the only one in many an image.

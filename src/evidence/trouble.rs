@@ -35,7 +35,7 @@ impl Trouble {
     pub const CODES: &'static [(&'static str, &'static str)] = &[
         (
             "ambiguous",
-            "Two names in it are one on a Mac's disk: which of them is meant nobody can tell.",
+            "Two names in it are one on a Mac's disk, or one leads to different files by different readings: which is meant nobody can tell.",
         ),
         ("broken_symlink", "A link leads nowhere, or in a loop."),
         (

@@ -14,6 +14,7 @@ mod namespace;
 mod parents;
 mod path;
 mod seen;
+mod url_path;
 mod volume;
 
 use std::io;
@@ -33,6 +34,7 @@ use parents::Parents;
 use path::components;
 pub(crate) use path::last_component;
 pub use path::without_dots;
+pub use url_path::{leads_up, url_path};
 use volume::Volume;
 
 /// Links followed in one resolution, as `MAXSYMLINKS` of macOS.

@@ -2,6 +2,7 @@
 
 mod beyond;
 mod crowds;
+mod dots;
 mod dyld;
 mod limits;
 mod links;

@@ -1,0 +1,147 @@
+//! Names that lead up: CoreFoundation reads `..` by the text, the kernel by what stands there.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::code;
+use crate::common::{Row, only_bundle, scan};
+use dsplug::exceptions::baseline;
+use dsplug_fixtures::{Disk, PLUGINS, Plugin};
+
+/// A bundle that names such an executable, and has code there.
+fn bundle(name: &str, places: &[(&str, &[u8])], links: &[(&str, &str)]) -> Disk {
+    let disk = Disk::new();
+    let path = Plugin::new("A")
+        .key("CFBundleExecutable", name)
+        .without_executable()
+        .write(disk.plugin(""));
+    fs::create_dir_all(path.join("Contents/MacOS")).unwrap();
+    for (place, content) in places {
+        disk.file(
+            place.replace("A/", &format!("{PLUGINS}/A.dsplug/Contents/")),
+            content,
+        );
+    }
+    for (place, target) in links {
+        symlink(target, path.join("Contents").join(place)).unwrap();
+    }
+    disk
+}
+
+/// Where CoreFoundation finds it, as one that was built from its sources answers for these very names.
+#[test]
+fn a_relative_executable_is_found_by_its_text() {
+    let (code, text) = (&*code(&[], &[]), b"text".as_slice());
+    let up = format!("x//{}evil/e", "../".repeat(7));
+    type Pairs<'a, T> = &'a [(&'a str, &'a T)];
+    type Case<'a> = (&'a str, &'a str, Pairs<'a, [u8]>, Pairs<'a, str>);
+    let cases: [Case<'_>; 7] = [
+        (&up, "Library/evil/e", &[("Library/evil/e", code)], &[]),
+        (
+            &up,
+            "Library/evil/e",
+            &[("Library/evil/e", code), ("evil/e", text)],
+            &[],
+        ),
+        (
+            "l//../x",
+            "A/MacOS/l/x",
+            &[("A/MacOS/l/x", code), ("A/MacOS/x", text)],
+            &[],
+        ),
+        (
+            "l//../x",
+            "Users/Shared/p/x",
+            &[("Users/Shared/p/x", code), ("A/MacOS/x", code)],
+            &[("MacOS/l", "/Users/Shared/p")],
+        ),
+        (
+            "l/../x",
+            "A/x",
+            &[
+                ("A/x", code),
+                ("Users/Shared/x", text),
+                ("Users/Shared/d/y", text),
+            ],
+            &[("MacOS/l", "/Users/Shared/d")],
+        ),
+        (
+            "l/../x",
+            "A/x",
+            &[
+                ("A/x", code),
+                ("A/Resources/x", text),
+                ("A/Resources/d/y", text),
+            ],
+            &[("MacOS/l", "../Resources/d")],
+        ),
+        (
+            "../../../x/l/d/../../run",
+            "Library/DirectoryServices/x/run",
+            &[
+                ("Library/DirectoryServices/x/run", code),
+                ("Library/DirectoryServices/PlugIns/x/y", text),
+                ("srv/e/run", text),
+                ("srv/e/f/d/y", text),
+            ],
+            &[("../../x/l", "/srv/e/f")],
+        ),
+    ];
+    for (name, found, places, links) in cases {
+        let disk = bundle(name, places, links);
+        let row = only_bundle(disk.path());
+        let found = found.replace("A/", &format!("{PLUGINS}/A.dsplug/Contents/"));
+        assert_eq!(row["executable"], format!("/{found}"), "{name}");
+        assert_eq!(row["load_verdict"], "loadable", "{name}: {row:#?}");
+        told_to_be_doubtful(&disk, &row);
+    }
+}
+
+/// No Mac was seen to read such a name.
+#[test]
+fn a_name_that_leads_up_to_nothing_is_no_proof() {
+    for (name, places, links) in [
+        ("../x", &[][..], &[][..]),
+        (
+            "x//../../../../../../../../evil/e",
+            &[("evil/e", b"text".as_slice())],
+            &[],
+        ),
+        // What the kernel finds is code, and what CoreFoundation finds is none.
+        (
+            "l/../x",
+            &[
+                ("A/MacOS/x", b"text".as_slice()),
+                ("srv/x", &code(&[], &[])),
+                ("srv/d/y", b""),
+            ],
+            &[("MacOS/l", "/srv/d")],
+        ),
+    ] {
+        let disk = bundle(name, places, links);
+        let row = only_bundle(disk.path());
+        assert_eq!(row["load_verdict"], "unknown", "{name}: {row:#?}");
+        told_to_be_doubtful(&disk, &row);
+    }
+}
+
+/// Where all ways to read a name lead to one file it is as any other.
+#[test]
+fn a_name_that_leads_up_to_one_file_alone_is_certain() {
+    let disk = bundle("../MacOS/./x", &[("A/MacOS/x", &code(&[], &[]))], &[]);
+    let row = only_bundle(disk.path());
+    assert_eq!([&*row["load_verdict"], &*row["error"]], ["loadable", ""]);
+    assert!(
+        baseline::write(&scan(disk.path()))
+            .unwrap()
+            .left_out
+            .is_empty()
+    );
+}
+
+#[track_caller]
+fn told_to_be_doubtful(disk: &Disk, row: &Row) {
+    assert!(row["error"].contains("CFBundleExecutable"), "{row:#?}");
+    let left_out = baseline::write(&scan(disk.path())).unwrap().left_out;
+    assert_eq!(left_out.len(), 1, "{row:#?}");
+}
