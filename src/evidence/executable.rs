@@ -124,7 +124,7 @@ fn hold_against_other_readings(
     let by_kernel = |place: &Vec<u8>| [place, b"/".as_slice(), name].concat();
     let by_kernel: Vec<Vec<u8>> = places.iter().map(by_kernel).collect();
     let by_rfc: Vec<Vec<u8>> = by_kernel.iter().map(|path| without_dots(path)).collect();
-    let mut is_certain = found.is_some();
+    let mut is_certain = found.is_some() && !evidence.candidate.has_empty_names;
     for paths in [by_kernel, by_rfc] {
         let other = first(root, evidence, &paths, name, budget)?;
         is_certain &= other.map(|f| f.path()) == found.map(Found::path);

@@ -86,6 +86,8 @@ pub struct Candidate {
     pub ancestors_writable_by: WritableBy,
     /// True when another stands beside it whose name differs in letter case or in Unicode's form alone.
     pub is_double: bool,
+    /// True when the loader may name it by a path with nothing between two slashes, of which `..` takes away that.
+    pub has_empty_names: bool,
     /// What was left out of the folder, when this stands for the folder itself; else empty.
     pub left_out: Vec<FolderError>,
 }
@@ -102,6 +104,7 @@ impl Candidate {
             folder,
             ancestors_writable_by: WritableBy::Root,
             is_double: false,
+            has_empty_names: false,
             left_out: Vec::new(),
         }
     }

@@ -7,6 +7,7 @@ use super::anomaly::Anomaly;
 use super::candidate::{Candidate, Listed, Via};
 
 use super::known::Known;
+use super::language::Language;
 use super::left_out::LeftOut;
 use super::listing::{self, Listing};
 use super::room::{Room, Rooms};
@@ -52,7 +53,7 @@ pub struct Finder<'a> {
     pub lproj_links_left: usize,
     /// When the search has to leave the rest of the time to what is done with what it found.
     until: Option<Instant>,
-    pub languages: Vec<Vec<u8>>,
+    pub languages: Vec<Language>,
     /// What [`special`](Self::special) was answered.
     specials: Vec<(&'static [u8], Option<Vec<u8>>)>,
     /// True when a way that the loader may go was too long to be followed.
@@ -293,6 +294,7 @@ impl<'a> Finder<'a> {
             folder: self.index,
             ancestors_writable_by: place.writable_by,
             is_double,
+            has_empty_names: false,
             left_out: Vec::new(),
         };
         self.found.insert(path, candidate);

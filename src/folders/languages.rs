@@ -7,6 +7,7 @@ use std::slice;
 use super::anomaly::Anomaly;
 use super::candidate::{Listed, Via};
 use super::finder::{Finder, Place, join};
+use super::language::Language;
 use super::listing::Listing;
 use crate::directory::{Dir, ReadError};
 use crate::info_dictionary;
@@ -117,12 +118,8 @@ impl Finder<'_> {
                     .unlisted(format!("{} names more languages", escape(path)));
                 break;
             }
-            // A path of the system's ends at a NUL.
-            languages.insert(match language.split_once('\0') {
-                Some((before, _)) => before.into(),
-                None => format!("{}.lproj", language.trim_end_matches('/')).into(),
-            });
+            languages.insert(language.as_bytes().to_vec());
         }
-        self.languages = languages.into_iter().filter(|l| !l.is_empty()).collect();
+        self.languages = languages.into_iter().map(Language::new).collect();
     }
 }

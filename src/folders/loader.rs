@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use super::anomaly::Anomaly;
 use super::candidate::{Folder, Listed, Via};
 use super::finder::{Finder, MOST_LPROJ_LINKS, Place, join};
+use super::language::Language;
 use super::listing::Listing;
 use super::only::{Has, Only};
 use crate::directory::{Dir, ReadError};
@@ -263,31 +264,57 @@ impl Finder<'_> {
             if is_link {
                 self.anomalies.insert(Anomaly::SymlinkedLproj);
             }
-            let is_base = name::same(name, b"Base.lproj");
-            has = has.max(self.lproj(&found, path, of, is_base)?);
+            let listed = if name::same(name, b"Base.lproj") {
+                Listed::Yes
+            } else {
+                Listed::ForItsLanguage
+            };
+            has = has.max(self.lproj(&found, path, of, listed)?);
         }
         for language in self.languages.clone() {
             if self.is_late() {
                 return Ok(Has::Maybe);
             }
-            let wanted = join(&of.path, &language);
-            let Some(found) = self.reach(&wanted)? else {
-                continue;
-            };
-            if found.meta.kind != Kind::Directory {
-                continue;
+            has = has.max(self.language(&language, of)?);
+        }
+        Ok(has)
+    }
+
+    /// Takes what stands where the loader lists a language that the folder's Info.plist names, and what stands where it
+    /// then loads it from: by links and `..` whoever writes the list has these be two places. Of neither is anything
+    /// proved then.
+    fn language(&mut self, language: &Language, of: &Place) -> Result<Has, ReadError> {
+        let text = language.loaded_from(&of.path);
+        let plain = without_dots(&text);
+        let directory = |found: &Found| found.meta.kind == Kind::Directory;
+        let listed = self.reach(&language.listed_in(&of.path))?.filter(directory);
+        let loaded = self.reach(&plain)?.filter(directory);
+        if listed.is_none() && loaded.is_none() {
+            return Ok(Has::None);
+        }
+        if language.is_path() {
+            self.anomalies.insert(Anomaly::LprojElsewhere);
+        }
+        self.anomalies.insert(Anomaly::Lproj);
+        let [at, from] = [&listed, &loaded].map(|found| found.as_ref().map(Found::path));
+        let mut has = Has::None;
+        if at == from {
+            if let Some(found) = loaded {
+                has = self.lproj(&found, plain.clone(), of, Listed::ForItsLanguage)?;
             }
-            if language.contains(&b'/') {
-                self.anomalies.insert(Anomaly::LprojElsewhere);
+        } else {
+            for (found, path) in [(loaded, Some(plain.clone())), (listed, at)] {
+                if let (Some(found), Some(path)) = (found, path) {
+                    has = has.max(self.lproj(&found, path, of, Listed::Maybe)?);
+                }
             }
-            self.anomalies.insert(Anomaly::Lproj);
-            // As the loader names what it finds there, where that leads to the same.
-            let plain = without_dots(&wanted);
-            let leads_there = self
-                .reach(&plain)?
-                .is_some_and(|f| f.path() == found.path());
-            let path = if leads_there { plain } else { found.path() };
-            has = has.max(self.lproj(&found, path, of, false)?);
+            has = has.min(Has::Maybe);
+        }
+        if text.windows(2).any(|two| two == b"//") {
+            for candidate in self.found.values_mut() {
+                let name = candidate.path.strip_prefix(plain.as_slice());
+                candidate.has_empty_names |= name.is_some();
+            }
         }
         Ok(has)
     }
@@ -297,15 +324,12 @@ impl Finder<'_> {
         found: &Found,
         path: Vec<u8>,
         of: &Place,
-        is_base: bool,
+        listed: Listed,
     ) -> Result<Has, ReadError> {
         let place = Place {
             path,
             via: Via::Lproj,
-            listed: match of.listed {
-                Listed::Yes if !is_base => Listed::ForItsLanguage,
-                listed => listed,
-            },
+            listed: of.listed.max(listed),
             writable_by: of.writable_by.max(WritableBy::of(&found.meta)),
             device: found.meta.dev,
         };
@@ -335,14 +359,15 @@ impl Finder<'_> {
             return Ok(Only::unknown());
         };
         only.note(&listing, Has::Some);
-        let mut lprojs = listing.lprojs;
-        lprojs.extend(self.languages.iter().cloned());
-        for name in lprojs {
+        let lprojs = listing.lprojs.iter().map(|name| join(&path, name));
+        let languages = self.languages.iter().map(|l| l.listed_in(&path));
+        let lprojs: BTreeSet<Vec<u8>> = lprojs.chain(languages).collect();
+        for lproj in lprojs {
             if self.is_late() {
                 only.forget();
                 return Ok(only);
             }
-            let Some(found) = self.reach(&join(&path, &name))? else {
+            let Some(found) = self.reach(&lproj)? else {
                 continue;
             };
             if found.meta.kind == Kind::Directory {

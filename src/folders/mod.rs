@@ -9,6 +9,7 @@ mod anomaly;
 mod candidate;
 mod finder;
 mod known;
+mod language;
 mod languages;
 mod left_out;
 mod listing;
@@ -93,6 +94,7 @@ pub fn list(root: &Root, index: usize, budget: &Budget, known: &Known) -> (Folde
             folder: index,
             ancestors_writable_by: folder.writable_by,
             is_double: false,
+            has_empty_names: false,
             left_out,
         };
         found.insert(path.into(), itself);

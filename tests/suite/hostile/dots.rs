@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::code;
-use crate::common::{Row, only_bundle, scan};
+use crate::common::{Row, only_bundle, query, scan};
 use dsplug::exceptions::baseline;
 use dsplug_fixtures::{Disk, PLUGINS, Plugin};
 
@@ -144,4 +144,75 @@ fn told_to_be_doubtful(disk: &Disk, row: &Row) {
     assert!(row["error"].contains("CFBundleExecutable"), "{row:#?}");
     let left_out = baseline::write(&scan(disk.path())).unwrap().left_out;
     assert_eq!(left_out.len(), 1, "{row:#?}");
+}
+
+/// The loader lists what the kernel finds and loads by the text, as a CoreFoundation that was built from its sources does.
+#[test]
+fn what_a_language_lists_in_one_place_is_shown_where_it_loads_from() {
+    let real = "Library/DirectoryServices/PlugIns";
+    for (region, lists, loads, link) in [
+        (
+            "l/../../../../Users/Shared/z",
+            "Users/Shared/Users/Shared/z.lproj",
+            "Users/Shared/z.lproj",
+            true,
+        ),
+        (
+            "q//../../s/z",
+            "Library/DirectoryServices/s/z.lproj",
+            "PlugIns/s/z.lproj",
+            false,
+        ),
+        ("q/", "PlugIns/q.lproj", "PlugIns/q/.lproj", false),
+        (
+            "/",
+            "Library/DirectoryServices/PlugIns.lproj",
+            "PlugIns/.lproj",
+            false,
+        ),
+    ] {
+        let disk = Disk::new();
+        let [lists, loads] = [lists, loads].map(|place| match place.strip_prefix("PlugIns") {
+            Some(below) => format!("{real}{below}"),
+            None => place.to_owned(),
+        });
+        disk.file(format!("{lists}/X.dsplug"), "");
+        Plugin::new("X").write(disk.dir(&loads));
+        disk.dir(format!("{real}/q"));
+        if link {
+            disk.dir("Users/Shared/a/b/c/d");
+            disk.link(format!("{real}/l"), "/Users/Shared/a/b/c/d");
+        }
+        put_region(&disk, region);
+        let row = bundle_at(&disk, &format!("/{loads}/X.dsplug"));
+        assert_eq!(row["load_verdict"], "unknown", "{region}: {row:#?}");
+        bundle_at(&disk, &format!("/{lists}/X.dsplug"));
+    }
+}
+
+/// Of a bundle whose own path has nothing between two slashes `..` takes away that.
+#[test]
+fn an_executable_that_leads_up_from_a_path_with_empty_names_is_doubtful() {
+    let disk = Disk::new();
+    Plugin::new("X")
+        .key("CFBundleExecutable", "../../../../../e")
+        .without_executable()
+        .file("Contents/MacOS/y", "")
+        .write(disk.plugin("q/s.lproj"));
+    disk.file(format!("{PLUGINS}/e"), code(&[], &[]));
+    put_region(&disk, "q//s");
+    let row = only_bundle(disk.path());
+    told_to_be_doubtful(&disk, &row);
+}
+
+fn put_region(disk: &Disk, region: &str) {
+    let list = plist::Dictionary::from_iter([("CFBundleDevelopmentRegion".to_owned(), region)]);
+    plist::to_file_xml(disk.plugin("Info.plist"), &list).unwrap();
+}
+
+#[track_caller]
+fn bundle_at(disk: &Disk, path: &str) -> Row {
+    let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
+    let row = rows.iter().find(|row| row["path"] == path);
+    row.unwrap_or_else(|| panic!("{path} in {rows:#?}")).clone()
 }
