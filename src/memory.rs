@@ -167,7 +167,8 @@ impl Memory {
         let old = self.bundles.iter().filter_map(|(path, kept)| {
             let read = kept.facts().code_read_at.age(now);
             let tried = self.tried.get(path).map_or(read, |tried| tried.age(now));
-            (read >= age && tried >= age / TRIES).then_some((tried, path, kept))
+            let goes_on = kept.facts().linked_turn.is_some();
+            (read >= age && (goes_on || tried >= age / TRIES)).then_some((tried, path, kept))
         });
         let mut old: Vec<_> = old.collect();
         order::sort_by_key(&mut old, |(tried, ..)| std::cmp::Reverse(*tried));

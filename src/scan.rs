@@ -371,6 +371,8 @@ impl Scanner {
             let before = self.memory.as_ref().and_then(|m| m.whole(evidence, &at));
             let again = due.contains(&evidence.candidate.path) && !budget.is_late();
             let known = before.as_ref().map(|b| b.evidence.as_ref());
+            // What it reaches outside has its turn while not all of that was read again.
+            let again = again && known.is_none_or(|known| known.linked_turn.is_none());
             evidence::read_list(&root, evidence, known, &budget);
             let told = evidence.troubles.len();
             if let Some(known) = known {
@@ -412,9 +414,9 @@ impl Scanner {
         // What links lead to comes after all that is a bundle's own: a link costs nothing to plant.
         for (_, evidence) in in_turn {
             self.at.set(&evidence.candidate.path);
-            let again = due.contains(&evidence.candidate.path) && !budget.is_late();
+            let is_due = due.contains(&evidence.candidate.path);
             let known = self.before(&evidence.candidate.path, &at);
-            let known = known.map(|before| (before, again));
+            let known = known.map(|before| (before, is_due));
             reader.verifies = budget.may_judge();
             evidence::read_linked(&root, evidence, known, &mut reader, &mut budget);
             evidence::weigh_ways(&root, evidence, &budget);

@@ -126,7 +126,7 @@ impl State {
         if new.linked_hash.is_empty() && !new.linked_fingerprint.is_empty() {
             return self.linked_fingerprint != new.linked_fingerprint;
         }
-        self.linked_hash != new.linked_hash
+        self.linked_hash != new.linked_hash && !self.lacks_links(new)
     }
 
     /// True when another Info.plist or another main executable counts, and not merely none.

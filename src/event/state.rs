@@ -97,9 +97,12 @@ impl State {
         ([&self.executable, &self.info_plist], digests)
     }
 
-    /// Takes over what was known of what its links lead to, where that was not looked at.
+    /// Takes over what was known of what its links lead to, where that was not looked at, or not read though nobody has
+    /// written to it.
     pub fn keep_links(&mut self, old: &Self) {
-        if self.linked_fingerprint == NOT_LOOKED {
+        if self.lacks_links(old) {
+            self.learn_links(old);
+        } else if self.linked_fingerprint == NOT_LOOKED {
             self.linked_hash.clone_from(&old.linked_hash);
             self.linked_content = old.linked_content;
             self.linked_fingerprint.clone_from(&old.linked_fingerprint);
@@ -114,6 +117,22 @@ impl State {
         pairs.any(|(own, new)| own.is_empty() && !new.is_empty())
             || self.lacks_unread(new)
             || self.lacks_content(new)
+            || self.lacks_links(new)
+    }
+
+    /// Nobody has written to what its links lead to, and not all of it was read.
+    pub fn lacks_links(&self, new: &Self) -> bool {
+        let print = &self.linked_fingerprint;
+        let is_same =
+            !print.is_empty() && *print != *NOT_LOOKED && *print == new.linked_fingerprint;
+        is_same && self.linked_hash.is_empty() && !new.linked_hash.is_empty()
+    }
+
+    /// Of what was not all read its code is not all known either.
+    fn learn_links(&mut self, new: &Self) {
+        self.linked_hash.clone_from(&new.linked_hash);
+        self.linked_content = new.linked_content;
+        self.linked_code_hash.clone_from(&new.linked_code_hash);
     }
 
     /// Where the same stands, it holds the same.
@@ -168,6 +187,9 @@ impl State {
     pub fn learn(&mut self, new: &Self) {
         if self.lacks_unread(new) {
             self.unread.clone_from(&new.unread);
+        }
+        if self.lacks_links(new) {
+            self.learn_links(new);
         }
         if self.lacks_content(new) {
             self.linked_content = new.linked_content;
@@ -245,6 +267,29 @@ held::fields!(State {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_links_lead_to_is_learned_and_not_forgotten_where_not_all_was_read() {
+        let with = |hash: &str, print: &str| State {
+            linked_hash: hash.into(),
+            linked_code_hash: hash.into(),
+            linked_fingerprint: print.into(),
+            ..State::default()
+        };
+        let (known, mut unread, mut other) = (with("x", "1"), with("", "1"), with("", "2"));
+        let mut told = unread.clone();
+        assert_eq!(unread.differences(&known), "");
+        assert!(told.lacks(&known));
+        told.learn(&known);
+        assert_eq!(told, known);
+        // A change through a mapping is one.
+        assert_eq!(told.differences(&with("y", "1")), "linked");
+        unread.keep_links(&known);
+        assert_eq!(unread, known);
+        other.keep_links(&known);
+        assert_eq!(other.linked_hash, "");
+        assert_eq!(known.differences(&other), "linked");
+    }
 
     #[test]
     fn texts_that_are_the_same_are_held_once() {

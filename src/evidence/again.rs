@@ -110,7 +110,12 @@ impl Again {
 
     /// True for what is read again, of what was known before.
     pub fn includes(&self, number: usize, old: &Entry) -> bool {
-        may_run(old, self.executable.as_deref()) || self.new.binary_search(&number).is_ok()
+        may_run(old, self.executable.as_deref()) || self.is_new(number)
+    }
+
+    /// True for what has become code.
+    pub fn is_new(&self, number: usize) -> bool {
+        self.new.binary_search(&number).is_ok()
     }
 
     /// True when there was no time to look at all.

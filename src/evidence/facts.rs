@@ -8,7 +8,7 @@ use super::entry::{Content, Entry};
 use super::info::InfoPlist;
 use super::paths::Homes;
 use super::reach::{Link, Reach};
-use super::read_at::ReadAt;
+use super::read_at::{ReadAt, Turn};
 use super::sum::Sum;
 use super::trouble::Trouble;
 use super::ways::Ways;
@@ -90,6 +90,8 @@ pub struct Evidence {
     pub(crate) read_at: ReadAt,
     /// When the oldest of the code in it was read.
     pub(crate) code_read_at: ReadAt,
+    /// How far what its links lead to is read again, while it is.
+    pub(crate) linked_turn: Option<Turn>,
     /// When it was looked at, before anything of it was read.
     pub(crate) scanned_at: ReadAt,
     /// True when nothing of it has changed since an earlier scan, so that its judgement stands.

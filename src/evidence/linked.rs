@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::again::Again;
 use super::attributes::Attributes;
 use super::beyond::{self, Seen};
 use super::content::{NotRead, Reader, Wants};
@@ -23,10 +22,10 @@ use super::loads::Code;
 use super::opener::Opener;
 use super::paths::{directory_of, is_below};
 use super::reach::{Beyond, Linked, Reach};
-use super::recall::recall_entries;
 use super::roles::{By, Roles};
 use super::sum::Sum;
 use super::trouble::{Trouble, tell};
+use super::turn::{Due, Part};
 use super::walk::{Walked, entries_of};
 use super::ways::Ways;
 use crate::codesign::CodeFacts;
@@ -76,6 +75,7 @@ pub fn read(
         roles: Roles::of(evidence.homes()),
         entries: MOST_ENTRIES,
         bytes: MOST_BYTES,
+        part: Part::of(before),
     };
     for link in evidence.entries.iter().filter(|e| e.link.is_some()) {
         search.libraries.note_link(&link.path);
@@ -145,6 +145,10 @@ pub fn read(
     };
     evidence.reach = reach.shared(before.map(|(before, _)| &before.reach));
     evidence.is_linked_late = budget.is_late();
+    if let Some((before, _)) = before {
+        let is_cut = search.is_cut && evidence.is_linked_late;
+        search.part.end(evidence, before, is_cut);
+    }
 }
 
 struct Search<'a> {
@@ -178,6 +182,8 @@ struct Search<'a> {
     roles: Roles,
     entries: usize,
     bytes: u64,
+    /// What is read again of what is known.
+    part: Part,
 }
 
 impl Search<'_> {
@@ -421,9 +427,10 @@ impl Search<'_> {
         }
         let olds = before.and_then(|(before, _)| before.reach.known_of(&path, &entries));
         let olds = olds.unwrap_or_default();
-        if let Some((before, again)) = before {
-            let again = again.then(|| Again::of_place(&mut open, &entries, &olds, before, budget));
-            recall_entries(&mut entries, &olds, before, again.as_ref());
+        let mut due = Due::new();
+        if let Some((before, _)) = before {
+            let (entries, olds) = (entries.as_mut_slice(), &olds);
+            due = self.part.recall(&mut open, entries, olds, before, budget);
             // What is read again takes its room until it is let go of.
             let code = olds.iter().filter_map(|e| e.content.code());
             let held = code.map(CodeFacts::weight).fold(0, usize::saturating_add);
@@ -431,19 +438,20 @@ impl Search<'_> {
         }
         self.read_already(&path, &mut entries);
         let mut refused = false;
-        for entry in entries.iter_mut().filter(|e| e.meta.kind == Kind::File) {
+        let files = entries.iter_mut().enumerate();
+        for (number, entry) in files.filter(|(_, e)| e.meta.kind == Kind::File) {
             if entry.content != Content::Unread {
                 continue;
             }
+            let old = olds.binary_search_by(|old| old.path.cmp(&entry.path));
+            let old = old.ok().and_then(|at| olds.get(at));
             let size = entry.meta.size;
             let fits = self.bytes.checked_sub(size).filter(|_| !budget.is_late());
             let Some(left) = fits.filter(|_| budget.take_bytes(size)) else {
-                refused = true;
+                refused |= !self.part.give_up(&due, number, entry, old);
                 continue;
             };
             self.bytes = left;
-            let old = olds.binary_search_by(|old| old.path.cmp(&entry.path));
-            let old = old.ok().and_then(|at| olds.get(at));
             let wants = Wants {
                 known: old.map(|old| &old.content),
                 ..Wants::default()
@@ -459,6 +467,7 @@ impl Search<'_> {
                     let has_fork = passed.attributes.is_some_and(|a| a.resource_fork);
                     entry.attributes = has_fork.then(|| Arc::new(Attributes::fork()));
                 }
+                Err(NotRead::Cut(_)) if self.part.give_up(&due, number, entry, old) => {}
                 Err(NotRead::Cut(trouble) | NotRead::Failed(trouble)) => {
                     is_whole = false;
                     tell(&mut self.troubles, trouble);

@@ -33,6 +33,7 @@ mod roles;
 mod sum;
 mod trials;
 mod trouble;
+mod turn;
 mod walk;
 mod ways;
 mod writers;
@@ -106,6 +107,7 @@ fn nothing_yet(candidate: Candidate) -> Evidence {
         kept: BTreeMap::new(),
         read_at: now,
         code_read_at: now,
+        linked_turn: None,
         scanned_at: now,
         is_unchanged: false,
         opened: None,
@@ -390,7 +392,7 @@ pub fn tell_unverified(evidence: &mut Evidence) {
 }
 
 /// Finds and reads what links in a candidate lead to outside of it. With what was learned `before`
-/// comes whether code is to be read again.
+/// comes whether code is to be read again, as much of it as there is room for.
 pub fn read_linked(
     root: &Root,
     evidence: &mut Evidence,

@@ -16,6 +16,15 @@ pub struct ReadAt {
     steady: Instant,
 }
 
+/// Where the next scan goes on, of what is read again in parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn {
+    /// Bytes of what is read again that come before, in the order in which a scan comes upon it.
+    pub passed: u64,
+    /// When what was read first was.
+    pub began: ReadAt,
+}
+
 impl ReadAt {
     /// Now.
     pub fn now() -> Self {

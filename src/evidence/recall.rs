@@ -32,18 +32,17 @@ pub fn share(evidence: &mut Evidence, before: &Evidence) {
     }
 }
 
-/// Fills in what is known of entries from `before`, but for what is to be read `again`; gives
+/// Fills in what is known of entries from `before`, but for what is to be read again; gives
 /// the number of files that need not be read.
 pub fn recall_entries(
     entries: &mut [Entry],
     olds: &[Entry],
     before: &Evidence,
-    again: Option<&Again>,
+    is_again: impl Fn(usize, &Entry) -> bool,
 ) -> u64 {
     let mut reused = 0_u64;
     for (number, entry, old) in with_old(entries, olds) {
-        let is_again = again.is_some_and(|again| again.includes(number, old));
-        if is_known(entry, old, before) && !is_again {
+        if is_known(entry, old, before) && !is_again(number, old) {
             take_over(entry, old);
             reused = reused.saturating_add(1);
         }
@@ -51,7 +50,8 @@ pub fn recall_entries(
     reused
 }
 
-fn take_over(entry: &mut Entry, old: &Entry) {
+/// Takes what was known in place of what is read again.
+pub fn take_over(entry: &mut Entry, old: &Entry) {
     entry.content = old.content.clone();
     entry.attributes.clone_from(&old.attributes);
 }
@@ -63,18 +63,19 @@ fn take_over(entry: &mut Entry, old: &Entry) {
 /// [`is_unchanged`](Evidence::is_unchanged), so that its judgement can be used again as well. Else
 /// the files whose bytes the judgement needs are left to be read.
 pub fn recall(evidence: &mut Evidence, before: &Evidence, again: Option<&Again>) -> u64 {
+    let is_again =
+        |number: usize, old: &Entry| again.is_some_and(|again| again.includes(number, old));
     // One that was packed has its entries only now.
     share(evidence, before);
     // What was not settled then was read again, so the last scan's time holds for all of it.
     let mut reused = if Arc::ptr_eq(&evidence.entries, &before.entries) {
         forget(evidence, |number, entry| {
-            again.is_some_and(|again| again.includes(number, entry))
-                || is_unverified(&entry.content)
+            is_again(number, entry) || is_unverified(&entry.content)
         });
         known_files(evidence)
     } else {
         let entries = Arc::make_mut(&mut evidence.entries);
-        recall_entries(entries, &before.entries, before, again)
+        recall_entries(entries, &before.entries, before, is_again)
     };
     if again.is_none_or(Again::is_cut) {
         evidence.code_read_at = before.code_read_at;

@@ -211,3 +211,44 @@ fn code_that_changed_shows_though_another_takes_all_room_for_what_is_known_of_co
         assert_ne!(second[1][column], first[0][column], "{column}");
     }
 }
+
+/// More than one scan reads behind the links of one bundle: the next goes on where it stopped, and what has not had its
+/// turn is as it was.
+#[test]
+fn what_links_lead_to_is_read_again_in_parts_and_no_row_lacks_it() {
+    let disk = Disk::new();
+    let names = ["a", "b", "c"];
+    let outside = disk.dir("Users/Shared/d");
+    let files = names.map(|name| outside.join(name));
+    for file in &files {
+        sparse(file, &mach_header(ARM64E), 100 << 20);
+        chmod(file, 0o755);
+    }
+    Plugin::new("A").write(disk.plugin(""));
+    disk.link(format!("{PLUGINS}/A.dsplug/Contents/l"), "/Users/Shared/d");
+    let mut mapped = Mapped::new(&files[2]);
+    settle();
+    let age = Duration::from_secs(12);
+    let limits = Limits {
+        code_age: age,
+        time: Duration::from_secs(60),
+        ..Limits::STANDARD
+    };
+    let mut scanner = Scanner::new(Root::open(disk.path()).unwrap(), limits).remembering();
+    scanner.scan();
+    let first = rows(&scanner.scan());
+    assert_eq!(first[0]["linked_hash"].len(), 64);
+    std::thread::sleep(age);
+    // The main executable, the Info.plist for its signature, and two of the three; then the third.
+    for files in [4, 1, 0] {
+        let again = scanner.scan();
+        assert_eq!(again.status.files_read, files);
+        assert_eq!(rows(&again), first);
+    }
+    mapped.write(3_000, b"evil");
+    std::thread::sleep(age);
+    let [second, third] = [(); 2].map(|()| rows(&scanner.scan()));
+    assert_eq!(second, first);
+    assert_eq!(third[0]["linked_hash"].len(), 64);
+    assert_ne!(third[0]["linked_hash"], first[0]["linked_hash"]);
+}
