@@ -288,7 +288,9 @@ impl Scanner {
 
     /// True when the last scan found all that there is, and holding that takes no more memory.
     pub fn holds(&self, last: &Snapshot) -> bool {
-        let is_all = last.status.files_skipped == 0 && last.status.limits.is_empty();
+        let is_all = last.unreadable().is_none()
+            && last.status.files_skipped == 0
+            && last.status.limits.is_empty();
         let memory = self.memory.as_ref();
         is_all && memory.is_some_and(|memory| memory.is_whole(&last.bundles))
     }

@@ -17,6 +17,11 @@ impl Language {
         self.0.contains(&b'/')
     }
 
+    /// True for one of which a path of the system's has a part alone, and a URL all.
+    pub fn has_nul(&self) -> bool {
+        self.0.contains(&0)
+    }
+
     /// The directory that the loader lists for it in a directory of resources, which the kernel is asked for
     /// (`_createQueryTableAtPath` of CFBundle_Resources.c). A path of the system's ends at a NUL.
     pub fn listed_in(&self, resources: &[u8]) -> Vec<u8> {
@@ -34,7 +39,7 @@ impl Language {
     /// The directory from which it loads what it found there: a URL is made of the name, and its text decides
     /// (`_CFBundleCreateRelativeURLFromBaseAndPath`, `CFBundleCreate`).
     pub fn loaded_from(&self, resources: &[u8]) -> Vec<u8> {
-        if self.0.contains(&0) {
+        if self.has_nul() {
             return url_path(&self.listed_in(resources), b"");
         }
         url_path(resources, &[self.0.as_slice(), b".lproj"].concat())

@@ -292,6 +292,13 @@ impl Finder<'_> {
         if listed.is_none() && loaded.is_none() {
             return Ok(Has::None);
         }
+        if language.has_nul() {
+            // What comes behind it is glued to the names of what was listed.
+            let why =
+                "a language of its Info.plist has a NUL in it: what is loaded for it is not known";
+            self.left_out.unlisted(why.to_owned());
+            self.is_unsure = true;
+        }
         if language.is_path() {
             self.anomalies.insert(Anomaly::LprojElsewhere);
         }

@@ -211,13 +211,16 @@ impl Watch {
         was_moving: bool,
         known: &mut Option<(AllKnown, bool)>,
     ) -> (Batch, bool) {
+        let found = found.inspect_err(|error| log::error!("a look of the watch failed: {error}"));
         // What cannot be listed has not gone.
-        let found = found.map(|found| Some(found).filter(|f| f.unreadable().is_none()));
-        let Some(snapshot) = found.unwrap_or_else(|error| {
-            log::error!("a look of the watch failed: {error}");
-            None
-        }) else {
+        let is_whole = |found: &Arc<Snapshot>| found.unreadable().is_none();
+        let Some(snapshot) = found.as_ref().ok().filter(|found| is_whole(found)) else {
             names.truncate(MOST_NAMES);
+            // What hinted may be watched no more.
+            self.tick = TICK;
+            if let Ok(found) = &found {
+                self.watches.place(found);
+            }
             return (Batch::default(), false);
         };
         let reaching = snapshot.bundles.iter().map(|b| &b.evidence.reach.ways);
@@ -240,7 +243,7 @@ impl Watch {
             tracker.name(name, &is_gone);
         }
         tracker.see_lists(&snapshot.exceptions.lists, when);
-        keep(self.copies.as_mut(), &self.root, &snapshot, tracker);
+        keep(self.copies.as_mut(), &self.root, snapshot, tracker);
         let (events, changes) = tracker.settle(now);
         let mut batch = Batch {
             events,
@@ -253,9 +256,9 @@ impl Watch {
         }
         let moves = tracker.is_moving();
         if is_first || seen == Seen::Watched || !was_moving || !batch.is_empty() {
-            self.watches.place(&snapshot);
+            self.watches.place(snapshot);
         }
-        self.tick = tick(&snapshot, self.watches.are_all());
+        self.tick = tick(snapshot, self.watches.are_all());
         (batch, moves)
     }
 }
@@ -496,6 +499,29 @@ mod tests {
         );
         assert_eq!(back.state.hash, away.previous_hash);
         assert_eq!(back.state.hash.to_string().len(), 64);
+    }
+
+    /// What hinted may have gone with what cannot be read.
+    #[test]
+    fn after_a_look_that_failed_the_next_is_due_soon_and_nothing_is_calm() {
+        let disk = Disk::new();
+        let root = Root::open(disk.path()).unwrap();
+        let mut scanner = Scanner::new(root.clone(), Limits::STANDARD);
+        let mut watch = Watch::new(root, Box::new(|| Err(String::new())));
+        watch.watches.begin();
+        let mut look = |found| {
+            let batch = watch.take_in(found, Seen::Scan, &mut Vec::new(), false, &mut None);
+            (batch.1, watch.tick)
+        };
+        assert_eq!(look(Ok(Arc::new(scanner.scan()))), (false, EMPTY_TICK));
+        assert_eq!(look(Err("it failed".to_owned())), (false, TICK));
+        assert_eq!(look(Ok(Arc::new(scanner.scan()))), (false, EMPTY_TICK));
+        std::fs::remove_dir(disk.at(dsplug_fixtures::PLUGINS)).unwrap();
+        disk.link(dsplug_fixtures::PLUGINS, disk.too_far());
+        let failed = scanner.scan();
+        assert!(failed.unreadable().is_some());
+        assert!(!scanner.holds(&failed));
+        assert_eq!(look(Ok(Arc::new(failed))), (false, TICK));
     }
 
     /// Whoever has a look fail has what came and went meanwhile told by the next; and so has who comes and goes while the

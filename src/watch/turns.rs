@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 
 use super::places::{Place, Places};
 use crate::bundle::Bundle;
-use crate::evidence::{Evidence, is_sealed};
+use crate::evidence::{Entry, Evidence, is_sealed};
 use crate::meta::{Kind, Meta};
 use crate::order;
 use crate::root::Root;
 use crate::scan::Snapshot;
 
-/// Places in one bundle: whoever plants a huge one takes nobody else's watch.
+/// Places in one bundle before all have had their turn: whoever plants a huge one takes nobody else's watch.
 const MOST_INNER: usize = 32;
 /// Directories on the way to what one bundle reaches outside, likewise.
 const MOST_WAYS: usize = 32;
@@ -42,17 +42,23 @@ pub fn take(root: &Root, snapshot: &Snapshot, tells_writes: bool, places: &mut P
         code(evidence, tells_writes, places);
         // What is exchanged on them and put back leaves less behind than what is written.
         ways.take(evidence, places);
-        linked(evidence, tells_writes, places);
-        inner(evidence, places);
+        linked(evidence, (tells_writes, MOST_INNER), places);
+        inner(evidence, MOST_INNER, places);
     }
     places.limit = places.most;
     let evidence = || bundles.iter().map(|bundle| &*bundle.evidence);
     evidence().for_each(|evidence| own(evidence, tells_writes, places));
-    evidence().for_each(|evidence| linked(evidence, tells_writes, places));
+    evidence().for_each(|evidence| linked(evidence, (tells_writes, MOST_INNER), places));
     // What would be loaded, before all the rest.
     evidence().for_each(|evidence| code(evidence, tells_writes, places));
     evidence().for_each(|evidence| ways.take(evidence, places));
-    evidence().for_each(|evidence| inner(evidence, places));
+    evidence().for_each(|evidence| inner(evidence, MOST_INNER, places));
+    // Then all that there is: what has no room is counted, and nothing is taken for still that is not watched.
+    for evidence in evidence().filter(|evidence| !is_sealed(&evidence.candidate.path)) {
+        linked(evidence, (tells_writes, usize::MAX), places);
+        inner(evidence, usize::MAX, places);
+        other_code(evidence, tells_writes, places);
+    }
     ways.left()
 }
 
@@ -99,9 +105,22 @@ fn code(evidence: &Evidence, tells_writes: bool, places: &mut Places) {
     places.extend(plist.and_then(|p| regular(&p.path, p.meta.as_ref()?)));
 }
 
+/// All that may run of it, likewise.
+fn other_code(evidence: &Evidence, tells_writes: bool, places: &mut Places) {
+    let may_run = |e: &&Entry| e.content.code().is_some() || e.meta.is_executable();
+    for entry in evidence
+        .entries
+        .iter()
+        .filter(may_run)
+        .filter(|_| !tells_writes)
+    {
+        places.extend(regular(&evidence.path_of(entry), &entry.meta));
+    }
+}
+
 /// What links lead to outside of a bundle: the directory, or the file, and the code in it where the
 /// directory does not tell of writes to that.
-fn linked(evidence: &Evidence, tells_writes: bool, places: &mut Places) {
+fn linked(evidence: &Evidence, (tells_writes, most): (bool, usize), places: &mut Places) {
     for (path, place) in evidence.reach.places.iter() {
         match place.meta.kind {
             Kind::Directory => places.extend([Place::directory(path, &place.meta)]),
@@ -112,7 +131,7 @@ fn linked(evidence: &Evidence, tells_writes: bool, places: &mut Places) {
             let is_code = e.content.code().is_some();
             e.meta.kind == Kind::Directory || (is_code && !tells_writes)
         });
-        for entry in inner.filter(|e| !e.path.is_empty()).take(MOST_INNER) {
+        for entry in inner.filter(|e| !e.path.is_empty()).take(most) {
             let at = [path, b"/".as_slice(), &entry.path].concat();
             match entry.meta.kind {
                 Kind::Directory => places.extend([Place::directory(&at, &entry.meta)]),
@@ -123,13 +142,13 @@ fn linked(evidence: &Evidence, tells_writes: bool, places: &mut Places) {
 }
 
 /// The directories in it, the near before the deep.
-fn inner(evidence: &Evidence, places: &mut Places) {
+fn inner(evidence: &Evidence, most: usize, places: &mut Places) {
     let inner = evidence.entries.iter();
     let mut inner: Vec<_> = inner.filter(|e| e.meta.kind == Kind::Directory).collect();
     order::sort_by_key(&mut inner, |e| {
         e.path.iter().filter(|b| **b == b'/').count()
     });
-    for entry in inner.into_iter().take(MOST_INNER) {
+    for entry in inner.into_iter().take(most) {
         places.extend([Place::directory(&evidence.path_of(entry), &entry.meta)]);
     }
 }

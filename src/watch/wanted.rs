@@ -162,14 +162,15 @@ fn search(root: &Root, folder: &[u8], places: &mut Places) -> usize {
         };
         // Any of those that are not looked at may lead on.
         left = left.saturating_add(usize::from(is_cut));
-        if depth >= DEPTH || waiting.len() > MOST_SEARCHED {
-            continue;
-        }
         let others = names.iter().filter(|n| name::suffix(n) == Suffix::Other);
         let mut ways: Vec<_> = others
             .filter_map(|name| Some((dir.meta(name).ok()?.kind, name)))
             .filter(|(kind, _)| matches!(kind, Kind::Directory | Kind::Symlink))
             .collect();
+        if depth >= DEPTH || waiting.len() > MOST_SEARCHED {
+            left = left.saturating_add(ways.len());
+            continue;
+        }
         // Directories first: whoever plants links takes no watch from them.
         order::sort_by_key(&mut ways, |(kind, _)| *kind == Kind::Symlink);
         let below = ways.into_iter().map(|(_, name)| {
@@ -239,6 +240,42 @@ mod tests {
             let is_watched = wanted.places.iter().any(|place| place.id == id);
             assert!(is_watched, "{path}");
         }
+    }
+
+    /// As the honest ones of many languages have; what has no room is counted.
+    #[test]
+    fn every_directory_of_a_bundle_of_many_is_wanted_and_of_what_its_links_lead_to() {
+        let disk = Disk::new();
+        let bundle = Plugin::new("A").write(disk.plugin(""));
+        disk.link(bundle.join("Contents/out"), "/Users/Shared/out");
+        for number in 0..50 {
+            std::fs::create_dir(bundle.join(format!("Contents/{number}"))).unwrap();
+            disk.dir(format!("Users/Shared/out/{number}"));
+        }
+        let deep = "Contents/Frameworks/F.framework/Versions/A";
+        std::fs::create_dir_all(bundle.join(deep)).unwrap();
+        let library = bundle.join(deep).join("F");
+        std::fs::write(
+            &library,
+            dsplug_fixtures::mach_header(dsplug_fixtures::X86_64),
+        )
+        .unwrap();
+        let root = Root::open(disk.path()).unwrap();
+        let snapshot = Scanner::new(root.clone(), Limits::STANDARD).scan();
+        let is_wanted = |path: &str, tells_writes| {
+            let wanted = wanted(&root, &snapshot, tells_writes, 1_000);
+            assert_eq!(wanted.left, 0);
+            let id = root.find_entry(path.as_bytes()).unwrap().meta.id();
+            wanted.places.iter().any(|place| place.id == id)
+        };
+        let below = format!("/{PLUGINS}/A.dsplug/{deep}");
+        for path in [&below, "/Users/Shared/out/49"] {
+            assert!(is_wanted(path, true), "{path}");
+        }
+        // Where directories do not tell of writes, each file of code is.
+        let library = format!("{below}/F");
+        assert!(is_wanted(&library, false) && !is_wanted(&library, true));
+        assert!(wanted(&root, &snapshot, true, 100).left > 0);
     }
 
     /// Among the names that are not looked at a directory of candidates may stand.
