@@ -127,6 +127,8 @@ impl Limits {
 /// Parts of a hundred of a scan's time in which signatures are judged, at most: whoever makes that dear takes no digest
 /// from anything.
 const JUDGING: u32 = 50;
+/// Part of the room for what is known of code that is there for what comes new.
+const LITTLE: usize = 12;
 /// Bytes of path and link text that one entry has for nothing.
 const LIGHT: usize = 64;
 /// For how many entries a candidate counts beside its own: for its paths, its Info.plist, its signature.
@@ -178,6 +180,9 @@ pub struct Budget {
     entries: usize,
     watched: usize,
     code_facts: AtomicUsize,
+    /// Bytes of those that may be held beside what the last scan found, until that is let go of.
+    new_facts: AtomicUsize,
+    changed_facts: AtomicUsize,
     attributes: AtomicUsize,
     told: AtomicUsize,
     ways: AtomicUsize,
@@ -200,6 +205,8 @@ impl Budget {
             entries: limits.scan_entries,
             watched: limits.watched_entries,
             code_facts: AtomicUsize::new(limits.code_facts),
+            new_facts: AtomicUsize::new(limits.code_facts),
+            changed_facts: AtomicUsize::new(limits.code_facts / LITTLE),
             attributes: AtomicUsize::new(limits.attributes),
             told: AtomicUsize::new(limits.told),
             ways: AtomicUsize::new(limits.ways),
@@ -247,21 +254,47 @@ impl Budget {
         until.into_iter().chain(self.until).min()
     }
 
-    /// Takes bytes of what is known of code; false, and nothing taken, when they are not left.
+    /// Takes bytes of what is learned of code; false, and nothing taken, when they are not left.
     pub fn take_code_facts(&self, bytes: usize) -> bool {
+        if !take(&self.new_facts, bytes) {
+            return false;
+        }
+        let has_room = self.hold_code_facts(bytes);
+        if !has_room {
+            self.new_facts.fetch_add(bytes, Ordering::Relaxed);
+        }
+        has_room
+    }
+
+    /// Takes bytes of what is learned of code that was known, in place of that, likewise: there is a little room of its own
+    /// for what changes where another has taken all.
+    pub fn replace_code_facts(&self, old: usize, new: usize) -> bool {
+        for kind in [&self.code_facts, &self.found] {
+            kind.fetch_add(old, Ordering::Relaxed);
+        }
+        self.take_code_facts(new) || take(&self.changed_facts, new) && self.hold_code_facts(new)
+    }
+
+    /// Takes bytes of what was known of code before, likewise.
+    pub fn hold_code_facts(&self, bytes: usize) -> bool {
         self.take_found(&self.code_facts, bytes)
     }
 
-    /// Takes bytes of what was known of code before, as many as are left: it is held already.
-    pub fn hold_code_facts(&self, bytes: usize) {
-        spend(&self.code_facts, bytes);
-        spend(&self.found, bytes);
+    /// So much is known of code, and is held to the end of the scan whatever becomes of it. What comes new has the rest,
+    /// and a little at least: whoever has all of the room keeps nobody out.
+    pub fn begin_code_facts(&mut self, known: usize) {
+        let all = self.limits.code_facts;
+        let rest = all.saturating_sub(known).max(self.little_facts());
+        self.new_facts = AtomicUsize::new(rest);
     }
 
-    /// Takes bytes of extended attributes that were known before, likewise.
-    pub fn hold_attributes(&self, bytes: usize) {
-        spend(&self.attributes, bytes);
-        spend(&self.found, bytes);
+    /// Bytes that are known of code which nothing takes the room of.
+    pub fn safe_facts(&self) -> usize {
+        self.limits.code_facts.saturating_sub(self.little_facts())
+    }
+
+    fn little_facts(&self) -> usize {
+        self.limits.code_facts / LITTLE
     }
 
     /// Takes bytes of extended attributes; false, and nothing taken, when they are not left.
@@ -352,11 +385,6 @@ fn spend_time(left: &AtomicU64, count: u64) {
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn spend(left: &AtomicUsize, count: usize) {
-    let less = |left: usize| Some(left.saturating_sub(count));
-    let _ = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
 }
 
 fn take(left: &AtomicUsize, count: usize) -> bool {

@@ -56,6 +56,8 @@ pub struct Past<'m> {
     pub evidence: Cow<'m, Evidence>,
     /// What its signature was worth.
     pub signature: &'m Arc<BundleSignature>,
+    /// True while it is worth something.
+    pub is_fresh: bool,
 }
 
 impl Kept {
@@ -65,6 +67,10 @@ impl Kept {
             Self::Whole(bundle) => &bundle.evidence,
             Self::Packed(packed, _) => &packed.facts,
         }
+    }
+
+    fn is_fresh(&self, now: &ReadAt) -> bool {
+        self.facts().read_at.is_fresh(now)
     }
 
     /// For how many entries it counts where it is kept as it was found.
@@ -80,6 +86,17 @@ impl Kept {
         match self {
             Self::Whole(bundle) => code_bytes(&bundle.evidence),
             Self::Packed(packed, _) => packed.code_bytes,
+        }
+    }
+
+    /// Bytes of what is known of that.
+    fn code_facts(&self) -> usize {
+        match self {
+            Self::Whole(bundle) => {
+                let own = bundle.evidence.code_facts();
+                own.saturating_add(bundle.evidence.linked_facts())
+            }
+            Self::Packed(packed, _) => packed.code_facts,
         }
     }
 
@@ -196,28 +213,48 @@ impl Memory {
         self.tried.extend(due.into_iter().map(|path| (path, now)));
     }
 
+    /// Bytes of what is known of all code, and those candidates whose part has room whatever comes new: the ones of which
+    /// there is least to know.
+    pub fn code_facts(&self, room: usize, now: &ReadAt) -> (usize, BTreeMap<&[u8], usize>) {
+        let each = self.bundles.iter();
+        let each = each.filter(|(_, kept)| kept.is_fresh(now));
+        let mut each: Vec<_> = each.map(|(path, kept)| (kept.code_facts(), path)).collect();
+        order::sort_by_key(&mut each, |(facts, _)| *facts);
+        let (mut all, mut safe) = (0_usize, BTreeMap::new());
+        for (facts, path) in each {
+            all = all.saturating_add(facts);
+            if all <= room {
+                safe.insert(path.as_slice(), facts);
+            }
+        }
+        (all, safe)
+    }
+
     /// What is still worth something of a candidate; its entries may be missing.
     pub fn of(&self, path: &[u8], now: &ReadAt) -> Option<&Evidence> {
         self.fresh(path, now).map(Kept::facts)
     }
 
     /// The same of one that was looked at by now, with its entries: those that are packed are known by what stands
-    /// there.
+    /// there. Of what is worth nothing any more what the same bytes are as code holds still.
     pub fn whole(&self, evidence: &Evidence, now: &ReadAt) -> Option<Past<'_>> {
-        Some(match self.fresh(&evidence.candidate.path, now)? {
+        let kept = self.bundles.get(&evidence.candidate.path)?;
+        let is_fresh = kept.is_fresh(now);
+        Some(match kept {
             Kept::Whole(bundle) => Past {
                 evidence: Cow::Borrowed(&bundle.evidence),
                 signature: &bundle.signature,
+                is_fresh,
             },
             Kept::Packed(packed, signature) => Past {
                 evidence: Cow::Owned(packed.unpack(&evidence.entries)),
                 signature,
+                is_fresh,
             },
         })
     }
 
     fn fresh(&self, path: &[u8], now: &ReadAt) -> Option<&Kept> {
-        let kept = self.bundles.get(path)?;
-        kept.facts().read_at.is_fresh(now).then_some(kept)
+        self.bundles.get(path).filter(|kept| kept.is_fresh(now))
     }
 }

@@ -10,7 +10,9 @@ use rustix::io::Errno;
 use crate::bundle::{self, Bundle};
 use crate::codesign::{Automata, Roots};
 use crate::directory::ReadError;
-use crate::evidence::{self, Again, Entry, Evidence, ReadAt, Reader, TURN, Trials, Trouble};
+use crate::evidence::{
+    self, Again, Before, Entry, Evidence, ReadAt, Reader, TURN, Trials, Trouble,
+};
 use crate::exceptions::{Exceptions, Lists};
 use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError, Known, Via};
 use crate::journal::{self, Events};
@@ -365,28 +367,42 @@ impl Scanner {
             .as_ref()
             .map(|m| m.due(&at, self.limits.code_age));
         let due = due.unwrap_or_default();
+        let memory = self.memory.as_ref();
+        let (known_facts, safe) = memory
+            .map(|m| m.code_facts(budget.safe_facts(), &at))
+            .unwrap_or_default();
+        budget.begin_code_facts(known_facts);
+        let paths = in_turn.iter().map(|(_, e)| &e.candidate.path);
+        for facts in paths.filter_map(|path| safe.get(path.as_slice())) {
+            budget.hold_code_facts(*facts);
+        }
         let mut files_reused = 0_u64;
         let automata = Automata::default();
         let mut signatures = BTreeMap::new();
         for (index, evidence) in &mut in_turn {
             self.at.set(&evidence.candidate.path);
-            let before = self.memory.as_ref().and_then(|m| m.whole(evidence, &at));
+            let kept = self.memory.as_ref().and_then(|m| m.whole(evidence, &at));
+            let old = kept.as_ref().map(|b| b.evidence.as_ref());
+            let before = kept.as_ref().filter(|b| b.is_fresh);
             let again = due.contains(&evidence.candidate.path) && !budget.is_late();
             let known = before.as_ref().map(|b| b.evidence.as_ref());
             // What it reaches outside has its turn while not all of that was read again.
             let again = again && known.is_none_or(|known| known.linked_turn.is_none());
             evidence::read_list(&root, evidence, known, &budget);
             let told = evidence.troubles.len();
+            let mut crowded = Vec::new();
             if let Some(known) = known {
                 let again = again.then(|| Again::of(&root, evidence, known, &budget));
-                let reused = evidence::recall(evidence, known, again.as_ref());
+                if !safe.contains_key(evidence.candidate.path.as_slice()) {
+                    crowded = evidence::crowded(evidence, known, &budget);
+                }
+                let reused = evidence::recall(evidence, known, again.as_ref(), &crowded);
                 files_reused = files_reused.saturating_add(reused);
-                // What is read again takes its room until it is let go of.
-                budget.hold_code_facts(known.code_facts());
-                budget.hold_attributes(evidence.attributes_held());
+                evidence::hold_attributes(evidence, &budget);
             }
             reader.verifies = budget.may_judge();
-            evidence::read_contents(&root, evidence, known, &mut reader, &mut budget);
+            let old = old.map(|old| (old, crowded.as_slice()));
+            evidence::read_contents(&root, evidence, old, &mut reader, &mut budget);
             if let Some(known) = known.filter(|_| again) {
                 evidence::give_up(evidence, known, told);
                 evidence::confirm(evidence, known);
@@ -418,7 +434,12 @@ impl Scanner {
             self.at.set(&evidence.candidate.path);
             let is_due = due.contains(&evidence.candidate.path);
             let known = self.before(&evidence.candidate.path, &at);
-            let known = known.map(|before| (before, is_due));
+            let is_safe = safe.contains_key(evidence.candidate.path.as_slice());
+            let known = known.map(|evidence| Before {
+                evidence,
+                is_due,
+                is_safe,
+            });
             reader.verifies = budget.may_judge();
             evidence::read_linked(&root, evidence, known, &mut reader, &mut budget);
             evidence::weigh_ways(&root, evidence, &budget);

@@ -194,8 +194,9 @@ impl<'r> Reader<'r> {
         // A signature that holds without a fork may not hold with it.
         let attributes = attributes::read(&file.fd).map_err(refused)?;
         let sha256 = sha256.finish();
-        let known = wants.known.filter(|old| old.sha256() == Some(&sha256));
-        let known = known.and_then(Content::shared_code);
+        let old = wants.known.and_then(Content::shared_code);
+        let is_same = |old: &Content| old.sha256() == Some(&sha256);
+        let known = old.filter(|_| wants.known.is_some_and(is_same));
         let code = match (code, known) {
             // The same bytes are the same code, and have been judged.
             (Some(_), Some(known)) if !known.is_unverified => Some(Arc::clone(known)),
@@ -208,7 +209,12 @@ impl<'r> Reader<'r> {
         };
         let is_known = |code: &Arc<CodeFacts>| known.is_some_and(|old| Arc::ptr_eq(old, code));
         let new = code.as_ref().filter(|code| !is_known(code));
-        if !budget.take_code_facts(new.map_or(0, |code| code.weight())) {
+        let new = new.map_or(0, |code| code.weight());
+        let has_room = match old {
+            Some(old) if new > 0 => budget.replace_code_facts(old.weight(), new),
+            _ => budget.take_code_facts(new),
+        };
+        if !has_room {
             return Err(NotRead::Failed(Trouble::Limit(format!(
                 "{}: there is no room for what is known of its code; dsplug --thorough has more",
                 path()

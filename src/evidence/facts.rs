@@ -184,6 +184,12 @@ impl Evidence {
         code.map(CodeFacts::weight).fold(0, usize::saturating_add)
     }
 
+    /// Bytes of what is known of the code that its links lead to.
+    pub fn linked_facts(&self) -> usize {
+        let code = self.reach.entries().filter_map(|e| e.content.code());
+        code.map(CodeFacts::weight).fold(0, usize::saturating_add)
+    }
+
     /// The newest status-change time of all that is told of it, wherever it stands.
     pub fn newest_ctime_anywhere(&self) -> Option<Timestamp> {
         let outside = self.executable.as_ref().map(|e| e.meta.ctime);

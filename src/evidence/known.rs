@@ -5,6 +5,17 @@ use std::borrow::Borrow;
 use super::entry::{Content, Entry};
 use super::facts::Evidence;
 
+/// What was known of what links of a candidate lead to.
+#[derive(Clone, Copy, Debug)]
+pub struct Before<'e> {
+    /// What was found of it.
+    pub evidence: &'e Evidence,
+    /// True when code is to be read again.
+    pub is_due: bool,
+    /// True when there is room for what is known of code.
+    pub is_safe: bool,
+}
+
 /// Each entry that stood there before at the same path, with its number and what it was; both lists are in order of
 /// path.
 pub fn with_old<E: Borrow<Entry>>(

@@ -17,11 +17,13 @@ use super::beyond::{self, Seen};
 use super::content::{NotRead, Reader, Wants};
 use super::entry::{Content, Entry};
 use super::facts::Evidence;
+use super::known::Before;
 use super::libraries::Libraries;
 use super::loads::Code;
 use super::opener::Opener;
 use super::paths::{directory_of, is_below};
 use super::reach::{Beyond, Linked, Reach};
+use super::recall::crowded_of;
 use super::roles::{By, Roles};
 use super::sum::Sum;
 use super::trouble::{Trouble, tell};
@@ -50,7 +52,7 @@ const MOST_BYTES: u64 = 256 << 20;
 pub fn read(
     root: &Root,
     evidence: &mut Evidence,
-    before: Option<(&Evidence, bool)>,
+    before: Option<Before<'_>>,
     reader: &mut Reader<'_>,
     budget: &mut Budget,
 ) {
@@ -99,7 +101,7 @@ pub fn read(
         if let Some((path, found)) = waiting {
             search.take(path, &found, before, reader, budget);
         } else if let Some((path, meta)) = search.left.pop_first() {
-            let old = before.and_then(|(before, _)| before.reach.beyond.get(&path));
+            let old = before.and_then(|before| before.evidence.reach.beyond.get(&path));
             search.look(path, meta, old, budget);
         } else {
             break;
@@ -143,9 +145,12 @@ pub fn read(
         ways: Arc::new(search.ways),
         comes_back,
     };
-    evidence.reach = reach.shared(before.map(|(before, _)| &before.reach));
+    evidence.reach = reach.shared(before.map(|before| &before.evidence.reach));
     evidence.is_linked_late = budget.is_late();
-    if let Some((before, _)) = before {
+    if let Some(Before {
+        evidence: before, ..
+    }) = before
+    {
         let is_cut = search.is_cut && evidence.is_linked_late;
         search.part.end(evidence, before, is_cut);
     }
@@ -377,7 +382,7 @@ impl Search<'_> {
         &mut self,
         path: Vec<u8>,
         found: &Found,
-        before: Option<(&Evidence, bool)>,
+        before: Option<Before<'_>>,
         reader: &mut Reader<'_>,
         budget: &mut Budget,
     ) {
@@ -425,16 +430,16 @@ impl Search<'_> {
         for trouble in troubles {
             tell(&mut self.troubles, trouble);
         }
-        let olds = before.and_then(|(before, _)| before.reach.known_of(&path, &entries));
+        let olds = before.and_then(|before| before.evidence.reach.known_of(&path, &entries));
         let olds = olds.unwrap_or_default();
-        let mut due = Due::new();
-        if let Some((before, _)) = before {
+        let (mut due, mut crowded) = (Due::new(), Vec::new());
+        if let Some(before) = before {
+            if !before.is_safe {
+                crowded = crowded_of(&entries, &olds, budget);
+            }
             let (entries, olds) = (entries.as_mut_slice(), &olds);
-            due = self.part.recall(&mut open, entries, olds, before, budget);
-            // What is read again takes its room until it is let go of.
-            let code = olds.iter().filter_map(|e| e.content.code());
-            let held = code.map(CodeFacts::weight).fold(0, usize::saturating_add);
-            budget.hold_code_facts(held);
+            let part = &mut self.part;
+            due = part.recall(&mut open, entries, olds, before, &crowded, budget);
         }
         self.read_already(&path, &mut entries);
         let mut refused = false;
@@ -445,6 +450,7 @@ impl Search<'_> {
             }
             let old = olds.binary_search_by(|old| old.path.cmp(&entry.path));
             let old = old.ok().and_then(|at| olds.get(at));
+            let is_crowded = crowded.binary_search(&number).is_ok();
             let size = entry.meta.size;
             let fits = self.bytes.checked_sub(size).filter(|_| !budget.is_late());
             let Some(left) = fits.filter(|_| budget.take_bytes(size)) else {
@@ -453,7 +459,7 @@ impl Search<'_> {
             };
             self.bytes = left;
             let wants = Wants {
-                known: old.map(|old| &old.content),
+                known: old.filter(|_| !is_crowded).map(|old| &old.content),
                 ..Wants::default()
             };
             let read = open

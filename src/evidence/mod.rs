@@ -50,13 +50,14 @@ pub use cpus::Cpus;
 pub use entry::{Content, Entry};
 pub use facts::{Evidence, Executable};
 pub use info::{Given, Info, InfoPlist};
+pub use known::Before;
 pub use loads::is_sealed;
 pub use nodes::Nodes;
 pub use packing::PackedEvidence;
 pub use paths::directory_of;
 pub use reach::{Linked, Places, Reach};
 pub use read_at::ReadAt;
-pub use recall::{confirm, give_up, recall};
+pub use recall::{confirm, crowded, give_up, hold_attributes, recall};
 pub use roles::{Role, Stands};
 pub use trials::{TURN, Trials};
 pub use trouble::Trouble;
@@ -396,7 +397,7 @@ pub fn tell_unverified(evidence: &mut Evidence) {
 pub fn read_linked(
     root: &Root,
     evidence: &mut Evidence,
-    before: Option<(&Evidence, bool)>,
+    before: Option<Before<'_>>,
     reader: &mut Reader<'_>,
     budget: &mut Budget,
 ) {
@@ -407,7 +408,7 @@ pub fn read_linked(
 fn read_executable_alone(
     root: &Root,
     evidence: &mut Evidence,
-    before: Option<&Evidence>,
+    before: Option<(&Evidence, &[usize])>,
     reader: &mut Reader<'_>,
     budget: &mut Budget,
 ) {
@@ -433,11 +434,12 @@ fn read_executable_alone(
 }
 
 /// Reads the contents of a candidate's files that are not known yet, one streaming pass each, and
-/// of its main executable where that stands outside. `before` is what was known of them.
+/// of its main executable where that stands outside. `before` is what was known of them, but for those by number of
+/// which there was no room to hold it.
 pub fn read_contents(
     root: &Root,
     evidence: &mut Evidence,
-    before: Option<&Evidence>,
+    before: Option<(&Evidence, &[usize])>,
     reader: &mut Reader<'_>,
     budget: &mut Budget,
 ) {
@@ -471,5 +473,5 @@ pub fn read_contents(
         }
         evidence.close();
     }
-    executable::read(root, evidence, before, reader, budget);
+    executable::read(root, evidence, before.map(|b| b.0), reader, budget);
 }

@@ -19,12 +19,16 @@ pub struct PackedEvidence {
     entries: Packed,
     /// Bytes of all that may run of it.
     pub code_bytes: u64,
+    /// Bytes of what is known of that.
+    pub code_facts: usize,
 }
 
 impl PackedEvidence {
     /// Packs what was found; of what has not changed `before` has the entries already.
     pub fn of(evidence: &Evidence, before: Option<Self>) -> Self {
-        let before = before.filter(|_| evidence.is_unchanged);
+        let lack_texts = |e: &Entry| e.attributes.as_ref().is_some_and(|a| a.lack_texts());
+        let is_same = evidence.is_unchanged && !evidence.entries.iter().any(lack_texts);
+        let before = before.filter(|_| is_same);
         let entries = before.map_or_else(|| Packed::of(&evidence.entries), |b| b.entries);
         let mut facts = Box::new(evidence.clone());
         facts.entries = Arc::default();
@@ -33,6 +37,9 @@ impl PackedEvidence {
             facts,
             entries,
             code_bytes: code_bytes(evidence),
+            code_facts: evidence
+                .code_facts()
+                .saturating_add(evidence.linked_facts()),
         }
     }
 

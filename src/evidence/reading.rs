@@ -47,7 +47,7 @@ struct Place<'a> {
 /// at one path alone. `before` is what each held when it was read before.
 pub fn read_entries(
     evidence: &mut Evidence,
-    before: Option<&Evidence>,
+    before: Option<(&Evidence, &[usize])>,
     only: Option<&[u8]>,
     reader: &mut Reader<'_>,
     budget: &Budget,
@@ -141,9 +141,13 @@ fn is_unread(entry: &Entry) -> bool {
 /// not depend on which thread comes first.
 fn tasks<'a>(
     entries: &'a mut [Entry],
-    before: Option<&'a Evidence>,
+    before: Option<(&'a Evidence, &[usize])>,
     with_sha1: &BTreeSet<Vec<u8>>,
 ) -> Vec<Task<'a>> {
+    let known = |number: usize, path: &[u8]| {
+        let (before, _) = before.filter(|(_, crowded)| crowded.binary_search(&number).is_err())?;
+        before.entry(path).map(|old| &old.content)
+    };
     let mut left = MOST_KEPT;
     // A scan that judged no signature asked for no SHA-1 either.
     let lacks_sha1 = |entry: &Entry| {
@@ -151,18 +155,17 @@ fn tasks<'a>(
             && entry.content.sha256().is_some()
             && entry.content.sha1().is_none()
     };
-    let files = entries.iter_mut().filter(|e| is_unread(e) || lacks_sha1(e));
+    let files = entries.iter_mut().enumerate();
+    let files = files.filter(|(_, e)| is_unread(e) || lacks_sha1(e));
     files
-        .map(|entry| {
+        .map(|(number, entry)| {
             let wanted = wants_bytes(&entry.path, entry.meta.size);
             let fits = left.checked_sub(entry.meta.size).filter(|_| wanted);
             left = fits.unwrap_or(left);
             let wants = Wants {
                 bytes: fits.is_some(),
                 sha1: with_sha1.contains(entry.path.as_ref()),
-                known: before
-                    .and_then(|b| b.entry(&entry.path))
-                    .map(|old| &old.content),
+                known: known(number, &entry.path),
             };
             Task {
                 entry,

@@ -6,14 +6,20 @@
 //! this by: so code is read again within the hour, and everything after a day or when the extension
 //! is started anew.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::again::Again;
+use super::attributes::Attributes;
 use super::entry::{Content, Entry};
 use super::facts::{Evidence, Executable};
 use super::info::InfoPlist;
 use super::known::{is_known, is_unverified, with_old};
+use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
+
+/// Attributes without texts among which the same are looked for.
+const MOST_LESSER: usize = 16;
 
 /// Holds the entries of an earlier scan in place of equal ones, so that what stays as it is takes memory
 /// once: those of which all is known.
@@ -56,15 +62,22 @@ pub fn take_over(entry: &mut Entry, old: &Entry) {
     entry.attributes.clone_from(&old.attributes);
 }
 
-/// Takes over what was learned `before` and still holds, but for what is to be read `again`;
+/// Takes over what was learned `before` and still holds, but for what is to be read `again` and for what is `crowded`;
 /// gives the number of files that need not be read.
 ///
 /// When nothing at all has changed, the evidence is marked
 /// [`is_unchanged`](Evidence::is_unchanged), so that its judgement can be used again as well. Else
 /// the files whose bytes the judgement needs are left to be read.
-pub fn recall(evidence: &mut Evidence, before: &Evidence, again: Option<&Again>) -> u64 {
-    let is_again =
-        |number: usize, old: &Entry| again.is_some_and(|again| again.includes(number, old));
+pub fn recall(
+    evidence: &mut Evidence,
+    before: &Evidence,
+    again: Option<&Again>,
+    crowded: &[usize],
+) -> u64 {
+    let is_again = |number: usize, old: &Entry| {
+        again.is_some_and(|again| again.includes(number, old))
+            || crowded.binary_search(&number).is_ok()
+    };
     // One that was packed has its entries only now.
     share(evidence, before);
     // What was not settled then was read again, so the last scan's time holds for all of it.
@@ -203,6 +216,51 @@ fn recall_outside(evidence: &mut Evidence, before: &Evidence) {
     {
         executable.outside.clone_from(&old.outside);
         executable.has_fork = old.has_fork;
+    }
+}
+
+/// Takes the room of what was known of the code of a candidate, and gives by number those of its files for which there is
+/// none left.
+pub fn crowded(evidence: &Evidence, before: &Evidence, budget: &Budget) -> Vec<usize> {
+    if let Some(code) = before.executable.as_ref().and_then(|e| e.outside.code()) {
+        budget.hold_code_facts(code.weight());
+    }
+    crowded_of(&evidence.entries, &before.entries, budget)
+}
+
+/// The same of some entries.
+pub fn crowded_of(entries: &[Entry], olds: &[Entry], budget: &Budget) -> Vec<usize> {
+    let known = with_old(entries, olds).filter_map(|(n, _, old)| Some((n, old.content.code()?)));
+    let crowded = known.filter(|(_, code)| !budget.hold_code_facts(code.weight()));
+    crowded.map(|(number, _)| number).collect()
+}
+
+/// Takes the room of the extended attributes that are known of a candidate's files; where there is none they lose their
+/// texts.
+pub fn hold_attributes(evidence: &mut Evidence, budget: &Budget) {
+    if budget.take_attributes(evidence.attributes_held()) {
+        return;
+    }
+    let (mut known, mut lesser) = (BTreeMap::new(), Vec::<Arc<Attributes>>::new());
+    for entry in Arc::make_mut(&mut evidence.entries) {
+        let Some(own) = &mut entry.attributes else {
+            continue;
+        };
+        let kept = known.entry(Arc::as_ptr(own)).or_insert_with(|| {
+            if budget.take_attributes(own.weight()) {
+                return Arc::clone(own);
+            }
+            let less = Attributes::clone(own).without_texts();
+            let same = lesser.iter().find(|known| ***known == less).map(Arc::clone);
+            same.unwrap_or_else(|| {
+                let less = Arc::new(less);
+                if lesser.len() < MOST_LESSER {
+                    lesser.push(Arc::clone(&less));
+                }
+                less
+            })
+        });
+        *own = Arc::clone(kept);
     }
 }
 

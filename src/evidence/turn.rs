@@ -4,7 +4,7 @@
 use super::again::Again;
 use super::entry::Entry;
 use super::facts::Evidence;
-use super::known::{is_known, with_old};
+use super::known::{Before, is_known, with_old};
 use super::opener::Opener;
 use super::read_at::Turn;
 use super::recall::{recall_entries, take_over};
@@ -26,10 +26,10 @@ pub struct Part {
 
 impl Part {
     /// The part of a scan in which it is due or not.
-    pub fn of(before: Option<(&Evidence, bool)>) -> Self {
-        let turn = before.and_then(|(before, _)| before.linked_turn);
+    pub fn of(before: Option<Before<'_>>) -> Self {
+        let turn = before.and_then(|before| before.evidence.linked_turn);
         Self {
-            is_due: before.is_some_and(|(_, is_due)| is_due),
+            is_due: before.is_some_and(|before| before.is_due),
             skip: turn.map_or(0, |turn| turn.passed),
             passed: 0,
             left: None,
@@ -42,9 +42,11 @@ impl Part {
         open: &mut Opener<'_>,
         entries: &mut [Entry],
         olds: &[Entry],
-        before: &Evidence,
+        before: Before<'_>,
+        crowded: &[usize],
         budget: &Budget,
     ) -> Due {
+        let before = before.evidence;
         let mut due = Due::new();
         if self.is_due {
             let again = Again::of_place(open, entries, olds, before, budget);
@@ -62,7 +64,7 @@ impl Part {
             }
         }
         recall_entries(entries, olds, before, |number, _| {
-            at(&due, number).is_some()
+            at(&due, number).is_some() || crowded.binary_search(&number).is_ok()
         });
         due
     }

@@ -11,7 +11,9 @@ use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::{Scanner, Snapshot};
 use dsplug_fixtures::macho::{Cpu, MachO};
-use dsplug_fixtures::{ARM64E, Disk, PLUGINS, Plugin, chmod, mach_header, sparse};
+use dsplug_fixtures::{
+    ARM64E, Disk, PLUGINS, Plugin, attribute, chmod, mach_header, skipped, sparse,
+};
 
 use crate::common::{Row, query_in};
 
@@ -152,12 +154,12 @@ fn what_becomes_code_through_a_mapping_shows_when_code_is_read_again() {
 
 /// Code of which there is so much to know that no room is left for any other: libraries with long names, and small files
 /// that take the last bytes.
-fn fill_room_for_facts(disk: &Disk) {
-    let mut plugin = Plugin::new("A");
+fn fill_room_for_facts(disk: &Disk, name: &str) {
+    let mut plugin = Plugin::new(name);
     for file in 0..24 {
-        let name = |i: usize| format!("@loader_path/{}/{file}.{i}", "x".repeat(200));
+        let path = |i: usize| format!("@loader_path/{}/{file}.{i}", "x".repeat(200));
         let code = MachO::dylib(Cpu::Arm64e);
-        let code = (0..64).fold(code, |code, i| code.dylib_path(&name(i)));
+        let code = (0..64).fold(code, |code, i| code.dylib_path(&path(i)));
         plugin = plugin.file(&format!("Contents/lib/{file}"), code.unsigned());
     }
     for file in 0..200 {
@@ -177,7 +179,10 @@ fn code_that_changed_shows_though_another_takes_all_room_for_what_is_known_of_co
     sparse(path.join("Contents/k"), b"", 24 << 20);
     let code = path.join("Contents/MacOS/V");
     fs::write(&code, [mach_header(ARM64E), b"good".to_vec()].concat()).unwrap();
-    let library = disk.file("Users/Shared/l.dylib", mach_header(ARM64E));
+    let library = disk.file(
+        "Users/Shared/l.dylib",
+        [mach_header(ARM64E), b"good".to_vec()].concat(),
+    );
     disk.link(
         format!("{PLUGINS}/V.dsplug/Contents/l"),
         "/Users/Shared/l.dylib",
@@ -191,7 +196,7 @@ fn code_that_changed_shows_though_another_takes_all_room_for_what_is_known_of_co
     let mut scanner = scanner(&disk, limits);
     let first = rows(&scanner.scan());
     assert_eq!(first[0]["executable_hash"].len(), 64);
-    fill_room_for_facts(&disk);
+    fill_room_for_facts(&disk, "A");
     settle();
     let usual = rows(&scanner.scan());
     assert!(
@@ -204,11 +209,12 @@ fn code_that_changed_shows_though_another_takes_all_room_for_what_is_known_of_co
     std::thread::sleep(AGE);
     assert_eq!(rows(&scanner.scan()), usual);
     mapped[0].write(mach_header(ARM64E).len(), b"evil");
-    mapped[1].write(20, b"evil");
+    mapped[1].write(mach_header(ARM64E).len(), b"evil");
     std::thread::sleep(AGE);
     let second = rows(&scanner.scan());
     for column in ["executable_hash", "hash", "linked_hash"] {
         assert_ne!(second[1][column], first[0][column], "{column}");
+        assert_eq!(second[1][column].len(), 64, "{column}");
     }
 }
 
@@ -251,4 +257,73 @@ fn what_links_lead_to_is_read_again_in_parts_and_no_row_lacks_it() {
     assert_eq!(second, first);
     assert_eq!(third[0]["linked_hash"].len(), 64);
     assert_ne!(third[0]["linked_hash"], first[0]["linked_hash"]);
+}
+
+/// Each is smaller than those before, and so has its turn before them, with more to know of its code than there is room
+/// for.
+#[test]
+fn bundles_that_come_one_by_one_take_no_more_room_for_what_is_known_of_code() {
+    let disk = Disk::new();
+    let limits = Limits {
+        code_facts: ROOM,
+        ..Limits::STANDARD
+    };
+    let mut scanner = scanner(&disk, limits);
+    let facts = |snapshot: &Snapshot| {
+        let bundles = snapshot.bundles.iter();
+        bundles.map(|b| b.evidence.code_facts()).sum::<usize>()
+    };
+    for (number, name) in ["E", "D", "C", "B"].into_iter().enumerate() {
+        fill_room_for_facts(&disk, name);
+        let pad = disk.plugin(format!("{name}.dsplug/Contents/pad"));
+        sparse(pad, b"", (100 - 10 * number as u64) << 10);
+        settle();
+        for _ in 0..3 {
+            let held = facts(&scanner.scan());
+            assert!(held <= ROOM, "{name}: {held}");
+        }
+    }
+    // What is small has room all the same.
+    Plugin::new("V").write(disk.plugin(""));
+    settle();
+    let first = rows(&scanner.scan());
+    assert_eq!((&*first[4]["error"], first[4]["hash"].len()), ("", 64));
+    assert_eq!(rows(&scanner.scan())[4], first[4]);
+}
+
+/// Likewise for the texts of extended attributes.
+#[test]
+fn bundles_that_come_one_by_one_take_no_more_room_for_attributes() {
+    let Some(disk) = Disk::with_room_for_attributes() else {
+        return skipped("no file system here has room for them");
+    };
+    const MOST: usize = 32 << 10;
+    let limits = Limits {
+        attributes: MOST,
+        ..Limits::STANDARD
+    };
+    let mut scanner = scanner(&disk, limits);
+    for (number, name) in ["E", "D", "C", "B"].into_iter().enumerate() {
+        let bundle = Plugin::new(name).write(disk.plugin(""));
+        sparse(
+            bundle.join("Contents/pad"),
+            b"",
+            (100 - 10 * number as u64) << 10,
+        );
+        for file in 0..100 {
+            let path = bundle.join(format!("Contents/{file}"));
+            fs::write(&path, "").unwrap();
+            let agent = format!("{name}{file}{}", "x".repeat(300));
+            let text = format!("0081;00000000;{agent};");
+            attribute(&path, "user.com.apple.quarantine", text);
+        }
+        settle();
+        for _ in 0..3 {
+            let snapshot = scanner.scan();
+            let bundles = snapshot.bundles.iter();
+            let held: usize = bundles.map(|b| b.evidence.attributes_held()).sum();
+            assert!(held > MOST / 2, "{name}: {held}");
+            assert!(held < MOST + (4 << 10), "{name}: {held}");
+        }
+    }
 }
