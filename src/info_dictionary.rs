@@ -1,6 +1,7 @@
 //! The Info dictionary of a bundle or a plug-in folder, as CoreFoundation comes by it: which file, and
 //! which of several keys counts.
 
+use crate::directory::ReadError;
 use crate::property_list::{Dictionary, Text, Value};
 
 /// The file that wins where it can be read.
@@ -37,6 +38,24 @@ impl InfoNames {
     /// it says (`_CFBundleCopyInfoDictionaryInDirectoryWithVersion` of CFBundle_InfoPlist.c).
     pub fn in_order(&self) -> impl Iterator<Item = &Vec<u8>> {
         self.platform.iter().chain(&self.plain)
+    }
+
+    /// True when the file that wins has another letter case than it is asked for by, and the other has not: a disk that
+    /// tells letter case apart has the other read, whose name CoreFoundation opens when it has listed both.
+    pub fn hang_on_letter_case(&self) -> bool {
+        let is_other_case = self.platform.as_deref().is_some_and(|n| n != PLATFORM_NAME);
+        is_other_case && self.plain.as_deref() == Some(PLAIN_NAME)
+    }
+
+    /// The same without the file that wins, where a Mac's disk does not find it `by_name`.
+    pub fn as_found(
+        &mut self,
+        by_name: impl FnOnce(&[u8]) -> Result<bool, ReadError>,
+    ) -> Result<(), ReadError> {
+        if self.hang_on_letter_case() && !by_name(PLATFORM_NAME)? {
+            self.platform = None;
+        }
+        Ok(())
     }
 
     /// True when one of two files hides the other.

@@ -174,7 +174,9 @@ fn allow_for_other_bundles(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdi
         .any(|info| info.names_odd);
     // What was not read may name any.
     let may_name_any = evidence.iter().any(|one| match info(one) {
-        Some(info) => info.has_more_factories || info.is_overridden_twice,
+        Some(info) => {
+            info.has_more_factories || info.is_overridden_twice || info.registers_dynamically
+        }
         None => one.is_doubtful || one.is_folder() || has_unread_list(one),
     });
     for (one, verdict) in evidence.iter().zip(verdicts) {
@@ -260,8 +262,9 @@ fn judge_bundle(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
         Err(Trouble::BrokenSymlink(_) | Trouble::NotRegular(_)) => return say(Reason::NoInfoPlist),
         Err(_) => return say(Reason::Unreadable),
     };
+    // Nothing is proved by a list where another may be read.
     if !plist.is_certain {
-        say(Reason::Unreadable);
+        return say(Reason::Unreadable);
     }
     if info.is_overridden_twice {
         return say(Reason::OverriddenTwice);

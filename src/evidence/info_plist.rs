@@ -19,6 +19,10 @@ use crate::property_list::{self, Bounds};
 use crate::root::{Found, Root};
 use crate::text::escape;
 
+/// Why it is not known which list is read.
+const LETTER_CASE: &str =
+    "a disk that tells letter case apart has Info.plist read, and another the list for macOS";
+
 /// Finds and reads the Info.plist.
 pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, budget: &Budget) {
     if budget.is_late() {
@@ -27,13 +31,29 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
             "the Info.plist of {path} was not looked for: the time of the scan is spent"
         )));
     }
-    let (directory, names) = match locate(root, evidence) {
+    let located = locate(root, evidence).and_then(|(directory, mut names)| {
+        if cfg!(target_os = "macos") {
+            let path = join(&evidence.candidate.path, &directory);
+            names.as_found(|name| match evidence.find(root, &join(&path, name)) {
+                Ok(_) => Ok(true),
+                Err(error) if error.leads_nowhere() => Ok(false),
+                Err(error) => Err(error),
+            })?;
+        }
+        Ok((directory, names))
+    });
+    let (directory, names) = match located {
         Ok(located) => located,
         Err(error) => return evidence.doubt(Trouble::of_entry(&error)),
     };
+    let is_contested = !cfg!(target_os = "macos") && names.hang_on_letter_case();
+    if is_contested {
+        let path = escape(&join(&evidence.candidate.path, &directory));
+        evidence.doubt(Trouble::Ambiguous(format!("in {path} {LETTER_CASE}")));
+    }
     let hides_another = names.are_two();
     let mut refused = None;
-    let mut is_certain = true;
+    let mut is_certain = !is_contested;
     for name in names.in_order() {
         let relative = join(&directory, name);
         let path = [&evidence.candidate.path, b"/".as_slice(), &relative].concat();

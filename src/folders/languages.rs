@@ -51,6 +51,18 @@ impl Finder<'_> {
                 &listing.info
             }
         };
+        let mut info = info.clone();
+        if cfg!(target_os = "macos") {
+            info.as_found(|name| Ok(self.reach(&join(&place.path, name))?.is_some()))?;
+        }
+        let is_contested = !cfg!(target_os = "macos") && info.hang_on_letter_case();
+        if is_contested {
+            let path = escape(&place.path);
+            self.left_out.unlisted(format!(
+                "{path}: which of its Info.plist is read hangs on whether the disk tells letter case apart"
+            ));
+            self.is_unsure = true;
+        }
         for name in info.in_order() {
             self.anomalies.insert(Anomaly::InfoPlist);
             let path = join(&place.path, name);
@@ -64,7 +76,9 @@ impl Finder<'_> {
                     .left_out
                     .unlisted(format!("{}: {error}", escape(&path))),
             }
-            break;
+            if !is_contested {
+                break;
+            }
         }
         Ok(())
     }
@@ -120,6 +134,7 @@ impl Finder<'_> {
             }
             languages.insert(language.as_bytes().to_vec());
         }
-        self.languages = languages.into_iter().map(Language::new).collect();
+        let languages = languages.into_iter().map(Language::new);
+        self.languages.extend(languages);
     }
 }

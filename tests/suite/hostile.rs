@@ -4,6 +4,7 @@ mod beyond;
 mod crowds;
 mod dots;
 mod dyld;
+mod letter_case;
 mod limits;
 mod links;
 mod loads;

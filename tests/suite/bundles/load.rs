@@ -190,6 +190,22 @@ fn another_bundle_may_name_a_factory_for_the_module_type() {
     assert_eq!(all[0].0, "unknown", "{all:?}");
 }
 
+/// Its code may name any factory, once it runs (`CFPlugInRegisterPlugInType`, as one that was built from CoreFoundation's
+/// sources answers).
+#[test]
+fn one_that_registers_by_itself_may_name_what_another_declares() {
+    let disk = Disk::new();
+    let five = &b"\x10\x05"[..];
+    with_list("A", Some(five), None).write(disk.at(PLUGINS));
+    let all = all_reasons(&disk);
+    assert_eq!(all[0].1, "no_module_factory", "{all:?}");
+    Plugin::new("B")
+        .key("CFPlugInDynamicRegistration", "YES")
+        .write(disk.at(PLUGINS));
+    let all = all_reasons(&disk);
+    assert_eq!(all[0].1, "maybe_module_factory", "{all:?}");
+}
+
 /// A number that one bundle declares is named by another.
 #[test]
 fn another_bundle_may_name_what_is_no_text() {
