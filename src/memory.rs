@@ -182,9 +182,13 @@ impl Memory {
     /// through a shared mapping leaves every time of the file as it was.
     pub fn due(&self, now: &ReadAt, age: Duration) -> BTreeSet<Vec<u8>> {
         let old = self.bundles.iter().filter_map(|(path, kept)| {
-            let read = kept.facts().code_read_at.age(now);
+            let facts = kept.facts();
+            let read = facts
+                .code_read_at
+                .age(now)
+                .max(facts.linked_read_at.age(now));
             let tried = self.tried.get(path).map_or(read, |tried| tried.age(now));
-            let goes_on = kept.facts().linked_turn.is_some();
+            let goes_on = facts.linked_turn.is_some();
             (read >= age && (goes_on || tried >= age / TRIES)).then_some((tried, path, kept))
         });
         let mut old: Vec<_> = old.collect();

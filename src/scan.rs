@@ -367,6 +367,8 @@ impl Scanner {
             .as_ref()
             .map(|m| m.due(&at, self.limits.code_age));
         let due = due.unwrap_or_default();
+        // What a bundle holds and what it reaches outside have each their own time.
+        let is_old = |read: ReadAt| read.age(&at) >= self.limits.code_age;
         let memory = self.memory.as_ref();
         let (known_facts, safe) = memory
             .map(|m| m.code_facts(budget.safe_facts(), &at))
@@ -386,8 +388,7 @@ impl Scanner {
             let before = kept.as_ref().filter(|b| b.is_fresh);
             let again = due.contains(&evidence.candidate.path) && !budget.is_late();
             let known = before.as_ref().map(|b| b.evidence.as_ref());
-            // What it reaches outside has its turn while not all of that was read again.
-            let again = again && known.is_none_or(|known| known.linked_turn.is_none());
+            let again = again && known.is_none_or(|known| is_old(known.code_read_at));
             evidence::read_list(&root, evidence, known, &budget);
             let told = evidence.troubles.len();
             let mut crowded = Vec::new();
@@ -432,8 +433,11 @@ impl Scanner {
         // What links lead to comes after all that is a bundle's own: a link costs nothing to plant.
         for (_, evidence) in in_turn {
             self.at.set(&evidence.candidate.path);
-            let is_due = due.contains(&evidence.candidate.path);
             let known = self.before(&evidence.candidate.path, &at);
+            // A round that has begun goes on, however long it takes.
+            let goes_on =
+                |known: &Evidence| known.linked_turn.is_some() || is_old(known.linked_read_at);
+            let is_due = due.contains(&evidence.candidate.path) && known.is_none_or(goes_on);
             let is_safe = safe.contains_key(evidence.candidate.path.as_slice());
             let known = known.map(|evidence| Before {
                 evidence,

@@ -90,6 +90,8 @@ pub struct Evidence {
     pub(crate) read_at: ReadAt,
     /// When the oldest of the code in it was read.
     pub(crate) code_read_at: ReadAt,
+    /// When the oldest of the code that its links lead to was, which may be long after.
+    pub(crate) linked_read_at: ReadAt,
     /// How far what its links lead to is read again, while it is.
     pub(crate) linked_turn: Option<Turn>,
     /// When it was looked at, before anything of it was read.

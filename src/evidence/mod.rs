@@ -108,6 +108,7 @@ fn nothing_yet(candidate: Candidate) -> Evidence {
         kept: BTreeMap::new(),
         read_at: now,
         code_read_at: now,
+        linked_read_at: now,
         linked_turn: None,
         scanned_at: now,
         is_unchanged: false,

@@ -53,8 +53,9 @@ impl ReadAt {
         now.steady.saturating_duration_since(self.steady)
     }
 
-    /// True when what `meta` says had settled by then: its status changed neither just before nor
-    /// in the future, and the file system keeps a time for that at all.
+    /// True when what `meta` says had settled by then: its status changed not just before, and the file system keeps a
+    /// time for that at all. A time to come is from a clock that was set: what is written next has another, as it has
+    /// after one that has been.
     pub fn settled(&self, meta: &Meta) -> bool {
         let Timestamp {
             seconds,
@@ -64,7 +65,35 @@ impl ReadAt {
             return false;
         };
         let ctime = SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanoseconds));
-        seconds != 0
-            && ctime.is_some_and(|c| self.wall.duration_since(c).is_ok_and(|age| age > RECENT))
+        let apart = |c| match self.wall.duration_since(c) {
+            Ok(age) => age,
+            Err(error) => error.duration(),
+        };
+        seconds != 0 && ctime.is_some_and(|c| apart(c) > RECENT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::root::Root;
+    use dsplug_fixtures::Disk;
+
+    /// Whoever has the time of a file lie ahead would have it read with each scan, and others wait for that.
+    #[test]
+    fn what_changed_by_a_clock_that_was_set_forward_has_settled() {
+        let disk = Disk::new();
+        disk.file("x", "");
+        let root = Root::open(disk.path()).unwrap();
+        let mut meta = root.find_entry(b"/x").unwrap().meta;
+        let now = ReadAt::now();
+        let seconds = now.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        let seconds = i64::try_from(seconds.as_secs()).unwrap();
+        for (ahead, is_settled) in [(-3_600, true), (-1, false), (1, false), (3_600, true)] {
+            meta.ctime.seconds = seconds + ahead;
+            assert_eq!(now.settled(&meta), is_settled, "{ahead}");
+        }
+        meta.ctime.seconds = 0;
+        assert!(!now.settled(&meta));
     }
 }

@@ -142,7 +142,8 @@ pub fn give_up(evidence: &mut Evidence, before: &Evidence, told: usize) {
         evidence.code_read_at = before.code_read_at;
     }
     // What was not known before is cut short still, and told.
-    if given_up && !is_cut_short(evidence) {
+    let has_failed = |entry: &Entry| matches!(entry.content, Content::Failed(_));
+    if given_up && !is_cut_short(evidence) && !evidence.entries.iter().any(has_failed) {
         evidence.troubles.truncate(told);
     }
 }

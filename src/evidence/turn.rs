@@ -93,6 +93,7 @@ impl Part {
     pub fn end(mut self, evidence: &mut Evidence, before: &Evidence, is_cut: bool) {
         if !self.is_due {
             evidence.linked_turn = before.linked_turn;
+            evidence.linked_read_at = before.linked_read_at;
             return;
         }
         if is_cut {
@@ -102,10 +103,10 @@ impl Part {
         }
         let began = before
             .linked_turn
-            .map_or(evidence.code_read_at, |turn| turn.began);
+            .map_or(evidence.linked_read_at, |turn| turn.began);
         evidence.linked_turn = self.left.map(|passed| Turn { passed, began });
-        evidence.code_read_at = match self.left {
-            Some(_) => before.code_read_at,
+        evidence.linked_read_at = match self.left {
+            Some(_) => before.linked_read_at,
             None => began,
         };
     }

@@ -259,6 +259,39 @@ fn what_links_lead_to_is_read_again_in_parts_and_no_row_lacks_it() {
     assert_ne!(third[0]["linked_hash"], first[0]["linked_hash"]);
 }
 
+/// However much whoever planted it has there to be read again.
+#[test]
+fn what_links_lead_to_holds_up_no_code_of_the_bundle_itself() {
+    let disk = Disk::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        let file = disk.file(format!("Users/Shared/d/{name}"), "");
+        sparse(&file, &mach_header(ARM64E), 140 << 20);
+        chmod(&file, 0o755);
+    }
+    let bundle = Plugin::new("A")
+        .executable([mach_header(ARM64E), vec![0; 4_096]].concat())
+        .write(disk.plugin(""));
+    disk.link(format!("{PLUGINS}/A.dsplug/Contents/l"), "/Users/Shared/d");
+    let mut mapped = Mapped::new(&bundle.join("Contents/MacOS/A"));
+    settle();
+    let age = Duration::from_secs(12);
+    let limits = Limits {
+        code_age: age,
+        time: Duration::from_secs(60),
+        ..Limits::STANDARD
+    };
+    let mut scanner = Scanner::new(Root::open(disk.path()).unwrap(), limits).remembering();
+    while rows(&scanner.scan())[0]["linked_hash"].is_empty() {}
+    std::thread::sleep(age);
+    // One file of each scan; then the next round of the bundle's own comes in the midst of it.
+    let first = rows(&scanner.scan());
+    mapped.write(3_000, b"evil");
+    std::thread::sleep(age);
+    let second = rows(&scanner.scan());
+    assert_ne!(second[0]["executable_hash"], first[0]["executable_hash"]);
+    assert_eq!(second[0]["linked_hash"], first[0]["linked_hash"]);
+}
+
 /// Each is smaller than those before, and so has its turn before them, with more to know of its code than there is room
 /// for.
 #[test]
