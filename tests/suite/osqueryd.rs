@@ -371,6 +371,16 @@ fn many_queries_do_not_make_it_grow() {
         let entries = fs::read_dir(format!("/proc/{}/{what}", pid.as_raw_nonzero()));
         entries.map_or(0, Iterator::count)
     };
+    // Who has asked leaves a connection behind that rests for seconds, osquery's own pings as well.
+    let fewest = || {
+        let begun = Instant::now();
+        let mut fewest = (usize::MAX, usize::MAX);
+        while begun.elapsed() < Duration::from_secs(6) {
+            fewest = (fewest.0.min(count("task")), fewest.1.min(count("fd")));
+            sleep(Duration::from_millis(20));
+        }
+        fewest
+    };
     let queries = |many: u32| {
         for _ in 0..many {
             let rows = daemon
@@ -380,11 +390,13 @@ fn many_queries_do_not_make_it_grow() {
         }
     };
     queries(200);
-    let (memory, threads, files) = (kilobytes(), count("task"), count("fd"));
+    let (memory, (threads, files)) = (kilobytes(), fewest());
     queries(many);
-    within(5, "as few threads and descriptors as before", || {
-        (count("task") <= threads && count("fd") <= files).then_some(())
-    });
+    let now = fewest();
+    assert!(
+        now.0 <= threads && now.1 <= files,
+        "{now:?} threads and descriptors, where there were {threads} and {files}"
+    );
     let growth = kilobytes().saturating_sub(memory);
     assert!(growth < 4096, "{growth} kB more after {many} queries");
     assert_eq!(daemon.extension(), pid, "it is the same process");
