@@ -298,6 +298,9 @@ impl Finder<'_> {
                 "a language of its Info.plist has a NUL in it: what is loaded for it is not known";
             self.left_out.unlisted(why.to_owned());
             self.is_unsure = true;
+            if let Some(found) = &listed {
+                self.glued(found, without_dots(&language.listed_in(&of.path)), of)?;
+            }
         }
         if language.is_path() {
             self.anomalies.insert(Anomaly::LprojElsewhere);
@@ -324,6 +327,27 @@ impl Finder<'_> {
             }
         }
         Ok(has)
+    }
+
+    /// Takes what stands beside a directory by its name and that of a candidate in it, one glued to the other.
+    fn glued(&mut self, found: &Found, path: Vec<u8>, of: &Place) -> Result<(), ReadError> {
+        let place = Place {
+            path,
+            via: Via::Lproj,
+            listed: Listed::Maybe,
+            writable_by: of.writable_by,
+            device: found.meta.dev,
+        };
+        let Some((_, listing)) = self.open_and_read(found, &place.path)? else {
+            return Ok(());
+        };
+        for (name, suffix) in &listing.candidates {
+            let path = [&place.path, name.as_slice()].concat();
+            if self.reach(&path)?.is_some() {
+                self.take(path, *suffix, &place, Listed::Maybe, false);
+            }
+        }
+        Ok(())
     }
 
     fn lproj(

@@ -190,6 +190,25 @@ fn what_a_language_lists_in_one_place_is_shown_where_it_loads_from() {
     }
 }
 
+/// What is behind a NUL is no part of a path that is listed. One that was built from CoreFoundation's sources lists `q` and
+/// loads `qX.dsplug` then.
+#[test]
+fn what_a_language_with_a_nul_may_load_is_shown_and_not_taken_for_unlisted() {
+    for place in ["Users/Shared", "Library/DirectoryServices/PlugIns/other"] {
+        let disk = Disk::new();
+        disk.file(format!("{place}/q/X.dsplug"), "");
+        Plugin::new("X").write_as(disk.at(format!("{place}/qX.dsplug")));
+        let region = format!("../../../{place}/q\0z");
+        let list = plist::Dictionary::from_iter([("CFBundleDevelopmentRegion".to_owned(), region)]);
+        plist::to_file_binary(disk.plugin("Info.plist"), &list).unwrap();
+        let row = bundle_at(&disk, &format!("/{place}/qX.dsplug"));
+        assert_eq!(row["load_verdict"], "unknown", "{place}: {row:#?}");
+        let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
+        let is_told = |row: &Row| row["error"].contains("has a NUL in it");
+        assert!(rows.iter().any(is_told), "{rows:#?}");
+    }
+}
+
 /// Of a bundle whose own path has nothing between two slashes `..` takes away that.
 #[test]
 fn an_executable_that_leads_up_from_a_path_with_empty_names_is_doubtful() {
