@@ -60,3 +60,41 @@ fn below<'a>(path: &'a [u8], above: &[u8]) -> Option<&'a [u8]> {
     let is_below = head.eq_ignore_ascii_case(above) && (rest.is_empty() || rest.starts_with(b"/"));
     is_below.then_some(rest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leads_behind_one_is_told_in_any_letter_case_and_of_later_versions() {
+        for path in [
+            "/usr/local",
+            "/USR/local/lib/x",
+            "/System/Library/AssetsV2/x",
+            "/System/Library/AssetsV9/x",
+            "/System/Library/PreinstalledAssetsV9",
+            "/System/Library/Speech/x",
+        ] {
+            assert!(leads_behind(path.as_bytes()), "{path}");
+        }
+        for path in ["/usr/localx", "/usr/lib", "/System/Library/Speechx", "/usr"] {
+            assert!(!leads_behind(path.as_bytes()), "{path}");
+        }
+        assert!(is_one(b"/Usr/Local") && !is_one(b"/usr/local/lib"));
+    }
+
+    #[test]
+    fn one_may_lie_at_the_top_or_as_deep_as_any_below_the_same_name() {
+        assert!(may_lie(b"Users", 1) && !may_lie(b"Users", 2));
+        assert!(may_lie(b"USR", 3) && !may_lie(b"usr", 4));
+        assert!(may_lie(b"System", 6) && !may_lie(b"System", 7));
+    }
+
+    #[test]
+    fn what_follows_the_data_volume_begins_at_a_name() {
+        let below = |path: &'static str| below_data(path.as_bytes());
+        assert_eq!(below("/system/volumes/DATA/Users"), Some(&b"/Users"[..]));
+        assert_eq!(below("/System/Volumes/Data"), Some(&b""[..]));
+        assert_eq!(below("/System/Volumes/Data2"), None);
+    }
+}

@@ -1,4 +1,5 @@
-//! The tables as the extension serves them: one scan for all calls within a few seconds.
+//! The tables as the extension serves them: one scan for all calls within a few seconds, and the watch's last look for
+//! as long as nothing hints at a change.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -519,6 +520,23 @@ mod tests {
         std::fs::write(&other_name, "4").unwrap();
         calm.set(false);
         assert_ne!(hash(&mut held), fourth);
+    }
+
+    /// Another scan may read what this one did not.
+    #[test]
+    fn what_was_not_all_read_does_not_stand() {
+        let disk = Disk::new();
+        let bundle = Plugin::new("A").write(disk.plugin(""));
+        let root = Root::open(disk.path()).unwrap();
+        let mut scanner = Scanner::new(root, Limits::STANDARD).remembering();
+        let first = scanner.scan();
+        assert!(scanner.holds(&first));
+        dsplug_fixtures::sparse(bundle.join("Contents/x"), b"", 3 << 30);
+        let second = scanner.scan();
+        assert!(second.status.files_skipped > 0);
+        assert!(!scanner.holds(&second));
+        // Nor does what is remembered no more as it was found.
+        assert!(!scanner.holds(&first));
     }
 
     #[test]

@@ -19,12 +19,11 @@ impl Calm {
     }
 }
 
-/// Ends with whoever watches, however that ends.
+/// Somebody watches: with that it ends, however that ends.
+pub(super) struct Watching<'a>(pub &'a Calm);
+
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
         self.0.set(false);
     }
 }
-
-/// Somebody watches.
-pub(super) struct Watching<'a>(pub &'a Calm);

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Between two looks when nothing hints at anything.
+/// Between two looks when nothing hints at anything, and not all is watched.
 pub const TICK: Duration = Duration::from_secs(30);
 /// Between two looks while something has not settled.
 pub const POLL: Duration = Duration::from_millis(40);

@@ -107,13 +107,11 @@ fn code(evidence: &Evidence, tells_writes: bool, places: &mut Places) {
 
 /// All that may run of it, likewise.
 fn other_code(evidence: &Evidence, tells_writes: bool, places: &mut Places) {
+    if tells_writes {
+        return;
+    }
     let may_run = |e: &&Entry| e.content.code().is_some() || e.meta.is_executable();
-    for entry in evidence
-        .entries
-        .iter()
-        .filter(may_run)
-        .filter(|_| !tells_writes)
-    {
+    for entry in evidence.entries.iter().filter(may_run) {
         places.extend(regular(&evidence.path_of(entry), &entry.meta));
     }
 }

@@ -293,6 +293,18 @@ mod tests {
         assert_eq!(left(), 1);
     }
 
+    #[test]
+    fn directories_deeper_than_candidates_are_looked_for_are_counted() {
+        let disk = Disk::new();
+        let root = Root::open(disk.path()).unwrap();
+        let snapshot = Scanner::new(root.clone(), Limits::STANDARD).scan();
+        let left = || wanted(&root, &snapshot, true, 1_000).left;
+        disk.dir(format!("{PLUGINS}/a/b/c"));
+        assert_eq!(left(), 0);
+        disk.dir(format!("{PLUGINS}/a/b/c/d"));
+        assert_eq!(left(), 1);
+    }
+
     /// A directory that is wished for twice is watched for both: whoever has a link in a plug-in folder
     /// lead there has it looked at as a mere step of the way first.
     #[test]

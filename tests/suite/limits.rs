@@ -5,6 +5,7 @@ mod attributes;
 mod entries;
 mod exceptions;
 mod many;
+mod mapped;
 mod names;
 mod remembered;
 

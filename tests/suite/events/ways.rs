@@ -49,6 +49,17 @@ fn soon(watcher: &Watcher, name: &str, words: &str) -> Line {
     line
 }
 
+/// An event that a start tells: the link is not the one that it was.
+#[track_caller]
+fn rewritten_at_the_start(watcher: &Watcher, name: &str) {
+    let line = watcher.wait("changed", name);
+    assert_eq!(
+        (&*line["changed"], &*line["seen"]),
+        ("rewritten", "start"),
+        "{line:?}"
+    );
+}
+
 /// Every framework is reached through its `Versions/Current`.
 #[test]
 fn a_link_in_the_middle_is_watched() {
@@ -69,12 +80,7 @@ fn a_link_in_the_middle_is_watched() {
     relink(&current, "A");
     relink(&current, "B");
     watcher.start();
-    let line = watcher.wait("changed", "A.dsplug");
-    assert_eq!(
-        (&*line["changed"], &*line["seen"]),
-        ("rewritten", "start"),
-        "{line:?}"
-    );
+    rewritten_at_the_start(&watcher, "A.dsplug");
     watcher.stop();
 }
 
@@ -100,12 +106,7 @@ fn a_link_at_the_root_that_is_exchanged_and_put_back_is_told() {
     relink(&foo, "/Users/Shared/a");
     relink(&var, "private/var");
     watcher.start();
-    let line = watcher.wait("changed", "A.dsplug");
-    assert_eq!(
-        (&*line["changed"], &*line["seen"]),
-        ("rewritten", "start"),
-        "{line:?}"
-    );
+    rewritten_at_the_start(&watcher, "A.dsplug");
     watcher.stop();
     let of_b = "SELECT path FROM dsplug_events WHERE path LIKE '%/B.dsplug'";
     assert!(watcher.query(of_b).is_empty());

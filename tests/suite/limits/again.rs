@@ -2,78 +2,18 @@
 //! file telling it: whatever else stands there, a change shows.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use dsplug::limits::Limits;
-use dsplug::root::Root;
 use dsplug::scan::{Scanner, Snapshot};
 use dsplug_fixtures::macho::{Cpu, MachO};
 use dsplug_fixtures::{
     ARM64E, Disk, PLUGINS, Plugin, attribute, chmod, mach_header, skipped, sparse,
 };
 
-use crate::common::{Row, query_in};
-
-/// A file that is mapped, its first page dirty, so that it can be written while all its times stay.
-struct Mapped {
-    process: Child,
-    orders: ChildStdin,
-    answers: BufReader<std::process::ChildStdout>,
-}
-
-impl Mapped {
-    fn new(path: &Path) -> Self {
-        let script = "import mmap, os, sys\n\
-                      page = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 0)\n\
-                      page[:1] = page[:1]\n\
-                      print(flush=True)\n\
-                      for line in sys.stdin:\n\
-                      \x20   at, data = line.split()\n\
-                      \x20   data = bytes.fromhex(data)\n\
-                      \x20   page[int(at):int(at) + len(data)] = data\n\
-                      \x20   print(flush=True)\n";
-        let mut process = Command::new("python3")
-            .args(["-c", script])
-            .arg(path)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let orders = process.stdin.take().unwrap();
-        let answers = BufReader::new(process.stdout.take().unwrap());
-        let mut mapped = Self {
-            process,
-            orders,
-            answers,
-        };
-        mapped.wait();
-        mapped
-    }
-
-    fn wait(&mut self) {
-        self.answers.read_line(&mut String::new()).unwrap();
-    }
-
-    fn write(&mut self, at: usize, bytes: &[u8]) {
-        let hex: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
-        writeln!(self.orders, "{at} {hex}").unwrap();
-        self.wait();
-    }
-}
-
-impl Drop for Mapped {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-fn settle() {
-    std::thread::sleep(Duration::from_millis(2_500));
-}
+use super::mapped::Mapped;
+use super::remembered::{self, rows, settle};
 
 /// After how long code is read again here.
 const AGE: Duration = Duration::from_secs(3);
@@ -83,11 +23,30 @@ fn scanner(disk: &Disk, limits: Limits) -> Scanner {
         code_age: AGE,
         ..limits
     };
-    Scanner::new(Root::open(disk.path()).unwrap(), limits).remembering()
+    remembered::scanner(disk, limits)
 }
 
-fn rows(snapshot: &Snapshot) -> Vec<Row> {
-    query_in(snapshot, "SELECT * FROM dsplug_bundles ORDER BY path")
+/// The same where megabytes are read again, by a program that is built to be debugged.
+const LATER: Duration = Duration::from_secs(12);
+
+fn patient(disk: &Disk) -> Scanner {
+    let limits = Limits {
+        code_age: LATER,
+        time: Duration::from_secs(60),
+        ..Limits::STANDARD
+    };
+    remembered::scanner(disk, limits)
+}
+
+/// Files of code where a link of bundle `A` leads.
+fn behind_a_link<const N: usize>(disk: &Disk, names: [&str; N], bytes: u64) -> [PathBuf; N] {
+    disk.link(format!("{PLUGINS}/A.dsplug/Contents/l"), "/Users/Shared/d");
+    names.map(|name| {
+        let file = disk.dir("Users/Shared/d").join(name);
+        sparse(&file, &mach_header(ARM64E), bytes);
+        chmod(&file, 0o755);
+        file
+    })
 }
 
 /// A Mach-O file whose first four bytes are yet to be written.
@@ -223,28 +182,15 @@ fn code_that_changed_shows_though_another_takes_all_room_for_what_is_known_of_co
 #[test]
 fn what_links_lead_to_is_read_again_in_parts_and_no_row_lacks_it() {
     let disk = Disk::new();
-    let names = ["a", "b", "c"];
-    let outside = disk.dir("Users/Shared/d");
-    let files = names.map(|name| outside.join(name));
-    for file in &files {
-        sparse(file, &mach_header(ARM64E), 100 << 20);
-        chmod(file, 0o755);
-    }
     Plugin::new("A").write(disk.plugin(""));
-    disk.link(format!("{PLUGINS}/A.dsplug/Contents/l"), "/Users/Shared/d");
+    let files = behind_a_link(&disk, ["a", "b", "c"], 100 << 20);
     let mut mapped = Mapped::new(&files[2]);
     settle();
-    let age = Duration::from_secs(12);
-    let limits = Limits {
-        code_age: age,
-        time: Duration::from_secs(60),
-        ..Limits::STANDARD
-    };
-    let mut scanner = Scanner::new(Root::open(disk.path()).unwrap(), limits).remembering();
+    let mut scanner = patient(&disk);
     scanner.scan();
     let first = rows(&scanner.scan());
     assert_eq!(first[0]["linked_hash"].len(), 64);
-    std::thread::sleep(age);
+    std::thread::sleep(LATER);
     // The main executable, the Info.plist for its signature, and two of the three; then the third.
     for files in [4, 1, 0] {
         let again = scanner.scan();
@@ -252,7 +198,7 @@ fn what_links_lead_to_is_read_again_in_parts_and_no_row_lacks_it() {
         assert_eq!(rows(&again), first);
     }
     mapped.write(3_000, b"evil");
-    std::thread::sleep(age);
+    std::thread::sleep(LATER);
     let [second, third] = [(); 2].map(|()| rows(&scanner.scan()));
     assert_eq!(second, first);
     assert_eq!(third[0]["linked_hash"].len(), 64);
@@ -263,30 +209,19 @@ fn what_links_lead_to_is_read_again_in_parts_and_no_row_lacks_it() {
 #[test]
 fn what_links_lead_to_holds_up_no_code_of_the_bundle_itself() {
     let disk = Disk::new();
-    for name in ["a", "b", "c", "d", "e"] {
-        let file = disk.file(format!("Users/Shared/d/{name}"), "");
-        sparse(&file, &mach_header(ARM64E), 140 << 20);
-        chmod(&file, 0o755);
-    }
     let bundle = Plugin::new("A")
         .executable([mach_header(ARM64E), vec![0; 4_096]].concat())
         .write(disk.plugin(""));
-    disk.link(format!("{PLUGINS}/A.dsplug/Contents/l"), "/Users/Shared/d");
+    behind_a_link(&disk, ["a", "b", "c", "d", "e"], 140 << 20);
     let mut mapped = Mapped::new(&bundle.join("Contents/MacOS/A"));
     settle();
-    let age = Duration::from_secs(12);
-    let limits = Limits {
-        code_age: age,
-        time: Duration::from_secs(60),
-        ..Limits::STANDARD
-    };
-    let mut scanner = Scanner::new(Root::open(disk.path()).unwrap(), limits).remembering();
+    let mut scanner = patient(&disk);
     while rows(&scanner.scan())[0]["linked_hash"].is_empty() {}
-    std::thread::sleep(age);
+    std::thread::sleep(LATER);
     // One file of each scan; then the next round of the bundle's own comes in the midst of it.
     let first = rows(&scanner.scan());
     mapped.write(3_000, b"evil");
-    std::thread::sleep(age);
+    std::thread::sleep(LATER);
     let second = rows(&scanner.scan());
     assert_ne!(second[0]["executable_hash"], first[0]["executable_hash"]);
     assert_eq!(second[0]["linked_hash"], first[0]["linked_hash"]);

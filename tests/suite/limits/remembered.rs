@@ -2,9 +2,7 @@
 //! stay as they are.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use dsplug::limits::Limits;
@@ -12,6 +10,7 @@ use dsplug::root::Root;
 use dsplug::scan::{Scanner, Snapshot};
 use dsplug_fixtures::{ARM64E, Disk, PLUGINS, Plugin, chmod, mach_header, sparse};
 
+use super::mapped::Mapped;
 use crate::common::{Row, query_in};
 
 /// As `Memory` keeps them whole.
@@ -33,15 +32,16 @@ fn disk_of(bundles: usize, files: usize, executable: u64) -> Disk {
     disk
 }
 
-fn settle() {
+/// Until what was written is no news.
+pub fn settle() {
     std::thread::sleep(Duration::from_millis(2_500));
 }
 
-fn scanner(disk: &Disk, limits: Limits) -> Scanner {
+pub fn scanner(disk: &Disk, limits: Limits) -> Scanner {
     Scanner::new(Root::open(disk.path()).unwrap(), limits).remembering()
 }
 
-fn rows(snapshot: &Snapshot) -> Vec<Row> {
+pub fn rows(snapshot: &Snapshot) -> Vec<Row> {
     query_in(snapshot, "SELECT * FROM dsplug_bundles ORDER BY path")
 }
 
@@ -251,16 +251,21 @@ fn code_that_takes_long_to_read_again_holds_up_no_other() {
     assert_eq!(read, 2 * 3, "one that is large, and both that are small");
 }
 
+/// Bundle `A`, with a file of code that is all that one scan reads again of its size; it is to grow beyond what is read
+/// of any.
+fn with_a_large_one(disk: &Disk) {
+    Plugin::new("A").without_executable().write(disk.plugin(""));
+    let large = disk.plugin("A.dsplug/Contents/large");
+    sparse(&large, &mach_header(ARM64E), 128 << 20);
+    chmod(&large, 0o755);
+}
+
 /// It grows beyond what is read of any, and nothing of it is read from then on; what it was is as it was known.
 #[test]
 fn what_cannot_be_read_again_holds_up_no_code_that_is_due() {
     let disk = Disk::new();
-    Plugin::new("A").without_executable().write(disk.plugin(""));
+    with_a_large_one(&disk);
     Plugin::new("V").write(disk.plugin(""));
-    let large = disk.plugin("A.dsplug/Contents/large");
-    // All that one scan reads again of its size.
-    sparse(&large, &mach_header(ARM64E), 128 << 20);
-    chmod(&large, 0o755);
     settle();
     let limits = Limits {
         code_age: Duration::from_secs(3),
@@ -292,12 +297,9 @@ fn what_cannot_be_read_again_holds_up_no_code_that_is_due() {
 #[test]
 fn what_could_not_be_read_again_stands_behind_what_was_not_tried() {
     let disk = Disk::new();
-    Plugin::new("A").without_executable().write(disk.plugin(""));
+    with_a_large_one(&disk);
     let v = Plugin::new("V").write(disk.plugin(""));
     sparse(v.join("Contents/MacOS/V"), &mach_header(ARM64E), 9 << 20);
-    let large = disk.plugin("A.dsplug/Contents/large");
-    sparse(&large, &mach_header(ARM64E), 128 << 20);
-    chmod(&large, 0o755);
     settle();
     let limits = Limits {
         code_age: Duration::from_secs(4),
@@ -325,27 +327,7 @@ fn code_that_was_read_again_is_not_taken_for_what_it_was() {
         code_age: Duration::from_secs(3),
         ..Limits::STANDARD
     };
-    // It writes once to make the page dirty, and again when it is told to.
-    let script = "import mmap, os, sys\n\
-                  page = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 0)\n\
-                  page[:4] = b'good'\n\
-                  print(flush=True)\n\
-                  sys.stdin.readline()\n\
-                  page[:4] = b'evil'\n";
-    let mut mapped = Command::new("python3")
-        .args(["-c", script])
-        .arg(&code)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut ready = [0];
-    mapped
-        .stdout
-        .take()
-        .unwrap()
-        .read_exact(&mut ready)
-        .unwrap();
+    let mut mapped = Mapped::new(&code);
     settle();
     let mut scanner = scanner(&disk, limits);
     let first = rows(&scanner.scan());
@@ -353,8 +335,7 @@ fn code_that_was_read_again_is_not_taken_for_what_it_was() {
     assert_eq!(first[0]["executable_hash"].len(), 64);
     assert!(error.starts_with("limit: "), "{error}");
     std::thread::sleep(Duration::from_millis(3_100));
-    mapped.stdin.take().unwrap().write_all(b"\n").unwrap();
-    assert!(mapped.wait().unwrap().success());
+    mapped.write(0, b"evil");
     let second = rows(&scanner.scan());
     assert_ne!(first[0]["executable_hash"], second[0]["executable_hash"]);
     assert_eq!(second[0]["error"], error);
