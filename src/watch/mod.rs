@@ -399,12 +399,19 @@ mod tests {
             }
         };
         until(true);
+        // Until a hint has a look made at once.
+        std::thread::sleep(Duration::from_millis(300));
         std::fs::write(bundle.join("Contents/new"), "").unwrap();
         assert_eq!(watching.next().action, crate::event::Action::Changed);
         until(true);
         // What may be anything keeps it from being calm.
-        std::os::unix::fs::symlink("/nowhere", disk.plugin("other")).unwrap();
+        let other = disk.plugin("other");
+        std::os::unix::fs::symlink("/nowhere", &other).unwrap();
         until(false);
+        std::thread::sleep(Duration::from_millis(600));
+        assert!(!calm.is());
+        std::fs::remove_file(other).unwrap();
+        until(true);
         drop(watching);
         assert!(!calm.is());
         assert!(looks.iter().all(|is_calm| !is_calm));
@@ -506,7 +513,7 @@ mod tests {
     fn after_a_look_that_failed_the_next_is_due_soon_and_nothing_is_calm() {
         let disk = Disk::new();
         let root = Root::open(disk.path()).unwrap();
-        let mut scanner = Scanner::new(root.clone(), Limits::STANDARD);
+        let mut scanner = Scanner::new(root.clone(), Limits::STANDARD).remembering();
         let mut watch = Watch::new(root, Box::new(|| Err(String::new())));
         watch.watches.begin();
         let mut look = |found| {
