@@ -127,6 +127,8 @@ impl Limits {
 /// Parts of a hundred of a scan's time in which signatures are judged, at most: whoever makes that dear takes no digest
 /// from anything.
 const JUDGING: u32 = 50;
+/// Parts of a hundred of a scan's time that what bundles hold leaves for what links and code lead to.
+const LINKED: u32 = 20;
 /// Part of the room for what is known of code that is there for what comes new.
 const LITTLE: usize = 12;
 /// Bytes of path and link text that one entry has for nothing.
@@ -172,6 +174,8 @@ pub struct Budget {
     /// Where the scan is.
     pub at: Whereabouts,
     until: Option<Instant>,
+    /// When the time is up for all.
+    end: Option<Instant>,
     /// Work of judging signatures that is left.
     judging: AtomicU64,
     /// Nanoseconds that are left to do it in.
@@ -195,10 +199,12 @@ pub struct Budget {
 impl Budget {
     /// A full budget; the time runs from now.
     pub fn new(limits: Limits) -> Self {
+        let end = Instant::now().checked_add(limits.time);
         Self {
             limits,
             at: Whereabouts::default(),
-            until: Instant::now().checked_add(limits.time),
+            until: end,
+            end,
             judging: AtomicU64::new(limits.judging),
             judging_time: AtomicU64::new(nanos(limits.time).saturating_mul(JUDGING.into()) / 100),
             bytes: limits.scan_bytes,
@@ -215,6 +221,18 @@ impl Budget {
             load_paths: AtomicUsize::new(limits.load_paths),
             texts: AtomicUsize::new(limits.texts),
         }
+    }
+
+    /// From now on the time that is for what bundles lead to is kept for it: whoever plants what takes long to read takes no
+    /// digest from what stands outside of the others.
+    pub fn begin_contents(&mut self) {
+        let kept = self.limits.time.saturating_mul(LINKED) / 100;
+        self.until = self.end.and_then(|end| end.checked_sub(kept));
+    }
+
+    /// From now on all that is left is there.
+    pub fn begin_linked(&mut self) {
+        self.until = self.end;
     }
 
     /// A moment after which `share` parts of a hundred of the time are over.

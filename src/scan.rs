@@ -378,6 +378,7 @@ impl Scanner {
         for facts in paths.filter_map(|path| safe.get(path.as_slice())) {
             budget.hold_code_facts(*facts);
         }
+        budget.begin_contents();
         let mut files_reused = 0_u64;
         let automata = Automata::default();
         let mut signatures = BTreeMap::new();
@@ -430,7 +431,14 @@ impl Scanner {
             evidence::settle(evidence, &budget);
             signatures.insert(*index, signature);
         }
-        // What links lead to comes after all that is a bundle's own: a link costs nothing to plant.
+        // What links lead to comes after all that is a bundle's own: a link costs nothing to plant. Where least was found
+        // is looked at first, and last what nobody has seen whole: whatever was seen so has room again.
+        budget.begin_linked();
+        order::sort_by_key(&mut in_turn, |(_, e)| {
+            let known = self.before(&e.candidate.path, &at);
+            let known = known.filter(|known| !known.is_linked_late && !known.is_linked_cut);
+            known.map_or(u64::MAX, |known| known.reach.bytes())
+        });
         for (_, evidence) in in_turn {
             self.at.set(&evidence.candidate.path);
             let known = self.before(&evidence.candidate.path, &at);

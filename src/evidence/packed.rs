@@ -23,6 +23,8 @@ type Other = (Key, Content, Option<Arc<Attributes>>);
 pub struct Packed {
     /// Over every entry.
     all: [u8; 32],
+    /// Bytes of all files, read or not.
+    pub(super) bytes: u64,
     plain: Box<[(Key, [u8; 32])]>,
     others: Box<[Other]>,
 }
@@ -47,6 +49,7 @@ impl Packed {
         others.sort_unstable_by_key(|(key, ..)| *key);
         Self {
             all,
+            bytes: bytes_of(entries),
             plain: plain.into(),
             others: others.into(),
         }
@@ -97,6 +100,12 @@ impl Packed {
     pub(super) fn held(&self) -> usize {
         size_of_val(&*self.plain).saturating_add(size_of_val(&*self.others))
     }
+}
+
+/// Bytes of the files among entries.
+pub(super) fn bytes_of(entries: &[Entry]) -> u64 {
+    let files = entries.iter().filter(|e| e.meta.kind == Kind::File);
+    files.map(|e| e.meta.size).fold(0, u64::saturating_add)
 }
 
 /// Gives each entry with its key, and then the digest over all of them.

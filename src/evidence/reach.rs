@@ -6,12 +6,12 @@ use std::sync::{Arc, LazyLock};
 
 use super::by_path::ByPath;
 use super::entry::Entry;
-use super::packed::Packed;
+use super::packed::{Packed, bytes_of};
 use super::paths::directory_of;
 use super::roles::Role;
 use super::sum::Sum;
 use super::ways::Ways;
-use crate::meta::{Kind, Meta, Timestamp};
+use crate::meta::{Meta, Timestamp};
 
 /// All that is reached from one bundle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,9 +97,9 @@ impl Reach {
     }
 
     /// Bytes of the files there.
-    pub(super) fn bytes(&self) -> u64 {
-        let files = self.entries().filter(|e| e.meta.kind == Kind::File);
-        files.map(|e| e.meta.size).fold(0, u64::saturating_add)
+    pub(crate) fn bytes(&self) -> u64 {
+        let places = self.places.iter().map(|(_, place)| place.bytes());
+        places.fold(0, u64::saturating_add)
     }
 }
 
@@ -122,6 +122,12 @@ impl Linked {
         let search = |e: &Entry| e.path.as_ref().cmp(path);
         let at = self.entries.binary_search_by(search).ok()?;
         self.entries.get(at)
+    }
+
+    /// Bytes of its files.
+    fn bytes(&self) -> u64 {
+        let packed = self.packed.as_ref();
+        packed.map_or_else(|| bytes_of(&self.entries), |packed| packed.bytes)
     }
 
     /// What was read of it, of the entries that stand there now.

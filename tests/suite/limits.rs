@@ -4,6 +4,7 @@ mod again;
 mod attributes;
 mod entries;
 mod exceptions;
+mod late;
 mod many;
 mod mapped;
 mod names;
