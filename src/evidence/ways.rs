@@ -60,8 +60,8 @@ type Names = Vec<(Box<[u8]>, Step)>;
 /// The ways of one candidate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ways {
-    /// Where the bundle really stands: what is in it is among its entries.
-    home: Vec<u8>,
+    /// What is needed while paths are asked for: what is remembered of thousands of bundles is held without it.
+    asking: Option<Box<Asking>>,
     /// The names that were asked for, in order, by the directories that they were asked for in: trees would take
     /// ten times the room for the few of most bundles.
     names: Vec<(Box<[u8]>, Names)>,
@@ -70,9 +70,16 @@ pub struct Ways {
     is_cut: bool,
     /// Where on them volumes are mounted that a Mac has not there, the first few.
     mounts: BTreeSet<Box<[u8]>>,
-    /// Where the last of them ended.
+}
+
+/// Where the bundle stands of whose ways paths are asked for, and the last of these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Asking {
+    /// Where the bundle really stands: what is in it is among its entries.
+    home: Vec<u8>,
+    /// Where the path that was asked for last ended.
     end: Vec<u8>,
-    /// True when the last of them passed what is neither in the bundle nor on the way to it.
+    /// True when it passed what is neither in the bundle nor on the way to it.
     is_astray: bool,
     /// The candidate's path, and numbers for what was passed on the way to it: paths would be long, of thousands of links.
     candidate: Vec<u8>,
@@ -126,69 +133,25 @@ fn position<T>(list: &[(Box<[u8]>, T)], name: &[u8]) -> Result<usize, usize> {
     list.binary_search_by(|(own, _)| own.as_ref().cmp(name))
 }
 
-impl Ways {
-    /// From here on, what is in the bundle that stands there is passed over.
-    pub(super) fn leave(&mut self, root: &Root, candidate: &[u8], home: &[u8]) {
-        // By links on the way to its folder.
-        if candidate != home && self.own.is_empty() {
-            let _ = root.find_noting(candidate, &mut |passed| self.own(&passed));
+impl Asking {
+    /// One more name on the way.
+    fn pass(&mut self, passed: &Passed<'_>) {
+        if self.home.is_empty() {
+            self.own(passed);
+        } else {
+            self.is_astray |= self.is_foreign(passed);
         }
-        self.candidate = candidate.to_vec();
-        self.home = home.to_vec();
-    }
-
-    /// All was asked for.
-    pub(super) fn end(&mut self) {
-        self.home = Vec::new();
-        self.candidate = Vec::new();
-        self.own = Vec::new();
-        self.end = Vec::new();
-        self.is_astray = false;
-        self.names.shrink_to_fit();
-        for (_, names) in &mut self.names {
-            names.shrink_to_fit();
+        if passed.text.is_none() {
+            self.end.clear();
+            self.end.extend_from_slice(passed.dir);
+            self.end.push(b'/');
+            self.end.extend_from_slice(passed.name);
         }
     }
 
-    /// Resolves a path, and keeps what is on its way.
-    pub(super) fn find(
-        &mut self,
-        root: &Root,
-        path: &[u8],
-        budget: &Budget,
-    ) -> Result<Found, ReadError> {
-        self.is_astray = false;
-        let is_to_it = self.home.is_empty();
-        root.find_noting(path, &mut |passed| {
-            if is_to_it {
-                self.own(&passed);
-            } else {
-                self.is_astray |= self.is_foreign(&passed);
-            }
-            if passed.text.is_none() {
-                self.end.clear();
-                self.end.extend_from_slice(passed.dir);
-                self.end.push(b'/');
-                self.end.extend_from_slice(passed.name);
-            }
-            self.note(&passed, budget);
-        })
-    }
-
-    /// Where the path that was resolved last ended: at what is not there, when it leads nowhere.
-    pub(super) fn last_end(&self) -> Vec<u8> {
-        without_dots(&self.end)
-    }
-
-    /// True when the path that was resolved last passed what is neither in the bundle nor on the way to it: whoever
-    /// exchanges that has it end elsewhere.
-    pub(super) fn has_strayed(&self) -> bool {
-        self.is_astray
-    }
-
-    /// True when not all of them are kept.
-    pub(super) fn are_cut(&self) -> bool {
-        self.is_cut
+    /// True for what is in the bundle.
+    fn has(&self, passed: &Passed<'_>) -> bool {
+        !self.home.is_empty() && is_below(passed.dir, &self.home)
     }
 
     fn own(&mut self, passed: &Passed<'_>) {
@@ -210,12 +173,64 @@ impl Ways {
             || self.own.contains(&number_of(&path));
         !is_own && !is_of_system()
     }
+}
+
+impl Ways {
+    /// From here on, what is in the bundle that stands there is passed over.
+    pub(super) fn leave(&mut self, root: &Root, candidate: &[u8], home: &[u8]) {
+        // By links on the way to its folder.
+        let asking = self.asking.get_or_insert_default();
+        if candidate != home && asking.own.is_empty() {
+            let _ = root.find_noting(candidate, &mut |passed| asking.own(&passed));
+        }
+        asking.candidate = candidate.to_vec();
+        asking.home = home.to_vec();
+    }
+
+    /// All was asked for.
+    pub(super) fn end(&mut self) {
+        self.asking = None;
+        self.names.shrink_to_fit();
+        for (_, names) in &mut self.names {
+            names.shrink_to_fit();
+        }
+    }
+
+    /// Resolves a path, and keeps what is on its way.
+    pub(super) fn find(
+        &mut self,
+        root: &Root,
+        path: &[u8],
+        budget: &Budget,
+    ) -> Result<Found, ReadError> {
+        self.asking.get_or_insert_default().is_astray = false;
+        root.find_noting(path, &mut |passed| {
+            let asking = self.asking.get_or_insert_default();
+            asking.pass(&passed);
+            if !asking.has(&passed) {
+                self.note(&passed, budget);
+            }
+        })
+    }
+
+    /// Where the path that was resolved last ended: at what is not there, when it leads nowhere.
+    pub(super) fn last_end(&self) -> Vec<u8> {
+        let end = self.asking.as_ref().map(|asking| asking.end.as_slice());
+        without_dots(end.unwrap_or_default())
+    }
+
+    /// True when the path that was resolved last passed what is neither in the bundle nor on the way to it: whoever
+    /// exchanges that has it end elsewhere.
+    pub(super) fn has_strayed(&self) -> bool {
+        self.asking.as_ref().is_some_and(|asking| asking.is_astray)
+    }
+
+    /// True when not all of them are kept.
+    pub(super) fn are_cut(&self) -> bool {
+        self.is_cut
+    }
 
     fn note(&mut self, passed: &Passed<'_>, budget: &Budget) {
-        let is_home = !self.home.is_empty() && is_below(passed.dir, &self.home);
-        if is_home {
-            return;
-        }
         if let Some(mount) = passed.mount.filter(|_| self.mounts.len() < MOST_MOUNTS) {
             self.mounts.insert(mount.into());
         }
