@@ -300,7 +300,8 @@ impl Scanner {
     /// What the last scan found, as a scan of its own, for those who know that nothing was written since; where its
     /// exceptions are those that stand there.
     pub fn still(&mut self, last: &Snapshot) -> Option<Snapshot> {
-        if !last.exceptions.are_still(&self.root) {
+        let now = now();
+        if !last.exceptions.are_still(&self.root, now) {
             return None;
         }
         self.scans = self.scans.saturating_add(1);
@@ -310,7 +311,7 @@ impl Scanner {
             .files_read
             .saturating_add(last.status.files_reused);
         snapshot.status.scans = self.scans;
-        snapshot.status.last_scan = now();
+        snapshot.status.last_scan = now;
         snapshot.status.last_scan_ms = 0;
         snapshot.status.files_read = 0;
         snapshot.status.files_reused = reused;

@@ -136,8 +136,17 @@ impl Exception {
             entry.refuse(&format!("entry {position}: {why}"));
             return entry;
         }
-        entry.active = entry.expires.is_none_or(|end| now < end);
+        entry.active = entry.accepts_at(now);
         entry
+    }
+
+    fn accepts_at(&self, now: i64) -> bool {
+        self.expires.is_none_or(|end| now < end)
+    }
+
+    /// True when it has neither expired since it was read, nor come to life by a clock that was set back.
+    pub(super) fn is_still(&self, now: i64) -> bool {
+        self.expires.is_none() || !self.error.is_empty() || self.active == self.accepts_at(now)
     }
 
     pub(super) fn refuse(&mut self, why: &str) {

@@ -71,8 +71,9 @@ pub struct Exceptions {
     stood: [Option<Stood>; SOURCES.len()],
 }
 
-/// What stands at a source: device, inode, size and times of a file, or nothing.
-type Stood = Option<(FileId, u64, Timestamp, Timestamp)>;
+/// What stands at a source: device, inode, size and times of a file, and whether root alone can write every folder above
+/// it; or nothing.
+type Stood = Option<(FileId, u64, Timestamp, Timestamp, bool)>;
 
 impl Exceptions {
     /// Reads the exceptions of a disk. `now` is in seconds of Unix time: it decides what is expired.
@@ -102,10 +103,13 @@ impl Exceptions {
         exceptions
     }
 
-    /// True when the same files stand at all sources as when they were read.
-    pub fn are_still(&self, root: &Root) -> bool {
+    /// True when the same files stand at all sources as when they were read, in folders that root alone can write or
+    /// not as then, and no entry has expired since by `now`, in seconds of Unix time.
+    pub fn are_still(&self, root: &Root, now: i64) -> bool {
         let mut sources = SOURCES.into_iter().zip(&self.stood);
+        let mut ends = self.entries.iter();
         sources.all(|(source, stood)| stood.is_some() && *stood == at(root, source))
+            && ends.all(|entry| entry.is_still(now))
     }
 
     /// Has `lists` take in what was read at that time, and bears all that they remember. Says in the log what
@@ -249,7 +253,14 @@ fn at(root: &Root, source: &str) -> Option<Stood> {
     match root.find_entry(source.as_bytes()) {
         Ok(found) => {
             let meta = found.meta;
-            Some(Some((meta.id(), meta.size, meta.mtime, meta.ctime)))
+            let is_roots = ancestors_are_roots(root, source).is_ok();
+            Some(Some((
+                meta.id(),
+                meta.size,
+                meta.mtime,
+                meta.ctime,
+                is_roots,
+            )))
         }
         Err(error) => error.is_absent().then_some(None),
     }

@@ -302,6 +302,41 @@ fn a_team_is_accepted_of_a_stapled_bundle() {
     assert_eq!(accepts("OTHERTEAM1"), None);
 }
 
+/// While nothing is written what was read of them answers on, but what expires, and what others come to be able to write.
+#[test]
+fn what_was_read_of_lists_stands_until_one_expires_or_its_folder_is_anybodys() {
+    if !is_root() {
+        return;
+    }
+    let disk = Disk::new();
+    let mut ending = Dictionary::from_iter([("id", Value::from("ending"))]);
+    ending.insert("path".into(), A.into());
+    ending.insert("hash".into(), "0".repeat(64).into());
+    let end = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs() + 60);
+    ending.insert("expires".into(), Date::from(end).into());
+    put(&disk, LOCAL, vec![Value::Dictionary(ending)]);
+    let root = Root::open(disk.path()).unwrap();
+    let read = Exceptions::read(&root, NOW);
+    assert_eq!((read.state(), read.active()), ("active", 1));
+    assert!(read.are_still(&root, NOW + 59));
+    assert!(!read.are_still(&root, NOW + 60));
+    // By a clock that is set back it would except again.
+    let expired = Exceptions::read(&root, NOW + 60);
+    assert_eq!(expired.active(), 0);
+    assert!(expired.are_still(&root, NOW + 90));
+    assert!(!expired.are_still(&root, NOW));
+    for folder in [
+        "Library/Application Support/dsplug",
+        "Library/Application Support",
+    ] {
+        let folder = disk.at(folder);
+        chmod(&folder, 0o777);
+        assert!(!read.are_still(&root, NOW), "{}", folder.display());
+        chmod(&folder, 0o755);
+        assert!(read.are_still(&root, NOW), "{}", folder.display());
+    }
+}
+
 /// The fields of a verified signature, one at a time and together.
 #[test]
 fn the_fields_of_a_verified_signature_are_matched() {
