@@ -324,3 +324,64 @@ pub fn recall_plist(before: Option<&Evidence>, path: &[u8], meta: &Meta) -> Opti
         && before.scanned_at.settled(meta);
     same.then(|| Arc::clone(plist))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::super::survey;
+    use super::super::trouble::{Trouble, tell};
+    use super::*;
+    use crate::evidence::Cpus;
+    use crate::folders::Candidate;
+    use crate::limits::Limits;
+    use crate::meta::Timestamp;
+    use crate::root::Root;
+
+    /// Two files that were read long ago, of which the first is to be read again and was not.
+    fn of_two() -> (Evidence, Evidence) {
+        let disk = tempfile::tempdir().unwrap();
+        for name in ["a", "b"] {
+            fs::create_dir_all(disk.path().join("A.dsplug")).unwrap();
+            fs::write(disk.path().join("A.dsplug").join(name), name).unwrap();
+        }
+        let root = Root::open(disk.path()).unwrap();
+        let candidate = Candidate::asked_for(0, b"/A.dsplug".to_vec());
+        let budget = Budget::new(Limits::STANDARD);
+        let mut before = survey(&root, candidate, 100, None, None, &budget);
+        for entry in Arc::make_mut(&mut before.entries) {
+            entry.meta.ctime = Timestamp {
+                seconds: 1,
+                ..entry.meta.ctime
+            };
+            entry.content = Content::Read {
+                sha256: [7; 32],
+                sha1: None,
+                cpus: Cpus::None,
+                code: None,
+            };
+        }
+        let mut now = before.clone();
+        Arc::make_mut(&mut now.entries)[0].content = Content::Unread;
+        (before, now)
+    }
+
+    #[test]
+    fn what_was_given_up_is_as_it_was_and_what_failed_beside_it_is_told() {
+        let (before, mut now) = of_two();
+        let late = || Trouble::Limit("it was not read to the end".into());
+        now.trouble(late());
+        give_up(&mut now, &before, 0);
+        assert_eq!(now.entries, before.entries);
+        assert_eq!(now.troubles, []);
+
+        let (before, mut now) = of_two();
+        let failed = Trouble::Unreadable("b: Input/output error".into());
+        Arc::make_mut(&mut now.entries)[1].content = Content::Failed(Arc::new(failed.clone()));
+        tell(&mut now.troubles, failed.clone());
+        tell(&mut now.troubles, late());
+        give_up(&mut now, &before, 0);
+        assert_eq!(now.entries[0], before.entries[0]);
+        assert!(now.troubles.contains(&failed), "{:?}", now.troubles);
+    }
+}
