@@ -255,7 +255,9 @@ impl Watch {
             batch.is_all = true;
         }
         let moves = tracker.is_moving();
-        if is_first || seen == Seen::Watched || !was_moving || !batch.is_empty() {
+        // Whether all is watched, on which the calm hangs, is asked of what is there now.
+        let has_settled = !was_moving || !moves;
+        if is_first || seen == Seen::Watched || has_settled || !batch.is_empty() {
             self.watches.place(snapshot);
         }
         self.tick = tick(snapshot, self.watches.are_all());
