@@ -80,10 +80,16 @@ impl Bundle {
     /// and of what links lead to, and the codes of why. One entry whose status change lies in the
     /// future must not stand for all. And where something can be exchanged without any of that, the day, so
     /// that it is told daily and not once.
+    ///
+    /// Where no digest is missing, half a digest of which sockets, FIFOs and devices there are: no other says it.
     pub fn unread(&self) -> String {
         let evidence = &self.evidence;
         if self.is_read() && self.linked_digest().is_some() {
-            return String::new();
+            let specials = fingerprint::of_all_specials(evidence);
+            return specials.map_or_else(String::new, |specials| {
+                let (specials, _) = specials.split_at(16);
+                format!("specials={}", hex(specials))
+            });
         }
         let newest = evidence.newest_ctime_anywhere().unwrap_or_default();
         let mut entries = Sha256::new();
@@ -269,7 +275,7 @@ fn view<'a>(evidence: &'a Evidence, entry: &'a Entry) -> BundleEntry<'a> {
             Kind::File => EntryKind::File,
             Kind::Directory => EntryKind::Directory,
             Kind::Symlink => EntryKind::Symlink,
-            Kind::Other => EntryKind::Other,
+            Kind::Other(_) => EntryKind::Other,
         },
         size: entry.meta.size,
         executable: entry.meta.is_executable(),

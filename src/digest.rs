@@ -4,6 +4,7 @@
 //! `l`, SHA256 that of the content or of the link's text, PATH relative with a leading `./`. A
 //! directory is `d` and a socket, FIFO or device `o`, each with sixty-four zeros: an empty `Contents`
 //! changes where CoreFoundation looks, so its coming or going must not leave the digest as it was.
+//! Which of them an `o` is the digest does not say: [`Bundle::unread`](crate::bundle::Bundle::unread) does.
 //!
 //! A candidate that is a file is the one record `f SHA256 .`: as its bare SHA-256 it would be that of
 //! a bundle whose records somebody wrote into a file.
@@ -164,7 +165,7 @@ fn record(kind: Kind, sha256: &[u8; 32], path: &[u8]) -> Vec<u8> {
         Kind::File => (b'f', sha256),
         Kind::Symlink => (b'l', sha256),
         Kind::Directory => (b'd', &[0; 32]),
-        Kind::Other => (b'o', &[0; 32]),
+        Kind::Other(_) => (b'o', &[0; 32]),
     };
     let begin = [letter, b' '];
     let hex = hex(sha256);
@@ -181,6 +182,6 @@ fn known(entry: &Entry) -> Option<[u8; 32]> {
     match entry.meta.kind {
         Kind::File => entry.content.sha256().copied(),
         Kind::Symlink => Some(Sha256::digest(entry.link.as_ref()?).into()),
-        Kind::Directory | Kind::Other => Some([0; 32]),
+        Kind::Directory | Kind::Other(_) => Some([0; 32]),
     }
 }

@@ -21,12 +21,85 @@ pub enum Kind {
     /// A symbolic link.
     Symlink,
     /// A socket, FIFO or device: never opened.
-    Other,
+    Other(Special),
+}
+
+/// What is neither a directory, a file nor a link. No digest of content says which it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Special {
+    /// A FIFO: whoever opens it waits.
+    Fifo,
+    /// A socket: nobody can open it.
+    Socket,
+    /// A block device, by its numbers.
+    BlockDevice {
+        /// Which driver.
+        major: u16,
+        /// Which of its devices.
+        minor: u32,
+    },
+    /// A character device, by its numbers.
+    CharacterDevice {
+        /// Which driver.
+        major: u16,
+        /// Which of its devices.
+        minor: u32,
+    },
+    /// It is not known which of them.
+    Unknown,
+}
+
+/// The bits of a mode that say what kind of an entry it is.
+pub const FORMAT: u32 = 0o170_000;
+const FIFO: u32 = 0o010_000;
+const CHARACTER_DEVICE: u32 = 0o020_000;
+const BLOCK_DEVICE: u32 = 0o060_000;
+const SOCKET: u32 = 0o140_000;
+
+impl Special {
+    /// What those bits say, of a device with its numbers.
+    pub fn of(format: u32, major: u32, minor: u32) -> Self {
+        match (format, u16::try_from(major)) {
+            (FIFO, _) => Self::Fifo,
+            (SOCKET, _) => Self::Socket,
+            (BLOCK_DEVICE, Ok(major)) => Self::BlockDevice { major, minor },
+            (CHARACTER_DEVICE, Ok(major)) => Self::CharacterDevice { major, minor },
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Those bits, and the numbers of a device; nothing where it is not known.
+    pub fn format(self) -> Option<(u32, u16, u32)> {
+        match self {
+            Self::Fifo => Some((FIFO, 0, 0)),
+            Self::Socket => Some((SOCKET, 0, 0)),
+            Self::BlockDevice { major, minor } => Some((BLOCK_DEVICE, major, minor)),
+            Self::CharacterDevice { major, minor } => Some((CHARACTER_DEVICE, major, minor)),
+            Self::Unknown => None,
+        }
+    }
+}
+
+impl fmt::Display for Special {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fifo => f.write_str("FIFO"),
+            Self::Socket => f.write_str("socket"),
+            Self::BlockDevice { major, minor } => write!(f, "block device {major}:{minor}"),
+            Self::CharacterDevice { major, minor } => write!(f, "character device {major}:{minor}"),
+            Self::Unknown => f.write_str("socket, FIFO or device"),
+        }
+    }
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Directory, Self::File, Self::Symlink, Self::Other];
+    pub const ALL: [Self; 4] = [
+        Self::Directory,
+        Self::File,
+        Self::Symlink,
+        Self::Other(Special::Unknown),
+    ];
 
     /// The word for it, as the tables show it.
     pub fn as_str(self) -> &'static str {
@@ -34,14 +107,33 @@ impl Kind {
             Self::Directory => "directory",
             Self::File => "file",
             Self::Symlink => "symlink",
-            Self::Other => "other",
+            Self::Other(_) => "other",
+        }
+    }
+
+    /// Which of sockets, FIFOs and devices it is, if one of these.
+    pub fn special(self) -> Option<Special> {
+        match self {
+            Self::Other(special) => Some(special),
+            Self::Directory | Self::File | Self::Symlink => None,
+        }
+    }
+
+    /// True when it cannot be told from another: of one it is not known which socket, FIFO or device it is.
+    pub fn may_be(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Other(a), Self::Other(b)) => [a, b].contains(&Special::Unknown) || a == b,
+            _ => self == other,
         }
     }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+        match self {
+            Self::Other(special) => special.fmt(f),
+            _ => f.write_str(self.as_str()),
+        }
     }
 }
 

@@ -4,7 +4,8 @@
 --   wherever it stands and whatever its times say; another signer or another state of the
 --   signature; a symlink that leads elsewhere. A bundle that appears gives a line as well. What
 --   links in it and libraries that it names lead to counts as well. One of which something cannot
---   even be watched gives a line each day. One that can no longer be read gives a line without a digest,
+--   even be watched gives a line each day. A socket, FIFO or device that becomes another of these gives a
+--   line, by unread: the digest does not say which it is. One that can no longer be read gives a line without a digest,
 --   one for each write to any of its files meanwhile (unread), and another when it can be
 --   read again: else times, owner and mode have no part in it.
 -- adds: It is the one line to raise an alert on, for what is new and for what changed; presence

@@ -4,7 +4,7 @@
 //! What the old header cannot hold stands in pax records: long names, times to the
 //! nanosecond, extended attributes (`SCHILY.xattr.*`, which both GNU tar and libarchive know).
 //! A socket or device, which nobody should make anew from evidence, stands as a FIFO, as which it
-//! counts the same in the bundle digest; the manifest says `other` of all three.
+//! counts the same in the bundle digest; the manifest and the member's own header say which it was.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};

@@ -51,8 +51,8 @@ files/         the bundles and what belongs to them, at the Mac's own paths:
                dsplug list --root files shows them
 manifest.json  each member with its SHA-256, owner, mode and times, and what was left out
 
-Sockets and devices stand as FIFOs; the manifest says `other` of these. The code in files/ is what
-was found: do not run it.
+Sockets and devices stand as FIFOs; the manifest says which each was (`special`). The code in files/
+is what was found: do not run it.
 ";
 
 /// Where and by whom evidence is collected.

@@ -82,6 +82,9 @@ impl Manifest {
             text("same_file_as", first);
         }
         line.insert("kind".into(), json!(member.kind.as_str()));
+        if let Some(special) = member.kind.special() {
+            line.insert("special".into(), json!(special.to_string()));
+        }
         if let Some(sha256) = sha256 {
             line.insert("size".into(), json!(member.size));
             line.insert("sha256".into(), json!(hex(sha256)));

@@ -2,19 +2,22 @@
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use tar::{EntryType, Header};
 
 use crate::attribute::Attribute;
-use crate::meta::{Kind, Meta, Timestamp};
+use crate::meta::{FORMAT, Kind, Meta, Special, Timestamp};
 use crate::tree::Entry;
 
 /// The longest name that the old header holds in one piece.
 const SHORT: usize = 100;
 /// The greatest owner or group that the old header holds.
 const MOST_ID: u64 = 0o7_777_777;
+/// The greatest number of a device that the old header holds.
+const MOST_NUMBER: u32 = 0o7_777_777;
 /// The greatest time that the old header holds.
 const MOST_TIME: u64 = 0o77_777_777_777;
 /// How the keyword of an extended attribute begins.
@@ -77,7 +80,7 @@ impl Member {
             (Kind::File, None) => EntryType::Regular,
             (Kind::Directory, _) => EntryType::Directory,
             (Kind::Symlink, _) => EntryType::Symlink,
-            (Kind::Other, _) => EntryType::Fifo,
+            (Kind::Other(_), _) => EntryType::Fifo,
         });
         let name_fits = header.set_path(Path::new(OsStr::from_bytes(name))).is_ok();
         let target_fits = header.set_link_name_literal(target).is_ok();
@@ -109,7 +112,11 @@ impl Member {
         let meta = self.meta.as_ref();
         header.set_uid(fit("uid", meta.map_or(0, |m| m.uid.into()), MOST_ID));
         header.set_gid(fit("gid", meta.map_or(0, |m| m.gid.into()), MOST_ID));
-        header.set_mode(meta.map_or(0o600, |m| m.mode));
+        let format = self
+            .kind
+            .special()
+            .and_then(|s| put_special(&mut header, s));
+        header.set_mode(meta.map_or(0o600, |m| m.mode) | format.unwrap_or_default());
         let mtime = meta.map_or(0, |m| u64::try_from(m.mtime.seconds).unwrap_or_default());
         header.set_mtime(if mtime > MOST_TIME { 0 } else { mtime });
         if let Some(meta) = meta {
@@ -121,6 +128,29 @@ impl Member {
         }
         header.set_cksum();
         (header, records)
+    }
+}
+
+/// Says which socket, FIFO or device a FIFO of the archive stands for, where it has room: the numbers of a device in
+/// their fields, and by what is given here in that of the mode, as the oldest archives do. Whoever unpacks it looks at
+/// neither.
+fn put_special(header: &mut Header, special: Special) -> Option<u32> {
+    let (format, major, minor) = special.format()?;
+    if minor > MOST_NUMBER {
+        return None;
+    }
+    header.set_device_major(major.into()).ok()?;
+    header.set_device_minor(minor).ok()?;
+    Some(format)
+}
+
+/// Which one a FIFO of an archive stands for: an earlier version did not say it.
+pub fn special_of(header: &Header) -> Special {
+    let number = |read: io::Result<Option<u32>>| read.ok().flatten();
+    let numbers = number(header.device_major()).zip(number(header.device_minor()));
+    match (header.mode(), numbers) {
+        (Ok(mode), Some((major, minor))) => Special::of(mode & FORMAT, major, minor),
+        _ => Special::Unknown,
     }
 }
 
@@ -175,6 +205,28 @@ mod tests {
         assert_eq!(time(-2, 500_000_000), "-1.500000000");
         assert_eq!(time(-1, 999_999_999), "-0.000000001");
         assert_eq!(time(-1, 0), "-1");
+    }
+
+    #[test]
+    fn a_fifo_says_what_it_stands_for() {
+        let of = |special: Special| {
+            let mut header = Header::new_ustar();
+            let format = put_special(&mut header, special).unwrap_or_default();
+            header.set_mode(0o4_755 | format);
+            special_of(&header)
+        };
+        let device = |minor| Special::BlockDevice { major: 255, minor };
+        for special in [
+            Special::Fifo,
+            Special::Socket,
+            device(MOST_NUMBER),
+            Special::CharacterDevice { major: 1, minor: 3 },
+            Special::Unknown,
+        ] {
+            assert_eq!(of(special), special);
+        }
+        // It has no room.
+        assert_eq!(of(device(MOST_NUMBER + 1)), Special::Unknown);
     }
 
     #[test]

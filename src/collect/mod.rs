@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 pub use archive::{ATTRIBUTES, Archive, Bounds, FILES, MANIFEST};
 pub use case::{CASE, Circumstances, Collected, collect};
-pub use member::ATTRIBUTE;
+pub use member::{ATTRIBUTE, special_of};
 pub use output::{Output, said};
 pub use outside::{MOST_NAMED, MOST_PATHS, Outside, Sum};
 

@@ -23,6 +23,8 @@ pub struct Sum {
     pub modes: [u8; 32],
     /// One over whom that belongs to.
     pub owners: [u8; 32],
+    /// One over which sockets, FIFOs and devices stand there, of which the digest does not say it.
+    pub specials: [u8; 32],
 }
 
 impl Sum {
@@ -31,21 +33,35 @@ impl Sum {
         content: [u8; 32],
         entries: impl Iterator<Item = (&'a [u8], Kind, Rights)>,
     ) -> Self {
-        let [mut modes, mut owners] = [Sha256::new(), Sha256::new()];
-        // Those of a link count nowhere.
-        for (path, _, rights) in entries.filter(|(_, kind, _)| *kind != Kind::Symlink) {
-            for sum in [&mut modes, &mut owners] {
-                sum.update(path);
-                sum.update(&[0]);
+        let [mut modes, mut owners, mut specials] = [Sha256::new(), Sha256::new(), Sha256::new()];
+        for (path, kind, rights) in entries {
+            let is_link = kind == Kind::Symlink;
+            // Of a link on the way nobody knows whom it belongs to.
+            if !(is_link && path.is_empty()) {
+                let owner = rights.owner;
+                owners.update(path);
+                owners.update(&[0]);
+                owners.update(&owner.uid.to_le_bytes());
+                owners.update(&owner.gid.to_le_bytes());
             }
-            modes.update(&rights.mode.to_le_bytes());
-            owners.update(&rights.owner.uid.to_le_bytes());
-            owners.update(&rights.owner.gid.to_le_bytes());
+            // The mode of one means nothing.
+            if !is_link {
+                modes.update(path);
+                modes.update(&[0]);
+                modes.update(&rights.mode.to_le_bytes());
+            }
+            if let Some(special) = kind.special() {
+                specials.update(path);
+                specials.update(&[0]);
+                specials.update(special.to_string().as_bytes());
+                specials.update(&[0]);
+            }
         }
         Self {
             content,
             modes: modes.finish(),
             owners: owners.finish(),
+            specials: specials.finish(),
         }
     }
 

@@ -15,7 +15,9 @@ use super::outside::Held;
 use super::records::Records;
 use super::side::{Side, Thing};
 use crate::codesign::Roots;
-use crate::collect::{ATTRIBUTES, CASE, FILES, MANIFEST, MOST_NAMED, MOST_PATHS, Outside};
+use crate::collect::{
+    ATTRIBUTES, CASE, FILES, MANIFEST, MOST_NAMED, MOST_PATHS, Outside, special_of,
+};
 use crate::meta::{Kind, Owner, Rights};
 use crate::root::PATH_MAX;
 use crate::text::{cut, escape, hex, tame};
@@ -139,7 +141,7 @@ pub fn read(
         let mut thing = match kind {
             EntryType::Directory => Thing::new(Kind::Directory, rights, None),
             EntryType::Symlink => Thing::new(Kind::Symlink, rights, Some(&target)),
-            EntryType::Fifo => Thing::new(Kind::Other, rights, None),
+            EntryType::Fifo => Thing::new(Kind::Other(special_of(header)), rights, None),
             EntryType::Link => {
                 let first = self::below(&target, place).and_then(|first| side.things.get(&first));
                 let held = || held.first(target.strip_prefix(files.as_slice())?);

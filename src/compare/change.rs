@@ -49,7 +49,7 @@ impl Change {
             (Some(_), None) => Some(Self::Added),
             (None, Some(_)) => Some(Self::Missing),
             (None, None) => None,
-            (Some(a), Some(b)) if a.kind == b.kind && a.sha256 == b.sha256 => {
+            (Some(a), Some(b)) if a.kind.may_be(b.kind) && a.sha256 == b.sha256 => {
                 (a.fork != b.fork).then_some(Self::Altered)
             }
             (Some(a), Some(b)) => {

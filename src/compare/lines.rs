@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::change::Change;
 use super::side::{Side, Thing};
-use crate::meta::{Kind, Owner};
+use crate::meta::{Kind, Owner, Special};
 use crate::order;
 use crate::text::{escape, hex};
 
@@ -16,6 +16,8 @@ pub struct Told {
     pub text: String,
     /// How many there are of each kind; empty when none is.
     pub counts: String,
+    /// What is not known to be the same, each in a line.
+    pub unknown: Vec<String>,
 }
 
 impl Told {
@@ -23,6 +25,7 @@ impl Told {
     pub fn of(one: &Side, other: &Side, outside: &[(Change, String)]) -> Self {
         let mut text = String::new();
         let mut changes: Vec<Change> = Vec::new();
+        let mut unknown = Vec::new();
         // Writing to a String cannot fail, here and below.
         let mut tell = |change: Change, shown: &str, how: &str| {
             changes.push(change);
@@ -36,10 +39,17 @@ impl Told {
             if let Some(change) = Change::of(path, a, b) {
                 tell(change, &shown, &detail(a, b));
             }
-            let Some((a, b)) = with_rights(a, b).map(|(a, b)| (a.rights, b.rights)) else {
+            let Some((a, b)) = alike(a, b) else {
                 continue;
             };
-            if a.mode != b.mode {
+            if a.kind.special().is_some_and(|s| s == Special::Unknown) || a.kind != b.kind {
+                unknown.push(format!(
+                    "which socket, FIFO or device {shown} is on both sides: an archive of an earlier version does not say it"
+                ));
+            }
+            let has_mode = a.kind != Kind::Symlink;
+            let (a, b) = (a.rights, b.rights);
+            if has_mode && a.mode != b.mode {
                 let how = format!("  {:04o}, was {:04o}", a.mode, b.mode);
                 tell(Change::Mode, &shown, &how);
             }
@@ -63,7 +73,11 @@ impl Told {
         });
         let counts = counted.collect::<Vec<_>>().join(", ");
         text.push_str(&owners.note());
-        Self { text, counts }
+        Self {
+            text,
+            counts,
+            unknown,
+        }
     }
 }
 
@@ -91,7 +105,7 @@ impl<'a> Owners<'a> {
             are_alike: true,
         };
         for (path, thing) in &one.things {
-            let Some((a, b)) = with_rights(Some(thing), other.things.get(path)) else {
+            let Some((a, b)) = alike(Some(thing), other.things.get(path)) else {
                 continue;
             };
             owners.common = owners.common.saturating_add(1);
@@ -129,13 +143,10 @@ impl<'a> Owners<'a> {
     }
 }
 
-/// What both sides have, where permission bits and owners mean something: those of a link count nowhere.
-fn with_rights<'t>(
-    one: Option<&'t Thing>,
-    other: Option<&'t Thing>,
-) -> Option<(&'t Thing, &'t Thing)> {
+/// What both sides have, of the same kind as far as that is known.
+fn alike<'t>(one: Option<&'t Thing>, other: Option<&'t Thing>) -> Option<(&'t Thing, &'t Thing)> {
     let both = one.zip(other);
-    both.filter(|(a, b)| a.kind == b.kind && a.kind != Kind::Symlink)
+    both.filter(|(a, b)| a.kind.may_be(b.kind))
 }
 
 /// The path of an entry, as it is shown.
@@ -154,7 +165,7 @@ fn detail(one: Option<&Thing>, other: Option<&Thing>) -> String {
         code.map(|c| c.signature.clone())
     };
     if let (Some(a), Some(b)) = (one, other) {
-        if a.kind != b.kind {
+        if !a.kind.may_be(b.kind) {
             let _ = write!(text, "  {}, was {}", a.kind, b.kind);
         } else if a.sha256 != b.sha256 {
             let _ = write!(text, "  {}, was {}", hex(&a.sha256), hex(&b.sha256));

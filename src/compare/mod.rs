@@ -1,6 +1,6 @@
 //! `dsplug compare`: two bundles, or a bundle and what was collected of one, file by file.
 //!
-//! The same is what has the same bundle digest, and the same resource forks, permission bits and owners, of which that
+//! The same is what has the same bundle digest, and the same resource forks, permission bits, owners, sockets, FIFOs and devices, of which that
 //! says nothing, and leads to the same outside of it by the same links, as far as one of both is a plug-in of the disk or
 //! collected; owners count where both are. A file whose code is the same and whose signature is another is told from one whose code was altered.
 
@@ -81,15 +81,21 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         None => escape(last_component(&source.path)).into_bytes(),
     };
     let outside = outside::compare(a, b, name(from, &one) == name(to, &other));
-    let Told { text, counts } = Told::of(&one, &other, &outside.changes);
+    let Told {
+        text,
+        counts,
+        unknown: untold,
+    } = Told::of(&one, &other, &outside.changes);
     print(&text)?;
     let unknown = one.unknown.iter().chain(&other.unknown);
-    let unknown = unknown.chain(&outside.unknown);
+    let unknown = unknown.chain(&untold).chain(&outside.unknown);
     for line in unknown.clone() {
         print(&format!("{:<10}{line}\n", "unknown"))?;
     }
     let verdict = match (one.digest(), other.digest()) {
-        (Some(a), Some(b)) if a == b && counts.is_empty() && outside.unknown.is_empty() => {
+        (Some(a), Some(b))
+            if a == b && counts.is_empty() && untold.is_empty() && outside.unknown.is_empty() =>
+        {
             print(&format!(
                 "{:<10}{} entries, digest {}\n",
                 "same",

@@ -7,7 +7,7 @@ use super::change::Change;
 use super::side::Thing;
 use crate::collect::{Outside, Sum};
 use crate::digest::Records;
-use crate::meta::{Kind, Rights};
+use crate::meta::{Kind, Rights, Special};
 use crate::order;
 use crate::text::{escape, hex};
 
@@ -195,10 +195,12 @@ fn below<'p>(path: &'p [u8], place: &[u8]) -> &'p [u8] {
 }
 
 /// That of what is held of a place; `None` where nothing is, or not all that counts: of a resource fork a scan says
-/// that it is there, and not what is in it.
+/// that it is there, and not what is in it; and an earlier version did not say which socket, FIFO or device stood there.
 fn sum(held: &Members) -> Option<Sum> {
     let mut members = held.values();
-    if held.is_empty() || members.any(|member| member.fork.is_some()) {
+    let is_untold =
+        |member: &Member| member.fork.is_some() || member.kind == Kind::Other(Special::Unknown);
+    if held.is_empty() || members.any(is_untold) {
         return None;
     }
     let top = held.get(b"".as_slice());
@@ -240,6 +242,11 @@ pub fn compare(one: Option<&Outside>, other: Option<&Outside>, have_one_name: bo
                 if a.content != b.content {
                     let (a, b) = (hex(&a.content), hex(&b.content));
                     let line = format!("{shown}  outside, digest {a}, was {b}");
+                    compared.changes.push((Change::Altered, line));
+                }
+                if a.specials != b.specials {
+                    let line =
+                        format!("{shown}  outside, which socket, FIFO or device stands there");
                     compared.changes.push((Change::Altered, line));
                 }
                 for (change, differs) in [

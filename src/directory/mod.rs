@@ -13,7 +13,7 @@ use std::time::Instant;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::meta::{Kind, Meta};
+use crate::meta::{Kind, Meta, Special};
 use crate::name;
 use crate::spelling::{Names, Spellings};
 pub use error::ReadError;
@@ -271,8 +271,10 @@ impl Dir {
                 FileType::Directory => Some(Kind::Directory),
                 FileType::RegularFile => Some(Kind::File),
                 FileType::Symlink => Some(Kind::Symlink),
-                FileType::Unknown => None,
-                _ => Some(Kind::Other),
+                FileType::Fifo => Some(Kind::Other(Special::Fifo)),
+                FileType::Socket => Some(Kind::Other(Special::Socket)),
+                // Of a device it says no numbers.
+                _ => None,
             };
             if name != b"." && name != b".." && !take(name, kind) {
                 return Ok(false);

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use rustix::fs::AtFlags;
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::meta::{Kind, Meta, Timestamp};
+use crate::meta::{FORMAT, Kind, Meta, Special, Timestamp};
 
 /// `lstat` of an entry, or of the descriptor itself when the name is empty.
 pub(crate) fn meta_of(fd: impl AsFd, name: &[u8]) -> Result<Meta, Errno> {
@@ -34,7 +34,7 @@ pub(super) fn meta_and_mount(fd: impl AsFd, name: &[u8]) -> Result<(Meta, bool),
     };
     let is_mount = stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT);
     let meta = Meta {
-        kind: kind_of(mode),
+        kind: kind_of(mode, (stat.stx_rdev_major, stat.stx_rdev_minor)),
         size: stat.stx_size,
         mtime: time(stat.stx_mtime),
         ctime: time(stat.stx_ctime),
@@ -62,7 +62,7 @@ pub(super) fn meta_and_mount(fd: impl AsFd, name: &[u8]) -> Result<(Meta, bool),
         nanoseconds: u32::try_from(nanoseconds).unwrap_or_default(),
     };
     let meta = Meta {
-        kind: kind_of(mode),
+        kind: kind_of(mode, numbers_of(stat.st_rdev)),
         size: u64::try_from(stat.st_size).unwrap_or_default(),
         mtime: time(stat.st_mtime, stat.st_mtime_nsec),
         ctime: time(stat.st_ctime, stat.st_ctime_nsec),
@@ -95,11 +95,20 @@ pub(super) fn holds_fast(fd: impl AsFd, name: &[u8]) -> Result<bool, Errno> {
     Ok(stat.st_flags & FAST != 0)
 }
 
-fn kind_of(mode: u32) -> Kind {
-    match mode & 0o170_000 {
+/// The numbers of a device, of which a Mac keeps the major one in the highest byte.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn numbers_of(device: i32) -> (u32, u32) {
+    let [major, minor @ ..] = device.to_be_bytes();
+    let [high, middle, low] = minor;
+    (major.into(), u32::from_be_bytes([0, high, middle, low]))
+}
+
+/// The kind that a mode says, with the numbers of what may be a device.
+fn kind_of(mode: u32, (major, minor): (u32, u32)) -> Kind {
+    match mode & FORMAT {
         0o040_000 => Kind::Directory,
         0o100_000 => Kind::File,
         0o120_000 => Kind::Symlink,
-        _ => Kind::Other,
+        format => Kind::Other(Special::of(format, major, minor)),
     }
 }

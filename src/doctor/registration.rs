@@ -8,7 +8,7 @@ use super::flags::Flags;
 use super::host::{Agent, Host, Registry};
 use crate::extension::NAME;
 use crate::extension::manager::Manager;
-use crate::meta::Kind;
+use crate::meta::{Kind, Special};
 use crate::shell::Line;
 use crate::text::escape;
 
@@ -55,7 +55,7 @@ pub fn check(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut Vec<Fi
     let text = socket.to_string_lossy().into_owned();
     let shown = escape(text.as_bytes());
     match host.root.find(text.as_bytes()) {
-        Ok(found) if found.meta.kind == Kind::Other => {}
+        Ok(found) if found.meta.kind == Kind::Other(Special::Socket) => {}
         Ok(found) => {
             findings.push(Finding::wrong(
                 format!("{shown}: a {}, not a socket", found.meta.kind),

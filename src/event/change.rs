@@ -52,6 +52,7 @@ impl State {
         } else {
             !untouched
         };
+        let content = content || self.has_other_specials(new);
         let words = [
             (content || self.kind != new.kind, CONTENT),
             (
@@ -98,6 +99,12 @@ impl State {
             told.push(REWRITTEN);
         }
         told.join(";")
+    }
+
+    /// True when other sockets, FIFOs or devices stand there: that is in no other digest.
+    fn has_other_specials(&self, new: &Self) -> bool {
+        let both = self.specials.as_ref().zip(new.specials.as_ref());
+        both.is_some_and(|(own, new)| own != new)
     }
 
     /// True when `new` was read whole, and is another by what the file system says of it. The digests may
@@ -189,7 +196,13 @@ impl State {
     /// What it holds, whose it is and what was made of it, wherever it stands.
     fn held_and_judged(&self) -> impl PartialEq {
         let digests = [&self.hash, &self.executable_hash, &self.info_plist_hash];
-        (digests, self.judged(), (self.uid, self.gid), &self.unread)
+        (
+            digests,
+            &self.specials,
+            self.judged(),
+            (self.uid, self.gid),
+            &self.unread,
+        )
     }
 
     fn signature(&self) -> [&str; 4] {

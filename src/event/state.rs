@@ -69,6 +69,10 @@ pub struct State {
     pub code_hash: Digits,
     /// One SHA-256 over the code that its links and libraries lead to, likewise.
     pub linked_code_hash: Digits,
+    /// One SHA-256 over which sockets, FIFOs and devices it holds; nothing without any, and where it is not known, as
+    /// from an earlier version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub specials: Option<Box<Digits>>,
     /// Half of a SHA-256 over what that holds, by what asks for it and wherever it stands; nothing where not all of it is
     /// known. Kept by no journal.
     #[serde(skip)]
@@ -258,6 +262,7 @@ held::fields!(State {
     way_fingerprint,
     code_hash,
     linked_code_hash,
+    specials,
     linked_content,
     unread,
     uid,

@@ -187,7 +187,7 @@ impl Look<'_> {
                     self.links.push((path, text));
                 }
             }
-            Kind::File | Kind::Other => {}
+            Kind::File | Kind::Other(_) => {}
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use crate::directory::{Dir, ReadError};
 use crate::folders::Candidate;
 use crate::layout::Layout;
 use crate::limits::{self, Budget};
-use crate::meta::{Kind, Meta, Timestamp, WritableBy};
+use crate::meta::{Kind, Meta, Special, Timestamp, WritableBy};
 use crate::order;
 use crate::root::{Found, Root, straight_down};
 use crate::text::escape;
@@ -105,7 +105,7 @@ pub struct Evidence {
 impl Evidence {
     /// The kind of the candidate itself.
     pub fn kind(&self) -> Kind {
-        self.meta.map_or(Kind::Other, |m| m.kind)
+        self.meta.map_or(Kind::Other(Special::Unknown), |m| m.kind)
     }
 
     /// The word for its kind, as the tables show it.
@@ -332,6 +332,39 @@ impl Evidence {
     /// True when one of those has one, or a file where its links lead.
     pub fn has_fork(&self) -> bool {
         self.forks().next().is_some() || self.reach.entries().any(Entry::has_fork)
+    }
+
+    /// The sockets, FIFOs and devices among what it holds, by path, with the kind. One can take another's place, and every
+    /// digest of content stays as it was.
+    pub fn specials(&self) -> impl Iterator<Item = (&[u8], Special)> {
+        let itself = self.resolved_meta.iter().map(|m| (b"".as_slice(), m));
+        let own = self.entries.iter().map(|e| (e.path.as_ref(), &e.meta));
+        let all = itself.chain(own);
+        all.filter_map(|(path, meta)| Some((path, meta.kind.special()?)))
+    }
+
+    /// Those among what is reached from it, by where they stand: the place, and the path below that.
+    pub fn reached_specials(&self) -> impl Iterator<Item = (&[u8], &[u8], Special)> {
+        let reach = &self.reach;
+        let executable = self.executable.iter().map(|e| (e.path.as_slice(), e.meta));
+        let plist = self.info_plist.iter();
+        let plist = plist.filter_map(|p| Some((p.path.as_slice(), p.meta?)));
+        let places = reach.places.iter().map(|(path, p)| (path, p.meta));
+        let beyond = reach.beyond.iter().map(|(path, p)| (path, p.meta));
+        let tops = executable.chain(plist).chain(places).chain(beyond);
+        let tops = tops.map(|(path, meta)| (path, b"".as_slice(), meta.kind));
+        let below = reach.places.iter().flat_map(|(place, found)| {
+            let entries = found.entries.iter();
+            entries.map(move |e| (place, e.path.as_ref(), e.meta.kind))
+        });
+        let all = tops.chain(below);
+        all.filter_map(|(place, path, kind)| Some((place, path, kind.special()?)))
+    }
+
+    /// True when there is one of those, or may have been where another Info.plist would be read.
+    pub fn has_untold(&self) -> bool {
+        let is_certain = self.info_plist.as_ref().is_none_or(|p| p.is_certain);
+        !is_certain || self.specials().next().is_some() || self.reached_specials().next().is_some()
     }
 
     /// Tells where a volume is mounted on the way to it, or to what it reaches.

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::entry::Entry;
 use super::facts::Evidence;
 use super::sum::Sum;
-use crate::meta::Meta;
+use crate::meta::{Meta, Special};
 
 /// That of a candidate: itself, every entry, its Info.plist and its main executable.
 pub fn of(evidence: &Evidence) -> [u8; 32] {
@@ -77,6 +77,31 @@ pub fn of_linked(evidence: &Evidence) -> Option<[u8; 32]> {
     Some(print.0.finalize().into())
 }
 
+/// That of which sockets, FIFOs and devices it holds: no digest of content says it. Nothing where it holds none.
+pub fn of_specials(evidence: &Evidence) -> Option<[u8; 32]> {
+    let all = evidence.specials();
+    of_those(all.map(|(path, special)| (b"".as_slice(), path, special)))
+}
+
+/// The same, with those that are reached from it.
+pub fn of_all_specials(evidence: &Evidence) -> Option<[u8; 32]> {
+    let own = evidence.specials();
+    let own = own.map(|(path, special)| (b"".as_slice(), path, special));
+    of_those(own.chain(evidence.reached_specials()))
+}
+
+fn of_those<'e>(all: impl Iterator<Item = (&'e [u8], &'e [u8], Special)>) -> Option<[u8; 32]> {
+    let mut all = all.peekable();
+    all.peek()?;
+    let mut print = Print::default();
+    for (place, path, special) in all {
+        print.add(place, None);
+        print.add(path, None);
+        print.special(special);
+    }
+    Some(print.0.finalize().into())
+}
+
 /// That of the links on the ways to what is reached outside of it; nothing where not all of them are known.
 pub fn of_ways(evidence: &Evidence) -> Option<[u8; 32]> {
     evidence.reach.ways.fingerprint()
@@ -106,6 +131,11 @@ impl Print {
         }
     }
 
+    fn special(&mut self, special: Special) {
+        self.0.update(special.to_string());
+        self.0.update([0]);
+    }
+
     fn add(&mut self, path: &[u8], meta: Option<&Meta>) {
         let digest = &mut self.0;
         digest.update(path);
@@ -115,6 +145,10 @@ impl Print {
         };
         digest.update(meta.kind.as_str());
         digest.update([0]);
+        if let Some(special) = meta.kind.special() {
+            self.special(special);
+        }
+        let digest = &mut self.0;
         for number in [meta.size, meta.ino] {
             digest.update(number.to_le_bytes());
         }

@@ -65,7 +65,7 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
         {
             return keep(evidence, known, budget);
         }
-        is_certain &= meta.is_none_or(|m| m.kind != Kind::Other);
+        is_certain &= meta.is_none_or(|m| m.kind.special().is_none());
         let (info, is_read) = match read(found, &path, budget.limits.plist_bytes) {
             Ok(info) => (Ok(info), true),
             Err(trouble) => {
@@ -133,8 +133,8 @@ fn passed_over(
             (Trouble::NotRegular(format!("{path} is a directory")), true)
         }
         // Who reads a FIFO waits, for as long as whoever made it wishes, and then passes it over.
-        (Trouble::Changed(_), Some(Kind::Other)) => {
-            let trouble = Trouble::NotRegular(format!("{path} is a socket, FIFO or device"));
+        (Trouble::Changed(_), Some(Kind::Other(special))) => {
+            let trouble = Trouble::NotRegular(format!("{path} is a {special}"));
             (trouble, true)
         }
         (Trouble::Changed(_), None) if is_link(evidence, relative) => (

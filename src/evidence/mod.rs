@@ -66,7 +66,7 @@ use crate::directory::ReadError;
 use crate::folders::{Candidate, FolderError};
 use crate::layout::Layout;
 use crate::limits::Budget;
-use crate::meta::{Kind, WritableBy};
+use crate::meta::{Kind, Special, WritableBy};
 use crate::root::Root;
 use crate::text::{self, escape};
 use facts::{CHEAP_LIST, Opened};
@@ -185,12 +185,11 @@ pub fn survey(
                 evidence.entries = Arc::new(vec![Entry::itself(meta)]);
             }
         }
-        _ => {
+        kind => {
             evidence.is_whole = false;
+            let kind = kind.unwrap_or(Kind::Other(Special::Unknown));
             let path = escape(&evidence.candidate.path);
-            evidence.trouble(Trouble::NotRegular(format!(
-                "{path} is a socket, FIFO or device"
-            )));
+            evidence.trouble(Trouble::NotRegular(format!("{path} is a {kind}")));
         }
     }
     if let Some(before) = before {

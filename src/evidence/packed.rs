@@ -141,6 +141,10 @@ fn key_of(path: &[u8], meta: &Meta) -> Key {
     print.update([0]);
     print.update(kind.as_str());
     print.update([0]);
+    if let Some(special) = kind.special() {
+        print.update(special.to_string());
+        print.update([0]);
+    }
     for number in [size, dev, ino] {
         print.update(number.to_le_bytes());
     }

@@ -114,6 +114,11 @@ fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'sta
     if bundle.evidence.comes_back {
         return Err("something outside leads back into it and decides which of its files runs");
     }
+    if bundle.evidence.has_untold() {
+        return Err(
+            "a socket, FIFO or device stands in it, or where it leads, and no digest tells one from another",
+        );
+    }
     if bundle.evidence.is_served() {
         return Err(
             "a volume is mounted on the way to it or to what it loads, and no exception accepts that",

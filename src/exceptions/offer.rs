@@ -11,7 +11,8 @@ pub(super) const FIELDS: usize = 10;
 pub(super) struct Offer {
     /// True when no entry can accept it: for the row that says what of a folder was left out, which
     /// nobody has seen, and for a bundle of which something that it is judged by was not read, can be
-    /// exchanged unseen, or may be another thing for each who asks.
+    /// exchanged unseen, may be another thing for each who asks, or is a socket, FIFO or device, of which no digest
+    /// says which.
     pub(super) is_unknown: bool,
     /// True when its main executable stands outside of it.
     pub(super) is_outside: bool,
@@ -41,6 +42,7 @@ impl Offer {
                 || evidence.is_doubtful
                 || evidence.is_blind
                 || evidence.comes_back
+                || evidence.has_untold()
                 || evidence.is_served(),
             is_outside: evidence.executable.as_ref().is_some_and(|e| e.is_outside()),
             runs_by_name: evidence.runs_by_name(),

@@ -96,7 +96,7 @@ fn make(tree: &Tree, to: &OwnedFd, name: &[u8]) -> Result<Vec<Made>, String> {
                 first.insert(id, (entry, made.len()));
                 file(tree, entry, &above, own)?
             }
-            Kind::Other => {
+            Kind::Other(_) => {
                 fifo(tree, entry, &above, own)?;
                 Made::default()
             }
@@ -296,7 +296,7 @@ fn dress(
         let follow = AtFlags::SYMLINK_NOFOLLOW;
         retry_on_intr(|| rustix::fs::chownat(above, own, Some(uid), Some(gid), follow))
             .map_err(fail)?;
-        if meta.kind == Kind::Other {
+        if meta.kind.special().is_some() {
             let mode = mode_of(meta);
             retry_on_intr(|| rustix::fs::chmodat(above, own, mode, AtFlags::empty()))
                 .map_err(fail)?;

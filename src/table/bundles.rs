@@ -265,7 +265,7 @@ pub const BUNDLES: TableOf<Bundle> = TableOf {
         ),
         text(
             "unread",
-            "Where one of the digests is missing, or something that it is judged by was not read, or a file has a resource fork: the newest status change of all that belongs to it, the bytes, half a digest of what the file system says of each entry, the day where something there can be exchanged unseen, and why; empty otherwise.",
+            "Where one of the digests is missing, or something that it is judged by was not read, or a file has a resource fork: the newest status change of all that belongs to it, the bytes, half a digest of what the file system says of each entry, the day where something there can be exchanged unseen, and why. Where none is, but a socket, FIFO or device stands there: half a digest of which they are. Empty otherwise.",
             |b| b.unread().into(),
         ),
         number(

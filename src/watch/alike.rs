@@ -144,7 +144,8 @@ impl Alike {
                 return None;
             }
             let digests = [&state.hash, &state.executable_hash, &state.info_plist_hash];
-            Some(self.number((digests, state.judged(), state.linked_bytes(), &state.unread)))
+            let untold = (&state.specials, &state.unread);
+            Some(self.number((digests, state.judged(), state.linked_bytes(), untold)))
         });
         let each: Option<Vec<u64>> = each.collect();
         Some(self.number((words, each?)))
@@ -272,12 +273,14 @@ mod tests {
         for change in unknown {
             assert!(!alike.comes(&state(change), at) && !alike.comes(&state(change), at));
         }
-        let others: [fn(&mut State); 8] = [
+        let others: [fn(&mut State); 10] = [
             |state| state.linked_fingerprint = "b".into(),
             |state| state.linked_hash = "c".into(),
             |state| state.executable_hash = "b".into(),
             |state| state.linked_code_hash = "b".into(),
             |state| state.load_verdict = "loadable".into(),
+            |state| state.specials = Some(Box::new("b".into())),
+            |state| state.specials = Some(Box::new("c".into())),
             |state| state.signature_state = "broken".into(),
             |state| (state.hash, state.unread) = ("".into(), Some(Box::new([1; 32]))),
             |state| (state.hash, state.unread) = ("".into(), Some(Box::new([2; 32]))),

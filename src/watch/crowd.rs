@@ -264,9 +264,9 @@ pub fn is_bare(bundle: &Bundle) -> bool {
         Some(Kind::Directory) => evidence
             .entries
             .iter()
-            .all(|entry| matches!(entry.meta.kind, Kind::Directory | Kind::Other)),
+            .all(|entry| matches!(entry.meta.kind, Kind::Directory | Kind::Other(_))),
         Some(Kind::File) => evidence.bytes() == 0 && !evidence.attributes.resource_fork,
-        Some(Kind::Symlink | Kind::Other) | None => true,
+        Some(Kind::Symlink | Kind::Other(_)) | None => true,
     };
     let leads_on = evidence.executable.is_some()
         || evidence.info_plist.is_some()

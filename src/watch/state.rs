@@ -135,6 +135,8 @@ impl Key {
         if bundle.digest.is_some() {
             let entries = bundle.evidence.entries.iter();
             state.code_hash = code_hash(entries.map(|e| (b"".as_slice(), e)));
+            let specials = fingerprint::of_specials(&bundle.evidence);
+            state.specials = specials.map(|print| Box::new(print.into()));
         }
         if !self.is_linked_late {
             let linked = bundle.evidence.reach.places.iter();

@@ -123,7 +123,7 @@ fn linked(evidence: &Evidence, (tells_writes, most): (bool, usize), places: &mut
         match place.meta.kind {
             Kind::Directory => places.extend([Place::directory(path, &place.meta)]),
             Kind::File => places.extend(Place::file(path, &place.meta)),
-            Kind::Symlink | Kind::Other => {}
+            Kind::Symlink | Kind::Other(_) => {}
         }
         let inner = place.entries.iter().filter(|e| {
             let is_code = e.content.code().is_some();

@@ -4,6 +4,7 @@ mod archives;
 mod named;
 mod outside;
 mod owners;
+mod specials;
 
 use std::fs;
 use std::io::Write as _;

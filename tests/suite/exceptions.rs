@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,7 +17,7 @@ use dsplug_fixtures::cms::Signer;
 use dsplug_fixtures::macho::{Cpu, Fat, MachO};
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle, cdhash};
 use dsplug_fixtures::ticket::ticket;
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, needs_root, skipped};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo, needs_root, skipped, socket};
 use plist::{Date, Dictionary, Value};
 
 use crate::common::query;
@@ -866,6 +867,36 @@ fn never_accepted(disk: &Disk, case: usize) {
     assert_eq!(accepts(disk, entries), None, "{case}");
     let baseline = baseline::write(&scan(disk));
     assert!(baseline.is_ok_and(|b| b.left_out.len() == 1), "{case}");
+}
+
+/// One can take another's place, and every digest stays as it was: what a loader does at it does not.
+#[test]
+fn where_a_socket_fifo_or_device_stands_is_accepted_by_nothing() {
+    if !is_root() {
+        return;
+    }
+    let places: [fn(&Disk, &Path) -> PathBuf; 4] = [
+        |_, bundle| bundle.join("Contents/Info-macos.plist"),
+        |_, bundle| bundle.join("Contents/pipe"),
+        |disk, bundle| {
+            symlink("/opt/list", bundle.join("Contents/Info-macos.plist")).unwrap();
+            disk.dir("opt").join("list")
+        },
+        |disk, bundle| {
+            symlink("/opt/fw", bundle.join("Contents/Frameworks")).unwrap();
+            disk.dir("opt/fw").join("l.dylib")
+        },
+    ];
+    for (case, place) in places.into_iter().enumerate() {
+        let disk = Disk::new();
+        let bundle = Plugin::new("A").write(disk.plugin(""));
+        let at = place(&disk, &bundle);
+        fifo(&at);
+        never_accepted(&disk, case);
+        fs::remove_file(&at).unwrap();
+        socket(&at);
+        never_accepted(&disk, case);
+    }
 }
 
 /// A list that would cost a scan its time excepts nothing.

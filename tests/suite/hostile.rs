@@ -10,6 +10,7 @@ mod links;
 mod loads;
 pub mod mounts;
 mod names;
+mod specials;
 mod systems_own;
 mod unreadable;
 

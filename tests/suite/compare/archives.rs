@@ -11,12 +11,22 @@ use tar::{Builder, EntryType, Header};
 
 use super::{Pair, collect, path, refused, unknown};
 
-type Gzip = GzEncoder<fs::File>;
+pub type Gzip = GzEncoder<fs::File>;
 
 /// Writes an archive anew, each JSON in it as `edit` has it, with what `more` adds before the last member.
 fn rewritten(
     archive: &Path,
     edit: impl Fn(&str, &mut Value),
+    more: impl FnOnce(&str, &mut Builder<Gzip>),
+) -> PathBuf {
+    rewritten_by(archive, edit, |_| (), more)
+}
+
+/// The same, with each header as `mark` has it.
+pub fn rewritten_by(
+    archive: &Path,
+    edit: impl Fn(&str, &mut Value),
+    mark: impl Fn(&mut Header),
     more: impl FnOnce(&str, &mut Builder<Gzip>),
 ) -> PathBuf {
     let to = archive.with_file_name("hostile.tar.gz");
@@ -44,6 +54,7 @@ fn rewritten(
             more(name.split('/').next().unwrap(), &mut builder);
         }
         header.set_size(bytes.len().try_into().unwrap());
+        mark(&mut header);
         let link = entry.link_name().unwrap().map(|link| link.into_owned());
         match link {
             Some(link) => builder.append_link(&mut header, &name, link).unwrap(),

@@ -17,7 +17,7 @@ use dsplug::scan::Scanner;
 use dsplug::watch::now::Now;
 use dsplug::watch::tracker::Tracker;
 use dsplug_fixtures::macho::{Cpu, MachO};
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo, socket};
 
 use super::looks::Looks;
 use super::{Line, Watcher, digest, make, sha256};
@@ -916,4 +916,20 @@ fn an_update_is_one_event() {
     }
     told.extend(looks.events_at(2_500));
     assert_eq!(told.len(), 1, "{told:?}");
+}
+
+/// No digest of content says which stands there, and a loader waits at the one and not at the other.
+#[test]
+fn a_fifo_that_becomes_a_socket_is_other_content() {
+    let disk = Disk::new();
+    let bundle = make(&disk.plugin("A.dsplug"), b"one");
+    let at = bundle.join("Contents/Info-macos.plist");
+    fifo(&at);
+    let mut looks = Looks::begin(&disk);
+    fs::remove_file(&at).unwrap();
+    socket(&at);
+    looks.events_at(1_000);
+    let events = looks.events_at(2_000);
+    let changed: Vec<&str> = events.iter().map(|e| e.changed.as_str()).collect();
+    assert_eq!(changed, ["content"]);
 }

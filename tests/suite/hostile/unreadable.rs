@@ -16,7 +16,7 @@ use dsplug::Linked;
 use dsplug::bundle::Bundle;
 use dsplug::engine::{Engine, EngineError};
 use dsplug::limits::Limits;
-use dsplug::meta::{Kind, Meta};
+use dsplug::meta::{Kind, Meta, Special};
 use dsplug::root::Root;
 use dsplug::scan::Scanner;
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo, needs_root, skipped};
@@ -348,7 +348,7 @@ fn any_write_to_what_is_not_read_shows_whatever_the_newest_time_is() {
         |m| m.ctime.nanoseconds += 1,
         |m| m.ino += 1,
         |m| m.mode ^= 0o100,
-        |m| m.kind = Kind::Other,
+        |m| m.kind = Kind::Other(Special::Fifo),
     ];
     for (number, change) in changes.into_iter().enumerate() {
         let places: [&dyn Fn(&mut Bundle); 4] = [
