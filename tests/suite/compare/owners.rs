@@ -78,6 +78,29 @@ fn an_owner_that_differs_is_not_called_the_same() {
     }
 }
 
+#[test]
+fn the_owner_of_a_link_outside_that_differs_is_not_called_the_same() {
+    if !needs_root("others are to own it") {
+        return;
+    }
+    let (disk, place) = (Disk::new(), tempfile::tempdir().unwrap());
+    let live = Plugin::new("A").write(disk.plugin(""));
+    symlink("/opt/fw", live.join("Contents/Frameworks")).unwrap();
+    disk.file("opt/fw/l", "l");
+    disk.link("opt/fw/link", "l");
+    let archive = collect(&disk, "--all", place.path().join("a.tar.gz"));
+    let lines = |archive: &Path, code| {
+        let output = compare(&disk, &path("A.dsplug"), archive);
+        differences(&output, code)
+    };
+    assert_eq!(lines(&archive, 0).len(), 1);
+    lchown(disk.at("opt/fw/link"), Some(501), None).unwrap();
+    let found = lines(&archive, 1);
+    assert_eq!(told(&found), owner("/opt/fw"), "{found:#?}");
+    let now = collect(&disk, "--all", place.path().join("now.tar.gz"));
+    assert_eq!(lines(&now, 0).len(), 1);
+}
+
 /// A line for each would say no more.
 #[test]
 fn all_that_belongs_to_another_is_told_in_one_line() {
