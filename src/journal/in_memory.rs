@@ -37,8 +37,8 @@ pub(super) struct Held {
     pub remembered: Option<Remembered>,
     /// True when whoever read the file last found it damaged.
     pub is_damaged: bool,
-    /// Why those who read the file cannot, and since when: another holds a lock on it, or has put something
-    /// where SQLite looks for what is beside it.
+    /// Why those who read the file cannot, and since when: another holds a lock on it, has put something
+    /// where SQLite looks for what is beside it, or what nobody reads into it.
     unread: Option<(String, Instant)>,
     /// True when that has lasted.
     is_unreadable: bool,
@@ -53,8 +53,9 @@ pub(super) struct Held {
 impl Held {
     /// Takes in what became of a reading of the file that was tried at `now`.
     pub fn read(&mut self, read: &Result<(), StoreError>, now: Instant) {
-        self.is_damaged |= matches!(read, Err(StoreError::Damaged(_)));
-        let Err(error @ StoreError::Failed(_)) = read else {
+        let is_damaged = matches!(read, Err(StoreError::Damaged(_)));
+        self.is_damaged |= is_damaged;
+        let Err(error @ (StoreError::Failed(_) | StoreError::Damaged(_))) = read else {
             self.unread = None;
             return;
         };
@@ -63,8 +64,15 @@ impl Held {
         if self.errors.failed(&why) {
             log::error!("events cannot be read: {why}");
         }
-        self.is_unreadable |= now.saturating_duration_since(since) >= LASTING;
+        // What is damaged is no better where it is written anew.
+        self.is_unreadable |= !is_damaged && now.saturating_duration_since(since) >= LASTING;
         self.unread = Some((why, since));
+    }
+
+    /// The file was looked through, and opened.
+    pub fn opened(&mut self, ids: Ids) {
+        (self.file, self.is_apart) = (Some(ids), false);
+        self.unread = None;
     }
 
     /// True when the file could not be read last.

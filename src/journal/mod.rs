@@ -306,7 +306,7 @@ impl Journal {
             let aside = aside.map(|aside| format!("; {aside}")).unwrap_or_default();
             let why = format!("{why}; what it held is written anew{aside}");
             held.errors.file(why);
-            (held.file, held.is_apart) = (Some(anew.ids), false);
+            held.opened(anew.ids);
             held.path = anew.path.to_string_lossy().into_owned();
             drop(held);
             self.open = Some(anew);
@@ -442,7 +442,7 @@ impl Journal {
                 let mut held = self.held.lock();
                 held.path = open.path.to_string_lossy().into_owned();
                 held.state = "kept";
-                (held.file, held.is_apart) = (Some(open.ids), false);
+                held.opened(open.ids);
                 held.errors.room(open.store.is_cut());
                 if !is_told && last > 0 {
                     let what = format!(

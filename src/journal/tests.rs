@@ -171,3 +171,55 @@ fn a_journal_that_cannot_be_read_for_long_is_written_anew() {
     assert_eq!(status.state, "kept");
     assert!(status.error.contains("could not be read"), "{status:?}");
 }
+
+/// Root puts a row there that opens well and that nobody can read, whether or not a process writes.
+#[test]
+fn a_row_that_nobody_can_read_blinds_no_event() {
+    for is_live in [false, true] {
+        let (place, mut journal) = journal();
+        let root = journal.place.as_ref().unwrap().1.clone();
+        let path = journal.open.as_ref().unwrap().path.clone();
+        let write = |journal: &mut Journal| {
+            journal.write(Batch {
+                events: vec![event()],
+                ..Batch::default()
+            });
+        };
+        write(&mut journal);
+        drop(journal);
+        let plant = || {
+            let other = rusqlite::Connection::open(&path).unwrap();
+            let sql = r#"UPDATE events SET event = '{"action":"x","changed":""}'"#;
+            assert_eq!(other.execute(sql, []).unwrap(), 1);
+        };
+        if !is_live {
+            plant();
+        }
+        let mut journal = Journal::kept_at(&place.path().join("state"), &root);
+        if is_live {
+            plant();
+        }
+        let events = journal.events();
+        let read = || {
+            let mut paths = Vec::new();
+            let read = events.each(&mut |event| {
+                paths.push(event.path.clone());
+                Ok(())
+            });
+            read.map(|()| paths)
+        };
+        // Whoever reads may find it first.
+        let first = read();
+        assert_eq!(first.is_err(), is_live, "{first:?}");
+        if is_live {
+            assert_eq!(events.status().state, "error");
+        }
+        journal.tick();
+        let status = events.status();
+        assert_eq!(status.state, "kept", "{status:?}");
+        assert!(status.error.contains("kept aside"), "{status:?}");
+        write(&mut journal);
+        assert_eq!(read(), Ok(vec!["/a".to_owned()]));
+        assert!(journal.lacks_known());
+    }
+}

@@ -1,6 +1,6 @@
 //! The rows of events: which are kept, and how they are read.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::error::{StoreError, too_many};
 use super::json;
@@ -12,8 +12,9 @@ use crate::retention::Kept;
 pub const MOST_EVENTS: usize = 10_000;
 /// Pages in use beyond which events go.
 const PAGES: i64 = 3_000;
-/// A number that no event has: they begin with the milliseconds of the time, and grow by one.
-pub const MOST_ID: i64 = 1 << 53;
+/// A number that no event has: they begin with the milliseconds of the time, and grow by one. Half of those that every
+/// reader of JSON tells apart, so that those which follow one that was put there are as well.
+pub const MOST_ID: i64 = 1 << 52;
 /// Bytes of all events that are read: more than the file may have.
 const MOST_READ: usize = 24 << 20;
 
@@ -48,17 +49,32 @@ pub fn add(connection: &Connection, events: &[Event], kept: &mut Kept) -> Result
     Ok(())
 }
 
-/// Which events a file keeps.
+/// Which events a file keeps, each of which whoever reads them can take: one that nobody can would blind all.
 pub fn kept(connection: &Connection) -> Result<Kept, StoreError> {
-    let mut statement = connection
-        .prepare("SELECT id, path, coalesce(event ->> 'changed', '') FROM events ORDER BY id")?;
-    let mut rows = statement.query([])?;
     let mut kept = Kept::default();
+    let mut statement =
+        connection.prepare("SELECT id, path, time, event FROM events ORDER BY id")?;
+    let mut rows = statement.query([])?;
+    let mut room = MOST_READ;
     while let Some(row) = rows.next()? {
-        let (path, changed): (String, String) = (row.get(1)?, row.get(2)?);
-        kept.add(&path, &changed, row.get(0)?);
+        let path: String = row.get(1)?;
+        // What is dropped is told with its time.
+        let _: i64 = row.get(2)?;
+        let event = read(row, 3, &mut room)?;
+        kept.add(&path, &event.changed, event.id);
     }
     Ok(kept)
+}
+
+/// The event of a row, which begins with its number.
+fn read(row: &Row<'_>, column: usize, room: &mut usize) -> Result<Event, StoreError> {
+    let text: String = row.get(column)?;
+    *room = room.checked_sub(text.len()).ok_or_else(|| {
+        StoreError::Damaged(format!("its events have more than {MOST_READ} bytes"))
+    })?;
+    let mut event: Event = json::read(&text)?;
+    event.id = row.get(0)?;
+    Ok(event)
 }
 
 /// Lets events go where the next one would be one too many, or take too much room.
@@ -101,13 +117,7 @@ pub fn each(
         if count > MOST_EVENTS {
             return Err(too_many("events"));
         }
-        let text: String = row.get(1)?;
-        left = left.checked_sub(text.len()).ok_or_else(|| {
-            StoreError::Damaged(format!("its events have more than {MOST_READ} bytes"))
-        })?;
-        let mut event: Event = json::read(&text)?;
-        event.id = row.get(0)?;
-        sink(event).map_err(StoreError::Failed)?;
+        sink(read(row, 1, &mut left)?).map_err(StoreError::Failed)?;
     }
     Ok(())
 }

@@ -107,14 +107,26 @@ pub fn all(connection: &Connection) -> Result<Option<(AllKnown, bool)>, StoreErr
     if !is_told(connection)? {
         return Ok(None);
     }
+    let mut known = Vec::new();
+    each(connection, &mut |path, bundle| known.push((path, bundle)))?;
+    Ok(Some((known, is_cut(connection)?)))
+}
+
+/// Passes each bundle that is known to `take`.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn each(
+    connection: &Connection,
+    take: &mut dyn FnMut(Vec<u8>, Known),
+) -> Result<(), StoreError> {
     let mut statement = connection.prepare("SELECT path, bundle FROM known")?;
     let mut rows = statement.query([])?;
-    let mut known = Vec::new();
     while let Some(row) = rows.next()? {
         let text: String = row.get(1)?;
-        known.push((row.get(0)?, json::read(&text)?));
+        take(row.get(0)?, json::read(&text)?);
     }
-    Ok(Some((known, is_cut(connection)?)))
+    Ok(())
 }
 
 /// Writes what has changed, for as long as there is room, for which events go; `is_all` says that it is all that

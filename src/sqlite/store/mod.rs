@@ -48,6 +48,8 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = schema::open(path)?;
         let known = Room::of(&connection)?;
+        // All that is read later, by whomever: what opens and cannot be read would be put aside by nobody.
+        known::each(&connection, &mut |_, _| ())?;
         events::hold_to_bounds(&connection)?;
         let last = events::last_id(&connection)?;
         if last >= MOST_ID {
@@ -272,6 +274,46 @@ mod tests {
         drop(Store::open(&path).unwrap());
         Connection::open(&path).unwrap().execute_batch(sql).unwrap();
         (folder, path)
+    }
+
+    /// A file that opens and that nobody can read would blind all events.
+    #[test]
+    fn what_no_reader_takes_is_damage_when_it_is_opened() {
+        let sound = r#"{"time":1,"action":"gone","path":"/a","changed":"","seen":null,"state":{},"previous_hash":"","stood_ms":null,"kept":""}"#;
+        let event = |time: &str, text: &str| {
+            format!("INSERT INTO events VALUES (7, {time}, '/a', '{text}')")
+        };
+        let known = |path: &str, text: &str| format!("INSERT INTO known VALUES ({path}, '{text}')");
+        for (sql, is_damage) in [
+            (event("1", sound), false),
+            (event("1", r#"{"action":"x","changed":""}"#), true),
+            (event("1", r#"{"changed":""}"#), true),
+            (event("1", "["), true),
+            (event("'x'", sound), true),
+            (known("x'2f'", "{}"), false),
+            (known("'/b'", "{}"), true),
+            (known("x'2f'", r#"{"state":1}"#), true),
+            (known("x'2f'", "["), true),
+            (
+                format!(
+                    "INSERT INTO events VALUES ({}, 1, '/a', '{sound}')",
+                    i64::MAX
+                ),
+                true,
+            ),
+            (
+                format!(
+                    "INSERT INTO events VALUES ({}, 1, '/a', '{sound}')",
+                    (1_i64 << 53) - 1
+                ),
+                true,
+            ),
+        ] {
+            let (_folder, path) = planted(&sql);
+            let open = Store::open(&path);
+            let damaged = matches!(open, Err(StoreError::Damaged(_)));
+            assert_eq!(damaged, is_damage, "{sql} {open:?}");
+        }
     }
 
     #[test]
