@@ -1,6 +1,7 @@
 //! The search through one plug-in folder: what it has found, and what may still be looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::anomaly::Anomaly;
@@ -21,6 +22,8 @@ use crate::text::escape;
 
 /// Parts of a hundred of the scan's time that the search through one folder may take.
 const SHARE: u32 = 20;
+/// The same for what languages of the folder's own Info.plist lead to: names cost nothing, and the rest needs time too.
+const LANGUAGES_SHARE: u32 = 10;
 /// Links to a `.lproj` that are followed: each may lead far, and a Mac has none.
 pub const MOST_LPROJ_LINKS: usize = 256;
 
@@ -53,7 +56,9 @@ pub struct Finder<'a> {
     pub lproj_links_left: usize,
     /// When the search has to leave the rest of the time to what is done with what it found.
     until: Option<Instant>,
-    pub languages: Vec<Language>,
+    /// When it has to leave the rest of its time to other places than those of languages.
+    languages_until: Option<Instant>,
+    pub languages: Arc<[Language]>,
     /// What [`special`](Self::special) was answered.
     specials: Vec<(&'static [u8], Option<Vec<u8>>)>,
     /// True when a way that the loader may go was too long to be followed.
@@ -104,7 +109,8 @@ impl<'a> Finder<'a> {
             names_left: limits.listed_entries,
             lproj_links_left: MOST_LPROJ_LINKS,
             until: budget.after(SHARE),
-            languages: Vec::new(),
+            languages_until: budget.after(LANGUAGES_SHARE),
+            languages: Arc::default(),
             specials: Vec::new(),
             is_unsure: false,
         }
@@ -156,6 +162,21 @@ impl<'a> Finder<'a> {
         if is_late {
             self.left_out
                 .unlisted("the time of the search is spent, and not all was looked at".into());
+            self.is_unsure = true;
+        }
+        is_late
+    }
+
+    /// The same of the time for languages.
+    pub fn is_late_for_languages(&mut self) -> bool {
+        let is_late = self
+            .languages_until
+            .is_some_and(|until| Instant::now() >= until);
+        if is_late {
+            self.left_out.unlisted(
+                "the time for languages of its Info.plist is spent, and not all were looked for"
+                    .into(),
+            );
             self.is_unsure = true;
         }
         is_late

@@ -16,8 +16,8 @@ use crate::meta::{Kind, WritableBy};
 use crate::property_list::{self, Bounds, Value};
 use crate::text::escape;
 
-/// Languages that the folder's Info.plist may name.
-const MOST_LANGUAGES: usize = 256;
+/// Languages that the folder's Info.plist may name: each costs a few looks, and a name costs nobody anything.
+const MOST_NAMED: usize = 4_096;
 
 impl Finder<'_> {
     /// Reads which languages the Info.plist of the folder itself names. A path in the place of a
@@ -127,14 +127,16 @@ impl Finder<'_> {
             let Some(language) = language.as_string().filter(|l| !l.is_empty()) else {
                 continue;
             };
-            if languages.len() >= MOST_LANGUAGES {
+            languages.insert(language.as_bytes().to_vec());
+            if languages.len() > MOST_NAMED {
+                let path = escape(path);
                 self.left_out
-                    .unlisted(format!("{} names more languages", escape(path)));
+                    .unlisted(format!("{path} names more than {MOST_NAMED} languages"));
+                self.is_unsure = true;
                 break;
             }
-            languages.insert(language.as_bytes().to_vec());
         }
         let languages = languages.into_iter().map(Language::new);
-        self.languages.extend(languages);
+        self.languages = self.languages.iter().cloned().chain(languages).collect();
     }
 }

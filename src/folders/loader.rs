@@ -5,20 +5,17 @@
 //! and the folder's own Info.plist say which. Names that begin `._` do not count.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use super::anomaly::Anomaly;
 use super::candidate::{Folder, Listed, Via};
-use super::finder::{Finder, MOST_LPROJ_LINKS, Place, join};
-use super::language::Language;
+use super::finder::{Finder, Place, join};
 use super::listing::Listing;
+use super::localized::MOST_LANGUAGES;
 use super::only::{Has, Only};
 use crate::directory::{Dir, ReadError};
-
 use crate::layout::Layout;
 use crate::meta::{Kind, WritableBy};
 use crate::name::{self, Suffix};
-use crate::root::{Found, without_dots};
 
 /// Directories of a folder that are told as places of the loader.
 const MOST_LISTED_IN: usize = 256;
@@ -170,7 +167,7 @@ impl Finder<'_> {
     }
 
     /// Takes the candidates of a directory, and puts its directories on the list of what is searched.
-    fn take_all(&mut self, listing: &Listing, place: &Place, only: &Only) -> Has {
+    pub fn take_all(&mut self, listing: &Listing, place: &Place, only: &Only) -> Has {
         let mut has = if listing.is_cut {
             Has::Maybe
         } else {
@@ -228,148 +225,6 @@ impl Finder<'_> {
         has
     }
 
-    /// Takes the `.lproj` directories of a resource directory: those that stand there, and those that
-    /// the folder's Info.plist names, wherever that leads.
-    fn localized(
-        &mut self,
-        dir: &Dir,
-        lprojs: &BTreeSet<Vec<u8>>,
-        of: &Place,
-    ) -> Result<Has, ReadError> {
-        let mut has = Has::None;
-        for name in lprojs {
-            if self.is_late() {
-                return Ok(Has::Maybe);
-            }
-            let path = join(&of.path, name);
-            let is_link = dir.meta(name).is_ok_and(|m| m.kind == Kind::Symlink);
-            if is_link {
-                let Some(left) = self.lproj_links_left.checked_sub(1) else {
-                    self.left_out.unlisted(format!(
-                        "more than {MOST_LPROJ_LINKS} .lproj are links; the rest was not followed"
-                    ));
-                    self.is_unsure = true;
-                    has = Has::Maybe.max(has);
-                    continue;
-                };
-                self.lproj_links_left = left;
-            }
-            let Some(found) = self.reach(&path)? else {
-                continue;
-            };
-            if found.meta.kind != Kind::Directory {
-                continue;
-            }
-            self.anomalies.insert(Anomaly::Lproj);
-            if is_link {
-                self.anomalies.insert(Anomaly::SymlinkedLproj);
-            }
-            let listed = if name::same(name, b"Base.lproj") {
-                Listed::Yes
-            } else {
-                Listed::ForItsLanguage
-            };
-            has = has.max(self.lproj(&found, path, of, listed)?);
-        }
-        for language in self.languages.clone() {
-            if self.is_late() {
-                return Ok(Has::Maybe);
-            }
-            has = has.max(self.language(&language, of)?);
-        }
-        Ok(has)
-    }
-
-    /// Takes what stands where the loader lists a language that the folder's Info.plist names, and what stands where it
-    /// then loads it from: by links and `..` whoever writes the list has these be two places. Of neither is anything
-    /// proved then.
-    fn language(&mut self, language: &Language, of: &Place) -> Result<Has, ReadError> {
-        let text = language.loaded_from(&of.path);
-        let plain = without_dots(&text);
-        let directory = |found: &Found| found.meta.kind == Kind::Directory;
-        let listed = self.reach(&language.listed_in(&of.path))?.filter(directory);
-        let loaded = self.reach(&plain)?.filter(directory);
-        if listed.is_none() && loaded.is_none() {
-            return Ok(Has::None);
-        }
-        if language.has_nul() {
-            // What comes behind it is glued to the names of what was listed.
-            let why =
-                "a language of its Info.plist has a NUL in it: what is loaded for it is not known";
-            self.left_out.unlisted(why.to_owned());
-            self.is_unsure = true;
-            if let Some(found) = &listed {
-                self.glued(found, without_dots(&language.listed_in(&of.path)), of)?;
-            }
-        }
-        if language.is_path() {
-            self.anomalies.insert(Anomaly::LprojElsewhere);
-        }
-        self.anomalies.insert(Anomaly::Lproj);
-        let [at, from] = [&listed, &loaded].map(|found| found.as_ref().map(Found::path));
-        let mut has = Has::None;
-        if at == from {
-            if let Some(found) = loaded {
-                has = self.lproj(&found, plain.clone(), of, Listed::ForItsLanguage)?;
-            }
-        } else {
-            for (found, path) in [(loaded, Some(plain.clone())), (listed, at)] {
-                if let (Some(found), Some(path)) = (found, path) {
-                    has = has.max(self.lproj(&found, path, of, Listed::Maybe)?);
-                }
-            }
-            has = has.min(Has::Maybe);
-        }
-        if text.windows(2).any(|two| two == b"//") {
-            for candidate in self.found.values_mut() {
-                let name = candidate.path.strip_prefix(plain.as_slice());
-                candidate.has_empty_names |= name.is_some();
-            }
-        }
-        Ok(has)
-    }
-
-    /// Takes what stands beside a directory by its name and that of a candidate in it, one glued to the other.
-    fn glued(&mut self, found: &Found, path: Vec<u8>, of: &Place) -> Result<(), ReadError> {
-        let place = Place {
-            path,
-            via: Via::Lproj,
-            listed: Listed::Maybe,
-            writable_by: of.writable_by,
-            device: found.meta.dev,
-        };
-        let Some((_, listing)) = self.open_and_read(found, &place.path)? else {
-            return Ok(());
-        };
-        for (name, suffix) in &listing.candidates {
-            let path = [&place.path, name.as_slice()].concat();
-            if self.reach(&path)?.is_some() {
-                self.take(path, *suffix, &place, Listed::Maybe, false);
-            }
-        }
-        Ok(())
-    }
-
-    fn lproj(
-        &mut self,
-        found: &Found,
-        path: Vec<u8>,
-        of: &Place,
-        listed: Listed,
-    ) -> Result<Has, ReadError> {
-        let place = Place {
-            path,
-            via: Via::Lproj,
-            listed: of.listed.max(listed),
-            writable_by: of.writable_by.max(WritableBy::of(&found.meta)),
-            device: found.meta.dev,
-        };
-        let Some((_, listing)) = self.open_and_read(found, &place.path)? else {
-            return Ok(Has::Maybe);
-        };
-        Ok(self.take_all(&listing, &place, &Only::default()))
-    }
-
     /// The names that `Non-localized Resources` has: where it has any, of `Support Files/Resources`
     /// only these are listed (`_copyResourceURLsFromBundle`).
     fn unlocalized(&mut self, dir: &Dir, of: &Place) -> Result<Only, ReadError> {
@@ -390,18 +245,26 @@ impl Finder<'_> {
             return Ok(Only::unknown());
         };
         only.note(&listing, Has::Some);
-        let lprojs = listing.lprojs.iter().map(|name| join(&path, name));
-        let languages = self.languages.iter().map(|l| l.listed_in(&path));
-        let lprojs: BTreeSet<Vec<u8>> = lprojs.chain(languages).collect();
-        for lproj in lprojs {
-            if self.is_late() {
+        let lprojs = listing.lprojs.iter().map(|name| (join(&path, name), false));
+        let languages = self.languages.iter().map(|l| (l.listed_in(&path), true));
+        let lprojs: Vec<(Vec<u8>, bool)> = lprojs.chain(languages).collect();
+        let mut left = MOST_LANGUAGES;
+        let mut lacking = None;
+        for (lproj, is_named) in lprojs {
+            let is_late = match is_named {
+                true => left == 0 || self.is_late_for_languages(),
+                false => self.is_late(),
+            };
+            if is_late {
                 only.forget();
                 return Ok(only);
             }
-            let Some(found) = self.reach(&lproj)? else {
-                continue;
+            let found = match is_named {
+                true => self.stands(&lproj, &mut lacking)?,
+                false => self.reach(&lproj)?,
             };
-            if found.meta.kind == Kind::Directory {
+            if let Some(found) = found.filter(|found| found.meta.kind == Kind::Directory) {
+                left = left.saturating_sub(usize::from(is_named));
                 match self.open_and_read(&found, &path)? {
                     Some((_, listing)) => only.note(&listing, Has::Maybe),
                     None => only.forget(),

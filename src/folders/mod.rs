@@ -14,6 +14,7 @@ mod languages;
 mod left_out;
 mod listing;
 mod loader;
+mod localized;
 mod nested;
 mod only;
 mod room;

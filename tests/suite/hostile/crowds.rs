@@ -182,3 +182,71 @@ fn that_something_is_left_out_is_told_daily() {
     assert!(folder["unread"].contains(";unwatched="), "{folder:?}");
     assert_eq!(left_out(&snapshot), 250);
 }
+
+/// A folder whose own list in `info` names these languages.
+fn put_languages(disk: &Disk, info: &str, names: impl Iterator<Item = String>) {
+    let languages = plist::Value::Array(names.map(plist::Value::from).collect());
+    let list = [("CFBundleLocalizations".to_owned(), languages)];
+    let list = plist::Dictionary::from_iter(list);
+    plist::to_file_binary(
+        disk.dir(format!("{PLUGINS}/{info}")).join("Info.plist"),
+        &list,
+    )
+    .unwrap();
+}
+
+/// What the row of the folder says was not looked at.
+fn unlisted(snapshot: &Snapshot) -> String {
+    let sql = "SELECT error FROM dsplug_folders WHERE path LIKE '/Library/%'";
+    query_in(snapshot, sql)[0]["error"].clone()
+}
+
+/// A name costs whoever writes the list nothing.
+#[test]
+fn languages_that_lead_nowhere_take_the_place_of_none_that_stands() {
+    for (info, resources) in [
+        ("", ""),
+        ("Contents", "/Contents/Resources"),
+        ("Resources", "/Resources"),
+    ] {
+        let disk = Disk::new();
+        disk.dir(format!("{PLUGINS}{resources}"));
+        Plugin::new("X").write(disk.dir("Users/Shared/zz.lproj"));
+        let up = "../".repeat(3 + resources.matches('/').count());
+        let names = (0..4_000).map(|n| format!("{n:04}"));
+        let names = names.chain(["zz".to_owned()]);
+        put_languages(
+            &disk,
+            info,
+            names.map(|name| format!("{up}Users/Shared/{name}")),
+        );
+        let snapshot = scan_with(disk.path(), Limits::STANDARD);
+        assert_eq!(unlisted(&snapshot), "", "{info}");
+        is_shown(&snapshot, "X.dsplug");
+        assert_eq!(shown(&snapshot).len(), 1, "{info}");
+    }
+}
+
+/// Beyond what is looked for it is told that there is more.
+#[test]
+fn of_more_languages_than_are_looked_for_the_folder_tells() {
+    for (standing, nowhere, told) in [
+        (256, 0, ""),
+        (257, 0, "more than 256 languages"),
+        (0, 4_096, ""),
+        (0, 4_097, "names more than 4096 languages"),
+    ] {
+        let disk = Disk::new();
+        let shared = disk.dir("Users/Shared");
+        for number in 0..standing {
+            fs::create_dir(shared.join(format!("s{number}.lproj"))).unwrap();
+        }
+        let names = (0..nowhere).map(|n| format!("n{n}"));
+        let names = (0..standing).map(|n| format!("s{n}")).chain(names);
+        let names = names.map(|name| format!("../../../Users/Shared/{name}"));
+        put_languages(&disk, "", names);
+        let error = unlisted(&scan_with(disk.path(), Limits::STANDARD));
+        assert!(error.contains(told), "{standing}: {error}");
+        assert_eq!(error.is_empty(), told.is_empty(), "{error}");
+    }
+}
