@@ -56,7 +56,7 @@ macro_rules! fields {
 }
 pub(crate) use fields;
 
-plain!(bool, u8, u32, u64, usize, i64, &'static str);
+plain!(bool, u8, u32, [u32; 2], u64, usize, i64, &'static str);
 
 impl<const N: usize> Held for [u8; N] {
     fn held(&self) -> usize {

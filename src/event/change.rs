@@ -53,6 +53,7 @@ impl State {
             !untouched
         };
         let content = content || self.has_other_specials(new);
+        let [is_inner_mode, is_inner_owner] = self.differs_inside(new);
         let words = [
             (content || self.kind != new.kind, CONTENT),
             (
@@ -75,8 +76,11 @@ impl State {
                     != (&new.symlink_target, &new.resolved_path),
                 SYMLINK,
             ),
-            ((self.uid, self.gid) != (new.uid, new.gid), "owner"),
-            (self.mode != new.mode, "mode"),
+            (
+                is_inner_owner || (self.uid, self.gid) != (new.uid, new.gid),
+                "owner",
+            ),
+            (is_inner_mode || self.mode != new.mode, "mode"),
             (self.load_verdict != new.load_verdict, LOAD),
             (self.exception != new.exception, "exception"),
         ];
@@ -105,6 +109,17 @@ impl State {
     fn has_other_specials(&self, new: &Self) -> bool {
         let both = self.specials.as_ref().zip(new.specials.as_ref());
         both.is_some_and(|(own, new)| own != new)
+    }
+
+    /// Whether something in it has another mode, and another owner. Of what holds other names that is not known.
+    fn differs_inside(&self, new: &Self) -> [bool; 2] {
+        match (self.inside, new.inside) {
+            (Some(old), Some(new_inside)) if self.is_whole() && self.hash == new.hash => {
+                let ([mode, owner], [new_mode, new_owner]) = (old, new_inside);
+                [mode != new_mode, owner != new_owner]
+            }
+            _ => [false; 2],
+        }
     }
 
     /// True when `new` was read whole, and is another by what the file system says of it. The digests may
@@ -249,11 +264,30 @@ mod tests {
         assert_eq!(with(|s| s.uid = Some(1)), "owner");
         assert_eq!(with(|s| s.mode = "0777".into()), "mode");
         assert_eq!(with(|s| s.exception = "e".into()), "exception");
+        // An earlier version knew nothing of what is in it.
+        assert_eq!(with(|s| s.inside = Some([1, 2])), "rewritten");
         assert_eq!(with(|s| s.load_verdict = "loadable".into()), "load");
         assert_eq!(
             with(|s| (s.hash, s.mode) = ("b".into(), "0777".into())),
             "content;mode"
         );
+    }
+
+    #[test]
+    fn modes_and_owners_of_what_is_in_it_are_compared_where_that_is_the_same() {
+        let with = |hash: &str, inside| State {
+            inside: Some(inside),
+            ..state(hash, "1")
+        };
+        let old = with("a", [1, 1]);
+        assert_eq!(old.differences(&with("a", [1, 1])), "");
+        assert_eq!(old.differences(&with("a", [2, 1])), "mode");
+        assert_eq!(old.differences(&with("a", [2, 2])), "owner;mode");
+        assert_eq!(old.differences(&with("b", [2, 2])), "content");
+        let (mut learned, new) = (state("a", "1"), with("a", [1, 2]));
+        assert!(learned.lacks(&new) && !new.lacks(&learned));
+        learned.learn(&new);
+        assert_eq!(learned, new);
     }
 
     /// What is never read whole loads or not, and runs other code where nobody has written by any time that is told.

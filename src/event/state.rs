@@ -54,6 +54,9 @@ pub struct State {
     pub gid: Option<u32>,
     /// Its permission bits, in octal.
     pub mode: Arc<str>,
+    /// A part of a SHA-256 over the permission bits of all that is in it, and one over whose that is; nothing where it is
+    /// not known, as from an earlier version. Whoever makes two that are alike has one word told for another.
+    pub inside: Option<[u32; 2]>,
     /// SHA-256 of what the file system says of all of it: the same for what nobody wrote to.
     pub fingerprint: Digits,
     /// One SHA-256 over what its links lead to outside of it; empty without such a link, or when that
@@ -120,6 +123,7 @@ impl State {
         let mut pairs = self.may_lack().into_iter().zip(new.may_lack());
         pairs.any(|(own, new)| own.is_empty() && !new.is_empty())
             || self.lacks_unread(new)
+            || self.lacks_inside(new)
             || self.lacks_content(new)
             || self.lacks_links(new)
     }
@@ -149,6 +153,10 @@ impl State {
     fn lacks_unread(&self, new: &Self) -> bool {
         let is_missing = self.unread.is_none() && new.unread.is_some();
         is_missing && self.hash == new.hash && self.fingerprint == new.fingerprint
+    }
+
+    fn lacks_inside(&self, new: &Self) -> bool {
+        self.inside.is_none() && new.inside.is_some()
     }
 
     /// What was made of it, and its permission bits: none of that is in a digest.
@@ -191,6 +199,9 @@ impl State {
     pub fn learn(&mut self, new: &Self) {
         if self.lacks_unread(new) {
             self.unread.clone_from(&new.unread);
+        }
+        if self.lacks_inside(new) {
+            self.inside = new.inside;
         }
         if self.lacks_links(new) {
             self.learn_links(new);
@@ -256,6 +267,7 @@ held::fields!(State {
     symlink_target,
     resolved_path,
     mode,
+    inside,
     fingerprint,
     linked_hash,
     linked_fingerprint,

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::now::Now;
 use crate::bundle::Bundle;
 use crate::event::{Action, Digits, Event, NOT_LOOKED, Seen, State};
-use crate::evidence::{Entry, fingerprint};
+use crate::evidence::{Entry, Evidence, fingerprint};
 use crate::table::{BUNDLES, Value};
 use crate::text::{self, escape};
 
@@ -137,6 +137,7 @@ impl Key {
             state.code_hash = code_hash(entries.map(|e| (b"".as_slice(), e)));
             let specials = fingerprint::of_specials(&bundle.evidence);
             state.specials = specials.map(|print| Box::new(print.into()));
+            state.inside = Some(inside(&bundle.evidence));
         }
         if !self.is_linked_late {
             let linked = bundle.evidence.reach.places.iter();
@@ -184,6 +185,22 @@ fn code_hash<'a>(entries: impl Iterator<Item = (&'a [u8], &'a Entry)>) -> Digits
         }
     }
     Digits::Sha256(all.finalize().into())
+}
+
+/// A number for the modes of all that is in a bundle, and one for whose that is.
+fn inside(evidence: &Evidence) -> [u32; 2] {
+    let mut all = [Sha256::new(), Sha256::new()];
+    let metas = evidence.entries.iter().map(|entry| &entry.meta);
+    for meta in metas.chain(&evidence.resolved_meta) {
+        let [modes, owners] = &mut all;
+        modes.update(meta.mode.to_le_bytes());
+        owners.update(meta.uid.to_le_bytes());
+        owners.update(meta.gid.to_le_bytes());
+    }
+    all.map(|all| {
+        let all = all.finalize();
+        u32::from_le_bytes(all.first_chunk().copied().unwrap_or_default())
+    })
 }
 
 /// What a bundle holds: one number for each entry with its content, sorted.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use dsplug::scan::Scanner;
 use dsplug::watch::now::Now;
 use dsplug::watch::tracker::Tracker;
 use dsplug_fixtures::macho::{Cpu, MachO};
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo, socket};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, fifo, needs_root, socket};
 
 use super::looks::Looks;
 use super::{Line, Watcher, digest, make, sha256};
@@ -703,6 +703,45 @@ fn what_is_swapped_and_put_back_unseen_leaves_a_line() {
     );
     assert_eq!(event["hash"], digest(&bundle));
     assert_eq!(event["hash"], event["previous_hash"]);
+}
+
+/// Nobody has written to what it holds, and who may write to it is another.
+#[test]
+fn a_mode_or_an_owner_of_something_in_a_bundle_is_told_by_its_word() {
+    let told = |changed: &str, change: fn(&Path)| {
+        let disk = Disk::new();
+        let bundle = disk.plugin("A.dsplug");
+        make(&bundle, b"good");
+        let mut looks = Looks::begin(&disk);
+        assert_eq!(looks.at(500), []);
+        change(&bundle.join("Contents/MacOS"));
+        looks.at(1_000);
+        let told = looks.at(1_400);
+        let words: Vec<_> = told.iter().map(|(_, changed, _)| &**changed).collect();
+        assert_eq!(words, [changed]);
+        assert_eq!(looks.at(9_000), []);
+
+        // While it does not run.
+        let mut watcher = Watcher::new(Disk::new());
+        let bundle = watcher.make("A.dsplug", b"good");
+        watcher.start();
+        watcher.stop();
+        change(&bundle.join("Contents/MacOS"));
+        watcher.start();
+        let event = watcher.wait("changed", "A.dsplug");
+        assert_eq!([&*event["changed"], &*event["seen"]], [changed, "start"]);
+    };
+    told("mode", |at| chmod(at.join("A"), 0o777));
+    told("mode", |at| chmod(at, 0o777));
+    // What comes or goes has a mode of its own, and that is none that changed.
+    told("content", |at| fs::write(at.join("x"), "").unwrap());
+    if needs_root("to give a file to another user") {
+        told("owner", |at| chown(at.join("A"), Some(501), None).unwrap());
+        told("owner;mode", |at| {
+            chown(at.join("A"), None, Some(20)).unwrap();
+            chmod(at, 0o777);
+        });
+    }
 }
 
 /// Sets a file's time, which is another for each number.
