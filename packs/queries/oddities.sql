@@ -8,7 +8,8 @@
 --   Contents/Info.plist (info_plist); it claims an identifier of Apple's or one that its signature contradicts (identifier); it is
 --   signed with a certificate that any account gets (untrusted_signer); its
 --   plug-in name is another's (name_shadowed); files in a bundle whose signature holds stand outside of the seal
---   (unsealed_files); others than root can write it (writable_by); its newest modification is over
+--   (unsealed_files); others than root can write it (writable_by, of a bundle that an exception accepts as
+--   well: they can exchange what was accepted); its newest modification is over
 --   a day older than its newest status change (backdated, a hint and no verdict: most installers
 --   keep old times); it could not be read whole, or a volume is mounted on the way to
 --   it or to what it reaches (incomplete).
@@ -25,7 +26,8 @@
 --   https://attack.mitre.org/techniques/T1574/
 --   https://attack.mitre.org/techniques/T1574/004/
 -- false_positives: A vendor's library in /Library/Frameworks or /usr/local/lib is outside, once. Plug-ins of the 32-bit age may lack a Contents directory; whatever a package
---   installed is backdated once.
+--   installed is backdated once, and what an installer gave to an account or a group is a line once,
+--   accepted or not.
 -- cap: A flood gives a line for each bundle, once. To log fewer, schedule a copy that ends in
 --   ORDER BY path LIMIT 100; the others stay in dsplug_bundles and in inventory.
 -- osquery: 5.0.1
@@ -40,9 +42,8 @@ WITH bundles AS MATERIALIZED (
   SELECT path, mtime, ctime, kind, symlink_target, resolved_path, discovered_via,
     bundle_identifier, plugin_name, info_plist, load_reasons, executable, executable_outside,
     anchor, signature_state, signing_identifier, claimed_signer, unsealed_files, writable_by, linked_paths,
-    links_outside, loads_outside, error
+    links_outside, loads_outside, error, exception
   FROM dsplug_bundles
-  WHERE exception = ''
 )
 SELECT 'oddities' AS dsplug_query, path, oddity, detail FROM (
   SELECT path, 'place' AS oddity, discovered_via AS detail
@@ -96,4 +97,5 @@ SELECT 'oddities' AS dsplug_query, path, oddity, detail FROM (
   UNION ALL
   SELECT path, 'incomplete', substr(error, 1, instr(error, ':') - 1)
   FROM bundles WHERE error <> ''
-);
+)
+WHERE oddity = 'writable_by' OR path IN (SELECT path FROM bundles WHERE exception = '');

@@ -4,9 +4,15 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use dsplug::exceptions::{LOCAL, baseline};
+use dsplug::limits::Limits;
+use dsplug::root::Root;
+use dsplug::scan::Scanner;
 use dsplug_fixtures::macho::{Cpu, Fat, MachO};
 use dsplug_fixtures::signed_bundle::{Form, SignedBundle};
-use dsplug_fixtures::{Disk, Plugin, Watch, X86_64, chmod, fifo, mach_header, set_mtime};
+use dsplug_fixtures::{
+    Disk, Plugin, Watch, X86_64, chmod, fifo, mach_header, needs_root, set_mtime,
+};
 use serde_json::Value;
 
 const FOLDER: &str = "/Library/DirectoryServices/PlugIns";
@@ -545,4 +551,27 @@ fn e22_a_library_outside() {
         "loads_outside",
         "/Users/Shared/x.dylib",
     );
+}
+
+/// An exception accepts what stands there, and not that others may put something else there.
+#[test]
+fn e23_others_can_write_an_accepted_bundle() {
+    if !needs_root("a file of exceptions must belong to root") {
+        return;
+    }
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let root = Root::open(disk.path()).unwrap();
+    let snapshot = Scanner::new(root, Limits::STANDARD).scan();
+    let baseline = baseline::write(&snapshot).unwrap();
+    chmod(disk.file(&LOCAL[1..], &baseline.plist), 0o644);
+    let watch = watch(disk);
+    let inner = watch.disk.plugin("A.dsplug/Contents/MacOS");
+    chmod(inner.join("A"), 0o777);
+    chmod(inner, 0o777);
+    let lines = watch.lines();
+    odd(&lines, "A.dsplug", "writable_by", "others");
+    // That is all, and it is told once.
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(watch.lines().is_empty());
 }
