@@ -7,6 +7,8 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::{Query, conf};
+use crate::order;
+use crate::table::TABLES;
 
 const GENERATED: &str = "# Generated from the .sql files in packs/; edit those.\n";
 
@@ -73,7 +75,7 @@ pub fn agent_options() -> String {
     )
 }
 
-/// Policies: `packs/fleet/*.policies.yml`. The first two ask for what the others need: without the
+/// Policies: `packs/fleet/*.policies.yml`. The first ones ask for what the others need: without the
 /// tables, and where a folder cannot be listed, those stay unanswered.
 pub fn policies(queries: &[Query]) -> String {
     let mut out = String::from(GENERATED);
@@ -83,6 +85,21 @@ pub fn policies(queries: &[Query]) -> String {
         "The tables of dsplug are there; without them the other policies give no answer.",
         "Run dsplug doctor on the Mac: it names what is wrong and its cure.",
         "SELECT 1 FROM osquery_registry WHERE registry = 'table' AND name = 'dsplug_bundles' AND active = 1;",
+    );
+    policy(
+        &mut out,
+        "dsplug has every table",
+        "Each table of dsplug can be asked. One that a flag of osqueryd turns off is registered all the same, and queries on it fail and tell nothing: somebody may want that.",
+        "Take the tables of dsplug out of --disable_tables of osqueryd, or name them in --enable_tables, and restart it. Where no table is there, run dsplug doctor on the Mac.",
+        &every_table(),
+    );
+    // Each query of the pack has a column `dsplug_query`, whatever Fleet or a pack calls it.
+    policy(
+        &mut out,
+        "dsplug runs every query",
+        "No query of dsplug is on osqueryd's denylist. One during which osqueryd was killed does not run for a day, and nothing else tells: somebody may want that.",
+        "Run SELECT name FROM osquery_schedule WHERE denylisted = 1 as a live query, and look for what ended osqueryd. The report runs again a day after, or under another name at once.",
+        "SELECT 1 WHERE NOT EXISTS (SELECT name FROM osquery_schedule WHERE denylisted = 1 AND query LIKE '%dsplug%');",
     );
     policy(
         &mut out,
@@ -102,6 +119,19 @@ pub fn policies(queries: &[Query]) -> String {
         );
     }
     out
+}
+
+/// Passes where each table can be asked. What `--disable_tables` names is in `osquery_registry` all
+/// the same, but not in SQLite's own list, which no flag turns off. A view that osquery's configuration
+/// puts in a table's place is in that list too, as a view.
+fn every_table() -> String {
+    let mut names: Vec<String> = TABLES.iter().map(|t| format!("'{}'", t.name())).collect();
+    order::sort(&mut names);
+    format!(
+        "SELECT 1 WHERE (SELECT count(*) FROM sqlite_temp_master WHERE type = 'table' AND name IN ({})) = {};",
+        names.join(", "),
+        names.len()
+    )
 }
 
 fn policy(out: &mut String, name: &str, description: &str, resolution: &str, sql: &str) {

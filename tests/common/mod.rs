@@ -1,6 +1,7 @@
 //! What the tests of the tables share: a disk in, rows out.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod osqueryd;
 pub mod pack;
 pub mod python;
 

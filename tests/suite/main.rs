@@ -46,6 +46,7 @@ mod pack_osqueryd;
 mod pages;
 mod pasted;
 mod peer;
+mod policies_osqueryd;
 mod quarantine;
 mod release;
 mod rooms;

@@ -9,11 +9,13 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use dsplug::extension::{Row, manager::Manager};
+use dsplug::extension::Row;
 use dsplug_fixtures::osqueryd::{self, Osqueryd};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, skipped};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+
+use crate::common::osqueryd::query;
 
 /// Waits for something to come about, and fails when it does not in time.
 #[track_caller]
@@ -56,11 +58,8 @@ impl Daemon {
         self.osqueryd.at(name)
     }
 
-    /// One query over osquery's socket, by our own client: it takes a millisecond.
     fn query(&self, sql: &str) -> Result<Vec<Row>, String> {
-        Manager::connect(&self.at("em"), Duration::from_secs(10))
-            .and_then(|mut manager| manager.query(sql))
-            .map_err(|error| error.to_string())
+        query(&self.osqueryd, sql)
     }
 
     /// One query by osquery's own shell.

@@ -10,12 +10,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use dsplug::extension::{Row, manager::Manager};
+use dsplug::extension::Row;
 use dsplug_fixtures::osqueryd::{self, Osqueryd};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, X86_64, chmod, mach_header, needs_root, skipped};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+
+use crate::common::osqueryd::query;
 
 const DSPLUG: &str = env!("CARGO_BIN_EXE_dsplug");
 /// A snapshot in the derived pack by which runs are counted, and scans told from each other.
@@ -94,13 +96,6 @@ fn events(osqueryd: &Osqueryd, count: usize) -> Vec<Row> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-}
-
-/// One query over osquery's socket.
-fn query(osqueryd: &Osqueryd, sql: &str) -> Result<Vec<Row>, String> {
-    Manager::connect(&osqueryd.at("em"), Duration::from_secs(10))
-        .and_then(|mut manager| manager.query(sql))
-        .map_err(|error| error.to_string())
 }
 
 /// Lines of differentials by query, without times and host.
