@@ -39,7 +39,7 @@ impl Flags {
             let is_no = flag.strip_prefix("no") == Some(name);
             (flag == name || is_no).then_some((is_no, value.as_str()))
         });
-        matches!(last, Some((false, "1" | "t" | "true" | "y" | "yes")))
+        last.is_some_and(|(is_no, value)| !is_no && is_yes(value))
     }
 
     /// True when a flag that is a comma list names `item`.
@@ -51,6 +51,12 @@ impl Flags {
     }
 }
 
+/// True for what gflags takes for yes, in any letter case.
+pub fn is_yes(value: &str) -> bool {
+    let yes = ["1", "t", "true", "y", "yes"];
+    yes.iter().any(|word| value.eq_ignore_ascii_case(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::Flags;
@@ -60,6 +66,7 @@ mod tests {
         let flags = Flags::parse("--a=1\n  -a=2\n# --a=3\n--b\nc=4\n--list=x, dsplug\r\n");
         assert_eq!(flags.get("a"), Some("2"));
         assert!(flags.is_true("b"));
+        assert!(Flags::parse("--b=TRUE\n").is_true("b"));
         assert!(!Flags::parse("--b\n--nob\n").is_true("b"));
         assert!(Flags::parse("--nob\n--b=yes\n").is_true("b"));
         assert_eq!(flags.get("c"), None);

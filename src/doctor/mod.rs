@@ -5,6 +5,7 @@
 //! said. What it holds the host
 //! against is what `install/install.sh` leaves behind and what osquery 5 asks of an extension.
 
+mod config;
 mod disk;
 mod evidence;
 mod finding;

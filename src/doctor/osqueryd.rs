@@ -1,20 +1,15 @@
 //! How osqueryd is told of the extension: its flags, `extensions.load`, and the pack.
 
-use std::collections::BTreeMap;
-use std::fmt;
-
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-
+use super::config::{self, Config, MOST_CONFIG, Part};
 use super::finding::{Cure, Finding};
-use super::flags::Flags;
+use super::flags::{Flags, is_yes};
 use super::host::{Agent, BINARY, Host};
 use super::{disk, place};
 use crate::meta::Kind;
 use crate::order;
-use crate::pack::conf::osquery_json;
 use crate::root::Root;
 use crate::shell::Line;
+use crate::table::TABLES;
 use crate::text::escape;
 
 const FLAGS: &str = "/var/osquery/osquery.flags";
@@ -157,6 +152,27 @@ pub fn check_flags(agent: Agent, flags: &Flags, findings: &mut Vec<Finding>) {
             "take the line out, and restart osqueryd",
         ));
     }
+    if flags.is_true("disable_logging") {
+        findings.push(Finding::wrong(
+            format!("{FLAGS}: --disable_logging is set, and osqueryd logs no line of any query"),
+            "take the line out, and restart osqueryd",
+        ));
+    }
+    let disabled = tables(|name| flags.lists("disable_tables", name));
+    if !disabled.is_empty() {
+        findings.push(Finding::wrong(
+            format!("{FLAGS}: --disable_tables names {disabled}: queries on it fail"),
+            "take the tables of dsplug out of the line, and restart osqueryd",
+        ));
+    }
+    let enables = flags.get("enable_tables").is_some_and(|v| !v.is_empty());
+    let left = tables(|name| enables && !flags.lists("enable_tables", name));
+    if !left.is_empty() {
+        findings.push(Finding::wrong(
+            format!("{FLAGS}: --enable_tables does not name {left}: queries on it fail"),
+            "add the tables of dsplug to the line, or take it out, and restart osqueryd",
+        ));
+    }
     if !flags.lists("extensions_require", "dsplug") {
         findings.push(Finding::wrong(
             format!("{FLAGS}: --extensions_require does not name dsplug: queries may run before its tables are there"),
@@ -177,6 +193,36 @@ pub fn check_flags(agent: Agent, flags: &Flags, findings: &mut Vec<Finding>) {
             format!("{FLAGS}: no --extensions_timeout: the default of 3 seconds is short on a busy start"),
             "add --extensions_timeout=10, or run install.sh again",
         )),
+    }
+}
+
+/// The names of the tables for which that is so.
+fn tables(is_so: impl Fn(&str) -> bool) -> String {
+    let names = TABLES.iter().map(|table| table.name());
+    names.filter(|n| is_so(n)).collect::<Vec<_>>().join(", ")
+}
+
+/// Checks the options of a configuration, which overrule the flags.
+fn check_options(source: &str, config: &Config, findings: &mut Vec<Finding>) {
+    let source = escape(source.as_bytes());
+    let option = |name| config.option(name).unwrap_or_default();
+    if is_yes(option("disable_logging")) {
+        findings.push(Finding::wrong(
+            format!("{source}: the option disable_logging is set, and osqueryd logs no line of any query"),
+            "take it out, and restart osqueryd",
+        ));
+    }
+    let ours = |name| option(name).contains("dsplug");
+    for (name, set) in [
+        ("disable_extensions", is_yes(option("disable_extensions"))),
+        ("disable_tables", ours("disable_tables")),
+    ] {
+        if set {
+            findings.push(Finding::note(
+                format!("{source}: the option {name} is set against dsplug; osqueryd takes it from its flags alone"),
+                "take it out, and find out who wants it",
+            ));
+        }
     }
 }
 
@@ -239,8 +285,11 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
     }
     let mut named = false;
     for source in sources {
-        match config_of(host.root, &source, MOST_CONFIG) {
-            Ok(Some(value)) => named |= check_reference(host, &source, &value, findings),
+        match config::read(host.root, &source, MOST_CONFIG) {
+            Ok(Some(value)) => {
+                check_options(&source, &value, findings);
+                named |= check_reference(host, &source, &value, findings);
+            }
             Ok(None) => {}
             Err(why) => findings.push(Finding::wrong(
                 why,
@@ -265,122 +314,47 @@ fn check_reference(
 ) -> bool {
     let packs = &config.packs;
     // `"*": "/folder/*"` takes every file of a folder as a pack.
-    if packs
-        .get("*")
-        .and_then(Part::file)
-        .is_some_and(|glob| glob.starts_with("/var/osquery/packs/"))
-    {
-        return host.root.find(b"/var/osquery/packs/dsplug.conf").is_ok();
+    let every = packs.get("*").and_then(Part::text);
+    if every.is_some_and(|glob| glob.starts_with("/var/osquery/packs/")) {
+        let ours = "/var/osquery/packs/dsplug.conf";
+        let is_there = host.root.find(ours.as_bytes()).is_ok();
+        if is_there {
+            check_file(host, source, ours, findings);
+        }
+        return is_there;
     }
     match packs.get("dsplug") {
         None => return false,
-        Some(Part::File(path)) => {
-            let shown = escape(path.as_bytes());
-            match config_of(host.root, path, usize::MAX) {
-                Ok(Some(pack)) if pack.queries == Some(Part::Object) => {}
-                Ok(Some(_)) => findings.push(Finding::wrong(
-                    format!("{shown}: a pack without queries"),
-                    "run install.sh again",
-                )),
-                Ok(None) => findings.push(Finding::wrong(
-                    format!(
-                        "{shown}: there is no such file; {} names it",
-                        escape(source.as_bytes())
-                    ),
-                    "run install.sh again",
-                )),
-                Err(why) => findings.push(Finding::wrong(why, "run install.sh again")),
-            }
-            if let Ok(found) = host.root.find(path.as_bytes()) {
-                place::check_writable(host, path, &found.meta, findings);
+        Some(Part::Text(path)) => check_file(host, source, path, findings),
+        // Written out where it is named.
+        Some(Part::Object(pack)) => {
+            if let Some(why) = pack.why_nothing_runs() {
+                findings.push(Finding::wrong(
+                    format!("{}: the pack dsplug: {why}", escape(source.as_bytes())),
+                    "put the pack there as it comes with dsplug",
+                ));
             }
         }
-        Some(Part::Object | Part::Other) => {} // written out where it is named
+        Some(Part::Scalar(_) | Part::Other) => {}
     }
     true
 }
 
-/// What is asked of a configuration or a pack; the rest, which is other people's, is passed over.
-#[derive(Debug, Default, Deserialize)]
-struct Config {
-    #[serde(default)]
-    packs: BTreeMap<String, Part>,
-    queries: Option<Part>,
-}
-
-/// A part of a configuration: the file that holds it, or the thing itself.
-#[derive(Debug, PartialEq, Eq)]
-enum Part {
-    File(String),
-    Object,
-    Other,
-}
-
-impl Part {
-    fn file(&self) -> Option<&str> {
-        match self {
-            Self::File(path) => Some(path),
-            _ => None,
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Part {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Shape;
-        impl<'de> Visitor<'de> for Shape {
-            type Value = Part;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("anything")
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Part, E> {
-                Ok(Part::File(text.to_owned()))
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Part, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Part::Object)
-            }
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Part, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Part::Other)
-            }
-            fn visit_bool<E>(self, _: bool) -> Result<Part, E> {
-                Ok(Part::Other)
-            }
-            fn visit_i64<E>(self, _: i64) -> Result<Part, E> {
-                Ok(Part::Other)
-            }
-            fn visit_u64<E>(self, _: u64) -> Result<Part, E> {
-                Ok(Part::Other)
-            }
-            fn visit_f64<E>(self, _: f64) -> Result<Part, E> {
-                Ok(Part::Other)
-            }
-            fn visit_unit<E>(self) -> Result<Part, E> {
-                Ok(Part::Other)
-            }
-        }
-        deserializer.deserialize_any(Shape)
-    }
-}
-
-/// The most bytes of a configuration, without its comments, that any osqueryd takes (osquery:
-/// `kMaxConfigSize` of config.cpp, 1 MiB until August 2026). Packs that it names have no such bound.
-const MOST_CONFIG: usize = 4 * 1024 * 1024;
-
-/// A configuration of osquery, or a pack, which may have `most` bytes.
-fn config_of(root: &Root, path: &str, most: usize) -> Result<Option<Config>, String> {
-    let Some(text) = disk::read_text(root, path).map_err(|error| error.to_string())? else {
-        return Ok(None);
+/// Checks the file of the pack.
+fn check_file(host: &Host<'_>, source: &str, path: &str, findings: &mut Vec<Finding>) {
+    let shown = escape(path.as_bytes());
+    let why = match config::read(host.root, path, usize::MAX) {
+        Ok(Some(pack)) => pack.why_nothing_runs().map(|why| format!("{shown}: {why}")),
+        Ok(None) => Some(format!(
+            "{shown}: there is no such file; {} names it",
+            escape(source.as_bytes())
+        )),
+        Err(why) => Some(why),
     };
-    let json = osquery_json(&text);
-    if json.len() > most {
-        let path = escape(path.as_bytes());
-        return Err(format!(
-            "{path}: more than {most} bytes, and osqueryd takes no such configuration"
-        ));
+    if let Some(why) = why {
+        findings.push(Finding::wrong(why, "run install.sh again"));
     }
-    serde_json::from_str(&json)
-        .map(Some)
-        .map_err(|error| format!("{}: not JSON: {error}", escape(path.as_bytes())))
+    if let Ok(found) = host.root.find(path.as_bytes()) {
+        place::check_writable(host, path, &found.meta, findings);
+    }
 }

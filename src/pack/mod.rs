@@ -15,7 +15,7 @@ pub mod header;
 pub mod hunting;
 pub mod kibana;
 pub mod markdown;
-mod restriction;
+pub(crate) mod restriction;
 pub mod sigma;
 
 use std::fmt;

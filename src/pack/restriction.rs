@@ -11,7 +11,11 @@ const OSQUERY: [u64; 3] = [5, 23, 1];
 pub(super) fn leaves_out(entry: &Value) -> Option<String> {
     // What is no text restricts nothing (osquery: `Pack::initialize`).
     let text = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
-    let (platform, version) = (text("platform"), text("version"));
+    leaves_out_by(text("platform"), text("version"))
+}
+
+/// The same by the two texts, empty where there is none.
+pub fn leaves_out_by(platform: &str, version: &str) -> Option<String> {
     if !is_for_mac(platform) {
         return Some(format!("it is for the platform {platform}"));
     }

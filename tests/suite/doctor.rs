@@ -17,6 +17,8 @@ use dsplug::root::Root;
 use dsplug_fixtures::{needs_root, safe_umask};
 use tempfile::TempDir;
 
+use crate::common::pack::text;
+
 const BINARY: &str = "opt/dsplug/bin/dsplug.ext";
 const FLAGS: &str = "var/osquery/osquery.flags";
 const LOAD: &str = "var/osquery/extensions.load";
@@ -81,7 +83,7 @@ impl Mac {
         .unwrap();
         fs::write(
             root.join("var/osquery/packs/dsplug.conf"),
-            "{\"queries\": {}}",
+            text("packs/dsplug.conf"),
         )
         .unwrap();
         // Only root can make a file of exceptions that counts.
@@ -389,6 +391,89 @@ fn flags() {
     finds_wrong("/etc/load: has no line", |mac| {
         mac.write(FLAGS, &format!("{both}--extensions_autoload=/etc/load\n"));
     });
+}
+
+#[test]
+fn flags_that_silence_the_tables() {
+    let with = |more: &str| {
+        let more = format!("--extensions_require=dsplug\n--extensions_timeout=10\n{more}\n");
+        move |mac: &mut Mac| mac.write(FLAGS, &more)
+    };
+    finds_wrong(
+        "--disable_tables names dsplug_events:",
+        with("--disable_tables=time,dsplug_events"),
+    );
+    finds_wrong(
+        "--enable_tables does not name dsplug_bundles, ",
+        with("--enable_tables=time"),
+    );
+    finds_wrong("--disable_logging is set", with("--disable_logging=TRUE"));
+    let mac = &mut Mac::sound();
+    with("--enable_tables=\n--disable_tables=time\n--disable_logging=false")(mac);
+    assert_eq!(mac.examine(), []);
+}
+
+#[test]
+fn options_that_silence_the_tables() {
+    let config = |options: &str| {
+        let config = format!("{{\"options\": {options}}}");
+        move |mac: &mut Mac| mac.write("var/osquery/osquery.conf", &config)
+    };
+    for yes in ["true", "\"True\"", "1"] {
+        finds_wrong(
+            "osquery.conf: the option disable_logging is set",
+            config(&format!("{{\"disable_logging\": {yes}}}")),
+        );
+    }
+    for option in [
+        "\"disable_extensions\": true",
+        "\"disable_tables\": \"dsplug_events\"",
+    ] {
+        finds(
+            Severity::Note,
+            "osqueryd takes it from its flags alone",
+            config(&format!("{{{option}}}")),
+        );
+    }
+    for options in [
+        "7",
+        "{\"disable_logging\": false, \"disable_tables\": \"time\"}",
+    ] {
+        let mac = &mut Mac::sound();
+        config(options)(mac);
+        assert_eq!(mac.examine(), []);
+    }
+}
+
+#[test]
+fn a_pack_of_which_nothing_runs() {
+    let query = "{\"query\": \"SELECT 1\"}";
+    for (pack, why) in [
+        ("{\"queries\": {}}".to_owned(), "a pack without queries"),
+        (
+            format!("{{\"platform\": \"linux\", \"queries\": {{\"a\": {query}}}}}"),
+            "it is for the platform linux",
+        ),
+        (
+            format!("{{\"version\": \"99.0.0\", \"queries\": {{\"a\": {query}}}}}"),
+            "it is for osquery 99.0.0",
+        ),
+        (
+            "{\"queries\": {\"a\": {\"query\": \"SELECT 1\", \"platform\": \"linux\"}}}".to_owned(),
+            "a pack without queries",
+        ),
+    ] {
+        finds_wrong(why, |mac| mac.write("var/osquery/packs/dsplug.conf", &pack));
+        finds_wrong(why, |mac| {
+            let written_out = format!("{{\"packs\": {{\"dsplug\": {pack}}}}}");
+            mac.write("var/osquery/osquery.conf.d/dsplug.conf", &written_out);
+        });
+        finds_wrong(why, |mac| {
+            mac.write("var/osquery/packs/dsplug.conf", &pack);
+            let every = "{\"packs\": {\"*\": \"/var/osquery/packs/*\"}}";
+            mac.write("var/osquery/osquery.conf.d/dsplug.conf", every);
+        });
+    }
 }
 
 #[test]

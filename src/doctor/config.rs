@@ -1,0 +1,183 @@
+//! A configuration of osquery, or a pack: what is asked of it, and the rest, which is other people's,
+//! passed over.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use super::disk;
+use crate::pack::conf::osquery_json;
+use crate::pack::restriction;
+use crate::root::Root;
+use crate::text::escape;
+
+/// The most bytes of a configuration, without its comments, that any osqueryd takes (osquery:
+/// `kMaxConfigSize` of config.cpp, 1 MiB until August 2026). Packs that it names have no such bound.
+pub const MOST_CONFIG: usize = 4 * 1024 * 1024;
+
+/// A configuration of osquery, or a pack, which may have `most` bytes.
+pub fn read(root: &Root, path: &str, most: usize) -> Result<Option<Config>, String> {
+    let Some(text) = disk::read_text(root, path).map_err(|error| error.to_string())? else {
+        return Ok(None);
+    };
+    let json = osquery_json(&text);
+    if json.len() > most {
+        let path = escape(path.as_bytes());
+        return Err(format!(
+            "{path}: more than {most} bytes, and osqueryd takes no such configuration"
+        ));
+    }
+    serde_json::from_str(&json)
+        .map(Some)
+        .map_err(|error| format!("{}: not JSON: {error}", escape(path.as_bytes())))
+}
+
+/// What is asked of a configuration or a pack.
+#[derive(Debug, Default, Deserialize)]
+pub struct Config {
+    #[serde(default)]
+    pub packs: BTreeMap<String, Part>,
+    options: Option<Part>,
+    queries: Option<Part>,
+    platform: Option<Part>,
+    version: Option<Part>,
+}
+
+impl Config {
+    /// The value of an option, as osquery makes text of it.
+    pub fn option(&self, name: &str) -> Option<&str> {
+        let Some(Part::Object(options)) = &self.options else {
+            return None;
+        };
+        match options.kept.get(name)? {
+            Part::Text(text) | Part::Scalar(text) => Some(text),
+            Part::Object(_) | Part::Other => None,
+        }
+    }
+
+    /// Why nothing of a pack runs on a Mac; none where something does.
+    pub fn why_nothing_runs(&self) -> Option<String> {
+        let [queries, platform, version] =
+            [&self.queries, &self.platform, &self.version].map(Option::as_ref);
+        why_nothing_runs(queries, platform, version)
+    }
+}
+
+/// A part of a configuration: the file that holds it, or the thing itself.
+#[derive(Debug)]
+pub enum Part {
+    Text(String),
+    Scalar(String),
+    Object(Object),
+    Other,
+}
+
+impl Part {
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// An object: the few keys of it that are asked for anywhere.
+#[derive(Debug, Default)]
+pub struct Object {
+    kept: BTreeMap<String, Part>,
+    /// True when something in it, taken for a query, would run on a Mac.
+    runs: bool,
+}
+
+/// Keys of an object that are kept; a file of somebody else's may have millions of others.
+const KEPT: &[&str] = &[
+    "disable_extensions",
+    "disable_logging",
+    "disable_tables",
+    "platform",
+    "queries",
+    "version",
+];
+
+impl Object {
+    /// Why nothing of it, taken for a pack, runs on a Mac; none where something does.
+    pub fn why_nothing_runs(&self) -> Option<String> {
+        let [queries, platform, version] =
+            ["queries", "platform", "version"].map(|key| self.kept.get(key));
+        why_nothing_runs(queries, platform, version)
+    }
+
+    fn left_out(&self) -> bool {
+        let [platform, version] = ["platform", "version"].map(|key| self.kept.get(key));
+        left_out(platform, version).is_some()
+    }
+}
+
+fn left_out(platform: Option<&Part>, version: Option<&Part>) -> Option<String> {
+    let text = |part: Option<&Part>| part.and_then(Part::text).unwrap_or_default().to_owned();
+    restriction::leaves_out_by(&text(platform), &text(version))
+}
+
+fn why_nothing_runs(
+    queries: Option<&Part>,
+    platform: Option<&Part>,
+    version: Option<&Part>,
+) -> Option<String> {
+    if let Some(why) = left_out(platform, version) {
+        return Some(format!("no query of it runs: {why}"));
+    }
+    match queries {
+        Some(Part::Object(queries)) if queries.runs => None,
+        _ => Some("a pack without queries that run on a Mac".to_owned()),
+    }
+}
+
+impl<'de> Deserialize<'de> for Part {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Shape;
+        impl<'de> Visitor<'de> for Shape {
+            type Value = Part;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("anything")
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Part, E> {
+                Ok(Part::Text(text.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Part, A::Error> {
+                let mut object = Object::default();
+                while let Some((key, part)) = map.next_entry::<String, Part>()? {
+                    if let Part::Object(query) = &part {
+                        object.runs |= !query.left_out();
+                    }
+                    // osquery takes the first of a key that stands twice.
+                    if KEPT.contains(&key.as_str()) {
+                        object.kept.entry(key).or_insert(part);
+                    }
+                }
+                Ok(Part::Object(object))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Part, A::Error> {
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Part::Other)
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Part, E> {
+                Ok(Part::Scalar(value.to_string()))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Part, E> {
+                Ok(Part::Scalar(value.to_string()))
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<Part, E> {
+                Ok(Part::Scalar(value.to_string()))
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Part, E> {
+                Ok(Part::Other)
+            }
+            fn visit_unit<E>(self) -> Result<Part, E> {
+                Ok(Part::Other)
+            }
+        }
+        deserializer.deserialize_any(Shape)
+    }
+}
