@@ -1,18 +1,25 @@
 //! The JSON of a row: root may have put rows there, and what this program writes has nothing in it that misleads
 //! whoever prints it.
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Error, Value};
 
 use crate::text::tame;
 
+/// Bytes of a row of which texts are made safe: nothing that this program writes needs that, and lists in lists take a
+/// hundred and fifty times their bytes while it is done.
+const MOST_TAMED: usize = 32 << 10;
+
 /// Reads what a row holds, with its texts made safe to show.
 ///
 /// # Errors
-/// When it is no such JSON.
+/// When it is no such JSON, or none of this program's and long.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     if is_plain(text) {
         return serde_json::from_str(text);
+    }
+    if text.len() > MOST_TAMED {
+        return Err(Error::custom("this program wrote no such row"));
     }
     let mut value: Value = serde_json::from_str(text)?;
     tame_all(&mut value);
@@ -58,5 +65,15 @@ mod tests {
         ] {
             assert_eq!(read::<String>(json).unwrap(), text, "{json}");
         }
+    }
+
+    /// Whoever is root can have a row of a megabyte, and with it a process of hundreds.
+    #[test]
+    fn what_is_long_and_misleads_is_not_read() {
+        let row = |count: usize| format!(r#"{{"a":"\u0007","b":[{}0]}}"#, "[],".repeat(count));
+        type Row = std::collections::BTreeMap<String, Value>;
+        read::<Row>(&row(10_000)).unwrap();
+        read::<Row>(&row(11_000)).unwrap_err();
+        read::<Row>(&row(11_000).replace(r"\u0007", "")).unwrap();
     }
 }
