@@ -964,9 +964,11 @@ fn a_fifo_that_becomes_a_socket_is_other_content() {
     let bundle = make(&disk.plugin("A.dsplug"), b"one");
     let at = bundle.join("Contents/Info-macos.plist");
     fifo(&at);
+    chmod(&at, 0o644);
     let mut looks = Looks::begin(&disk);
     fs::remove_file(&at).unwrap();
     socket(&at);
+    chmod(&at, 0o644);
     looks.events_at(1_000);
     let events = looks.events_at(2_000);
     let changed: Vec<&str> = events.iter().map(|e| e.changed.as_str()).collect();

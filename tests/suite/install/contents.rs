@@ -384,6 +384,9 @@ fn what_was_installed_is_well_to_the_doctor() {
     let mut binary = vec![0xCA, 0xFE, 0xBA, 0xBE];
     binary.resize(9_000_000, 0);
     fs::write(mac.aside.path().join("dsplug.ext"), binary).unwrap();
+    // Of the pack that stands there otherwise no query runs.
+    let pack = include_str!("../../../packs/dsplug.conf");
+    fs::write(mac.aside.path().join("dsplug.conf"), pack).unwrap();
     mac.install();
     let doctor = Command::new(env!("CARGO_BIN_EXE_dsplug"))
         .args(["doctor", "--root"])
