@@ -88,13 +88,14 @@ fn a_query_that_is_denied_fails_a_policy() {
     // It does not come back, as none does whose extension was stopped, and Fleet gives no `denylist`.
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
                SELECT 'impaired' AS dsplug_query, count(*) AS n FROM n";
-    let packs = json!({"Global": {"queries": {"slow": {"query": sql, "interval": 1}}}});
+    // Late enough for the policy to be asked before it: while it runs nothing else is answered.
+    let packs = json!({"Global": {"queries": {"slow": {"query": sql, "interval": 30}}}});
     let Some(mut osqueryd) = start(&disk, &packs) else {
         return;
     };
     let name = "dsplug runs every query";
     comes_to(&osqueryd, name, true);
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + Duration::from_secs(60);
     while !osqueryd.read("out").contains("pack_Global_slow: ") {
         assert!(Instant::now() < until, "it does not run");
         sleep(Duration::from_millis(20));
