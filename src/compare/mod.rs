@@ -1,8 +1,8 @@
 //! `dsplug compare`: two bundles, or a bundle and what was collected of one, file by file.
 //!
-//! The same is what has the same bundle digest, and the same resource forks, permission bits, owners, sockets, FIFOs and devices, of which that
-//! says nothing, and leads to the same outside of it by the same links, as far as one of both is a plug-in of the disk or
-//! collected; owners count where both are. A file whose code is the same and whose signature is another is told from one whose code was altered.
+//! The same is what has the same bundle digest, and the same resource forks, permission bits, owners, sockets, FIFOs and
+//! devices, of which that says nothing, and leads to the same outside of it by the same links, as far as one of both is a
+//! plug-in of the disk or collected; owners count where both are. A file whose code is the same and whose signature is another is told from one whose code was altered.
 
 mod archive;
 mod change;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::disk;
@@ -17,8 +17,12 @@ use crate::text::escape;
 /// `kMaxConfigSize` of config.cpp, 1 MiB until August 2026). Packs that it names have no such bound.
 pub const MOST_CONFIG: usize = 4 * 1024 * 1024;
 
-/// A configuration of osquery, or a pack, which may have `most` bytes.
-pub fn read(root: &Root, path: &str, most: usize) -> Result<Option<Config>, String> {
+/// What is asked of a configuration of osquery ([`Config`]) or of a pack ([`Part`]), which may have `most` bytes.
+pub fn read<T: DeserializeOwned>(
+    root: &Root,
+    path: &str,
+    most: usize,
+) -> Result<Option<T>, String> {
     let Some(text) = disk::read_text(root, path).map_err(|error| error.to_string())? else {
         return Ok(None);
     };
@@ -34,15 +38,12 @@ pub fn read(root: &Root, path: &str, most: usize) -> Result<Option<Config>, Stri
         .map_err(|error| format!("{}: not JSON: {error}", escape(path.as_bytes())))
 }
 
-/// What is asked of a configuration or a pack.
+/// What is asked of a configuration.
 #[derive(Debug, Default, Deserialize)]
 pub struct Config {
     #[serde(default)]
     pub packs: BTreeMap<String, Part>,
     options: Option<Part>,
-    queries: Option<Part>,
-    platform: Option<Part>,
-    version: Option<Part>,
 }
 
 impl Config {
@@ -55,13 +56,6 @@ impl Config {
             Part::Text(text) | Part::Scalar(text) => Some(text),
             Part::Object(_) | Part::Other => None,
         }
-    }
-
-    /// Why nothing of a pack runs on a Mac; none where something does.
-    pub fn why_nothing_runs(&self) -> Option<String> {
-        let [queries, platform, version] =
-            [&self.queries, &self.platform, &self.version].map(Option::as_ref);
-        why_nothing_runs(queries, platform, version)
     }
 }
 
@@ -81,7 +75,23 @@ impl Part {
             _ => None,
         }
     }
+
+    /// Why nothing of it, taken for a pack, runs on a Mac; none where something does.
+    pub fn why_nothing_runs(&self) -> Option<String> {
+        let Self::Object(pack) = self else {
+            return Some(NO_QUERIES.to_owned());
+        };
+        if let Some(why) = pack.left_out() {
+            return Some(format!("no query of it runs: {why}"));
+        }
+        match pack.kept.get("queries") {
+            Some(Self::Object(queries)) if queries.runs => None,
+            _ => Some(NO_QUERIES.to_owned()),
+        }
+    }
 }
+
+const NO_QUERIES: &str = "a pack without queries that run on a Mac";
 
 /// An object: the few keys of it that are asked for anywhere.
 #[derive(Debug, Default)]
@@ -102,35 +112,13 @@ const KEPT: &[&str] = &[
 ];
 
 impl Object {
-    /// Why nothing of it, taken for a pack, runs on a Mac; none where something does.
-    pub fn why_nothing_runs(&self) -> Option<String> {
-        let [queries, platform, version] =
-            ["queries", "platform", "version"].map(|key| self.kept.get(key));
-        why_nothing_runs(queries, platform, version)
-    }
-
-    fn left_out(&self) -> bool {
-        let [platform, version] = ["platform", "version"].map(|key| self.kept.get(key));
-        left_out(platform, version).is_some()
-    }
-}
-
-fn left_out(platform: Option<&Part>, version: Option<&Part>) -> Option<String> {
-    let text = |part: Option<&Part>| part.and_then(Part::text).unwrap_or_default().to_owned();
-    restriction::leaves_out_by(&text(platform), &text(version))
-}
-
-fn why_nothing_runs(
-    queries: Option<&Part>,
-    platform: Option<&Part>,
-    version: Option<&Part>,
-) -> Option<String> {
-    if let Some(why) = left_out(platform, version) {
-        return Some(format!("no query of it runs: {why}"));
-    }
-    match queries {
-        Some(Part::Object(queries)) if queries.runs => None,
-        _ => Some("a pack without queries that run on a Mac".to_owned()),
+    /// Why osquery leaves a pack or a query out on a Mac, by the platform and the version that it asks for.
+    fn left_out(&self) -> Option<String> {
+        let [platform, version] = ["platform", "version"].map(|key| {
+            let part = self.kept.get(key);
+            part.and_then(Part::text).unwrap_or_default()
+        });
+        restriction::leaves_out_by(platform, version)
     }
 }
 
@@ -149,7 +137,7 @@ impl<'de> Deserialize<'de> for Part {
                 let mut object = Object::default();
                 while let Some((key, part)) = map.next_entry::<String, Part>()? {
                     if let Part::Object(query) = &part {
-                        object.runs |= !query.left_out();
+                        object.runs |= query.left_out().is_none();
                     }
                     // osquery takes the first of a key that stands twice.
                     if KEPT.contains(&key.as_str()) {

@@ -285,7 +285,7 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
     }
     let mut named = false;
     for source in sources {
-        match config::read(host.root, &source, MOST_CONFIG) {
+        match config::read::<Config>(host.root, &source, MOST_CONFIG) {
             Ok(Some(value)) => {
                 check_options(&source, &value, findings);
                 named |= check_reference(host, &source, &value, findings);
@@ -326,8 +326,9 @@ fn check_reference(
     match packs.get("dsplug") {
         None => return false,
         Some(Part::Text(path)) => check_file(host, source, path, findings),
+        Some(Part::Scalar(_) | Part::Other) => {}
         // Written out where it is named.
-        Some(Part::Object(pack)) => {
+        Some(pack @ Part::Object(_)) => {
             if let Some(why) = pack.why_nothing_runs() {
                 findings.push(Finding::wrong(
                     format!("{}: the pack dsplug: {why}", escape(source.as_bytes())),
@@ -335,7 +336,6 @@ fn check_reference(
                 ));
             }
         }
-        Some(Part::Scalar(_) | Part::Other) => {}
     }
     true
 }
@@ -343,7 +343,7 @@ fn check_reference(
 /// Checks the file of the pack.
 fn check_file(host: &Host<'_>, source: &str, path: &str, findings: &mut Vec<Finding>) {
     let shown = escape(path.as_bytes());
-    let why = match config::read(host.root, path, usize::MAX) {
+    let why = match config::read::<Part>(host.root, path, usize::MAX) {
         Ok(Some(pack)) => pack.why_nothing_runs().map(|why| format!("{shown}: {why}")),
         Ok(None) => Some(format!(
             "{shown}: there is no such file; {} names it",
