@@ -127,7 +127,7 @@ impl Limits {
 /// Parts of a hundred of a scan's time in which signatures are judged, at most: whoever makes that dear takes no digest
 /// from anything.
 const JUDGING: u32 = 50;
-/// Parts of a hundred of a scan's time that what bundles hold leaves for what links and code lead to.
+/// Parts of a hundred of the time that is left when contents are read, which they leave for what links and code lead to.
 const LINKED: u32 = 20;
 /// Part of the room for what is known of code that is there for what comes new.
 const LITTLE: usize = 12;
@@ -223,11 +223,15 @@ impl Budget {
         }
     }
 
-    /// From now on the time that is for what bundles lead to is kept for it: whoever plants what takes long to read takes no
-    /// digest from what stands outside of the others.
+    /// From now on a part of the time that is left is kept for what bundles lead to: whoever plants what takes long to read
+    /// takes no digest from what stands outside of the others, and however long the search took, contents have the most of
+    /// it.
     pub fn begin_contents(&mut self) {
-        let kept = self.limits.time.saturating_mul(LINKED) / 100;
-        self.until = self.end.and_then(|end| end.checked_sub(kept));
+        let kept = |end: Instant| {
+            let left = end.saturating_duration_since(Instant::now());
+            left.saturating_mul(LINKED) / 100
+        };
+        self.until = self.end.and_then(|end| end.checked_sub(kept(end)));
     }
 
     /// From now on all that is left is there.
@@ -409,4 +413,26 @@ fn take(left: &AtomicUsize, count: usize) -> bool {
     let less = |left: usize| left.checked_sub(count);
     left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
         .is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Folders, surveys and what lies beyond them may take nine tenths together.
+    #[test]
+    fn what_is_left_after_a_long_search_is_shared_by_contents_and_what_they_lead_to() {
+        let limits = Limits {
+            time: Duration::from_secs(2),
+            ..Limits::STANDARD
+        };
+        let mut budget = Budget::new(limits);
+        let end = budget.until();
+        std::thread::sleep(Duration::from_millis(1_800));
+        let now = Instant::now();
+        budget.begin_contents();
+        assert!(Some(now) < budget.until() && budget.until() < end);
+        budget.begin_linked();
+        assert_eq!(budget.until(), end);
+    }
 }
