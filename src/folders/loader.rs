@@ -73,11 +73,28 @@ impl Finder<'_> {
             self.read_languages(path, layout, &dir, &top)?;
         }
         self.listed((path, folder), &dir, top, layout, decides)?;
+        self.doubt();
+
         self.recall(false)?;
         self.cut();
         let branches = std::mem::take(&mut self.branches);
         self.search(branches)?;
         self.recall(true)
+    }
+
+    /// A language that was not looked for, or a link that was not followed, may lead the loader anywhere: then nothing is
+    /// proved not to be listed, but by its own name.
+    fn doubt(&mut self) {
+        if !self.is_unsure {
+            return;
+        }
+        for candidate in self.found.values_mut() {
+            let name = candidate.path.rsplit(|b| *b == b'/').next();
+            let is_passed_over = name.is_some_and(|name| name.starts_with(b"._"));
+            if candidate.listed == Listed::No && !is_passed_over {
+                candidate.listed = Listed::Maybe;
+            }
+        }
     }
 
     /// Takes what stands in the places of the loader, those that it reads first.

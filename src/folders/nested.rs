@@ -36,6 +36,11 @@ impl Finder<'_> {
     /// When the machine has no room for it at the moment: what stood there would seem to have gone.
     pub fn search(&mut self, branches: Vec<Branch>) -> Result<(), ReadError> {
         let mut left = self.limits.folder_entries;
+        // As in the places of the loader (`doubt`).
+        let listed = match self.is_unsure {
+            true => Listed::Maybe,
+            false => Listed::No,
+        };
         let mut waiting = branches;
         for round in ROUNDS {
             let mut turns = waiting.len();
@@ -67,13 +72,13 @@ impl Finder<'_> {
                     waiting.push(branch);
                     continue;
                 }
-                self.take_found(&branch, search);
+                self.take_found(&branch, search, listed);
             }
         }
         Ok(())
     }
 
-    fn take_found(&mut self, branch: &Branch, search: Search) {
+    fn take_found(&mut self, branch: &Branch, search: Search, listed: Listed) {
         if search.is_cut {
             self.left_out.directories(1, &branch.path);
         }
@@ -92,14 +97,14 @@ impl Finder<'_> {
             let place = Place {
                 path: Vec::new(),
                 via: Via::Nested,
-                listed: Listed::No,
+                listed,
                 writable_by,
                 device: branch.device,
             };
             if !self.found.contains_key(&path) {
                 self.anomalies.insert(Anomaly::Nested);
             }
-            self.take(path, suffix, &place, Listed::No, false);
+            self.take(path, suffix, &place, listed, false);
         }
     }
 }

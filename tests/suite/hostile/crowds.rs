@@ -244,9 +244,24 @@ fn of_more_languages_than_are_looked_for_the_folder_tells() {
         let names = (0..nowhere).map(|n| format!("n{n}"));
         let names = (0..standing).map(|n| format!("s{n}")).chain(names);
         let names = names.map(|name| format!("../../../Users/Shared/{name}"));
-        put_languages(&disk, "", names);
-        let error = unlisted(&scan_with(disk.path(), Limits::STANDARD));
+        put_languages(&disk, "Contents", names);
+        for place in ["", "below/e.lproj"] {
+            Plugin::new("B").write(disk.plugin(place));
+        }
+        let snapshot = scan_with(disk.path(), Limits::STANDARD);
+        let error = unlisted(&snapshot);
         assert!(error.contains(told), "{standing}: {error}");
         assert_eq!(error.is_empty(), told.is_empty(), "{error}");
+        // One of the rest may list them.
+        let sql = "SELECT load_verdict FROM dsplug_bundles WHERE kind <> 'folder'";
+        let verdicts = query_in(&snapshot, sql);
+        let verdict = match told {
+            "" => "not_loadable",
+            _ => "unknown",
+        };
+        assert_eq!(verdicts.len(), 2);
+        for row in verdicts {
+            assert_eq!(row["load_verdict"], verdict, "{standing} {nowhere}");
+        }
     }
 }
