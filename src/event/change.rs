@@ -114,7 +114,7 @@ impl State {
     /// Whether something in it has another mode, and another owner. Of what holds other names that is not known.
     fn differs_inside(&self, new: &Self) -> [bool; 2] {
         match (self.inside, new.inside) {
-            (Some(old), Some(new_inside)) if self.is_whole() && self.hash == new.hash => {
+            (Some(old), Some(new_inside)) if self.hash == new.hash => {
                 let ([mode, owner], [new_mode, new_owner]) = (old, new_inside);
                 [mode != new_mode, owner != new_owner]
             }
@@ -211,13 +211,7 @@ impl State {
     /// What it holds, whose it is and what was made of it, wherever it stands.
     fn held_and_judged(&self) -> impl PartialEq {
         let digests = [&self.hash, &self.executable_hash, &self.info_plist_hash];
-        (
-            digests,
-            &self.specials,
-            self.judged(),
-            (self.uid, self.gid),
-            &self.unread,
-        )
+        (digests, self.judged(), (self.uid, self.gid), &self.unread)
     }
 
     fn signature(&self) -> [&str; 4] {

@@ -361,10 +361,9 @@ impl Evidence {
         all.filter_map(|(place, path, kind)| Some((place, path, kind.special()?)))
     }
 
-    /// True when there is one of those, or may have been where another Info.plist would be read.
-    pub fn has_untold(&self) -> bool {
-        let is_certain = self.info_plist.as_ref().is_none_or(|p| p.is_certain);
-        !is_certain || self.specials().next().is_some() || self.reached_specials().next().is_some()
+    /// True when there is one of those.
+    pub fn has_specials(&self) -> bool {
+        self.specials().next().is_some() || self.reached_specials().next().is_some()
     }
 
     /// Tells where a volume is mounted on the way to it, or to what it reaches.

@@ -114,7 +114,7 @@ fn pin(bundle: &Bundle, path: &str, position: usize) -> Result<Dictionary, &'sta
     if bundle.evidence.comes_back {
         return Err("something outside leads back into it and decides which of its files runs");
     }
-    if bundle.evidence.has_untold() {
+    if bundle.evidence.has_specials() {
         return Err(
             "a socket, FIFO or device stands in it, or where it leads, and no digest tells one from another",
         );

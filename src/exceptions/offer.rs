@@ -42,7 +42,7 @@ impl Offer {
                 || evidence.is_doubtful
                 || evidence.is_blind
                 || evidence.comes_back
-                || evidence.has_untold()
+                || evidence.has_specials()
                 || evidence.is_served(),
             is_outside: evidence.executable.as_ref().is_some_and(|e| e.is_outside()),
             runs_by_name: evidence.runs_by_name(),

@@ -53,8 +53,7 @@ pub(super) struct Held {
 impl Held {
     /// Takes in what became of a reading of the file that was tried at `now`.
     pub fn read(&mut self, read: &Result<(), StoreError>, now: Instant) {
-        let is_damaged = matches!(read, Err(StoreError::Damaged(_)));
-        self.is_damaged |= is_damaged;
+        self.is_damaged |= matches!(read, Err(StoreError::Damaged(_)));
         let Err(error @ (StoreError::Failed(_) | StoreError::Damaged(_))) = read else {
             self.unread = None;
             return;
@@ -64,8 +63,7 @@ impl Held {
         if self.errors.failed(&why) {
             log::error!("events cannot be read: {why}");
         }
-        // What is damaged is no better where it is written anew.
-        self.is_unreadable |= !is_damaged && now.saturating_duration_since(since) >= LASTING;
+        self.is_unreadable |= now.saturating_duration_since(since) >= LASTING;
         self.unread = Some((why, since));
     }
 

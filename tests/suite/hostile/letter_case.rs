@@ -3,7 +3,10 @@
 
 use std::fs;
 
-use crate::common::{only_bundle, query};
+use dsplug::exceptions::baseline;
+use dsplug::limits::Limits;
+
+use crate::common::{only_bundle, query, scan_with};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin};
 
 /// One that was built from CoreFoundation's sources reads `Info.plist` on such a disk.
@@ -16,6 +19,10 @@ fn a_list_for_macos_in_another_letter_case_proves_nothing() {
     let row = only_bundle(disk.path());
     assert_eq!(row["load_verdict"], "unknown", "{row:#?}");
     assert!(row["error"].starts_with("ambiguous: "), "{row:#?}");
+    let snapshot = scan_with(disk.path(), Limits::STANDARD);
+    let base_line = baseline::write(&snapshot).unwrap();
+    let left_out = base_line.left_out.concat();
+    assert!(left_out.contains("could not be read whole"), "{left_out}");
     // Where it has the very name it is read on any disk.
     fs::rename(decoy, bundle.join("Contents/Info-macos.plist")).unwrap();
     let row = only_bundle(disk.path());
