@@ -171,6 +171,24 @@ mod tests {
     use crate::root::Root;
     use crate::scan::Scanner;
 
+    /// With all else as it was, times too.
+    #[test]
+    fn a_socket_in_the_place_of_a_fifo_is_another_state() {
+        let root = Root::open(Path::new("tests/images/sample")).unwrap();
+        let snapshot = Scanner::new(root, Limits::STANDARD).scan();
+        let with = |special| {
+            let mut evidence = Evidence::clone(&snapshot.bundles[0].evidence);
+            let entries = std::sync::Arc::make_mut(&mut evidence.entries);
+            entries[0].meta.kind = crate::meta::Kind::Other(special);
+            let key = super::super::packed::Packed::of(&evidence.entries);
+            (of(&evidence), key)
+        };
+        let (fifo, socket) = (with(Special::Fifo), with(Special::Socket));
+        assert_eq!(with(Special::Fifo), fifo);
+        assert_ne!(socket.0, fifo.0);
+        assert_ne!(socket.1, fifo.1);
+    }
+
     /// Its server has all else as it was.
     #[test]
     fn a_volume_that_is_mounted_over_it_is_another_state() {

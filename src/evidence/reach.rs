@@ -165,3 +165,33 @@ pub(super) type Link = (Vec<u8>, Vec<u8>);
 
 /// Places outside of a bundle, by where they really stand.
 pub type Places = ByPath<Linked>;
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::directory::meta_of;
+    use crate::meta::Kind;
+
+    /// The order in which places are read hangs on them.
+    #[test]
+    fn what_is_packed_counts_for_as_many_bytes() {
+        let meta = |path: &str| {
+            let file = std::fs::File::open(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
+            meta_of(file.unwrap(), b"").unwrap()
+        };
+        let entries = ["Cargo.toml", "README.md", "src"].map(|p| Entry::itself(meta(p)));
+        let files = entries.iter().filter(|e| e.meta.kind == Kind::File);
+        let bytes = files.map(|e| e.meta.size).sum::<u64>();
+        let mut place = Linked {
+            meta: meta("src"),
+            entries: entries.to_vec(),
+            packed: None,
+            is_whole: true,
+        };
+        assert_eq!(place.bytes(), bytes);
+        place.packed = Some(Box::new(Packed::of(&std::mem::take(&mut place.entries))));
+        assert_eq!(place.bytes(), bytes);
+    }
+}
