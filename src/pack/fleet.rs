@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::{Query, conf};
+use super::{NAME_COLUMN, Query, conf};
 use crate::order;
 use crate::table::TABLES;
 
@@ -89,9 +89,30 @@ pub fn policies(queries: &[Query]) -> String {
     policy(
         &mut out,
         "dsplug has every table",
-        "Each table of dsplug can be asked. One that a flag of osqueryd turns off is registered all the same, and queries on it fail and tell nothing: somebody may want that.",
-        "Take the tables of dsplug out of --disable_tables of osqueryd, or name them in --enable_tables, and restart it. Where no table is there, run dsplug doctor on the Mac.",
+        "Each table of dsplug can be asked, and those of osquery's that these policies need. One that a flag of osqueryd turns off is registered all the same, and queries on it fail and tell nothing: somebody may want that.",
+        "Take the tables of dsplug, osquery_flags, osquery_registry and osquery_schedule out of --disable_tables of osqueryd, or name them in --enable_tables, and restart it. Where no table is there, run dsplug doctor on the Mac.",
         &every_table(),
+    );
+    policy(
+        &mut out,
+        "dsplug is configured by Fleet",
+        "osqueryd takes its configuration from a server. Where it takes it from a file of the Mac, what it runs is what that file says: somebody may want that. Leave this policy out where your own files hold the pack.",
+        "Take --config_plugin=filesystem out of the flags of osqueryd, and restart it.",
+        "SELECT 1 FROM osquery_flags WHERE name = 'config_plugin' AND value NOT LIKE '%filesystem%';",
+    );
+    policy(
+        &mut out,
+        "dsplug is scheduled",
+        "The reports of dsplug are in osqueryd's schedule, those at least that the small pack has. Where they are not, nothing is asked between two policies, and nothing else tells: somebody may want that.",
+        "Run SELECT name, query FROM osquery_schedule as a live query. Give the fleet of this host the reports of dsplug; where it has them, look at --config_plugin, --config_tls_endpoint and --tls_hostname of osqueryd.",
+        &is_scheduled(queries),
+    );
+    policy(
+        &mut out,
+        "dsplug is logged",
+        "osqueryd logs what its queries find. Where a flag has it log nothing, or drop what it would send, reports run and nobody reads them: somebody may want that.",
+        "Run SELECT name, value FROM osquery_flags WHERE name = 'disable_logging' OR name LIKE 'logger%' OR name = 'buffered_log_max' as a live query, take out of the flags and agent options what is not yours, and restart osqueryd.",
+        LOGGED,
     );
     // Each query of the pack has a column `dsplug_query`, whatever Fleet or a pack calls it.
     policy(
@@ -125,7 +146,8 @@ pub fn policies(queries: &[Query]) -> String {
 /// the same, but not in SQLite's own list, which no flag turns off. A view that osquery's configuration
 /// puts in a table's place is in that list too, as a view.
 fn every_table() -> String {
-    let mut names: Vec<String> = TABLES.iter().map(|t| format!("'{}'", t.name())).collect();
+    let names = TABLES.iter().map(|table| table.name()).chain(ASKED);
+    let mut names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
     order::sort(&mut names);
     format!(
         "SELECT 1 WHERE (SELECT count(*) FROM sqlite_temp_master WHERE type = 'table' AND name IN ({})) = {};",
@@ -133,6 +155,36 @@ fn every_table() -> String {
         names.len()
     )
 }
+
+/// The tables of osquery's own that these policies ask; without them they stay unanswered.
+const ASKED: [&str; 3] = ["osquery_flags", "osquery_registry", "osquery_schedule"];
+
+/// Passes where the queries of the small pack are scheduled. Fleet gives a host all its reports or
+/// none, in the packs `Global` and `team-N` or in one that a user named: they are known by what they
+/// ask. Who leaves out others has chosen to; and of another version's the names are the same.
+fn is_scheduled(queries: &[Query]) -> String {
+    let scheduled = queries.iter().filter(|query| query.quiet).map(|query| {
+        format!(
+            "EXISTS (SELECT name FROM osquery_schedule WHERE query LIKE '%''{}'' AS {NAME_COLUMN}%')",
+            query.name
+        )
+    });
+    let scheduled: Vec<String> = scheduled.collect();
+    format!("SELECT 1 WHERE {};", scheduled.join(" AND "))
+}
+
+/// Passes where osqueryd logs. A list of loggers may be empty, `stdout` is kept by nobody, and the
+/// limits are far from what anybody sets: they have lines dropped, or not sent. Fleet takes lines at
+/// `/api/osquery/log`, `/api/v1/osquery/log` and these with a prefix. Where another logger takes them
+/// is not asked.
+const LOGGED: &str = "SELECT 1 WHERE NOT EXISTS (SELECT name FROM osquery_flags WHERE \
+    (name = 'disable_logging' AND value <> 'false') \
+    OR (name = 'logger_plugin' AND replace(replace(replace(value, 'stdout', ''), ',', ''), ' ', '') = '') \
+    OR (name = 'logger_tls_endpoint' AND value NOT LIKE '%/osquery/log' \
+    AND EXISTS (SELECT 1 FROM osquery_flags WHERE name = 'logger_plugin' AND value LIKE '%tls%')) \
+    OR (name = 'logger_tls_period' AND CAST(value AS INTEGER) > 86400) \
+    OR (name = 'logger_tls_max_linesize' AND CAST(value AS INTEGER) < 16384) \
+    OR (name = 'buffered_log_max' AND CAST(value AS INTEGER) BETWEEN 1 AND 999));";
 
 fn policy(out: &mut String, name: &str, description: &str, resolution: &str, sql: &str) {
     item(

@@ -624,17 +624,94 @@ fn policies_are_valid_queries() {
     for item in items(&top().join("packs/fleet/dsplug.policies.yml")) {
         let item: BTreeMap<String, Value> = item.into_iter().collect();
         let sql = item["query"].as_str().unwrap();
-        let needed = ["osquery_registry", "osquery_schedule"].map(str::to_owned);
-        let database = database(&needed);
+        let database = database(&POLICY_TABLES.map(str::to_owned));
         let mut statement = database
             .prepare(sql)
             .unwrap_or_else(|e| panic!("{sql}: {e}"));
         // Nothing stands in these tables, and none is osquery's: all policies hold but those that
-        // ask for the tables.
+        // ask for what is to be there.
         let passes = statement.exists([]).unwrap();
-        let asks = ["osquery_registry", "sqlite_temp_master"];
-        assert_eq!(passes, !asks.iter().any(|a| sql.contains(a)), "{sql}");
+        let name = item["name"].as_str().unwrap();
+        let asks = [
+            "dsplug is registered",
+            "dsplug has every table",
+            "dsplug is configured by Fleet",
+            "dsplug is scheduled",
+        ];
+        assert_eq!(passes, !asks.contains(&name), "{sql}");
     }
+}
+
+/// The tables of osquery's that Fleet's policies ask.
+const POLICY_TABLES: [&str; 3] = ["osquery_registry", "osquery_schedule", "osquery_flags"];
+
+/// The flags of orbit and of Fleet's agent options pass, as do loggers of a host's own.
+#[test]
+fn policies_fail_where_flags_have_nothing_logged_and_nowhere_else() {
+    let logged = "dsplug is logged";
+    let configured = "dsplug is configured by Fleet";
+    let orbit = [
+        ("disable_logging", "false"),
+        ("config_plugin", "tls"),
+        ("logger_plugin", "tls"),
+        ("logger_tls_endpoint", "/api/v1/osquery/log"),
+        ("logger_tls_period", "10"),
+        ("logger_tls_max_linesize", "1048576"),
+        ("buffered_log_max", "1000000"),
+    ];
+    for (flag, value, fails) in [
+        ("config_plugin", "tls", None),
+        ("config_plugin", "kolide_grpc", None),
+        ("config_plugin", "filesystem", Some(configured)),
+        ("config_plugin", "tls,filesystem", Some(configured)),
+        ("disable_logging", "true", Some(logged)),
+        ("logger_plugin", "filesystem", None),
+        ("logger_plugin", "tls,filesystem", None),
+        ("logger_plugin", "aws_firehose", None),
+        ("logger_plugin", "stdout,syslog", None),
+        ("logger_plugin", "", Some(logged)),
+        ("logger_plugin", " , ", Some(logged)),
+        ("logger_plugin", "stdout", Some(logged)),
+        ("logger_tls_endpoint", "/api/osquery/log", None),
+        ("logger_tls_endpoint", "/prefix/api/osquery/log", None),
+        ("logger_tls_endpoint", "", Some(logged)),
+        ("logger_tls_endpoint", "/nowhere", Some(logged)),
+        ("logger_tls_period", "3600", None),
+        ("logger_tls_period", "31536000", Some(logged)),
+        ("logger_tls_period", "18446744073709551615", Some(logged)),
+        ("logger_tls_max_linesize", "10485760", None),
+        ("logger_tls_max_linesize", "1", Some(logged)),
+        ("buffered_log_max", "0", None),
+        ("buffered_log_max", "10000", None),
+        ("buffered_log_max", "1", Some(logged)),
+    ] {
+        let database = database(&POLICY_TABLES.map(str::to_owned));
+        let set = |flag: &str, value: &str| {
+            let sql = "INSERT INTO osquery_flags (name, value) VALUES (?, ?)";
+            database.execute(sql, [flag, value]).unwrap();
+        };
+        for (name, normal) in orbit {
+            set(name, if name == flag { value } else { normal });
+        }
+        for item in items(&top().join("packs/fleet/dsplug.policies.yml")) {
+            let item: BTreeMap<String, Value> = item.into_iter().collect();
+            let name = item["name"].as_str().unwrap();
+            if [logged, configured].contains(&name) {
+                let mut policy = database.prepare(item["query"].as_str().unwrap()).unwrap();
+                let passes = policy.exists([]).unwrap();
+                assert_eq!(passes, fails != Some(name), "{name}: {flag}={value}");
+            }
+        }
+    }
+    // What is not sent by TLS needs no address for it.
+    let database = database(&POLICY_TABLES.map(str::to_owned));
+    let sql = "INSERT INTO osquery_flags (name, value) VALUES ('logger_plugin', 'filesystem'), ('logger_tls_endpoint', '')";
+    database.execute_batch(sql).unwrap();
+    let policies = items(&top().join("packs/fleet/dsplug.policies.yml"));
+    let policy = policies.iter().find(|item| item[0].1 == logged).unwrap();
+    let (_, sql) = policy.iter().find(|(key, _)| key == "query").unwrap();
+    let mut policy = database.prepare(sql.as_str().unwrap()).unwrap();
+    assert!(policy.exists([]).unwrap());
 }
 
 #[test]

@@ -65,9 +65,12 @@ fn a_table_that_osqueryd_is_told_not_to_have_fails_a_policy() {
     for (flags, views) in [
         ("--disable_tables=dsplug_events\n", json!({})),
         (
-            "--enable_tables=dsplug_bundles,osquery_registry\n",
+            "--enable_tables=dsplug_bundles,osquery_registry,osquery_schedule,osquery_flags\n",
             json!({}),
         ),
+        // What the other policies ask.
+        ("--disable_tables=osquery_schedule\n", json!({})),
+        ("--disable_tables=osquery_flags\n", json!({})),
         // What stands in its place answers, and is no table.
         (
             "--disable_tables=dsplug_events\n",
@@ -105,6 +108,70 @@ fn a_query_that_is_denied_fails_a_policy() {
     }
     osqueryd.restart();
     comes_to(&osqueryd, name, false);
+}
+
+#[test]
+fn a_schedule_without_the_reports_fails_a_policy() {
+    let disk = Disk::new();
+    let Some(mut osqueryd) = start(&disk, &json!({})) else {
+        return;
+    };
+    let name = "dsplug is scheduled";
+    comes_to(&osqueryd, "dsplug is registered", true);
+    comes_to(&osqueryd, name, false);
+    // As Fleet gives them: in a pack for all hosts, or in one of a team. Which they are is not asked.
+    let quiet: Value = serde_json::from_str(&text("packs/dsplug-quiet.conf")).unwrap();
+    let mut reports = serde_json::Map::new();
+    for (name, query) in quiet["queries"].as_object().unwrap() {
+        let report = json!({"query": query["query"], "interval": 3600});
+        reports.insert(format!("dsplug {name}"), report);
+    }
+    for (pack, left_out, passes) in [
+        ("Global", "", true),
+        ("team-7", "", true),
+        ("team-7", "dsplug events", false),
+    ] {
+        let mut queries = reports.clone();
+        queries.remove(left_out);
+        let conf = json!({
+            "options": {"pack_delimiter": "/"},
+            "packs": {pack: {"queries": queries}},
+        });
+        fs::write(osqueryd.at("conf"), conf.to_string()).unwrap();
+        osqueryd.restart();
+        comes_to(&osqueryd, name, passes);
+    }
+}
+
+#[test]
+fn logging_that_is_turned_off_fails_a_policy() {
+    let disk = Disk::new();
+    let Some(mut osqueryd) = start(&disk, &json!({})) else {
+        return;
+    };
+    let name = "dsplug is logged";
+    comes_to(&osqueryd, name, true);
+    for (flags, options) in [
+        ("--disable_logging\n", json!({})),
+        ("", json!({"disable_logging": true})),
+        ("", json!({"logger_tls_period": 9_999_999})),
+        ("--logger_tls_max_linesize=1\n", json!({})),
+    ] {
+        fs::write(osqueryd.at("flags"), flags).unwrap();
+        let conf = json!({ "options": options });
+        fs::write(osqueryd.at("conf"), conf.to_string()).unwrap();
+        osqueryd.restart();
+        comes_to(&osqueryd, name, false);
+    }
+}
+
+#[test]
+fn a_configuration_from_a_file_of_the_host_fails_a_policy() {
+    let disk = Disk::new();
+    let Some(osqueryd) = start(&disk, &json!({})) else {
+        return;
+    };
+    comes_to(&osqueryd, "dsplug is configured by Fleet", false);
 }
 
 /// The worker of an osqueryd, and its extension.
