@@ -617,13 +617,50 @@ receipt() { printf '%s/%s' "$RECEIPTS" "$(printf '%s' "${1#/}" | tr '/' '%')"; }
 # The path that a receipt speaks of, from its name.
 receipt_path() { printf '/%s' "$(printf '%s' "${1##*/}" | sed 's/\.after$//' | tr '%' '/')"; }
 
-# Replaces an admin's file and keeps a receipt: `edit NEW PATH WITHOUT`, where the
-# command WITHOUT takes our part out of a file on standard input; `whole` says that
-# all of the file is ours.
+# What a file is to us: `whole`, all of it is ours; `load`, the list of extensions; `flags`; `config`, the
+# admin's configuration, which was made because there was none. Its name tells nothing of that: the flags
+# may call any of them anything.
+role() {
+    kept=$DESTDIR$(receipt "$1")
+    if [ -f "$kept.role" ]; then
+        cat "$kept.role"
+    else
+        # Earlier releases did not write it: by what they wrote into the file.
+        case $1 in
+        "$OSQUERY/packs/dsplug.conf") echo whole; return 0 ;;
+        "$OSQUERY/osquery.flags") echo flags; return 0 ;;
+        esac
+        if ! load_without < "$kept.after" | cmp -s - "$kept.after"; then
+            echo load
+        elif [ "$(head -n 1 "$kept.after")" = '{}' ]; then
+            echo config
+        else
+            case $1 in
+            *.d/dsplug.conf) echo whole ;;
+            *) echo config ;;
+            esac
+        fi
+    fi
+}
+
+# A file of that role on standard input, without our part.
+without() {
+    case $1 in
+    load) load_without ;;
+    flags) flags_without "$(timeout_owner)" ;;
+    *) cat ;;
+    esac
+}
+
+# Replaces an admin's file and keeps a receipt: `edit NEW PATH ROLE`.
 edit() {
     target=$DESTDIR$2
-    if [ -f "$target" ] && cmp -s "$1" "$target"; then return 0; fi
     kept=$(receipt "$2")
+    printf '%s\n' "$3" > "$STAGE/role"
+    if [ -f "$target" ] && cmp -s "$1" "$target"; then
+        [ -n "$DRY_RUN" ] || [ ! -f "$DESTDIR$kept.after" ] || put "$STAGE/role" "$kept.role" 0600
+        return 0
+    fi
     if [ -n "$DRY_RUN" ]; then
         if [ -f "$target" ]; then tell edit "$2"; else tell write "$2"; fi
         { if [ -f "$target" ]; then diff "$target" "$1" || :; else sed 's/^/> /' "$1"; fi; } | tame_lines
@@ -636,11 +673,12 @@ edit() {
     elif [ "$3" = whole ] || cmp -s "$target" "$DESTDIR$kept.after"; then
         :
     elif [ ! -e "$DESTDIR$kept.before" ] || ! cmp -s "$target" "$DESTDIR$kept.before"; then
-        $3 < "$target" > "$STAGE/before"
+        without "$3" < "$target" > "$STAGE/before"
         # awk ends the last line; a file that lacks nothing of ours stays as it is.
         if { cat "$target"; echo; } | cmp -s - "$STAGE/before"; then cp "$target" "$STAGE/before"; fi
         put "$STAGE/before" "$kept.before" 0600
     fi
+    put "$STAGE/role" "$kept.role" 0600
     put "$1" "$kept.after" 0600
     put "$1" "$2" keep
 }

@@ -59,6 +59,16 @@ refuse_unlike() {
     [ -z "$large" ] || die "$(tame "$1") has more than $2 bytes: it could be installed and not updated" "cure: make it smaller"
 }
 
+# Refuses flags by which one file would be two things to us, in any of the ways that a path is written.
+refuse_two_roles() {
+    printf '%s\n' "$BINARY" "$flags" "$load" "$config" "$config.d/dsplug.conf" "$OSQUERY/packs/dsplug.conf" |
+        sed -e ':again' -e 's|/\./|/|' -e 't again' -e 's|//*|/|g' | tr '[:upper:]' '[:lower:]' |
+        LC_ALL=C sort | uniq -d > "$STAGE/twice"
+    [ ! -s "$STAGE/twice" ] ||
+        die "$flags names one file for two things: $(head -n 1 "$STAGE/twice")" \
+            "cure: name a file of its own by --extensions_autoload and by --config_path"
+}
+
 # Every check that needs no change of the disk, so that a refusal costs nothing.
 check() {
     [ -n "$binary" ] || binary=$(first "$here/../dsplug.ext" "$here/../../bin/dsplug.ext" "$here/dsplug.ext")
@@ -114,6 +124,7 @@ check() {
             "cure: ship dsplug by the update server too (install/fleet/README.md)"
     fi
     if [ "$host" != osquery ]; then return 0; fi
+    refuse_two_roles
     if [ -e "$DESTDIR/opt/orbit/bin/orbit" ]; then
         note "osquery and Fleet's orbit are both on this host: this is for osquery; for the other use --for fleet"
     fi
@@ -158,7 +169,7 @@ apply() {
         # osqueryd reads <config_path>.d only when <config_path> itself is there.
         if [ ! -e "$DESTDIR$config" ]; then
             printf '{}\n' > "$STAGE/osquery.conf"
-            edit "$STAGE/osquery.conf" "$config" whole
+            edit "$STAGE/osquery.conf" "$config" config
         fi
         printf '{"packs": {"dsplug": "%s"}}\n' "$OSQUERY/packs/dsplug.conf" > "$STAGE/drop-in"
         edit "$STAGE/drop-in" "$config.d/dsplug.conf" whole
@@ -166,11 +177,11 @@ apply() {
     if [ "$host" != elastic ]; then
         make_directory "${load%/*}"
         read_or_nothing "$load" | load_with > "$STAGE/load"
-        edit "$STAGE/load" "$load" load_without
+        edit "$STAGE/load" "$load" load
     fi
     if [ "$host" = osquery ]; then
         read_or_nothing "$flags" | flags_with > "$STAGE/flags"
-        edit "$STAGE/flags" "$flags" "flags_without $(timeout_owner)"
+        edit "$STAGE/flags" "$flags" flags
         if [ -z "$timeout" ] && [ -z "$DRY_RUN" ]; then
             printf 'ours\n' > "$STAGE/timeout"
             put "$STAGE/timeout" "$RECEIPTS/timeout" 0600

@@ -35,11 +35,8 @@ restore() {
     target=$DESTDIR$path
     [ -f "$target" ] || return 0
     if [ -f "$DESTDIR$kept.before" ] && cmp -s "$target" "$DESTDIR$kept.before"; then return 0; fi
-    case $path in
-    */dsplug.conf) ours=1 ;;
-    *) ours= ;;
-    esac
-    if [ -n "$ours" ] || cmp -s "$target" "$DESTDIR$kept.after"; then
+    is=$(role "$path")
+    if [ "$is" = whole ] || cmp -s "$target" "$DESTDIR$kept.after"; then
         if [ -f "$DESTDIR$kept.before" ]; then
             put "$DESTDIR$kept.before" "$path" keep
         else
@@ -47,11 +44,10 @@ restore() {
         fi
         return 0
     fi
-    case $path in
-    *.flags) flags_without "$(timeout_owner)" < "$target" > "$STAGE/without" ;;
-    # One that was made for us holds nothing of ours, and is the admin's by now.
-    *.conf) return 0 ;;
-    *) load_without < "$target" > "$STAGE/without" ;;
+    # A configuration that was made for us holds nothing of ours, and is the admin's by now.
+    case $is in
+    load | flags) without "$is" < "$target" > "$STAGE/without" ;;
+    *) return 0 ;;
     esac
     if [ -s "$STAGE/without" ] || [ -f "$DESTDIR$kept.before" ]; then
         put "$STAGE/without" "$path" keep
@@ -68,12 +64,12 @@ check() {
         path=$(receipt_path "$kept")
         refuse_unsafe_ancestors "$path"
         [ -f "$DESTDIR$path" ] || continue
-        case $path in
-        */dsplug.conf) refuse_unsafe_file "$path" ;;
-        *.conf) refuse_unsafe_file "$path" unread ;;
-        *)
+        case $(role "$path") in
+        load | flags)
             refuse_unsafe_file "$path"
             refuse_odd_text "$path" ;;
+        whole) refuse_unsafe_file "$path" ;;
+        *) refuse_unsafe_file "$path" unread ;;
         esac
     done
     [ ! -f "$DESTDIR$RECEIPTS/directories" ] ||

@@ -281,6 +281,89 @@ fn files_made_for_us_and_used_by_the_admin_since_stay() {
     assert!(!mac.path("var/db/dsplug").exists());
 }
 
+/// What a file is to the installer goes by what it did there, never by what the flags call the file.
+#[test]
+fn a_list_of_extensions_may_have_any_name() {
+    for name in ["ext.conf", "x.flags", "dsplug.conf", "list"] {
+        for is_older in [false, true] {
+            let mac = Mac::new();
+            let load = format!("etc/osq.d/{name}");
+            mac.write(
+                "var/osquery/osquery.flags",
+                &format!("--extensions_autoload=/{load}\n"),
+            );
+            mac.write(&load, "/opt/other/other.ext\n");
+            mac.install();
+            mac.write(&load, &format!("{}/opt/third/third.ext\n", mac.read(&load)));
+            if is_older {
+                forget_roles(&mac);
+            }
+            mac.uninstall();
+            let left = "/opt/other/other.ext\n/opt/third/third.ext\n";
+            assert_eq!(mac.read(&load), left, "{name}, {is_older}");
+            assert!(!mac.path("var/db/dsplug").exists());
+        }
+    }
+}
+
+#[test]
+fn a_configuration_of_the_admins_stays_whatever_it_is_called() {
+    for config in [
+        "etc/osq/dsplug.conf",
+        "etc/x.d/dsplug.conf",
+        "etc/osq/plain",
+    ] {
+        for is_older in [false, true] {
+            let mac = Mac::new();
+            mac.write(
+                "var/osquery/osquery.flags",
+                &format!("--config_path=/{config}\n"),
+            );
+            mac.install();
+            let wrote = "{\"schedule\": {\"mine\": {\"query\": \"SELECT 1\", \"interval\": 60}}}\n";
+            mac.write(config, wrote);
+            if is_older {
+                forget_roles(&mac);
+            }
+            mac.uninstall();
+            assert_eq!(mac.read(config), wrote, "{config}, {is_older}");
+            assert!(!mac.path(&format!("{config}.d")).exists(), "{config}");
+            assert!(!mac.path("var/osquery/packs").exists());
+        }
+    }
+}
+
+/// Earlier releases wrote no roles: what they left is updated and taken away like the rest.
+#[test]
+fn an_installation_without_roles_is_updated_and_removed() {
+    let mac = Mac::with_admin();
+    let before = mac.tree();
+    mac.install();
+    forget_roles(&mac);
+    let role = "var/db/dsplug/receipts/var%osquery%extensions.load.role";
+    assert!(!mac.path(role).exists());
+    mac.install();
+    assert_eq!(mac.read(role), "load\n");
+    forget_roles(&mac);
+    mac.write("var/osquery/packs/dsplug.conf", "edited since");
+    mac.write(
+        "var/osquery/osquery.conf.d/dsplug.conf",
+        "{\"packs\": {\"dsplug\": \"/elsewhere\"}}",
+    );
+    mac.uninstall();
+    assert_same(&mac.tree(), &before);
+}
+
+/// Takes away what earlier releases did not write.
+fn forget_roles(mac: &Mac) {
+    for entry in fs::read_dir(mac.path("var/db/dsplug/receipts")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|end| end == "role") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+}
+
 /// Of the names of extensions that are required, what the admin wrote stays to the letter, wherever ours stands.
 #[test]
 fn our_name_alone_is_taken_from_those_that_are_required() {

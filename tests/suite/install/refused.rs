@@ -394,6 +394,20 @@ fn flags_that_name_a_directory_are_refused() {
 }
 
 #[test]
+fn flags_that_give_one_file_two_roles_are_refused() {
+    for flags in [
+        "--extensions_autoload=/etc/osq/one\n--config_path=/etc//osq/one\n",
+        "--extensions_autoload=/etc/osq/main.conf.d/dsplug.conf\n--config_path=/etc/osq/main.conf\n",
+        "--extensions_autoload=/var/osquery/osquery.flags\n",
+        "--config_path=/var/osquery/packs/./dsplug.conf\n",
+    ] {
+        let mac = Mac::new();
+        mac.write("var/osquery/osquery.flags", flags);
+        refused(&mac, mac.installer(&[]), "names one file for two things");
+    }
+}
+
+#[test]
 fn a_second_run_at_the_same_time_waits_its_turn() {
     let mac = Mac::new();
     // A process of that number is alive, and its command line names the installer.
