@@ -8,7 +8,8 @@ use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::disk;
-use crate::pack::conf::osquery_json;
+use super::pack::OURS;
+use crate::pack::conf::{self, osquery_json};
 use crate::pack::restriction;
 use crate::root::Root;
 use crate::text::escape;
@@ -54,7 +55,7 @@ impl Config {
         };
         match options.kept.get(name)? {
             Part::Text(text) | Part::Scalar(text) => Some(text),
-            Part::Object(_) | Part::Other => None,
+            Part::Object(_) | Part::List | Part::Other => None,
         }
     }
 }
@@ -65,6 +66,8 @@ pub enum Part {
     Text(String),
     Scalar(String),
     Object(Object),
+    /// A list that is not empty.
+    List,
     Other,
 }
 
@@ -84,9 +87,28 @@ impl Part {
         if let Some(why) = pack.left_out() {
             return Some(format!("no query of it runs: {why}"));
         }
-        match pack.kept.get("queries") {
+        match pack.get("queries") {
             Some(Self::Object(queries)) if queries.runs => None,
             _ => Some(NO_QUERIES.to_owned()),
+        }
+    }
+
+    /// A number of osquery's, which it takes as text too; none where it is no such thing.
+    pub fn number(&self) -> Option<u64> {
+        match self {
+            Self::Text(text) | Self::Scalar(text) => text.trim().parse().ok(),
+            Self::Object(_) | Self::List | Self::Other => None,
+        }
+    }
+
+    /// What osquery takes it for where a yes or no is asked for (`JSON::valueToBool`).
+    pub fn is_yes(&self) -> bool {
+        match self {
+            Self::Text(text) => ["true", "t"]
+                .iter()
+                .any(|yes| text.eq_ignore_ascii_case(yes)),
+            Self::Scalar(text) => !matches!(text.as_str(), "false" | "0"),
+            Self::Object(_) | Self::List | Self::Other => false,
         }
     }
 }
@@ -101,17 +123,29 @@ pub struct Object {
     runs: bool,
 }
 
-/// Keys of an object that are kept; a file of somebody else's may have millions of others.
+/// Keys of an object that are kept, beside the names of our queries; a file of somebody else's may have
+/// millions of others.
 const KEPT: &[&str] = &[
+    "denylist",
     "disable_extensions",
     "disable_logging",
     "disable_tables",
+    "discovery",
+    "interval",
     "platform",
     "queries",
+    "query",
+    "removed",
+    "shard",
+    "snapshot",
     "version",
 ];
 
 impl Object {
+    pub fn get(&self, key: &str) -> Option<&Part> {
+        self.kept.get(key)
+    }
+
     /// Why osquery leaves a pack or a query out on a Mac, by the platform and the version that it asks for.
     fn left_out(&self) -> Option<String> {
         let [platform, version] = ["platform", "version"].map(|key| {
@@ -119,6 +153,24 @@ impl Object {
             part.and_then(Part::text).unwrap_or_default()
         });
         restriction::leaves_out_by(platform, version)
+    }
+
+    /// Why osquery, taking it for a query, does not run it on a Mac (`Pack::initialize` of packs.cpp).
+    pub fn why_not_run(&self) -> Option<String> {
+        if let Some(why) = self.left_out() {
+            return Some(why);
+        }
+        if self
+            .get("query")
+            .and_then(Part::text)
+            .is_none_or(str::is_empty)
+        {
+            return Some("it has no text `query`".to_owned());
+        }
+        // osquery has one for a query without.
+        let interval = self.get("interval")?;
+        let is_valid = interval.number().is_some_and(conf::is_interval);
+        (!is_valid).then(|| "its interval is not from 1 to 604800 seconds".to_owned())
     }
 }
 
@@ -137,18 +189,21 @@ impl<'de> Deserialize<'de> for Part {
                 let mut object = Object::default();
                 while let Some((key, part)) = map.next_entry::<String, Part>()? {
                     if let Part::Object(query) = &part {
-                        object.runs |= query.left_out().is_none();
+                        object.runs |= !conf::is_reserved(&key) && query.why_not_run().is_none();
                     }
                     // osquery takes the first of a key that stands twice.
-                    if KEPT.contains(&key.as_str()) {
+                    if KEPT.contains(&key.as_str()) || OURS.contains_key(&key) {
                         object.kept.entry(key).or_insert(part);
                     }
                 }
                 Ok(Part::Object(object))
             }
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Part, A::Error> {
-                while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Part::Other)
+                let mut part = Part::Other;
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    part = Part::List;
+                }
+                Ok(part)
             }
             fn visit_bool<E>(self, value: bool) -> Result<Part, E> {
                 Ok(Part::Scalar(value.to_string()))

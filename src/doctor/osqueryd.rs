@@ -4,7 +4,7 @@ use super::config::{self, Config, MOST_CONFIG, Part};
 use super::finding::{Cure, Finding};
 use super::flags::{Flags, is_yes};
 use super::host::{Agent, BINARY, Host};
-use super::{disk, place};
+use super::{disk, glob, pack, place};
 use crate::meta::Kind;
 use crate::order;
 use crate::root::Root;
@@ -58,6 +58,13 @@ pub fn autoload(
     } else {
         flags.get("extensions_autoload").unwrap_or(LOAD)
     };
+    if path.is_empty() {
+        findings.push(Finding::wrong(
+            format!("{FLAGS}: --extensions_autoload is empty: osqueryd starts no extension"),
+            "take the line out, and restart osqueryd",
+        ));
+        return vec![BINARY.to_owned()];
+    }
     let shown = escape(path.as_bytes());
     let text = match disk::read_text(host.root, path) {
         Ok(text) => text.unwrap_or_default(),
@@ -146,6 +153,7 @@ pub fn check_flags(agent: Agent, flags: &Flags, findings: &mut Vec<Finding>) {
     if agent != Agent::Osquery {
         return;
     }
+    check_reading(flags, findings);
     if flags.is_true("disable_extensions") {
         findings.push(Finding::wrong(
             format!("{FLAGS}: --disable_extensions is set, and no extension runs"),
@@ -193,6 +201,26 @@ pub fn check_flags(agent: Agent, flags: &Flags, findings: &mut Vec<Finding>) {
             format!("{FLAGS}: no --extensions_timeout: the default of 3 seconds is short on a busy start"),
             "add --extensions_timeout=10, or run install.sh again",
         )),
+    }
+}
+
+/// Checks that osqueryd takes the file for what it says.
+fn check_reading(flags: &Flags, findings: &mut Vec<Finding>) {
+    if let Some(first) = flags.for_others().first() {
+        let first = escape(first.as_bytes());
+        findings.push(Finding::wrong(
+            format!("{FLAGS}: the line {first:.200} begins a part for other programs: osqueryd passes over the flags that follow"),
+            "take the line out, and restart osqueryd",
+        ));
+    }
+    for name in ["disable_extensions", "disable_logging"] {
+        if let Some(value) = flags.illegal(name) {
+            let value = escape(value.as_bytes());
+            findings.push(Finding::wrong(
+                format!("{FLAGS}: --{name}={value:.200} says neither yes nor no, and osqueryd does not start"),
+                "take the line out, and restart osqueryd",
+            ));
+        }
     }
 }
 
@@ -279,7 +307,7 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
             .map(|name| String::from_utf8_lossy(name).into_owned());
         sources.extend(
             drop_ins
-                .filter(|name| name.ends_with(".conf"))
+                .filter(|name| glob::matches("*.conf", name))
                 .map(|name| format!("{folder}/{name}")),
         );
     }
@@ -315,36 +343,52 @@ fn check_reference(
     let packs = &config.packs;
     // `"*": "/folder/*"` takes every file of a folder as a pack.
     let every = packs.get("*").and_then(Part::text);
-    if every.is_some_and(|glob| glob.starts_with("/var/osquery/packs/")) {
-        let ours = "/var/osquery/packs/dsplug.conf";
-        let is_there = host.root.find(ours.as_bytes()).is_ok();
-        if is_there {
-            check_file(host, source, ours, findings);
-        }
-        return is_there;
+    let one_of_all = every.and_then(|pattern| file_of_all(host.root, pattern));
+    if let Some(path) = &one_of_all {
+        check_file(host, source, path, findings);
     }
     match packs.get("dsplug") {
-        None => return false,
+        None => return one_of_all.is_some(),
         Some(Part::Text(path)) => check_file(host, source, path, findings),
-        Some(Part::Scalar(_) | Part::Other) => {}
+        Some(Part::Scalar(_) | Part::List | Part::Other) => {}
         // Written out where it is named.
-        Some(pack @ Part::Object(_)) => {
-            if let Some(why) = pack.why_nothing_runs() {
-                findings.push(Finding::wrong(
-                    format!("{}: the pack dsplug: {why}", escape(source.as_bytes())),
-                    "put the pack there as it comes with dsplug",
-                ));
-            }
+        Some(written_out @ Part::Object(_)) => {
+            let place = format!("{}: the pack dsplug", escape(source.as_bytes()));
+            pack::check(&place, written_out, findings);
         }
     }
     true
+}
+
+/// The file that osquery calls dsplug among those that a pattern names: a pack is called as its file without
+/// what stands behind the last dot, and the last of a name counts.
+fn file_of_all(root: &Root, pattern: &str) -> Option<String> {
+    let mut paths = vec!["/var/osquery/packs/dsplug.conf".to_owned()];
+    if let Some((folder, _)) = pattern.rsplit_once('/')
+        && let Ok(dir) = root.find_dir(folder.as_bytes())
+        && let Ok((names, _)) = dir.names(MOST_NAMES)
+    {
+        let names = names.iter().map(|name| String::from_utf8_lossy(name));
+        let ours = names.filter(|name| {
+            name.rsplit_once('.')
+                .map_or(name.as_ref(), |(stem, _)| stem)
+                == "dsplug"
+        });
+        paths.extend(ours.map(|name| format!("{folder}/{name}")));
+    }
+    paths.retain(|path| glob::resolves_to(pattern, path) && root.find(path.as_bytes()).is_ok());
+    order::sort(&mut paths);
+    paths.pop()
 }
 
 /// Checks the file of the pack.
 fn check_file(host: &Host<'_>, source: &str, path: &str, findings: &mut Vec<Finding>) {
     let shown = escape(path.as_bytes());
     let why = match config::read::<Part>(host.root, path, usize::MAX) {
-        Ok(Some(pack)) => pack.why_nothing_runs().map(|why| format!("{shown}: {why}")),
+        Ok(Some(found)) => {
+            pack::check(&shown, &found, findings);
+            None
+        }
         Ok(None) => Some(format!(
             "{shown}: there is no such file; {} names it",
             escape(source.as_bytes())

@@ -7,6 +7,8 @@ use crate::order;
 
 /// The pack that the binary holds.
 pub const EMBEDDED: &str = include_str!("../../packs/dsplug.conf");
+/// The small pack.
+pub const EMBEDDED_QUIET: &str = include_str!("../../packs/dsplug-quiet.conf");
 /// Its name: osqueryd calls its queries `pack_dsplug_…`.
 pub const NAME: &str = "dsplug";
 /// The key of the files that `file_events` watches.
@@ -26,8 +28,9 @@ pub const WATCHED_PATHS: &[&str] = &[
     "/Library/OpenDirectory/Modules/%%",
 ];
 /// osquery's default of `interval`, in seconds.
-const DEFAULT_INTERVAL: u64 = 3600;
-/// Ends of names that osquery keeps for itself in its database.
+pub const DEFAULT_INTERVAL: u64 = 3600;
+/// Beginnings and ends of names that osquery keeps for itself in its database.
+const RESERVED_BEGINNINGS: &[&str] = &["query.", "cache.", "config_views."];
 const RESERVED_ENDS: &[&str] = &["counter", "epoch"];
 
 /// A query as it is scheduled.
@@ -181,9 +184,22 @@ pub fn read(name: &str, text: &str) -> Result<Pack, PackError> {
     Ok(read)
 }
 
+/// True for a name of a query that osquery keeps for itself in its database.
+pub fn is_reserved(name: &str) -> bool {
+    RESERVED_ENDS.iter().any(|end| name.ends_with(end))
+        || RESERVED_BEGINNINGS
+            .iter()
+            .any(|begin| name.starts_with(begin))
+}
+
+/// True for seconds between two runs that osquery schedules (osquery: `kMaxQueryInterval`).
+pub fn is_interval(seconds: u64) -> bool {
+    (1..=604_800).contains(&seconds)
+}
+
 fn scheduled(pack: &str, name: &str, entry: &Value) -> Result<Scheduled, String> {
-    if RESERVED_ENDS.iter().any(|end| name.ends_with(end)) {
-        return Err("osquery keeps names that end in counter or epoch for itself".into());
+    if is_reserved(name) {
+        return Err("osquery keeps that name for itself".into());
     }
     let sql = entry.get("query").and_then(Value::as_str);
     let sql = sql.filter(|s| !s.trim().is_empty()).ok_or("no `query`")?;
@@ -191,7 +207,7 @@ fn scheduled(pack: &str, name: &str, entry: &Value) -> Result<Scheduled, String>
         None => DEFAULT_INTERVAL,
         Some(value) => whole(value).ok_or("`interval` is no number of seconds")?,
     };
-    if interval == 0 || interval > 604_800 {
+    if !is_interval(interval) {
         return Err("`interval` is not from 1 to 604800 seconds".into());
     }
     Ok(Scheduled {

@@ -15,6 +15,7 @@ use std::process::Command;
 use dsplug::doctor::{self, Agent, Finding, Host, Registry, Severity};
 use dsplug::root::Root;
 use dsplug_fixtures::{needs_root, safe_umask};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::common::pack::text;
@@ -128,6 +129,11 @@ impl Mac {
             registry: Some(&self.answers),
         })
     }
+}
+
+/// The pack that is installed.
+fn pack() -> Value {
+    serde_json::from_str(&text("packs/dsplug.conf")).unwrap()
 }
 
 /// Plants a fault in a sound Mac: the doctor finds it, alone, and its cure is one line.
@@ -276,12 +282,11 @@ fn configurations_of_others_are_not_judged() {
         "a.conf",
         "# of ours\n{\"packs\": {\"a\": {\"queries\": {\"q\": {\"query\": \"SELECT 1 \\\n FROM time\", \"interval\": 1.5}}}, \"b\": [1, null, true, -2]}}",
     );
-    let long = "x".repeat(9_000_000);
-    // A pack has no bound but that of what osquery reads of a file.
-    mac.write(
-        "var/osquery/packs/dsplug.conf",
-        &format!("{{\"queries\": {{\"q\": {{\"query\": \"{long}\"}}}}}}"),
-    );
+    // A pack has no bound but that of what osquery reads of a file, and may have queries of others.
+    let long = Value::from("x".repeat(9_000_000));
+    let mut pack = pack();
+    pack["queries"]["q"]["query"] = long;
+    mac.write("var/osquery/packs/dsplug.conf", &pack.to_string());
     mac.write(FLAGS, "--extensions_require=dsplug\n--extensions_timeout=10\n--disable_extensions\n--nodisable_extensions\n");
     assert_eq!(mac.examine(), []);
 }
@@ -340,7 +345,7 @@ fn a_disk_at_rest_is_examined_without_its_osqueryd() {
     mac.mode(BINARY, 0o644);
     let output = doctor(&["--format", "json"]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let findings: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(findings.as_array().unwrap().len(), 1, "{findings}");
     assert_eq!(findings[0]["severity"], "wrong");
     assert!(
@@ -388,6 +393,12 @@ fn flags() {
             mac.write(FLAGS, &format!("{both}--extensions_timeout=3\n"));
         },
     );
+    finds_wrong(
+        "--extensions_autoload is empty: osqueryd starts no extension",
+        |mac| {
+            mac.write(FLAGS, &format!("{both}--extensions_autoload=\n"));
+        },
+    );
     finds_wrong("/etc/load: has no line", |mac| {
         mac.write(FLAGS, &format!("{both}--extensions_autoload=/etc/load\n"));
     });
@@ -408,9 +419,61 @@ fn flags_that_silence_the_tables() {
         with("--enable_tables=time"),
     );
     finds_wrong("--disable_logging is set", with("--disable_logging=TRUE"));
+    finds_wrong("--disable_logging is set", with("--disable-logging"));
+    finds_wrong("--disable_extensions is set", with("-disable-extensions"));
+    finds_wrong(
+        "--disable_tables names dsplug_events:",
+        with("--disable-tables=dsplug_events"),
+    );
+    finds_wrong(
+        "--enable_tables does not name",
+        with("--enable-tables=time"),
+    );
+    finds_wrong("/etc/x: has no line", with("--extensions-autoload=/etc/x"));
+    finds_wrong(
+        "/packs/dsplug.conf: neither it nor its drop-ins name",
+        with("--config-path=/var/osquery/packs/dsplug.conf"),
+    );
+    finds(Severity::Note, "from 'tls'", with("--config-plugin=tls"));
+    finds_wrong(
+        "--disable_logging=maybe says neither yes nor no, and osqueryd does not start",
+        with("--disable-logging=maybe\n--disable_logging=false"),
+    );
     let mac = &mut Mac::sound();
     with("--enable_tables=\n--disable_tables=time\n--disable_logging=false")(mac);
     assert_eq!(mac.examine(), []);
+}
+
+/// `ProcessOptionsFromStringLocked` of gflags, as osqueryd 5.23.1 was seen to read its file.
+#[test]
+fn flags_that_osqueryd_does_not_see() {
+    let both = "--extensions_require=dsplug\n--extensions_timeout=10\n";
+    finds_wrong("the line zzz begins a part for other programs", |mac| {
+        mac.write(FLAGS, &format!("{both}zzz\n--utc=true\n"));
+    });
+    for unseen in [
+        format!("zzz\n{both}"),
+        format!("# a comment\n--utc=true\0\n{both}"),
+        format!("--utc=true\n{both}# end\r"),
+    ] {
+        let mac = Mac::sound();
+        mac.write(FLAGS, &unseen);
+        let said = format!("{:?}", mac.examine());
+        assert!(
+            said.contains("--extensions_require does not name"),
+            "{said}"
+        );
+    }
+    for sound in [
+        format!("osqueryd\n{both}"),
+        format!("zzz osquery*\n{both}"),
+        both.replace('\n', "\r\n"),
+        format!("{both}zzz\n"),
+    ] {
+        let mac = Mac::sound();
+        mac.write(FLAGS, &sound);
+        assert_eq!(mac.examine(), [], "{sound:?}");
+    }
 }
 
 #[test]
@@ -445,6 +508,134 @@ fn options_that_silence_the_tables() {
     }
 }
 
+/// The pack with that interval for each query.
+fn every_interval(interval: &str) -> String {
+    let mut pack = pack();
+    for (_, query) in pack["queries"].as_object_mut().unwrap() {
+        query["interval"] = serde_json::from_str(interval).unwrap();
+    }
+    pack.to_string()
+}
+
+/// The pack that was installed, changed, as a file, written out, and by a pattern.
+#[track_caller]
+fn of_a_pack(severity: Severity, what: &str, change: impl Fn(&mut Value)) {
+    let mut pack = pack();
+    change(&mut pack);
+    let file = "var/osquery/packs/dsplug.conf";
+    let drop_in = "var/osquery/osquery.conf.d/dsplug.conf";
+    finds(severity, what, |mac| mac.write(file, &pack.to_string()));
+    finds(severity, what, |mac| {
+        let written_out = json!({"packs": {"dsplug": pack}});
+        mac.write(drop_in, &written_out.to_string());
+    });
+}
+
+#[test]
+fn queries_of_the_pack_that_are_missing_or_do_not_run_are_named() {
+    let is_wrong =
+        |what: &str, change: &dyn Fn(&mut Value)| of_a_pack(Severity::Wrong, what, change);
+    is_wrong("of our queries there is no events, impaired", &|pack| {
+        for name in ["events", "impaired"] {
+            pack["queries"].as_object_mut().unwrap().remove(name);
+        }
+    });
+    is_wrong("there is no exceptions_changed, ", &|pack| {
+        let events = pack["queries"]["events"].take();
+        pack["queries"] = json!({"events": events});
+    });
+    is_wrong(" and 15 more", &|pack| {
+        let events = pack["queries"]["events"].take();
+        pack["queries"] = json!({"events": events});
+    });
+    is_wrong(
+        "osqueryd does not run events (its interval is not from 1 to 604800 seconds)",
+        &|pack| pack["queries"]["events"]["interval"] = json!(604_801),
+    );
+    is_wrong("does not run events (it has no text `query`)", &|pack| {
+        pack["queries"]["events"]["query"] = json!(7);
+    });
+    is_wrong(
+        "does not run events (it is for the platform linux)",
+        &|pack| {
+            pack["queries"]["events"]["platform"] = json!("linux");
+        },
+    );
+}
+
+#[test]
+fn what_an_admin_may_have_changed_in_the_pack_is_a_note() {
+    let is_told = |what: &str, change: &dyn Fn(&mut Value)| of_a_pack(Severity::Note, what, change);
+    is_told(
+        "other than this release has it: events (interval), modified (query, snapshot)",
+        &|pack| {
+            pack["queries"]["events"]["interval"] = json!("120");
+            pack["queries"]["modified"]["query"] = json!("SELECT 1");
+            pack["queries"]["modified"]["snapshot"] = json!(true);
+        },
+    );
+    is_told(
+        "whether the pack runs here goes by its discovery",
+        &|pack| {
+            pack["discovery"] = json!(["SELECT 1"]);
+        },
+    );
+    is_told("the small pack: ", &|pack| {
+        *pack = serde_json::from_str(&text("packs/dsplug-quiet.conf")).unwrap();
+    });
+    // What comes to the same.
+    let mac = Mac::sound();
+    let mut same = pack();
+    same["discovery"] = json!([]);
+    let events = &mut same["queries"]["events"];
+    events["interval"] = json!("60");
+    events["snapshot"] = json!("false");
+    events.as_object_mut().unwrap().remove("removed");
+    events["removed"] = json!(0);
+    mac.write("var/osquery/packs/dsplug.conf", &same.to_string());
+    assert_eq!(mac.examine(), []);
+}
+
+/// `FilesystemConfigPlugin::genPack` of osquery.
+#[test]
+fn a_pattern_names_the_pack_where_osquery_finds_it_by_it() {
+    let drop_in = "var/osquery/osquery.conf.d/dsplug.conf";
+    let by = |pattern: &str| json!({"packs": {"*": pattern}}).to_string();
+    for pattern in [
+        "/var/osquery/packs/other*.conf",
+        "/var/osquery/packs/.*",
+        "/var/osquery/%",
+        "/etc/packs/*",
+    ] {
+        finds_wrong("neither it nor its drop-ins name the pack", |mac| {
+            mac.write(drop_in, &by(pattern));
+        });
+    }
+    for pattern in [
+        "/var/osquery/packs/*.conf",
+        "/var/osquery/packs/%",
+        "/var/osquery/%%",
+        "/private/var/osquery/packs/d*",
+    ] {
+        let mac = Mac::sound();
+        mac.write(drop_in, &by(pattern));
+        assert_eq!(mac.examine(), [], "{pattern}");
+    }
+    let mac = Mac::sound();
+    fs::create_dir(mac.path("etc")).unwrap();
+    mac.write("etc/dsplug.json", &text("packs/dsplug.conf"));
+    mac.write(drop_in, &by("/etc/*.json"));
+    assert_eq!(mac.examine(), []);
+    // A star is no dot at the beginning: osqueryd does not read such a drop-in.
+    finds_wrong("neither it nor its drop-ins name the pack", |mac| {
+        fs::rename(
+            mac.path(drop_in),
+            mac.path("var/osquery/osquery.conf.d/.dsplug.conf"),
+        )
+        .unwrap();
+    });
+}
+
 #[test]
 fn a_pack_of_which_nothing_runs() {
     let query = "{\"query\": \"SELECT 1\"}";
@@ -462,6 +653,18 @@ fn a_pack_of_which_nothing_runs() {
             "{\"queries\": {\"a\": {\"query\": \"SELECT 1\", \"platform\": \"linux\"}}}".to_owned(),
             "a pack without queries",
         ),
+        (
+            "{\"queries\": {\"a\": {}}}".to_owned(),
+            "a pack without queries",
+        ),
+        (
+            "{\"queries\": {\"x_epoch\": {\"query\": \"SELECT 1\"}}}".to_owned(),
+            "a pack without queries",
+        ),
+        (every_interval("0"), "a pack without queries"),
+        (every_interval("604801"), "a pack without queries"),
+        (every_interval("\"700000\""), "a pack without queries"),
+        (every_interval("true"), "a pack without queries"),
     ] {
         finds_wrong(why, |mac| mac.write("var/osquery/packs/dsplug.conf", &pack));
         finds_wrong(why, |mac| {
