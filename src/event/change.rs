@@ -6,9 +6,10 @@ use super::state::{NOT_LOOKED, State};
 /// The word of `changed` for what stands where links lead.
 pub const LINKED: &str = "linked";
 
-/// The words of `changed` for what it holds, for another main executable, and for where a candidate that is a link leads.
+/// The words of `changed` for what it holds, for another main executable or Info.plist, and for where a candidate that is a link leads.
 const CONTENT: &str = "content";
 const EXECUTABLE: &str = "executable";
+const INFO_PLIST: &str = "info_plist";
 const SYMLINK: &str = "symlink";
 
 /// The word of `changed` for what holds what it held, and was written or replaced since: so other code may
@@ -64,7 +65,7 @@ impl State {
             (
                 (&self.info_plist, &self.info_plist_hash)
                     != (&new.info_plist, &new.info_plist_hash),
-                "info_plist",
+                INFO_PLIST,
             ),
             (is_judged && self.signer != new.signer, "signer"),
             (
@@ -99,7 +100,7 @@ impl State {
             .filter(|(_, word)| is_told || is_known(*word));
         let told = own.chain([linked]).filter(|w| w.0).map(|w| w.1);
         let mut told: Vec<&str> = told.collect();
-        if told.is_empty() && self.is_rewritten(new) {
+        if self.is_rewritten(new, &told) {
             told.push(REWRITTEN);
         }
         told.join(";")
@@ -122,20 +123,41 @@ impl State {
         }
     }
 
-    /// True when `new` was read whole, and is another by what the file system says of it. The digests may
-    /// be the same all the same.
-    fn is_rewritten(&self, new: &Self) -> bool {
-        let is_own = self.is_whole() && new.is_whole() && self.fingerprint != new.fingerprint;
+    /// True when `new` was read whole, is another by what the file system says of it, and of all that is `told` no word
+    /// explains it. The digests may be the same all the same.
+    ///
+    /// Beside other words it is what no change of mode or owner does: whoever changes one in the same moment would
+    /// have code that stood there for a while told by nothing.
+    fn is_rewritten(&self, new: &Self, told: &[&str]) -> bool {
+        let is_alone = told.is_empty();
+        let holds_other = [CONTENT, EXECUTABLE, INFO_PLIST, SYMLINK];
+        // One that was kept by an earlier version has none.
+        if self.fingerprint.is_empty() || told.iter().any(|word| holds_other.contains(word)) {
+            return false;
+        }
+        let differs =
+            |own: Option<u64>, new: Option<u64>| own.zip(new).is_some_and(|(own, new)| own != new);
+        let is_own = self.is_whole()
+            && new.is_whole()
+            && self.fingerprint != new.fingerprint
+            && (is_alone || differs(self.written, new.written));
+        if is_own || told.contains(&LINKED) {
+            return is_own;
+        }
         let prints = [&self.linked_fingerprint, &new.linked_fingerprint];
         let is_linked = [&self.linked_hash, &new.linked_hash]
             .iter()
             .all(|hash| !hash.is_empty())
             && prints.iter().all(|print| **print != *NOT_LOOKED)
-            && self.linked_fingerprint != new.linked_fingerprint;
+            && self.linked_fingerprint != new.linked_fingerprint
+            && (is_alone || differs(self.linked_written, new.linked_written));
         let ways = [&self.way_fingerprint, &new.way_fingerprint];
-        let is_way = ways.iter().all(|print| !print.is_empty()) && ways[0] != ways[1];
-        // One that was kept by an earlier version has none.
-        !self.fingerprint.is_empty() && (is_own || is_linked || is_way)
+        // A candidate that is a link is on its own way.
+        let owners = [self, new].map(|state| (state.uid, state.gid, &state.mode));
+        let is_way = ways.iter().all(|print| !print.is_empty())
+            && ways[0] != ways[1]
+            && (is_alone || self.symlink_target.is_empty() || owners[0] == owners[1]);
+        is_linked || is_way
     }
 
     /// True when what its links lead to is not what it was. What could not be read differs when
@@ -309,6 +331,29 @@ mod tests {
             assert_eq!(told(with(old, "a"), with(new, "")), "", "{old} {new}");
             assert_eq!(told(with(old, ""), with(new, "a")), "", "{old} {new}");
         }
+    }
+
+    #[test]
+    fn what_was_written_is_told_beside_what_does_not_explain_it() {
+        let with = |mode: &str, written, print: &str| State {
+            mode: mode.into(),
+            written,
+            ..state("a", print)
+        };
+        let old = with("0755", Some(1), "1");
+        let told = |new: State| old.differences(&new);
+        assert_eq!(told(with("0700", Some(1), "2")), "mode");
+        assert_eq!(told(with("0700", Some(2), "2")), "mode;rewritten");
+        assert_eq!(told(with("0755", Some(1), "2")), "rewritten");
+        // An earlier version did not know.
+        assert_eq!(told(with("0700", None, "2")), "mode");
+        let mut new = with("0700", Some(2), "2");
+        new.hash = "b".into();
+        assert_eq!(told(new), "content;mode");
+        let (mut learned, new) = (with("0755", None, "1"), with("0755", Some(1), "1"));
+        assert!(learned.lacks(&new) && !new.lacks(&learned));
+        learned.learn(&new);
+        assert_eq!(learned, new);
     }
 
     fn linked(hash: &str, fingerprint: &str) -> State {

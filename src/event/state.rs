@@ -57,6 +57,11 @@ pub struct State {
     /// A part of a SHA-256 over the permission bits of all that is in it, and one over whose that is; nothing where it is
     /// not known, as from an earlier version. Whoever makes two that are alike has one word told for another.
     pub inside: Option<[u32; 2]>,
+    /// A part of a SHA-256 over what writing to any of it changes and a change of mode or owner does not; nothing where
+    /// it is not known, as from an earlier version.
+    pub written: Option<u64>,
+    /// The same of what its links lead to.
+    pub linked_written: Option<u64>,
     /// SHA-256 of what the file system says of all of it: the same for what nobody wrote to.
     pub fingerprint: Digits,
     /// One SHA-256 over what its links lead to outside of it; empty without such a link, or when that
@@ -124,6 +129,7 @@ impl State {
         pairs.any(|(own, new)| own.is_empty() && !new.is_empty())
             || self.lacks_unread(new)
             || self.lacks_inside(new)
+            || self.lacks_written(new)
             || self.lacks_content(new)
             || self.lacks_links(new)
     }
@@ -157,6 +163,15 @@ impl State {
 
     fn lacks_inside(&self, new: &Self) -> bool {
         self.inside.is_none() && new.inside.is_some()
+    }
+
+    fn lacks_written(&self, new: &Self) -> bool {
+        let pairs = [
+            (self.written, new.written),
+            (self.linked_written, new.linked_written),
+        ];
+        let mut pairs = pairs.into_iter();
+        pairs.any(|(own, new)| own.is_none() && new.is_some())
     }
 
     /// What was made of it, and its permission bits: none of that is in a digest.
@@ -203,6 +218,8 @@ impl State {
         if self.lacks_inside(new) {
             self.inside = new.inside;
         }
+        self.written = self.written.or(new.written);
+        self.linked_written = self.linked_written.or(new.linked_written);
         if self.lacks_links(new) {
             self.learn_links(new);
         }
@@ -268,6 +285,8 @@ held::fields!(State {
     resolved_path,
     mode,
     inside,
+    written,
+    linked_written,
     fingerprint,
     linked_hash,
     linked_fingerprint,

@@ -28,12 +28,21 @@ pub fn of(evidence: &Evidence) -> [u8; 32] {
         print.add(&plist.path, plist.meta.as_ref());
     }
     print.rest(evidence);
-    print.0.finalize().into()
+    print.digest.finalize().into()
 }
 
 /// That of what a candidate resolves to, the same by whatever link it is come upon and wherever it was moved.
 pub fn of_resolved(evidence: &Evidence) -> [u8; 32] {
-    let mut print = Print::default();
+    resolved(evidence, Print::default())
+}
+
+/// The same of what writing to it or replacing it changes, and a change of mode or owner does not. Who sets the times
+/// back after a write has that undone.
+pub fn of_written(evidence: &Evidence) -> [u8; 32] {
+    resolved(evidence, Print::of_writes())
+}
+
+fn resolved(evidence: &Evidence, mut print: Print) -> [u8; 32] {
     print.add(b"", evidence.resolved_meta.as_ref());
     print.entries(&evidence.entries);
     if let Some(executable) = &evidence.executable {
@@ -44,25 +53,33 @@ pub fn of_resolved(evidence: &Evidence) -> [u8; 32] {
         print.add(&plist.relative, plist.meta.as_ref());
     }
     print.rest(evidence);
-    print.0.finalize().into()
+    print.digest.finalize().into()
 }
 
 /// That of one entry.
 pub fn of_one(path: &[u8], meta: &Meta) -> [u8; 32] {
     let mut print = Print::default();
     print.add(path, Some(meta));
-    print.0.finalize().into()
+    print.digest.finalize().into()
 }
 
 /// That of the places that its links lead to, of what lies beyond a limit there, and of its files with a
 /// resource fork; nothing when no link leads out and there is no fork.
 pub fn of_linked(evidence: &Evidence) -> Option<[u8; 32]> {
+    linked(evidence, Print::default())
+}
+
+/// The same of what writing changes, as [`of_written`].
+pub fn of_linked_written(evidence: &Evidence) -> Option<[u8; 32]> {
+    linked(evidence, Print::of_writes())
+}
+
+fn linked(evidence: &Evidence, mut print: Print) -> Option<[u8; 32]> {
     let mut forks = evidence.forks().peekable();
     let is_empty = !evidence.reach.is_anywhere();
     if is_empty && forks.peek().is_none() {
         return None;
     }
-    let mut print = Print::default();
     for (path, meta) in forks {
         print.add(path, Some(meta));
     }
@@ -74,7 +91,7 @@ pub fn of_linked(evidence: &Evidence) -> Option<[u8; 32]> {
         print.add(path, Some(&place.meta));
         print.beyond(place.sum);
     }
-    Some(print.0.finalize().into())
+    Some(print.digest.finalize().into())
 }
 
 /// That of which sockets, FIFOs and devices it holds: no digest of content says it. Nothing where it holds none.
@@ -99,7 +116,7 @@ fn of_those<'e>(all: impl Iterator<Item = (&'e [u8], &'e [u8], Special)>) -> Opt
         print.add(path, None);
         print.special(special);
     }
-    Some(print.0.finalize().into())
+    Some(print.digest.finalize().into())
 }
 
 /// That of the links on the ways to what is reached outside of it; nothing where not all of them are known.
@@ -108,9 +125,20 @@ pub fn of_ways(evidence: &Evidence) -> Option<[u8; 32]> {
 }
 
 #[derive(Default)]
-struct Print(Sha256);
+struct Print {
+    digest: Sha256,
+    /// True when it leaves out what a change of mode or owner sets.
+    is_of_writes: bool,
+}
 
 impl Print {
+    fn of_writes() -> Self {
+        Self {
+            is_of_writes: true,
+            ..Self::default()
+        }
+    }
+
     fn rest(&mut self, evidence: &Evidence) {
         self.beyond(evidence.beyond);
         if evidence.is_mounted {
@@ -120,7 +148,7 @@ impl Print {
 
     fn beyond(&mut self, sum: Option<Sum>) {
         if let Some(sum) = sum {
-            self.0.update(sum.bytes());
+            self.digest.update(sum.bytes());
         }
     }
 
@@ -132,12 +160,13 @@ impl Print {
     }
 
     fn special(&mut self, special: Special) {
-        self.0.update(special.to_string());
-        self.0.update([0]);
+        self.digest.update(special.to_string());
+        self.digest.update([0]);
     }
 
     fn add(&mut self, path: &[u8], meta: Option<&Meta>) {
-        let digest = &mut self.0;
+        let is_of_writes = self.is_of_writes;
+        let digest = &mut self.digest;
         digest.update(path);
         digest.update([0]);
         let Some(meta) = meta else {
@@ -148,13 +177,17 @@ impl Print {
         if let Some(special) = meta.kind.special() {
             self.special(special);
         }
-        let digest = &mut self.0;
+        let digest = &mut self.digest;
         for number in [meta.size, meta.ino] {
             digest.update(number.to_le_bytes());
         }
-        for time in [meta.mtime, meta.ctime] {
+        let times = [Some(meta.mtime), Some(meta.ctime).filter(|_| !is_of_writes)];
+        for time in times.into_iter().flatten() {
             digest.update(time.seconds.to_le_bytes());
             digest.update(time.nanoseconds.to_le_bytes());
+        }
+        if is_of_writes {
+            return;
         }
         for number in [meta.uid, meta.gid, meta.mode] {
             digest.update(number.to_le_bytes());

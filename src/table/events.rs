@@ -27,7 +27,7 @@ pub const EVENTS: TableOf<Event> = TableOf {
         ),
         text(
             "changed",
-            "What changed, as words separated by ;: content (another socket, FIFO or device too, of which hash says nothing), executable, info_plist, signer, signature, symlink, owner, mode (of the bundle or, where it holds what it held, of something in it), load (whether it would load, whatever changed for that), exception, linked (what a link in it leads to outside of it), rewritten (alone: it was written or replaced and holds what it held; what stood there meanwhile was not seen).",
+            "What changed, as words separated by ;: content (another socket, FIFO or device too, of which hash says nothing), executable, info_plist, signer, signature, symlink, owner, mode (of the bundle or, where it holds what it held, of something in it), load (whether it would load, whatever changed for that), exception, linked (what a link in it leads to outside of it), rewritten (alone, or beside what does not explain it such as mode or owner: it was written or replaced and holds what it held; what stood there meanwhile was not seen).",
             |e| e.changed.as_str().into(),
         ),
         text(

@@ -138,6 +138,7 @@ impl Key {
             let specials = fingerprint::of_specials(&bundle.evidence);
             state.specials = specials.map(|print| Box::new(print.into()));
             state.inside = Some(inside(&bundle.evidence));
+            state.written = Some(number_of(fingerprint::of_written(&bundle.evidence)));
         }
         if !self.is_linked_late {
             let linked = bundle.evidence.reach.places.iter();
@@ -146,6 +147,8 @@ impl Key {
                 entries.map(move |e| (path, e))
             });
             state.linked_code_hash = code_hash(places);
+            let print = fingerprint::of_linked_written(&bundle.evidence);
+            state.linked_written = Some(print.map_or(0, number_of));
             let has_content = bundle.evidence.reach.has_content();
             let content = bundle.linked_content().filter(|_| has_content);
             state.linked_content = content.and_then(|all| all.first_chunk().copied());
@@ -185,6 +188,11 @@ fn code_hash<'a>(entries: impl Iterator<Item = (&'a [u8], &'a Entry)>) -> Digits
         }
     }
     Digits::Sha256(all.finalize().into())
+}
+
+/// Eight bytes of a print: whoever makes two that are alike could as well set the times back.
+fn number_of(print: [u8; 32]) -> u64 {
+    print.first_chunk().copied().map_or(0, u64::from_le_bytes)
 }
 
 /// A number for the modes of all that is in a bundle, and one for whose that is.

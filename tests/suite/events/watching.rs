@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::unix::fs::{chown, symlink};
+use std::os::unix::fs::{chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -741,6 +741,106 @@ fn a_mode_or_an_owner_of_something_in_a_bundle_is_told_by_its_word() {
             chown(at.join("A"), None, Some(20)).unwrap();
             chmod(at, 0o777);
         });
+    }
+}
+
+/// A mode or an owner that is changed in the same moment takes that line from nobody.
+#[test]
+fn what_was_written_unseen_is_told_beside_a_mode_and_an_owner() {
+    let told = |words: &str, change: fn(&Disk, &Path)| {
+        let disk = Disk::new();
+        let bundle = disk.plugin("A.dsplug");
+        make(&bundle, b"good");
+        disk.file("real/library", "good");
+        disk.link("opt", "real");
+        let link = format!("{PLUGINS}/A.dsplug/Contents/library");
+        disk.link(link, "/opt/library");
+        disk.link(format!("{PLUGINS}/A.dsplug/Contents/inner"), "MacOS/A");
+        let mut looks = Looks::begin(&disk);
+        assert_eq!(looks.at(500), []);
+        change(&disk, &bundle.join("Contents"));
+        looks.at(1_000);
+        let told = looks.at(1_400);
+        let told: Vec<_> = told.iter().map(|(_, changed, _)| &**changed).collect();
+        assert_eq!(told, [words]);
+        assert_eq!(looks.at(9_000), []);
+    };
+    // The very file is back, and its folder has another time.
+    told("mode;rewritten", |disk, at| {
+        swap(disk, &at.join("MacOS/A"), || ());
+        chmod(at.join("Info.plist"), 0o640);
+    });
+    told("mode;rewritten", |_, at| {
+        fs::write(at.join("MacOS/A"), "evil").unwrap();
+        fs::write(at.join("MacOS/A"), "good").unwrap();
+        chmod(at.join("MacOS/A"), 0o700);
+    });
+    // Another file with the same bytes and times.
+    told("mode;rewritten", |disk, at| {
+        let code = at.join("MacOS/A");
+        let times = [&code, &at.join("MacOS")].map(|path| fs::metadata(path).unwrap());
+        let copy = disk.file("copy", "good");
+        fs::rename(copy, &code).unwrap();
+        for (path, meta) in [&code, &at.join("MacOS")].into_iter().zip(times) {
+            let file = fs::File::open(path).unwrap();
+            file.set_modified(meta.modified().unwrap()).unwrap();
+        }
+        chmod(at, 0o700);
+    });
+    // Behind a link.
+    told("mode;rewritten", |disk, at| {
+        let library = disk.at("opt/library");
+        fs::write(&library, "evil").unwrap();
+        fs::write(&library, "good").unwrap();
+        chmod(at, 0o700);
+    });
+    // On the way there.
+    told("mode;rewritten", |disk, at| {
+        for to in ["away", "real"] {
+            fs::remove_file(disk.at("opt")).unwrap();
+            symlink(to, disk.at("opt")).unwrap();
+        }
+        chmod(at, 0o700);
+    });
+    // While it does not run.
+    let mut watcher = Watcher::new(Disk::new());
+    let bundle = watcher.make("A.dsplug", b"good");
+    watcher.start();
+    watcher.stop();
+    swap(&watcher.disk, &bundle.join("Contents/MacOS/A"), || ());
+    chmod(bundle.join("Contents/Info.plist"), 0o640);
+    watcher.start();
+    let event = watcher.wait("changed", "A.dsplug");
+    assert_eq!(
+        (&*event["changed"], &*event["seen"]),
+        ("mode;rewritten", "start")
+    );
+    // Whatever changes all day behind a link.
+    told("linked;rewritten", |disk, at| {
+        swap(disk, &at.join("MacOS/A"), || ());
+        fs::write(disk.at("opt/library"), "a line").unwrap();
+    });
+    if needs_root("to give a file to another user") {
+        told("owner;rewritten", |disk, at| {
+            swap(disk, &at.join("MacOS/A"), || ());
+            chown(at.join("Info.plist"), Some(501), None).unwrap();
+        });
+        // Nobody wrote.
+        told("owner", |_, at| {
+            for name in ["MacOS/A", "library", "inner", "MacOS", ""] {
+                lchown(at.join(name), Some(501), Some(20)).unwrap();
+            }
+        });
+        let disk = Disk::new();
+        make(&disk.at("opt/A.dsplug"), b"good");
+        disk.link(format!("{PLUGINS}/A.dsplug"), "/opt/A.dsplug");
+        let mut looks = Looks::begin(&disk);
+        assert_eq!(looks.at(500), []);
+        lchown(disk.plugin("A.dsplug"), Some(501), Some(20)).unwrap();
+        looks.at(1_000);
+        let told = looks.at(1_400);
+        let words: Vec<_> = told.iter().map(|(_, changed, _)| &**changed).collect();
+        assert_eq!(words, ["owner"]);
     }
 }
 
