@@ -61,7 +61,7 @@ pub struct Finder<'a> {
     pub languages: Arc<[Language]>,
     /// What [`special`](Self::special) was answered.
     specials: Vec<(&'static [u8], Option<Vec<u8>>)>,
-    /// True when a way that the loader may go was too long to be followed.
+    /// True when the loader may list what was not seen, or from where nothing was looked for.
     pub is_unsure: bool,
 }
 
@@ -127,7 +127,7 @@ impl<'a> Finder<'a> {
         )?;
         self.names_left = self.names_left.saturating_sub(listing.count);
         if listing.is_cut {
-            self.left_out.unlisted(format!(
+            self.unlisted(format!(
                 "{} has more than the {} entries that were looked at",
                 escape(path),
                 listing.count
@@ -143,12 +143,17 @@ impl<'a> Finder<'a> {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.leads_nowhere() => Ok(None),
             Err(error) if error.is_limit() || error.is_unfollowed() => {
-                self.left_out.unlisted(error.to_string());
-                self.is_unsure = true;
+                self.unlisted(error.to_string());
                 Ok(None)
             }
             Err(error) => self.told(Err(error)),
         }
+    }
+
+    /// Tells a place of which is not known what the loader finds there. What stands there may lead it anywhere.
+    pub fn unlisted(&mut self, why: String) {
+        self.left_out.unlisted(why);
+        self.is_unsure = true;
     }
 
     /// When the time of the search is spent.
@@ -160,9 +165,7 @@ impl<'a> Finder<'a> {
     pub fn is_late(&mut self) -> bool {
         let is_late = self.until.is_some_and(|until| Instant::now() >= until);
         if is_late {
-            self.left_out
-                .unlisted("the time of the search is spent, and not all was looked at".into());
-            self.is_unsure = true;
+            self.unlisted("the time of the search is spent, and not all was looked at".into());
         }
         is_late
     }
@@ -173,11 +176,10 @@ impl<'a> Finder<'a> {
             .languages_until
             .is_some_and(|until| Instant::now() >= until);
         if is_late {
-            self.left_out.unlisted(
+            self.unlisted(
                 "the time for languages of its Info.plist is spent, and not all were looked for"
                     .into(),
             );
-            self.is_unsure = true;
         }
         is_late
     }

@@ -58,10 +58,9 @@ impl Finder<'_> {
         let is_contested = !cfg!(target_os = "macos") && info.hang_on_letter_case();
         if is_contested {
             let path = escape(&place.path);
-            self.left_out.unlisted(format!(
+            self.unlisted(format!(
                 "{path}: which of its Info.plist is read hangs on whether the disk tells letter case apart"
             ));
-            self.is_unsure = true;
         }
         for name in info.in_order() {
             self.anomalies.insert(Anomaly::InfoPlist);
@@ -69,12 +68,16 @@ impl Finder<'_> {
             let Some(bytes) = self.small_file(&path)? else {
                 continue;
             };
-            // What is no property list is taken for an empty one, and no other is asked.
             match property_list::parse(&bytes, &Bounds::STANDARD) {
                 Ok(value) => self.languages_of(&value, &path),
-                Err(error) => self
-                    .left_out
-                    .unlisted(format!("{}: {error}", escape(&path))),
+                Err(error) => {
+                    let why = format!("{}: {error}", escape(&path));
+                    // CoreFoundation takes what it cannot read for an empty list, and asks no other.
+                    match error.is_certain() {
+                        true => self.left_out.unlisted(why),
+                        false => self.unlisted(why),
+                    }
+                }
             }
             if !is_contested {
                 break;
@@ -101,8 +104,7 @@ impl Finder<'_> {
         if read.is_ok() && u64::try_from(bytes.len()).is_ok_and(|len| len <= most) {
             return Ok(Some(bytes));
         }
-        self.left_out
-            .unlisted(format!("{} could not be read whole", escape(path)));
+        self.unlisted(format!("{} could not be read whole", escape(path)));
         Ok(None)
     }
 
@@ -130,9 +132,7 @@ impl Finder<'_> {
             languages.insert(language.as_bytes().to_vec());
             if languages.len() > MOST_NAMED {
                 let path = escape(path);
-                self.left_out
-                    .unlisted(format!("{path} names more than {MOST_NAMED} languages"));
-                self.is_unsure = true;
+                self.unlisted(format!("{path} names more than {MOST_NAMED} languages"));
                 break;
             }
         }

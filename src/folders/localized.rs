@@ -41,10 +41,9 @@ impl Finder<'_> {
             let is_link = dir.meta(name).is_ok_and(|m| m.kind == Kind::Symlink);
             if is_link {
                 let Some(left) = self.lproj_links_left.checked_sub(1) else {
-                    self.left_out.unlisted(format!(
+                    self.unlisted(format!(
                         "more than {MOST_LPROJ_LINKS} .lproj are links; the rest was not followed"
                     ));
-                    self.is_unsure = true;
                     has = Has::Maybe.max(has);
                     continue;
                 };
@@ -79,10 +78,9 @@ impl Finder<'_> {
             left = match left.checked_sub(1) {
                 Some(left) => left,
                 None => {
-                    self.left_out.unlisted(format!(
+                    self.unlisted(format!(
                         "more than {MOST_LANGUAGES} languages of its Info.plist lead to a directory; the rest was not listed"
                     ));
-                    self.is_unsure = true;
                     return Ok(Has::Maybe.max(has));
                 }
             };
@@ -145,8 +143,7 @@ impl Finder<'_> {
             // What comes behind it is glued to the names of what was listed.
             let why =
                 "a language of its Info.plist has a NUL in it: what is loaded for it is not known";
-            self.left_out.unlisted(why.to_owned());
-            self.is_unsure = true;
+            self.unlisted(why.to_owned());
             if let Some(found) = &listed {
                 self.glued(found, without_dots(&language.listed_in(&of.path)), of)?;
             }

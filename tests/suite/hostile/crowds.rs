@@ -265,3 +265,61 @@ fn of_more_languages_than_are_looked_for_the_folder_tells() {
         }
     }
 }
+
+/// Of a list of the folder that CoreFoundation may read, and that is not read here, nothing is proved not to be listed.
+#[test]
+fn a_list_of_languages_that_is_not_read_proves_nothing() {
+    let language = "<key>CFBundleLocalizations</key><array><string>../sub/en</string></array>";
+    let list = |rest: &str| format!("<plist version=\"1.0\"><dict>{language}{rest}</dict></plist>");
+    let much = |of: &str, times: usize| format!("<key>x</key><array>{}</array>", of.repeat(times));
+    let verdict = |info: String| {
+        let disk = Disk::new();
+        fs::write(
+            disk.dir(format!("{PLUGINS}/Contents")).join("Info.plist"),
+            info,
+        )
+        .unwrap();
+        disk.dir(format!("{PLUGINS}/Contents/Resources"));
+        for place in ["Contents/sub/en.lproj", "below"] {
+            Plugin::new("B").write(disk.plugin(place));
+        }
+        let snapshot = scan_with(disk.path(), Limits::STANDARD);
+        let sql =
+            "SELECT path, load_verdict FROM dsplug_bundles WHERE kind <> 'folder' ORDER BY path";
+        let rows = query_in(&snapshot, sql);
+        let verdicts: Vec<_> = rows
+            .into_iter()
+            .map(|row| row["load_verdict"].clone())
+            .collect();
+        (verdicts, unlisted(&snapshot))
+    };
+    let unknown = ["unknown", "unknown"].map(String::from).to_vec();
+    for (rest, told) in [
+        (
+            much("<string>abcdef</string>", 200_000),
+            "could not be read whole",
+        ),
+        (
+            much("<dict><key>a</key><true/></dict>", 60_000),
+            "too many dictionaries",
+        ),
+        (
+            "<key>x</key>".to_owned() + &"<array>".repeat(600) + &"</array>".repeat(600),
+            "too",
+        ),
+    ] {
+        let (verdicts, error) = verdict(list(&rest));
+        assert!(error.contains(told), "{error}");
+        assert_eq!(verdicts, unknown, "{told}");
+    }
+    // What CoreFoundation reads nothing of names no language.
+    let (verdicts, error) = verdict(list("<key>"));
+    assert!(error.contains("not a property list"), "{error}");
+    assert_eq!(verdicts, ["not_loadable", "not_loadable"]);
+    // One that is read does.
+    let (verdicts, error) = verdict(list(""));
+    assert_eq!(
+        (verdicts.as_slice(), error.as_str()),
+        (["unknown", "not_loadable"].map(String::from).as_slice(), "")
+    );
+}
