@@ -458,8 +458,8 @@ ours() {
     flags=$OSQUERY/osquery.flags
     refuse_unsafe_ancestors "$flags"
     refuse_odd_text "$flags"
-    list=$(flag extensions_autoload "$DESTDIR$flags")
-    conf=$(flag config_path "$DESTDIR$flags")
+    list=$(flag extensions_autoload "$DESTDIR$flags") || :
+    conf=$(flag config_path "$DESTDIR$flags") || :
     conf=${conf:-$OSQUERY/osquery.conf}
     printf '%s\n' "$PRODUCT/share/install/common.sh" "$PRODUCT/share/install/uninstall.sh" "$BINARY" \
         "$flags" "${list:-$OSQUERY/extensions.load}" "$OSQUERY/extensions.load" \
@@ -630,7 +630,8 @@ role() {
         "$OSQUERY/packs/dsplug.conf") echo whole; return 0 ;;
         "$OSQUERY/osquery.flags") echo flags; return 0 ;;
         esac
-        if ! load_without < "$kept.after" | cmp -s - "$kept.after"; then
+        load_without < "$kept.after" > "$STAGE/lacks"
+        if ! cmp -s "$STAGE/lacks" "$kept.after"; then
             echo load
         elif [ "$(head -n 1 "$kept.after")" = '{}' ]; then
             echo config
@@ -704,28 +705,85 @@ load_without() {
         { print }'
 }
 
-# The value that a flags file gives a flag: the last line counts, as in gflags.
+# What awk programs over flags have in common: the name of the flag in a line, a dash in it being an underscore
+# as to gflags, and a line without the white space before it and the end of line behind it.
+FLAG_LINES='
+    function bare(line) { sub(/^[ \t\v\f]+/, "", line); sub(/\r$/, "", line); return line }
+    function name_of(line) {
+        if (line !~ /^-/) return ""
+        sub(/^--?/, "", line); sub(/=.*/, "", line); gsub(/-/, "_", line)
+        return line
+    }
+    function value_of(line) { sub(/^[^=]*=/, "", line); return line }'
+
+# The value that a flags file gives a flag that is no bool: the last line counts, as in gflags, and one without
+# `=` is none. Status 1 when it gives none, for an empty value is one.
 flag() {
-    [ ! -f "$2" ] || awk -v name="$1" '
-        { gsub(/^[ \t]+|[ \t\r]+$/, "") }
-        $0 ~ "^--?" name "(=|$)" { value = $0; if (!sub(/^[^=]*=/, "", value)) value = "true"; found = value }
-        END { if (found != "") print found }' "$2"
+    [ -f "$2" ] || return 1
+    awk -v name="$1" "$FLAG_LINES"'
+        { line = bare($0) }
+        name_of(line) == name && index(line, "=") { found = value_of(line); given = 1 }
+        END { if (!given) exit 1; print found }' "$2"
+}
+
+# True when a flags file says yes to a flag, in the words of gflags.
+flag_says_yes() {
+    [ -f "$2" ] || return 1
+    awk -v name="$1" "$FLAG_LINES"'
+        { line = bare($0) }
+        name_of(line) == name { found = index(line, "=") ? tolower(value_of(line)) : "1" }
+        name_of(line) == "no" name { found = "0" }
+        END { exit (found !~ /^(1|t|true|y|yes)$/) }' "$2"
+}
+
+# The value of a flag, or what is meant where it is not given: `flag_or DEFAULT NAME FILE WHAT-EMPTY-DOES`. An
+# empty value is none that we could go by.
+flag_or() {
+    if value=$(flag "$2" "$3"); then
+        [ -n "$value" ] || die "${3#"$DESTDIR"} has --$2= without a value: $4" "cure: take the line out, or give it a value"
+        printf '%s' "$value"
+    else
+        printf '%s' "$1"
+    fi
+}
+
+# Refuses a flags file of which osqueryd takes lines for others than they seem: what we read there, or add, may
+# be none. gflags ends the text at a NUL, and lines at a carriage return as long as one follows; a line that is
+# neither flag nor comment names programs, for which alone the flags are that follow.
+refuse_odd_flags() {
+    [ -f "$DESTDIR$1" ] || return 0
+    LC_ALL=C tr -d '\000' < "$DESTDIR$1" > "$STAGE/plain"
+    cmp -s "$STAGE/plain" "$DESTDIR$1" ||
+        die "$1 holds a NUL: osqueryd reads nothing behind it" "cure: take it out"
+    LC_ALL=C awk '
+        /\r./ || (/\r/ && plain) { odd = 1; exit }
+        !/\r/ { plain = 1 }
+        END { exit odd }' "$DESTDIR$1" ||
+        die "$1 ends lines in two ways: osqueryd takes several for one" "cure: end all lines with a line feed alone"
+    LC_ALL=C awk "$FLAG_LINES"'
+        { line = bare($0) }
+        line !~ /^[-#]/ && line != "" { print line; exit }' "$DESTDIR$1" > "$STAGE/section"
+    [ ! -s "$STAGE/section" ] ||
+        die "$1: $(cat "$STAGE/section") is no flag and no comment: osqueryd takes the flags that follow for other programs'" \
+            "cure: take the line out"
 }
 
 # osquery.flags with dsplug among the required extensions and a timeout.
 flags_with() {
-    awk '
-        { lines[NR] = $0; bare = $0; gsub(/^[ \t]+|[ \t\r]+$/, "", bare) }
-        bare ~ /^--?extensions_require=/ { require = NR }
-        bare ~ /^--?extensions_timeout=/ { timeout = NR }
+    awk "$FLAG_LINES"'
+        { lines[NR] = $0; line = bare($0) }
+        !index(line, "=") { next }
+        name_of(line) == "extensions_require" { require = NR }
+        name_of(line) == "extensions_timeout" { timeout = NR }
         END {
             if (require) {
-                value = lines[require]; sub(/^[^=]*=/, "", value); gsub(/[ \t\r]/, "", value)
+                end = lines[require] ~ /\r$/ ? "\r" : ""
+                value = value_of(lines[require]); gsub(/[ \t\r]/, "", value)
                 count = split(value, names, ",")
                 for (i = 1; i <= count; i++) if (names[i] == "dsplug") present = 1
                 if (!present) {
                     sub(/[ \t\r]+$/, "", lines[require])
-                    lines[require] = lines[require] (value == "" ? "" : ",") "dsplug"
+                    lines[require] = lines[require] (value == "" ? "" : ",") "dsplug" end
                 }
             }
             for (i = 1; i <= NR; i++) print lines[i]
@@ -736,18 +794,17 @@ flags_with() {
 
 # osquery.flags without dsplug; the timeout goes when `timeout` says that we wrote it.
 flags_without() {
-    awk -v timeout="$1" '
-        { bare = $0; gsub(/^[ \t]+|[ \t\r]+$/, "", bare) }
-        bare ~ /^--?extensions_require=/ {
-            value = bare; sub(/^[^=]*=/, "", value)
-            kept = "," value ","; had = 0
+    awk -v timeout="$1" "$FLAG_LINES"'
+        { line = bare($0); sub(/[ \t]+$/, "", line) }
+        name_of(line) == "extensions_require" && index(line, "=") {
+            kept = "," value_of(line) ","; had = 0
             # Of two that follow each other the comma between them counts for the first alone.
             while (gsub(/,dsplug,/, ",", kept)) had = 1
             kept = substr(kept, 2, length(kept) - 2)
             if (had && kept == "") next
-            if (had) $0 = substr($0, 1, index($0, "=")) kept
+            if (had) $0 = substr($0, 1, index($0, "=")) kept ($0 ~ /\r$/ ? "\r" : "")
         }
-        timeout == "ours" && bare == "--extensions_timeout=10" { next }
+        timeout == "ours" && line == "--extensions_timeout=10" { next }
         { print }'
 }
 

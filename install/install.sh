@@ -104,14 +104,17 @@ check() {
     refuse_unsafe_ancestors "$flags"
     refuse_odd_text "$flags"
     if [ "$host" = osquery ]; then
-        load=$(flag extensions_autoload "$DESTDIR$flags")
-        config=$(flag config_path "$DESTDIR$flags")
+        refuse_odd_flags "$flags"
+        load=$(flag_or "$OSQUERY/extensions.load" extensions_autoload "$DESTDIR$flags" "osqueryd starts no extension")
+        config=$(flag_or "$OSQUERY/osquery.conf" config_path "$DESTDIR$flags" "osqueryd reads no configuration")
+        timeout=$(flag_or '' extensions_timeout "$DESTDIR$flags" "osqueryd does not start")
+        plugin=$(flag_or filesystem config_plugin "$DESTDIR$flags" "osqueryd reads no configuration")
     fi
     load=${load:-$OSQUERY/extensions.load}
     config=${config:-$OSQUERY/osquery.conf}
     case $load:$config in
-    *%* | [!/]* | */ | */:/*)
-        die "$flags names a path that is relative, a directory's or holds a percent sign" \
+    *%* | [!/]* | */ | */:/* | *[[:blank:]] | *[[:blank:]]:/*)
+        die "$flags names a path that is relative, a directory's, holds a percent sign or ends in a blank" \
             "cure: name plain absolute paths" ;;
     esac
     refuse_leading_out "$load"
@@ -134,16 +137,13 @@ check() {
     refuse_unsafe_file "$config" unread
     refuse_unsafe_file "$config.d/dsplug.conf"
     refuse_unsafe_file "$OSQUERY/packs/dsplug.conf"
-    case $(flag disable_extensions "$DESTDIR$flags") in
-    true | 1 | yes) note "$flags has --disable_extensions: no extension runs until you take it out" ;;
-    esac
-    timeout=$(flag extensions_timeout "$DESTDIR$flags")
+    ! flag_says_yes disable_extensions "$DESTDIR$flags" ||
+        note "$flags has --disable_extensions: no extension runs until you take it out"
     case $timeout in
     '' | *[!0-9]* | ??*) ;;
     *) note "$flags has --extensions_timeout=$timeout, left as it is: 10 gives a slow start more time" ;;
     esac
-    plugin=$(flag config_plugin "$DESTDIR$flags")
-    case ${plugin:-filesystem} in
+    case $plugin in
     filesystem) ;;
     *)
         note "osqueryd takes its configuration from '$plugin': add the pack there; no file is written for it"

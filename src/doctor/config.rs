@@ -8,7 +8,7 @@ use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::disk;
-use super::pack::OURS;
+use super::ours::OURS;
 use crate::pack::conf::{self, osquery_json};
 use crate::pack::restriction;
 use crate::root::Root;

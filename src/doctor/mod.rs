@@ -13,6 +13,7 @@ mod flags;
 mod glob;
 mod host;
 mod osqueryd;
+mod ours;
 mod pack;
 mod place;
 mod quarantine;

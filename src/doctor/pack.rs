@@ -1,28 +1,12 @@
 //! A pack of osqueryd's that is called as ours, held against the one that this program holds.
 
-use std::collections::BTreeMap;
-use std::sync::LazyLock;
-
 use super::config::{Object, Part};
 use super::finding::Finding;
-use crate::pack::conf::{self, EMBEDDED, EMBEDDED_QUIET, NAME, Scheduled};
-
-/// The queries of the pack, by their names there.
-pub static OURS: LazyLock<BTreeMap<String, Scheduled>> = LazyLock::new(|| queries(EMBEDDED));
-/// Those of the small pack, which may stand in its place.
-static QUIET: LazyLock<BTreeMap<String, Scheduled>> = LazyLock::new(|| queries(EMBEDDED_QUIET));
+use super::ours::{OURS, QUIET};
+use crate::pack::conf::{self, Scheduled};
 
 /// The most names in one line.
 const MOST_NAMED: usize = 6;
-
-fn queries(pack: &str) -> BTreeMap<String, Scheduled> {
-    let read = conf::read(NAME, pack).unwrap_or_default();
-    let prefix = format!("pack_{NAME}_");
-    let named = read.queries.into_iter();
-    named
-        .map(|query| (query.name.trim_start_matches(&prefix).to_owned(), query))
-        .collect()
-}
 
 /// Checks the pack that stands at a place: which queries are not there or do not run, and which are other than
 /// this program has them.

@@ -281,6 +281,53 @@ fn files_made_for_us_and_used_by_the_admin_since_stay() {
     assert!(!mac.path("var/db/dsplug").exists());
 }
 
+/// gflags takes a dash in a name for an underscore, and all after the first carriage return for lines that end so.
+#[test]
+fn flags_are_read_as_osqueryd_reads_them() {
+    let mac = Mac::new();
+    let flags = "--extensions-autoload=/etc/osq/load\r\n-extensions-require=other\r\n--extensions-timeout=30\r\n--utc\r\n";
+    mac.write("var/osquery/osquery.flags", flags);
+    let before = mac.tree();
+    mac.install();
+    assert_eq!(mac.read("etc/osq/load"), "/opt/dsplug/bin/dsplug.ext\n");
+    assert_eq!(
+        mac.read("var/osquery/osquery.flags"),
+        flags.replace("=other", "=other,dsplug")
+    );
+    let twin = mac.twin();
+    mac.uninstall();
+    assert_same(&mac.tree(), &before);
+
+    let edited = twin.read("var/osquery/osquery.flags") + "--verbose\r\n";
+    twin.write("var/osquery/osquery.flags", &edited);
+    twin.uninstall();
+    let left = format!("{flags}--verbose\r\n");
+    assert_eq!(twin.read("var/osquery/osquery.flags"), left);
+}
+
+#[test]
+fn extensions_that_are_disabled_are_told_in_every_word_for_it() {
+    for (flags, is_told) in [
+        ("--disable_extensions", true),
+        ("--disable-extensions=t", true),
+        ("--disable_extensions=Yes", true),
+        ("--disable_extensions=y", true),
+        ("--disable_extensions=TRUE", true),
+        ("--disable_extensions\n--nodisable_extensions", false),
+        ("--disable_extensions=false", false),
+    ] {
+        let mac = Mac::new();
+        mac.write("var/osquery/osquery.flags", &format!("{flags}\n"));
+        let output = mac.installer(&["--dry-run"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            said.contains("no extension runs"),
+            is_told,
+            "{flags}: {said}"
+        );
+    }
+}
+
 /// What a file is to the installer goes by what it did there, never by what the flags call the file.
 #[test]
 fn a_list_of_extensions_may_have_any_name() {

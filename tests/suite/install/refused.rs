@@ -407,6 +407,47 @@ fn flags_that_give_one_file_two_roles_are_refused() {
     }
 }
 
+/// To gflags an empty value is a value.
+#[test]
+fn a_flag_without_a_value_is_not_taken_for_one_that_is_not_given() {
+    for (flag, why) in [
+        ("extensions_autoload", "osqueryd starts no extension"),
+        ("config_path", "osqueryd reads no configuration"),
+        ("config-plugin", "osqueryd reads no configuration"),
+        ("extensions_timeout", "osqueryd does not start"),
+    ] {
+        let mac = Mac::new();
+        let flags = format!("--{flag}=/x\n--{flag}=\n");
+        mac.write("var/osquery/osquery.flags", &flags);
+        refused(&mac, mac.installer(&[]), why);
+    }
+    // A line without `=` is none where a value is asked for.
+    let mac = Mac::new();
+    mac.write(
+        "var/osquery/osquery.flags",
+        "--config_path\n--extensions_autoload\n",
+    );
+    mac.install();
+    assert!(mac.path("var/osquery/extensions.load").is_file());
+}
+
+/// `ProcessOptionsFromStringLocked` of gflags: lines that it takes for others than they seem.
+#[test]
+fn flags_that_osqueryd_would_not_see_are_refused() {
+    for (flags, why) in [
+        ("--utc=true\nzzz\n", "zzz is no flag and no comment"),
+        ("\u{feff}--utc=true\n", "is no flag and no comment"),
+        ("--utc=true\n# end\r\n", "ends lines in two ways"),
+        ("--utc=true\r--verbose\n", "ends lines in two ways"),
+        ("--utc=true\0\n", "holds a NUL"),
+        ("--config_path=/etc/x \n", "ends in a blank"),
+    ] {
+        let mac = Mac::new();
+        mac.write("var/osquery/osquery.flags", flags);
+        refused(&mac, mac.installer(&[]), why);
+    }
+}
+
 #[test]
 fn a_second_run_at_the_same_time_waits_its_turn() {
     let mac = Mac::new();
