@@ -132,6 +132,7 @@ const KEPT: &[&str] = &[
     "disable_tables",
     "discovery",
     "interval",
+    "logger_path",
     "platform",
     "queries",
     "query",

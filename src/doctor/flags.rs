@@ -62,6 +62,13 @@ impl Flags {
         lines.find_map(|(flag, value)| value.as_deref().filter(|_| flag == name))
     }
 
+    /// Every value of it that is not empty: of a flag that acts where it stands.
+    pub fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let lines = self.lines.iter().filter(move |(flag, _)| flag == name);
+        let values = lines.filter_map(|(_, value)| value.as_deref());
+        values.filter(|value| !value.is_empty())
+    }
+
     /// True when the flag is given and says yes, as gflags reads a bool: `--noNAME` says no, whatever follows.
     pub fn is_true(&self, name: &str) -> bool {
         let mut lines = self.lines.iter().rev();

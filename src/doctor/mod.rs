@@ -12,6 +12,7 @@ mod finding;
 mod flags;
 mod glob;
 mod host;
+mod log;
 mod osqueryd;
 mod ours;
 mod pack;

@@ -4,7 +4,7 @@ use super::config::{self, Config, MOST_CONFIG, Part};
 use super::finding::{Cure, Finding};
 use super::flags::{Flags, is_yes};
 use super::host::{Agent, BINARY, Host};
-use super::{disk, glob, pack, place};
+use super::{disk, glob, log, pack, place};
 use crate::meta::Kind;
 use crate::order;
 use crate::root::Root;
@@ -154,6 +154,7 @@ pub fn check_flags(agent: Agent, flags: &Flags, findings: &mut Vec<Finding>) {
         return;
     }
     check_reading(flags, findings);
+    log::check(FLAGS, flags, findings);
     if flags.is_true("disable_extensions") {
         findings.push(Finding::wrong(
             format!("{FLAGS}: --disable_extensions is set, and no extension runs"),
@@ -222,6 +223,15 @@ fn check_reading(flags: &Flags, findings: &mut Vec<Finding>) {
             ));
         }
     }
+    for name in ["flagfile", "fromenv", "tryfromenv"] {
+        if let Some(value) = flags.values(name).next() {
+            let value = escape(value.as_bytes());
+            findings.push(Finding::note(
+                format!("{FLAGS}: the flags that --{name}={value:.200} brings are not read here"),
+                "put them into this file, or see that they leave dsplug alone",
+            ));
+        }
+    }
 }
 
 /// The names of the tables for which that is so.
@@ -240,6 +250,7 @@ fn check_options(source: &str, config: &Config, findings: &mut Vec<Finding>) {
             "take it out, and restart osqueryd",
         ));
     }
+    log::check_options(&source, config, findings);
     let ours = |name| option(name).contains("dsplug");
     for (name, set) in [
         ("disable_extensions", is_yes(option("disable_extensions"))),

@@ -477,6 +477,74 @@ fn flags_that_osqueryd_does_not_see() {
 }
 
 #[test]
+fn lines_that_go_elsewhere_and_flags_that_are_not_read_are_told() {
+    let with = |more: &str| {
+        let more = format!("--extensions_require=dsplug\n--extensions_timeout=10\n{more}\n");
+        move |mac: &mut Mac| mac.write(FLAGS, &more)
+    };
+    for (flag, what) in [
+        (
+            "--logger_path=/private/tmp/x",
+            "log lines go to /private/tmp/x",
+        ),
+        ("--osquery-log-dir=/x", "log lines go to /x"),
+        (
+            "--logger_plugin=mine",
+            "--logger_plugin names mine, which is none of osquery's",
+        ),
+        (
+            "--logger-plugin=tls,mine",
+            "--logger_plugin names mine, which is none of osquery's",
+        ),
+        (
+            "--flagfile=/x\n--flagfile=",
+            "the flags that --flagfile=/x brings are not read here",
+        ),
+        (
+            "--fromenv=disable_logging",
+            "the flags that --fromenv=disable_logging brings are not read here",
+        ),
+        (
+            "--tryfromenv=disable_logging",
+            "the flags that --tryfromenv=disable_logging brings are not read here",
+        ),
+    ] {
+        finds(Severity::Note, what, with(flag));
+    }
+    for flag in [
+        "--logger_plugin=",
+        "--logger_plugin=stdout",
+        "--logger_plugin=stdout, stdout",
+    ] {
+        finds_wrong("--logger_plugin names none that keeps lines", with(flag));
+    }
+    finds(
+        Severity::Note,
+        "the option logger_path: log lines go to /x",
+        |mac| {
+            mac.write(
+                "var/osquery/osquery.conf",
+                "{\"options\": {\"logger_path\": \"/x\"}}",
+            );
+        },
+    );
+    for flag in [
+        "--logger_path=/var/log/osquery",
+        "--logger_path=/private/var/log/osquery/",
+        "--logger_plugin=filesystem",
+        "--logger_plugin=tls,filesystem",
+        "--logger_plugin=aws_firehose",
+        "--logger_plugin=tls\n--logger_path=/x",
+        "--flagfile=",
+        "--fromenv=",
+    ] {
+        let mac = &mut Mac::sound();
+        with(flag)(mac);
+        assert_eq!(mac.examine(), [], "{flag}");
+    }
+}
+
+#[test]
 fn options_that_silence_the_tables() {
     let config = |options: &str| {
         let config = format!("{{\"options\": {options}}}");
