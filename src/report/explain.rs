@@ -397,7 +397,8 @@ fn notes(bundle: &Bundle) -> Vec<String> {
         .map(|note| match &note.place {
             Place::Whole => note.text.to_string(),
             Place::Offset(offset) => format!("at {offset:#x}: {}", note.text),
-            Place::Path(path) => format!("{}: {}", escape(path), note.text),
+            // A path is copied, and what follows it in the same word with it.
+            Place::Path(path) => format!("{} \u{2014} {}", escape(path), note.text),
         })
         .collect();
     if notes.len() > MOST {
@@ -493,14 +494,14 @@ fn folder(snapshot: &Snapshot, bundle: &Bundle) -> Vec<String> {
         return Vec::new();
     };
     let mut lines = vec![format!(
-        "{} really stands at {}; it can be written by {}.",
+        "{} really stands at {} and can be written by {}.",
         folder.path,
         escape(&folder.resolved_path),
         folder.writable_by.as_str()
     )];
     if let Some(meta) = &folder.meta {
         lines.push(format!(
-            "Something in it came or went last at {}; its status changed last at {}.",
+            "Something in it came or went last at {} and its status changed last at {}.",
             time::rfc3339(meta.mtime.seconds),
             time::rfc3339(meta.ctime.seconds)
         ));

@@ -60,9 +60,27 @@ pub fn prose(text: &str) -> String {
             piece.push(' ');
             piece.push_str(word);
         }
-        pieces.push(if *is_code { code(&piece) } else { piece });
+        pieces.push(if *is_code {
+            code_and_sign(&piece)
+        } else {
+            piece
+        });
     }
     pieces.join(" ")
+}
+
+/// Text as code. Of a word that is a name, a number or a time, which are copied, the sign of the sentence behind
+/// it is none; a path may end in such a sign itself, and nobody could tell.
+fn code_and_sign(text: &str) -> String {
+    let is_sign = |c: char| matches!(c, '.' | ',' | ';' | ':');
+    let bare = text.strip_suffix(is_sign).unwrap_or(text);
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b':');
+    let ends_so = bare.ends_with(|c: char| c.is_ascii_alphanumeric());
+    if ends_so && bare.bytes().all(is_name) {
+        let sign = text.get(bare.len()..).unwrap_or_default();
+        return format!("{}{sign}", code(bare));
+    }
+    code(text)
 }
 
 /// True for what no reader makes anything else of: letters, with a hyphen or an apostrophe between them, or digits, in
@@ -129,7 +147,15 @@ mod tests {
             ("/a b/~~c~~ d", "`/a b/~~c~~` d"),
             ("at /a  b too", "at `/a  b` too"),
             ("/a b ", "`/a b `"),
-            ("1. one", "`1.` one"),
+            ("1. one", "`1`. one"),
+            (
+                "no_seal: last at 2026-11-30T10:43:32Z.",
+                "`no_seal`: last at `2026-11-30T10:43:32Z`.",
+            ),
+            (
+                "in a/b_c. then No_1, or 2_..",
+                "in `a/b_c.` then `No_1`, or `2_..`",
+            ),
             (
                 "- x www.example.com a@b #1 :x: $x$",
                 "`-` x `www.example.com a@b #1 :x: $x$`",

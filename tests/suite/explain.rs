@@ -158,7 +158,7 @@ fn a_stapled_ticket_is_told_with_what_it_lists() {
         assert_eq!(report["signature"]["notarization_ticket"], "1");
         let notes = text(&report["notes"]);
         assert!(
-            notes.contains(&format!("Contents/CodeResources: {says}")),
+            notes.contains(&format!("Contents/CodeResources \u{2014} {says}")),
             "{notes}"
         );
     }
