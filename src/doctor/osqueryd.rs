@@ -281,6 +281,15 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
             return;
         }
     }
+    for name in ["config_plugin", "config_path"] {
+        if flags.get(name) == Some("") {
+            findings.push(Finding::wrong(
+                format!("{FLAGS}: --{name} is empty: osqueryd reads no configuration"),
+                "take the line out, and restart osqueryd",
+            ));
+            return;
+        }
+    }
     let plugin = flags.get("config_plugin").unwrap_or("filesystem");
     if plugin != "filesystem" {
         findings.push(Finding::note(
