@@ -281,8 +281,11 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
             return;
         }
     }
-    for name in ["config_plugin", "config_path"] {
-        if flags.get(name) == Some("") {
+    let plugin = flags.get("config_plugin").unwrap_or("filesystem");
+    let config = flags.get("config_path").unwrap_or(CONFIG);
+    for (name, value) in [("config_plugin", plugin), ("config_path", config)] {
+        let is_asked = name == "config_plugin" || plugin == "filesystem";
+        if value.is_empty() && is_asked {
             findings.push(Finding::wrong(
                 format!("{FLAGS}: --{name} is empty: osqueryd reads no configuration"),
                 "take the line out, and restart osqueryd",
@@ -290,7 +293,6 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
             return;
         }
     }
-    let plugin = flags.get("config_plugin").unwrap_or("filesystem");
     if plugin != "filesystem" {
         findings.push(Finding::note(
             format!(
@@ -301,7 +303,6 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
         ));
         return;
     }
-    let config = flags.get("config_path").unwrap_or(CONFIG);
     let shown = escape(config.as_bytes());
     // Without it, osqueryd reads none of its drop-ins either.
     if host

@@ -37,6 +37,10 @@ fn flags() {
             mac.write(FLAGS, &format!("{both}--{flag}=\n"));
         });
     }
+    finds(Severity::Note, "from 'tls'", |mac| {
+        let flags = format!("{both}--config_plugin=tls\n--config_path=\n");
+        mac.write(FLAGS, &flags);
+    });
     finds_wrong("/etc/load: has no line", |mac| {
         mac.write(FLAGS, &format!("{both}--extensions_autoload=/etc/load\n"));
     });
