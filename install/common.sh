@@ -629,6 +629,7 @@ role() {
         case $1 in
         "$OSQUERY/packs/dsplug.conf") echo whole; return 0 ;;
         "$OSQUERY/osquery.flags") echo flags; return 0 ;;
+        "$OSQUERY/extensions.load") echo load; return 0 ;;
         esac
         load_without < "$kept.after" > "$STAGE/lacks"
         if ! cmp -s "$STAGE/lacks" "$kept.after"; then
