@@ -129,8 +129,13 @@ impl Limits {
 const JUDGING: u32 = 50;
 /// Parts of a hundred of the time that is left when contents are read, which they leave for what links and code lead to.
 const LINKED: u32 = 20;
+/// Parts of a hundred of the time and the bytes that are left then, which those leave whose links lead to what was read
+/// whole before.
+const UNSEEN: u32 = 25;
 /// Part of the room for what is known of code that is there for what comes new.
 const LITTLE: usize = 12;
+/// Bytes of reading that are as good as none.
+const LITTLE_BYTES: u64 = 1 << 20;
 /// Bytes of path and link text that one entry has for nothing.
 const LIGHT: usize = 64;
 /// For how many entries a candidate counts beside its own: for its paths, its Info.plist, its signature.
@@ -181,6 +186,8 @@ pub struct Budget {
     /// Nanoseconds that are left to do it in.
     judging_time: AtomicU64,
     bytes: u64,
+    /// Those of them that are kept for what was never read whole.
+    kept_bytes: u64,
     entries: usize,
     watched: usize,
     code_facts: AtomicUsize,
@@ -208,6 +215,7 @@ impl Budget {
             judging: AtomicU64::new(limits.judging),
             judging_time: AtomicU64::new(nanos(limits.time).saturating_mul(JUDGING.into()) / 100),
             bytes: limits.scan_bytes,
+            kept_bytes: 0,
             entries: limits.scan_entries,
             watched: limits.watched_entries,
             code_facts: AtomicUsize::new(limits.code_facts),
@@ -234,9 +242,31 @@ impl Budget {
         self.until = self.end.and_then(|end| end.checked_sub(kept(end)));
     }
 
-    /// From now on all that is left is there.
-    pub fn begin_linked(&mut self) {
+    /// From now on all that is left is there, but for a part where that `keeps` one for what was never read whole: whoever
+    /// writes without end to what was takes no turn from that.
+    pub fn begin_linked(&mut self, keeps: bool) {
         self.until = self.end;
+        if keeps {
+            let kept = |end: Instant| {
+                let left = end.saturating_duration_since(Instant::now());
+                left.saturating_mul(UNSEEN) / 100
+            };
+            self.until = self.end.and_then(|end| end.checked_sub(kept(end)));
+            self.kept_bytes = (self.bytes / 100).saturating_mul(UNSEEN.into());
+            self.bytes = self.bytes.saturating_sub(self.kept_bytes);
+        }
+    }
+
+    /// From now on that is there too.
+    pub fn begin_unseen(&mut self) {
+        self.until = self.end;
+        self.bytes = self.bytes.saturating_add(self.kept_bytes);
+        self.kept_bytes = 0;
+    }
+
+    /// True where there is no time, or are too few bytes for anything but little.
+    pub fn is_spent(&self) -> bool {
+        self.is_late() || self.bytes < LITTLE_BYTES
     }
 
     /// A moment after which `share` parts of a hundred of the time are over.
@@ -432,7 +462,7 @@ mod tests {
         let now = Instant::now();
         budget.begin_contents();
         assert!(Some(now) < budget.until() && budget.until() < end);
-        budget.begin_linked();
+        budget.begin_linked(false);
         assert_eq!(budget.until(), end);
     }
 }

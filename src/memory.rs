@@ -40,6 +40,20 @@ pub struct Memory {
     tried: BTreeMap<Vec<u8>, ReadAt>,
     /// Every candidate that had a row, of each plug-in folder.
     shown: [Known; FOLDERS.len()],
+    /// Those of which it is not known what their links lead to, or not all of it.
+    turns: Turns,
+}
+
+/// Candidates that wait for a turn.
+pub type Turns = BTreeMap<Vec<u8>, Wait>;
+
+/// How one waits for its turn: the less, the longer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wait {
+    /// The number of the scan in which it had its last turn, or in which it came.
+    pub since: u64,
+    /// True when it had one.
+    pub had_turn: bool,
 }
 
 /// What is kept of one candidate.
@@ -215,6 +229,16 @@ impl Memory {
     pub fn tried(&mut self, due: BTreeSet<Vec<u8>>, now: ReadAt) {
         self.tried.retain(|path, _| self.bundles.contains_key(path));
         self.tried.extend(due.into_iter().map(|path| (path, now)));
+    }
+
+    /// How a candidate waits for its turn.
+    pub fn waits(&self, path: &[u8]) -> Option<Wait> {
+        self.turns.get(path).copied()
+    }
+
+    /// These wait from now on.
+    pub fn wait(&mut self, turns: Turns) {
+        self.turns = turns;
     }
 
     /// Bytes of what is known of all code, and those candidates whose part has room whatever comes new: the ones of which

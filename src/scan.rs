@@ -18,7 +18,7 @@ use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError, Known, Via};
 use crate::journal::{self, Events};
 use crate::limits::{self, Budget, Limits, Whereabouts};
 use crate::load;
-use crate::memory::Memory;
+use crate::memory::{Memory, Turns, Wait};
 use crate::order;
 use crate::quarantine::ledger::Ledger;
 use crate::root::Root;
@@ -111,6 +111,9 @@ pub fn cure(error: &FolderError) -> &'static str {
         _ => "run it as root: sudo",
     }
 }
+
+/// Bytes that are read where links of a candidate lead that waits and never had its turn.
+const FIRST_TURN: u64 = 8 << 20;
 
 /// How many paths of candidates that met a limit are told.
 const MOST_LIMITS_TOLD: usize = 8;
@@ -433,14 +436,48 @@ impl Scanner {
             signatures.insert(*index, signature);
         }
         // What links lead to comes after all that is a bundle's own: a link costs nothing to plant. Where least was found
-        // is looked at first, and last what nobody has seen whole: whatever was seen so has room again.
-        budget.begin_linked();
-        order::sort_by_key(&mut in_turn, |(_, e)| {
-            let known = self.before(&e.candidate.path, &at);
-            let known = known.filter(|known| !known.is_linked_late && !known.is_linked_cut);
-            known.map_or(u64::MAX, |known| known.reach.bytes())
-        });
+        // is looked at first, and last what nobody has seen whole: whatever was seen so has room again. That has a part of
+        // the time for itself. Of it those that never had a turn come first, for so little each that the turn comes to
+        // many, then the one that waits longest, what is new, and the others.
+        let turn = |had_turn| Wait {
+            since: self.scans,
+            had_turn,
+        };
+        let waits = |e: &Evidence| {
+            let memory = self.memory.as_ref();
+            memory.and_then(|memory| memory.waits(&e.candidate.path))
+        };
+        let (mut whole, mut first, mut new, mut unseen) = (vec![], vec![], vec![], vec![]);
         for (_, evidence) in in_turn {
+            match (self.before(&evidence.candidate.path, &at), waits(evidence)) {
+                (Some(known), _) if !known.is_linked_late && !known.is_linked_cut => {
+                    whole.push((known.reach.bytes(), evidence));
+                }
+                (Some(_), Some(wait)) if !wait.had_turn => first.push((wait, evidence)),
+                (Some(_), wait) => unseen.push((wait.unwrap_or(turn(true)), evidence)),
+                (None, _) => new.push(evidence),
+            }
+        }
+        order::sort_by_key(&mut whole, |(bytes, _)| *bytes);
+        order::sort_by_key(&mut first, |(wait, _)| *wait);
+        order::sort_by_key(&mut unseen, |(wait, _)| *wait);
+        let later = unseen.split_off(unseen.len().min(1));
+        budget.begin_linked(!(first.is_empty() && unseen.is_empty() && new.is_empty()));
+        let whole = whole.into_iter().map(|(_, e)| (None, u64::MAX, e));
+        let first = first
+            .into_iter()
+            .map(|(wait, e)| (Some(wait), FIRST_TURN, e));
+        let new = new.into_iter().map(|e| (Some(turn(false)), u64::MAX, e));
+        let [unseen, later] =
+            [unseen, later].map(|all| all.into_iter().map(|(wait, e)| (Some(wait), u64::MAX, e)));
+        let mut turns = Turns::new();
+        for (wait, most, evidence) in whole.chain(first).chain(unseen).chain(new).chain(later) {
+            if let Some(wait) = wait {
+                budget.begin_unseen();
+                let is_left = budget.is_spent();
+                let wait = if is_left { wait } else { turn(true) };
+                turns.insert(evidence.candidate.path.clone(), wait);
+            }
             self.at.set(&evidence.candidate.path);
             let known = self.before(&evidence.candidate.path, &at);
             // A round that has begun goes on, however long it takes.
@@ -454,7 +491,7 @@ impl Scanner {
                 is_safe,
             });
             reader.verifies = budget.may_judge();
-            evidence::read_linked(&root, evidence, known, &mut reader, &mut budget);
+            evidence::read_linked(&root, evidence, known, most, &mut reader, &mut budget);
             evidence::weigh_ways(&root, evidence, &budget);
             evidence::settle(evidence, &budget);
         }
@@ -476,6 +513,7 @@ impl Scanner {
         if let Some(memory) = &mut self.memory {
             memory.keep(&bundles, &all_folders);
             memory.tried(due, at);
+            memory.wait(turns);
         }
         let mut snapshot = Snapshot {
             folders: all_folders,

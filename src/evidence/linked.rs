@@ -48,11 +48,12 @@ const MOST_ENTRIES: usize = 4096;
 const MOST_BYTES: u64 = 256 << 20;
 
 /// Finds and reads the places that links of a bundle lead to. What was read `before` and has not
-/// changed since is not read again, but for code when it is to be read `again`.
+/// changed since is not read again, but for code when it is to be read `again`. No more bytes than `most` are read.
 pub fn read(
     root: &Root,
     evidence: &mut Evidence,
     before: Option<Before<'_>>,
+    most: u64,
     reader: &mut Reader<'_>,
     budget: &mut Budget,
 ) {
@@ -76,7 +77,7 @@ pub fn read(
         libraries: Libraries::of(evidence),
         roles: Roles::of(evidence.homes()),
         entries: MOST_ENTRIES,
-        bytes: MOST_BYTES,
+        bytes: MOST_BYTES.min(most),
         part: Part::of(before),
     };
     for link in evidence.entries.iter().filter(|e| e.link.is_some()) {

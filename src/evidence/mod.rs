@@ -393,15 +393,16 @@ pub fn tell_unverified(evidence: &mut Evidence) {
 }
 
 /// Finds and reads what links in a candidate lead to outside of it. With what was learned `before`
-/// comes whether code is to be read again, as much of it as there is room for.
+/// comes whether code is to be read again, as much of it as there is room for. No more bytes than `most` are read.
 pub fn read_linked(
     root: &Root,
     evidence: &mut Evidence,
     before: Option<Before<'_>>,
+    most: u64,
     reader: &mut Reader<'_>,
     budget: &mut Budget,
 ) {
-    linked::read(root, evidence, before, reader, budget);
+    linked::read(root, evidence, before, most, reader, budget);
 }
 
 /// Reads the main executable of a candidate of which nothing else is read: it is what runs.

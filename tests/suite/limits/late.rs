@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use dsplug::limits::Limits;
-use dsplug_fixtures::{Disk, PLUGINS, Plugin, sparse};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, set_mtime, sparse};
 
 use super::remembered::{rows, scanner, settle};
 
@@ -98,4 +98,52 @@ fn where_there_is_no_room_for_what_all_lead_to_it_is_the_same_bundles_that_have_
     for _ in 0..2 {
         assert_eq!(rows(&scanner.scan()), first);
     }
+}
+
+/// Gigabytes that are written all the time, behind links of bundles that hold less than another.
+#[test]
+fn what_was_never_seen_whole_has_its_turn_whatever_links_of_others_lead_to() {
+    let disk = Disk::new();
+    let large: Vec<_> = (0..24)
+        .map(|number| {
+            let name = format!("A{number:02}");
+            Plugin::new(&name).write(disk.plugin(""));
+            let link = format!("{PLUGINS}/{name}.dsplug/Contents/l");
+            disk.link(link, format!("/Users/Shared/{name}"));
+            let file = disk.file(format!("Users/Shared/{name}"), "");
+            sparse(&file, b"", 250 << 20);
+            file
+        })
+        .collect();
+    let bundle = Plugin::new("Z").write(disk.plugin(""));
+    fs::write(bundle.join("Contents/data"), vec![b'z'; 1 << 20]).unwrap();
+    let library = disk.file("Users/Shared/fw/a", "a");
+    disk.link(format!("{PLUGINS}/Z.dsplug/Contents/l"), "/Users/Shared/fw");
+    let limits = Limits {
+        time: Duration::from_millis(600),
+        ..Limits::STANDARD
+    };
+    settle();
+    let mut scanner = scanner(&disk, limits);
+    let mut times = 1..;
+    let mut scan = || {
+        let time = times.next().unwrap();
+        // What is new each time takes nobody's turn either.
+        let name = format!("N{time:02}");
+        Plugin::new(&name).write(disk.plugin(""));
+        let link = format!("{PLUGINS}/{name}.dsplug/Contents/l");
+        disk.link(link, "/Users/Shared/A00");
+        large.iter().for_each(|file| set_mtime(file, time));
+        rows(&scanner.scan()).pop().unwrap()["linked_hash"].clone()
+    };
+    assert_eq!(scan(), "", "the time of a scan suffices here");
+    // What has waited, and leads to little, is next.
+    let first = scan();
+    assert_eq!(first.len(), 64);
+    // Whatever leads to so little comes first from now on.
+    fs::write(library, "b").unwrap();
+    let second = scan();
+    assert_eq!(second.len(), 64);
+    assert_ne!(second, first);
+    assert_eq!(scan(), second);
 }
