@@ -77,10 +77,12 @@ impl Call<'_> {
         let (above, name) = found.place();
         mounts::refuse(above, name)
             .map_err(|why| Failure::new(format!("{} was left alone: {why}", escape(path))))?;
+        let covers = mounts::on_the_way(&found);
         let circumstances = Circumstances::now(&self.disk.root);
         let id = self.new_id(&circumstances, &bundle);
         let mut entry = self.entry(id, &found, bundle.digest)?;
         entry.path = escape(path);
+        entry.error = covers.unwrap_or_default();
         entry.time = circumstances.time;
         entry.hash = bundle.digest.as_ref().map_or_else(String::new, |d| hex(d));
         entry.signer.clone_from(&bundle.signature.signer);
@@ -107,14 +109,14 @@ impl Call<'_> {
         Ok((entry, bundle))
     }
 
-    /// Takes the main executable of a bundle that was taken, where it stands outside.
+    /// Takes the main executable of a bundle that was taken, where it stands outside; gives its entry.
     ///
     /// # Errors
     /// When it cannot be taken, and was left.
-    pub fn executable(&self, bundle: &Bundle, taken: &Entry) -> Result<(), Failure> {
+    pub fn executable(&self, bundle: &Bundle, taken: &Entry) -> Result<Option<Entry>, Failure> {
         let executable = bundle.evidence.executable.as_ref();
         let Some(executable) = executable.filter(|e| e.is_outside()) else {
-            return Ok(());
+            return Ok(None);
         };
         let left = |why: String| {
             Failure::new(format!(
@@ -132,15 +134,19 @@ impl Call<'_> {
         let digest = tree.digest(&self.vault.reading).ok();
         let sha256 = executable.content(&bundle.evidence).sha256();
         let mut entry = self.entry(executable_id(&taken.id), &found, digest)?;
+        entry.error = mounts::on_the_way(&found).unwrap_or_default();
         entry.time = taken.time;
         entry.hash = sha256.map_or_else(String::new, |d| hex(d));
         entry.evidence_hash.clone_from(&taken.evidence_hash);
         let from = self.open_above(&found)?;
         take::take(self.vault, &mut entry, &from).map_err(left)?;
         print(&format!(
-            "executable  {} is in the vault as {}\n",
-            entry.path, entry.id
-        ))
+            "executable  {} is in the vault as {}\n{}",
+            entry.path,
+            entry.id,
+            covered(&entry)
+        ))?;
+        Ok(Some(entry))
     }
 
     /// An entry of what stands somewhere.
@@ -235,6 +241,14 @@ fn caller() -> u32 {
     sudo.filter(|_| own == 0).unwrap_or(own)
 }
 
+/// The line about a volume on the way to what was taken, where there is one.
+fn covered(entry: &Entry) -> String {
+    if entry.error.is_empty() {
+        return String::new();
+    }
+    format!("{:<12}{}\n", "covered", tame(&entry.error))
+}
+
 /// Says what was taken; `disk` is the end of a line that puts it back.
 fn say(entry: &Entry, bundle: &Bundle, lacks: u64, disk: &Line) -> Result<(), Failure> {
     let mut text = String::new();
@@ -278,6 +292,7 @@ fn say(entry: &Entry, bundle: &Bundle, lacks: u64, disk: &Line) -> Result<(), Fa
             "outside"
         );
     }
+    text.push_str(&covered(entry));
     let back = Line::new("dsplug restore").word(&entry.id).end(disk);
     let back = back.written().unwrap_or_else(|why| why);
     let _ = writeln!(text, "{:<12}{back}", "back");

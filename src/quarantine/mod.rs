@@ -79,7 +79,8 @@ const LIST: &str = "SELECT id, state, path, time, hash, signer, signature_state,
 /// Takes a bundle out of its folder, or shows what was taken.
 ///
 /// # Errors
-/// When it cannot be taken: it stands where it stood then. When its loader could not be ended.
+/// When it cannot be taken: it stands where it stood then. When its loader could not be ended, or a volume is mounted over
+/// where it stood: it is taken then.
 pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     let Some(path) = options.path.as_ref().filter(|_| !options.list) else {
         return list(disk, options.format);
@@ -112,19 +113,35 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         vault: &vault,
     };
     let (taken, bundle) = call.bundle(snapshot, bundle)?;
-    if options.with_executable {
-        call.executable(&bundle, &taken)?;
-    }
-    if options.keep_loader || disk.is_image() {
+    let executable = if options.with_executable {
+        call.executable(&bundle, &taken)?
+    } else {
+        None
+    };
+    let ended = if options.keep_loader || disk.is_image() {
+        Ok(())
+    } else {
+        loader::end()
+    };
+    // What was taken and has an error is covered where it stood: that may load again.
+    let covered = [Some(&taken), executable.as_ref()].into_iter().flatten();
+    let mut but: Vec<String> = covered.map(|entry| entry.error.clone()).collect();
+    but.retain(|why| !why.is_empty());
+    but.dedup();
+    but.extend(ended.err().map(|why| {
+        format!(
+            "the process that loads plug-ins was not ended: {why}; {}",
+            loader::BY_HAND
+        )
+    }));
+    if but.is_empty() {
         return Ok(());
     }
-    loader::end().map_err(|why| {
-        Failure::new(format!(
-            "it is in the vault as {}, but the process that loads plug-ins was not ended: {why}; {}",
-            taken.id,
-            loader::BY_HAND
-        ))
-    })
+    Err(Failure::new(format!(
+        "it is in the vault as {}, but {}",
+        taken.id,
+        but.join("; and ")
+    )))
 }
 
 /// Puts something back.

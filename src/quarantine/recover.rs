@@ -110,7 +110,9 @@ fn moving(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
         let differs = differs(&dir, item, &entry.seen, false, &vault.reading);
         sync(&folder)?;
         from.map_or(Ok(()), |from| sync(&from.fd))?;
-        entry.error = differs.clone().unwrap_or_default();
+        if let Some(why) = &differs {
+            entry.error.clone_from(why);
+        }
         vault.set(entry, Step::Quarantined)?;
         let is_in = is_in(entry);
         // Nobody knows any more whether it is what stood there.

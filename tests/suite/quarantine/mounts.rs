@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dsplug_fixtures::{Disk, Plugin, needs_root, skipped};
+use dsplug_fixtures::{Disk, PLUGINS, Plugin, needs_root, skipped};
 
 use super::moves::leaves_nothing;
 use super::scene::Scene;
 use super::strace;
+use crate::hostile::mounts::Mounted;
 
 /// A file of somebody else's, whose directory is mounted elsewhere until this is dropped.
 struct Victim {
@@ -197,4 +198,43 @@ fn the_next_call_goes_on_with_no_removal_in_which_something_is_mounted() {
     victim.is_whole();
     assert_eq!(scene.picture(), before);
     assert_eq!(scene.ledger()[0]["state"], "quarantined");
+}
+
+/// The copy that runs is taken; the one that the volume covers comes to light when that goes.
+#[test]
+fn what_a_volume_on_the_way_covers_is_told_as_not_taken() {
+    for place in [PLUGINS, "Library/DirectoryServices"] {
+        let disk = Disk::new();
+        let covered = Plugin::new("A").write(disk.plugin(""));
+        let Some(mounted) = Mounted::new(disk.at(place), "tmpfs") else {
+            return;
+        };
+        Plugin::new("A").write(disk.plugin(""));
+        let scene = Scene::new(disk);
+        // Ends before what it stands on.
+        let mounted = mounted;
+        let call = scene.call(&["quarantine", &Scene::path("A.dsplug")]);
+        let told = String::from_utf8(call.stdout).unwrap();
+        let error = String::from_utf8(call.stderr).unwrap();
+        assert_eq!(call.status.code(), Some(1), "{told}{error}");
+        assert!(!covered.exists(), "{told}{error}");
+        let row = &scene.ledger()[0];
+        assert_eq!(row["state"], "quarantined");
+        let line = format!(
+            "a volume is mounted at /{place}: what it covers was not taken, and may load when it goes; \
+             look at what it is (df, mount), unmount it and call again"
+        );
+        assert_eq!(row["error"], line);
+        assert!(told.contains(&format!("covered     {line}\n")), "{told}");
+        let line = format!("it is in the vault as {}, but {line}\n", row["id"]);
+        assert!(error.contains(&line), "{error}");
+        assert_eq!(error.lines().count(), 1, "{error}");
+        drop(mounted);
+        assert!(covered.exists());
+        let told = scene.done(&["quarantine", &Scene::path("A.dsplug")]);
+        assert!(!told.contains("covered"), "{told}");
+        let rows = scene.ledger();
+        let errors: Vec<_> = rows.iter().filter(|row| row["error"].is_empty()).collect();
+        assert_eq!((rows.len(), errors.len()), (2, 1));
+    }
 }
