@@ -213,12 +213,12 @@ impl Libraries {
             }
             // When something stands there one day, it is a new place.
             Err(error) if error.leads_nowhere() => {
-                if is_outside && !loads::is_near_cryptex(&plain) {
+                if is_outside && !loads::is_in_cryptex(&plain) {
                     return self.tell(plain, budget);
                 }
                 // A link on the way may lead out, to what is not there.
                 let end = ways.last_end();
-                let is_out = |path: &[u8]| leads_out(path) && !loads::is_near_cryptex(path);
+                let is_out = |path: &[u8]| leads_out(path) && !loads::is_in_cryptex(path);
                 let is_known = rest.is_some() || plain_above(&path).is_some();
                 let ends_out = is_known && is_out(&end);
                 let stays_home = self.homes.stay(&path);
@@ -233,7 +233,7 @@ impl Libraries {
                         }
                     }
                     Err(_) if ends_out => self.tell(end, budget),
-                    Err(_) if stays_home || loads::is_near_cryptex(&plain) => {}
+                    Err(_) if stays_home || loads::is_in_cryptex(&plain) => {}
                     // An image of the data volume alone lacks the links of the system's own.
                     Err(_) => self.tell(plain, budget),
                 }

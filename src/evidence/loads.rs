@@ -20,8 +20,12 @@ use crate::firm_links::leads_behind;
 const PROGRAM: &[u8] = b"/usr/libexec";
 /// Where the system's cryptex really stands since macOS 13 (`cryptexOSPath` of dyld/DyldProcessConfig.cpp).
 const CRYPTEX: &[u8] = b"/System/Volumes/Preboot/Cryptexes/OS";
-/// The volume that it stands on.
-const PREBOOT: &[u8] = b"/System/Volumes/Preboot/";
+/// What is below the system's cryptexes that have libraries: each is an image of its own, on which nobody writes. Beside them,
+/// on the volume on which they are mounted, root does.
+const IN_CRYPTEXES: &[&[u8]] = &[
+    b"/System/Volumes/Preboot/Cryptexes/App/",
+    b"/System/Volumes/Preboot/Cryptexes/OS/",
+];
 /// File type of a program.
 const MH_EXECUTE: u32 = 2;
 
@@ -135,8 +139,8 @@ pub fn is_sealed(path: &[u8]) -> bool {
     !has_dots(path) && (is_of_unix || is_system(path))
 }
 
-/// True when a path without dots stays on the volume of the system's cryptex: nothing is there that bears the name of a
+/// True when a path without dots stays in one of the system's cryptexes: nothing is there that bears the name of a
 /// library, unless it is found.
-pub fn is_near_cryptex(path: &[u8]) -> bool {
-    path.starts_with(PREBOOT)
+pub fn is_in_cryptex(path: &[u8]) -> bool {
+    IN_CRYPTEXES.iter().any(|above| path.starts_with(above))
 }

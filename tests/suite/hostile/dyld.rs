@@ -149,6 +149,45 @@ fn what_leads_out_of_the_systems_cryptex_is_followed() {
     assert_eq!(only_bundle(disk.path())["loads_outside"], "");
 }
 
+/// Beside the system's cryptexes root can write on their volume.
+#[test]
+fn what_stands_nowhere_yet_beside_the_systems_cryptexes_is_told() {
+    for (there, dylib, told) in [
+        ("Cryptexes/OS", "x.dylib", "x.dylib"),
+        ("Cryptexes/OS", "Cryptexes/x.dylib", "Cryptexes/x.dylib"),
+        (
+            "Cryptexes/OS",
+            "Cryptexes/OSx/x.dylib",
+            "Cryptexes/OSx/x.dylib",
+        ),
+        (
+            "",
+            "Cryptexes/Incoming/x.dylib",
+            "Cryptexes/Incoming/x.dylib",
+        ),
+        (
+            "Cryptexes/OS",
+            "Cryptexes/OS/../x.dylib",
+            "Cryptexes/x.dylib",
+        ),
+        ("", "Cryptexes/OS/../x.dylib", "Cryptexes/x.dylib"),
+        ("Cryptexes/OS", "Cryptexes/OS/usr/lib/x.dylib", ""),
+        ("", "Cryptexes/OS/usr/lib/x.dylib", ""),
+        ("Cryptexes/App", "Cryptexes/App/usr/lib/x.dylib", ""),
+    ] {
+        let preboot = "System/Volumes/Preboot";
+        let disk = Disk::new();
+        disk.dir(format!("{preboot}/{there}"));
+        plugin(&disk, &[&format!("/{preboot}/{dylib}")], &[]);
+        let told = match told {
+            "" => String::new(),
+            told => format!("/{preboot}/{told}"),
+        };
+        let row = only_bundle(disk.path());
+        assert_eq!(row["loads_outside"], told, "{there} {dylib}");
+    }
+}
+
 /// A path with dots is the system's when it leads there, and not by its text.
 #[test]
 fn dots_that_read_as_the_systems_and_lead_nowhere_yet_are_told() {

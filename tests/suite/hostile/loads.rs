@@ -58,9 +58,19 @@ fn where_dyld_looks_is_told_when_that_is_outside() {
         &[],
         "/Library/Frameworks/X.framework/Versions/A/X",
     );
-    // By the working directory.
-    leads("x.dylib", &[], "/x.dylib");
-    leads("usr/lib/../../Users/x.dylib", &[], "/Users/x.dylib");
+    // By the working directory, and behind the system's cryptex without a slash between.
+    let cryptexes = "/System/Volumes/Preboot/Cryptexes";
+    leads("x.dylib", &[], &format!("{cryptexes}/OSx.dylib;/x.dylib"));
+    leads(
+        "usr/lib/x.dylib",
+        &[],
+        &format!("{cryptexes}/OSusr/lib/x.dylib"),
+    );
+    leads(
+        "usr/lib/../../Users/x.dylib",
+        &[],
+        &format!("{cryptexes}/Users/x.dylib;/Users/x.dylib"),
+    );
     leads("@loader_pathx/x.dylib", &[], "/@loader_pathx/x.dylib");
     // By what stands for a directory.
     leads(
@@ -806,7 +816,10 @@ fn what_is_loaded_late_is_told_as_well() {
     );
     // `dlopen` looks for a relative path below the run paths before the working directory.
     let row = row_of(lazy(&["x.dylib"], &["/Users/Shared"]).unsigned());
-    assert_eq!(row["loads_outside"], "/Users/Shared/x.dylib;/x.dylib");
+    assert_eq!(
+        row["loads_outside"],
+        "/System/Volumes/Preboot/Cryptexes/OSx.dylib;/Users/Shared/x.dylib;/x.dylib"
+    );
     is_read(
         lazy(&["@rpath/l.dylib"], &["/Users/Shared"]).unsigned(),
         &[],
