@@ -1,14 +1,15 @@
 //! A configuration of osquery, or a pack: what is asked of it, and the rest, which is other people's,
 //! passed over.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::fmt;
 
-use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use super::disk;
 use super::ours::OURS;
+use super::{disk, numbers};
 use crate::pack::conf::{self, osquery_json};
 use crate::pack::restriction;
 use crate::root::Root;
@@ -18,44 +19,71 @@ use crate::text::escape;
 /// `kMaxConfigSize` of config.cpp, 1 MiB until August 2026). Packs that it names have no such bound.
 pub const MOST_CONFIG: usize = 4 * 1024 * 1024;
 
-/// What is asked of a configuration of osquery ([`Config`]) or of a pack ([`Part`]), which may have `most` bytes.
-pub fn read<T: DeserializeOwned>(
-    root: &Root,
-    path: &str,
-    most: usize,
-) -> Result<Option<T>, String> {
+/// A configuration of osquery or a pack, which may have `most` bytes: what is asked of it. What osqueryd
+/// reads as something else than stands there, or not at all, is an error, wherever in the file it is: one
+/// such number among other people's things, and osqueryd passes over the whole file.
+pub fn read(root: &Root, path: &str, most: usize) -> Result<Option<Part>, String> {
     let Some(text) = disk::read_text(root, path).map_err(|error| error.to_string())? else {
         return Ok(None);
     };
+    let path = escape(path.as_bytes());
     let json = osquery_json(&text);
     if json.len() > most {
-        let path = escape(path.as_bytes());
         return Err(format!(
             "{path}: more than {most} bytes, and osqueryd takes no such configuration"
         ));
     }
-    serde_json::from_str(&json)
-        .map(Some)
-        .map_err(|error| format!("{}: not JSON: {error}", escape(path.as_bytes())))
+    let part = serde_json::from_str(&json).map_err(|error| {
+        let what = if error.is_data() { "" } else { "not JSON: " };
+        format!("{path}: {what}{error}")
+    })?;
+    if numbers::has_too_large(&json) {
+        return Err(format!(
+            "{path}: a number of more than {} digits, which osqueryd does not take",
+            numbers::MOST_DIGITS
+        ));
+    }
+    Ok(Some(part))
 }
 
-/// What is asked of a configuration.
-#[derive(Debug, Default, Deserialize)]
-pub struct Config {
-    #[serde(default)]
-    pub packs: BTreeMap<String, Part>,
-    options: Option<Part>,
-}
+/// What is asked of a configuration: an object.
+#[derive(Debug)]
+pub struct Config(Object);
 
 impl Config {
+    /// None where osqueryd takes it for no configuration.
+    pub fn new(part: Part) -> Option<Self> {
+        match part {
+            Part::Object(object) => Some(Self(object)),
+            _ => None,
+        }
+    }
+
+    /// A pack that it names, as it names it.
+    pub fn pack(&self, name: &str) -> Option<&Part> {
+        self.below("packs")?.get(name)
+    }
+
     /// The value of an option, as osquery makes text of it.
     pub fn option(&self, name: &str) -> Option<&str> {
-        let Some(Part::Object(options)) = &self.options else {
-            return None;
-        };
-        match options.kept.get(name)? {
+        match self.below("options")?.get(name)? {
             Part::Text(text) | Part::Scalar(text) => Some(text),
             Part::Object(_) | Part::List | Part::Other => None,
+        }
+    }
+
+    /// What stands twice of that which is asked for. Of packs and options osqueryd goes through all, and the last
+    /// that it can use counts; of the two themselves it takes the first.
+    pub fn twice(&self) -> impl Iterator<Item = &str> {
+        let below = ["packs", "options"].map(|key| self.below(key));
+        let objects = std::iter::once(&self.0).chain(below.into_iter().flatten());
+        objects.flat_map(|object| object.twice.iter().map(String::as_str))
+    }
+
+    fn below(&self, key: &str) -> Option<&Object> {
+        match self.0.get(key)? {
+            Part::Object(object) => Some(object),
+            _ => None,
         }
     }
 }
@@ -119,6 +147,8 @@ const NO_QUERIES: &str = "a pack without queries that run on a Mac";
 #[derive(Debug, Default)]
 pub struct Object {
     kept: BTreeMap<String, Part>,
+    /// Those of them that stand there more than once.
+    twice: BTreeSet<String>,
     /// True when something in it, taken for a query, would run on a Mac.
     runs: bool,
 }
@@ -126,13 +156,17 @@ pub struct Object {
 /// Keys of an object that are kept, beside the names of our queries; a file of somebody else's may have
 /// millions of others.
 const KEPT: &[&str] = &[
+    "*",
     "denylist",
     "disable_extensions",
     "disable_logging",
     "disable_tables",
     "discovery",
+    "dsplug",
     "interval",
     "logger_path",
+    "options",
+    "packs",
     "platform",
     "queries",
     "query",
@@ -183,25 +217,35 @@ impl<'de> Deserialize<'de> for Part {
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("anything")
             }
-            fn visit_str<E>(self, text: &str) -> Result<Part, E> {
-                Ok(Part::Text(text.to_owned()))
+            fn visit_str<E: Error>(self, text: &str) -> Result<Part, E> {
+                whole(text.to_owned()).map(Part::Text)
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Part, A::Error> {
                 let mut object = Object::default();
                 while let Some((key, part)) = map.next_entry::<String, Part>()? {
+                    let key = whole(key)?;
                     if let Part::Object(query) = &part {
                         object.runs |= !conf::is_reserved(&key) && query.why_not_run().is_none();
                     }
+                    if !KEPT.contains(&key.as_str()) && !OURS.contains_key(&key) {
+                        continue;
+                    }
                     // osquery takes the first of a key that stands twice.
-                    if KEPT.contains(&key.as_str()) || OURS.contains_key(&key) {
-                        object.kept.entry(key).or_insert(part);
+                    match object.kept.entry(key) {
+                        Entry::Vacant(entry) => {
+                            entry.insert(part);
+                        }
+                        Entry::Occupied(entry) => {
+                            object.twice.insert(entry.key().clone());
+                        }
                     }
                 }
                 Ok(Part::Object(object))
             }
+            // Each is read as all else is: what is passed over unread may be what osqueryd refuses.
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Part, A::Error> {
                 let mut part = Part::Other;
-                while list.next_element::<IgnoredAny>()?.is_some() {
+                while list.next_element::<Part>()?.is_some() {
                     part = Part::List;
                 }
                 Ok(part)
@@ -224,4 +268,12 @@ impl<'de> Deserialize<'de> for Part {
         }
         deserializer.deserialize_any(Shape)
     }
+}
+
+/// A text without a NUL: osqueryd ends it there, and takes `"events\u0000x"` for `events`.
+fn whole<E: Error>(text: String) -> Result<String, E> {
+    if text.contains('\0') {
+        return Err(E::custom("a text with a NUL, where osqueryd ends it,"));
+    }
+    Ok(text)
 }

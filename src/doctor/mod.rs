@@ -13,6 +13,7 @@ mod flags;
 mod glob;
 mod host;
 mod log;
+mod numbers;
 mod osqueryd;
 mod ours;
 mod pack;

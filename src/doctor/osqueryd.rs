@@ -243,6 +243,12 @@ fn tables(is_so: impl Fn(&str) -> bool) -> String {
 /// Checks the options of a configuration, which overrule the flags.
 fn check_options(source: &str, config: &Config, findings: &mut Vec<Finding>) {
     let source = escape(source.as_bytes());
+    for name in config.twice() {
+        findings.push(Finding::wrong(
+            format!("{source}: {name} stands there twice, and osqueryd takes one of the two"),
+            "leave the one that you wrote, and restart osqueryd",
+        ));
+    }
     let option = |name| config.option(name).unwrap_or_default();
     if is_yes(option("disable_logging")) {
         findings.push(Finding::wrong(
@@ -334,15 +340,20 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
     }
     let mut named = false;
     for source in sources {
-        match config::read::<Config>(host.root, &source, MOST_CONFIG) {
-            Ok(Some(value)) => {
+        let read = match config::read(host.root, &source, MOST_CONFIG) {
+            Ok(Some(part)) => Config::new(part)
+                .ok_or_else(|| format!("{}: no JSON object", escape(source.as_bytes()))),
+            Ok(None) => continue,
+            Err(why) => Err(why),
+        };
+        match read {
+            Ok(value) => {
                 check_options(&source, &value, findings);
                 named |= check_reference(host, &source, &value, findings);
             }
-            Ok(None) => {}
             Err(why) => findings.push(Finding::wrong(
                 why,
-                "fix the file: osqueryd stops reading its configuration there",
+                "fix the file: osqueryd stops reading its configuration there, or takes it for something else",
             )),
         }
     }
@@ -361,17 +372,16 @@ fn check_reference(
     config: &Config,
     findings: &mut Vec<Finding>,
 ) -> bool {
-    let packs = &config.packs;
     // `"*": "/folder/*"` takes every file of a folder as a pack.
-    let every = packs.get("*").and_then(Part::text);
+    let every = config.pack("*").and_then(Part::text);
     let one_of_all = every.and_then(|pattern| file_of_all(host.root, pattern));
     if let Some(path) = &one_of_all {
         check_file(host, source, path, findings);
     }
-    match packs.get("dsplug") {
-        None => return one_of_all.is_some(),
+    match config.pack("dsplug") {
+        // What is neither a path nor an object names nothing.
+        None | Some(Part::Scalar(_) | Part::List | Part::Other) => return one_of_all.is_some(),
         Some(Part::Text(path)) => check_file(host, source, path, findings),
-        Some(Part::Scalar(_) | Part::List | Part::Other) => {}
         // Written out where it is named.
         Some(written_out @ Part::Object(_)) => {
             let place = format!("{}: the pack dsplug", escape(source.as_bytes()));
@@ -405,7 +415,7 @@ fn file_of_all(root: &Root, pattern: &str) -> Option<String> {
 /// Checks the file of the pack.
 fn check_file(host: &Host<'_>, source: &str, path: &str, findings: &mut Vec<Finding>) {
     let shown = escape(path.as_bytes());
-    let why = match config::read::<Part>(host.root, path, usize::MAX) {
+    let why = match config::read(host.root, path, usize::MAX) {
         Ok(Some(found)) => {
             pack::check(&shown, &found, findings);
             None

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use dsplug::doctor::Severity;
+use dsplug::doctor::{Finding, Severity};
 use serde_json::{Value, json};
 
 use super::{Mac, finds, finds_wrong, pack};
@@ -196,4 +196,121 @@ fn pack_missing_or_damaged() {
         mac.write(pack, "{\"queries\": {")
     });
     finds_wrong("a pack without queries", |mac| mac.write(pack, "{}"));
+}
+
+/// The configuration that names the pack, with more in it.
+fn beside(more: &str) -> String {
+    format!("{{\"packs\": {{\"dsplug\": \"/var/osquery/packs/dsplug.conf\"}}, {more}}}")
+}
+
+/// That is told of the drop-in that names the pack, whatever else is.
+#[track_caller]
+fn is_wrong(what: &str, drop_in: &str) {
+    let mac = Mac::sound();
+    mac.write("var/osquery/osquery.conf.d/dsplug.conf", drop_in);
+    let findings = mac.examine();
+    let told =
+        |finding: &Finding| finding.severity == Severity::Wrong && finding.what.contains(what);
+    assert!(findings.iter().any(told), "{drop_in}: {findings:?}");
+}
+
+/// Each was seen with osqueryd 5.23.1: it schedules nothing of such a file.
+#[test]
+fn what_osqueryd_refuses_a_whole_file_for_is_wrong_wherever_it_stands() {
+    let zeros = "0".repeat(309);
+    for refused in [
+        "1e999",
+        "0e999",
+        "[0.0e310]",
+        "[[], {\"b\": [1e999]}]",
+        "\"\\ud800\"",
+        "[\"\\ud800\"]",
+        "{\"\\ud800\": 1}",
+        &format!("1{zeros}"),
+    ] {
+        let more = format!("\"a\": {refused}");
+        is_wrong("osquery.conf.d/dsplug.conf: ", &beside(&more));
+        finds_wrong("packs/dsplug.conf: ", |mac| {
+            let pack = pack().to_string().replacen('{', &format!("{{{more},"), 1);
+            mac.write("var/osquery/packs/dsplug.conf", &pack);
+        });
+    }
+    for list in [
+        "[{\"dsplug\": \"/var/osquery/packs/dsplug.conf\"}, null]",
+        "7",
+    ] {
+        is_wrong("osquery.conf.d/dsplug.conf: no JSON object", list);
+    }
+    let mac = Mac::sound();
+    let more = "\"a\": [1e200, \"1e999\", 1e-999, \"\\ud83d\\ude00\", null, [{}]]";
+    mac.write("var/osquery/osquery.conf.d/dsplug.conf", &beside(more));
+    assert_eq!(mac.examine(), []);
+}
+
+#[test]
+fn a_text_that_a_nul_ends_for_osqueryd_is_wrong() {
+    for more in [
+        "\"options\": {\"disable_logging\\u0000x\": true}",
+        "\"options\\u0000\": {\"disable_logging\": true}",
+        "\"views\": [{\"a\": \"b\\u0000c\"}]",
+    ] {
+        is_wrong("a text with a NUL", &beside(more));
+    }
+    let packs = "\"dsplug\": \"/var/osquery/packs/dsplug.conf\", \"dsplug\\u0000x\": {}";
+    is_wrong("a text with a NUL", &format!("{{\"packs\": {{{packs}}}}}"));
+    for (from, to) in [
+        (
+            "\"queries\":{",
+            "\"queries\":{\"events\\u0000x\": {\"query\": \"SELECT 1\"},",
+        ),
+        (
+            "\"platform\":\"darwin\"",
+            "\"platform\":\"linux\\u0000darwin\"",
+        ),
+    ] {
+        finds_wrong("packs/dsplug.conf: a text with a NUL", |mac| {
+            let sound = pack().to_string();
+            let pack = sound.replacen(from, to, 1);
+            assert_ne!(pack, sound);
+            mac.write("var/osquery/packs/dsplug.conf", &pack);
+        });
+    }
+}
+
+/// Of options and packs osqueryd goes through all, and the last that it can use counts.
+#[test]
+fn what_stands_twice_in_a_configuration_is_wrong() {
+    for (name, more) in [
+        (
+            "disable_logging",
+            "\"options\": {\"disable_logging\": false, \"disable_logging\": true}",
+        ),
+        (
+            "disable_logging",
+            "\"options\": {\"disable_logging\": true, \"disable_logging\": null}",
+        ),
+        (
+            "options",
+            "\"options\": {}, \"options\": {\"disable_logging\": true}",
+        ),
+        ("packs", "\"packs\": {}"),
+    ] {
+        is_wrong(&format!("{name} stands there twice"), &beside(more));
+    }
+    let path = "\"dsplug\": \"/var/osquery/packs/dsplug.conf\"";
+    let packs = format!("{{\"packs\": {{{path}, \"dsplug\": {{}}}}}}");
+    is_wrong("dsplug stands there twice", &packs);
+    // Of the parts of others nothing is asked.
+    let mac = Mac::sound();
+    let more = "\"schedule\": {\"a\": {\"interval\": 1, \"interval\": 2}}, \"a\": 1, \"a\": 2";
+    mac.write("var/osquery/osquery.conf.d/dsplug.conf", &beside(more));
+    assert_eq!(mac.examine(), []);
+}
+
+#[test]
+fn what_is_neither_a_path_nor_an_object_names_no_pack() {
+    for value in ["null", "5", "true", "[\"/var/osquery/packs/dsplug.conf\"]"] {
+        let packs = format!("{{\"packs\": {{\"dsplug\": {value}}}}}");
+        is_wrong("neither it nor its drop-ins name the pack", &packs);
+    }
 }
