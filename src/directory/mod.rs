@@ -158,14 +158,22 @@ impl Dir {
         Ok(rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Fifo)
     }
 
-    /// The same, and true where something is mounted on it: on another device than its directory's, or where the
-    /// system says so.
+    /// The same, and true where the system says that something is mounted on it. Only Linux does, and for nothing: of a
+    /// directory of the same device too.
+    ///
+    /// # Errors
+    /// When nothing does, or the system cannot say.
+    pub fn meta_and_top(&self, name: &[u8]) -> Result<(Meta, bool), ReadError> {
+        let looked = status::meta_and_mount(self.fd.as_fd(), name);
+        looked.map_err(|e| self.fail("stat", name, e))
+    }
+
+    /// The same, and true where it is on another device than its directory's as well.
     ///
     /// # Errors
     /// When nothing does, or the system cannot say.
     pub fn meta_and_mount(&self, name: &[u8], device: u64) -> Result<(Meta, bool), ReadError> {
-        let looked = status::meta_and_mount(self.fd.as_fd(), name);
-        let (meta, is_mount) = looked.map_err(|e| self.fail("stat", name, e))?;
+        let (meta, is_mount) = self.meta_and_top(name)?;
         Ok((meta, is_mount || meta.dev != device))
     }
 

@@ -13,12 +13,14 @@ pub(crate) fn straight_down(dir: &Dir, path: &[u8]) -> Option<Found> {
     let mut names = dir.strip(path)?.split(|b| *b == b'/').peekable();
     let mut dir = dir.clone();
     while let Some(name) = names.next().filter(|n| !matches!(*n, b"" | b"." | b"..")) {
-        let meta = dir.meta(name).ok().filter(|m| m.kind != Kind::Symlink)?;
+        let stands = dir.meta_and_top(name).ok();
+        let (meta, is_top) = stands.filter(|(m, _)| m.kind != Kind::Symlink)?;
         if names.peek().is_none() {
             return Some(Found {
                 dir,
                 name: name.to_vec(),
                 meta,
+                is_top,
                 links: 0,
                 volume: Volume::default(),
             });
@@ -71,6 +73,8 @@ pub struct Found {
     pub(super) name: Vec<u8>,
     /// What stands there.
     pub meta: Meta,
+    /// True where the system says that a volume is mounted on it; Linux does.
+    pub(super) is_top: bool,
     /// How many links were followed on the way.
     pub links: u32,
     /// What is known of the volume of the directory, and of all that was passed on the way.
@@ -91,8 +95,8 @@ impl Found {
         (&self.dir, &self.name)
     }
 
-    /// True when it stands on another device than the directory that it is in: a volume is mounted
-    /// there.
+    /// True when it stands on another device than the directory that it is in, or the system says it: a volume is
+    /// mounted there.
     ///
     /// # Errors
     /// When the system cannot say.
@@ -101,13 +105,15 @@ impl Found {
             Some(device) => device,
             None => self.dir.own_meta()?.dev,
         };
-        Ok(device != self.meta.dev)
+        Ok(self.is_top || device != self.meta.dev)
     }
 
     /// Where on the way to it, or in its own place, a volume is mounted that a Mac has not there; what links led
     /// through counts, and of several the first.
     pub fn mount(&self) -> Option<Arc<[u8]>> {
-        let volume = self.volume.below(&self.dir, &self.name, &self.meta);
+        let volume = self
+            .volume
+            .below(&self.dir, &self.name, (&self.meta, self.is_top));
         volume.mount().cloned()
     }
 

@@ -184,16 +184,17 @@ impl Root {
             return self.walk(path, (follow_last, Notes::Few), note);
         };
         if let Some((dir, volume)) = parents.of(above)
-            && let Ok(meta) = dir.meta(name)
+            && let Ok((meta, is_top)) = dir.meta_and_top(name)
             && !(follow_last && meta.kind == Kind::Symlink)
         {
-            let itself = volume.below(&dir, name, &meta);
+            let itself = volume.below(&dir, name, (&meta, is_top));
             note(Passed::over(&dir, name, Some(&meta)).behind(&itself));
             let name = name.to_vec();
             return Ok(Found {
                 dir,
                 name,
                 meta,
+                is_top,
                 links: 0,
                 volume,
             });
@@ -283,13 +284,13 @@ impl Root {
                 links = links.saturating_add(1);
                 continue;
             }
-            let (name, meta) = match dir.meta(&name) {
-                Ok(meta) => (name, meta),
+            let (name, (meta, is_top)) = match dir.meta_and_top(&name) {
+                Ok(stands) => (name, stands),
                 Err(_) if name == b"..namedfork" => return Err(ReadError::fork(path)),
                 Err(error) if error.is_absent() => match dir.spelled_otherwise(&name)? {
                     Some(name) => {
-                        let meta = dir.meta(&name)?;
-                        (name, meta)
+                        let stands = dir.meta_and_top(&name)?;
+                        (name, stands)
                     }
                     None if self.is_image && detour(&self.top, &dir, &name, &mut todo) => {
                         links = links.saturating_add(1);
@@ -346,7 +347,7 @@ impl Root {
                 volume = Volume::default();
                 continue;
             }
-            let itself = volume.below(&dir, &name, &meta);
+            let itself = volume.below(&dir, &name, (&meta, is_top));
             let is_asked = ups > 0 || notes == Notes::All;
             if todo.is_empty() || is_asked || meta.kind != Kind::Directory {
                 note(Passed::over(&dir, &name, Some(&meta)).behind(&itself));
@@ -356,6 +357,7 @@ impl Root {
                     dir,
                     name,
                     meta,
+                    is_top,
                     links,
                     volume: volume.passing(passed),
                 });
@@ -383,6 +385,8 @@ impl Root {
             dir,
             name: b".".to_vec(),
             meta,
+            // What leads to it is known of its volume.
+            is_top: false,
             links,
             volume: volume.passing(passed),
         })

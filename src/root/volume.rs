@@ -60,13 +60,13 @@ impl Volume {
         self.device
     }
 
-    /// That of an entry of `dir`, of which this is known.
-    pub(super) fn below(&self, dir: &Dir, name: &[u8], meta: &Meta) -> Self {
+    /// That of an entry of `dir`, of which this is known; `is_top` where the system says that one is mounted on it.
+    pub(super) fn below(&self, dir: &Dir, name: &[u8], (meta, is_top): (&Meta, bool)) -> Self {
         let is_new = || {
             // No volume is mounted over a file on a Mac, and in an image a file's device may be that of a layer.
             let may_be = meta.kind == Kind::Directory && dir.path() != b"/" && name != b".";
             let device = || self.device.or_else(|| Some(dir.own_meta().ok()?.dev));
-            may_be && device().is_some_and(|device| device != meta.dev)
+            may_be && (is_top || device().is_some_and(|device| device != meta.dev))
         };
         let mount = self.mount.clone().or_else(|| {
             if dir.path() == b"/" {

@@ -97,6 +97,47 @@ fn what_a_volume_over_the_folder_serves_is_told_and_no_exception_accepts_it() {
     }
 }
 
+/// A directory of the same volume over another: its device tells nothing, and Linux says that it is mounted.
+#[test]
+fn a_directory_of_the_same_volume_over_another_is_told_on_linux() {
+    if !cfg!(target_os = "linux") {
+        return skipped("no system but Linux has such mounts");
+    }
+    for (place, covered) in [
+        (PLUGINS, true),
+        ("Library/DirectoryServices", true),
+        (&format!("{PLUGINS}/A.dsplug"), false),
+        ("Users/Shared/fw", false),
+    ] {
+        let disk = Disk::new();
+        let bundle = Plugin::new("A").write(disk.plugin(""));
+        disk.file("Users/Shared/fw/libx.dylib", "code");
+        symlink("/Users/Shared/fw", bundle.join("Contents/Frameworks")).unwrap();
+        let copy = disk.at("copy");
+        let copied = Command::new("cp")
+            .arg("-a")
+            .args([&disk.at(place), &copy])
+            .status();
+        assert!(copied.unwrap().success());
+        assert_eq!((&*told(&disk)[3], &*anomalies(&disk)), ("", ""));
+        let mut mount = Command::new("mount");
+        mount.arg("--bind").args([&copy, &disk.at(place)]);
+        let out = mount.output().unwrap();
+        let mounted = Mounted(disk.at(place));
+        if !out.status.success() {
+            let why = String::from_utf8_lossy(&out.stderr);
+            return skipped(format_args!("no mount: {why}"));
+        }
+        let why = format!("mount: a volume is mounted at /{place}");
+        assert_eq!(told(&disk)[3], why);
+        let words = anomalies(&disk);
+        let is_told = words.split(';').any(|word| word == "mounted");
+        assert_eq!(is_told, covered, "{place}: {words}");
+        drop(mounted);
+        assert_eq!((&*told(&disk)[3], &*anomalies(&disk)), ("", ""));
+    }
+}
+
 #[test]
 fn what_a_volume_serves_behind_links_is_told_and_no_exception_accepts_it() {
     if !needs_root("a file of exceptions must belong to root") {
