@@ -96,9 +96,9 @@ pub fn policies(queries: &[Query]) -> String {
     policy(
         &mut out,
         "dsplug is configured by Fleet",
-        "osqueryd takes its configuration from a server. Where it takes it from a file of the Mac, what it runs is what that file says: somebody may want that. Leave this policy out where your own files hold the pack.",
-        "Take --config_plugin=filesystem out of the flags of osqueryd, and restart it.",
-        "SELECT 1 FROM osquery_flags WHERE name = 'config_plugin' AND value NOT LIKE '%filesystem%';",
+        "osqueryd takes its configuration from Fleet. Where it takes it from a file of the Mac or from an extension, what it runs is what those say: somebody may want that. Leave this policy out where your own files hold the pack.",
+        "Set --config_plugin=tls in the flags of osqueryd, as orbit does, and restart it.",
+        "SELECT 1 FROM osquery_flags WHERE name = 'config_plugin' AND value = 'tls';",
     );
     policy(
         &mut out,
@@ -174,15 +174,16 @@ fn is_scheduled(queries: &[Query]) -> String {
 }
 
 /// Passes where osqueryd logs. A list of loggers may be empty, `stdout` is kept by nobody, and the
-/// limits are far from what anybody sets: they have lines dropped, or not sent. Fleet takes lines at
-/// `/api/osquery/log`, `/api/v1/osquery/log` and these with a prefix. Where another logger takes them
-/// is not asked.
+/// limits are far from what anybody sets: they have lines dropped, or not sent in time. Fleet takes lines
+/// at `/api/osquery/log`, `/api/v1/osquery/log` and these with a prefix; behind `?` or `#` its path may
+/// stand for show. Where another logger takes them is not asked.
 const LOGGED: &str = "SELECT 1 WHERE NOT EXISTS (SELECT name FROM osquery_flags WHERE \
     (name = 'disable_logging' AND value <> 'false') \
-    OR (name = 'logger_plugin' AND replace(replace(replace(value, 'stdout', ''), ',', ''), ' ', '') = '') \
-    OR (name = 'logger_tls_endpoint' AND value NOT LIKE '%/osquery/log' \
+    OR (name = 'logger_plugin' AND trim(replace(value, 'stdout', ''), ', ' || char(9, 10, 11, 12, 13)) = '') \
+    OR (name = 'logger_tls_endpoint' AND (value NOT LIKE '%/osquery/log' OR value LIKE '%?%' OR value LIKE '%#%') \
     AND EXISTS (SELECT 1 FROM osquery_flags WHERE name = 'logger_plugin' AND value LIKE '%tls%')) \
-    OR (name = 'logger_tls_period' AND CAST(value AS INTEGER) > 86400) \
+    OR (name = 'logger_tls_period' AND CAST(value AS INTEGER) > 3600) \
+    OR (name = 'logger_tls_max_lines' AND CAST(value AS INTEGER) < 100) \
     OR (name = 'logger_tls_max_linesize' AND CAST(value AS INTEGER) < 16384) \
     OR (name = 'buffered_log_max' AND CAST(value AS INTEGER) BETWEEN 1 AND 999));";
 

@@ -155,6 +155,7 @@ fn logging_that_is_turned_off_fails_a_policy() {
         ("--disable_logging\n", json!({})),
         ("", json!({"disable_logging": true})),
         ("", json!({"logger_tls_period": 9_999_999})),
+        ("", json!({"logger_tls_max_lines": 1})),
         ("--logger_tls_max_linesize=1\n", json!({})),
     ] {
         fs::write(osqueryd.at("flags"), flags).unwrap();
