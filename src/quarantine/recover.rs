@@ -116,7 +116,7 @@ fn moving(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
         vault.set(entry, Step::Quarantined)?;
         let is_in = is_in(entry);
         // Nobody knows any more whether it is what stood there.
-        return differs.map_or(Ok(is_in.clone()), |why| {
+        return differs.map_or(Ok(with_error(is_in.clone(), entry)), |why| {
             Err(format!("{is_in} and stays there: {why}"))
         });
     }
@@ -173,7 +173,8 @@ fn set_aside(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<String, St
         return stay(vault, entry, &why);
     }
     take::clear(vault, entry, from)?;
-    Ok(format!("{} as {}", is_in(entry), entry.id))
+    let line = format!("{} as {}", is_in(entry), entry.id);
+    Ok(with_error(line, entry))
 }
 
 /// Goes on where a call was killed while it removed what stands aside; what stands there and is another stays.
@@ -195,7 +196,7 @@ fn clearing(vault: &Vault, entry: &mut Entry, from: &Open) -> Result<String, Str
         }
     }
     let Err(why) = take::clear(vault, entry, from) else {
-        return Ok(is_in(entry));
+        return Ok(with_error(is_in(entry), entry));
     };
     // Tried twice: what cannot be removed keeps nobody from putting the copy back.
     entry.error.clone_from(&why);
@@ -286,6 +287,14 @@ fn emptying(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
 
 fn is_in(entry: &Entry) -> String {
     format!("{} is in the vault", entry.path)
+}
+
+/// What the call that was interrupted had to tell as well: a volume covers what stands there.
+fn with_error(line: String, entry: &Entry) -> String {
+    if entry.error.is_empty() {
+        return line;
+    }
+    format!("{line}; {}", escape(entry.error.as_bytes()))
 }
 
 /// Says where it was put, which is not where it stood when somebody named another directory.

@@ -238,3 +238,40 @@ fn what_a_volume_on_the_way_covers_is_told_as_not_taken() {
         assert_eq!((rows.len(), errors.len()), (2, 1));
     }
 }
+
+/// The call that would have told it was killed in the midst of the removal.
+#[test]
+fn what_a_volume_covers_is_told_by_the_call_that_finishes() {
+    if !strace::is_usable() {
+        return;
+    }
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    let Some(mounted) = Mounted::new(disk.at(PLUGINS), "tmpfs") else {
+        return;
+    };
+    Plugin::new("A").write(disk.plugin(""));
+    let scene = Scene::new(disk);
+    // Ends before what it stands on.
+    let _mounted = mounted;
+    let output = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=unlinkat", "-o", "/dev/null"])
+        .arg("-P")
+        .arg(scene.disk.plugin(""))
+        .args(["-e", "inject=unlinkat:signal=KILL"])
+        .args(scene.arguments(&["quarantine", &Scene::path("A.dsplug")]))
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert_eq!(scene.ledger()[0]["state"], "incomplete");
+    let error = scene.call(&["restore", "none"]).stderr;
+    let error = String::from_utf8(error).unwrap();
+    let row = &scene.ledger()[0];
+    assert_eq!(row["state"], "quarantined", "{error}");
+    let line = format!("a volume is mounted at /{PLUGINS}: what it covers was not taken");
+    assert!(row["error"].starts_with(&line), "{row:?}");
+    assert!(
+        error.contains(&format!("is in the vault; {line}")),
+        "{error}"
+    );
+}
