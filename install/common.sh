@@ -22,6 +22,7 @@ STATE=/var/db/dsplug
 RECEIPTS=$STATE/receipts
 JOURNAL=$STATE/journal
 PACKAGE_ID=com.dsplug.pkg
+TABLES='dsplug_bundles dsplug_events dsplug_exceptions dsplug_files dsplug_folders dsplug_quarantine dsplug_status'
 
 ME=$(id -u)
 DRY_RUN=
@@ -746,6 +747,20 @@ flag_or() {
     else
         printf '%s' "$1"
     fi
+}
+
+# True when a flag that is a comma list names it: `flag_lists NAME ITEM FILE`.
+flag_lists() { flag "$1" "$3" | tr -d ' \t' | tr ',' '\n' | grep -Fqx -- "$2"; }
+
+# The first table of ours that a flags file takes away; none where osqueryd has them all.
+table_left_out() {
+    for table in $TABLES; do
+        if flag_lists disable_tables "$table" "$1" ||
+            { [ -n "$(flag enable_tables "$1")" ] && ! flag_lists enable_tables "$table" "$1"; }; then
+            printf '%s' "$table"
+            return 0
+        fi
+    done
 }
 
 # Refuses a flags file of which osqueryd takes lines for others than they seem: what we read there, or add, may

@@ -106,9 +106,11 @@ check() {
     if [ "$host" = osquery ]; then
         refuse_odd_flags "$flags"
         load=$(flag_or "$OSQUERY/extensions.load" extensions_autoload "$DESTDIR$flags" "osqueryd starts no extension")
-        config=$(flag_or "$OSQUERY/osquery.conf" config_path "$DESTDIR$flags" "osqueryd reads no configuration")
         timeout=$(flag_or '' extensions_timeout "$DESTDIR$flags" "osqueryd does not start")
         plugin=$(flag_or filesystem config_plugin "$DESTDIR$flags" "osqueryd reads no configuration")
+        # A configuration that is a server's has no path.
+        [ "$plugin" != filesystem ] ||
+            config=$(flag_or "$OSQUERY/osquery.conf" config_path "$DESTDIR$flags" "osqueryd reads no configuration")
     fi
     load=${load:-$OSQUERY/extensions.load}
     config=${config:-$OSQUERY/osquery.conf}
@@ -139,6 +141,11 @@ check() {
     refuse_unsafe_file "$OSQUERY/packs/dsplug.conf"
     ! flag_says_yes disable_extensions "$DESTDIR$flags" ||
         note "$flags has --disable_extensions: no extension runs until you take it out"
+    ! flag_says_yes disable_logging "$DESTDIR$flags" ||
+        note "$flags has --disable_logging: osqueryd logs no line until you take it out"
+    table=$(table_left_out "$DESTDIR$flags")
+    [ -z "$table" ] ||
+        note "$flags leaves $table out by --disable_tables or --enable_tables: queries on it fail until you change that"
     case $timeout in
     '' | *[!0-9]* | ??*) ;;
     *) note "$flags has --extensions_timeout=$timeout, left as it is: 10 gives a slow start more time" ;;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::mac::{Mac, assert_same, source, succeed};
+use dsplug::table::TABLES;
 use dsplug_fixtures::{needs_root, skipped};
 
 #[test]
@@ -325,6 +326,36 @@ fn extensions_that_are_disabled_are_told_in_every_word_for_it() {
             is_told,
             "{flags}: {said}"
         );
+    }
+}
+
+#[test]
+fn flags_that_silence_what_is_installed_are_told() {
+    let tables: Vec<&str> = TABLES.iter().map(|table| table.name()).collect();
+    let all = tables.join(", ");
+    let all_but_one = tables[1..].join(",");
+    let left_out = format!("leaves {} out", tables[0]);
+    for (flags, told) in [
+        ("--enable-tables=time", "leaves dsplug_bundles out"),
+        (&format!("--enable_tables={all_but_one}"), &left_out),
+        (&format!("--enable_tables={all},time"), ""),
+        ("--enable_tables=", ""),
+        (
+            "--disable_tables=time,dsplug_events",
+            "leaves dsplug_events out",
+        ),
+        ("--disable_tables=dsplug_event", ""),
+        ("--disable-logging", "logs no line"),
+        ("--disable_logging\n--nodisable_logging", ""),
+        ("--config_path=\n--config-plugin=tls", "add the pack there"),
+    ] {
+        let mac = Mac::new();
+        mac.write("var/osquery/osquery.flags", &format!("{flags}\n"));
+        let output = mac.installer(&["--dry-run"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{flags}: {said}");
+        assert!(said.contains(told), "{flags}: {said}");
+        assert_eq!(said.is_empty(), told.is_empty(), "{flags}: {said}");
     }
 }
 
