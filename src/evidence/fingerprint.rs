@@ -37,7 +37,8 @@ pub fn of_resolved(evidence: &Evidence) -> [u8; 32] {
 }
 
 /// The same of what writing to it or replacing it changes, and a change of mode or owner does not. Who sets the times
-/// back after a write has that undone.
+/// back after a write has that undone, and those of a directory after two renames: its status change is left out as
+/// well, for every `chmod -R` sets it, whether any mode is another then or not.
 pub fn of_written(evidence: &Evidence) -> [u8; 32] {
     resolved(evidence, Print::of_writes())
 }
