@@ -171,6 +171,7 @@ const KEPT: &[&str] = &[
     "queries",
     "query",
     "removed",
+    "schedule_timeout",
     "shard",
     "snapshot",
     "version",

@@ -167,6 +167,12 @@ pub fn check_flags(agent: Agent, flags: &Flags, findings: &mut Vec<Finding>) {
             "take the line out, and restart osqueryd",
         ));
     }
+    if flags.get("schedule_timeout").is_some_and(ends) {
+        findings.push(Finding::wrong(
+            format!("{FLAGS}: --schedule_timeout is set, and osqueryd ends after so many seconds"),
+            "take the line out, and restart osqueryd",
+        ));
+    }
     let disabled = tables(|name| flags.lists("disable_tables", name));
     if !disabled.is_empty() {
         findings.push(Finding::wrong(
@@ -234,6 +240,11 @@ fn check_reading(flags: &Flags, findings: &mut Vec<Finding>) {
     }
 }
 
+/// True when such a `schedule_timeout` has osqueryd end: before each query has run, again and again. None is 0.
+fn ends(seconds: &str) -> bool {
+    !seconds.is_empty() && seconds.trim().parse() != Ok(0)
+}
+
 /// The names of the tables for which that is so.
 fn tables(is_so: impl Fn(&str) -> bool) -> String {
     let names = TABLES.iter().map(|table| table.name());
@@ -253,6 +264,12 @@ fn check_options(source: &str, config: &Config, findings: &mut Vec<Finding>) {
     if is_yes(option("disable_logging")) {
         findings.push(Finding::wrong(
             format!("{source}: the option disable_logging is set, and osqueryd logs no line of any query"),
+            "take it out, and restart osqueryd",
+        ));
+    }
+    if config.option("schedule_timeout").is_some_and(ends) {
+        findings.push(Finding::wrong(
+            format!("{source}: the option schedule_timeout is set, and osqueryd ends after so many seconds"),
             "take it out, and restart osqueryd",
         ));
     }

@@ -110,8 +110,8 @@ pub fn policies(queries: &[Query]) -> String {
     policy(
         &mut out,
         "dsplug is logged",
-        "osqueryd logs what its queries find. Where a flag has it log nothing, or drop what it would send, reports run and nobody reads them: somebody may want that.",
-        "Run SELECT name, value FROM osquery_flags WHERE name = 'disable_logging' OR name LIKE 'logger%' OR name = 'buffered_log_max' as a live query, take out of the flags and agent options what is not yours, and restart osqueryd.",
+        "osqueryd logs what its queries find. Where a flag has it log nothing, drop what it would send, or end before each report has run, reports may run and nobody reads them: somebody may want that.",
+        "Run SELECT name, value FROM osquery_flags WHERE name IN ('disable_logging', 'schedule_timeout') OR name LIKE 'logger%' OR name = 'buffered_log_max' as a live query, take out of the flags and agent options what is not yours, and restart osqueryd.",
         LOGGED,
     );
     // Each query of the pack has a column `dsplug_query`, whatever Fleet or a pack calls it.
@@ -174,11 +174,12 @@ fn is_scheduled(queries: &[Query]) -> String {
 }
 
 /// Passes where osqueryd logs. A list of loggers may be empty, `stdout` is kept by nobody, and the
-/// limits are far from what anybody sets: they have lines dropped, or not sent in time. Fleet takes lines
+/// limits are far from what anybody sets: they have lines dropped, or not sent in time. After a `schedule_timeout` osqueryd ends. Fleet takes lines
 /// at `/api/osquery/log`, `/api/v1/osquery/log` and these with a prefix; behind `?` or `#` its path may
 /// stand for show. Where another logger takes them is not asked.
 const LOGGED: &str = "SELECT 1 WHERE NOT EXISTS (SELECT name FROM osquery_flags WHERE \
     (name = 'disable_logging' AND value <> 'false') \
+    OR (name = 'schedule_timeout' AND CAST(value AS INTEGER) <> 0) \
     OR (name = 'logger_plugin' AND trim(replace(value, 'stdout', ''), ', ' || char(9, 10, 11, 12, 13)) = '') \
     OR (name = 'logger_tls_endpoint' AND (value NOT LIKE '%/osquery/log' OR value LIKE '%?%' OR value LIKE '%#%') \
     AND EXISTS (SELECT 1 FROM osquery_flags WHERE name = 'logger_plugin' AND value LIKE '%tls%')) \

@@ -386,6 +386,12 @@ fn options_that_silence_the_tables() {
             config(&format!("{{\"disable_logging\": {yes}}}")),
         );
     }
+    for seconds in ["1", "\"60\""] {
+        finds_wrong(
+            "osquery.conf: the option schedule_timeout is set",
+            config(&format!("{{\"schedule_timeout\": {seconds}}}")),
+        );
+    }
     for option in [
         "\"disable_extensions\": true",
         "\"disable_tables\": \"dsplug_events\"",
@@ -398,7 +404,7 @@ fn options_that_silence_the_tables() {
     }
     for options in [
         "7",
-        "{\"disable_logging\": false, \"disable_tables\": \"time\"}",
+        "{\"disable_logging\": false, \"disable_tables\": \"time\", \"schedule_timeout\": 0}",
     ] {
         let mac = &mut Mac::sound();
         config(options)(mac);

@@ -652,6 +652,7 @@ fn policies_fail_where_flags_have_nothing_logged_and_nowhere_else() {
     let configured = "dsplug is configured by Fleet";
     let orbit = [
         ("disable_logging", "false"),
+        ("schedule_timeout", "0"),
         ("config_plugin", "tls"),
         ("logger_plugin", "tls"),
         ("logger_tls_endpoint", "/api/v1/osquery/log"),
@@ -668,6 +669,8 @@ fn policies_fail_where_flags_have_nothing_logged_and_nowhere_else() {
         ("config_plugin", "filesystem", Some(configured)),
         ("config_plugin", "tls,filesystem", Some(configured)),
         ("disable_logging", "true", Some(logged)),
+        ("schedule_timeout", "0", None),
+        ("schedule_timeout", "30", Some(logged)),
         ("logger_plugin", "filesystem", None),
         ("logger_plugin", "tls,filesystem", None),
         ("logger_plugin", "aws_firehose", None),

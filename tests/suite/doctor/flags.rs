@@ -63,6 +63,7 @@ fn flags_that_silence_the_tables() {
     finds_wrong("--disable_logging is set", with("--disable_logging=TRUE"));
     finds_wrong("--disable_logging is set", with("--disable-logging"));
     finds_wrong("--disable_extensions is set", with("-disable-extensions"));
+    finds_wrong("--schedule_timeout is set", with("--schedule-timeout=10"));
     finds_wrong(
         "--disable_tables names dsplug_events:",
         with("--disable-tables=dsplug_events"),
@@ -82,7 +83,9 @@ fn flags_that_silence_the_tables() {
         with("--disable-logging=maybe\n--disable_logging=false"),
     );
     let mac = &mut Mac::sound();
-    with("--enable_tables=\n--disable_tables=time\n--disable_logging=false")(mac);
+    with("--enable_tables=\n--disable_tables=time\n--disable_logging=false\n--schedule_timeout=0")(
+        mac,
+    );
     assert_eq!(mac.examine(), []);
 }
 
