@@ -142,11 +142,14 @@ pub fn judge_signature(
     until: Option<Instant>,
     automata: &Automata,
 ) -> BundleSignature {
-    let signature = if evidence.is_bundle() {
+    let mut signature = if evidence.is_bundle() {
         judge_bundle(evidence, until, automata)
     } else {
         judge_file(evidence)
     };
+    // Thousands are held.
+    signature.problems.shrink_to_fit();
+    signature.notes.shrink_to_fit();
     evidence.kept.clear();
     if signature.is_cut_off {
         // What has a trouble is judged again by the next scan.

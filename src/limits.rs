@@ -72,8 +72,8 @@ impl Limits {
         watched_entries: 400_000,
         listed_entries: 1_000_000,
         folder_entries: 50_000,
-        candidates: 5_000,
-        candidate_paths: 384 << 10,
+        candidates: 3_500,
+        candidate_paths: 256 << 10,
         code_facts: 12 << 20,
         attributes: 2 << 20,
         told: 4 << 20,
@@ -138,8 +138,13 @@ const LITTLE: usize = 12;
 const LITTLE_BYTES: u64 = 1 << 20;
 /// Bytes of path and link text that one entry has for nothing.
 const LIGHT: usize = 64;
+/// Candidates that take nothing of [`Limits::found`], and bytes of it that each beyond them does.
+const CROWD: usize = 1_000;
+const EACH: usize = 4_096;
+/// Bytes that an entry takes, about, with what is known of it.
+const OF_ENTRY: usize = 320;
 /// For how many entries a candidate counts beside its own: for its paths, its Info.plist, its signature.
-pub const CANDIDATE: usize = 16;
+pub const CANDIDATE: usize = 22;
 
 /// For how many entries one counts that has so many bytes of path and link text: a name may have 255
 /// bytes, a path a hundred names, and all of it is held.
@@ -330,6 +335,17 @@ impl Budget {
     /// Takes bytes of what was known of code before, likewise.
     pub fn hold_code_facts(&self, bytes: usize) -> bool {
         self.take_found(&self.code_facts, bytes)
+    }
+
+    /// So many candidates are held, and so many bytes of exceptions: both leave less for what is found. Beyond a
+    /// thousand each candidate takes some of that, by itself and by what the watch knows of it.
+    pub fn hold_crowd(&mut self, candidates: usize, exceptions: usize) {
+        let bytes = candidates.saturating_sub(CROWD).saturating_mul(EACH);
+        for bytes in [bytes, exceptions] {
+            let all = self.found.get_mut();
+            *all = all.saturating_sub(bytes);
+        }
+        self.take_entries(exceptions / OF_ENTRY);
     }
 
     /// So much is known of code, and is held to the end of the scan whatever becomes of it. What comes new has the rest,

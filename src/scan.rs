@@ -353,6 +353,10 @@ impl Scanner {
             all_folders.push(folder);
             found.extend(candidates);
         }
+        // Reading a list takes three times what it holds: that is over before the rest fills memory.
+        let mut exceptions = Exceptions::read(&root, last_scan);
+        exceptions.note(&mut self.lists, last_scan);
+        budget.hold_crowd(found.len(), exceptions.held());
         let mut found = self.survey(&root, found, &at, &mut budget);
         order::sort_by_key(&mut found, |e| crate::text::escape(&e.candidate.path));
         let until = budget.after(evidence::BEYOND);
@@ -497,8 +501,6 @@ impl Scanner {
         }
         let verdicts = load::judge(&found);
         let (files_read, files_skipped) = (reader.files, skipped(&found));
-        let mut exceptions = Exceptions::read(&root, last_scan);
-        exceptions.note(&mut self.lists, last_scan);
         let judged = found
             .into_iter()
             .zip(signatures.into_values())

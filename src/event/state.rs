@@ -240,28 +240,54 @@ impl State {
 
     /// Shares the texts that are the same in `old`: of thousands of bundles two states each are held, mostly alike.
     pub fn share(&mut self, old: &Self) {
-        let pairs = [
-            (&mut self.kind, &old.kind),
-            (&mut self.executable, &old.executable),
-            (&mut self.bundle_identifier, &old.bundle_identifier),
-            (&mut self.signature_state, &old.signature_state),
-            (&mut self.signer, &old.signer),
-            (&mut self.anchor, &old.anchor),
-            (&mut self.team_identifier, &old.team_identifier),
-            (&mut self.cdhash, &old.cdhash),
-            (&mut self.load_verdict, &old.load_verdict),
-            (&mut self.exception, &old.exception),
-            (&mut self.error, &old.error),
-            (&mut self.info_plist, &old.info_plist),
-            (&mut self.symlink_target, &old.symlink_target),
-            (&mut self.resolved_path, &old.resolved_path),
-            (&mut self.mode, &old.mode),
+        let own = [
+            &mut self.kind,
+            &mut self.executable,
+            &mut self.bundle_identifier,
+            &mut self.signature_state,
+            &mut self.signer,
+            &mut self.anchor,
+            &mut self.team_identifier,
+            &mut self.cdhash,
+            &mut self.load_verdict,
+            &mut self.exception,
+            &mut self.error,
+            &mut self.info_plist,
+            &mut self.symlink_target,
+            &mut self.resolved_path,
+            &mut self.mode,
         ];
-        for (own, old) in pairs {
+        for (own, old) in own.into_iter().zip(old.texts()) {
             if own == old {
                 own.clone_from(old);
             }
         }
+    }
+
+    fn texts(&self) -> [&Arc<str>; 15] {
+        [
+            &self.kind,
+            &self.executable,
+            &self.bundle_identifier,
+            &self.signature_state,
+            &self.signer,
+            &self.anchor,
+            &self.team_identifier,
+            &self.cdhash,
+            &self.load_verdict,
+            &self.exception,
+            &self.error,
+            &self.info_plist,
+            &self.symlink_target,
+            &self.resolved_path,
+            &self.mode,
+        ]
+    }
+
+    /// A text, where it is one of this one's that piece of memory.
+    pub fn text(&self, text: &str) -> Option<Arc<str>> {
+        let known = self.texts().into_iter().find(|known| ***known == *text);
+        known.map(Arc::clone)
     }
 }
 

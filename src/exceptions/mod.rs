@@ -144,6 +144,12 @@ impl Exceptions {
         Some(Arc::clone(&entry.id))
     }
 
+    /// Bytes that the entries take, about.
+    pub fn held(&self) -> usize {
+        let sizes = self.entries.iter().map(Exception::size);
+        sizes.fold(0, usize::saturating_add)
+    }
+
     /// Where they were read, for people; empty when there are none.
     pub fn path(&self) -> String {
         self.sources.join(";")

@@ -70,7 +70,8 @@ impl Tracker {
         for bundle in bundles {
             let path = &bundle.evidence.candidate.path;
             let key = Key::of(bundle);
-            let mut state = key.state(bundle);
+            let like = known.get(path).map(|known| known.state.as_ref());
+            let mut state = key.state(bundle, like);
             if let Some(known) = known.get(path) {
                 state.keep_links(&known.state);
             }

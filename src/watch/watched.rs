@@ -81,7 +81,7 @@ impl Watched {
     pub fn new(bundle: &Bundle, base_line: bool, seen: Seen, now: Now) -> Self {
         let key = Key::of(bundle);
         let last = key.print();
-        let sight = Sight::new(key.state(bundle), bundle);
+        let sight = Sight::new(key.state(bundle, None), bundle);
         if base_line {
             return Self {
                 told: Some(sight),
@@ -136,7 +136,11 @@ impl Watched {
         if print == self.last {
             return;
         }
-        let mut state = key.state(bundle);
+        let last = self.moving.as_ref().map(|moving| &moving.now);
+        let like = last
+            .or(self.told.as_ref())
+            .map(|sight| sight.state.as_ref());
+        let mut state = key.state(bundle, like);
         if let Some(told) = &mut self.told {
             state.keep_links(&told.state);
             if told.state.lacks(&state) {
