@@ -139,8 +139,10 @@ const LITTLE_BYTES: u64 = 1 << 20;
 /// Bytes of path and link text that one entry has for nothing.
 const LIGHT: usize = 64;
 /// Candidates that take nothing of [`Limits::found`], and bytes of it that each beyond them does.
-const CROWD: usize = 1_000;
+const CROWD: usize = 500;
 const EACH: usize = 4_096;
+/// How often its path is held.
+const COPIES: usize = 8;
 /// Bytes that an entry takes, about, with what is known of it.
 const OF_ENTRY: usize = 320;
 /// For how many entries a candidate counts beside its own: for its paths, its Info.plist, its signature.
@@ -337,10 +339,11 @@ impl Budget {
         self.take_found(&self.code_facts, bytes)
     }
 
-    /// So many candidates are held, and so many bytes of exceptions: both leave less for what is found. Beyond a
-    /// thousand each candidate takes some of that, by itself and by what the watch knows of it.
-    pub fn hold_crowd(&mut self, candidates: usize, exceptions: usize) {
-        let bytes = candidates.saturating_sub(CROWD).saturating_mul(EACH);
+    /// Candidates with paths of so many bytes are held, and so many bytes of exceptions: both leave less for what is
+    /// found. Beyond some hundred each candidate takes some of that, by itself and by what the watch knows of it.
+    pub fn hold_crowd(&mut self, paths: impl Iterator<Item = usize>, exceptions: usize) {
+        let of = |path: usize| EACH.saturating_add(path.saturating_mul(COPIES));
+        let bytes = paths.skip(CROWD).map(of).fold(0, usize::saturating_add);
         for bytes in [bytes, exceptions] {
             let all = self.found.get_mut();
             *all = all.saturating_sub(bytes);

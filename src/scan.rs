@@ -356,7 +356,7 @@ impl Scanner {
         // Reading a list takes three times what it holds: that is over before the rest fills memory.
         let mut exceptions = Exceptions::read(&root, last_scan);
         exceptions.note(&mut self.lists, last_scan);
-        budget.hold_crowd(found.len(), exceptions.held());
+        budget.hold_crowd(found.iter().map(|c| c.path.len()), exceptions.held());
         let mut found = self.survey(&root, found, &at, &mut budget);
         order::sort_by_key(&mut found, |e| crate::text::escape(&e.candidate.path));
         let until = budget.after(evidence::BEYOND);
