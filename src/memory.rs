@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::bundle::Bundle;
 use crate::codesign::BundleSignature;
 use crate::evidence::{Evidence, PackedEvidence, ReadAt, code_bytes};
-use crate::folders::{FOLDERS, Folder, FolderError, Known};
+use crate::folders::{Candidate, FOLDERS, Folder, FolderError, Known};
+use crate::limits::Limits;
 use crate::order;
 
 /// Bytes of code that one scan reads again for its age, of candidates that have at most so many: no number of large ones
@@ -174,6 +175,22 @@ impl Memory {
             left_packed = left_packed.checked_sub(kept.packed_bytes())?;
             Some((path, kept))
         }));
+    }
+
+    /// These had rows in an earlier process: what stands of them has one again before what is new, as far as there is room.
+    pub fn know(&mut self, paths: &[Vec<u8>], limits: &Limits) {
+        let mut bytes = 0_usize;
+        let candidates = paths.iter().filter_map(|path| Candidate::remembered(path));
+        let candidates: Vec<_> = candidates
+            .take(limits.candidates)
+            .take_while(|candidate| {
+                bytes = bytes.saturating_add(candidate.path.len());
+                bytes <= limits.candidate_paths
+            })
+            .collect();
+        for (index, shown) in self.shown.iter_mut().enumerate() {
+            shown.replace(candidates.iter().filter(|c| c.folder == index));
+        }
     }
 
     /// True when all that the last scan found is kept as it was found: holding it takes no more memory.

@@ -138,6 +138,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// True when there was more in a plug-in folder than there is room for.
+    pub fn is_short(&self) -> bool {
+        let mut errors = self.folders.iter().map(|folder| &folder.error);
+        errors.any(|error| matches!(error, Some(FolderError::Limit(_))))
+    }
+
     /// Why the bundles are not known: the root is not that of a Mac, or a plug-in folder that is
     /// there cannot be listed.
     pub fn unreadable(&self) -> Option<String> {
@@ -181,6 +187,13 @@ impl Scanner {
     pub fn remembering(self) -> Self {
         let memory = Some(Memory::default());
         Self { memory, ..self }
+    }
+
+    /// These had rows in an earlier process.
+    pub fn know(&mut self, paths: &[Vec<u8>]) {
+        if let Some(memory) = &mut self.memory {
+            memory.know(paths, &self.limits);
+        }
     }
 
     /// Where a scan is, for those who wait for it.

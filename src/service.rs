@@ -59,6 +59,7 @@ pub struct Service {
     limit: Duration,
     watch: Option<Arc<Watching>>,
     calm: Calm,
+    known: Remembered,
     ledger: Ledger,
     /// The first table whose answer was not taken.
     not_taken: Mutex<Option<String>>,
@@ -73,6 +74,9 @@ struct Watching {
     /// Since when the journal is being opened.
     opening: Since,
 }
+
+/// Paths that have rows before what is new, for the next scan: the journal knew them.
+type Remembered = Arc<Mutex<Vec<Vec<u8>>>>;
 
 impl Watching {
     /// How it stands with the journal, whether or not that answers.
@@ -99,6 +103,16 @@ impl Watching {
         self.opens(most).or_else(|| self.events()?.hung(most))
     }
 
+    /// Waits until the journal has said what was known: a scan before that may give the room of that to what is new. One
+    /// that does not open holds up nothing for longer than that.
+    fn await_known(&self) {
+        let begun = Instant::now();
+        while self.events().is_none() && self.opens(OPENING).is_none() && begun.elapsed() < OPENING
+        {
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     fn events(&self) -> Option<Events> {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         events.clone()
@@ -120,8 +134,15 @@ impl Service {
         let scanner = Mutex::new((scanner, None));
         let calm = Calm::default();
         let is_calm = calm.clone();
+        let known = Remembered::default();
+        let remembered = Arc::clone(&known);
         let scan = move || {
             let mut scanner = scanner.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut remembered = remembered.lock().unwrap_or_else(PoisonError::into_inner);
+            if !remembered.is_empty() {
+                scanner.0.know(&std::mem::take(&mut *remembered));
+            }
+            drop(remembered);
             let snapshot = scan(&mut scanner, &is_calm);
             let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
             last.clone_from(&snapshot.status);
@@ -134,6 +155,7 @@ impl Service {
             limit,
             watch: None,
             calm,
+            known,
             ledger,
             not_taken: Mutex::default(),
         }
@@ -149,10 +171,10 @@ impl Service {
         let service = Self::new(scanner);
         let watching = Arc::new(Watching::default());
         let (scans, shared) = (Arc::clone(&service.scans), Arc::clone(&watching));
-        let calm = service.calm.clone();
+        let (calm, known) = (service.calm.clone(), Arc::clone(&service.known));
         thread::Builder::new()
             .name("watch".to_owned())
-            .spawn(move || watch(&root, &scans, place.as_deref(), &shared, &calm))?;
+            .spawn(move || watch(&root, &scans, place.as_deref(), &shared, (&calm, &known)))?;
         Ok(Self {
             watch: Some(watching),
             ..service
@@ -250,22 +272,27 @@ fn watch(
     scans: &Arc<Shared<Snapshot>>,
     place: Option<&Path>,
     shared: &Arc<Watching>,
-    calm: &Calm,
+    (calm, known): (&Calm, &Remembered),
 ) {
     loop {
-        let scans = Arc::clone(scans);
+        let look = Arc::clone(scans);
         let say = Arc::clone(shared);
-        let mut watch = Watch::new(root.clone(), Box::new(move || scans.renew()));
+        let mut watch = Watch::new(root.clone(), Box::new(move || look.renew()));
         watch.calming(calm.clone());
         watch.saying(Box::new(move |status| {
             *say.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
         }));
         let open = || {
             let _opening = shared.opening.begin();
-            let journal = match place {
+            let mut journal = match place {
                 Some(place) => Journal::kept_at(place, root),
                 None => Journal::in_memory(),
             };
+            if scans.get().is_ok_and(|found| found.is_short()) {
+                *known.lock().unwrap_or_else(PoisonError::into_inner) = journal.known_paths();
+                // Nobody has been answered yet by what the first look had room for.
+                let _ = scans.renew();
+            }
             *shared.events.lock().unwrap_or_else(PoisonError::into_inner) = Some(journal.events());
             journal
         };
@@ -323,6 +350,9 @@ impl Source for Service {
                 ..Snapshot::default()
             };
             return rows(table, &snapshot, to);
+        }
+        if let Some(watching) = &self.watch {
+            watching.await_known();
         }
         let snapshot = self
             .scans
@@ -479,6 +509,42 @@ mod tests {
         *watching.events.lock().unwrap() = Some(Journal::in_memory().events());
         assert_eq!(service.status().journal.state, "memory");
         assert_eq!(service.hangs(), None);
+    }
+
+    /// Whoever has the program begin anew beside a crowd takes the row of nothing that had one.
+    #[test]
+    fn what_the_journal_knows_has_rows_before_what_is_new() {
+        let disk = Disk::new();
+        Plugin::new("z").write(disk.plugin(""));
+        let state = tempfile::tempdir().unwrap();
+        let place = || Some(state.path().join("state"));
+        let service = |candidates| {
+            let root = Root::open(disk.path()).unwrap();
+            let limits = Limits {
+                candidates,
+                ..Limits::STANDARD
+            };
+            Service::watching(Scanner::new(root, limits), place()).unwrap()
+        };
+        let _first = service(100);
+        let root = Root::open(disk.path()).unwrap();
+        let begun = Instant::now();
+        while Journal::kept_at(&place().unwrap(), &root)
+            .known_paths()
+            .is_empty()
+        {
+            assert!(begun.elapsed() < Duration::from_secs(20));
+            thread::sleep(Duration::from_millis(50));
+        }
+        for name in ["a", "b", "c", "d"] {
+            Plugin::new(name).write(disk.plugin(""));
+        }
+        let second = service(2);
+        second.watch.as_ref().unwrap().await_known();
+        let snapshot = second.scans.get().unwrap();
+        let paths = snapshot.bundles.iter().map(|b| &b.evidence.candidate.path);
+        let shown = paths.filter(|path| path.ends_with(b"/z.dsplug")).count();
+        assert_eq!(shown, 1, "{:?}", snapshot.folders);
     }
 
     /// A write by another name of a file is no hint: what is shown after one is what was held.

@@ -110,6 +110,26 @@ impl Candidate {
     }
 }
 
+impl Candidate {
+    /// What an earlier process knew by its path; nothing where that is below no plug-in folder.
+    pub fn remembered(path: &[u8]) -> Option<Self> {
+        let below = |folder: &&str| {
+            let rest = path.strip_prefix(folder.as_bytes())?;
+            rest.strip_prefix(b"/").filter(|name| !name.is_empty())
+        };
+        let mut folders = FOLDERS.iter().enumerate();
+        let (folder, name) = folders.find_map(|(at, folder)| Some((at, below(folder)?)))?;
+        let via = match name.contains(&b'/') {
+            true => Via::Nested,
+            false => Via::TopLevel,
+        };
+        Some(Self {
+            via,
+            ..Self::asked_for(folder, path.to_vec())
+        })
+    }
+}
+
 /// One plug-in folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {

@@ -36,6 +36,7 @@ pub use share::{Running, Since};
 pub use status::Status;
 
 use crate::event::Event;
+use crate::order;
 use crate::root::Root;
 use crate::sqlite::store::{MOST_ID, StoreError};
 use file::{Last, Open, Refusal, known_at, open, write_anew};
@@ -170,6 +171,20 @@ impl Journal {
             self.fail(&refusal);
             None
         })
+    }
+
+    /// The paths of all that was known, what has been for longest first.
+    pub fn known_paths(&mut self) -> Vec<Vec<u8>> {
+        let known = self.known();
+        let all = known.iter().flat_map(|(all, _)| all);
+        let mut all: Vec<_> = all.map(|(path, known)| (known.since_ms, path)).collect();
+        order::sort_by_key(&mut all, |(since, _)| *since);
+        let paths = all.into_iter().map(|(_, path)| path.clone()).collect();
+        // It need not be read twice. What another process writes may be more by then.
+        if !self.busy {
+            self.known = known;
+        }
+        paths
     }
 
     /// One in memory alone, which begins with what this one knows: for whoever is not to write the file, ever.

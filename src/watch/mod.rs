@@ -121,6 +121,10 @@ impl Watch {
         self.watches.place(&Snapshot::default());
         let mut first = Some((self.look)());
         let mut journal = open();
+        // Now what the journal knows has room before what is new.
+        if matches!(&first, Some(Ok(found)) if found.is_short()) {
+            first = Some((self.look)());
+        }
         let begun = Instant::now();
         while journal.is_busy() && begun.elapsed() < TURN {
             std::thread::sleep(Duration::from_millis(100));

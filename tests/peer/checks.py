@@ -786,9 +786,9 @@ def what_one_scan_could_not_read_the_next_one_reads(host):
     process, uuid = host.registered(manager)
     sql = "SELECT * FROM dsplug_bundles"
     told = 0
-    # The calls of a scan of this disk are 30 or so, of which some 20 look into the folder; each time
+    # The calls of a scan of this disk are 40 or so, of which some 20 look into the folder; each time
     # one file has changed.
-    for number in (9, 16, 24):
+    for number in (12, 20, 28):
         with open(os.path.join(contents, "one"), "w") as file:
             file.write(str(number))
         # An answer holds for four seconds, that of the watch's last look as well, which it makes
