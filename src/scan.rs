@@ -22,6 +22,7 @@ use crate::memory::{Memory, Turns, Wait};
 use crate::order;
 use crate::quarantine::ledger::Ledger;
 use crate::root::Root;
+use crate::seats::Seats;
 
 /// What is scanned, how far, and what is remembered from scan to scan.
 #[derive(Debug)]
@@ -30,6 +31,7 @@ pub struct Scanner {
     roots: Roots,
     limits: Limits,
     memory: Option<Memory>,
+    seats: Seats,
     lists: Lists,
     at: Whereabouts,
     state: Option<PathBuf>,
@@ -167,6 +169,7 @@ impl Scanner {
             roots: Roots::apple(),
             limits,
             memory: None,
+            seats: Seats::default(),
             lists: Lists::default(),
             at: Whereabouts::default(),
             state: None,
@@ -236,7 +239,8 @@ impl Scanner {
     }
 
     /// Surveys all candidates, those with few entries before those with many: whoever plants a
-    /// huge one, or a thousand links to it, cannot take the entries or the time that the others need.
+    /// huge one, or a thousand links to it, cannot take the entries or the time that the others need. What was found
+    /// whole before comes before all, with about as many as it had.
     #[expect(
         clippy::vec_box,
         reason = "each goes on into its bundle, and thousands are not to be held twice on the way"
@@ -265,10 +269,14 @@ impl Scanner {
         let until = budget.after(SURVEY);
         let is_over = || until.is_some_and(|until| Instant::now() >= until);
         let mut trials = Trials::default();
-        for round in ROUNDS {
-            let most = round.min(self.limits.candidate_entries);
-            let is_last = round == usize::MAX;
+        for round in std::iter::once(None).chain(ROUNDS.map(Some)) {
             for (candidate, directory) in std::mem::take(&mut waiting) {
+                let Some(round) = round.or_else(|| self.seats.of(&candidate.path)) else {
+                    waiting.push((candidate, directory));
+                    continue;
+                };
+                let most = round.min(self.limits.candidate_entries);
+                let is_last = round == usize::MAX;
                 // One for which too little is left takes the rest once all have had their turn.
                 let is_short = round < self.limits.candidate_entries || budget.entries() < most;
                 let is_trial = !is_last && is_short;
@@ -527,6 +535,7 @@ impl Scanner {
             .collect();
         if let Some(memory) = &mut self.memory {
             memory.keep(&bundles, &all_folders);
+            self.seats.keep(&bundles, self.limits.scan_entries);
             memory.tried(due, at);
             memory.wait(turns);
         }

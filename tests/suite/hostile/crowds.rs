@@ -143,6 +143,53 @@ fn what_had_a_row_keeps_it_while_it_stands() {
     assert!(row(&scanner.scan(), "zz.dsplug").is_none());
 }
 
+/// What was found whole has its entries before what is new, and about as many as it had.
+#[test]
+fn a_crowd_takes_no_entries_from_what_was_known_whole() {
+    let disk = Disk::new();
+    let limits = Limits {
+        scan_entries: 1_600,
+        ..LIMITS
+    };
+    let mut scanner = Scanner::new(Root::open(disk.path()).unwrap(), limits).remembering();
+    let bundle = Plugin::new("zz").write(disk.plugin(""));
+    Plugin::new("zy").write(disk.plugin(""));
+    let fill = |from: usize, to: usize| {
+        (from..to).for_each(|n| fs::write(bundle.join(format!("Contents/{n}")), "").unwrap());
+    };
+    fill(0, 20);
+    let before = is_shown(&scanner.scan(), "zz.dsplug");
+    assert_eq!(before.len(), 64);
+    for number in 0..90 {
+        let name = format!("a{number}");
+        let junk = Plugin::new(&name).write(disk.plugin(""));
+        (0..9).for_each(|n| fs::create_dir(junk.join(format!("Contents/{n}"))).unwrap());
+    }
+    for _ in 0..3 {
+        let snapshot = scanner.scan();
+        assert_eq!(is_shown(&snapshot, "zz.dsplug"), before);
+        assert!(row(&snapshot, "a89.dsplug").unwrap()["error"].starts_with("limit: "));
+    }
+    // An update of it fits.
+    fill(20, 24);
+    let updated = is_shown(&scanner.scan(), "zz.dsplug");
+    assert!(updated.len() == 64 && updated != before);
+    fs::write(bundle.join("Contents/MacOS/zz"), "other").unwrap();
+    let hash = |snapshot: &Snapshot, name| row(snapshot, name).unwrap()["hash"].clone();
+    let exchanged = hash(&scanner.scan(), "zz.dsplug");
+    assert!(exchanged.len() == 64 && exchanged != updated);
+    // Whoever makes much of it takes nothing from what is known beside it.
+    fill(24, 600);
+    for _ in 0..3 {
+        let snapshot = scanner.scan();
+        let row = row(&snapshot, "zz.dsplug").unwrap();
+        assert!(row["error"].starts_with("limit: "), "{row:?}");
+        assert_eq!(is_shown(&snapshot, "zy.dsplug").len(), 64);
+    }
+    (24..600).for_each(|n| fs::remove_file(bundle.join(format!("Contents/{n}"))).unwrap());
+    assert_eq!(hash(&scanner.scan(), "zz.dsplug"), exchanged);
+}
+
 fn scan_alone(disk: &Disk) -> Snapshot {
     scan_with(disk.path(), LIMITS)
 }
