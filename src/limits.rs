@@ -25,9 +25,9 @@ pub struct Limits {
     pub listed_entries: usize,
     /// Entries that are searched where the loader does not look.
     pub folder_entries: usize,
-    /// Candidates.
+    /// Candidates that are shown of all plug-in folders together, but for a little that each has.
     pub candidates: usize,
-    /// Bytes of their paths, those of one plug-in folder.
+    /// Bytes of their paths.
     pub candidate_paths: usize,
     /// Bytes of what is known of code, of all files that are code.
     pub code_facts: usize,

@@ -14,7 +14,7 @@ use crate::evidence::{
     self, Again, Before, Entry, Evidence, ReadAt, Reader, TURN, Trials, Trouble,
 };
 use crate::exceptions::{Exceptions, Lists};
-use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError, Known, Via};
+use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError, Known, Room, Via};
 use crate::journal::{self, Events};
 use crate::limits::{self, Budget, Limits, Whereabouts};
 use crate::load;
@@ -369,8 +369,13 @@ impl Scanner {
         for (index, path) in folders.iter().enumerate() {
             self.at.set(path.as_bytes());
             let known = self.memory.as_ref().and_then(|m| m.shown(index));
-            let (folder, candidates) =
-                folders::list(&root, index, &budget, known.unwrap_or(&nothing));
+            // What stands in one folder, and had a row in one that comes later, leaves less for another.
+            let later = (index.saturating_add(1)..folders.len())
+                .filter_map(|later| self.memory.as_ref()?.shown(later));
+            let others = found.iter().chain(later.flat_map(Known::iter));
+            let room = Room::beside(&self.limits, others.map(|c: &Candidate| c.path.as_slice()));
+            let known = known.unwrap_or(&nothing);
+            let (folder, candidates) = folders::list(&root, index, &budget, known, room);
             all_folders.push(folder);
             found.extend(candidates);
         }

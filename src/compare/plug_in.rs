@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::collect::Outside;
 use crate::directory::ReadError;
 use crate::disk::Disk;
-use crate::folders::{Candidate, FOLDERS, Known, list};
+use crate::folders::{Candidate, FOLDERS, Known, Room, list};
 use crate::limits::{Budget, Limits};
 use crate::meta::Kind;
 use crate::order;
@@ -127,8 +127,10 @@ pub fn is_written_into_one(path: &[u8]) -> bool {
 pub fn names(root: &Root) -> Vec<Vec<u8>> {
     let budget = Budget::new(Limits::PATIENT);
     let root = root.for_one_scan(budget.until());
+    let room = Room::of(&budget.limits);
     let folders = 0..FOLDERS.len();
-    let candidates = folders.flat_map(|folder| list(&root, folder, &budget, &Known::none()).1);
+    let candidates =
+        folders.flat_map(|folder| list(&root, folder, &budget, &Known::none(), room).1);
     order::gather(candidates.map(|candidate| candidate.path))
 }
 

@@ -6,7 +6,7 @@ use super::finding::{Cure, Finding};
 use super::host::Host;
 use super::place;
 use crate::exceptions::{Exceptions, SOURCES};
-use crate::folders::{self, FOLDERS, FolderError, Known};
+use crate::folders::{self, FOLDERS, FolderError, Known, Room};
 use crate::limits::{Budget, Limits};
 use crate::scan;
 use crate::shell::Line;
@@ -19,6 +19,7 @@ pub fn check_folders(host: &Host<'_>, findings: &mut Vec<Finding>) {
             index,
             &Budget::new(Limits::STANDARD),
             &Known::none(),
+            Room::of(&Limits::STANDARD),
         );
         match folder.error {
             None => {}

@@ -41,6 +41,8 @@ pub struct Finder<'a> {
     pub known: &'a Known,
     /// The room that is left before it is known which are shown, and after that.
     net: Room,
+    /// The room of all that are shown.
+    pub room: Room,
     pub rooms: Rooms,
     /// The loader's places that were read to their end and hold candidates: nothing more of them is to be found.
     pub places: BTreeSet<Vec<u8>>,
@@ -89,7 +91,13 @@ pub struct Branch {
 }
 
 impl<'a> Finder<'a> {
-    pub fn new(root: &'a Root, budget: &'a Budget, index: usize, known: &'a Known) -> Self {
+    pub fn new(
+        root: &'a Root,
+        budget: &'a Budget,
+        index: usize,
+        known: &'a Known,
+        room: Room,
+    ) -> Self {
         let limits = &budget.limits;
         Self {
             root,
@@ -98,7 +106,8 @@ impl<'a> Finder<'a> {
             found: BTreeMap::new(),
             known,
             net: Room::net(limits),
-            rooms: Rooms::of(limits),
+            room,
+            rooms: Rooms::of(room),
             places: BTreeSet::new(),
             listed_in: Vec::new(),
             way: Way::default(),

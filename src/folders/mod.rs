@@ -24,6 +24,7 @@ mod way;
 pub use anomaly::Anomaly;
 pub use candidate::{Candidate, FOLDERS, Folder, FolderError, Listed, Via};
 pub use known::Known;
+pub use room::Room;
 
 use std::collections::BTreeSet;
 
@@ -38,7 +39,13 @@ use finder::Finder;
 /// What the loader lists is taken first, whole, in whatever layout; then what stands anywhere else.
 /// Where more stands than can be looked at, what an earlier scan had a row of keeps it, and one more candidate is the
 /// folder itself, and says how much was left out.
-pub fn list(root: &Root, index: usize, budget: &Budget, known: &Known) -> (Folder, Vec<Candidate>) {
+pub fn list(
+    root: &Root,
+    index: usize,
+    budget: &Budget,
+    known: &Known,
+    room: Room,
+) -> (Folder, Vec<Candidate>) {
     let path = FOLDERS.get(index).copied().unwrap_or_default();
     let mut folder = Folder {
         path,
@@ -53,7 +60,7 @@ pub fn list(root: &Root, index: usize, budget: &Budget, known: &Known) -> (Folde
         anomalies: BTreeSet::new(),
         error: None,
     };
-    let mut finder = Finder::new(root, budget, index, known);
+    let mut finder = Finder::new(root, budget, index, known, room);
     match finder.run(path, &mut folder) {
         // Absent, or a link to nothing: the loader finds nothing there either.
         Err(error) if error.leads_nowhere() && folder.meta.is_none() => {

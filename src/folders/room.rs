@@ -6,6 +6,8 @@ use crate::limits::Limits;
 const NET: usize = 4;
 /// Which part of all that are shown may stand where the loader does not look.
 const NESTED: usize = 4;
+/// Which part of all one folder has whatever stands in the others.
+const LEAST: usize = 14;
 
 /// Room for candidates: how many more, and bytes of their paths.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +22,17 @@ impl Room {
         Self {
             candidates: limits.candidates,
             paths: limits.candidate_paths,
+        }
+    }
+
+    /// What of it is left beside the paths of other folders, but a part of it at least: whoever fills one folder hides
+    /// nothing in another.
+    pub fn beside<'p>(limits: &Limits, others: impl Iterator<Item = &'p [u8]>) -> Self {
+        let (mut left, least) = (Self::of(limits), Self::of(limits).part(LEAST));
+        others.for_each(|path| left.fill(path));
+        Self {
+            candidates: left.candidates.max(least.candidates),
+            paths: left.paths.max(least.paths),
         }
     }
 
@@ -74,8 +87,7 @@ pub struct Rooms {
 }
 
 impl Rooms {
-    pub fn of(limits: &Limits) -> Self {
-        let all = Room::of(limits);
+    pub fn of(all: Room) -> Self {
         Self {
             all,
             nested: all.part(NESTED),

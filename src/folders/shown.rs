@@ -24,7 +24,7 @@ impl Finder<'_> {
     /// has nothing of a bundle, of which there is always less than all; of each the first by path, so that it is the
     /// same each time.
     pub fn cut(&mut self) {
-        let mut bare = Room::of(self.limits).part(BARE);
+        let mut bare = self.room.part(BARE);
         let mut fits = bare;
         if !self.found.keys().all(|path| fits.take(path)) {
             // It has its own steps and directories: what stands there takes those of no other.
@@ -64,7 +64,7 @@ impl Finder<'_> {
 
     /// The room for all but what is known to stand where the loader does not look.
     fn room_for_listed(&self) -> Room {
-        let mut all = Room::of(self.limits);
+        let mut all = self.room;
         let nested = self.known.iter().filter(|c| c.via == Via::Nested);
         nested.for_each(|c| all.fill(&c.path));
         all

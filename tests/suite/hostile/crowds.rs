@@ -11,6 +11,7 @@ use dsplug::scan::{Scanner, Snapshot};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin};
 
 const FOLDER: &str = "/Library/DirectoryServices/PlugIns";
+const SYSTEM: &str = "/System/Library/Frameworks/DirectoryService.framework/Resources/Plugins";
 const LIMITS: Limits = Limits {
     candidates: 100,
     ..Limits::STANDARD
@@ -188,6 +189,42 @@ fn a_crowd_takes_no_entries_from_what_was_known_whole() {
     }
     (24..600).for_each(|n| fs::remove_file(bundle.join(format!("Contents/{n}"))).unwrap());
     assert_eq!(hash(&scanner.scan(), "zz.dsplug"), exchanged);
+}
+
+/// Whichever is filled first.
+#[test]
+fn two_folders_have_one_room_and_each_some_of_it() {
+    let full = |disk: &Disk, folder: &str| {
+        (0..150).for_each(|n| {
+            Plugin::new(&format!("a{n}")).write(disk.dir(folder.trim_start_matches('/')));
+        });
+    };
+    let count = |snapshot: &Snapshot, folder: &str| {
+        let rows = shown(snapshot).into_iter();
+        rows.filter(|path| path.starts_with(folder)).count()
+    };
+    let [first, second] = [FOLDER, SYSTEM];
+    for order in [[first, second], [second, first]] {
+        let disk = Disk::new();
+        let mut scanner = Scanner::new(Root::open(disk.path()).unwrap(), LIMITS).remembering();
+        let mut had = Vec::new();
+        for folder in order {
+            full(&disk, folder);
+            let snapshot = scanner.scan();
+            assert!(had.iter().all(|path| shown(&snapshot).contains(path)));
+            had = shown(&snapshot);
+        }
+        let snapshot = scanner.scan();
+        let counts = order.map(|folder| count(&snapshot, folder));
+        assert_eq!(counts, [100, 8]);
+        let sql = "SELECT error FROM dsplug_bundles WHERE kind = 'folder' ORDER BY error";
+        let told = query_in(&snapshot, sql).into_iter();
+        let told: Vec<_> = told.map(|row| row["error"].clone()).collect();
+        assert!(told[0].starts_with("limit: 142 more"), "{told:?}");
+        assert!(told[1].starts_with("limit: 50 more"), "{told:?}");
+        let alone = scan_alone(&disk);
+        assert_eq!([first, second].map(|f| count(&alone, f)), [100, 8]);
+    }
 }
 
 fn scan_alone(disk: &Disk) -> Snapshot {
