@@ -120,11 +120,9 @@ impl Watch {
         // look is made before the journal is opened, which may take the disk a while.
         self.watches.place(&Snapshot::default());
         let mut first = Some((self.look)());
+        // Where it had no room for all, another look follows that knows what the journal does: it is not held beside that.
+        first.take_if(|first| matches!(first, Ok(found) if found.is_short()));
         let mut journal = open();
-        // Now what the journal knows has room before what is new.
-        if matches!(&first, Some(Ok(found)) if found.is_short()) {
-            first = Some((self.look)());
-        }
         let begun = Instant::now();
         while journal.is_busy() && begun.elapsed() < TURN {
             std::thread::sleep(Duration::from_millis(100));
