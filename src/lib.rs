@@ -102,8 +102,8 @@
 //! - `evidence` reads what is on disk of each, once;
 //! - [`codesign`] judges signatures: bytes to facts and problems, without I/O;
 //! - `digest` and [`load`] judge the rest, and [`bundle`] is one candidate with all of that;
-//! - `memory` is what earlier scans learned, `seats` keeps what they found whole from being crowded out, and [`scan`]
-//!   does all of it and gives a snapshot;
+//! - `memory` is what earlier scans learned and keeps from being crowded out, and [`scan`] does all of it and gives a
+//!   snapshot;
 //! - `state_dir` is the one place where anything is kept from run to run;
 //! - `event` is what happened to a bundle, `journal` keeps it for as long as `retention` lets it, and
 //!   `watch` sees it happen;
@@ -191,7 +191,6 @@ mod order;
 mod output;
 mod reading;
 mod retention;
-mod seats;
 mod service;
 mod spelling;
 mod spool;

@@ -108,9 +108,7 @@ impl Candidate {
             left_out: Vec::new(),
         }
     }
-}
 
-impl Candidate {
     /// What an earlier process knew by its path; nothing where that is below no plug-in folder.
     pub fn remembered(path: &[u8]) -> Option<Self> {
         let below = |folder: &&str| {

@@ -10,6 +10,27 @@ use super::{MOST_HELD, rows, shows_evil, with_evil, within_the_promise};
 use dsplug_fixtures::binary_list::binary_list;
 use dsplug_fixtures::{ARM64E, Disk, PLUGINS, Plugin, mach_header, skipped};
 
+/// The beginning of a list, with one text for each name of a plug-in.
+fn texts(text: &str) -> String {
+    let keys = [
+        "CFBundleIdentifier",
+        "CFBundleName",
+        "CFBundleShortVersionString",
+        "CFPluginNameString",
+    ];
+    let texts = keys.map(|key| format!("<key>{key}</key><string>{text}</string>"));
+    format!("<plist><dict>{}", texts.concat())
+}
+
+/// As many factories that no other bundle has.
+fn factories(bundle: usize, count: usize) -> String {
+    let each = (0..count).map(|factory| {
+        format!("<key>AAAAAAAA-0000-0000-{factory:04}-{bundle:012}</key><string>F</string>")
+    });
+    let each: String = each.collect();
+    format!("<key>CFPlugInFactories</key><dict>{each}</dict>")
+}
+
 /// As many bundles as there may be, each with texts that are just short enough to be kept whatever there is of others.
 fn full_of_bundles() -> Disk {
     let disk = with_evil();
@@ -18,15 +39,7 @@ fn full_of_bundles() -> Disk {
         let bundle = disk.plugin(format!("{number:05}{}.dsplug", "n".repeat(30)));
         fs::create_dir_all(bundle.join("Contents/MacOS")).unwrap();
         fs::hard_link(&code, bundle.join("Contents/MacOS/X")).unwrap();
-        let mut list = String::from("<plist><dict>");
-        for key in [
-            "CFBundleIdentifier",
-            "CFBundleName",
-            "CFBundleShortVersionString",
-            "CFPluginNameString",
-        ] {
-            let _ = write!(list, "<key>{key}</key><string>{number:0125}</string>");
-        }
+        let mut list = texts(&format!("{number:0125}"));
         let executable = format!("{}X", "./".repeat(100));
         let _ = write!(
             list,
@@ -36,14 +49,9 @@ fn full_of_bundles() -> Disk {
         for _ in 0..16 {
             list.push_str("<dict><key>DSNodeToRegisterType</key><integer>1</integer><key>DSNodeToRegisterPath</key><array><string>aaaaaaaaaaaa</string></array></dict>");
         }
-        list.push_str("</array><key>CFPlugInTypes</key><dict/><key>CFPlugInFactories</key><dict>");
-        for factory in 0..12 {
-            let _ = write!(
-                list,
-                "<key>AAAAAAAA-0000-0000-{factory:04}-{number:012}</key><string>F</string>"
-            );
-        }
-        list.push_str("</dict></dict></plist>");
+        list.push_str("</array><key>CFPlugInTypes</key><dict/>");
+        list.push_str(&factories(number, 12));
+        list.push_str("</dict></plist>");
         fs::write(bundle.join("Contents/Info.plist"), list).unwrap();
     }
     disk
@@ -157,23 +165,7 @@ fn bundles_by_the_thousand_whose_code_is_exchanged() {
     };
     for number in 0..3_500 {
         let macos = disk.dir(format!("{PLUGINS}/{number:05}.dsplug/Contents/MacOS"));
-        let mut list = String::from("<plist><dict>");
-        for key in [
-            "CFBundleIdentifier",
-            "CFBundleName",
-            "CFBundleShortVersionString",
-            "CFPluginNameString",
-        ] {
-            let _ = write!(list, "<key>{key}</key><string>{number:0180}</string>");
-        }
-        list.push_str("<key>CFPlugInFactories</key><dict>");
-        for factory in 0..10 {
-            let _ = write!(
-                list,
-                "<key>AAAAAAAA-0000-0000-{factory:04}-{number:012}</key><string>F</string>"
-            );
-        }
-        list.push_str("</dict></dict></plist>");
+        let list = texts(&format!("{number:0180}")) + &factories(number, 10) + "</dict></plist>";
         fs::write(macos.with_file_name("Info.plist"), list).unwrap();
         fs::write(macos.join(format!("{number:05}")), code(number, 0)).unwrap();
         for library in 0..3 {

@@ -162,6 +162,19 @@ fn what_is_mounted_between_look_and_move_stops_it() {
     }
 }
 
+/// Quarantines it by a call that is killed once it begins to remove what stood there.
+fn is_killed_in_the_removal(scene: &Scene) {
+    let output = Command::new("strace")
+        .args(["-f", "-qq", "-e", "trace=unlinkat", "-o", "/dev/null"])
+        .arg("-P")
+        .arg(scene.disk.plugin(""))
+        .args(["-e", "inject=unlinkat:signal=KILL"])
+        .args(scene.arguments(&["quarantine", &Scene::path("A.dsplug")]))
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+}
+
 /// A call was ended in the midst of the removal, and something is mounted in the rest.
 #[test]
 fn the_next_call_goes_on_with_no_removal_in_which_something_is_mounted() {
@@ -175,15 +188,7 @@ fn the_next_call_goes_on_with_no_removal_in_which_something_is_mounted() {
     let Some(scene) = Scene::across(disk) else {
         return skipped("/dev/shm is no volume of its own");
     };
-    let output = Command::new("strace")
-        .args(["-f", "-qq", "-e", "trace=unlinkat", "-o", "/dev/null"])
-        .arg("-P")
-        .arg(scene.disk.plugin(""))
-        .args(["-e", "inject=unlinkat:signal=KILL"])
-        .args(scene.arguments(&["quarantine", &Scene::path("A.dsplug")]))
-        .output()
-        .unwrap();
-    assert!(!output.status.success());
+    is_killed_in_the_removal(&scene);
     let mut rest = fs::read_dir(scene.disk.plugin("")).unwrap();
     let rest = rest.next().unwrap().unwrap().path();
     let mut victim = Victim::new();
@@ -254,15 +259,7 @@ fn what_a_volume_covers_is_told_by_the_call_that_finishes() {
     let scene = Scene::new(disk);
     // Ends before what it stands on.
     let _mounted = mounted;
-    let output = Command::new("strace")
-        .args(["-f", "-qq", "-e", "trace=unlinkat", "-o", "/dev/null"])
-        .arg("-P")
-        .arg(scene.disk.plugin(""))
-        .args(["-e", "inject=unlinkat:signal=KILL"])
-        .args(scene.arguments(&["quarantine", &Scene::path("A.dsplug")]))
-        .output()
-        .unwrap();
-    assert!(!output.status.success());
+    is_killed_in_the_removal(&scene);
     assert_eq!(scene.ledger()[0]["state"], "incomplete");
     let error = scene.call(&["restore", "none"]).stderr;
     let error = String::from_utf8(error).unwrap();

@@ -1,5 +1,7 @@
 //! What earlier scans learned of each candidate.
 
+mod seats;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,6 +13,7 @@ use crate::evidence::{Evidence, PackedEvidence, ReadAt, code_bytes};
 use crate::folders::{Candidate, FOLDERS, Folder, FolderError, Known};
 use crate::limits::Limits;
 use crate::order;
+use seats::Seats;
 
 /// Bytes of code that one scan reads again for its age, of candidates that have at most so many: no number of large ones
 /// holds up a small one. Of those that are larger than a room it is one.
@@ -43,6 +46,7 @@ pub struct Memory {
     shown: [Known; FOLDERS.len()],
     /// Those of which it is not known what their links lead to, or not all of it.
     turns: Turns,
+    seats: Seats,
 }
 
 /// Candidates that wait for a turn.
@@ -139,7 +143,8 @@ impl Kept {
 
 impl Memory {
     /// Keeps what a scan found in place of what was kept before.
-    pub fn keep(&mut self, bundles: &[Arc<Bundle>], folders: &[Folder]) {
+    pub fn keep(&mut self, bundles: &[Arc<Bundle>], folders: &[Folder], limits: &Limits) {
+        self.seats.keep(bundles, limits.scan_entries);
         for (index, (shown, folder)) in self.shown.iter_mut().zip(folders).enumerate() {
             // What stands in a folder that could not be listed may stand there still.
             if matches!(folder.error, Some(FolderError::Unreadable(_))) {
@@ -175,6 +180,11 @@ impl Memory {
             left_packed = left_packed.checked_sub(kept.packed_bytes())?;
             Some((path, kept))
         }));
+    }
+
+    /// For how many entries a candidate may count before what is new has any; nothing where it was not found whole.
+    pub fn seat(&self, path: &[u8]) -> Option<usize> {
+        self.seats.of(path)
     }
 
     /// These had rows in an earlier process: what stands of them has one again before what is new, as far as there is room.

@@ -1,28 +1,27 @@
 //! One scan: the folders, the candidates in them, and the judgement of each, in one snapshot.
 
+mod snapshot;
+mod survey;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use rustix::io::Errno;
-
 use crate::bundle::{self, Bundle};
 use crate::codesign::{Automata, Roots};
-use crate::directory::ReadError;
-use crate::evidence::{
-    self, Again, Before, Entry, Evidence, ReadAt, Reader, TURN, Trials, Trouble,
-};
+use crate::evidence::{self, Again, Before, Entry, Evidence, ReadAt, Reader};
 use crate::exceptions::{Exceptions, Lists};
-use crate::folders::{self, Candidate, FOLDERS, Folder, FolderError, Known, Room, Via};
-use crate::journal::{self, Events};
-use crate::limits::{self, Budget, Limits, Whereabouts};
+use crate::folders::{self, Candidate, FOLDERS, Known, Room, Via};
+use crate::journal::Events;
+use crate::limits::{Budget, Limits, Whereabouts};
 use crate::load;
 use crate::memory::{Memory, Turns, Wait};
 use crate::order;
 use crate::quarantine::ledger::Ledger;
 use crate::root::Root;
-use crate::seats::Seats;
+
+pub use snapshot::{NO_MAC, Snapshot, Status, WatchStatus, cure};
 
 /// What is scanned, how far, and what is remembered from scan to scan.
 #[derive(Debug)]
@@ -31,7 +30,6 @@ pub struct Scanner {
     roots: Roots,
     limits: Limits,
     memory: Option<Memory>,
-    seats: Seats,
     lists: Lists,
     at: Whereabouts,
     state: Option<PathBuf>,
@@ -40,126 +38,11 @@ pub struct Scanner {
     error: String,
 }
 
-/// How many entries of a candidate are taken before the next one has its turn: first about as many as an
-/// honest plug-in has.
-const ROUNDS: [usize; 4] = [TURN, SMALL, 8_192, usize::MAX];
-const SMALL: usize = 512;
-
-/// Parts of a hundred of the scan's time after which what the loader does not list is surveyed no more, and
-/// what is large: all else is to be read in the rest.
-const SURVEY: u32 = 30;
 /// Bytes that what the loader does not list is taken to cost more than it does.
 const NESTED: u64 = 1 << 20;
 
-/// What is told of the program itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
-    /// When it started, in seconds of Unix time.
-    pub started: i64,
-    /// Scans since then.
-    pub scans: u64,
-    /// When the last scan began, in seconds of Unix time.
-    pub last_scan: i64,
-    /// How long it took, in milliseconds.
-    pub last_scan_ms: u64,
-    /// Files read to their end.
-    pub files_read: u64,
-    /// Files known from before.
-    pub files_reused: u64,
-    /// Files that could not be read.
-    pub files_skipped: u64,
-    /// Where exceptions were read.
-    pub exceptions_path: String,
-    /// What became of them, in a word.
-    pub exceptions_state: &'static str,
-    /// How many of them are active.
-    pub exceptions: u64,
-    /// Paths of candidates that met a limit, the first few.
-    pub limits: Vec<String>,
-    /// The last error of a scan since the start.
-    pub error: String,
-    /// How it stands with the watch.
-    pub watch: WatchStatus,
-    /// How it stands with the journal of events.
-    pub(crate) journal: journal::Status,
-}
-
-/// How it stands with the watch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WatchStatus {
-    /// What is watched: `all` that is wanted, the plug-in folders' own `directories` and some of the
-    /// bundles, nothing but the `tick`; empty where nobody watches.
-    pub state: &'static str,
-    /// How many directories and files are watched.
-    pub places: usize,
-    /// Why it is not all.
-    pub error: String,
-}
-
-/// What is said where the root is not that of a Mac.
-pub const NO_MAC: &str = "this is not the / of a Mac: neither Library nor System stands in it; --root DIR reads a mounted disk image or a collected folder as one";
-
-/// What to do about a plug-in folder that cannot be listed.
-pub fn cure(error: &FolderError) -> &'static str {
-    match error {
-        FolderError::Unreadable(ReadError { errno, .. })
-            if !matches!(*errno, Errno::ACCESS | Errno::PERM) =>
-        {
-            "look at what stands in the folder's place"
-        }
-        _ if rustix::process::geteuid().is_root() => {
-            "root is refused: give Full Disk Access to osqueryd, or to the program that this is run from (install/mdm/)"
-        }
-        _ => "run it as root: sudo",
-    }
-}
-
 /// Bytes that are read where links of a candidate lead that waits and never had its turn.
 const FIRST_TURN: u64 = 8 << 20;
-
-/// How many paths of candidates that met a limit are told.
-const MOST_LIMITS_TOLD: usize = 8;
-
-/// Everything that one scan found.
-#[derive(Clone, Debug, Default)]
-pub struct Snapshot {
-    /// One for each of `FOLDERS`.
-    pub folders: Vec<Folder>,
-    /// The candidates, in order of path.
-    pub bundles: Vec<Arc<Bundle>>,
-    /// The exceptions, as they were at the time.
-    pub exceptions: Exceptions,
-    /// The ledger of the quarantine, read when it is asked for.
-    pub quarantine: Ledger,
-    /// What is told of the program itself.
-    pub status: Status,
-    /// The events that were kept, or those of the process itself.
-    pub events: Events,
-    /// True when the root is no `/` of a Mac: what is not in it was never looked at.
-    pub is_foreign: bool,
-}
-
-impl Snapshot {
-    /// True when there was more in a plug-in folder than there is room for.
-    pub fn is_short(&self) -> bool {
-        let mut errors = self.folders.iter().map(|folder| &folder.error);
-        errors.any(|error| matches!(error, Some(FolderError::Limit(_))))
-    }
-
-    /// Why the bundles are not known: the root is not that of a Mac, or a plug-in folder that is
-    /// there cannot be listed.
-    pub fn unreadable(&self) -> Option<String> {
-        if self.is_foreign {
-            return Some(NO_MAC.to_owned());
-        }
-        self.folders.iter().find_map(|folder| match &folder.error {
-            Some(error @ FolderError::Unreadable(_)) => {
-                Some(format!("{}: {error}; {}", folder.path, cure(error)))
-            }
-            _ => None,
-        })
-    }
-}
 
 impl Scanner {
     /// A scanner of a Mac's disk that judges signatures by Apple's roots.
@@ -169,7 +52,6 @@ impl Scanner {
             roots: Roots::apple(),
             limits,
             memory: None,
-            seats: Seats::default(),
             lists: Lists::default(),
             at: Whereabouts::default(),
             state: None,
@@ -238,73 +120,9 @@ impl Scanner {
         &self.root
     }
 
-    /// Surveys all candidates, those with few entries before those with many: whoever plants a
-    /// huge one, or a thousand links to it, cannot take the entries or the time that the others need. What was found
-    /// whole before comes before all, with about as many as it had.
-    #[expect(
-        clippy::vec_box,
-        reason = "each goes on into its bundle, and thousands are not to be held twice on the way"
-    )]
-    fn survey(
-        &self,
-        root: &Root,
-        candidates: Vec<Candidate>,
-        now: &ReadAt,
-        budget: &mut Budget,
-    ) -> Vec<Box<Evidence>> {
-        let mut surveyed = Vec::new();
-        let mut candidates = candidates;
-        // However many there are, some of their entries are looked at.
-        let most = budget.entries().saturating_sub(budget.entries() / 4);
-        let own = candidates.len().saturating_mul(limits::CANDIDATE);
-        budget.take_entries(own.min(most));
-        // What the loader may list comes before what only stands there, and what is near before what is
-        // deep: each directory on the way to it is opened.
-        order::sort_by_key(&mut candidates, |c| {
-            let depth = c.path.iter().filter(|b| **b == b'/').count();
-            (c.via == Via::Nested, depth, c.path.clone())
-        });
-        // With the directory that each is, once that is known.
-        let mut waiting: Vec<_> = candidates.into_iter().map(|c| (c, None)).collect();
-        let until = budget.after(SURVEY);
-        let is_over = || until.is_some_and(|until| Instant::now() >= until);
-        let mut trials = Trials::default();
-        for round in std::iter::once(None).chain(ROUNDS.map(Some)) {
-            for (candidate, directory) in std::mem::take(&mut waiting) {
-                let Some(round) = round.or_else(|| self.seats.of(&candidate.path)) else {
-                    waiting.push((candidate, directory));
-                    continue;
-                };
-                let most = round.min(self.limits.candidate_entries);
-                let is_last = round == usize::MAX;
-                // One for which too little is left takes the rest once all have had their turn.
-                let is_short = round < self.limits.candidate_entries || budget.entries() < most;
-                let is_trial = !is_last && is_short;
-                if is_trial && directory.is_some_and(|d| trials.has_more(d, most)) {
-                    waiting.push((candidate, directory));
-                    continue;
-                }
-                let has_share = candidate.via == Via::Nested || round > SMALL;
-                if candidate.left_out.is_empty() && (budget.is_late() || has_share && is_over()) {
-                    surveyed.push(Box::new(evidence::unsurveyed(candidate)));
-                    continue;
-                }
-                let most = most.min(budget.entries());
-                self.at.set(&candidate.path);
-                let before = self.before(&candidate.path, now);
-                let trials = is_trial.then_some(&mut trials);
-                let mut evidence = evidence::survey(root, candidate, most, trials, before, budget);
-                if evidence.is_cut && is_trial {
-                    waiting.push((evidence.candidate, evidence.resolved_meta.map(|m| m.id())));
-                } else {
-                    // What it is itself is counted beside its entries already.
-                    budget.take_entries(evidence.weight().saturating_sub(1));
-                    evidence::settle(&mut evidence, budget);
-                    surveyed.push(Box::new(evidence));
-                }
-            }
-        }
-        surveyed
+    /// For how many entries a candidate may count before what is new has any.
+    fn seat(&self, path: &[u8]) -> Option<usize> {
+        self.memory.as_ref()?.seat(path)
     }
 
     /// What an earlier scan found of a candidate, maybe without its entries.
@@ -539,8 +357,7 @@ impl Scanner {
             })
             .collect();
         if let Some(memory) = &mut self.memory {
-            memory.keep(&bundles, &all_folders);
-            self.seats.keep(&bundles, self.limits.scan_entries);
+            memory.keep(&bundles, &all_folders, &self.limits);
             memory.tried(due, at);
             memory.wait(turns);
         }
@@ -570,7 +387,7 @@ impl Scanner {
             exceptions_path: snapshot.exceptions.path(),
             exceptions_state: snapshot.exceptions.state(),
             exceptions: u64::try_from(snapshot.exceptions.active()).unwrap_or(u64::MAX),
-            limits: limits_met(&snapshot),
+            limits: snapshot.limits_met(),
             error: self.error.clone(),
             ..Status::default()
         };
@@ -600,18 +417,4 @@ fn skipped(found: &[Box<Evidence>]) -> u64 {
     let unread = |e: &&Entry| e.content.sha256().is_none();
     let count = found.iter().flat_map(|e| e.files()).filter(unread).count();
     u64::try_from(count).unwrap_or(u64::MAX)
-}
-
-fn limits_met(snapshot: &Snapshot) -> Vec<String> {
-    let cut = |t: &Trouble| matches!(t, Trouble::Limit(_));
-    let folders = snapshot.folders.iter().filter_map(|f| match f.error {
-        Some(FolderError::Limit(_)) => Some(f.path.to_owned()),
-        _ => None,
-    });
-    let bundles = snapshot.bundles.iter().map(|b| &b.evidence);
-    let bundles = bundles.filter(|e| e.troubles.iter().any(cut));
-    folders
-        .chain(bundles.map(|e| crate::text::escape(&e.candidate.path)))
-        .take(MOST_LIMITS_TOLD)
-        .collect()
 }

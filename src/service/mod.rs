@@ -1,7 +1,9 @@
 //! The tables as the extension serves them: one scan for all calls within a few seconds, and the watch's last look for
 //! as long as nothing hints at a change.
 
-use std::collections::BTreeSet;
+mod files;
+mod rows;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -9,22 +11,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bundle::Bundle;
-use crate::codesign::Sealed;
-use crate::evidence::Entry;
 use crate::extension::{Rows, Shared, Source, TableSpec};
 use crate::journal::{self, Events, Journal, Since};
 use crate::limits::Whereabouts;
-use crate::order;
 use crate::quarantine::ledger::Ledger;
 use crate::root::Root;
 use crate::scan::{Scanner, Snapshot, Status, WatchStatus};
-use crate::table::{
-    EVENTS, FILES, Heading, QUARANTINE, STATUS, TABLES, Table, Texts, Value, by_name,
-};
+use crate::table::{EVENTS, FILES, QUARANTINE, STATUS, TABLES, Table, by_name};
 use crate::text::escape;
 use crate::watch::Watch;
 use crate::watch::calm::Calm;
+use files::files;
+use rows::rows;
 
 /// For how long a scan answers. A join of core's calls once for each of its rows.
 const HOLDS: Duration = Duration::from_secs(4);
@@ -32,10 +30,6 @@ const HOLDS: Duration = Duration::from_secs(4);
 /// For how long it does so while the watch has all that it wants and is told of no change, from one look of the watch to
 /// the next.
 const STANDS: Duration = Duration::from_secs(60);
-
-/// Entries of `dsplug_files` that are served in one answer: each costs some 2.5 kB here and
-/// in osquery. The command line has no such limit.
-const MOST_FILES: usize = 8_000;
 
 /// How much longer than its own limit a scan is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -101,16 +95,6 @@ impl Watching {
     /// What has not come back for longer than `most`.
     fn hung(&self, most: Duration) -> Option<String> {
         self.opens(most).or_else(|| self.events()?.hung(most))
-    }
-
-    /// Waits until the journal has said what was known: a scan before that may give the room of that to what is new. One
-    /// that does not open holds up nothing for longer than that.
-    fn await_known(&self) {
-        let begun = Instant::now();
-        while self.events().is_none() && self.opens(OPENING).is_none() && begun.elapsed() < OPENING
-        {
-            thread::sleep(Duration::from_millis(10));
-        }
     }
 
     fn events(&self) -> Option<Events> {
@@ -195,6 +179,21 @@ impl Service {
             if begun.elapsed() > OPENING {
                 return Err("the journal of events is not open yet".to_owned());
             }
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits until the journal has said what was known: what scanned before may have given the room of that to what is
+    /// new. A first look that hangs is waited for as long as any, and a journal that does not open for its own time.
+    fn await_known(&self) {
+        let Some(watching) = &self.watch else {
+            return;
+        };
+        let (begun, most) = (Instant::now(), self.limit.saturating_add(PATIENCE));
+        while watching.events().is_none()
+            && watching.opens(OPENING).is_none()
+            && begun.elapsed() < most
+        {
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -288,7 +287,9 @@ fn watch(
                 Some(place) => Journal::kept_at(place, root),
                 None => Journal::in_memory(),
             };
-            if scans.get().is_ok_and(|found| found.is_short()) {
+            // A watch that begins anew finds rows that others have by now.
+            let is_first = shared.events().is_none();
+            if is_first && scans.get().is_ok_and(|found| found.is_short()) {
                 *known.lock().unwrap_or_else(PoisonError::into_inner) = journal.known_paths();
                 // Nobody has been answered yet by what the first look had room for.
                 let _ = scans.renew();
@@ -351,9 +352,7 @@ impl Source for Service {
             };
             return rows(table, &snapshot, to);
         }
-        if let Some(watching) = &self.watch {
-            watching.await_known();
-        }
+        self.await_known();
         let snapshot = self
             .scans
             .get()
@@ -388,105 +387,11 @@ impl Source for Service {
     }
 }
 
-fn rows(table: &dyn Table, snapshot: &Snapshot, to: &mut Rows) -> Result<(), String> {
-    let headings = table.headings();
-    table.rows(snapshot, Texts::Short, &mut |values| {
-        to.push(&row(&headings, values));
-        Ok(())
-    })
-}
-
-fn row(headings: &[Heading], values: Vec<Value>) -> Vec<(&'static str, String)> {
-    let pairs = headings.iter().zip(values);
-    let texts = pairs.filter_map(|(heading, value)| match value {
-        Value::Null => None,
-        Value::Int(number) => Some((heading.name, number.to_string())),
-        Value::Text(text) => Some((heading.name, text)),
-    });
-    texts.collect()
-}
-
-/// The rows of `dsplug_files`, cut where one bundle holds too many: so that it does not push out
-/// those of others, and with a row that says so.
-fn files(snapshot: &Snapshot, to: &mut Rows) -> Result<(), String> {
-    let headings = FILES.headings();
-    let counts: Vec<usize> = snapshot
-        .bundles
-        .iter()
-        .map(|b| b.evidence.entries.len())
-        .collect();
-    let each = share(&counts, MOST_FILES);
-    // By their place and not by their path, of which a row may show the beginning alone.
-    let served: Vec<Option<BTreeSet<usize>>> = snapshot
-        .bundles
-        .iter()
-        .map(|b| (b.evidence.entries.len() > each).then(|| foremost(b, each)))
-        .collect();
-    let mut is_served = counts.iter().zip(&served).flat_map(|(count, served)| {
-        (0..*count).map(move |index| served.as_ref().is_none_or(|s| s.contains(&index)))
-    });
-    FILES.rows(snapshot, Texts::Short, &mut |values| {
-        if is_served.next().unwrap_or(false) {
-            to.push(&row(&headings, values));
-        }
-        Ok(())
-    })?;
-    let cut = snapshot.bundles.iter().zip(counts).zip(&served);
-    for ((bundle, count), _) in cut.filter(|(_, served)| served.is_some()) {
-        let bundle = escape(&bundle.evidence.candidate.path);
-        let left_out = count.saturating_sub(each);
-        let error = format!("limit: {left_out} more entries; dsplug query shows them all");
-        let texts = headings.iter().map(|heading| {
-            let value = match heading.name {
-                "bundle_path" | "path" => bundle.clone(),
-                "kind" => "other".to_owned(),
-                "sealed" => "unknown".to_owned(),
-                "error" => error.clone(),
-                _ => String::new(),
-            };
-            (heading.name, value)
-        });
-        to.push(&texts.collect::<Vec<_>>());
-    }
-    Ok(())
-}
-
-/// The entries of a bundle that are served where not all are: code that no seal covers, other code,
-/// other things that no seal covers, and then the first in order of path. So junk does not push
-/// out what loads.
-fn foremost(bundle: &Bundle, most: usize) -> BTreeSet<usize> {
-    let rank = |(index, (entry, sealed, _)): (usize, (&Entry, Option<Sealed>, _))| {
-        let is_code = entry.content.code().is_some();
-        let is_odd = matches!(sealed, Some(Sealed::Unsealed | Sealed::Altered));
-        (!(is_code && is_odd), !is_code, !is_odd, index)
-    };
-    let mut ranks: Vec<_> = bundle.entries().enumerate().map(rank).collect();
-    ranks.sort_unstable();
-    order::gather(ranks.into_iter().take(most).map(|(.., index)| index))
-}
-
-/// The largest number of entries of each bundle with which all together stay within `most`.
-fn share(counts: &[usize], most: usize) -> usize {
-    let mut sorted = counts.to_vec();
-    order::sort(&mut sorted);
-    let mut left = most;
-    for (index, count) in sorted.iter().enumerate() {
-        let bundles = sorted.len().saturating_sub(index);
-        let even = left.checked_div(bundles).unwrap_or_default();
-        if *count > even {
-            return even.max(1);
-        }
-        left = left.saturating_sub(*count);
-    }
-    usize::MAX
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extension::Row;
     use crate::limits::Limits;
-    use dsplug_fixtures::{ARM64E, Disk, Plugin, mach_header};
+    use dsplug_fixtures::{Disk, Plugin};
 
     #[test]
     fn a_journal_that_is_not_opened_is_told_and_ends_the_process() {
@@ -540,7 +445,7 @@ mod tests {
             Plugin::new(name).write(disk.plugin(""));
         }
         let second = service(2);
-        second.watch.as_ref().unwrap().await_known();
+        second.await_known();
         let snapshot = second.scans.get().unwrap();
         let paths = snapshot.bundles.iter().map(|b| &b.evidence.candidate.path);
         let shown = paths.filter(|path| path.ends_with(b"/z.dsplug")).count();
@@ -603,42 +508,5 @@ mod tests {
         assert!(!scanner.holds(&second));
         // Nor does what is remembered no more as it was found.
         assert!(!scanner.holds(&first));
-    }
-
-    #[test]
-    fn a_huge_bundle_does_not_push_out_the_others() {
-        assert_eq!(share(&[10, 20], 100), usize::MAX);
-        assert_eq!(share(&[10, 100_000], 100), 90);
-        assert_eq!(share(&[100, 100, 1], 101), 50);
-        assert_eq!(share(&[], 100), usize::MAX);
-        assert_eq!(share(&[5; 1000], 100), 1);
-    }
-
-    /// However long its path is: of a long one rows show the beginning alone.
-    #[test]
-    fn junk_does_not_push_out_code() {
-        let deep = format!("{}.lproj/{}", "l".repeat(245), "d".repeat(245));
-        for below in ["", &deep] {
-            junk_below(below);
-        }
-    }
-
-    fn junk_below(folder: &str) {
-        let disk = Disk::new();
-        let path = Plugin::new("A").write(disk.plugin(folder));
-        for number in 0..super::MOST_FILES {
-            std::fs::write(path.join(format!("Contents/{number}")), "").unwrap();
-        }
-        std::fs::write(path.join("Contents/z.dylib"), mach_header(ARM64E)).unwrap();
-        let root = Root::open(disk.path()).unwrap();
-        let snapshot = Scanner::new(root, Limits::STANDARD).scan();
-        let mut rows = super::Rows::default();
-        files(&snapshot, &mut rows).unwrap();
-        let rows = rows.maps();
-        assert_eq!(rows.len(), super::MOST_FILES + 1);
-        let is_code = |row: &&Row| !row["macho"].is_empty();
-        assert_eq!(rows.iter().filter(is_code).count(), 2);
-        let last = rows.last().unwrap();
-        assert!(last["error"].starts_with("limit: "), "{last:?}");
     }
 }
