@@ -44,6 +44,29 @@ fn nothing_known_is_held_for_a_journal_that_is_lost() {
     assert_eq!(journal.known(), Some((Vec::new(), false)));
 }
 
+/// Whoever plants a crowd has what stood before keep its row.
+#[test]
+fn of_known_paths_those_come_first_that_stood_longest() {
+    let (_place, mut journal) = journal();
+    let known = |path: &[u8], since_ms| {
+        let state = Arc::default();
+        (path.to_vec(), Some(Known { state, since_ms }))
+    };
+    journal.write(Batch {
+        changes: vec![
+            known(b"/a", Some(3)),
+            known(b"/b", Some(2)),
+            known(b"/c", None),
+        ],
+        is_all: true,
+        ..Batch::default()
+    });
+    let paths = [b"/c", b"/b", b"/a"].map(|path| path.to_vec());
+    assert_eq!(journal.known_paths(), paths);
+    // They are there for the watch as well.
+    assert_eq!(journal.known().map(|(all, _)| all.len()), Some(3));
+}
+
 /// The disk is full, or another has locked the file.
 #[test]
 fn what_cannot_be_written_is_not_asked_for_at_each_look() {

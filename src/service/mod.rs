@@ -452,6 +452,26 @@ mod tests {
         assert_eq!(shown, 1, "{:?}", snapshot.folders);
     }
 
+    /// What scanned before may lack what stands.
+    #[test]
+    fn a_table_waits_until_the_journal_has_said_what_was_known() {
+        let disk = Disk::new();
+        let root = Root::open(disk.path()).unwrap();
+        let mut service = Service::new(Scanner::new(root, Limits::STANDARD));
+        let watching = Arc::new(Watching::default());
+        service.watch = Some(Arc::clone(&watching));
+        let asked = Instant::now();
+        let opens = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            *watching.events.lock().unwrap() = Some(Journal::in_memory().events());
+        });
+        service
+            .generate("dsplug_bundles", &mut Rows::default())
+            .unwrap();
+        assert!(asked.elapsed() >= Duration::from_millis(300));
+        opens.join().unwrap();
+    }
+
     /// A write by another name of a file is no hint: what is shown after one is what was held.
     #[test]
     fn a_scan_stands_while_the_watch_is_calm_and_no_longer() {
