@@ -174,9 +174,9 @@ fn is_scheduled(queries: &[Query]) -> String {
 }
 
 /// Passes where osqueryd logs. A list of loggers may be empty, `stdout` is kept by nobody, and the
-/// limits are far from what anybody sets: they have lines dropped, or not sent in time. After a `schedule_timeout` osqueryd ends. Fleet takes lines
-/// at `/api/osquery/log`, `/api/v1/osquery/log` and these with a prefix; behind `?` or `#` its path may
-/// stand for show. Where another logger takes them is not asked.
+/// limits are far from what anybody sets: they have lines dropped, or not sent in time. After a
+/// `schedule_timeout` osqueryd ends. Fleet takes lines at `/api/osquery/log`, `/api/v1/osquery/log` and these
+/// with a prefix; behind `?` or `#` its path may stand for show. Where another logger takes them is not asked.
 const LOGGED: &str = "SELECT 1 WHERE NOT EXISTS (SELECT name FROM osquery_flags WHERE \
     (name = 'disable_logging' AND value <> 'false') \
     OR (name = 'schedule_timeout' AND CAST(value AS INTEGER) <> 0) \

@@ -695,12 +695,14 @@ fn policies_fail_where_flags_have_nothing_logged_and_nowhere_else() {
         ("logger_tls_period", "31536000", Some(logged)),
         ("logger_tls_period", "18446744073709551615", Some(logged)),
         ("logger_tls_max_lines", "100", None),
-        ("logger_tls_max_lines", "1", Some(logged)),
+        ("logger_tls_max_lines", "99", Some(logged)),
         ("logger_tls_max_lines", "0", Some(logged)),
         ("logger_tls_max_linesize", "10485760", None),
-        ("logger_tls_max_linesize", "1", Some(logged)),
+        ("logger_tls_max_linesize", "16384", None),
+        ("logger_tls_max_linesize", "16383", Some(logged)),
         ("buffered_log_max", "0", None),
-        ("buffered_log_max", "10000", None),
+        ("buffered_log_max", "1000", None),
+        ("buffered_log_max", "999", Some(logged)),
         ("buffered_log_max", "1", Some(logged)),
     ] {
         let database = database(&POLICY_TABLES.map(str::to_owned));
