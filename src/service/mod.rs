@@ -393,13 +393,19 @@ mod tests {
     use crate::limits::Limits;
     use dsplug_fixtures::{Disk, Plugin};
 
-    #[test]
-    fn a_journal_that_is_not_opened_is_told_and_ends_the_process() {
+    /// A service over an empty disk, and what a thread that watched it would share with it.
+    fn watched() -> (Disk, Service, Arc<Watching>) {
         let disk = Disk::new();
         let root = Root::open(disk.path()).unwrap();
         let mut service = Service::new(Scanner::new(root, Limits::STANDARD));
         let watching = Arc::new(Watching::default());
         service.watch = Some(Arc::clone(&watching));
+        (disk, service, watching)
+    }
+
+    #[test]
+    fn a_journal_that_is_not_opened_is_told_and_ends_the_process() {
+        let (_disk, service, watching) = watched();
         // The first look, which may take long, comes before.
         assert_eq!(service.status().journal.state, "");
         assert_eq!(service.hangs(), None);
@@ -455,11 +461,7 @@ mod tests {
     /// What scanned before may lack what stands.
     #[test]
     fn a_table_waits_until_the_journal_has_said_what_was_known() {
-        let disk = Disk::new();
-        let root = Root::open(disk.path()).unwrap();
-        let mut service = Service::new(Scanner::new(root, Limits::STANDARD));
-        let watching = Arc::new(Watching::default());
-        service.watch = Some(Arc::clone(&watching));
+        let (_disk, service, watching) = watched();
         let asked = Instant::now();
         let opens = thread::spawn(move || {
             thread::sleep(Duration::from_millis(300));
