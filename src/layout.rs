@@ -12,6 +12,10 @@ use crate::root::Root;
 /// Names of one directory that are looked at for its layout, or for its Info dictionary.
 pub const MOST_NAMES: usize = 200_000;
 
+/// What is said of a directory whose layout hangs on which macOS reads it.
+pub const WRAPPED: &str =
+    "is a wrapped bundle to newer macOS, and to older what stands around that";
+
 /// The layout of a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Layout {
@@ -109,7 +113,8 @@ impl Marks {
     }
 
     /// The layout of the directory that is called `path`, as the loader names it, and really stands at
-    /// `real`.
+    /// `real`. That is [`plain_layout`](Self::plain_layout) but for a wrapped bundle, of which the
+    /// published CoreFoundation knows since "The Monterey Merge".
     ///
     /// # Errors
     /// When a wrapped bundle cannot be looked at.
@@ -117,7 +122,12 @@ impl Marks {
         if self.are_wrapped() {
             return wrapped(root, path, real);
         }
-        Ok(if self.contents {
+        Ok(self.plain_layout())
+    }
+
+    /// The layout by the names that older macOS looks for.
+    pub fn plain_layout(self) -> Layout {
+        if self.contents {
             Layout::Contents
         } else if self.resources {
             Layout::Resources
@@ -125,7 +135,7 @@ impl Marks {
             Layout::SupportFiles
         } else {
             Layout::Flat
-        })
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::recall::recall_plist;
 use super::trouble::Trouble;
 use crate::directory::ReadError;
 use crate::info_dictionary::InfoNames;
-use crate::layout::{MOST_NAMES, Marks, marks_in};
+use crate::layout::{MOST_NAMES, Marks, WRAPPED, marks_in};
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
 use crate::property_list::{self, Bounds};
@@ -142,7 +142,13 @@ fn passed_over(
             true,
         ),
         // It may name another executable than the one that is found without it.
-        (trouble @ (Trouble::Unreadable(_) | Trouble::Changed(_) | Trouble::Limit(_)), _) => {
+        (
+            trouble @ (Trouble::Unreadable(_)
+            | Trouble::Changed(_)
+            | Trouble::Limit(_)
+            | Trouble::Ambiguous(_)),
+            _,
+        ) => {
             evidence.doubt(trouble.clone());
             return PassedOver {
                 trouble,
@@ -180,6 +186,10 @@ fn locate(root: &Root, evidence: &mut Evidence) -> Result<(Vec<u8>, InfoNames), 
     }
     let candidate = &evidence.candidate.path;
     evidence.layout = marks.layout(root, candidate, &evidence.resolved_path)?;
+    if evidence.layout != marks.plain_layout() {
+        let path = escape(candidate);
+        evidence.doubt(Trouble::Ambiguous(format!("{path} {WRAPPED}")));
+    }
     let mut directory = Vec::new();
     for wanted in evidence.layout.info_directory() {
         match spelled(root, evidence, &directory, wanted)? {

@@ -26,7 +26,7 @@ pub enum Trouble {
     Malformed(String),
     /// A volume is mounted there.
     Mount(String),
-    /// Two names are one on a Mac's disk.
+    /// It means different things to different Macs.
     Ambiguous(String),
 }
 
@@ -35,7 +35,7 @@ impl Trouble {
     pub const CODES: &'static [(&'static str, &'static str)] = &[
         (
             "ambiguous",
-            "Two names in it are one on a Mac's disk, or one leads to different files by different readings: which is meant nobody can tell.",
+            "Two names in it are one on a Mac's disk, or by different readings, as those of different macOS, one leads to different files, or a list or a layout says different things: which is meant nobody can tell.",
         ),
         ("broken_symlink", "A link leads nowhere, or in a loop."),
         (
@@ -65,10 +65,10 @@ impl Trouble {
     /// past a limit of what is read here.
     pub(super) fn of_list(path: &[u8], error: &PropertyListError) -> Self {
         let detail = format!("{}: {error}", crate::text::escape(path));
-        if error.is_certain() {
-            Self::Malformed(detail)
-        } else {
-            Self::Limit(detail)
+        match error {
+            PropertyListError::Malformed { .. } => Self::Malformed(detail),
+            PropertyListError::Ambiguous(_) => Self::Ambiguous(detail),
+            _ => Self::Limit(detail),
         }
     }
 

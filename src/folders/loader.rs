@@ -13,9 +13,10 @@ use super::listing::Listing;
 use super::localized::MOST_LANGUAGES;
 use super::only::{Has, Only};
 use crate::directory::{Dir, ReadError};
-use crate::layout::Layout;
+use crate::layout::{Layout, WRAPPED};
 use crate::meta::{Kind, WritableBy};
 use crate::name::{self, Suffix};
+use crate::text::escape;
 
 /// Directories of a folder that are told as places of the loader.
 const MOST_LISTED_IN: usize = 256;
@@ -67,6 +68,9 @@ impl Finder<'_> {
         };
         if top.marks.are_wrapped() {
             self.anomalies.insert(Anomaly::Wrapped);
+        }
+        if layout.is_some_and(|layout| layout != top.marks.plain_layout()) {
+            self.unlisted(format!("{} {WRAPPED}", escape(path)));
         }
         let decides = self.specials(&dir, path, layout)?;
         if let Some(layout) = layout {

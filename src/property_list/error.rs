@@ -12,7 +12,8 @@ pub enum PropertyListError {
         /// At which byte, or in a list of the old style at which UTF-16 unit.
         at: usize,
     },
-    /// It could be read in another way: said by [`parse_exact`](super::parse_exact) alone.
+    /// It could be read in another way: by another reader, where
+    /// [`parse_exact`](super::parse_exact) says so, or by CoreFoundation on another macOS.
     Ambiguous(&'static str),
     /// It passes a bound. CoreFoundation has few, and may read it.
     TooLarge(&'static str),

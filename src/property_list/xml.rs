@@ -134,8 +134,16 @@ impl<'a> Reader<'a> {
     }
 
     /// Past a comment's end, of which the very last three bytes of the list are none. Source:
-    /// `skipXMLComment`.
+    /// `skipXMLComment`. Up to "The Monterey Merge" of the published source both callers began one
+    /// byte earlier: what is a whole comment there goes on here, and hides keys from the one or the
+    /// other.
     fn comment(&mut self) -> Result<(), PropertyListError> {
+        let earlier = self.bytes.get(self.at.saturating_sub(1)..);
+        if earlier.is_some_and(|rest| rest.starts_with(b"-->")) {
+            return Err(PropertyListError::Ambiguous(
+                "a comment that older macOS ends elsewhere",
+            ));
+        }
         self.past(b"-->", 1, "a comment without an end")
     }
 

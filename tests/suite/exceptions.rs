@@ -857,6 +857,29 @@ fn what_was_not_followed_is_accepted_by_no_entry() {
     }
 }
 
+/// What one macOS runs by the list, another does not, and it is not watched.
+#[test]
+fn what_older_macos_reads_in_another_way_is_accepted_by_no_entry() {
+    if !is_root() {
+        return;
+    }
+    let plugin = || Plugin::new("A");
+    let text = String::from_utf8(plugin().info_plist()).unwrap();
+    let other = "<key>CFBundleExecutable</key><string>../../../../../../Users/Shared/x</string>";
+    let list = text.replacen("<dict>", &format!("<dict><!--->{other}<!-- -->"), 1);
+    let disk = Disk::new();
+    disk.file("Users/Shared/x", "executable");
+    plugin()
+        .file("Contents/Info.plist", list)
+        .write(disk.plugin(""));
+    never_accepted(&disk, 0);
+    let disk = Disk::new();
+    let bundle = plugin().write(disk.plugin(""));
+    disk.dir(format!("{PLUGINS}/A.dsplug/Wrapper"));
+    symlink("Wrapper", bundle.join("WrappedBundle")).unwrap();
+    never_accepted(&disk, 1);
+}
+
 #[track_caller]
 fn never_accepted(disk: &Disk, case: usize) {
     let snapshot = scan(disk);

@@ -163,6 +163,46 @@ fn support_files_take_the_place_of_the_top_level() {
     );
 }
 
+/// A CoreFoundation before "The Monterey Merge" lists the top level of a folder that the one since takes for a
+/// wrapped bundle, and a list whose comment it ends elsewhere names other languages to it.
+#[test]
+fn of_what_older_macos_lists_in_another_way_nothing_is_proved_not_to_be_listed() {
+    let wrapped = Disk::new();
+    Plugin::new("A").write(wrapped.plugin(""));
+    Plugin::new("B").write(wrapped.plugin("Wrapper/PlugIns"));
+    wrapped.link(wrapped.plugin("WrappedBundle"), "Wrapper/PlugIns");
+    let listed = Disk::new();
+    Plugin::new("A").write(listed.plugin("below"));
+    let languages = "<key>CFBundleLocalizations</key><array><string>../x</string></array>";
+    let list = format!("<plist><dict><!--->{languages}<!-- --></dict></plist>");
+    listed.file(format!("{PLUGINS}/Info.plist"), list);
+    for disk in [&wrapped, &listed] {
+        let folder = &query(disk.path(), "SELECT * FROM dsplug_folders")[0];
+        assert!(folder["error"].contains("older"), "{folder:?}");
+        let rows = query(
+            disk.path(),
+            "SELECT * FROM dsplug_bundles WHERE kind <> 'folder'",
+        );
+        let mut verdicts = rows.iter().map(|row| &row["load_verdict"]);
+        assert!(
+            verdicts.all(|verdict| verdict != "not_loadable"),
+            "{rows:?}"
+        );
+    }
+    // A link that leads nowhere makes no bundle of it to either.
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    Plugin::new("B").write(disk.plugin("Wrapper"));
+    disk.link(disk.plugin("WrappedBundle"), "nowhere");
+    expect_found(
+        &disk,
+        &[
+            ("A.dsplug", "top_level", "listed"),
+            ("Wrapper/B.dsplug", "nested", "not_listed"),
+        ],
+    );
+}
+
 #[test]
 fn anything_deeper_is_shown_and_not_listed() {
     let disk = Disk::new();

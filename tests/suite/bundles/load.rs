@@ -252,6 +252,47 @@ fn names_that_differ_behind_a_nul_are_one() {
     }
 }
 
+/// What the CoreFoundation before "The Monterey Merge" and the one since read in two ways: the older, built, was asked
+/// for the lists; of wrapped bundles its source has nothing.
+#[test]
+fn what_older_macos_reads_in_another_way_is_unknown() {
+    let verdict = |lay: &dyn Fn(&Disk)| {
+        let disk = Disk::new();
+        Plugin::new("A").write(disk.at(PLUGINS));
+        lay(&disk);
+        let row = only_bundle(disk.path());
+        let is_told = row["error"].contains("older");
+        (row["load_verdict"].clone(), is_told)
+    };
+    let at = |path: &str| format!("{PLUGINS}/A.dsplug/{path}");
+    let list = |from: &str, to: &str| {
+        let text = String::from_utf8(Plugin::new("A").info_plist()).unwrap();
+        assert!(text.contains(from), "{text}");
+        verdict(&|disk| drop(disk.file(at("Contents/Info.plist"), text.replacen(from, to, 1))))
+    };
+    let unknown = ("unknown".to_owned(), true);
+    let loadable = ("loadable".to_owned(), false);
+    assert_eq!(list("<plist", "<!---->\n<plist"), unknown);
+    assert_eq!(list("<dict>", "<dict><!--->"), unknown);
+    assert_eq!(
+        list("</dict>\n</plist", "<!---><!-- --></dict></plist"),
+        unknown
+    );
+    assert_eq!(list("<dict>", "<!-- --><dict><!----><!-- > --->"), loadable);
+
+    let wrapped = |target: &str| {
+        verdict(&|disk| {
+            disk.dir(at("Wrapper/In.dsplug/Contents"));
+            disk.link(at("WrappedBundle"), target);
+        })
+    };
+    assert_eq!(wrapped("Wrapper/In.dsplug"), unknown);
+    assert_eq!(wrapped("nowhere"), unknown);
+    // Where there is no `Wrapper` no macOS looks for one.
+    let alone = verdict(&|disk| drop(disk.link(at("WrappedBundle"), "nowhere")));
+    assert_eq!(alone, loadable);
+}
+
 /// What CoreFoundation, built from its source, finds in the head of a file, against what could be mapped.
 #[test]
 fn heads_that_the_loader_takes_and_nothing_else_are_unknown() {
