@@ -29,8 +29,9 @@
 //! unless `--thorough` is given: what is larger stays as it is, with a line.
 //!
 //! Between look and move an
-//! attacker may swap the bundle, so what was moved is looked at again: by device and inode, kind,
-//! link and digest.
+//! attacker may swap the bundle, so what was moved is looked at again, on both ways: by device and
+//! inode, kind, link and digest, and what went back by the digest that a person gave. What is not
+//! that goes back where it was; where it cannot, its entry is `returning`, and has the error.
 
 pub mod ledger;
 
@@ -182,8 +183,10 @@ pub fn restore(disk: &Disk, options: &RestoreOptions) -> Result<(), Failure> {
     let executable = ledger::one(&vault.ledger, &executable_id(id)).map_err(Failure::new)?;
     let mut executable = executable.filter(|e| e.step == Step::Quarantined);
     let mut left = None;
-    if let Some(expect) = options.expect.as_deref() {
-        expected_item(&vault, &entry, expect.trim())?;
+    let expect = options.expect.as_deref().map(str::trim);
+    if expect.is_some() {
+        expected_item(&vault, &entry, expect)
+            .map_err(|why| Failure::new(format!("{id} {why}; it stays in the vault")))?;
         // Nobody has said what that is.
         left = executable.take();
     }
@@ -208,7 +211,7 @@ pub fn restore(disk: &Disk, options: &RestoreOptions) -> Result<(), Failure> {
             },
         };
         let to = vault::open(&place).map_err(Failure::new)?;
-        put_back::put_back(&vault, &mut entry, &to, place).map_err(Failure::new)?;
+        put_back::put_back(&vault, &mut entry, &to, place, expect).map_err(Failure::new)?;
         let to = entry.to.as_ref().map_or_else(String::new, Place::shown);
         print(&format!("restored  {}\nto        {to}\n", entry.id))?;
     }
@@ -223,17 +226,10 @@ pub fn restore(disk: &Disk, options: &RestoreOptions) -> Result<(), Failure> {
 }
 
 /// Holds what the vault has of an entry to the digest that was expected.
-fn expected_item(vault: &Vault, entry: &ledger::Entry, expect: &str) -> Result<(), Failure> {
-    let why = match put_back::hash(vault, entry).map(|hash| hex(&hash)) {
-        Ok(hash) if hash.eq_ignore_ascii_case(expect) => return Ok(()),
-        Ok(hash) => {
-            format!("is not what was expected, and stays in the vault: its digest is {hash}")
-        }
-        Err(why) => format!(
-            "is not known to be what was expected, and stays in the vault: its digest is not known: {why}"
-        ),
-    };
-    Err(Failure::new(format!("{} {why}", entry.id)))
+fn expected_item(vault: &Vault, entry: &ledger::Entry, expect: Option<&str>) -> Result<(), String> {
+    let inside = vault::look(&vault.folder(&entry.id)?)?;
+    let item = (&inside, vault::ITEM.as_bytes());
+    put_back::hold_expected(vault, entry, expect, item)
 }
 
 /// Finishes or undoes what earlier calls left, where there is a state directory; for `doctor`.

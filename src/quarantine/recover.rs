@@ -208,7 +208,7 @@ fn returning(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
     if vault.has(&entry.id, ITEM)? {
         entry.to = None;
         vault.set(entry, Step::Quarantined)?;
-        return Ok(is_in(entry));
+        return Ok(with_error(is_in(entry), entry));
     }
     let (to, name) = destination(entry)?;
     if let Err(why) = hold_seen(&to.dir, &name, &entry.seen, &vault.reading) {
@@ -217,7 +217,7 @@ fn returning(vault: &Vault, entry: &mut Entry) -> Result<String, String> {
     sync(&to.fd)?;
     vault.set(entry, Step::Restored)?;
     vault.close(&entry.id)?;
-    Ok(is_back(entry))
+    Ok(with_error(is_back(entry), entry))
 }
 
 fn placing(vault: &Vault, entry: &mut Entry) -> Result<String, String> {

@@ -4,6 +4,8 @@ use crate::faults::strace;
 
 mod scene;
 
+mod exchanged;
+
 mod foreign;
 mod mounts;
 mod moves;

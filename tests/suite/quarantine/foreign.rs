@@ -257,8 +257,9 @@ fn what_goes_back_is_held_to_the_digest_that_was_expected() {
     let before = foreign.scene.picture();
     for (id, expect) in [("evil", &*hash), (foreign.id(), "00")] {
         let line = foreign.scene.refused(&["restore", id, "--expect", expect]);
-        let says = format!("{id} is not what was expected, and stays in the vault");
+        let says = format!("{id} is not what was expected: its digest is ");
         assert!(line.contains(&says), "{line}");
+        assert!(line.contains("it stays in the vault"), "{line}");
         let to = foreign.victim.path().to_str().unwrap();
         let to = ["restore", id, "--expect", expect, "--to", to];
         foreign.scene.refused(&to);

@@ -86,7 +86,7 @@ impl SetBack {
     }
 }
 
-fn text(output: &Output) -> String {
+pub fn text(output: &Output) -> String {
     let both = [&output.stdout[..], &output.stderr].concat();
     String::from_utf8(both).unwrap()
 }
@@ -371,7 +371,7 @@ fn what_is_planted_with_a_hole_in_it_holds_up_no_call() {
 }
 
 /// Runs a call that waits a while at its rename of that number, and does something meanwhile.
-fn meanwhile(
+pub fn meanwhile(
     scene: &Scene,
     call: &[&str],
     delay: &str,
