@@ -4,5 +4,6 @@ mod adhoc;
 mod check;
 mod container;
 mod flips;
+mod linkedit;
 mod real;
 mod signed;

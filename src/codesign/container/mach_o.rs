@@ -11,6 +11,7 @@ use object::macho::{
 };
 
 use super::architecture::Architecture;
+use super::linkedit::{self, LC_LAZY_LOAD_DYLIB_INFO};
 use crate::codesign::bytes::{self, Bytes, Order};
 use crate::codesign::verdict::{Place, Problem, ProblemCode};
 
@@ -20,11 +21,9 @@ const COMMAND_HEADER_LEN: u64 = 8;
 /// Libraries and run paths that are kept of a slice, and the bytes kept of each.
 const MOST_PATHS: usize = 1024;
 const MOST_PATH_BYTES: usize = 4096;
-/// `LC_LAZY_LOAD_DYLIB_INFO` of mach_o/UnsafeHeader.h of dyld-1378: a library that is loaded when it is first
-/// called.
-const LC_LAZY_LOAD_DYLIB_INFO: LoadCommandType = LoadCommandType(0x3a);
-/// Libraries of that kind that are read of a slice, and the bytes read of what describes one: the linker has
-/// fewer than 1,000 symbols of each, whose offsets stand before the path (`LazyLoadDylibWriter` of dyld-1378).
+/// Libraries that are loaded when they are first called, of which so many are read of a slice, and the bytes read of
+/// what describes one: the linker has fewer than 1,000 symbols of each, whose offsets stand before the path
+/// (`LazyLoadDylibWriter` of dyld-1378).
 const MOST_LAZY: usize = 64;
 const MOST_LAZY_BYTES: u64 = 16 << 10;
 
@@ -130,6 +129,8 @@ struct Reader<'a> {
     commands: Commands,
     segments: Vec<(Vec<u8>, Range<u64>)>,
     signatures: u32,
+    /// Where what is named of `__LINKEDIT` ends, and the command that names it.
+    named: (u64, u64),
 }
 
 impl Commands {
@@ -143,6 +144,7 @@ impl Commands {
             commands: Self::default(),
             segments: Vec::new(),
             signatures: 0,
+            named: (0, 0),
         };
         reader.walk(most);
         let linkedit = reader.linkedit();
@@ -195,6 +197,8 @@ impl<'a> Reader<'a> {
 
     fn read(&mut self, kind: LoadCommandType, command: Bytes<'_>) -> Option<()> {
         let order = self.header.order;
+        let end = linkedit::end(kind, command, order, self.header.wide);
+        self.named = self.named.max((end, command.place(0)));
         match kind {
             LC_SEGMENT => self.segment(command, false)?,
             LC_SEGMENT_64 => self.segment(command, true)?,
@@ -323,6 +327,14 @@ impl<'a> Reader<'a> {
                 ProblemCode::CodeLimit,
                 at,
                 "a segment reaches into the signature, where no page hash covers it",
+            );
+        }
+        let (end, command) = self.named;
+        if end > signature.start {
+            self.say_as(
+                ProblemCode::CodeLimit,
+                command,
+                "a load command names data in the signature or behind it, where no page hash covers it",
             );
         }
     }

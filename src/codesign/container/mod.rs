@@ -2,5 +2,6 @@
 
 pub(super) mod architecture;
 pub(super) mod fat;
+mod linkedit;
 pub(super) mod mach_o;
 pub(super) mod unsigned;

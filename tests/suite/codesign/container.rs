@@ -8,7 +8,7 @@ use dsplug_fixtures::signature::{SHA1, SHA256, Signature};
 use super::check::{codes, expect, facts, facts_with};
 
 #[track_caller]
-fn malformed(facts: &CodeFacts, code: ProblemCode) {
+pub fn malformed(facts: &CodeFacts, code: ProblemCode) {
     let said: Vec<String> = facts.all_problems().map(ToString::to_string).collect();
     assert_eq!(facts.state(), SignatureState::Malformed, "{said:#?}");
     assert!(codes(facts).contains(&code), "{said:#?}");
