@@ -68,17 +68,17 @@ impl Limits {
         candidate_bytes: 2 << 30,
         scan_bytes: 6 << 30,
         candidate_entries: 105_000,
-        scan_entries: 110_000,
+        scan_entries: 106_000,
         watched_entries: 400_000,
         listed_entries: 1_000_000,
         folder_entries: 50_000,
-        candidates: 3_500,
+        candidates: 3_000,
         candidate_paths: 256 << 10,
-        code_facts: 12 << 20,
+        code_facts: 6 << 20,
         attributes: 2 << 20,
         told: 4 << 20,
         ways: 2 << 20,
-        found: 16 << 20,
+        found: 12 << 20,
         factories: 65_536,
         judging: 2_000_000,
         load_paths: 1_000_000,
@@ -138,9 +138,11 @@ const LITTLE: usize = 12;
 const LITTLE_BYTES: u64 = 1 << 20;
 /// Bytes of path and link text that one entry has for nothing.
 const LIGHT: usize = 64;
-/// Candidates that take nothing of [`Limits::found`], and bytes of it that each beyond them does.
-const CROWD: usize = 500;
-const EACH: usize = 4_096;
+/// Bytes of [`Limits::found`] that a candidate takes by itself.
+const EACH: usize = 3_200;
+/// Entries that take nothing of that, and bytes of it that each beyond them does.
+const FREE_ENTRIES: usize = 24_000;
+const OF_MORE: usize = 64;
 /// How often its path is held.
 const COPIES: usize = 8;
 /// Bytes that an entry takes, about, with what is known of it.
@@ -339,16 +341,29 @@ impl Budget {
         self.take_found(&self.code_facts, bytes)
     }
 
-    /// Candidates with paths of so many bytes are held, and so many bytes of exceptions: both leave less for what is
-    /// found. Beyond some hundred each candidate takes some of that, by itself and by what the watch knows of it.
-    pub fn hold_crowd(&mut self, paths: impl Iterator<Item = usize>, exceptions: usize) {
+    /// Candidates with paths of so many bytes are held, with so many bytes of what an earlier process knew, and so many of
+    /// exceptions: all of that leaves less for what is found. Each candidate takes some of it by itself and by what the
+    /// watch knows of it, which is what the earlier process did, or as much.
+    pub fn hold_crowd(
+        &mut self,
+        paths: impl Iterator<Item = usize>,
+        ahead: usize,
+        exceptions: usize,
+    ) {
         let of = |path: usize| EACH.saturating_add(path.saturating_mul(COPIES));
-        let bytes = paths.skip(CROWD).map(of).fold(0, usize::saturating_add);
-        for bytes in [bytes, exceptions] {
+        let crowd = paths.map(of).fold(0, usize::saturating_add);
+        for bytes in [crowd.max(ahead), exceptions] {
             let all = self.found.get_mut();
             *all = all.saturating_sub(bytes);
         }
         self.take_entries(exceptions / OF_ENTRY);
+    }
+
+    /// So many entries were found: where they are very many they leave less for what is found of them.
+    pub fn hold_entries(&mut self, entries: usize) {
+        let bytes = entries.saturating_sub(FREE_ENTRIES).saturating_mul(OF_MORE);
+        let all = self.found.get_mut();
+        *all = all.saturating_sub(bytes);
     }
 
     /// So much is known of code, and is held to the end of the scan whatever becomes of it. What comes new has the rest,
@@ -467,6 +482,28 @@ fn take(left: &AtomicUsize, count: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whoever plants rows in the journal has no more memory taken than without.
+    #[test]
+    fn what_is_held_besides_leaves_less_for_what_is_found() {
+        let left = |count: usize, ahead, exceptions| {
+            let mut budget = Budget::new(Limits::STANDARD);
+            budget.hold_crowd(std::iter::repeat_n(50, count), ahead, exceptions);
+            *budget.found.get_mut()
+        };
+        let all = Limits::STANDARD.found;
+        assert_eq!(left(0, 0, 0), all);
+        assert_eq!(left(3, 0, 0), all - 3 * 3_600);
+        // What an earlier process knew of the same bundles is what the watch does.
+        assert_eq!(left(1_000, 3_600_000, 0), left(1_000, 0, 0));
+        assert_eq!(left(3, 4 << 20, 1 << 20), all - (5 << 20));
+        assert_eq!(left(3, 20 << 20, 20 << 20), 0);
+        let mut budget = Budget::new(Limits::STANDARD);
+        budget.hold_entries(24_000);
+        assert_eq!(*budget.found.get_mut(), all);
+        budget.hold_entries(105_000);
+        assert_eq!(*budget.found.get_mut(), all - 81_000 * 64);
+    }
 
     /// Folders, surveys and what lies beyond them may take nine tenths together.
     #[test]

@@ -145,3 +145,10 @@ pub struct Known {
     /// anybody looked.
     pub since_ms: Option<i64>,
 }
+
+impl Known {
+    /// Bytes that it takes, with what the watch has beside it.
+    pub fn held(&self) -> usize {
+        size_of::<Self>().saturating_add(self.state.held())
+    }
+}

@@ -264,6 +264,13 @@ impl State {
         }
     }
 
+    /// Bytes that it takes, about twice as many as its own: of each small text the allocator has some too.
+    pub fn held(&self) -> usize {
+        let texts = self.texts().into_iter();
+        let bytes = texts.map(|text| text.len()).fold(0, usize::saturating_add);
+        size_of::<Self>().saturating_mul(2).saturating_add(bytes)
+    }
+
     fn texts(&self) -> [&Arc<str>; 15] {
         [
             &self.kind,

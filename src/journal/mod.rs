@@ -79,6 +79,15 @@ pub struct Journal {
     held: Arc<Share>,
 }
 
+/// What a scan is to know of an earlier process.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    /// The paths of what stood in plug-in folders, what had stood for longest first: those planted may be the last.
+    pub paths: Vec<Vec<u8>>,
+    /// Bytes of all that is known, which are held until the first look is compared with them.
+    pub held: usize,
+}
+
 impl Journal {
     /// A journal in memory alone.
     pub fn in_memory() -> Self {
@@ -173,10 +182,14 @@ impl Journal {
         })
     }
 
-    /// The paths of all that was known, what has been for longest first.
-    pub fn known_paths(&mut self) -> Vec<Vec<u8>> {
+    /// What a scan is to know of all that was known.
+    pub fn ahead(&mut self) -> Ahead {
         let known = self.known();
         let all = known.iter().flat_map(|(all, _)| all);
+        let held = all
+            .clone()
+            .map(|(path, known)| path.len().saturating_add(known.held()));
+        let held = held.fold(0, usize::saturating_add);
         let mut all: Vec<_> = all.map(|(path, known)| (known.since_ms, path)).collect();
         order::sort_by_key(&mut all, |(since, _)| *since);
         let paths = all.into_iter().map(|(_, path)| path.clone()).collect();
@@ -184,7 +197,7 @@ impl Journal {
         if !self.busy {
             self.known = known;
         }
-        paths
+        Ahead { paths, held }
     }
 
     /// One in memory alone, which begins with what this one knows: for whoever is not to write the file, ever.

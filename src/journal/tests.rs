@@ -62,7 +62,7 @@ fn of_known_paths_those_come_first_that_stood_longest() {
         ..Batch::default()
     });
     let paths = [b"/c", b"/b", b"/a"].map(|path| path.to_vec());
-    assert_eq!(journal.known_paths(), paths);
+    assert_eq!(journal.ahead().paths, paths);
     // They are there for the watch as well.
     assert_eq!(journal.known().map(|(all, _)| all.len()), Some(3));
 }

@@ -27,7 +27,7 @@ const ROOMS: [(u64, u64); 4] = [
 const TRIES: u32 = 3;
 /// For how many entries all that is remembered may count, but for entries that are packed: while a scan runs it is
 /// held beside what has changed since.
-const MOST_ENTRIES: usize = 24_000;
+const MOST_ENTRIES: usize = 16_000;
 /// For how many one candidate counts whose entries are packed. One that counts for no more is kept as it was found, for
 /// which it takes less.
 const PACKED: usize = 24;

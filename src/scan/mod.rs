@@ -13,7 +13,7 @@ use crate::codesign::{Automata, Roots};
 use crate::evidence::{self, Again, Before, Entry, Evidence, ReadAt, Reader};
 use crate::exceptions::{Exceptions, Lists};
 use crate::folders::{self, Candidate, FOLDERS, Known, Room, Via};
-use crate::journal::Events;
+use crate::journal::{Ahead, Events};
 use crate::limits::{Budget, Limits, Whereabouts};
 use crate::load;
 use crate::memory::{Memory, Turns, Wait};
@@ -36,6 +36,8 @@ pub struct Scanner {
     started: i64,
     scans: u64,
     error: String,
+    /// Bytes of what is known of an earlier process.
+    ahead: usize,
 }
 
 /// Bytes that what the loader does not list is taken to cost more than it does.
@@ -58,6 +60,7 @@ impl Scanner {
             started: now(),
             scans: 0,
             error: String::new(),
+            ahead: 0,
         }
     }
 
@@ -74,10 +77,11 @@ impl Scanner {
         Self { memory, ..self }
     }
 
-    /// These had rows in an earlier process.
-    pub fn know(&mut self, paths: &[Vec<u8>]) {
+    /// This is known of an earlier process: the next scan that lists the folders has all of it beside itself.
+    pub fn know(&mut self, ahead: &Ahead) {
+        self.ahead = ahead.held;
         if let Some(memory) = &mut self.memory {
-            memory.know(paths, &self.limits);
+            memory.know(&ahead.paths, &self.limits);
         }
     }
 
@@ -200,8 +204,11 @@ impl Scanner {
         // Reading a list takes three times what it holds: that is over before the rest fills memory.
         let mut exceptions = Exceptions::read(&root, last_scan);
         exceptions.note(&mut self.lists, last_scan);
-        budget.hold_crowd(found.iter().map(|c| c.path.len()), exceptions.held());
+        let crowd = found.iter().map(|c| c.path.len());
+        budget.hold_crowd(crowd, self.ahead, exceptions.held());
         let mut found = self.survey(&root, found, &at, &mut budget);
+        let entries = found.iter().map(|evidence| evidence.weight());
+        budget.hold_entries(entries.fold(0, usize::saturating_add));
         order::sort_by_key(&mut found, |e| crate::text::escape(&e.candidate.path));
         let until = budget.after(evidence::BEYOND);
         for evidence in found.iter_mut().filter(|e| e.is_left_out) {
@@ -372,9 +379,12 @@ impl Scanner {
         };
         snapshot.is_foreign = snapshot.folders.iter().all(|f| !f.exists) && !root.is_mac();
         self.scans = self.scans.saturating_add(1);
-        if let Some(error) = snapshot.unreadable() {
-            log::error!("{error}");
-            self.error = error;
+        match snapshot.unreadable() {
+            Some(error) => {
+                log::error!("{error}");
+                self.error = error;
+            }
+            None => self.ahead = 0,
         }
         snapshot.status = Status {
             started: self.started,

@@ -36,12 +36,6 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// True when there was more in a plug-in folder than there is room for.
-    pub fn is_short(&self) -> bool {
-        let mut errors = self.folders.iter().map(|folder| &folder.error);
-        errors.any(|error| matches!(error, Some(FolderError::Limit(_))))
-    }
-
     /// Why the bundles are not known: the root is not that of a Mac, or a plug-in folder that is
     /// there cannot be listed.
     pub fn unreadable(&self) -> Option<String> {

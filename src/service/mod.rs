@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::extension::{Rows, Shared, Source, TableSpec};
-use crate::journal::{self, Events, Journal, Since};
+use crate::journal::{self, Ahead, Events, Journal, Since};
 use crate::limits::Whereabouts;
 use crate::quarantine::ledger::Ledger;
 use crate::root::Root;
@@ -69,8 +69,8 @@ struct Watching {
     opening: Since,
 }
 
-/// Paths that have rows before what is new, for the next scan: the journal knew them.
-type Remembered = Arc<Mutex<Vec<Vec<u8>>>>;
+/// What the journal knew, until a scan takes it.
+type Remembered = Arc<Mutex<Option<Ahead>>>;
 
 impl Watching {
     /// How it stands with the journal, whether or not that answers.
@@ -123,8 +123,8 @@ impl Service {
         let scan = move || {
             let mut scanner = scanner.lock().unwrap_or_else(PoisonError::into_inner);
             let mut remembered = remembered.lock().unwrap_or_else(PoisonError::into_inner);
-            if !remembered.is_empty() {
-                scanner.0.know(&std::mem::take(&mut *remembered));
+            if let Some(ahead) = remembered.take() {
+                scanner.0.know(&ahead);
             }
             drop(remembered);
             let snapshot = scan(&mut scanner, &is_calm);
@@ -183,17 +183,12 @@ impl Service {
         }
     }
 
-    /// Waits until the journal has said what was known: what scanned before may have given the room of that to what is
-    /// new. A first look that hangs is waited for as long as any, and a journal that does not open for its own time.
+    /// Waits until the journal has said what was known, for which it has its own time: what is scanned before may give
+    /// the room of that to what is new.
     fn await_known(&self) {
-        let Some(watching) = &self.watch else {
-            return;
-        };
-        let (begun, most) = (Instant::now(), self.limit.saturating_add(PATIENCE));
-        while watching.events().is_none()
-            && watching.opens(OPENING).is_none()
-            && begun.elapsed() < most
-        {
+        let begun = Instant::now();
+        let is_open = |watching: &Arc<Watching>| watching.events().is_some();
+        while !self.watch.as_ref().is_none_or(is_open) && begun.elapsed() < OPENING {
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -288,11 +283,8 @@ fn watch(
                 None => Journal::in_memory(),
             };
             // A watch that begins anew finds rows that others have by now.
-            let is_first = shared.events().is_none();
-            if is_first && scans.get().is_ok_and(|found| found.is_short()) {
-                *known.lock().unwrap_or_else(PoisonError::into_inner) = journal.known_paths();
-                // Nobody has been answered yet by what the first look had room for.
-                let _ = scans.renew();
+            if shared.events().is_none() {
+                *known.lock().unwrap_or_else(PoisonError::into_inner) = Some(journal.ahead());
             }
             *shared.events.lock().unwrap_or_else(PoisonError::into_inner) = Some(journal.events());
             journal
@@ -391,7 +383,7 @@ impl Source for Service {
 mod tests {
     use super::*;
     use crate::limits::Limits;
-    use dsplug_fixtures::{Disk, Plugin};
+    use dsplug_fixtures::{Disk, PLUGINS, Plugin};
 
     /// A service over an empty disk, and what a thread that watched it would share with it.
     fn watched() -> (Disk, Service, Arc<Watching>) {
@@ -441,7 +433,8 @@ mod tests {
         let root = Root::open(disk.path()).unwrap();
         let begun = Instant::now();
         while Journal::kept_at(&place().unwrap(), &root)
-            .known_paths()
+            .ahead()
+            .paths
             .is_empty()
         {
             assert!(begun.elapsed() < Duration::from_secs(20));
@@ -450,12 +443,23 @@ mod tests {
         for name in ["a", "b", "c", "d"] {
             Plugin::new(name).write(disk.plugin(""));
         }
-        let second = service(2);
-        second.await_known();
-        let snapshot = second.scans.get().unwrap();
-        let paths = snapshot.bundles.iter().map(|b| &b.evidence.candidate.path);
-        let shown = paths.filter(|path| path.ends_with(b"/z.dsplug")).count();
-        assert_eq!(shown, 1, "{:?}", snapshot.folders);
+        let shown = |service: &Service| {
+            service.await_known();
+            let snapshot = service.scans.renew().unwrap();
+            let paths = snapshot.bundles.iter().map(|b| &b.evidence.candidate.path);
+            let shown = paths.filter(|path| path.ends_with(b"/z.dsplug")).count();
+            (shown, snapshot.unreadable().is_some())
+        };
+        assert_eq!(shown(&service(2)), (1, false));
+        // Nor by a folder that cannot be listed when it begins.
+        let (folder, aside) = (disk.at(PLUGINS), disk.at("aside"));
+        std::fs::rename(&folder, &aside).unwrap();
+        std::os::unix::fs::symlink("/dev/fd/3", &folder).unwrap();
+        let third = service(2);
+        assert_eq!(shown(&third), (0, true));
+        std::fs::remove_file(&folder).unwrap();
+        std::fs::rename(&aside, &folder).unwrap();
+        assert_eq!(shown(&third), (1, false));
     }
 
     /// What scanned before may lack what stands.

@@ -53,7 +53,7 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         Some(place) => Journal::kept_at(place, &root),
         None => Journal::in_memory(),
     };
-    scanner.know(&journal.known_paths());
+    scanner.know(&journal.ahead());
     if journal.is_busy() {
         say(
             "another dsplug keeps the journal here; what is seen is shown, and not kept by this one",

@@ -116,12 +116,9 @@ impl Watch {
         let calm = self.calm.clone();
         let _watching = Watching(&calm);
         self.watches.begin();
-        // The folders are watched before the first look, so that nothing comes in between; and that
-        // look is made before the journal is opened, which may take the disk a while.
+        // The folders are watched before the first look, so that nothing comes in between; and the journal is
+        // open before that, since what it knows has room before what is new.
         self.watches.place(&Snapshot::default());
-        let mut first = Some((self.look)());
-        // Where it had no room for all, another look follows that knows what the journal does: it is not held beside that.
-        first.take_if(|first| matches!(first, Ok(found) if found.is_short()));
         let mut journal = open();
         let begun = Instant::now();
         while journal.is_busy() && begun.elapsed() < TURN {
@@ -173,7 +170,7 @@ impl Watch {
                 Seen::Scan
             };
             let began = Instant::now();
-            let found = first.take().unwrap_or_else(|| (self.look)());
+            let found = (self.look)();
             let (batch, moves) = self.take_in(found, seen, &mut names, moving, &mut known);
             pace.looked(began, moves || !batch.is_empty());
             // What was exchanged before it was watched gave no hint.

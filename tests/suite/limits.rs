@@ -274,7 +274,7 @@ fn long_texts_of_many_leave_room_for_short_ones() {
     let disk = with_evil();
     // Each sign is four where it is shown, and takes five in JSON.
     let fill = "\u{1}".repeat(2_000);
-    for number in 0..3_000 {
+    for number in 0..2_900 {
         Plugin::new(&format!("A{number}"))
             .binary_plist()
             .key("CFBundleIdentifier", fill.as_str())
@@ -288,8 +288,8 @@ fn long_texts_of_many_leave_room_for_short_ones() {
         .write(disk.at(PLUGINS));
     let rows = rows(&disk);
     shows_evil(&rows);
-    assert_eq!(rows.len(), 3_002);
-    let last = &rows[3_001];
+    assert_eq!(rows.len(), 2_902);
+    let last = &rows[2_901];
     assert_eq!(last["bundle_name"], "z".repeat(512));
     let is_cut = |row: &&Row| row["error"].starts_with("limit: of ");
     assert!(rows.iter().filter(is_cut).count() > 1_000);

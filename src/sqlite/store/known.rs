@@ -21,10 +21,12 @@ pub type Changes = BTreeMap<Vec<u8>, Option<Known>>;
 /// All bundles that are known, by path.
 pub type AllKnown = Vec<(Vec<u8>, Known)>;
 
-/// Known bundles that are read: more than one scan finds.
-pub const MOST_KNOWN: i64 = 12_000;
+/// Known bundles that are read: more than one watch has. Each takes more memory than its text does, whoever wrote it.
+pub const MOST_KNOWN: i64 = 5_120;
 /// Of known bundles no more than take this much room are kept: events need the rest.
 const KNOWN_BYTES: i64 = 5 << 20;
+/// For how many bytes one counts that has less, so that no more are kept than are read.
+const LEAST: i64 = KNOWN_BYTES / MOST_KNOWN;
 /// Bytes of a known bundle that stand in the tree itself, of a file with such pages; of a longer one some
 /// do, and the rest has pages of its own (SQLite's file format, "Cell Payload Overflow Pages").
 const IN_TREE: i64 = 1_002;
@@ -210,7 +212,7 @@ const SIZES: &str = "SELECT octet_length(path) + octet_length(bundle) FROM known
 /// Bytes that a known bundle of so many bytes takes in a file.
 fn room(bytes: i64) -> i64 {
     if bytes < IN_TREE {
-        return bytes;
+        return LEAST;
     }
     let pages = (bytes / PAGE).saturating_add(1);
     IN_TREE.saturating_add(pages.saturating_mul(PAGE))

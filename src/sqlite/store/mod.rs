@@ -215,6 +215,7 @@ mod tests {
     use super::events::MOST_EVENTS;
     use super::known::MOST_KNOWN;
     use super::*;
+    use crate::event::Known;
 
     #[test]
     fn a_row_longer_than_any_of_ours_is_damage_and_not_held_in_memory() {
@@ -314,6 +315,30 @@ mod tests {
             let damaged = matches!(open, Err(StoreError::Damaged(_)));
             assert_eq!(damaged, is_damage, "{sql} {open:?}");
         }
+    }
+
+    /// However short they are.
+    #[test]
+    fn no_more_known_bundles_are_written_than_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        std::fs::write(&path, b"").unwrap();
+        let mut store = Store::open(&path).unwrap();
+        let known = |n: i64| (n.to_string().into_bytes(), Some(Known::default()));
+        let most = MOST_KNOWN;
+        store
+            .write(&[], &(0..most).map(known).collect(), true)
+            .unwrap();
+        assert!(!store.is_cut());
+        store
+            .write(&[], &(most..2 * most).map(known).collect(), false)
+            .unwrap();
+        assert!(store.is_cut());
+        drop(store);
+        let store = Store::open(&path).unwrap();
+        let (all, is_cut) = store.known().unwrap().unwrap();
+        assert_eq!(Ok(all.len()), usize::try_from(most));
+        assert!(is_cut);
     }
 
     #[test]

@@ -645,14 +645,12 @@ fn a_swap_by_taking_a_file_away_is_told_both_ways() {
 fn what_comes_to_load_for_a_moment_is_told_both_ways() {
     let disk = Disk::new();
     Plugin::new("A").write(disk.at(PLUGINS));
-    disk.dir(format!("{PLUGINS}/Wrapper/In/Contents/Resources"));
-    disk.link(format!("{PLUGINS}/WrappedBundle"), "Wrapper/In");
+    let decides = disk.dir(format!("{PLUGINS}/Contents"));
     let mut looks = Looks::begin(&disk);
     assert_eq!(looks.at(100), []);
-    let wraps = disk.at(format!("{PLUGINS}/Wrapper/In"));
-    fs::rename(&wraps, disk.at("away")).unwrap();
+    fs::rename(&decides, disk.at("away")).unwrap();
     let mut told = [looks.events_at(1_000), looks.events_at(1_400)].concat();
-    fs::rename(disk.at("away"), &wraps).unwrap();
+    fs::rename(disk.at("away"), &decides).unwrap();
     told.extend([looks.events_at(4_000), looks.events_at(4_400)].concat());
     let of_a = told.iter().filter(|e| e.path.ends_with("/A.dsplug"));
     let words: Vec<_> = of_a

@@ -10,6 +10,9 @@ use super::{MOST_HELD, rows, shows_evil, with_evil, within_the_promise};
 use dsplug_fixtures::binary_list::binary_list;
 use dsplug_fixtures::{ARM64E, Disk, PLUGINS, Plugin, mach_header, skipped};
 
+/// As many bundles as have rows.
+const ROWS: usize = 3_000;
+
 /// The beginning of a list, with one text for each name of a plug-in.
 fn texts(text: &str) -> String {
     let keys = [
@@ -35,7 +38,7 @@ fn factories(bundle: usize, count: usize) -> String {
 fn full_of_bundles() -> Disk {
     let disk = with_evil();
     let code = disk.file("code", mach_header(ARM64E));
-    for number in 0..3_500 {
+    for number in 0..ROWS {
         let bundle = disk.plugin(format!("{number:05}{}.dsplug", "n".repeat(30)));
         fs::create_dir_all(bundle.join("Contents/MacOS")).unwrap();
         fs::hard_link(&code, bundle.join("Contents/MacOS/X")).unwrap();
@@ -84,7 +87,7 @@ fn for_some_seconds(root: &Path, arguments: &[&str], meanwhile: impl FnOnce() + 
 fn bundles_by_the_thousand() {
     let disk = full_of_bundles();
     let all = rows(&disk);
-    assert!(all.len() > 3_300, "{}", all.len());
+    assert!(all.len() > 2_800, "{}", all.len());
     shows_evil(&all);
     within_the_promise(disk.path(), &["query", "SELECT * FROM dsplug_bundles"]);
     if cfg!(not(target_os = "linux")) {
@@ -115,7 +118,7 @@ fn bundles_by_the_thousand_that_wait() {
     let disk = with_evil();
     let code = |round: u8| [mach_header(ARM64E).as_slice(), &[round]].concat();
     let outside = disk.file("Users/Shared/code", code(0));
-    for number in 0..3_500 {
+    for number in 0..ROWS {
         let macos = disk.dir(format!("{PLUGINS}/{number:05}.dsplug/Contents/MacOS"));
         let list = format!(
             "<plist><dict><key>CFBundleIdentifier</key><string>{number}</string></dict></plist>"
@@ -142,11 +145,21 @@ fn bundles_by_the_thousand_that_wait() {
 /// that lead out, factories and long texts, and what it was stands beside what it is.
 #[test]
 fn bundles_by_the_thousand_whose_code_is_exchanged() {
+    code_is_exchanged(ROWS, 3);
+}
+
+/// The same of some hundred that have as much code as is read.
+#[test]
+fn bundles_full_of_code_that_is_exchanged() {
+    code_is_exchanged(500, 140);
+}
+
+fn code_is_exchanged(bundles: usize, libraries: u8) {
     if cfg!(not(target_os = "linux")) {
         return skipped("the memory of a process is read from /proc");
     }
     let disk = with_evil();
-    let entries: Vec<_> = (0..2_000)
+    let entries: Vec<_> = (0..2_800)
         .map(|n| format!("<dict><key>id</key><string>{n:0100}</string><key>path</key><string>/{n:0700}</string><key>reason</key><string>{n:0500}</string></dict>"))
         .collect();
     let list = format!(
@@ -163,12 +176,12 @@ fn bundles_by_the_thousand_whose_code_is_exchanged() {
         let head = mach_header(ARM64E);
         [head.as_slice(), &number.to_le_bytes(), &[round]].concat()
     };
-    for number in 0..3_500 {
+    for number in 0..bundles {
         let macos = disk.dir(format!("{PLUGINS}/{number:05}.dsplug/Contents/MacOS"));
         let list = texts(&format!("{number:0180}")) + &factories(number, 10) + "</dict></plist>";
         fs::write(macos.with_file_name("Info.plist"), list).unwrap();
         fs::write(macos.join(format!("{number:05}")), code(number, 0)).unwrap();
-        for library in 0..3 {
+        for library in 0..libraries {
             fs::write(macos.join(format!("{library:040}")), code(number, library)).unwrap();
         }
         for link in ["a", "b"] {
@@ -181,7 +194,7 @@ fn bundles_by_the_thousand_whose_code_is_exchanged() {
     let peak = for_some_seconds(disk.path(), &["watch"], || {
         std::thread::sleep(Duration::from_secs(8));
         for round in 1..6 {
-            for number in 0..3_500 {
+            for number in 0..bundles {
                 let new = disk.file("Users/Shared/new", code(number, round));
                 let old = format!("{PLUGINS}/{number:05}.dsplug/Contents/MacOS/{number:05}");
                 fs::rename(new, disk.at(&old)).unwrap();
