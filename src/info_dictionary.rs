@@ -2,6 +2,7 @@
 //! which of several keys counts.
 
 use crate::directory::ReadError;
+use crate::name::is_folded;
 use crate::property_list::{Dictionary, Text, Value};
 
 /// The file that wins where it can be read.
@@ -9,17 +10,24 @@ const PLATFORM_NAME: &[u8] = b"Info-macos.plist";
 /// The file that is read else.
 const PLAIN_NAME: &[u8] = b"Info.plist";
 
+/// What is said of a directory of which it hangs on which letters are one whether a file is among them.
+pub const FOLDED: &str = "has a name that is that of an Info.plist by letters beyond ASCII";
+
 /// The files of a directory that may hold its Info dictionary.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InfoNames {
     platform: Option<Vec<u8>>,
     plain: Option<Vec<u8>>,
+    /// True when another name may be one of them.
+    are_contested: bool,
 }
 
 impl InfoNames {
     /// Takes notice of one name in the directory. Names compare in any letters' case; the exact one
-    /// comes first, of others the first in order.
+    /// comes first, of others the first in order. CoreFoundation folds letters beyond ASCII too, such as the long s
+    /// (`CFStringCompareWithOptions`, built with its tables and asked), and not each disk has the file then.
     pub fn note(&mut self, name: &[u8]) {
+        self.are_contested |= is_folded(name, &[PLATFORM_NAME, PLAIN_NAME]);
         for (slot, wanted) in [
             (&mut self.platform, PLATFORM_NAME),
             (&mut self.plain, PLAIN_NAME),
@@ -27,7 +35,6 @@ impl InfoNames {
             let is_better = slot
                 .as_deref()
                 .is_none_or(|best| name == wanted || (best != wanted && name < best));
-            // CoreFoundation's own comparison, which is not the file system's.
             if is_better && name.eq_ignore_ascii_case(wanted) {
                 *slot = Some(name.to_vec());
             }
@@ -56,6 +63,11 @@ impl InfoNames {
             self.platform = None;
         }
         Ok(())
+    }
+
+    /// True when there is a name that may be one of them, or none.
+    pub fn are_contested(&self) -> bool {
+        self.are_contested
     }
 
     /// True when one of two files hides the other.

@@ -7,14 +7,17 @@
 
 use crate::directory::{Dir, ReadError};
 use crate::meta::Kind;
+use crate::name::is_folded;
 use crate::root::Root;
 
 /// Names of one directory that are looked at for its layout, or for its Info dictionary.
 pub const MOST_NAMES: usize = 200_000;
 
 /// What is said of a directory whose layout hangs on which macOS reads it.
-pub const WRAPPED: &str =
-    "is a wrapped bundle to newer macOS, and to older what stands around that";
+const WRAPPED: &str = "is a wrapped bundle to newer macOS, and to older what stands around that";
+/// What is said of one whose layout hangs on which letters are one.
+const FOLDED: &str =
+    "has a name that is Contents, Resources or Support Files by letters beyond ASCII";
 
 /// The layout of a bundle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,6 +85,7 @@ pub struct Marks {
     support_files: bool,
     wrapper: bool,
     wrapped: bool,
+    are_contested: bool,
 }
 
 impl Marks {
@@ -94,11 +98,15 @@ impl Marks {
         match name {
             b"Wrapper" => self.wrapper = true,
             b"WrappedBundle" => self.wrapped |= is_link,
-            // CoreFoundation's own comparison, which is not the file system's: a long s is no s.
             _ if name.eq_ignore_ascii_case(b"Contents") => self.contents = true,
             _ if name.eq_ignore_ascii_case(b"Resources") => self.resources = true,
             _ if name.eq_ignore_ascii_case(b"Support Files") => self.support_files = true,
-            _ => {}
+            // CoreFoundation folds letters beyond ASCII too, such as the long s (`CFStringCompareWithOptions`, built
+            // with its tables and asked); what is found by the name then hangs on the disk.
+            _ => {
+                self.are_contested |=
+                    is_folded(name, &[b"Contents", b"Resources", b"Support Files"])
+            }
         }
     }
 
@@ -109,7 +117,15 @@ impl Marks {
 
     /// True when one of them stands there.
     pub fn are_any(self) -> bool {
-        self.contents || self.resources || self.support_files || self.wrapped
+        self.contents || self.resources || self.support_files || self.wrapped || self.are_contested
+    }
+
+    /// Why a layout by these may not be the one that a Mac sees.
+    pub fn doubt(self, layout: Layout) -> Option<&'static str> {
+        if self.are_contested {
+            return Some(FOLDED);
+        }
+        (layout != self.plain_layout()).then_some(WRAPPED)
     }
 
     /// The layout of the directory that is called `path`, as the loader names it, and really stands at

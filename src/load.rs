@@ -66,7 +66,7 @@ reasons! {
     NameShadowed "name_shadowed" false "Another plug-in has the same CFPluginNameString; which of them loads the order of the disk decides."
     FactoryTaken "factory_taken" false "Another bundle declares a factory of the same UUID, or it declares more than are told apart; which of them opens the order of the disk decides."
     DynamicRegistration "dynamic_registration" false "It registers its factories by code, which is not run here."
-    MaybeModuleFactory "maybe_module_factory" false "Whether a factory of it is registered for the module type hangs on another bundle that may name it, or on identifiers that are no text."
+    MaybeModuleFactory "maybe_module_factory" false "Whether a factory of it is registered for the module type hangs on another bundle that may name it, on identifiers that are no text, or, beside the factory of Apple's template, on which macOS it is."
     NoModuleFactory "no_module_factory" true "It registers no factory for the module type of DirectoryService plug-ins."
 }
 
@@ -298,14 +298,16 @@ fn judge_bundle(evidence: &Evidence, say: &mut impl FnMut(Reason)) {
     if texts.contains(&Given::NoText) || info.executable.as_ref().is_some_and(has_nul) {
         say(Reason::OddType);
     }
-    if info.has_types && info.has_factories && !info.has_module_factory {
-        say(if info.registers_dynamically {
-            Reason::DynamicRegistration
-        } else if info.declares_odd && info.names_odd {
-            Reason::MaybeModuleFactory
-        } else {
-            Reason::NoModuleFactory
-        });
+    if info.has_types && info.has_factories {
+        let is_odd = info.declares_odd && info.names_odd;
+        let may_be = info.has_module_factory || info.registers_dynamically || is_odd;
+        match (info.has_module_factory, info.is_template) {
+            (true, false) => {}
+            (_, true) if may_be => say(Reason::MaybeModuleFactory),
+            (false, false) if info.registers_dynamically => say(Reason::DynamicRegistration),
+            (false, false) if is_odd => say(Reason::MaybeModuleFactory),
+            (false, _) | (true, true) => say(Reason::NoModuleFactory),
+        }
     }
 }
 

@@ -75,6 +75,11 @@ pub fn same(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
+/// True when a name is one of those by letters beyond ASCII alone.
+pub fn is_folded(name: &[u8], of: &[&[u8]]) -> bool {
+    !name.is_ascii() && of.iter().any(|one| same(name, one))
+}
+
 /// The characters of [`folded`], one by one.
 fn folded_characters(text: &str) -> impl Iterator<Item = char> {
     text.nfd().flat_map(folded_character).nfd()

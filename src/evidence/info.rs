@@ -118,8 +118,10 @@ pub struct Info {
     pub factories: Vec<Option<[u8; 16]>>,
     /// True when there are more than are kept, so that it is not known which others have them too.
     pub has_more_factories: bool,
-    /// True when a factory is registered for `MODULE_TYPE`.
+    /// True when a factory is registered for `MODULE_TYPE`, to older macOS alone where it `is_template`.
     pub has_module_factory: bool,
+    /// True when the factory of Apple's template is among them.
+    pub is_template: bool,
     /// True when factories are declared by what is no text: CoreFoundation takes any value for an
     /// identifier.
     pub declares_odd: bool,
@@ -144,9 +146,8 @@ impl Info {
         // it none but the bundle's own name.
         let executable = get("CFBundleExecutable").or_else(|| get("NSExecutable"));
         let executable = executable.and_then(Value::as_text);
-        let declared = factories
-            .and_then(Value::as_dictionary)
-            .map(declared_factories);
+        let factories_of_it = factories.and_then(Value::as_dictionary);
+        let declared = factories_of_it.map(declared_factories);
         let declared = declared.unwrap_or_default();
         let modules = types.and_then(Value::as_dictionary).map(module_factories);
         let modules = modules.unwrap_or_default();
@@ -174,9 +175,8 @@ impl Info {
             has_config_avail: Given::of(get("CFBundleConfigAvail")),
             has_config_file: Given::of(get("CFBundleConfigFile")),
             has_module_factory: modules.named.iter().any(|id| own.contains(id)),
-            declares_odd: factories
-                .and_then(Value::as_dictionary)
-                .is_some_and(|factories| factories.other_keys > 0),
+            is_template: factories_of_it.is_some_and(is_template),
+            declares_odd: factories_of_it.is_some_and(|factories| factories.other_keys > 0),
             names_odd: modules.has_odd,
             has_more_factories: declared.len() > MOST_FACTORIES || others.len() > MOST_FACTORIES,
             names_for_others: others,
@@ -275,13 +275,15 @@ fn may_be_yes(text: &str) -> bool {
     text.eq_ignore_ascii_case("YES") || !text.is_ascii()
 }
 
-/// The UUIDs of the factories that are declared; none when they are those of Apple's template, which
-/// makes it no plug-in (`_CFBundleInitPlugIn` of CFPlugIn.c).
-fn declared_factories(factories: &Dictionary) -> Vec<Option<[u8; 16]>> {
+/// True where the factory of Apple's template is among those declared, which makes it no plug-in
+/// (`_CFBundleInitPlugIn` of CFPlugIn.c) to newer macOS: before "The Monterey Merge" it was one of them.
+fn is_template(factories: &Dictionary) -> bool {
     let template = factories.get("00000000-0000-0000-0000-000000000000");
-    if template.and_then(Value::as_string) == Some("MyFactoryFunction") {
-        return Vec::new();
-    }
+    template.and_then(Value::as_string) == Some("MyFactoryFunction")
+}
+
+/// The UUIDs of the factories that are declared.
+fn declared_factories(factories: &Dictionary) -> Vec<Option<[u8; 16]>> {
     // One more, so that what is cut is seen to be.
     let ids = factories.keys().take(MOST_FACTORIES.saturating_add(1));
     ids.map(|id| info_dictionary::uuid(id.as_str())).collect()

@@ -11,13 +11,16 @@ use super::info::{Info, InfoPlist};
 use super::recall::recall_plist;
 use super::trouble::Trouble;
 use crate::directory::ReadError;
-use crate::info_dictionary::InfoNames;
-use crate::layout::{MOST_NAMES, Marks, WRAPPED, marks_in};
+use crate::info_dictionary::{FOLDED, InfoNames};
+use crate::layout::{MOST_NAMES, Marks, marks_in};
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
 use crate::property_list::{self, Bounds};
 use crate::root::{Found, Root};
 use crate::text::escape;
+
+/// Where an Info.plist is, and what stands there.
+type Located = (Vec<u8>, InfoNames, Option<&'static str>);
 
 /// Why it is not known which list is read.
 const LETTER_CASE: &str =
@@ -31,7 +34,7 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
             "the Info.plist of {path} was not looked for: the time of the scan is spent"
         )));
     }
-    let located = locate(root, evidence).and_then(|(directory, mut names)| {
+    let located = locate(root, evidence).and_then(|(directory, mut names, doubt)| {
         if cfg!(target_os = "macos") {
             let path = join(&evidence.candidate.path, &directory);
             names.as_found(|name| match evidence.find(root, &join(&path, name)) {
@@ -40,16 +43,23 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
                 Err(error) => Err(error),
             })?;
         }
-        Ok((directory, names))
+        Ok((directory, names, doubt))
     });
-    let (directory, names) = match located {
+    let (directory, names, layout_doubt) = match located {
         Ok(located) => located,
         Err(error) => return evidence.doubt(Trouble::of_entry(&error)),
     };
-    let is_contested = !cfg!(target_os = "macos") && names.hang_on_letter_case();
-    if is_contested {
-        let path = escape(&join(&evidence.candidate.path, &directory));
-        evidence.doubt(Trouble::Ambiguous(format!("in {path} {LETTER_CASE}")));
+    let path = escape(&join(&evidence.candidate.path, &directory));
+    let hangs_on_case = !cfg!(target_os = "macos") && names.hang_on_letter_case();
+    let doubts = [
+        layout_doubt.map(|why| format!("{} {why}", escape(&evidence.candidate.path))),
+        names.are_contested().then(|| format!("{path} {FOLDED}")),
+        hangs_on_case.then(|| format!("in {path} {LETTER_CASE}")),
+    ];
+    let mut is_contested = false;
+    for why in doubts.into_iter().flatten() {
+        is_contested = true;
+        evidence.doubt(Trouble::Ambiguous(why));
     }
     let hides_another = names.are_two();
     let mut refused = None;
@@ -174,8 +184,9 @@ fn is_link(evidence: &Evidence, relative: &[u8]) -> bool {
     entries.any(|e| e.meta.kind == Kind::Symlink && is_on_the_way(&e.path))
 }
 
-/// The directory in the bundle that has the Info.plist by the bundle's layout, and the names there.
-fn locate(root: &Root, evidence: &mut Evidence) -> Result<(Vec<u8>, InfoNames), ReadError> {
+/// The directory in the bundle that has the Info.plist by the bundle's layout, the names there, and why that may be
+/// another.
+fn locate(root: &Root, evidence: &mut Evidence) -> Result<Located, ReadError> {
     let mut names = InfoNames::default();
     let mut marks = Marks::default();
     if evidence.is_whole {
@@ -186,15 +197,12 @@ fn locate(root: &Root, evidence: &mut Evidence) -> Result<(Vec<u8>, InfoNames), 
     }
     let candidate = &evidence.candidate.path;
     evidence.layout = marks.layout(root, candidate, &evidence.resolved_path)?;
-    if evidence.layout != marks.plain_layout() {
-        let path = escape(candidate);
-        evidence.doubt(Trouble::Ambiguous(format!("{path} {WRAPPED}")));
-    }
+    let doubt = marks.doubt(evidence.layout);
     let mut directory = Vec::new();
     for wanted in evidence.layout.info_directory() {
         match spelled(root, evidence, &directory, wanted)? {
             Some(found) => directory = found,
-            None => return Ok((directory, names)),
+            None => return Ok((directory, names, doubt)),
         }
     }
     let is_plain = directory.is_empty() || {
@@ -203,16 +211,16 @@ fn locate(root: &Root, evidence: &mut Evidence) -> Result<(Vec<u8>, InfoNames), 
     };
     if evidence.is_whole && is_plain {
         inside(evidence, &directory).for_each(|name| names.note(name));
-        return Ok((directory, names));
+        return Ok((directory, names, doubt));
     }
     let path = join(&evidence.candidate.path, &directory);
     let dir = match evidence.find(root, &path).and_then(|f| f.open_dir()) {
         Ok(dir) => dir,
-        Err(error) if error.leads_nowhere() => return Ok((directory, names)),
+        Err(error) if error.leads_nowhere() => return Ok((directory, names, doubt)),
         Err(error) => return Err(error),
     };
     dir.each_of(MOST_NAMES, |name, _| names.note(name))?;
-    Ok((directory, names))
+    Ok((directory, names, doubt))
 }
 
 /// The path in the bundle of what a Mac finds as `wanted` in a directory of it.

@@ -62,6 +62,10 @@ impl Finder<'_> {
                 "{path}: which of its Info.plist is read hangs on whether the disk tells letter case apart"
             ));
         }
+        if info.are_contested() {
+            let path = escape(&place.path);
+            self.unlisted(format!("{path} {}", info_dictionary::FOLDED));
+        }
         for name in info.in_order() {
             self.anomalies.insert(Anomaly::InfoPlist);
             let path = join(&place.path, name);

@@ -13,7 +13,7 @@ use super::listing::Listing;
 use super::localized::MOST_LANGUAGES;
 use super::only::{Has, Only};
 use crate::directory::{Dir, ReadError};
-use crate::layout::{Layout, WRAPPED};
+use crate::layout::Layout;
 use crate::meta::{Kind, WritableBy};
 use crate::name::{self, Suffix};
 use crate::text::escape;
@@ -69,8 +69,8 @@ impl Finder<'_> {
         if top.marks.are_wrapped() {
             self.anomalies.insert(Anomaly::Wrapped);
         }
-        if layout.is_some_and(|layout| layout != top.marks.plain_layout()) {
-            self.unlisted(format!("{} {WRAPPED}", escape(path)));
+        if let Some(why) = layout.and_then(|layout| top.marks.doubt(layout)) {
+            self.unlisted(format!("{} {why}", escape(path)));
         }
         let decides = self.specials(&dir, path, layout)?;
         if let Some(layout) = layout {

@@ -125,7 +125,8 @@ impl Finder<'_> {
                         // Where the listing does not say what it is, it may be a directory.
                         marks.note(name, kind.unwrap_or(Kind::Directory));
                         info.note(name);
-                        count < MOST_NAMES && !marks.are_any() && info.in_order().next().is_none()
+                        let has_list = info.are_contested() || info.in_order().next().is_some();
+                        count < MOST_NAMES && !marks.are_any() && !has_list
                     })
                 });
                 whole.map_or_else(|error| !error.leads_nowhere(), |whole| !whole)

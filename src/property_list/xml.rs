@@ -66,7 +66,17 @@ pub(super) fn read(
         budget,
     };
     reader.prolog()?;
-    let value = reader.element_and_content()?;
+    let is_in_none = reader.rest().starts_with(b"dict");
+    let value = match reader.element_and_content() {
+        // `parseDictTag` of the source before "The Monterey Merge" takes an error where a key is due for the end, if its
+        // closing tag stands there, and only `parsePListTag` asks for errors after it.
+        Err(PropertyListError::Malformed { .. }) if is_in_none => {
+            return Err(PropertyListError::Ambiguous(
+                "a damaged dictionary in no plist, which older macOS may take for whole",
+            ));
+        }
+        read => read?,
+    };
     if reading == Reading::Exact {
         reader.end()?;
     }

@@ -288,9 +288,119 @@ fn what_older_macos_reads_in_another_way_is_unknown() {
     };
     assert_eq!(wrapped("Wrapper/In.dsplug"), unknown);
     assert_eq!(wrapped("nowhere"), unknown);
+    // What the one that is read lacks is no proof.
+    let another = Plugin::new("In").without("CFPlugInTypes").info_plist();
+    let lacks = verdict(&|disk| {
+        disk.file(at("Wrapper/In.dsplug/Contents/Info.plist"), &another);
+        disk.link(at("WrappedBundle"), "Wrapper/In.dsplug");
+    });
+    assert_eq!(lacks, unknown);
     // Where there is no `Wrapper` no macOS looks for one.
     let alone = verdict(&|disk| drop(disk.link(at("WrappedBundle"), "nowhere")));
     assert_eq!(alone, loadable);
+}
+
+/// The dictionary closes where a key is due and an error was, and no plist around it asks for errors. Each was read by
+/// the older CoreFoundation, built, and refused by the one since.
+#[test]
+fn a_damaged_dictionary_that_older_macos_closes_is_unknown() {
+    let text = String::from_utf8(Plugin::new("A").info_plist()).unwrap();
+    let begin = text.find("<dict>").unwrap();
+    let end = text.rfind("</dict>").unwrap();
+    let list = |damage: &str, rest: &str| format!("{}{damage}</dict>{rest}", &text[begin..end]);
+    let verdict = |list: String| reasons(Plugin::new("A").file("Contents/Info.plist", list));
+    let unknown = ("unknown".to_owned(), "unreadable".to_owned());
+    for damage in [
+        "<",
+        "<key>a<",
+        "<string>a</",
+        "<array>",
+        "<string>",
+        "<plist>",
+        "<plist><",
+        "<real>",
+    ] {
+        assert_eq!(verdict(list(damage, "")), unknown, "{damage}");
+    }
+    let (loads, _) = verdict(list("", ""));
+    assert_eq!(loads, "loadable");
+    let in_plist = format!("<plist>{}</plist>", list("<", ""));
+    let malformed = ("not_loadable".to_owned(), "malformed_info_plist".to_owned());
+    assert_eq!(verdict(in_plist), malformed);
+}
+
+/// Beside another factory that of Apple's template makes it no plug-in to newer macOS alone.
+#[test]
+fn beside_the_factory_of_the_template_it_is_unknown() {
+    let template = "00000000-0000-0000-0000-000000000000";
+    let with = |plugin: Plugin| {
+        let text = String::from_utf8(plugin.info_plist()).unwrap();
+        let from = "<key>CFPlugInFactories</key>";
+        let (before, after) = text.split_once(from).unwrap();
+        let after = after.replacen(
+            "<dict>",
+            &format!("<dict><key>{template}</key><string>MyFactoryFunction</string>"),
+            1,
+        );
+        plugin.file("Contents/Info.plist", format!("{before}{from}{after}"))
+    };
+    let unknown = ("unknown".to_owned(), "maybe_module_factory".to_owned());
+    assert_eq!(reasons(with(Plugin::new("A"))), unknown);
+    let dynamic = Plugin::new("A")
+        .without("CFPlugInTypes")
+        .key("CFPlugInTypes", plist::Dictionary::new());
+    let none = ("not_loadable".to_owned(), "no_module_factory".to_owned());
+    assert_eq!(reasons(with(dynamic.clone())), none);
+    assert_eq!(
+        reasons(with(dynamic.key("CFPlugInDynamicRegistration", "YES"))),
+        unknown
+    );
+}
+
+/// CoreFoundation, built with its tables, takes a long s for an s where it compares names without regard to case; whether
+/// the disk then has the file hangs on its own folding.
+#[test]
+fn names_by_letters_beyond_ascii_are_ambiguous() {
+    let ambiguous = |lay: &dyn Fn(&Disk)| {
+        let disk = Disk::new();
+        Plugin::new("A").flat().write(disk.at(PLUGINS));
+        lay(&disk);
+        let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
+        let row = rows.iter().find(|row| row["path"].ends_with("/A.dsplug"));
+        let row = row.unwrap();
+        let folder = &query(disk.path(), "SELECT * FROM dsplug_folders")[0];
+        (
+            row["load_verdict"].clone(),
+            row["error"].starts_with("ambiguous: "),
+            folder["error"].contains("beyond ASCII"),
+        )
+    };
+    let at = |path: &str| format!("{PLUGINS}/A.dsplug/{path}");
+    for name in [
+        "Content\u{17f}",
+        "Re\u{17f}ources",
+        "Support File\u{17f}",
+        "Support \u{fb01}les",
+    ] {
+        let (verdict, in_row, _) = ambiguous(&|disk| drop(disk.dir(at(name))));
+        assert_eq!((verdict.as_str(), in_row), ("unknown", true), "{name}");
+        let (verdict, _, in_folder) = ambiguous(&|disk| drop(disk.dir(disk.plugin(name))));
+        assert_eq!((verdict.as_str(), in_folder), ("loadable", true), "{name}");
+    }
+    for name in [
+        "Info.pli\u{17f}t",
+        "Info-maco\u{17f}.plist",
+        "Info.pli\u{fb06}",
+    ] {
+        let (verdict, in_row, _) = ambiguous(&|disk| drop(disk.file(at(name), "")));
+        assert_eq!((verdict.as_str(), in_row), ("unknown", true), "{name}");
+        let (_, _, in_folder) = ambiguous(&|disk| drop(disk.file(disk.plugin(name), "")));
+        assert!(in_folder, "{name}");
+    }
+    for name in ["Content\u{15f}", "Contents\u{301}", "\u{0421}ontents"] {
+        let other = ambiguous(&|disk| drop(disk.dir(at(name))));
+        assert_eq!(other, ("loadable".to_owned(), false, false), "{name}");
+    }
 }
 
 /// What CoreFoundation, built from its source, finds in the head of a file, against what could be mapped.
