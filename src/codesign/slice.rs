@@ -41,7 +41,7 @@ pub(crate) fn judge(
         note(
             slice,
             at.saturating_add(superblob.len),
-            "bytes that nothing reads follow the signature",
+            "bytes that no page hash covers stand behind the signature's parts",
         );
     }
     let directories = read_directories(slice, &superblob);

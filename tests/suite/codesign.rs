@@ -6,4 +6,5 @@ mod container;
 mod flips;
 mod linkedit;
 mod real;
+mod sections;
 mod signed;

@@ -12,6 +12,7 @@ use object::macho::{
 
 use super::architecture::Architecture;
 use super::linkedit::{self, LC_LAZY_LOAD_DYLIB_INFO};
+use super::sections::{self, Section};
 use crate::codesign::bytes::{self, Bytes, Order};
 use crate::codesign::verdict::{Place, Problem, ProblemCode};
 
@@ -127,10 +128,19 @@ struct Reader<'a> {
     header: Header,
     size: u64,
     commands: Commands,
-    segments: Vec<(Vec<u8>, Range<u64>)>,
+    segments: Vec<Segment>,
     signatures: u32,
-    /// Where what is named of `__LINKEDIT` ends, and the command that names it.
+    /// Where the last ends of what is named of `__LINKEDIT` and of sections, and what names it.
     named: (u64, u64),
+    /// Where each section is in memory, and where it is listed.
+    sections: Vec<(Range<u64>, u64)>,
+}
+
+/// Where a segment stands.
+struct Segment {
+    name: Vec<u8>,
+    file: Range<u64>,
+    memory: Range<u64>,
 }
 
 impl Commands {
@@ -145,10 +155,12 @@ impl Commands {
             segments: Vec::new(),
             signatures: 0,
             named: (0, 0),
+            sections: Vec::new(),
         };
         reader.walk(most);
         let linkedit = reader.linkedit();
         reader.judge(&linkedit);
+        reader.judge_sections();
         // What stands elsewhere may be written before dyld reads it.
         let is_there = |lazy: &Range<u64>| match linkedit.as_slice() {
             [linkedit] => linkedit.start <= lazy.start && lazy.end <= linkedit.end,
@@ -245,21 +257,37 @@ impl<'a> Reader<'a> {
     fn segment(&mut self, command: Bytes<'_>, wide: bool) -> Option<()> {
         let order = self.header.order;
         let name = bytes::name(command.get(8, 16)?);
-        let (offset, len, sections, first) = if wide {
-            let (offset, len) = (command.u64(40, order)?, command.u64(48, order)?);
-            (offset, len, command.u32(64, order)?, 72)
+        let (memory, file, sections, first) = if wide {
+            let number = |at| command.u64(at, order);
+            let file = (number(40)?, number(48)?);
+            (
+                (number(24)?, number(32)?),
+                file,
+                command.u32(64, order)?,
+                72,
+            )
         } else {
-            let (offset, len) = (command.u32(32, order)?, command.u32(36, order)?);
-            (offset.into(), len.into(), command.u32(48, order)?, 56)
+            let number = |at| command.u32(at, order).map(u64::from);
+            let file = (number(32)?, number(36)?);
+            (
+                (number(24)?, number(28)?),
+                file,
+                command.u32(48, order)?,
+                56,
+            )
         };
-        match bytes::range_within(offset, len, self.size) {
-            Some(range) => self.segments.push((name.to_vec(), range)),
+        match bytes::range_within(file.0, file.1, self.size) {
+            Some(file) => self.segments.push(Segment {
+                name: name.to_vec(),
+                file,
+                memory: memory.0..memory.0.saturating_add(memory.1),
+            }),
             None => {
                 self.commands.is_cut = true;
                 self.say(command.place(0), "a segment is out of bounds");
             }
         }
-        let section_len = if wide { 80 } else { 68 };
+        let section_len = Section::bytes(wide);
         let table = u64::from(sections).checked_mul(section_len)?;
         command.get(first, table)?;
         for i in 0..u64::from(sections) {
@@ -269,22 +297,18 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    fn section(&mut self, section: Bytes<'_>, wide: bool) -> Option<()> {
-        let order = self.header.order;
-        if bytes::name(section.get(0, 16)?) != b"__info_plist"
-            || bytes::name(section.get(16, 16)?) != b"__TEXT"
-        {
+    fn section(&mut self, bytes: Bytes<'_>, wide: bool) -> Option<()> {
+        let section = Section::parse(bytes, self.header.order, wide)?;
+        let at = bytes.place(0);
+        self.named = self.named.max((section.end(), at));
+        self.sections.push((section.memory(), at));
+        if !section.is_info_plist {
             return Some(());
         }
-        let (len, offset) = if wide {
-            (section.u64(40, order)?, section.u32(48, order)?)
-        } else {
-            (section.u32(36, order)?.into(), section.u32(40, order)?)
-        };
-        let range = bytes::range_within(offset.into(), len, self.size);
+        let range = bytes::range_within(section.offset, section.len, self.size);
         if range.is_none() || self.commands.info_plist.is_some() {
             let detail = "the section __info_plist is out of bounds or stands there twice";
-            self.say(section.place(0), detail);
+            self.say(at, detail);
         }
         self.commands.info_plist = range;
         Some(())
@@ -293,8 +317,8 @@ impl<'a> Reader<'a> {
     /// Where each `__LINKEDIT` stands; an honest file has one.
     fn linkedit(&self) -> Vec<Range<u64>> {
         let segments = self.segments.iter();
-        let linkedit = segments.filter(|(name, _)| is_linkedit(name));
-        linkedit.map(|(_, range)| range.clone()).collect()
+        let linkedit = segments.filter(|segment| is_linkedit(&segment.name));
+        linkedit.map(|segment| segment.file.clone()).collect()
     }
 
     /// The signature must be the only one, and the last thing in `__LINKEDIT` and in the slice:
@@ -321,7 +345,7 @@ impl<'a> Reader<'a> {
         let covered = self
             .segments
             .iter()
-            .all(|(name, range)| is_linkedit(name) || range.end <= signature.start);
+            .all(|s| is_linkedit(&s.name) || s.file.end <= signature.start);
         if !covered {
             self.say_as(
                 ProblemCode::CodeLimit,
@@ -335,6 +359,26 @@ impl<'a> Reader<'a> {
                 ProblemCode::CodeLimit,
                 command,
                 "a load command names data in the signature or behind it, where no page hash covers it",
+            );
+        }
+    }
+
+    /// No section is in memory where the signature is.
+    fn judge_sections(&mut self) {
+        let Some(signature) = &self.commands.signature else {
+            return;
+        };
+        let linkedit = self.segments.iter().find(|s| is_linkedit(&s.name));
+        let Some(Segment { file, memory, .. }) = linkedit else {
+            return;
+        };
+        let room = sections::room(signature.start, file, memory);
+        let inside = |(section, _): &&(Range<u64>, u64)| bytes::overlap(section, &room);
+        if let Some((_, at)) = self.sections.iter().find(inside) {
+            self.say_as(
+                ProblemCode::CodeLimit,
+                *at,
+                "a section has its address in the signature or behind it, where no page hash covers it",
             );
         }
     }

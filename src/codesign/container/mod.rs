@@ -4,4 +4,5 @@ pub(super) mod architecture;
 pub(super) mod fat;
 mod linkedit;
 pub(super) mod mach_o;
+mod sections;
 pub(super) mod unsigned;

@@ -83,7 +83,7 @@ problem_codes! {
     LoadCommand "load_command" "The load commands are damaged, or the one that places the signature does not put it at the end of the slice."
     Superblob "superblob" "The container of the signature's parts is damaged."
     CodeDirectory "code_directory" "A code directory is damaged, or the code directories contradict each other."
-    CodeLimit "code_limit" "A code directory does not cover the code up to the signature, or a segment or a load command names what stands in the signature or behind it."
+    CodeLimit "code_limit" "A code directory does not cover the code up to the signature, or a segment, a section or a load command names what stands in the signature or behind it."
     PageHash "page_hash" "A page of the code is not the one that was signed."
     InfoPlist "info_plist" "The Info.plist is not the one that was signed, or one that was signed is missing."
     Requirements "requirements" "The internal requirements are not the ones that were signed, or are damaged or missing."

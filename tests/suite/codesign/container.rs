@@ -219,7 +219,7 @@ fn slack_is_a_note() {
         facts.slices[0]
             .notes
             .iter()
-            .any(|n| n.text.contains("follow the signature"))
+            .any(|n| n.text.contains("stand behind the signature's parts"))
     );
 }
 

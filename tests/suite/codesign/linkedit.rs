@@ -53,11 +53,15 @@ fn naming((_, kind, len, field, _): Naming, from: usize, many: u32) -> Vec<u8> {
     command
 }
 
-/// A signed slice with these commands, made for where its signature begins.
 fn with_commands(cpu: Cpu, commands: &dyn Fn(usize) -> Vec<Vec<u8>>) -> CodeFacts {
+    made_for(cpu, &|macho, at| macho.commands = commands(at))
+}
+
+/// A signed slice, made for where its signature begins, behind whose parts there is room.
+pub(super) fn made_for(cpu: Cpu, make: &dyn Fn(&mut MachO, usize)) -> CodeFacts {
     let built = |at| {
         let mut macho = MachO::bundle(cpu);
-        macho.commands = commands(at);
+        make(&mut macho, at);
         let mut signature = Signature::adhoc("a");
         signature.slack_len = 4096;
         macho.signed(&signature)
