@@ -142,7 +142,7 @@ const LIGHT: usize = 64;
 const EACH: usize = 3_200;
 /// Entries that take nothing of that, and bytes of it that each beyond them does.
 const FREE_ENTRIES: usize = 24_000;
-const OF_MORE: usize = 64;
+const OF_MORE: usize = 128;
 /// How often its path is held.
 const COPIES: usize = 8;
 /// Bytes that an entry takes, about, with what is known of it.
@@ -502,7 +502,7 @@ mod tests {
         budget.hold_entries(24_000);
         assert_eq!(*budget.found.get_mut(), all);
         budget.hold_entries(105_000);
-        assert_eq!(*budget.found.get_mut(), all - 81_000 * 64);
+        assert_eq!(*budget.found.get_mut(), all - 81_000 * 128);
     }
 
     /// Folders, surveys and what lies beyond them may take nine tenths together.

@@ -41,6 +41,11 @@ pub const SOURCES: [&str; 2] = [MANAGED, LOCAL];
 const MOST_BYTES: u64 = 4 << 20;
 /// The most entries of one file: each is compared with every bundle.
 const MOST_ENTRIES: usize = 4_096;
+/// Some eighty values for each of them, as many as one of a baseline has.
+const BOUNDS: Bounds = Bounds {
+    values: 320_000,
+    ..Bounds::STANDARD
+};
 /// Entries of one file that except nothing which have a row each.
 const MOST_REFUSED: usize = 100;
 /// Bytes of all entries of all files: the usual entries of two full ones have room.
@@ -233,7 +238,7 @@ fn read_source(
     let Some(bytes) = read_file(root, source)? else {
         return Ok(None);
     };
-    let value = property_list::parse(&bytes, &Bounds::STANDARD).map_err(|e| e.to_string())?;
+    let value = property_list::parse(&bytes, &BOUNDS).map_err(|e| e.to_string())?;
     let Value::Dictionary(mut keys) = value else {
         return Err("its top is no dictionary".into());
     };

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::ids::{BESIDE, FILE, Id, Ids, ROLLBACK, id_at};
+use super::ids::{BESIDE, FILE, Id, Ids, LOG, ROLLBACK, id_at};
 use super::turn::Turn;
 use crate::order;
 use crate::root::Root;
@@ -17,6 +18,8 @@ use crate::state_dir::{StateDir, StateDirError};
 
 /// What was in files that lost their place, on the way to that.
 const SAVED: &str = "journal.saved";
+/// A copy of one that is to be read alone.
+const READ: &str = "journal.read";
 /// What the name of a file that was put aside begins with.
 const ASIDE: &str = "journal.aside-";
 /// Files that were put aside and are kept, the newest; each has at most [`LARGEST`] bytes.
@@ -127,6 +130,15 @@ pub fn open(
             );
             Ok((open_store(&state, FILE)?, Some(why)))
         }
+        // It is this process's turn, and whoever holds the file itself would have it know nothing.
+        Err(Refusal::Store(StoreError::Locked(why))) if last == Last::Never => {
+            let (open, aside) = copied(&state)?;
+            let aside = aside.map(|aside| format!("; {aside}")).unwrap_or_default();
+            let why = format!(
+                "another process holds the journal ({why}); what it has goes on in a copy{aside}"
+            );
+            Ok((open, Some(why)))
+        }
         other => Ok((other?, told)),
     }
 }
@@ -141,7 +153,14 @@ pub fn known_at(place: &Path, root: &Root) -> Result<Option<(AllKnown, bool)>, R
                 .metadata()
                 .is_ok_and(|meta| (1..=LARGEST).contains(&meta.len())) =>
         {
-            Ok(store::read_known(&state.path().join(FILE))?)
+            match store::read_known(&state.path().join(FILE)) {
+                Err(StoreError::Locked(_)) => {
+                    let known = copy(&state, READ).and_then(|open| Ok(open.store.known()?));
+                    remove(&state, READ);
+                    known
+                }
+                known => Ok(known?),
+            }
         }
         _ => Ok(None),
     }
@@ -157,6 +176,47 @@ pub fn write_anew(
     let state = StateDir::open(place, root)?;
     let saved = save(open, &state)?;
     put_in_place(&state, saved)
+}
+
+/// Copies a file that another has locked, and gives the copy its place.
+fn copied(state: &StateDir) -> Result<(Open, Option<String>), Refusal> {
+    let copied = copy(state, SAVED).and_then(|open| {
+        drop(open);
+        // Its log of writes is in it by now.
+        match id_at(&state.path().join(format!("{SAVED}{LOG}"))) {
+            None => state.file(SAVED)?.ok_or_else(exchanged),
+            Some(_) => Err(damaged("its log of writes could not be put into it".into())),
+        }
+    });
+    match copied {
+        Ok(saved) => put_in_place(state, saved),
+        Err(refusal) => {
+            remove(state, SAVED);
+            Err(refusal)
+        }
+    }
+}
+
+/// Copies the file, with its log of writes, and opens the copy: a lock of SQLite's keeps nobody from reading the bytes.
+fn copy(state: &StateDir, to: &str) -> Result<Open, Refusal> {
+    remove(state, to);
+    for suffix in ["", LOG] {
+        let Some(from) = state.file_to_read(&format!("{FILE}{suffix}"))? else {
+            continue;
+        };
+        let name = format!("{to}{suffix}");
+        let path = state.path().join(&name);
+        let fail = |error| StateDirError::Io("copy to", path, error);
+        let mut file = state.create(&name)?;
+        let bytes = std::io::copy(&mut from.take(LARGEST.saturating_add(1)), &mut file);
+        let bytes = bytes.and_then(|bytes| file.sync_all().map(|()| bytes));
+        if bytes.map_err(fail)? > LARGEST {
+            return Err(damaged(format!(
+                "{FILE}{suffix} has more than {LARGEST} bytes"
+            )));
+        }
+    }
+    open_store(state, to)
 }
 
 /// Saves what a file holds. Open, it is known by its inode, which goes to no other file.

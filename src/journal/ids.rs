@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 pub const FILE: &str = "journal.db";
 
 /// What SQLite adds to the name of a file for what it puts beside it.
-pub const BESIDE: [&str; 3] = ["-wal", "-shm", ROLLBACK];
+pub const BESIDE: [&str; 3] = [LOG, "-shm", ROLLBACK];
+
+/// What it adds to that of its log of writes.
+pub const LOG: &str = "-wal";
 
 /// What it adds to that of the journal it would roll back. Ours has none, since the log of writes is in its place, but
 /// SQLite looks for one at each opening, and would wait for ever for a FIFO: what stands there is none of ours.

@@ -94,6 +94,69 @@ fn what_cannot_be_written_is_not_asked_for_at_each_look() {
     assert!(!journal.lacks_known());
 }
 
+/// Whoever holds the file while the program begins would have what it knew forgotten, and the exchange of that untold.
+#[test]
+fn what_a_file_knew_that_another_holds_goes_on_in_a_copy() {
+    let (place, mut journal) = journal();
+    let known = || (b"/a".to_vec(), Some(Known::default()));
+    journal.write(Batch {
+        events: vec![event()],
+        changes: vec![known()],
+        is_all: true,
+    });
+    let path = journal.open.as_ref().unwrap().path.clone();
+    let log = path.with_file_name("journal.db-wal");
+    assert!(std::fs::metadata(&log).unwrap().len() > 0);
+    // As one that is killed leaves them.
+    let killed = [path, log].map(|path| (std::fs::read(&path).unwrap(), path));
+    drop(journal);
+    for (bytes, path) in &killed {
+        std::fs::write(path, bytes).unwrap();
+    }
+    let locks = rusqlite::Connection::open(&killed[0].1).unwrap();
+    locks
+        .execute_batch(
+            "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; UPDATE notes SET number = number",
+        )
+        .unwrap();
+    let root = Root::open(&place.path().join("disk")).unwrap();
+    let open = || Journal::kept_at(&place.path().join("state"), &root);
+    // Nor whoever holds this program's own lock as well.
+    let turn = std::fs::File::open(place.path().join("state/journal.lock")).unwrap();
+    turn.lock().unwrap();
+    let mut apart = open();
+    assert!(apart.is_busy());
+    assert_eq!(apart.ahead().paths, [b"/a"]);
+    drop((turn, apart));
+    let names = std::fs::read_dir(place.path().join("state")).unwrap();
+    let mut names = names.map(|name| name.unwrap().file_name());
+    assert!(names.all(|name| !name.to_string_lossy().contains("read")));
+    let mut journal = open();
+    let status = journal.events().status();
+    assert_eq!(status.state, "kept", "{status:?}");
+    assert!(status.error.contains("goes on in a copy"), "{status:?}");
+    assert_eq!(journal.ahead().paths, [b"/a"]);
+    let mut told = Vec::new();
+    let read = journal.events().each(&mut |event| {
+        told.push(event.path.clone());
+        Ok::<_, String>(())
+    });
+    assert!(read.is_ok(), "{read:?}");
+    assert_eq!(told, ["/a"]);
+    // Whoever holds what is kept aside holds nobody up.
+    assert_eq!(
+        journal
+            .write(Batch {
+                events: vec![event()],
+                ..Batch::default()
+            })
+            .len(),
+        1
+    );
+    assert_eq!(journal.events().status().state, "kept");
+    drop(locks);
+}
+
 /// Whoever plants bundles by the thousand has it know nothing of those that come after.
 #[test]
 fn that_there_is_no_room_for_all_bundles_is_an_error_while_it_is_so() {

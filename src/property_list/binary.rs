@@ -47,7 +47,7 @@ struct List<'a> {
     /// The bytes up to the table of offsets: magic and objects.
     objects: &'a [u8],
     /// The offsets of the objects.
-    offsets: Vec<usize>,
+    offsets: Vec<u32>,
     /// The offset of the object that the whole list is.
     top: usize,
     /// Bytes of a reference to an object.
@@ -109,15 +109,16 @@ impl<'a> List<'a> {
         {
             return None;
         }
-        let offsets = offsets
-            .chunks_exact(offset_size)
-            .map(|offset| usize::try_from(sized(offset)).ok())
-            .map(|offset| offset.filter(|offset| *offset < table))
-            .collect::<Option<Vec<_>>>()?;
-        let top = *offsets.get(top)?;
+        // Half of a list may be these: they have the room that they take, and no more.
+        let mut found = Vec::with_capacity(count);
+        for offset in offsets.chunks_exact(offset_size) {
+            let offset = u32::try_from(sized(offset)).ok();
+            found.push(offset.filter(|offset| to_usize(*offset) < table)?);
+        }
+        let top = to_usize(*found.get(top)?);
         Some(Self {
             objects,
-            offsets,
+            offsets: found,
             top,
             reference_size,
         })
@@ -133,8 +134,8 @@ impl<'a> List<'a> {
         let mut path = HashSet::new();
         let mut left = self.objects.len().saturating_add(MORE_REFERENCES);
         let mut next = self.top;
+        budget.value()?;
         loop {
-            budget.value()?;
             if frames.last().is_some_and(Frame::is_at_key) {
                 budget.key()?;
             }
@@ -154,7 +155,7 @@ impl<'a> List<'a> {
                 Some(Object::Value(value)) => Some(value),
                 // A collection that holds itself.
                 Some(Object::Collection(frame)) if !path.insert(frame.offset) => return Ok(None),
-                Some(Object::Collection(frame)) => {
+                Some(Object::Collection(mut frame)) => {
                     let is_key = frames.last().is_some_and(Frame::is_at_key);
                     if is_key {
                         return Ok(None);
@@ -165,6 +166,9 @@ impl<'a> List<'a> {
                     }
                     let fewer = left.checked_sub(frame.references.len());
                     left = fewer.ok_or(PropertyListError::TooLarge("many values"))?;
+                    // Room for as many as there will be, which counts at once: one that grows takes three times that.
+                    budget.values(frame.references.len())?;
+                    frame.members.reserve_exact(frame.references.len());
                     frames.push(frame);
                     None
                 }
@@ -198,7 +202,7 @@ impl<'a> List<'a> {
 
     fn offset_of(&self, reference: &[u8]) -> Option<usize> {
         let number = usize::try_from(sized(reference)).ok()?;
-        self.offsets.get(number).copied()
+        self.offsets.get(number).copied().map(to_usize)
     }
 
     /// The object at an offset; `None` when it is none.
@@ -329,6 +333,10 @@ impl Frame<'_> {
         }
         Ok(Value::Dictionary(dictionary))
     }
+}
+
+fn to_usize(offset: u32) -> usize {
+    usize::try_from(offset).unwrap_or(usize::MAX)
 }
 
 /// A number of any length in bytes, of which the last 64 bits count. Source: `_getSizedInt`.

@@ -15,11 +15,17 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Far more than any Info.plist needs.
+    /// Far more than any Info.plist needs: it is read while all that a scan finds is held.
     pub const STANDARD: Self = Self {
         depth: MOST_DEPTH,
-        values: 600_000,
+        values: 100_000,
         text: 8 << 20,
+    };
+    /// More than any entitlements or list of cdhashes need: several threads read them at once.
+    pub const OF_SIGNATURE: Self = Self {
+        values: 20_000,
+        text: 2 << 20,
+        ..Self::STANDARD
     };
 }
 
@@ -49,7 +55,12 @@ impl Budget {
 
     /// One more value or key.
     pub(super) fn value(&mut self) -> Result<(), PropertyListError> {
-        self.values = left(self.values, 1, "many values")?;
+        self.values(1)
+    }
+
+    /// So many more.
+    pub(super) fn values(&mut self, count: usize) -> Result<(), PropertyListError> {
+        self.values = left(self.values, count, "many values")?;
         Ok(())
     }
 

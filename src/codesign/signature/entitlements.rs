@@ -19,7 +19,7 @@ const MOST_DEPTH: u32 = 16;
 /// The entitlements in XML; `None` when they are damaged, are no dictionary, or could be read in
 /// several ways.
 pub(crate) fn parse_xml(xml: &[u8]) -> Option<Value> {
-    let value = property_list::parse_exact(xml, &Bounds::STANDARD).ok()?;
+    let value = property_list::parse_exact(xml, &Bounds::OF_SIGNATURE).ok()?;
     value.as_dictionary().is_some().then_some(value)
 }
 

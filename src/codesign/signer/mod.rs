@@ -230,7 +230,7 @@ fn listed_cdhashes(cms: &SignedData<'_>) -> Result<Option<Vec<Vec<u8>>>, cms::Fa
         [value] => value.octets().ok_or(damaged)?,
         _ => return Err(damaged),
     };
-    let list = property_list::parse(&value, &Bounds::STANDARD).map_err(|_| damaged)?;
+    let list = property_list::parse(&value, &Bounds::OF_SIGNATURE).map_err(|_| damaged)?;
     let hashes = list
         .as_dictionary()
         .and_then(|dictionary| dictionary.get("cdhashes"))

@@ -18,6 +18,8 @@ pub enum StoreError {
     },
     /// A number that is to be written is taken: others have put events into it.
     Taken(String),
+    /// Another process has it locked, for longer than one of ours would.
+    Locked(String),
     /// It could not be opened, read or written this time.
     Failed(String),
 }
@@ -30,7 +32,7 @@ impl fmt::Display for StoreError {
                 f,
                 "the journal is of version {version}, and this program knows {known}"
             ),
-            Self::Taken(why) | Self::Failed(why) => {
+            Self::Taken(why) | Self::Locked(why) | Self::Failed(why) => {
                 write!(f, "the journal cannot be used: {why}")
             }
         }
@@ -52,6 +54,9 @@ impl From<rusqlite::Error> for StoreError {
             )
             | None => Self::Damaged(error.to_string()),
             Some(ErrorCode::ConstraintViolation) => Self::Taken(error.to_string()),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Self::Locked(error.to_string())
+            }
             Some(_) => Self::Failed(error.to_string()),
         }
     }

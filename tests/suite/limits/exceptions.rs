@@ -197,7 +197,7 @@ fn of_very_many_errors_some_are_told_and_the_rest_is_counted() {
     }
     let disk = with_evil();
     for source in [MANAGED, LOCAL] {
-        put(&disk, source, of_unknown_keys(4_096, 900));
+        put(&disk, source, of_unknown_keys(4_096, 600));
     }
     let told = is_told_within_the_promise(&disk);
     let of = |source: &str| {
