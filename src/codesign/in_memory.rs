@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::bundle::{
     Automata, BundleEntry, BundleSignature, BundleView, EntryKind, MainExecutable, SealLimits,
-    judge, sha1_paths, wants_bytes,
+    judge, sha1_entries, wants_bytes,
 };
 use super::check::{FileCheck, Limits, is_macho};
 use super::hash::HashType;
@@ -78,15 +78,17 @@ impl<'a> InMemory<'a> {
             .filter(|(_, bytes)| is_macho(bytes))
             .map(|(path, bytes)| (path, check_bytes(bytes, roots)))
             .collect();
-        let by_sha1: BTreeSet<Vec<u8>> = self
+        let paths: Vec<&[u8]> = self.entries.keys().copied().collect();
+        let by_sha1: BTreeSet<usize> = self
             .files()
             .filter(|(path, bytes)| wants_bytes(path, len(bytes)))
-            .flat_map(|(path, bytes)| sha1_paths(path, bytes))
+            .flat_map(|(path, bytes)| sha1_entries(path, bytes, &paths, |path| path))
             .collect();
         let entries: Vec<BundleEntry<'_>> = self
             .entries
             .iter()
-            .map(|(path, held)| held.entry(path, code.get(path), by_sha1.contains(*path)))
+            .enumerate()
+            .map(|(at, (path, held))| held.entry(path, code.get(path), by_sha1.contains(&at)))
             .collect();
         judge(
             &BundleView {

@@ -30,7 +30,7 @@ mod verdict;
 
 pub use bundle::{
     Automata, BundleEntry, BundleSignature, BundleView, CodeVerdict, EntryKind, MainExecutable,
-    SealLimits, Sealed, judge, sha1_paths, wants_bytes,
+    SealLimits, Sealed, judge, sha1_entries, wants_bytes,
 };
 pub use check::{FileCheck, Limits, is_macho};
 pub use container::unsigned::unsigned_digest;

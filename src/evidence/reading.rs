@@ -1,6 +1,5 @@
 //! The reading of a candidate's files, by a few threads where there are many.
 
-use std::collections::BTreeSet;
 use std::num::NonZero;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread;
@@ -10,7 +9,7 @@ use super::entry::{Content, Entry};
 use super::facts::Evidence;
 use super::trouble::{Trouble, tell};
 use super::walk::Cursor;
-use crate::codesign::{sha1_paths, wants_bytes};
+use crate::codesign::{sha1_entries, wants_bytes};
 use crate::directory::Dir;
 use crate::limits::Budget;
 use crate::meta::Kind;
@@ -142,7 +141,7 @@ fn is_unread(entry: &Entry) -> bool {
 fn tasks<'a>(
     entries: &'a mut [Entry],
     before: Option<(&'a Evidence, &[usize])>,
-    with_sha1: &BTreeSet<Vec<u8>>,
+    with_sha1: &[bool],
 ) -> Vec<Task<'a>> {
     let known = |number: usize, path: &[u8]| {
         let (before, _) = before.filter(|(_, crowded)| crowded.binary_search(&number).is_err())?;
@@ -150,13 +149,12 @@ fn tasks<'a>(
     };
     let mut left = MOST_KEPT;
     // A scan that judged no signature asked for no SHA-1 either.
-    let lacks_sha1 = |entry: &Entry| {
-        with_sha1.contains(entry.path.as_ref())
-            && entry.content.sha256().is_some()
-            && entry.content.sha1().is_none()
+    let wants_sha1 = |number: usize| with_sha1.get(number) == Some(&true);
+    let lacks_sha1 = |number: usize, entry: &Entry| {
+        wants_sha1(number) && entry.content.sha256().is_some() && entry.content.sha1().is_none()
     };
     let files = entries.iter_mut().enumerate();
-    let files = files.filter(|(_, e)| is_unread(e) || lacks_sha1(e));
+    let files = files.filter(|(number, e)| is_unread(e) || lacks_sha1(*number, e));
     files
         .map(|(number, entry)| {
             let wanted = wants_bytes(&entry.path, entry.meta.size);
@@ -164,7 +162,7 @@ fn tasks<'a>(
             left = fits.unwrap_or(left);
             let wants = Wants {
                 bytes: fits.is_some(),
-                sha1: with_sha1.contains(entry.path.as_ref()),
+                sha1: wants_sha1(number),
                 known: known(number, &entry.path),
             };
             Task {
@@ -238,12 +236,14 @@ fn read_one(
     }
 }
 
-/// The files for which some seal in the bundle knows no digest but SHA-1, and why more may be.
-fn sealed_by_sha1(evidence: &Evidence, budget: &Budget) -> (BTreeSet<Vec<u8>>, Vec<Trouble>) {
-    let (mut paths, mut troubles) = (BTreeSet::new(), Vec::new());
+/// For each entry whether some seal in the bundle knows it by its SHA-1, and why more may be. What the seals list besides
+/// takes no room.
+fn sealed_by_sha1(evidence: &Evidence, budget: &Budget) -> (Vec<bool>, Vec<Trouble>) {
+    let (mut is_wanted, mut troubles) = (Vec::new(), Vec::new());
     let Some(dir) = evidence.dir() else {
-        return (paths, troubles);
+        return (is_wanted, troubles);
     };
+    let entries = evidence.entries.as_slice();
     let mut left = MOST_KEPT;
     for seal in evidence.files() {
         if !seal.path.ends_with(b"_CodeSignature/CodeResources")
@@ -262,14 +262,21 @@ fn sealed_by_sha1(evidence: &Evidence, budget: &Budget) -> (BTreeSet<Vec<u8>>, V
             .and_then(|file| content::read_small(&file, seal.meta.size, &seal.path));
         match read {
             Ok(bytes) => {
-                let mut of_seal = budget.judging(|| sha1_paths(&seal.path, &bytes));
+                let of_seal = budget.judging(|| {
+                    sha1_entries(&seal.path, &bytes, entries, |entry| entry.path.as_ref())
+                });
                 budget.take_judging(seal.meta.size / PARSED);
-                paths.append(&mut of_seal);
+                is_wanted.resize(entries.len(), false);
+                for number in of_seal {
+                    if let Some(is_wanted) = is_wanted.get_mut(number) {
+                        *is_wanted = true;
+                    }
+                }
             }
             Err(trouble) => troubles.push(trouble),
         }
     }
-    (paths, troubles)
+    (is_wanted, troubles)
 }
 
 #[cfg(test)]

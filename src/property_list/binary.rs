@@ -5,9 +5,10 @@
 
 use std::collections::HashSet;
 
+use super::Take;
 use super::date::Date;
 use super::error::PropertyListError;
-use super::exact::Reading;
+use super::exact::{Reading, TWICE};
 use super::limits::Budget;
 use super::text::Text;
 use super::value::{Dictionary, Value};
@@ -28,6 +29,7 @@ pub(super) fn read(
     bytes: &[u8],
     reading: Reading,
     budget: &mut Budget,
+    take: &mut Take<'_>,
 ) -> Result<Option<Value>, PropertyListError> {
     let Some(list) = List::new(bytes) else {
         return Ok(None);
@@ -35,7 +37,7 @@ pub(super) fn read(
     if reading == Reading::Exact && !bytes.starts_with(b"bplist00") {
         return Err(PropertyListError::Ambiguous("another version than 00"));
     }
-    list.value(reading, budget)
+    list.value(reading, budget, take)
 }
 
 /// References that may be followed once more than each of a list's bytes is one: no list that Apple's code writes
@@ -57,15 +59,26 @@ struct List<'a> {
 /// A collection whose members have not all been read.
 struct Frame<'a> {
     offset: usize,
-    kind: Kind,
-    /// References to the members that are left; of a dictionary all keys stand before all values.
+    /// References to the members that are left; of a dictionary those to its values.
     references: std::slice::ChunksExact<'a, u8>,
-    /// How many of the members are keys.
-    keys: usize,
-    members: Vec<Value>,
+    members: Members<'a>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The members of a collection that have been read. Each value of a dictionary comes right behind its key, so that
+/// keys are not held beside it.
+enum Members<'a> {
+    Array(Vec<Value>),
+    Set(Vec<Value>),
+    Dictionary {
+        /// References to the keys that are left, in the list all before the values.
+        keys: std::slice::ChunksExact<'a, u8>,
+        /// The key whose value comes next.
+        key: Option<Value>,
+        values: Dictionary,
+    },
+}
+
+#[derive(Clone, Copy)]
 enum Kind {
     Array,
     Set,
@@ -129,6 +142,7 @@ impl<'a> List<'a> {
         &self,
         reading: Reading,
         budget: &mut Budget,
+        take: &mut Take<'_>,
     ) -> Result<Option<Value>, PropertyListError> {
         let mut frames: Vec<Frame<'_>> = Vec::new();
         let mut path = HashSet::new();
@@ -136,8 +150,15 @@ impl<'a> List<'a> {
         let mut next = self.top;
         budget.value()?;
         loop {
-            if frames.last().is_some_and(Frame::is_at_key) {
-                budget.key()?;
+            if let Some(frame) = frames.last() {
+                // Those of an array were counted when it began.
+                match &frame.members {
+                    Members::Dictionary { .. } => budget.value()?,
+                    Members::Array(_) | Members::Set(_) => {}
+                }
+                if frame.is_at_key() {
+                    budget.key()?;
+                }
             }
             let mut value = match self.object(next, budget)? {
                 None => return Ok(None),
@@ -160,28 +181,35 @@ impl<'a> List<'a> {
                     if is_key {
                         return Ok(None);
                     }
-                    match frame.kind {
-                        Kind::Dictionary => budget.dictionary()?,
-                        Kind::Array | Kind::Set => budget.array()?,
+                    match &mut frame.members {
+                        Members::Dictionary { .. } => budget.dictionary()?,
+                        Members::Array(members) | Members::Set(members) => {
+                            budget.array()?;
+                            // Room for as many as there will be, which counts at once: one that grows takes three
+                            // times that.
+                            let count = frame.references.len();
+                            budget.values(count)?;
+                            members.reserve_exact(count);
+                        }
                     }
-                    let fewer = left.checked_sub(frame.references.len());
+                    let fewer = left.checked_sub(frame.left());
                     left = fewer.ok_or(PropertyListError::TooLarge("many values"))?;
-                    // Room for as many as there will be, which counts at once: one that grows takes three times that.
-                    budget.values(frame.references.len())?;
-                    frame.members.reserve_exact(frame.references.len());
                     frames.push(frame);
+                    if frames.len() == 2 {
+                        budget.opens();
+                    }
                     None
                 }
             };
             let depth = frames.len();
             next = loop {
-                let Some(frame) = frames.last_mut() else {
+                let Some((frame, around)) = frames.split_last_mut() else {
                     return Ok(value);
                 };
                 if let Some(value) = value.take() {
-                    frame.members.push(value);
+                    frame.put(value, around, reading, budget, take)?;
                 }
-                match frame.references.next() {
+                match frame.next() {
                     Some(_) if depth > budget.depth => {
                         return Err(PropertyListError::TooLarge("deep nesting"));
                     }
@@ -281,57 +309,128 @@ impl<'a> List<'a> {
 
     fn collection(&self, offset: usize, kind: Kind, low: u8, rest: &'a [u8]) -> Option<Object<'a>> {
         let (count, rest) = count(low, rest)?;
-        let (keys, members) = match kind {
-            Kind::Dictionary => (count, count.checked_mul(2)?),
-            _ => (0, count),
+        let length = count.checked_mul(self.reference_size)?;
+        let (first, rest) = rest.split_at_checked(length)?;
+        let of = |references: &'a [u8]| references.chunks_exact(self.reference_size);
+        let (references, members) = match kind {
+            Kind::Array => (first, Members::Array(Vec::new())),
+            Kind::Set => (first, Members::Set(Vec::new())),
+            Kind::Dictionary => {
+                let members = Members::Dictionary {
+                    keys: of(first),
+                    key: None,
+                    values: Dictionary::new(),
+                };
+                (rest.get(..length)?, members)
+            }
         };
-        let references = rest.get(..members.checked_mul(self.reference_size)?)?;
         Some(Object::Collection(Frame {
             offset,
-            kind,
-            references: references.chunks_exact(self.reference_size),
-            keys,
-            members: Vec::new(),
+            references: of(references),
+            members,
         }))
     }
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
     /// True when the member that comes next is a key of a dictionary, which no collection may be.
     fn is_at_key(&self) -> bool {
-        self.members.len() < self.keys
+        matches!(self.members, Members::Dictionary { key: None, .. })
     }
 
-    fn whole(mut self, reading: Reading) -> Result<Value, PropertyListError> {
+    /// How many members are left.
+    fn left(&self) -> usize {
+        let keys = match &self.members {
+            Members::Dictionary { keys, .. } => keys.len(),
+            _ => 0,
+        };
+        keys.saturating_add(self.references.len())
+    }
+
+    /// The reference to the member that comes next.
+    fn next(&mut self) -> Option<&'a [u8]> {
+        match &mut self.members {
+            Members::Dictionary {
+                keys, key: None, ..
+            } => keys.next(),
+            _ => self.references.next(),
+        }
+    }
+
+    /// Puts a member to the others, in a collection that `around` stand around.
+    fn put(
+        &mut self,
+        value: Value,
+        around: &[Frame<'_>],
+        reading: Reading,
+        budget: &mut Budget,
+        take: &mut Take<'_>,
+    ) -> Result<(), PropertyListError> {
         let ambiguous = |why| match reading {
             Reading::Lenient => Ok(()),
             Reading::Exact => Err(PropertyListError::Ambiguous(why)),
         };
-        match self.kind {
-            Kind::Array => return Ok(Value::Array(self.members)),
-            Kind::Set => {
-                ambiguous("a set")?;
-                return Ok(Value::Set(self.members));
+        let (key, values) = match &mut self.members {
+            Members::Array(members) | Members::Set(members) => {
+                members.push(value);
+                return Ok(());
             }
-            Kind::Dictionary => {}
-        }
-        let mut dictionary = Dictionary::new();
-        let values = self.members.split_off(self.keys.min(self.members.len()));
-        for (key, value) in self.members.into_iter().zip(values) {
-            match key {
-                Value::String(key) => {
-                    // `CFDictionaryAddValue`: the first of equal keys stays.
-                    if !dictionary.add(key, value) {
-                        ambiguous("a key stands there twice")?;
-                    }
+            Members::Dictionary { key, values, .. } => match key.take() {
+                Some(key) => (key, values),
+                None => {
+                    *key = Some(value);
+                    return Ok(());
                 }
-                _ => {
-                    ambiguous("a key that is no text")?;
-                    dictionary.other_keys = dictionary.other_keys.saturating_add(1);
-                }
+            },
+        };
+        let Value::String(key) = key else {
+            ambiguous("a key that is no text")?;
+            values.other_keys = values.other_keys.saturating_add(1);
+            return Ok(());
+        };
+        let left = match under(around) {
+            Some(under) => take(under, key, value),
+            None => Some((key, value)),
+        };
+        match left {
+            // `CFDictionaryAddValue`: the first of equal keys stays.
+            Some((key, value)) => match values.add(key, value) {
+                true => Ok(()),
+                false => ambiguous(TWICE),
+            },
+            None => {
+                budget.taken();
+                Ok(())
             }
         }
-        Ok(Value::Dictionary(dictionary))
+    }
+
+    fn whole(self, reading: Reading) -> Result<Value, PropertyListError> {
+        match self.members {
+            Members::Array(members) => Ok(Value::Array(members)),
+            Members::Set(_) if reading == Reading::Exact => {
+                Err(PropertyListError::Ambiguous("a set"))
+            }
+            Members::Set(members) => Ok(Value::Set(members)),
+            Members::Dictionary { values, .. } => Ok(Value::Dictionary(values)),
+        }
+    }
+}
+
+/// The key under which a dictionary stands in the topmost one; `None` where it stands elsewhere.
+fn under<'f>(around: &'f [Frame<'_>]) -> Option<&'f Text> {
+    match around {
+        [
+            Frame {
+                members:
+                    Members::Dictionary {
+                        key: Some(Value::String(key)),
+                        ..
+                    },
+                ..
+            },
+        ] => Some(key),
+        _ => None,
     }
 }
 

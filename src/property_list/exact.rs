@@ -9,6 +9,9 @@ pub(super) enum Reading {
     Exact,
 }
 
+/// Why a dictionary is refused of which readers take one entry or the other.
+pub const TWICE: &str = "a key stands there twice";
+
 /// The one declaration that is plain.
 const DOCTYPE: &[u8] = b"<!DOCTYPE";
 

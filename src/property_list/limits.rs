@@ -42,6 +42,10 @@ pub(super) struct Budget {
     pub(super) depth: usize,
     values: usize,
     text: usize,
+    /// Values that may still be held at a time.
+    held: usize,
+    /// What was left of them when the dictionary was opened whose entries are taken.
+    held_before: usize,
 }
 
 impl Budget {
@@ -50,7 +54,28 @@ impl Budget {
             depth: bounds.depth.min(MOST_DEPTH),
             values: bounds.values,
             text: bounds.text,
+            held: bounds.values,
+            held_before: bounds.values,
         }
+    }
+
+    /// One for a list of which entries are taken as they are read, and no more than so many values are held.
+    pub(super) fn holding(bounds: &Bounds, held: usize) -> Self {
+        Self {
+            held,
+            held_before: held,
+            ..Self::new(bounds)
+        }
+    }
+
+    /// A dictionary begins whose entries may be taken.
+    pub(super) fn opens(&mut self) {
+        self.held_before = self.held;
+    }
+
+    /// An entry of it was taken, and is not held any more.
+    pub(super) fn taken(&mut self) {
+        self.held = self.held_before;
     }
 
     /// One more value or key.
@@ -60,33 +85,33 @@ impl Budget {
 
     /// So many more.
     pub(super) fn values(&mut self, count: usize) -> Result<(), PropertyListError> {
-        self.values = left(self.values, count, "many values")?;
-        Ok(())
+        self.room(count, "many values")
     }
 
     /// What a key takes beside itself: its share of a tree whose nodes are half empty, as where keys come in order.
     pub(super) fn key(&mut self) -> Result<(), PropertyListError> {
-        self.values = left(self.values, 3, "many keys")?;
-        Ok(())
+        self.room(3, "many keys")
     }
 
     /// The room that a dictionary takes whatever it holds: the first node of its tree.
     pub(super) fn dictionary(&mut self) -> Result<(), PropertyListError> {
-        self.values = left(self.values, 12, "many dictionaries")?;
-        Ok(())
+        self.room(12, "many dictionaries")
     }
 
     /// The room that an array or a set takes whatever it holds.
     pub(super) fn array(&mut self) -> Result<(), PropertyListError> {
-        self.values = left(self.values, 4, "many arrays")?;
-        Ok(())
+        self.room(4, "many arrays")
     }
 
     /// So many more bytes of text or data.
     pub(super) fn text(&mut self, bytes: usize) -> Result<(), PropertyListError> {
         self.text = left(self.text, bytes, "much text")?;
-        let pieces = bytes.div_ceil(32);
-        self.values = left(self.values, pieces, "much text")?;
+        self.room(bytes.div_ceil(32), "much text")
+    }
+
+    fn room(&mut self, values: usize, what: &'static str) -> Result<(), PropertyListError> {
+        self.values = left(self.values, values, what)?;
+        self.held = left(self.held, values, what)?;
         Ok(())
     }
 }

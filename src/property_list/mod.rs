@@ -21,6 +21,7 @@ mod xml;
 
 pub use date::Date;
 pub use error::PropertyListError;
+pub use exact::TWICE;
 pub use limits::{Bounds, MOST_DEPTH};
 pub use text::Text;
 pub use value::{Dictionary, Value};
@@ -29,6 +30,15 @@ use encoding::Characters;
 use exact::Reading;
 use limits::Budget;
 
+/// Takes the entries of the dictionaries in the topmost one as they are read: told the key under which the
+/// dictionary stands, an entry's key and its value. What it gives back is put there.
+pub type Take<'t> = dyn FnMut(&Text, Text, Value) -> Option<(Text, Value)> + 't;
+
+/// Takes nothing.
+fn leave(_: &Text, key: Text, value: Value) -> Option<(Text, Value)> {
+    Some((key, value))
+}
+
 /// Parses a property list of any format.
 ///
 /// # Errors
@@ -36,7 +46,7 @@ use limits::Budget;
 /// CoreFoundation could still read it.
 pub fn parse(bytes: &[u8], bounds: &Bounds) -> Result<Value, PropertyListError> {
     let mut budget = Budget::new(bounds);
-    if let Some(value) = binary::read(bytes, Reading::Lenient, &mut budget)? {
+    if let Some(value) = binary::read(bytes, Reading::Lenient, &mut budget, &mut leave)? {
         return Ok(value);
     }
     let characters = encoding::characters(bytes)?;
@@ -53,7 +63,7 @@ pub fn parse(bytes: &[u8], bounds: &Bounds) -> Result<Value, PropertyListError> 
         return Err(malformed("it is empty"));
     }
     // What an attempt took is given back for the next.
-    let error = match xml::read(body, Reading::Lenient, &mut Budget::new(bounds)) {
+    let error = match xml::read(body, Reading::Lenient, &mut Budget::new(bounds), &mut leave) {
         Err(error) if error.is_certain() => error,
         result => return result,
     };
@@ -85,9 +95,30 @@ pub fn parse(bytes: &[u8], bounds: &Bounds) -> Result<Value, PropertyListError> 
 /// # Errors
 /// When it is damaged, passes a bound, or could be read in another way.
 pub fn parse_exact(bytes: &[u8], bounds: &Bounds) -> Result<Value, PropertyListError> {
-    let mut budget = Budget::new(bounds);
+    exact(bytes, &mut Budget::new(bounds), &mut leave)
+}
+
+/// The same of a list whose entries are taken as they are read, and of which no more than `held` values are held
+/// at a time. That no key stands twice among what is taken is for whoever takes it to see.
+///
+/// # Errors
+/// When it is damaged, passes a bound, or could be read in another way.
+pub fn parse_exact_taking(
+    bytes: &[u8],
+    bounds: &Bounds,
+    held: usize,
+    take: &mut Take<'_>,
+) -> Result<Value, PropertyListError> {
+    exact(bytes, &mut Budget::holding(bounds, held), take)
+}
+
+fn exact(
+    bytes: &[u8],
+    budget: &mut Budget,
+    take: &mut Take<'_>,
+) -> Result<Value, PropertyListError> {
     if bytes.starts_with(b"bplist") {
-        let value = binary::read(bytes, Reading::Exact, &mut budget)?;
+        let value = binary::read(bytes, Reading::Exact, budget, take)?;
         return value.ok_or(PropertyListError::Malformed {
             why: "a damaged list of the binary format",
             at: 0,
@@ -108,7 +139,7 @@ pub fn parse_exact(bytes: &[u8], bounds: &Bounds) -> Result<Value, PropertyListE
     }
     match exact::ambiguity(text) {
         Some(why) => Err(PropertyListError::Ambiguous(why)),
-        None => xml::read(text, Reading::Exact, &mut budget),
+        None => xml::read(text, Reading::Exact, budget, take),
     }
 }
 

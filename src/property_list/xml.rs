@@ -4,8 +4,9 @@
 //! Source: `CFPropertyList.c` of Apple, function by function; what depth or bounds leave open is not
 //! called damaged.
 
+use super::Take;
 use super::error::PropertyListError;
-use super::exact::Reading;
+use super::exact::{Reading, TWICE};
 use super::limits::Budget;
 use super::scalar;
 use super::text::Text;
@@ -47,6 +48,7 @@ pub(super) struct Reader<'a> {
     at: usize,
     reading: Reading,
     budget: &'a mut Budget,
+    take: &'a mut Take<'a>,
 }
 
 /// Reads the first element of a list. What stands behind it is not looked at, unless the reading is
@@ -54,16 +56,18 @@ pub(super) struct Reader<'a> {
 ///
 /// # Errors
 /// When there is none, or when it is damaged or passes a bound.
-pub(super) fn read(
-    bytes: &[u8],
+pub(super) fn read<'a>(
+    bytes: &'a [u8],
     reading: Reading,
-    budget: &mut Budget,
+    budget: &'a mut Budget,
+    take: &'a mut Take<'a>,
 ) -> Result<Value, PropertyListError> {
     let mut reader = Reader {
         bytes,
         at: 0,
         reading,
         budget,
+        take,
     };
     reader.prolog()?;
     let is_in_none = reader.rest().starts_with(b"dict");
@@ -217,10 +221,13 @@ impl<'a> Reader<'a> {
                         return Err(PropertyListError::TooLarge("deep nesting"));
                     }
                     frames.push(frame);
+                    if depth == 2 {
+                        self.budget.opens();
+                    }
                 }
-                Item::Value { value, is_key } => match frames.last_mut() {
+                Item::Value { value, is_key } => match frames.split_last_mut() {
                     None => return Ok(value),
-                    Some(frame) => self.put(frame, value, is_key)?,
+                    Some((frame, around)) => self.put(frame, around, value, is_key)?,
                 },
             }
             item = match self.content()? {
@@ -238,10 +245,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Puts a value into the element that it stands in.
+    /// Puts a value into the element that it stands in, which `around` stand around.
     fn put(
         &mut self,
         frame: &mut Frame,
+        around: &[Frame],
         value: Value,
         is_key: bool,
     ) -> Result<(), PropertyListError> {
@@ -252,11 +260,19 @@ impl<'a> Reader<'a> {
             (Frame::Dictionary(_, key @ None), Value::String(text)) if is_key => *key = Some(text),
             (Frame::Dictionary(_, None), _) => return self.fail("a key that is none"),
             (Frame::Dictionary(values, key @ Some(_)), value) => {
-                if let Some(key) = key.take() {
+                let left = match (key.take(), under(around)) {
+                    (Some(key), Some(under)) => (self.take)(under, key, value),
+                    (Some(key), None) => Some((key, value)),
+                    (None, _) => None,
+                };
+                match left {
                     // `CFDictionarySetValue`: the last of equal keys stays.
-                    if values.insert(key, value).is_some() {
-                        self.odd("a key stands there twice")?;
+                    Some((key, value)) => {
+                        if values.insert(key, value).is_some() {
+                            self.odd(TWICE)?;
+                        }
                     }
+                    None => self.budget.taken(),
                 }
             }
         }
@@ -486,6 +502,15 @@ impl<'a> Reader<'a> {
                 _ => return self.odd("something stands behind its value"),
             }
         }
+    }
+}
+
+/// The key under which a dictionary stands in the topmost one; `None` where it stands elsewhere.
+fn under(around: &[Frame]) -> Option<&Text> {
+    let mut around = around.iter().filter(|f| !matches!(f, Frame::Plist(_)));
+    match (around.next(), around.next()) {
+        (Some(Frame::Dictionary(_, key)), None) => key.as_ref(),
+        _ => None,
     }
 }
 

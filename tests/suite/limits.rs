@@ -9,6 +9,7 @@ mod many;
 mod mapped;
 mod names;
 mod remembered;
+mod seals;
 
 use crate::common;
 

@@ -52,7 +52,13 @@ pub(super) struct Judge<'j, 'v> {
     pub is_cut_off: bool,
     /// Bytes of seals that may still be parsed.
     pub seal_bytes_left: u64,
+    /// Cdhashes of nested bundles that may still wait to be compared.
+    pub pinned_left: usize,
 }
+
+/// Cdhashes that wait at a time until the bundles that they pin are judged, over all bundles that are judged inside of each
+/// other: 1 MB of them.
+const MOST_PINNED: usize = 50_000;
 
 /// What was found about one bundle or one file.
 pub(super) struct Outcome {
@@ -80,6 +86,7 @@ impl<'j, 'v> Judge<'j, 'v> {
             matching_left: limits.matched_bytes,
             is_cut_off: false,
             seal_bytes_left: limits.seal_bytes,
+            pinned_left: MOST_PINNED,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The judgement of a whole bundle: its main executable's signature, its layout, and its seal.
 //!
-//! `view` is the evidence; `layout`, `seal`, `rules`, `ere`, `ticket` and `slots` read of it what their
+//! `view` is the evidence; `layout`, `seal`, `listed`, `rules`, `ere`, `ticket` and `slots` read of it what their
 //! names say. `judge` keeps account, `parts` goes through one bundle, `main_code` through its code, and
 //! `resources` through its files, each by `resource`; bundles in it go through `parts` again.
 //! `signature` is what comes of it.
@@ -8,6 +8,7 @@
 pub mod ere;
 mod judge;
 mod layout;
+mod listed;
 mod main_code;
 mod parts;
 mod resource;
@@ -25,7 +26,7 @@ use layout::Layout;
 
 pub use ere::Automata;
 pub use judge::SealLimits;
-pub use seal::sha1_paths;
+pub use seal::sha1_entries;
 pub use signature::{BundleSignature, CodeVerdict, Sealed};
 pub use view::{BundleEntry, BundleView, EntryKind, MainExecutable, wants_bytes};
 

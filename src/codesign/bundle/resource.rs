@@ -2,12 +2,12 @@
 //!
 //! Source: `SecStaticCode::validateResource`, `StaticCode.cpp` of Apple.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::judge::{Judge, standalone};
 use super::layout::Layout;
+use super::listed::{Digests, Resource, SealedResource};
 use super::rules::Version;
-use super::seal::{Resource, SealedResource};
 use super::signature::Sealed;
 use super::view::{BundleEntry, EntryKind, join, split_name};
 use crate::codesign::hash::HashType;
@@ -21,7 +21,7 @@ impl<'v> Judge<'_, 'v> {
         index: usize,
         entry: &BundleEntry<'v>,
         code: &CodeFacts,
-        sealed: Option<SealedResource>,
+        sealed: Option<SealedResource<'_>>,
         version: Version,
         findings: &mut Findings,
     ) -> Sealed {
@@ -58,9 +58,9 @@ impl<'v> Judge<'_, 'v> {
                 );
                 Sealed::Altered
             }
-            Resource::File(digests) => file(entry, &digests, code, findings),
-            Resource::Symlink(target) => symlink(entry, &target, findings),
-            Resource::Code(cdhashes) => self.nested_file(index, entry, &cdhashes, findings),
+            Resource::File(digests) => file(entry, digests, code, findings),
+            Resource::Symlink(target) => symlink(entry, target, findings),
+            Resource::Code(cdhashes) => self.nested_file(index, entry, cdhashes, findings),
         }
     }
 
@@ -145,17 +145,17 @@ fn hash_types(code: &CodeFacts) -> impl Iterator<Item = HashType> {
 /// directories (`SecStaticCode::validateResource`, `StaticCode.cpp`).
 fn file(
     entry: &BundleEntry<'_>,
-    digests: &BTreeMap<HashType, Vec<u8>>,
+    digests: Digests<'_>,
     code: &CodeFacts,
     findings: &mut Findings,
 ) -> Sealed {
     let mut kinds: BTreeSet<HashType> = order::gather(hash_types(code));
     if kinds.is_empty() {
-        kinds.extend(digests.keys().last());
+        kinds.extend(digests.best());
     }
     let mut is_told = true;
     for kind in kinds {
-        let altered = match (digests.get(&kind), found(entry, kind)) {
+        let altered = match (digests.get(kind), found(entry, kind)) {
             (None, _) => "was sealed without a digest of each kind that the code has",
             (Some(sealed), Some(found)) if sealed != found => "has other content",
             (Some(_), Some(_)) => continue,

@@ -5,12 +5,22 @@
 
 use super::judge::Judge;
 use super::layout::Layout;
+use super::listed::{Resource, SealedResource};
 use super::resource::compare_code;
-use super::seal::{Resource, Seal, SealedResource};
+use super::seal::Seal;
 use super::signature::Sealed;
 use super::ticket::{self, Ticket};
 use super::view::{BundleEntry, EntryKind, MAX_TICKET_BYTES, MainExecutable, join, split_name};
 use crate::codesign::verdict::{CodeFacts, Findings, ProblemCode};
+
+/// A nested bundle that is judged once the seal is let go of that pins it.
+struct Nested<'v> {
+    entry: &'v BundleEntry<'v>,
+    cdhashes: Vec<[u8; 20]>,
+    /// How many problems and notes were found before it.
+    problems: usize,
+    notes: usize,
+}
 
 impl<'v> Judge<'_, 'v> {
     /// Compares everything below the sealed folder with the seal. A seal that the signature does
@@ -24,6 +34,26 @@ impl<'v> Judge<'_, 'v> {
         depth: u32,
         findings: &mut Findings,
     ) {
+        let mut nested = Vec::new();
+        self.compare(layout, code, &mut seal, bound, &mut nested, findings);
+        // However deep bundles are nested, one seal is held at a time.
+        drop(seal);
+        if !nested.is_empty() {
+            self.nested_bundles(nested, depth, findings);
+        }
+    }
+
+    /// Compares all but nested bundles.
+    fn compare(
+        &mut self,
+        layout: &Layout<'v>,
+        code: &CodeFacts,
+        seal: &mut Seal,
+        bound: bool,
+        nested: &mut Vec<Nested<'v>>,
+        findings: &mut Findings,
+    ) {
+        let version = seal.version;
         let range = self.view.below(&layout.base);
         let start = range.start;
         let entries = self.view.entries.get(range).unwrap_or_default();
@@ -45,7 +75,7 @@ impl<'v> Judge<'_, 'v> {
             if self.excluded(index, entry, path, code, findings) {
                 continue;
             }
-            if !self.may_match(&seal, path) {
+            if !self.may_match(seal, path) {
                 findings.unreadable(
                     ProblemCode::Limit,
                     &layout.base,
@@ -78,8 +108,8 @@ impl<'v> Judge<'_, 'v> {
                             *done = true;
                         }
                     }
-                    let sealed = seal.resources.remove(path);
-                    self.nested_directory(entry, sealed, depth, findings);
+                    let sealed = seal.resources.take(path);
+                    self.nested_directory(entry, sealed, nested, findings);
                 }
                 EntryKind::File | EntryKind::Symlink => {
                     if is_link_for_the_finder(entry) {
@@ -88,7 +118,7 @@ impl<'v> Judge<'_, 'v> {
                             entry.path,
                             "a .DS_Store that is a symlink",
                         );
-                        seal.resources.remove(path);
+                        seal.resources.take(path);
                         self.mark(index, Sealed::Unsealed);
                         continue;
                     }
@@ -96,8 +126,8 @@ impl<'v> Judge<'_, 'v> {
                         self.omitted(layout, index, entry, findings);
                         continue;
                     }
-                    let sealed = seal.resources.remove(path);
-                    let word = self.resource(index, entry, code, sealed, seal.version, findings);
+                    let sealed = seal.resources.take(path);
+                    let word = self.resource(index, entry, code, sealed, version, findings);
                     if word == Sealed::Sealed && entry.kind == EntryKind::Symlink {
                         self.link_target(layout, entry, findings);
                     }
@@ -118,7 +148,29 @@ impl<'v> Judge<'_, 'v> {
                 }
             }
         }
-        self.leftovers(layout, &seal, findings);
+        self.leftovers(layout, seal, findings);
+    }
+
+    /// Judges the bundles that a seal pins. What is found of each stands where it would if it had been judged when the
+    /// comparison came to it.
+    fn nested_bundles(&mut self, nested: Vec<Nested<'v>>, depth: u32, findings: &mut Findings) {
+        let mut own = std::mem::take(findings);
+        let (mut problems, mut notes) = (0, 0);
+        for bundle in nested {
+            findings.take_over(
+                &mut own,
+                bundle.problems.saturating_sub(problems),
+                bundle.notes.saturating_sub(notes),
+            );
+            (problems, notes) = (bundle.problems, bundle.notes);
+            let path = bundle.entry.path;
+            let outcome = self.nested_bundle(path, depth);
+            findings.nested(path, outcome.findings);
+            let code = outcome.code.as_ref();
+            compare_code(path, outcome.state, code, &bundle.cdhashes, findings);
+            self.pinned_left = self.pinned_left.saturating_add(bundle.cdhashes.len());
+        }
+        findings.take_over(&mut own, usize::MAX, usize::MAX);
     }
 
     /// What no seal covers by Apple's choice: `CodeResources`, which is a link of old or a
@@ -248,9 +300,9 @@ impl<'v> Judge<'_, 'v> {
     /// A directory that the rules take for a nested bundle.
     fn nested_directory(
         &mut self,
-        entry: &BundleEntry<'v>,
-        sealed: Option<SealedResource>,
-        depth: u32,
+        entry: &'v BundleEntry<'v>,
+        sealed: Option<SealedResource<'_>>,
+        nested: &mut Vec<Nested<'v>>,
         findings: &mut Findings,
     ) {
         match sealed.map(|s| s.resource) {
@@ -275,20 +327,28 @@ impl<'v> Judge<'_, 'v> {
                 self.mark_below(entry.path, Sealed::Unsealed);
             }
             Some(Resource::Code(cdhashes)) => {
-                let outcome = self.nested_bundle(entry.path, depth);
-                findings.nested(entry.path, outcome.findings);
-                let code = outcome.code.as_ref();
-                compare_code(entry.path, outcome.state, code, &cdhashes, findings);
+                let Some(left) = self.pinned_left.checked_sub(cdhashes.len()) else {
+                    let why = "too many cdhashes are sealed to be compared";
+                    findings.unreadable(ProblemCode::Limit, entry.path, why);
+                    return;
+                };
+                self.pinned_left = left;
+                nested.push(Nested {
+                    entry,
+                    cdhashes: cdhashes.to_vec(),
+                    problems: findings.problems.len(),
+                    notes: findings.notes.len(),
+                });
             }
         }
     }
 
     /// What the seal lists and the scan did not meet: it must be optional.
     fn leftovers(&self, layout: &Layout<'v>, seal: &Seal, findings: &mut Findings) {
-        for (path, sealed) in &seal.resources {
+        for (path, sealed) in seal.resources.iter() {
             let path = join(&layout.base, path);
             let entry = self.view.find(&path).map(|(_, entry)| entry);
-            match (entry.map(|e| e.kind), &sealed.resource) {
+            match (entry.map(|e| e.kind), sealed.resource) {
                 (None, _) if sealed.optional => {}
                 (None, _) if !self.view.complete => findings.unreadable(
                     ProblemCode::ResourceMissing,

@@ -1,14 +1,11 @@
 //! The list of a bundle's sealed resources: the file `_CodeSignature/CodeResources`.
 
-use std::collections::{BTreeMap, BTreeSet};
-
+use super::listed::{Listed, Resource, SealedResource};
 use super::rules::{Compiled, Rules, RulesError, Version, shorten};
 use super::view::join;
 use crate::codesign::hash::HashType;
-use crate::codesign::verdict::{ProblemCode, SignatureState};
-use crate::order;
-use crate::property_list::{self, Bounds, Dictionary, PropertyListError, Value};
-use crate::text::unhex;
+use crate::codesign::verdict::{MAX_OF_A_CODE, ProblemCode, SignatureState};
+use crate::property_list::{self, Bounds, Dictionary, PropertyListError, Text, Value};
 
 /// Room for the tens of thousands of files that a list of
 /// [`MAX_SEAL_BYTES`](super::view::MAX_SEAL_BYTES) can hold.
@@ -18,33 +15,8 @@ const BOUNDS: Bounds = Bounds {
     text: 4 << 20,
 };
 
-/// Longest path in a seal, in bytes: `PATH_MAX` of macOS.
-const MAX_PATH: usize = 1024;
-
-/// Most cdhashes that the requirement on nested code may name: one for each slice.
-const MAX_CDHASHES: usize = 64;
-
-/// What was sealed at one path.
-///
-/// Source: `ResourceSeal`, `resources.cpp` of Apple.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Resource {
-    /// A regular file, by its digests, each of its type's length; there is at least one.
-    File(BTreeMap<HashType, Vec<u8>>),
-    /// A symlink, by its text.
-    Symlink(Vec<u8>),
-    /// Code with a signature of its own, by the cdhashes that the seal pins.
-    Code(Vec<[u8; 20]>),
-}
-
-/// One entry of a seal.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SealedResource {
-    /// What it is.
-    pub resource: Resource,
-    /// Whether it may be missing.
-    pub optional: bool,
-}
+/// Values of a seal that are held at a time besides what it lists: far more than its rules need.
+const MOST_HELD: usize = 60_000;
 
 /// What is wrong with a seal, before any file is looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +36,7 @@ pub struct Seal {
     /// Its rules.
     pub rules: Rules,
     /// What is sealed, by path relative to the folder that the seal covers.
-    pub resources: BTreeMap<Vec<u8>, SealedResource>,
+    pub resources: Listed,
 }
 
 impl Seal {
@@ -117,62 +89,78 @@ impl Seal {
                 detail: weakness,
             });
         }
-        let mut list = BTreeMap::new();
-        for (key, value) in files {
-            let key = key.as_str();
-            match (check_path(key), resource(&value)) {
-                (Ok(()), Some(resource)) => {
-                    list.insert(key.into(), resource);
-                }
-                (Err(why), _) => {
-                    faults.push(malformed(format!("the path '{}' {why}", shorten(key))))
-                }
-                (Ok(()), None) => faults.push(malformed(format!(
-                    "the entry for '{}' has the wrong form",
-                    shorten(key)
-                ))),
-            }
+        // No more of one code are told anywhere.
+        for (path, why) in files.refused().take(MAX_OF_A_CODE.saturating_add(1)) {
+            let path = shorten(path);
+            faults.push(malformed(match why {
+                Some(why) => format!("the path '{path}' {why}"),
+                None => format!("the entry for '{path}' has the wrong form"),
+            }));
         }
         Ok(Self {
             version,
             rules,
-            resources: list,
+            resources: files,
         })
     }
 }
 
-/// The paths, relative to the bundle, of the files whose SHA-1 is needed to judge a seal: those
-/// that it lists with no better digest.
+/// Which of a bundle's entries are files whose SHA-1 is needed to judge a seal: those that it lists with such a digest.
 ///
-/// `path` is that of the CodeResources file itself, relative to the bundle, and `bytes` its
-/// content. The answer is empty for a seal that cannot be parsed.
-pub fn sha1_paths(path: &[u8], bytes: &[u8]) -> BTreeSet<Vec<u8>> {
+/// `path` is that of the CodeResources file itself, relative to the bundle, and `bytes` its content. `entries` are all of
+/// the bundle in order of their paths, which `path_of` tells; the answer is where in them they stand, in order. It
+/// is empty for a seal that cannot be parsed.
+pub fn sha1_entries<T>(
+    path: &[u8],
+    bytes: &[u8],
+    entries: &[T],
+    path_of: impl Fn(&T) -> &[u8],
+) -> Vec<usize> {
     let Some(base) = path.strip_suffix(b"_CodeSignature/CodeResources") else {
-        return BTreeSet::new();
+        return Vec::new();
+    };
+    let Ok((_, _, files)) = parts(bytes) else {
+        return Vec::new();
     };
     let base = base.strip_suffix(b"/").unwrap_or(base);
-    let Ok((_, _, files)) = parts(bytes) else {
-        return BTreeSet::new();
-    };
-    let paths = files
-        .into_iter()
-        .filter(|(key, value)| check_path(key.as_str()).is_ok() && needs_sha1(value))
-        .map(|(key, _)| join(base, key.as_bytes()));
-    order::gather(paths)
+    let prefix = join(base, b"");
+    let start = entries.partition_point(|e| path_of(e) < prefix.as_slice());
+    let below = entries.get(start..).unwrap_or_default();
+    let count = below.partition_point(|e| path_of(e).starts_with(&prefix));
+    let below = below.get(..count).unwrap_or_default();
+    // The way to a seal may be as long as the seal is large: it is passed over once for each that is compared.
+    let relative = |entry| path_of(entry).get(prefix.len()..).unwrap_or_default();
+    let sealed = files.iter().filter(|(_, sealed)| needs_sha1(sealed));
+    let found = sealed.filter_map(|(path, _)| {
+        let at = below.binary_search_by(|e| relative(e).cmp(path)).ok()?;
+        Some(start.saturating_add(at))
+    });
+    found.collect()
 }
 
-fn needs_sha1(value: &Value) -> bool {
-    matches!(
-        resource(value).map(|r| r.resource),
-        Some(Resource::File(digests)) if digests.contains_key(&HashType::Sha1)
-    )
+fn needs_sha1(sealed: &SealedResource<'_>) -> bool {
+    matches!(sealed.resource, Resource::File(digests) if digests.get(HashType::Sha1).is_some())
 }
 
 /// The version, the rules and the files of a seal: those of version 2 when there are any.
 ///
 /// Source: `SecStaticCode::loadResources`, `StaticCode.cpp` of Apple.
-fn parts(bytes: &[u8]) -> Result<(Version, Dictionary, Dictionary), SealFault> {
-    let value = property_list::parse_exact(bytes, &BOUNDS).map_err(|why| match why {
+fn parts(bytes: &[u8]) -> Result<(Version, Dictionary, Listed), SealFault> {
+    let (mut one, mut two) = (Listed::default(), Listed::default());
+    let mut take = |under: &Text, path: Text, value: Value| {
+        match under.as_bytes() {
+            b"files" => one.add(&path, &value),
+            b"files2" => two.add(&path, &value),
+            _ => return Some((path, value)),
+        }
+        None
+    };
+    let value = property_list::parse_exact_taking(bytes, &BOUNDS, MOST_HELD, &mut take);
+    let value = value.and_then(|value| match one.sort() && two.sort() {
+        true => Ok(value),
+        false => Err(PropertyListError::Ambiguous(property_list::TWICE)),
+    });
+    let value = value.map_err(|why| match why {
         PropertyListError::Malformed { .. }
         | PropertyListError::Ambiguous(_)
         | PropertyListError::NotKnown(_) => malformed(format!("it is {why}")),
@@ -190,14 +178,24 @@ fn parts(bytes: &[u8]) -> Result<(Version, Dictionary, Dictionary), SealFault> {
     if !is_dictionary("rules") || !is_dictionary("files") {
         return Err(malformed("it has no files or no rules of version 1".into()));
     }
-    let (version, rules, files) = if seal.contains_key("files2") {
-        (Version::Two, seal.remove("rules2"), seal.remove("files2"))
+    let (version, rules, files, listed) = if seal.contains_key("files2") {
+        (
+            Version::Two,
+            seal.remove("rules2"),
+            seal.remove("files2"),
+            two,
+        )
     } else {
-        (Version::One, seal.remove("rules"), seal.remove("files"))
+        (
+            Version::One,
+            seal.remove("rules"),
+            seal.remove("files"),
+            one,
+        )
     };
     match (rules, files) {
-        (Some(Value::Dictionary(rules)), Some(Value::Dictionary(files))) => {
-            Ok((version, rules, files))
+        (Some(Value::Dictionary(rules)), Some(Value::Dictionary(_))) => {
+            Ok((version, rules, listed))
         }
         _ => Err(malformed("it has no files or no rules".into())),
     }
@@ -209,108 +207,6 @@ fn malformed(detail: String) -> SealFault {
         weakens_to: SignatureState::Malformed,
         detail,
     }
-}
-
-/// A path that stays inside of the folder that the seal covers, written in the one way in which
-/// a folder's listing writes it.
-fn check_path(path: &str) -> Result<(), &'static str> {
-    if path.len() > MAX_PATH {
-        return Err("is too long");
-    }
-    if path.contains('\0') {
-        return Err("holds a NUL");
-    }
-    if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
-        return Err("is not a plain relative path");
-    }
-    Ok(())
-}
-
-/// One entry; `None` when it has the wrong form.
-fn resource(value: &Value) -> Option<SealedResource> {
-    let entry = match value {
-        // The old form: SHA-1 alone.
-        Value::Data(digest) => {
-            return Some(SealedResource {
-                resource: Resource::File(order::gather([of_length(HashType::Sha1, digest)?])),
-                optional: false,
-            });
-        }
-        Value::Dictionary(entry) => entry,
-        _ => return None,
-    };
-    let optional = match entry.get("optional") {
-        None => false,
-        Some(value) => value.as_boolean()?,
-    };
-    let resource = if let Some(requirement) = entry.get("requirement") {
-        let mut cdhashes = cdhashes(requirement.as_string()?);
-        if let Some(cdhash) = digest::<20>(entry, "cdhash")? {
-            cdhashes.push(cdhash);
-        }
-        Resource::Code(cdhashes)
-    } else if let Some(target) = entry.get("symlink") {
-        Resource::Symlink(target.as_string()?.as_bytes().to_vec())
-    } else {
-        let mut digests = BTreeMap::new();
-        for kind in HashType::ALL {
-            if let Some(value) = entry.get(key_of(kind)) {
-                digests.extend([of_length(kind, value.as_data()?)?]);
-            }
-        }
-        if digests.is_empty() {
-            return None;
-        }
-        Resource::File(digests)
-    };
-    Some(SealedResource { resource, optional })
-}
-
-/// Under which key an entry lists the digest by a code directory's hash type.
-///
-/// Source: `ResourceBuilder::hashName`, `resources.cpp` of Apple.
-fn key_of(kind: HashType) -> &'static str {
-    match kind {
-        HashType::Sha1 => "hash",
-        HashType::Sha256 => "hash2",
-        HashType::Sha256Truncated => "hash3",
-        HashType::Sha384 => "hash4",
-    }
-}
-
-/// A digest of that type; `None` when it is longer or shorter.
-fn of_length(kind: HashType, digest: &[u8]) -> Option<(HashType, Vec<u8>)> {
-    (digest.len() == kind.length()).then(|| (kind, digest.to_vec()))
-}
-
-/// The digest under `key`: `Some(None)` without one, `None` when it has the wrong form.
-fn digest<const N: usize>(entry: &Dictionary, key: &str) -> Option<Option<[u8; N]>> {
-    match entry.get(key) {
-        None => Some(None),
-        Some(Value::Data(digest)) => Some(Some(digest.as_slice().try_into().ok()?)),
-        Some(_) => None,
-    }
-}
-
-/// The cdhashes of a requirement that names nothing else, as it is written for ad-hoc code:
-/// `cdhash H"…" or cdhash H"…"`, one for each slice, or the same with a pair of parentheses around
-/// each. Empty for any other requirement.
-fn cdhashes(requirement: &str) -> Vec<[u8; 20]> {
-    requirement
-        .split(" or ")
-        .take(MAX_CDHASHES)
-        .map(|term| {
-            let term = term.trim();
-            let term = match term.strip_prefix('(') {
-                Some(inner) => inner.strip_suffix(')')?.trim(),
-                None => term,
-            };
-            let hex = term.strip_prefix("cdhash ")?.trim();
-            let hex = hex.strip_prefix("H\"")?.strip_suffix('"')?;
-            unhex(hex)
-        })
-        .collect::<Option<_>>()
-        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -360,48 +256,69 @@ mod tests {
             "<key>requirement</key><string>cdhash H\"0101010101010101010101010101010101010101\" or cdhash H\"0202020202020202020202020202020202020202\"</string></dict>",
         ));
         assert_eq!(faults, []);
-        let list = seal.unwrap().resources;
-        let resource = |path: &[u8]| list[path].resource.clone();
-        assert_eq!(
-            resource(b"a"),
-            Resource::File(BTreeMap::from([(HashType::Sha1, vec![0; 20])]))
-        );
-        assert_eq!(
-            resource(b"b"),
-            Resource::File(BTreeMap::from([(HashType::Sha256, vec![0; 32])]))
-        );
-        assert!(list[b"b".as_slice()].optional);
-        assert_eq!(resource(b"c"), Resource::Symlink(b"../x".to_vec()));
-        assert_eq!(
-            resource(b"d"),
-            Resource::Code(vec![[1; 20], [2; 20], [0; 20]])
-        );
+        let mut list = seal.unwrap().resources;
+        assert_eq!(list.iter().count(), 4);
+        let b = list.take(b"b").unwrap();
+        assert!(b.optional);
+        let Resource::File(digests) = b.resource else {
+            panic!("{b:?}")
+        };
+        assert_eq!(digests.get(HashType::Sha256), Some([0; 32].as_slice()));
+        assert_eq!(digests.get(HashType::Sha1), None);
+        assert_eq!(digests.best(), Some(HashType::Sha256));
+        assert_eq!(list.take(b"b"), None);
+        let left: Vec<_> = list.iter().collect();
+        let [(b"a", a), (b"c", c), (b"d", d)] = left[..] else {
+            panic!("{left:?}")
+        };
+        let Resource::File(digests) = a.resource else {
+            panic!("{a:?}")
+        };
+        assert_eq!(digests.get(HashType::Sha1), Some([0; 20].as_slice()));
+        assert_eq!(digests.best(), Some(HashType::Sha1));
+        assert_eq!(c.resource, Resource::Symlink(b"../x"));
+        assert_eq!(d.resource, Resource::Code(&[[1; 20], [2; 20], [0; 20]]));
     }
 
     #[test]
-    fn a_requirement_that_names_more_pins_nothing_by_itself() {
-        let hash = "cdhash H\"0101010101010101010101010101010101010101\"";
-        assert_eq!(cdhashes(hash), [[1; 20]]);
-        assert_eq!(cdhashes(&format!("({hash}) or ({hash})")), [[1; 20]; 2]);
-        for other in [
-            format!("{hash} or anchor apple"),
-            format!("! {hash}"),
-            format!("{hash} or"),
-            format!("({hash}"),
-            format!("{hash})"),
-            format!("!({hash})"),
-            format!("({hash} or {hash})"),
-            "cdhash H\"01\"".into(),
-            "cdhash H\"+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1+1\"".into(),
-            String::new(),
-        ] {
-            assert_eq!(cdhashes(&other), <[[u8; 20]; 0]>::default(), "{other}");
+    fn a_path_that_is_listed_twice_leaves_no_seal() {
+        let digest = "<data>AAAAAAAAAAAAAAAAAAAAAAAAAAA=</data>";
+        for twice in ["a", "../a"] {
+            let entry = format!("<key>{twice}</key>{digest}");
+            let (seal, faults) = two(&format!("{entry}<key>b</key>{digest}{entry}"));
+            assert!(seal.is_none());
+            assert_eq!(
+                faults[0].detail,
+                "it is a property list of several readings: a key stands there twice"
+            );
+            let one = format!("<key>files</key><dict>{entry}{entry}</dict><key>rules</key><dict/>");
+            let (seal, _) = self::seal(&format!(
+                "<dict>{one}<key>files2</key><dict/><key>rules2</key><dict/></dict>"
+            ));
+            assert!(seal.is_none());
         }
     }
 
     #[test]
+    fn values_that_nobody_asks_for_are_held_within_a_bound() {
+        let many = "<true/>".repeat(MOST_HELD);
+        for place in ["<key>x</key>", "<key>rules2</key>"] {
+            let (seal, faults) = seal(&format!("<dict>{ONE}{place}<array>{many}</array></dict>"));
+            assert!(seal.is_none());
+            assert_eq!(faults[0].code, ProblemCode::Limit);
+        }
+        let (seal, _) = two(&format!("<key>a</key><array>{many}</array>"));
+        assert!(seal.is_none());
+        let each = format!("<array>{}</array>", "<true/>".repeat(MOST_HELD / 8));
+        let entries: String = (0..16).map(|n| format!("<key>{n}</key>{each}")).collect();
+        let (seal, faults) = two(&entries);
+        assert!(seal.is_some());
+        assert_eq!(faults.len(), 16);
+    }
+
+    #[test]
     fn paths_that_lead_elsewhere_are_refused() {
-        let long = "x".repeat(MAX_PATH + 1);
+        let long = "x".repeat(1_025);
         for path in ["../a", "a/../b", "/a", "a//b", "a/", "", ".", "./a", &long] {
             let entry =
                 format!("<key>{path}</key><dict><key>symlink</key><string>x</string></dict>");
@@ -483,16 +400,24 @@ mod tests {
             "<key>hash2</key><data>AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=</data></dict>",
             "</dict></dict></plist>",
         );
-        let paths = sha1_paths(b"Contents/_CodeSignature/CodeResources", xml.as_bytes());
-        let wanted = [b"Contents/Resources/a".to_vec(), b"Contents/c".to_vec()];
-        assert_eq!(paths, BTreeSet::from(wanted));
-        let paths = sha1_paths(b"_CodeSignature/CodeResources", xml.as_bytes());
-        let wanted = [b"Resources/a".to_vec(), b"c".to_vec()];
-        assert_eq!(paths, BTreeSet::from(wanted));
-        assert_eq!(sha1_paths(b"x", xml.as_bytes()), BTreeSet::new());
+        let entries: [&[u8]; 7] = [
+            b"Contents",
+            b"Contents/Resources/a",
+            b"Contents/b",
+            b"Contents/c",
+            b"Contents0/c",
+            b"Resources/a",
+            b"c",
+        ];
+        let wanted = |path: &[u8], bytes: &[u8]| sha1_entries(path, bytes, &entries, |path| path);
+        let xml = xml.as_bytes();
         assert_eq!(
-            sha1_paths(b"_CodeSignature/CodeResources", b""),
-            BTreeSet::new()
+            wanted(b"Contents/_CodeSignature/CodeResources", xml),
+            [1, 3]
         );
+        assert_eq!(wanted(b"_CodeSignature/CodeResources", xml), [5, 6]);
+        assert_eq!(wanted(b"No/_CodeSignature/CodeResources", xml), [0; 0]);
+        assert_eq!(wanted(b"x", xml), [0; 0]);
+        assert_eq!(wanted(b"_CodeSignature/CodeResources", b""), [0; 0]);
     }
 }

@@ -38,8 +38,8 @@ pub struct BundleEntry<'a> {
     pub executable: bool,
     /// SHA-256 of a regular file's content; `None` when it could not be read whole.
     pub sha256: Option<[u8; 32]>,
-    /// SHA-1 of a regular file's content, for those that [`sha1_paths`](super::seal::sha1_paths)
-    /// asks for.
+    /// SHA-1 of a regular file's content, for those that [`sha1_entries`](super::seal::sha1_entries)
+    /// gives.
     pub sha1: Option<[u8; 20]>,
     /// A symlink's text; `None` when it could not be read.
     pub target: Option<&'a [u8]>,

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::problem::{Note, Place, Problem, ProblemCode, SignatureState};
 
 /// Most problems of one code that are kept: whoever wrote a bundle can make as many as they like.
-const MAX_OF_A_CODE: usize = 200;
+pub(in crate::codesign) const MAX_OF_A_CODE: usize = 200;
 /// Most notes that are kept.
 const MOST_NOTES: usize = 4 * MAX_OF_A_CODE;
 
@@ -24,8 +24,9 @@ impl Findings {
     pub fn problem(&mut self, problem: Problem) {
         let count = self.counts.entry(problem.code).or_default();
         *count = count.saturating_add(1);
-        if *count == MAX_OF_A_CODE + 1 {
-            self.notes.push(Note {
+        let count = *count;
+        if count == MAX_OF_A_CODE + 1 {
+            self.note_once(Note {
                 place: Place::Whole,
                 text: format!("more problems of the kind {} are not listed", problem.code).into(),
             });
@@ -36,7 +37,7 @@ impl Findings {
                 .iter()
                 .any(|p| p.code == problem.code && p.weakens_to <= problem.weakens_to)
         };
-        if *count <= MAX_OF_A_CODE || weaker() {
+        if count <= MAX_OF_A_CODE || weaker() {
             self.problems.push(problem);
         }
     }
@@ -67,6 +68,29 @@ impl Findings {
                 place: Place::Path(path.to_vec()),
                 text: text.into(),
             });
+        }
+    }
+
+    /// A note on all of it, unless it is there.
+    fn note_once(&mut self, note: Note) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// Takes over so many of another's problems and notes, the first first.
+    pub fn take_over(&mut self, from: &mut Self, problems: usize, notes: usize) {
+        let problems = problems.min(from.problems.len());
+        for problem in from.problems.drain(..problems) {
+            self.problem(problem);
+        }
+        let notes = notes.min(from.notes.len());
+        for note in from.notes.drain(..notes) {
+            if note.place == Place::Whole {
+                self.note_once(note);
+            } else if self.notes.len() < MOST_NOTES {
+                self.notes.push(note);
+            }
         }
     }
 
@@ -111,5 +135,42 @@ mod tests {
             Some(SignatureState::Broken)
         );
         assert_eq!(findings.notes.len(), 1);
+    }
+
+    /// As if what came later had been found where it stands.
+    #[test]
+    fn what_is_taken_over_in_parts_is_what_it_would_have_been() {
+        let find = |findings: &mut Findings, count: usize, path: &[u8]| {
+            for _ in 0..count {
+                findings.broken(ProblemCode::ResourceAdded, path, "x");
+                findings.note(path, "y");
+            }
+        };
+        for (before, between, after) in [(1, 2, 3), (0, 500, 1), (500, 1, 1), (150, 100, 600)] {
+            let nested = || {
+                let mut nested = Findings::default();
+                find(&mut nested, between, b"b");
+                nested
+            };
+            let mut wanted = Findings::default();
+            find(&mut wanted, before, b"a");
+            wanted.nested(b"b", nested());
+            find(&mut wanted, after, b"c");
+            let mut own = Findings::default();
+            find(&mut own, before, b"a");
+            let (problems, notes) = (own.problems.len(), own.notes.len());
+            find(&mut own, after, b"c");
+            let mut found = Findings::default();
+            found.take_over(&mut own, problems, notes);
+            found.nested(b"b", nested());
+            found.take_over(&mut own, usize::MAX, usize::MAX);
+            assert_eq!(found.problems, wanted.problems);
+            let sorted = |findings: &Findings| {
+                let mut all: Vec<_> = findings.notes.iter().map(|n| format!("{n:?}")).collect();
+                all.sort();
+                all
+            };
+            assert_eq!(sorted(&found), sorted(&wanted));
+        }
     }
 }

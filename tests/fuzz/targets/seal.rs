@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 
-use dsplug::codesign::sha1_paths;
+use dsplug::codesign::sha1_entries;
 use dsplug_fixtures::Disk;
 use dsplug_fixtures::signed_bundle::SignedBundle;
 use dsplug_fuzz::{NAME, Sealed, info_plist};
@@ -22,5 +22,6 @@ fuzz_target!(|seal: &[u8]| {
         let signature = bundle.judge(seal);
         assert_eq!(signature.sealed.len(), bundle.len());
     });
-    sha1_paths(b"Contents/_CodeSignature/CodeResources", seal);
+    let entries: [&[u8]; 2] = [b"Contents/Info.plist", b"Contents/Resources/schema.txt"];
+    sha1_entries(b"Contents/_CodeSignature/CodeResources", seal, &entries, |path| path);
 });

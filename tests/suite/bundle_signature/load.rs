@@ -8,7 +8,7 @@ use std::path::Path;
 
 use dsplug::codesign::{
     Automata, BundleEntry, BundleSignature, BundleView, CodeFacts, EntryKind, FileCheck, Limits,
-    MainExecutable, Roots, SealLimits, is_macho, judge, sha1_paths, wants_bytes,
+    MainExecutable, Roots, SealLimits, is_macho, judge, sha1_entries, wants_bytes,
 };
 use dsplug_fixtures::signature::{SHA1, SHA256, digest};
 
@@ -114,13 +114,16 @@ impl Loaded {
     /// The verdict, within limits.
     pub fn judge(&self, limits: &SealLimits) -> BundleSignature {
         let is_seal = |e: &&Owned| e.path.ends_with(b"_CodeSignature/CodeResources");
-        let wanted: BTreeSet<Vec<u8>> = self
+        let wanted: BTreeSet<usize> = self
             .entries
             .iter()
             .filter(is_seal)
-            .flat_map(|e| sha1_paths(&e.path, &e.content))
+            .flat_map(|e| sha1_entries(&e.path, &e.content, &self.entries, |e| &e.path))
             .collect();
-        let entries: Vec<BundleEntry<'_>> = self.entries.iter().map(|e| view(e, &wanted)).collect();
+        let entries = self.entries.iter().enumerate();
+        let entries: Vec<BundleEntry<'_>> = entries
+            .map(|(number, e)| view(e, wanted.contains(&number)))
+            .collect();
         let executable = self.executable.as_deref().map(str::as_bytes);
         let view = BundleView {
             entries: &entries,
@@ -141,15 +144,14 @@ impl Loaded {
     }
 }
 
-fn view<'a>(entry: &'a Owned, sha1: &BTreeSet<Vec<u8>>) -> BundleEntry<'a> {
+fn view(entry: &Owned, sha1: bool) -> BundleEntry<'_> {
     let size = u64::try_from(entry.content.len()).unwrap();
     let is_file = entry.kind == EntryKind::File && entry.readable;
     BundleEntry {
         size,
         executable: entry.executable,
         sha256: is_file.then(|| digest(SHA256, &entry.content).try_into().unwrap()),
-        sha1: (is_file && sha1.contains(&entry.path))
-            .then(|| digest(SHA1, &entry.content).try_into().unwrap()),
+        sha1: (is_file && sha1).then(|| digest(SHA1, &entry.content).try_into().unwrap()),
         target: (entry.kind == EntryKind::Symlink && entry.readable)
             .then_some(entry.content.as_slice()),
         resource_fork: entry.resource_fork,
