@@ -5,11 +5,11 @@
 
 use std::collections::HashSet;
 
-use super::Take;
 use super::date::Date;
 use super::error::PropertyListError;
 use super::exact::{Reading, TWICE};
 use super::limits::Budget;
+use super::take::Take;
 use super::text::Text;
 use super::value::{Dictionary, Value};
 

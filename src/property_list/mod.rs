@@ -15,6 +15,7 @@ mod exact;
 mod limits;
 mod old_style;
 mod scalar;
+mod take;
 mod text;
 mod value;
 mod xml;
@@ -29,15 +30,7 @@ pub use value::{Dictionary, Value};
 use encoding::Characters;
 use exact::Reading;
 use limits::Budget;
-
-/// Takes the entries of the dictionaries in the topmost one as they are read: told the key under which the
-/// dictionary stands, an entry's key and its value. What it gives back is put there.
-pub type Take<'t> = dyn FnMut(&Text, Text, Value) -> Option<(Text, Value)> + 't;
-
-/// Takes nothing.
-fn leave(_: &Text, key: Text, value: Value) -> Option<(Text, Value)> {
-    Some((key, value))
-}
+use take::{Take, leave};
 
 /// Parses a property list of any format.
 ///

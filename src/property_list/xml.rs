@@ -4,11 +4,11 @@
 //! Source: `CFPropertyList.c` of Apple, function by function; what depth or bounds leave open is not
 //! called damaged.
 
-use super::Take;
 use super::error::PropertyListError;
 use super::exact::{Reading, TWICE};
 use super::limits::Budget;
 use super::scalar;
+use super::take::Take;
 use super::text::Text;
 use super::value::{Dictionary, Value};
 
