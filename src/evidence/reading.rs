@@ -17,7 +17,7 @@ use crate::root::Found;
 use crate::text::escape;
 
 /// Bytes of files that are kept whole for the judgement of one candidate.
-const MOST_KEPT: u64 = 16 << 20;
+const MOST_KEPT: u64 = 8 << 20;
 /// Threads that read at once, at most: the disk's answer is what takes the time.
 const MOST_THREADS: usize = 4;
 /// Files for which another thread is worth its while.
