@@ -72,7 +72,7 @@ impl Limits {
         watched_entries: 400_000,
         listed_entries: 1_000_000,
         folder_entries: 50_000,
-        candidates: 3_000,
+        candidates: 2_800,
         candidate_paths: 256 << 10,
         code_facts: 6 << 20,
         attributes: 2 << 20,
@@ -139,10 +139,10 @@ const LITTLE_BYTES: u64 = 1 << 20;
 /// Bytes of path and link text that one entry has for nothing.
 const LIGHT: usize = 64;
 /// Bytes of [`Limits::found`] that a candidate takes by itself.
-const EACH: usize = 3_200;
+const EACH: usize = 2_800;
 /// Entries that take nothing of that, and bytes of it that each beyond them does.
 const FREE_ENTRIES: usize = 24_000;
-const OF_MORE: usize = 128;
+const OF_MORE: usize = 64;
 /// How often its path is held.
 const COPIES: usize = 8;
 /// Bytes that an entry takes, about, with what is known of it.
@@ -493,16 +493,16 @@ mod tests {
         };
         let all = Limits::STANDARD.found;
         assert_eq!(left(0, 0, 0), all);
-        assert_eq!(left(3, 0, 0), all - 3 * 3_600);
+        assert_eq!(left(3, 0, 0), all - 3 * 3_200);
         // What an earlier process knew of the same bundles is what the watch does.
-        assert_eq!(left(1_000, 3_600_000, 0), left(1_000, 0, 0));
+        assert_eq!(left(1_000, 3_200_000, 0), left(1_000, 0, 0));
         assert_eq!(left(3, 4 << 20, 1 << 20), all - (5 << 20));
         assert_eq!(left(3, 20 << 20, 20 << 20), 0);
         let mut budget = Budget::new(Limits::STANDARD);
         budget.hold_entries(24_000);
         assert_eq!(*budget.found.get_mut(), all);
         budget.hold_entries(105_000);
-        assert_eq!(*budget.found.get_mut(), all - 81_000 * 128);
+        assert_eq!(*budget.found.get_mut(), all - 81_000 * 64);
     }
 
     /// Folders, surveys and what lies beyond them may take nine tenths together.

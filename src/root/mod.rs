@@ -245,12 +245,16 @@ impl Root {
         // What a link says that a mounted volume serves is no more worth than the rest there.
         let mut passed: Option<Arc<[u8]>> = None;
         let (mut links, mut steps, mut paid) = (0_u32, 0_usize, FREE_STEPS);
+        // From one spelling of a path to another, as by a firm link: no kernel counts that.
+        let mut turns = 0_u32;
+        // Bytes of the texts beyond their names: slashes that are written twice, and dots.
+        let mut more = path::beyond_names(path);
         while let Some(name) = todo.pop() {
             // A directory that is gone down to again costs as much as one more name.
             steps = steps.saturating_add(1);
             let all = steps.saturating_add(way.reopened());
-            if let more @ 1.. = all.saturating_sub(paid) {
-                let is_left = self.parents.as_ref().is_none_or(|p| p.take_steps(more));
+            if let unpaid @ 1.. = all.saturating_sub(paid) {
+                let is_left = self.parents.as_ref().is_none_or(|p| p.take_steps(unpaid));
                 if all > MOST_STEPS || !is_left {
                     return Err(ReadError::too_far(path));
                 }
@@ -274,14 +278,14 @@ impl Root {
             }
             if way.names().is_empty() && is_prefix(&name, &todo) {
                 match dir.meta(&name) {
-                    Err(error) if error.is_absent() => {}
+                    // The kernel takes it off where a call begins, and not in a link's text.
+                    Err(error) if error.is_absent() && links == 0 => {}
                     _ => return Err(ReadError::prefix(path)),
                 }
                 if name == RESOLVE {
                     todo.pop();
                 }
-                // Like a link, it leads from one spelling of the path to another.
-                links = links.saturating_add(1);
+                turns = turns.saturating_add(1);
                 continue;
             }
             let (name, (meta, is_top)) = match dir.meta_and_top(&name) {
@@ -293,17 +297,16 @@ impl Root {
                         (name, stands)
                     }
                     None if self.is_image && detour(&self.top, &dir, &name, &mut todo) => {
-                        links = links.saturating_add(1);
-                        if links > MAX_LINKS {
-                            return Err(fail(Errno::LOOP));
-                        }
+                        turns = turns.saturating_add(1);
                         way.restart();
                         volume = Volume::default();
                         continue;
                     }
                     None => {
                         note(Passed::over(&dir, &name, None).behind(&volume));
-                        if let Some(parents) = self.parents.as_ref().filter(|_| links == 0) {
+                        if let Some(parents) =
+                            self.parents.as_ref().filter(|_| links.max(turns) == 0)
+                        {
                             parents.keep(dir.path(), &dir, &volume);
                         }
                         return Err(error);
@@ -325,6 +328,14 @@ impl Root {
                 if target.is_empty() {
                     return Err(fail(Errno::NOENT));
                 }
+                // The kernel refuses what grows beyond that (`lookup_handle_symlink` of xnu's bsd/vfs/vfs_lookup.c), but
+                // for the few processes that may have long paths.
+                let left = todo.iter().map(|name| name.len().saturating_add(1));
+                let left = left.fold(more, usize::saturating_add);
+                if target.len().saturating_add(left) >= PATH_MAX {
+                    return Err(ReadError::too_far(path));
+                }
+                more = more.saturating_add(path::beyond_names(&target));
                 if target.starts_with(b"/") {
                     way.restart();
                     volume = Volume::default();
@@ -338,10 +349,7 @@ impl Root {
             if let Some(rest) = rest.flatten()
                 && is_firmlink(&self.top, &rest, &meta)
             {
-                links = links.saturating_add(1);
-                if links > MAX_LINKS {
-                    return Err(fail(Errno::LOOP));
-                }
+                turns = turns.saturating_add(1);
                 todo.extend(rest.into_iter().rev());
                 way.restart();
                 volume = Volume::default();
@@ -358,7 +366,7 @@ impl Root {
                     name,
                     meta,
                     is_top,
-                    links,
+                    links: links.saturating_add(turns),
                     volume: volume.passing(passed),
                 });
             }
@@ -387,7 +395,7 @@ impl Root {
             meta,
             // What leads to it is known of its volume.
             is_top: false,
-            links,
+            links: links.saturating_add(turns),
             volume: volume.passing(passed),
         })
     }

@@ -16,6 +16,15 @@ pub(super) fn components(path: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// Bytes of a path beyond its components, each with a slash: slashes that are written twice, and dots.
+pub(super) fn beyond_names(path: &[u8]) -> usize {
+    let names = path.split(|b| *b == b'/');
+    let names = names.filter(|c| !c.is_empty() && *c != b".");
+    let bytes = names.map(|name| name.len().saturating_add(1));
+    path.len()
+        .saturating_sub(bytes.fold(0, usize::saturating_add))
+}
+
 /// How many of the components lead up.
 pub(super) fn ups(components: &[Vec<u8>]) -> usize {
     components.iter().filter(|c| *c == b"..").count()

@@ -600,3 +600,88 @@ fn the_kernels_prefixes_of_a_path_are_no_names() {
     let rows = query(disk.path(), "SELECT load_verdict FROM dsplug_bundles");
     assert_eq!(rows[0]["load_verdict"], "unknown");
 }
+
+/// The kernel takes a prefix off where a call begins, and not in a link's text (`namei` and `lookup_handle_symlink` of
+/// xnu-11417, read): such a link leads nowhere, or to what an older system has there, and never to what it seems to.
+#[test]
+fn a_prefix_in_the_text_of_a_link_is_not_followed() {
+    let disk = Disk::new();
+    let a = Plugin::new("A").write(disk.plugin(""));
+    let other = Plugin::new("A").without("CFPlugInTypes").info_plist();
+    disk.file("Users/Shared/list", other);
+    let link = |prefix: &str| {
+        let at = a.join("Contents/Info-macos.plist");
+        let _ = std::fs::remove_file(&at);
+        std::os::unix::fs::symlink(format!("{prefix}/Users/Shared/list"), at).unwrap();
+        let rows = query(
+            disk.path(),
+            "SELECT * FROM dsplug_bundles WHERE kind = 'directory'",
+        );
+        (
+            rows[0]["load_verdict"].clone(),
+            rows[0]["error"].contains("Info-macos"),
+        )
+    };
+    for prefix in ["/.nofollow", "/.resolve/1"] {
+        assert_eq!(link(prefix), ("unknown".to_owned(), true), "{prefix}");
+    }
+    assert_eq!(link("").0, "not_loadable");
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.plugin(""));
+    Plugin::new("B").write(disk.dir("Users/Shared/R"));
+    disk.link(disk.plugin("Resources"), "/.nofollow/Users/Shared/R");
+    let rows = query(
+        disk.path(),
+        "SELECT * FROM dsplug_bundles WHERE kind = 'directory'",
+    );
+    let a = rows.iter().find(|row| row["path"].ends_with("/A.dsplug"));
+    assert_ne!(a.unwrap()["load_verdict"], "not_loadable");
+}
+
+/// What leads by another name of the data volume is no link to the kernel, which follows 32.
+#[test]
+fn only_links_are_counted_as_links() {
+    for (links, leads) in [(20, true), (32, true), (33, false)] {
+        let disk = Disk::new();
+        Plugin::new("A").write(disk.dir("Users/Shared"));
+        disk.link(
+            "Users/Shared/1",
+            "/System/Volumes/Data/Users/Shared/A.dsplug",
+        );
+        for number in 2..links {
+            let text = format!("/System/Volumes/Data/Users/Shared/{}", number - 1);
+            disk.link(format!("Users/Shared/{number}"), text);
+        }
+        let last = format!("/System/Volumes/Data/Users/Shared/{}", links - 1);
+        disk.link(disk.plugin("A.dsplug"), last);
+        let rows = query(
+            disk.path(),
+            "SELECT load_verdict, load_reasons FROM dsplug_bundles",
+        );
+        let verdict = if leads { "loadable" } else { "not_loadable" };
+        assert_eq!(rows[0]["load_verdict"], verdict, "{links} {rows:?}");
+    }
+}
+
+/// What a link's text and the rest of a path make together may have 1,024 bytes (`lookup_handle_symlink`); a few
+/// processes may go on, and so it is not said to lead nowhere either.
+#[test]
+fn a_path_that_grows_too_long_by_a_link_is_unknown() {
+    let verdict = |pad: usize, slashes: usize| {
+        let disk = Disk::new();
+        let a = Plugin::new("A").write(disk.plugin(""));
+        let other = Plugin::new("A").without("CFPlugInTypes").info_plist();
+        disk.file("Users/Shared/ssssssss/list", other);
+        let text = format!("{}/Users/Shared", "/.".repeat(pad));
+        disk.link("Users/long", text);
+        let at = a.join("Contents/Info-macos.plist");
+        let rest = "/".repeat(slashes);
+        std::os::unix::fs::symlink(format!("/Users/long{rest}/ssssssss/list"), at).unwrap();
+        query(disk.path(), "SELECT load_verdict FROM dsplug_bundles")[0]["load_verdict"].clone()
+    };
+    // Twice as many, 13, 14, and one for the end.
+    assert_eq!(verdict(498, 0), "not_loadable");
+    assert_eq!(verdict(499, 0), "unknown");
+    assert_eq!(verdict(350, 100), "not_loadable");
+    assert_eq!(verdict(400, 220), "unknown");
+}

