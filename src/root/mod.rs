@@ -29,7 +29,10 @@ use crate::directory::{Dir, ReadError};
 use crate::meta::Kind;
 pub(crate) use found::straight_down;
 pub use found::{Found, Note, Passed};
-use namespace::{RESOLVE, detour, is_by_number, is_covered, is_firmlink, is_prefix, on_data};
+use namespace::{
+    RESOLVE, by_volume, detour, is_by_number, is_covered, is_firmlink, is_prefix, is_synthetic,
+    on_data,
+};
 use parents::Parents;
 use path::components;
 pub(crate) use path::last_component;
@@ -288,6 +291,7 @@ impl Root {
                 turns = turns.saturating_add(1);
                 continue;
             }
+            let of_volume = by_volume(dir.path(), &name, &todo).filter(|_| self.is_image);
             let (name, (meta, is_top)) = match dir.meta_and_top(&name) {
                 Ok(stands) => (name, stands),
                 Err(_) if name == b"..namedfork" => return Err(ReadError::fork(path)),
@@ -298,9 +302,14 @@ impl Root {
                     }
                     None if self.is_image && detour(&self.top, &dir, &name, &mut todo) => {
                         turns = turns.saturating_add(1);
+                        // Which of a Mac's volumes that is the image does not say.
                         way.restart();
-                        volume = Volume::default();
+                        volume = of_volume.map_or_else(Volume::default, Volume::served_at);
                         continue;
+                    }
+                    // What `synthetic.conf(5)` makes at `/` stands on no disk.
+                    None if self.is_image && is_synthetic(&self.top, &dir, &name) => {
+                        return Err(ReadError::elsewhere(&dir.join(&name)));
                     }
                     None => {
                         note(Passed::over(&dir, &name, None).behind(&volume));

@@ -114,6 +114,54 @@ fn system_link(dir: &[u8], name: &[u8], todo: &[Vec<u8>]) -> Option<(usize, &'st
     })
 }
 
+/// The place of a volume below `/Volumes` that a way leads through, by the name that comes next in a directory and what
+/// comes after it, the last first.
+pub(super) fn by_volume(dir: &[u8], name: &[u8], todo: &[Vec<u8>]) -> Option<Vec<u8>> {
+    let volume = match dir {
+        b"/" if name::same(name, b"Volumes") => todo.last()?,
+        b"/Volumes" => name,
+        _ => return None,
+    };
+    Some([b"/Volumes/", volume].concat())
+}
+
+/// What every Mac has at its `/`, whatever an image of its data volume has.
+const AT_TOP: &[&[u8]] = &[
+    b"Applications",
+    b"Library",
+    b"Network",
+    b"System",
+    b"Users",
+    b"Volumes",
+    b"bin",
+    b"cores",
+    b"dev",
+    b"etc",
+    b"home",
+    b"net",
+    b"opt",
+    b"private",
+    b"sbin",
+    b"tmp",
+    b"usr",
+    b"var",
+];
+
+/// True for a name that an image has not at its top and that a Mac may make there when it starts, where the image has
+/// the file that says so (`synthetic.conf(5)`).
+pub(super) fn is_synthetic(top: &Dir, dir: &Dir, name: &[u8]) -> bool {
+    if dir.path() != b"/" || AT_TOP.iter().any(|own| name::same(name, own)) {
+        return false;
+    }
+    let etc = |dir: &Dir| dir.open_dir(b"etc").ok();
+    let private = top.open_dir(b"private").ok();
+    let mut places = private.as_ref().and_then(etc).into_iter().chain(etc(top));
+    places.any(|etc| {
+        let stands = |name: &[u8]| etc.meta(name).is_ok();
+        stands(b"synthetic.conf") || stands(b"synthetic.d")
+    })
+}
+
 /// Where a Mac goes on from its `/` for a name that an image does not hold: the data volume stands
 /// at `/System/Volumes/Data` too, each volume at `/Volumes` by its name, `/var` is `/private/var`, and
 /// the system volume has links. Changes what is left to walk, the last first; false when there is no such way.

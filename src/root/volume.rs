@@ -50,6 +50,14 @@ pub(super) struct Volume {
 }
 
 impl Volume {
+    /// One at such a place.
+    pub(super) fn served_at(place: Vec<u8>) -> Self {
+        Self {
+            device: None,
+            mount: Some(place.into()),
+        }
+    }
+
     /// Where the first volume is mounted on the way.
     pub(super) fn mount(&self) -> Option<&Arc<[u8]>> {
         self.mount.as_ref()

@@ -685,3 +685,48 @@ fn a_path_that_grows_too_long_by_a_link_is_unknown() {
     assert_eq!(verdict(350, 100), "not_loadable");
     assert_eq!(verdict(400, 220), "unknown");
 }
+
+/// Which of a Mac's volumes an image is it does not say: what is shown may be a decoy in it.
+#[test]
+fn what_another_volume_may_hold_is_no_proof() {
+    let verdict = |plugin: Plugin, target: &str| {
+        let disk = Disk::new();
+        plugin.write(disk.dir("Users/Shared"));
+        disk.link(disk.plugin("A.dsplug"), target);
+        let sql = "SELECT load_verdict, error FROM dsplug_bundles";
+        let row = query(disk.path(), sql).remove(0);
+        (
+            row["load_verdict"].clone(),
+            row["error"].contains("/Volumes/Other"),
+        )
+    };
+    let target = "/Volumes/Other/Users/Shared/A.dsplug";
+    let lacks = || Plugin::new("A").without("CFPlugInTypes");
+    assert_eq!(
+        verdict(Plugin::new("A"), target),
+        ("loadable".to_owned(), true)
+    );
+    assert_eq!(verdict(lacks(), target), ("unknown".to_owned(), true));
+    let own = verdict(lacks(), "/System/Volumes/Data/Users/Shared/A.dsplug");
+    assert_eq!(own, ("not_loadable".to_owned(), false));
+}
+
+/// `synthetic.conf(5)` makes names at a Mac's `/` when it starts: they stand on no disk.
+#[test]
+fn a_name_that_a_mac_makes_at_its_top_is_not_absent() {
+    for place in [
+        "etc/synthetic.conf",
+        "private/etc/synthetic.conf",
+        "private/etc/synthetic.d/x",
+    ] {
+        let disk = Disk::new();
+        Plugin::new("A").write(disk.dir("Users/Shared"));
+        disk.link(disk.plugin("A.dsplug"), "/made/A.dsplug");
+        let verdict = || {
+            query(disk.path(), "SELECT load_verdict FROM dsplug_bundles")[0]["load_verdict"].clone()
+        };
+        assert_eq!(verdict(), "not_loadable");
+        disk.file(place, "made\tUsers/Shared");
+        assert_eq!(verdict(), "unknown", "{place}");
+    }
+}
