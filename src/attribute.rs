@@ -3,17 +3,23 @@
 //!
 //! Whoever plants a file gives it as many as its file system takes, so that one alone is in memory.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::directory::ReadError;
+use crate::text::escape;
 
 /// Bytes of the names of one entry's attributes.
 const MOST_NAMES: usize = 64 << 10;
+/// Bytes of names for which there is room at first: few files have more.
+const FEW_NAMES: usize = 256;
 /// The attribute that is a resource fork: macOS reads it as a file of its own, and code may stand in it.
 const FORK: &[u8] = b"com.apple.ResourceFork";
+/// The attribute that says that HFS+ or APFS has compressed a file: a Mac's kernel hides it, and gives what it or the
+/// resource fork holds in the place of the file's own bytes (`decmpfs_hides_xattr` of xnu's `bsd/kern/decmpfs.c`).
+const COMPRESSED: &[u8] = b"com.apple.decmpfs";
 
 /// An extended attribute: its name as the system gives it, and what it holds.
 pub type Attribute = (Vec<u8>, Vec<u8>);
@@ -40,12 +46,14 @@ impl Attributes {
             path,
             ..Self::default()
         };
-        let mut names = Vec::with_capacity(MOST_NAMES);
-        match retry_on_intr(|| rustix::fs::flistxattr(&fd, spare_capacity(&mut names))) {
-            Ok(_) => {}
-            Err(Errno::NOTSUP) => attributes.may_hide_fork = true,
+        let names = match names(&fd) {
+            Ok(names) => names,
+            Err(Errno::NOTSUP) => {
+                attributes.may_hide_fork = true;
+                Vec::new()
+            }
             Err(errno) => return Err(attributes.fail(errno)),
-        }
+        };
         let names = names.split(|b| *b == 0).filter(|name| !name.is_empty());
         attributes.names = names.map(<[u8]>::to_vec).collect();
         attributes.names.sort_unstable();
@@ -62,6 +70,11 @@ impl Attributes {
     pub fn fork(&self) -> Option<&[u8]> {
         let names = self.names.iter().map(Vec::as_slice);
         { names }.find(|name| is_fork(name))
+    }
+
+    /// True for a file that was compressed, and is not unpacked where it is read.
+    pub fn say_compressed(&self) -> bool {
+        self.names.iter().any(|name| is_compressed(name))
     }
 
     /// True where there may be a resource fork that the system does not show.
@@ -104,21 +117,80 @@ impl Attributes {
     }
 
     fn fail(&self, errno: Errno) -> ReadError {
-        ReadError {
-            operation: "read the extended attributes of",
-            path: self.path.clone(),
-            errno,
+        cannot_read(&self.path, errno)
+    }
+}
+
+/// The names of the attributes of an open file or directory, each with a NUL behind it.
+///
+/// # Errors
+/// When the system cannot say, as where they are too many (`RANGE`, `TOOBIG`) or the file system has none (`NOTSUP`).
+pub fn names(fd: &impl AsFd) -> Result<Vec<u8>, Errno> {
+    let mut names = Vec::with_capacity(FEW_NAMES);
+    loop {
+        match retry_on_intr(|| rustix::fs::flistxattr(fd, spare_capacity(&mut names))) {
+            Ok(_) => return Ok(names),
+            Err(Errno::RANGE) if names.capacity() < MOST_NAMES => {
+                names.clear();
+                names.reserve(MOST_NAMES);
+            }
+            Err(error) => return Err(error),
         }
     }
 }
 
-/// True for the name of a resource fork. On Linux a Mac's attributes have a prefix: `user.` on most file
-/// systems and in archives, `osx.` on mounted HFS+.
-pub fn is_fork(name: &[u8]) -> bool {
+/// The name of an attribute as a Mac has it. On Linux it has a prefix: `user.` on most file systems and in archives,
+/// `osx.` on mounted HFS+.
+pub fn plain(name: &[u8]) -> &[u8] {
     let plain = name
         .strip_prefix(b"user.")
         .or_else(|| name.strip_prefix(b"osx."));
-    plain.unwrap_or(name) == FORK
+    plain.unwrap_or(name)
+}
+
+/// True for the name of a resource fork.
+pub fn is_fork(name: &[u8]) -> bool {
+    plain(name) == FORK
+}
+
+/// True for the name of what says that a file was compressed. Where it is seen nothing unpacks that, and the file's own
+/// bytes are none, or what somebody wrote beside it.
+pub fn is_compressed(name: &[u8]) -> bool {
+    plain(name) == COMPRESSED
+}
+
+/// Why a compressed file is not read, which is called so in the line.
+pub fn compressed(shown: &str) -> String {
+    format!(
+        "{shown} is compressed by the file system (com.apple.decmpfs), and is not unpacked here: read it on a Mac"
+    )
+}
+
+/// The same of a file with more attributes than are read, of which one may be that. A Mac does not show it.
+pub fn may_be_compressed(shown: &str) -> String {
+    format!("{shown} has more extended attributes than are read, and may be compressed")
+}
+
+/// Refuses an open file that was compressed.
+///
+/// # Errors
+/// With a line when it was, or that is not known.
+pub fn refuse_compressed(fd: &impl AsFd, path: &[u8]) -> Result<(), String> {
+    match names(fd) {
+        Ok(names) if names.split(|b| *b == 0).any(is_compressed) => Err(compressed(&escape(path))),
+        Ok(_) | Err(Errno::NOTSUP) => Ok(()),
+        Err(Errno::RANGE | Errno::TOOBIG) if cfg!(target_os = "macos") => Ok(()),
+        Err(Errno::RANGE | Errno::TOOBIG) => Err(may_be_compressed(&escape(path))),
+        Err(errno) => Err(cannot_read(path, errno).to_string()),
+    }
+}
+
+fn cannot_read(path: &[u8], errno: Errno) -> ReadError {
+    ReadError {
+        operation: "read the extended attributes of",
+        path: path.to_vec(),
+        errno,
+    }
 }
 
 /// True where Linux reads a disk whose forks it does not show: HFS, and HFS+.
@@ -132,4 +204,19 @@ fn hides_forks(fd: &OwnedFd) -> bool {
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn hides_forks(_: &OwnedFd) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attribute_is_known_under_the_names_that_linux_gives_it() {
+        for prefix in ["", "user.", "osx."] {
+            let name = |plain: &str| format!("{prefix}{plain}").into_bytes();
+            assert!(is_compressed(&name("com.apple.decmpfs")));
+            assert!(is_fork(&name("com.apple.ResourceFork")));
+            assert!(!is_compressed(&name("com.apple.decmpfs2")));
+        }
+    }
 }

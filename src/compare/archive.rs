@@ -1,6 +1,7 @@
 //! A collected archive as one side of a comparison: read from its first byte to its last, nothing
 //! written. Whoever wrote it may be hostile.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Read as _};
@@ -14,6 +15,7 @@ use super::manifest::LeftOut;
 use super::outside::Held;
 use super::records::Records;
 use super::side::{Side, Thing};
+use crate::attribute;
 use crate::codesign::Roots;
 use crate::collect::{
     ATTRIBUTES, CASE, FILES, MANIFEST, MOST_NAMED, MOST_PATHS, Outside, special_of,
@@ -71,6 +73,7 @@ pub fn read(
             path,
             link,
             fork,
+            is_compressed,
             uid,
             gid,
         } = std::mem::take(&mut records);
@@ -150,6 +153,7 @@ pub fn read(
                     (None, Some(first)) if below.is_none() => Thing {
                         sha256: first.sha256,
                         fork: first.fork.map(Box::new),
+                        is_compressed: first.is_compressed,
                         ..Thing::new(Kind::File, rights, None)
                     },
                     _ => return Err(fail("a hard link in it leads nowhere")),
@@ -159,6 +163,7 @@ pub fn read(
                 let len = entry.size();
                 let mut thing = Thing::new(Kind::File, rights, None);
                 thing.fork = fork.map(Box::new);
+                thing.is_compressed = is_compressed;
                 let read = thing.read(&mut entry, len, roots);
                 read.map_err(|e| fail(&e.to_string()))?;
                 thing
@@ -202,6 +207,15 @@ pub fn read(
         Some(_) => return Err(fail(&format!("something stands behind its {MANIFEST}"))),
         None => vec![format!("{shown} has no {MANIFEST}")],
     };
+    let (compressed, things) = std::mem::take(&mut side.things)
+        .into_iter()
+        .partition::<BTreeMap<_, _>, _>(|(_, thing)| thing.is_compressed);
+    let lines = compressed
+        .keys()
+        .map(|path| attribute::compressed(&escape(path)));
+    side.unknown.extend(lines);
+    side.compressed = compressed.into_keys().collect();
+    side.things = things;
     Ok(side)
 }
 

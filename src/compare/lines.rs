@@ -35,6 +35,9 @@ impl Told {
         let paths: BTreeSet<&Vec<u8>> = order::gather(one.things.keys().chain(other.things.keys()));
         for path in paths {
             let shown = shown(path);
+            if one.compressed.contains(path) || other.compressed.contains(path) {
+                continue;
+            }
             let (a, b) = (one.things.get(path), other.things.get(path));
             if let Some(change) = Change::of(path, a, b) {
                 tell(change, &shown, &detail(a, b));

@@ -20,6 +20,8 @@ pub struct Member {
     pub sha256: [u8; 32],
     /// That of its resource fork.
     pub fork: Option<[u8; 32]>,
+    /// True for what its file system has compressed: of its content nothing is known.
+    pub is_compressed: bool,
 }
 
 /// What an archive holds at a place, by the path below it.
@@ -158,6 +160,7 @@ impl Held {
             rights: thing.rights,
             sha256: thing.sha256,
             fork: thing.fork.as_deref().copied(),
+            is_compressed: thing.is_compressed,
         };
         while let Some(place) = near.and_then(|near| self.places.get_mut(near)) {
             let below = below(path, &place.path);
@@ -195,11 +198,14 @@ fn below<'p>(path: &'p [u8], place: &[u8]) -> &'p [u8] {
 }
 
 /// That of what is held of a place; `None` where nothing is, or not all that counts: of a resource fork a scan says
-/// that it is there, and not what is in it; and an earlier version did not say which socket, FIFO or device stood there.
+/// that it is there, and not what is in it; and what is compressed says nothing; and an earlier version did not say which socket, FIFO or device stood there.
 fn sum(held: &Members) -> Option<Sum> {
     let mut members = held.values();
-    let is_untold =
-        |member: &Member| member.fork.is_some() || member.kind == Kind::Other(Special::Unknown);
+    let is_untold = |member: &Member| {
+        member.fork.is_some()
+            || member.is_compressed
+            || member.kind == Kind::Other(Special::Unknown)
+    };
     if held.is_empty() || members.any(is_untold) {
         return None;
     }

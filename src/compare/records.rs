@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use crate::attribute::is_fork;
+use crate::attribute::{is_compressed, is_fork};
 use crate::collect::ATTRIBUTE;
 use crate::sha256::Sha256;
 
@@ -23,6 +23,8 @@ pub struct Records {
     pub link: Option<Vec<u8>>,
     /// The SHA-256 of the resource fork.
     pub fork: Option<[u8; 32]>,
+    /// True when it was compressed by its file system, and not unpacked when it was put there.
+    pub is_compressed: bool,
     /// The user that it belongs to, where the old header has no room for that.
     pub uid: Option<u32>,
     /// The group, likewise.
@@ -61,12 +63,14 @@ impl Records {
         let mut begin = record.by_ref().take(MOST_KEYWORD);
         begin.read_until(b'=', &mut keyword).map_err(fail)?;
         let attribute = keyword.strip_prefix(ATTRIBUTE.as_bytes());
+        let attribute = attribute.and_then(|name| name.strip_suffix(b"="));
+        self.is_compressed |= attribute.is_some_and(is_compressed);
         match keyword.as_slice() {
             b"path=" => self.path = Some(text_of(&mut record)?),
             b"linkpath=" => self.link = Some(text_of(&mut record)?),
             b"uid=" => self.uid = Some(id_of(&mut record)?),
             b"gid=" => self.gid = Some(id_of(&mut record)?),
-            _ if attribute.is_some_and(|name| name.strip_suffix(b"=").is_some_and(is_fork)) => {
+            _ if attribute.is_some_and(is_fork) => {
                 let mut sha256 = Summed(Sha256::new());
                 io::copy(&mut record, &mut sha256).map_err(fail)?;
                 self.fork = Some(sha256.0.finish());
@@ -132,6 +136,7 @@ mod tests {
             record(&format!("SCHILY.xattr.{}", "n".repeat(5_000)), b"path=x"),
             record("SCHILY.xattr.user.large", &vec![b'\n'; 3 << 20]),
             record("SCHILY.xattr.com.apple.ResourceFork", fork),
+            record("SCHILY.xattr.osx.com.apple.decmpfs", b"fpmc"),
             record("linkpath", b""),
             record("uid", b"4294967294"),
         ];
@@ -140,6 +145,7 @@ mod tests {
             path: Some(b"new\nline=".to_vec()),
             link: Some(Vec::new()),
             fork: Some(Sha256::digest(fork)),
+            is_compressed: true,
             uid: Some(4_294_967_294),
             gid: None,
         };

@@ -1,8 +1,9 @@
 //! One of two things that are compared, entry by entry, with what its code is worth.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
+use crate::attribute;
 use crate::codesign::{CodeFacts, FileCheck, Limits, Roots, is_macho, unsigned_digest};
 use crate::collect::Outside;
 use crate::digest::Records;
@@ -29,6 +30,8 @@ pub struct Thing {
     pub sha256: [u8; 32],
     /// SHA-256 of a file's resource fork, of which the bundle digest says nothing.
     pub fork: Option<Box<[u8; 32]>>,
+    /// True for what its file system has compressed, and nobody unpacked: its content is not known.
+    pub is_compressed: bool,
     /// What it is as code. Few are any, and very many are held.
     pub code: Option<Box<Code>>,
     /// True for a file that begins as a Mach-O file does, whether more of it is known as code or not.
@@ -51,6 +54,8 @@ pub struct Code {
 pub struct Side {
     /// What it holds, by path below it; empty for itself.
     pub things: BTreeMap<Vec<u8>, Thing>,
+    /// Entries that are compressed: what they hold is not known, and so it differs from nothing.
+    pub compressed: BTreeSet<Vec<u8>>,
     /// What could not be read, each in a line.
     pub unknown: Vec<String>,
     /// Of an archive, which bundle it is, as the tables show it.
@@ -72,6 +77,13 @@ impl Side {
         for entry in &tree.entries {
             let mut thing = Thing::new(entry.meta.kind, entry.meta.rights(), entry.link.as_deref());
             if entry.meta.kind == Kind::File {
+                let fork = fork(tree, entry);
+                if let Ok(Fork::Compressed) = fork {
+                    let path = tree.path_of(entry);
+                    side.unknown.push(attribute::compressed(&path));
+                    side.compressed.insert(entry.path.to_vec());
+                    continue;
+                }
                 let read = tree
                     .open_file(entry)
                     .map_err(|e| e.to_string())
@@ -89,7 +101,8 @@ impl Side {
                     side.unknown.push(line);
                     continue;
                 }
-                match fork(tree, entry) {
+                match fork {
+                    Ok(Fork::Compressed) => {}
                     Ok(Fork::Known(sha256)) => thing.fork = sha256.map(Box::new),
                     Ok(Fork::Hidden) => hidden = hidden.or(Some(entry)),
                     Err(line) => side.unknown.push(line),
@@ -129,10 +142,15 @@ enum Fork {
     Known(Option<[u8; 32]>),
     /// The file system does not show it.
     Hidden,
+    /// The content of the file may stand in it, or elsewhere: it is compressed.
+    Compressed,
 }
 
 fn fork(tree: &Tree, entry: &Entry) -> Result<Fork, String> {
     let attributes = tree.attributes(entry).map_err(|e| e.to_string())?;
+    if attributes.say_compressed() {
+        return Ok(Fork::Compressed);
+    }
     let Some(name) = attributes.fork() else {
         return Ok(if attributes.may_hide_fork() {
             Fork::Hidden
@@ -156,6 +174,7 @@ impl Thing {
             rights,
             sha256: link.map_or([0; 32], Sha256::digest),
             fork: None,
+            is_compressed: false,
             code: None,
             is_macho: false,
             is_large_code: false,

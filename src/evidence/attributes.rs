@@ -5,6 +5,8 @@ use std::os::fd::AsFd;
 use rustix::buffer::spare_capacity;
 use rustix::io::{Errno, retry_on_intr};
 
+use super::trouble::Trouble;
+use crate::attribute::{self, plain};
 use crate::held::{self, Held};
 use crate::text::{self, escape, hex};
 
@@ -13,8 +15,6 @@ const MAX_VALUE: usize = 1024;
 /// Bytes of one that are kept, decoded: an honest one has some ninety. Of a longer one there is the beginning
 /// and a digest of the whole.
 const MOST_TEXT: usize = 256;
-/// Bytes of names that are read.
-const MAX_NAMES: usize = 64 << 10;
 
 /// The system's word for an attribute that is not there.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -34,6 +34,8 @@ pub struct Attributes {
     pub resource_fork: bool,
     /// True when there is Finder information.
     pub finder_info: bool,
+    /// True when the file was compressed by its file system, and is not unpacked here; or that may be.
+    pub compressed: bool,
     /// Which of them are longer than is read; empty when none is.
     pub error: String,
 }
@@ -57,6 +59,15 @@ impl Attributes {
         }
     }
 
+    /// Why the bytes of the file that has them are not what it holds, or may not be.
+    pub(super) fn refusal(&self, shown: impl Fn() -> String) -> Option<Trouble> {
+        let refusal = || match self.error == TOO_MANY {
+            true => Trouble::Limit(attribute::may_be_compressed(&shown())),
+            false => Trouble::Unreadable(attribute::compressed(&shown())),
+        };
+        self.compressed.then(refusal)
+    }
+
     /// True when there was no room for their texts.
     pub(super) fn lack_texts(&self) -> bool {
         self.error == NO_ROOM
@@ -77,48 +88,41 @@ impl Attributes {
 const NO_ROOM: &str =
     "limit: there is no room for its extended attributes; dsplug --thorough has more";
 
+/// What is said of attributes of which not even the names are read.
+const TOO_MANY: &str = "limit: it has more extended attributes than are read";
+
 held::fields!(Attributes {
     quarantine,
     provenance,
     resource_fork,
     finder_info,
+    compressed,
     error,
 });
 
 /// Reads the attributes of an open file or directory.
-///
-/// On Linux a Mac's attributes have a prefix: `user.` on most file systems and in archives,
-/// `osx.` on mounted HFS+.
 ///
 /// # Errors
 /// When the system cannot say which there are, or what one of them holds. A file system without
 /// attributes has none.
 pub fn read(fd: &impl AsFd) -> Result<Attributes, Errno> {
     let mut attributes = Attributes::default();
-    let mut names = Vec::with_capacity(256);
-    loop {
-        match retry_on_intr(|| rustix::fs::flistxattr(fd, spare_capacity(&mut names))) {
-            Ok(_) => break,
-            Err(Errno::RANGE) if names.capacity() < MAX_NAMES => {
-                names.clear();
-                names.reserve(MAX_NAMES);
-            }
-            Err(Errno::NOTSUP) => return Ok(attributes),
-            // One of them may be what a signed bundle must not carry.
-            Err(Errno::RANGE | Errno::TOOBIG) => {
-                attributes.error = "limit: it has more extended attributes than are read".into();
-                attributes.resource_fork = true;
-                attributes.finder_info = true;
-                return Ok(attributes);
-            }
-            Err(error) => return Err(error),
+    let names = match attribute::names(fd) {
+        Ok(names) => names,
+        Err(Errno::NOTSUP) => return Ok(attributes),
+        // One of them may be what a signed bundle must not carry.
+        Err(Errno::RANGE | Errno::TOOBIG) => {
+            attributes.error = TOO_MANY.into();
+            attributes.resource_fork = true;
+            attributes.finder_info = true;
+            attributes.compressed = cfg!(not(target_os = "macos"));
+            return Ok(attributes);
         }
-    }
+        Err(error) => return Err(error),
+    };
     for name in names.split(|b| *b == 0) {
-        let plain = name
-            .strip_prefix(b"user.")
-            .or_else(|| name.strip_prefix(b"osx."))
-            .unwrap_or(name);
+        attributes.compressed |= attribute::is_compressed(name);
+        let plain = plain(name);
         let known = match plain {
             b"com.apple.quarantine" | b"com.apple.provenance" | b"com.apple.FinderInfo" => {
                 value(fd, name)?

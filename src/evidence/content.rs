@@ -11,7 +11,9 @@ use sha1::{Digest as _, Sha1};
 use super::attributes::{self, Attributes};
 use super::cpus::Cpus;
 use super::entry::{Content, Entry};
+use super::paths::join;
 use super::trouble::Trouble;
+use crate::attribute::refuse_compressed;
 use crate::codesign::{CodeFacts, FileCheck, Limits as CodeLimits, Roots, is_macho};
 use crate::directory::{OpenFile, ReadError};
 use crate::limits::Budget;
@@ -51,6 +53,8 @@ pub struct Wants<'k> {
     pub bytes: bool,
     /// Its SHA-1.
     pub sha1: bool,
+    /// The path of what it stands in; empty where the entry has its own.
+    pub above: &'k [u8],
     /// What it held when it was read before: where it does still, what is known of its code stands, and takes no room
     /// beside that.
     pub known: Option<&'k Content>,
@@ -132,14 +136,20 @@ impl<'r> Reader<'r> {
         wants: Wants<'_>,
         budget: &Budget,
     ) -> Result<Passed, NotRead> {
-        let path = || escape(&entry.path);
+        let real = || join(wants.above, &entry.path);
+        let path = || escape(&real());
         let changed = || {
             let why = format!("{} changed while it was read", path());
             NotRead::Failed(Trouble::Changed(why))
         };
-        let refused = |e: Errno| NotRead::Failed(Trouble::Unreadable(cannot_read(&entry.path, e)));
+        let refused = |e: Errno| NotRead::Failed(Trouble::Unreadable(cannot_read(&real(), e)));
         if !file.meta.is_unchanged(&entry.meta) {
             return Err(changed());
+        }
+        // One that comes later changes a time of the file. A signature that holds without a fork may not hold with it.
+        let attributes = attributes::read(&file.fd).map_err(refused)?;
+        if let Some(trouble) = attributes.refusal(path) {
+            return Err(NotRead::Failed(trouble));
         }
         let len = file.meta.size;
         let large = Arc::clone(&self.large);
@@ -191,8 +201,6 @@ impl<'r> Reader<'r> {
         }
         self.files = self.files.saturating_add(1);
         self.bytes = self.bytes.saturating_add(len);
-        // A signature that holds without a fork may not hold with it.
-        let attributes = attributes::read(&file.fd).map_err(refused)?;
         let sha256 = sha256.finish();
         let old = wants.known.and_then(Content::shared_code);
         let is_same = |old: &Content| old.sha256() == Some(&sha256);
@@ -327,7 +335,7 @@ fn read_range(fd: impl AsFd, start: u64, len: u64, room: usize) -> Result<Vec<u8
 /// Reads a small file whole.
 ///
 /// # Errors
-/// When it cannot be read, is larger than `most`, or shrinks while it is read.
+/// When it cannot be read, is compressed, is larger than `most`, or shrinks while it is read.
 pub fn read_small(file: &OpenFile, most: u64, path: &[u8]) -> Result<Vec<u8>, Trouble> {
     if file.meta.size > most {
         return Err(Trouble::Limit(format!(
@@ -335,6 +343,7 @@ pub fn read_small(file: &OpenFile, most: u64, path: &[u8]) -> Result<Vec<u8>, Tr
             escape(path)
         )));
     }
+    refuse_compressed(&file.fd, path).map_err(Trouble::Unreadable)?;
     let bytes = read_range(&file.fd, 0, file.meta.size, 0)
         .map_err(|e| Trouble::Unreadable(cannot_read(path, e)))?;
     if u64::try_from(bytes.len()) != Ok(file.meta.size) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::content::read_small;
 use super::facts::Evidence;
 use super::info::{Info, InfoPlist};
+use super::paths::join;
 use super::recall::recall_plist;
 use super::trouble::Trouble;
 use crate::directory::ReadError;
@@ -256,15 +257,6 @@ fn inside<'e>(evidence: &'e Evidence, directory: &[u8]) -> impl Iterator<Item = 
     let below = entries.iter().skip(from);
     let below = below.map_while(move |e| e.path.strip_prefix(prefix.as_slice()));
     below.filter(|name| !name.contains(&b'/'))
-}
-
-/// A path below a directory, of which an empty one is the beginning.
-fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    match (directory, name) {
-        (b"", _) => name.to_vec(),
-        (_, b"") => directory.to_vec(),
-        _ => [directory, b"/", name].concat(),
-    }
 }
 
 fn read(found: Result<Found, ReadError>, path: &[u8], most: u64) -> Result<Info, Trouble> {

@@ -460,6 +460,7 @@ impl Search<'_> {
             };
             self.bytes = left;
             let wants = Wants {
+                above: &path,
                 known: old.filter(|_| !is_crowded).map(|old| &old.content),
                 ..Wants::default()
             };

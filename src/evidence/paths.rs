@@ -51,3 +51,12 @@ fn stays_below(rest: &[u8]) -> bool {
     }
     depth.is_some()
 }
+
+/// A path below a directory, of which an empty one is the beginning.
+pub fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
+    match (directory, name) {
+        (b"", _) => name.to_vec(),
+        (_, b"") => directory.to_vec(),
+        _ => [directory, b"/", name].concat(),
+    }
+}

@@ -62,6 +62,7 @@ pub fn read_entries(
     let mut entries = std::mem::take(&mut evidence.entries);
     let mut tasks = tasks(
         Arc::make_mut(&mut entries).as_mut_slice(),
+        &evidence.candidate.path,
         before,
         &with_sha1,
     );
@@ -140,6 +141,7 @@ fn is_unread(entry: &Entry) -> bool {
 /// not depend on which thread comes first.
 fn tasks<'a>(
     entries: &'a mut [Entry],
+    above: &'a [u8],
     before: Option<(&'a Evidence, &[usize])>,
     with_sha1: &[bool],
 ) -> Vec<Task<'a>> {
@@ -163,6 +165,7 @@ fn tasks<'a>(
             let wants = Wants {
                 bytes: fits.is_some(),
                 sha1: wants_sha1(number),
+                above,
                 known: known(number, &entry.path),
             };
             Task {
@@ -259,7 +262,7 @@ fn sealed_by_sha1(evidence: &Evidence, budget: &Budget) -> (Vec<bool>, Vec<Troub
         let read = Cursor::new(dir.clone())
             .open_file(&seal.path)
             .map_err(|e| Trouble::of_entry(&e))
-            .and_then(|file| content::read_small(&file, seal.meta.size, &seal.path));
+            .and_then(|file| content::read_small(&file, seal.meta.size, &evidence.path_of(seal)));
         match read {
             Ok(bytes) => {
                 let of_seal = budget.judging(|| {

@@ -57,7 +57,7 @@ impl Trouble {
         ),
         (
             "unreadable",
-            "The system refused: on a Mac osqueryd needs Full Disk Access. Or the path is by a file's number, which is not followed.",
+            "The system refused: on a Mac osqueryd needs Full Disk Access. Or the path is by a file's number, which is not followed, or the file system of a Mac has compressed the file (`com.apple.decmpfs`) and nothing unpacks it here.",
         ),
     ];
 

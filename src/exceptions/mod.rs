@@ -18,6 +18,7 @@ pub use entry::Exception;
 pub use lists::{List, Lists};
 use offer::Offer;
 
+use crate::attribute::refuse_compressed;
 use crate::bundle::Bundle;
 use crate::directory::ReadError;
 use crate::meta::{FileId, Kind, Timestamp};
@@ -323,6 +324,7 @@ fn read_file(root: &Root, path: &str) -> Result<Option<Vec<u8>>, String> {
         let mode = file.meta.octal_mode();
         return Err(format!("others than root can write it (mode {mode})"));
     }
+    refuse_compressed(&file.fd, path.as_bytes())?;
     let mut bytes = Vec::new();
     std::fs::File::from(file.fd)
         .take(MOST_BYTES.saturating_add(1))

@@ -9,6 +9,7 @@ use super::candidate::{Listed, Via};
 use super::finder::{Finder, Place, join};
 use super::language::Language;
 use super::listing::Listing;
+use crate::attribute::refuse_compressed;
 use crate::directory::{Dir, ReadError};
 use crate::info_dictionary;
 use crate::layout::Layout;
@@ -102,6 +103,10 @@ impl Finder<'_> {
         let Some(file) = self.told(found.open_file())? else {
             return Ok(None);
         };
+        if let Err(why) = refuse_compressed(&file.fd, path) {
+            self.unlisted(why);
+            return Ok(None);
+        }
         let read = std::fs::File::from(file.fd)
             .take(most.saturating_add(1))
             .read_to_end(&mut bytes);

@@ -1,6 +1,7 @@
 //! Two bundles, or a bundle and a collected archive, file by file.
 
 mod archives;
+mod compressed;
 mod named;
 mod outside;
 mod owners;

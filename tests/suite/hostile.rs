@@ -1,6 +1,7 @@
 //! Disks that were laid out to hang, blind, crash or mislead: always a row and an error.
 
 mod beyond;
+mod compressed;
 mod crowds;
 mod dots;
 mod dyld;
