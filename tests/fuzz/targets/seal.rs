@@ -23,5 +23,10 @@ fuzz_target!(|seal: &[u8]| {
         assert_eq!(signature.sealed.len(), bundle.len());
     });
     let entries: [&[u8]; 2] = [b"Contents/Info.plist", b"Contents/Resources/schema.txt"];
-    sha1_entries(b"Contents/_CodeSignature/CodeResources", seal, &entries, |path| path);
+    sha1_entries(
+        b"Contents/_CodeSignature/CodeResources",
+        seal,
+        &entries,
+        |path| path,
+    );
 });
