@@ -111,10 +111,6 @@ fn what_leads_out_of_the_systems_cryptex_is_followed() {
         (dylib, [].as_slice()),
         ("@rpath/x.dylib", &["/../../../Data/Users/Shared"]),
         ("@rpath/../../Data/Users/Shared/x.dylib", &["/../"]),
-        (
-            "@rpath/../../Volumes/Data/Users/Shared/x.dylib",
-            &["/../.."],
-        ),
         // dyld puts no slash between them.
         ("evil/../../../Data/Users/Shared/x.dylib", &[]),
     ] {
@@ -125,6 +121,15 @@ fn what_leads_out_of_the_systems_cryptex_is_followed() {
         let row = reads(&disk, library, true);
         assert!(row["loads_outside"].contains(&format!("/{library}")));
     }
+    // The same path without the cryptex in front leads to what may be another volume.
+    let disk = Disk::new();
+    disk.dir("System/Volumes/Preboot/Cryptexes/OS");
+    let other = "@rpath/../../Volumes/Data/Users/Shared/x.dylib";
+    plugin(&disk, &[other], &["/../.."]);
+    disk.file(library, "library");
+    let row = only_bundle(disk.path());
+    assert_eq!(row["linked_paths"], format!("/{library}"));
+    assert_eq!(row["error"], "mount: a volume is mounted at /Volumes/Data");
     // An image of the data volume alone.
     let disk = Disk::new();
     plugin(&disk, &[dylib], &[]);
