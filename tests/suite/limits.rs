@@ -99,13 +99,13 @@ fn at_the_end_of_links(disk: &Disk, moved: &Path) -> String {
         top, moved = sys.argv[1:]\n\
         at = os.open(top, os.O_RDONLY)\n\
         for link in range(31):\n    \
-            for _ in range(500):\n        \
+            for _ in range(450):\n        \
                 os.mkdir('a', dir_fd=at)\n        \
                 below = os.open('a', os.O_RDONLY, dir_fd=at)\n        \
                 os.close(at)\n        \
                 at = below\n    \
             if link < 30:\n        \
-                os.symlink('a/' * 500 + 'l', 'l', dir_fd=at)\n\
+                os.symlink('a/' * 450 + 'l', 'l', dir_fd=at)\n\
         os.rename(moved, 'l', dst_dir_fd=at)";
     let top = disk.dir("Users/Shared");
     let made = Command::new("python3")
@@ -113,7 +113,7 @@ fn at_the_end_of_links(disk: &Disk, moved: &Path) -> String {
         .args([&top, moved])
         .status();
     assert!(made.unwrap().success());
-    format!("/Users/Shared/{}l", "a/".repeat(500))
+    format!("/Users/Shared/{}l", "a/".repeat(450))
 }
 
 /// Whoever leads the folder, or one link in it, as deep as a Mac goes takes no time of others.
