@@ -15,10 +15,10 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Far more than any Info.plist needs: it is read while all that a scan finds is held.
+    /// Far more than any Info.plist needs, and as many as CoreFoundation was seen to read.
     pub const STANDARD: Self = Self {
         depth: MOST_DEPTH,
-        values: 100_000,
+        values: 600_000,
         text: 8 << 20,
     };
     /// More than any entitlements or list of cdhashes need: several threads read them at once.

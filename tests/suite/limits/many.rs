@@ -211,7 +211,7 @@ fn code_is_exchanged(bundles: usize, libraries: u8) {
 fn lists_of_very_many_values() {
     let pairs: String = (0..299_000).map(|n| format!("{n:05x}=b;")).collect();
     let texts: Vec<String> = (0..590_000).map(|n| format!("{n:05x}")).collect();
-    let words: String = (0..98_000).map(|_| "<string/>").collect();
+    let words: String = (0..440_000).map(|_| "<string/>").collect();
     let keys: String = (0..160_000)
         .map(|n| format!("<key>{n:05x}</key><true/>"))
         .collect();
