@@ -413,6 +413,11 @@ impl Budget {
         self.take_found(&self.texts, bytes)
     }
 
+    /// True while half of the room for all that is found is left.
+    pub fn has_half(&self) -> bool {
+        self.found.load(Ordering::Relaxed) >= self.limits.found / 2
+    }
+
     /// Takes bytes of one kind, and of all that is found.
     fn take_found(&self, kind: &AtomicUsize, bytes: usize) -> bool {
         if !take(kind, bytes) {

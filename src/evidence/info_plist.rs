@@ -77,7 +77,7 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
             return keep(evidence, known, budget);
         }
         is_certain &= meta.is_none_or(|m| m.kind.special().is_none());
-        let (info, is_read) = match read(found, &path, budget.limits.plist_bytes) {
+        let (info, is_read) = match read(found, &path, budget) {
             Ok(info) => (Ok(info), true),
             Err(trouble) => {
                 let passed_over = passed_over(evidence, &relative, meta, trouble);
@@ -259,13 +259,16 @@ fn inside<'e>(evidence: &'e Evidence, directory: &[u8]) -> impl Iterator<Item = 
     below.filter(|name| !name.contains(&b'/'))
 }
 
-fn read(found: Result<Found, ReadError>, path: &[u8], most: u64) -> Result<Info, Trouble> {
+fn read(found: Result<Found, ReadError>, path: &[u8], budget: &Budget) -> Result<Info, Trouble> {
     let file = found
         .and_then(|found| found.open_file())
         .map_err(|e| Trouble::of_entry(&e))?;
-    let bytes = read_small(&file, most, path)?;
-    let value =
-        property_list::parse(&bytes, &Bounds::STANDARD).map_err(|e| Trouble::of_list(path, &e))?;
+    let bytes = read_small(&file, budget.limits.plist_bytes, path)?;
+    let bounds = match budget.has_half() {
+        true => &Bounds::STANDARD,
+        false => &Bounds::BESIDE_MUCH,
+    };
+    let value = property_list::parse(&bytes, bounds).map_err(|e| Trouble::of_list(path, &e))?;
     match value.into_dictionary() {
         Some(keys) => Ok(Info::from_dictionary(&keys)),
         None => Err(Trouble::Malformed(format!(

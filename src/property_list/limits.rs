@@ -21,6 +21,11 @@ impl Bounds {
         values: 600_000,
         text: 8 << 20,
     };
+    /// The same where all that a scan finds leaves little room.
+    pub const BESIDE_MUCH: Self = Self {
+        values: 100_000,
+        ..Self::STANDARD
+    };
     /// More than any entitlements or list of cdhashes need: several threads read them at once.
     pub const OF_SIGNATURE: Self = Self {
         values: 20_000,
