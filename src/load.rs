@@ -214,7 +214,12 @@ fn info(evidence: &Evidence) -> Option<&Info> {
 
 fn judge_alone(evidence: &Evidence) -> LoadVerdict {
     let mut verdict = LoadVerdict::default();
-    let mut say = |reason| verdict.reasons.push(reason);
+    let mut say = |reason| {
+        // Several that a volume leaves unknown are one.
+        if !verdict.reasons.contains(&reason) {
+            verdict.reasons.push(reason);
+        }
+    };
     if evidence.is_folder() {
         say(Reason::Unreadable);
         return verdict;

@@ -77,12 +77,16 @@ impl Side {
         for entry in &tree.entries {
             let mut thing = Thing::new(entry.meta.kind, entry.meta.rights(), entry.link.as_deref());
             if entry.meta.kind == Kind::File {
-                let fork = fork(tree, entry);
-                if let Ok(Fork::Compressed) = fork {
-                    let path = tree.path_of(entry);
-                    side.unknown.push(attribute::compressed(&path));
-                    side.compressed.insert(entry.path.to_vec());
-                    continue;
+                match fork(tree, entry) {
+                    Ok(Fork::Compressed) => {
+                        let path = tree.path_of(entry);
+                        side.unknown.push(attribute::compressed(&path));
+                        side.compressed.insert(entry.path.to_vec());
+                        continue;
+                    }
+                    Ok(Fork::Known(sha256)) => thing.fork = sha256.map(Box::new),
+                    Ok(Fork::Hidden) => hidden = hidden.or(Some(entry)),
+                    Err(line) => side.unknown.push(line),
                 }
                 let read = tree
                     .open_file(entry)
@@ -100,12 +104,6 @@ impl Side {
                 if let Err(line) = read {
                     side.unknown.push(line);
                     continue;
-                }
-                match fork {
-                    Ok(Fork::Compressed) => {}
-                    Ok(Fork::Known(sha256)) => thing.fork = sha256.map(Box::new),
-                    Ok(Fork::Hidden) => hidden = hidden.or(Some(entry)),
-                    Err(line) => side.unknown.push(line),
                 }
             }
             side.things.insert(entry.path.to_vec(), thing);

@@ -366,9 +366,14 @@ impl Evidence {
         self.specials().next().is_some() || self.reached_specials().next().is_some()
     }
 
-    /// Tells where a volume is mounted on the way to it, or to what it reaches.
+    /// Tells where a volume is mounted on the way to it, or to what it reaches. Of a Mac's own place for volumes only an
+    /// image tells: it lacks the others, or whoever made it chose their names.
     pub(super) fn tell_mount(&mut self, place: &[u8]) {
-        let trouble = Trouble::Mount(format!("a volume is mounted at {}", escape(place)));
+        let what = match place.starts_with(b"/Volumes/") {
+            true => "another volume may be meant by",
+            false => "a volume is mounted at",
+        };
+        let trouble = Trouble::Mount(format!("{what} {}", escape(place)));
         if !self.troubles.contains(&trouble) {
             self.trouble(trouble);
         }

@@ -73,7 +73,7 @@ impl Finder<'_> {
             let Some(bytes) = self.small_file(&path)? else {
                 continue;
             };
-            match property_list::parse(&bytes, &Bounds::STANDARD) {
+            match property_list::parse(&bytes, &Bounds::BESIDE_MUCH) {
                 Ok(value) => self.languages_of(&value, &path),
                 Err(error) => {
                     let why = format!("{}: {error}", escape(&path));

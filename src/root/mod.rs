@@ -291,7 +291,10 @@ impl Root {
                 turns = turns.saturating_add(1);
                 continue;
             }
-            let of_volume = by_volume(dir.path(), &name, &todo).filter(|_| self.is_image);
+            let of_volume = self
+                .is_image
+                .then(|| by_volume(dir.path(), &name, &todo))
+                .flatten();
             let (name, (meta, is_top)) = match dir.meta_and_top(&name) {
                 Ok(stands) => (name, stands),
                 Err(_) if name == b"..namedfork" => return Err(ReadError::fork(path)),

@@ -693,22 +693,27 @@ fn what_another_volume_may_hold_is_no_proof() {
         let disk = Disk::new();
         plugin.write(disk.dir("Users/Shared"));
         disk.link(disk.plugin("A.dsplug"), target);
-        let sql = "SELECT load_verdict, error FROM dsplug_bundles";
+        let sql = "SELECT load_verdict, load_reasons, error FROM dsplug_bundles";
         let row = query(disk.path(), sql).remove(0);
         (
-            row["load_verdict"].clone(),
-            row["error"].contains("/Volumes/Other"),
+            [&*row["load_verdict"], &*row["load_reasons"]].join(" "),
+            row["error"].contains("another volume may be meant by /Volumes/Other"),
         )
     };
     let target = "/Volumes/Other/Users/Shared/A.dsplug";
-    let lacks = || Plugin::new("A").without("CFPlugInTypes");
+    let lacks = || {
+        let one = Plugin::new("A").without("CFPlugInTypes");
+        one.without("CFPluginNameString")
+    };
     assert_eq!(
         verdict(Plugin::new("A"), target),
-        ("loadable".to_owned(), true)
+        ("loadable ".to_owned(), true)
     );
-    assert_eq!(verdict(lacks(), target), ("unknown".to_owned(), true));
+    let unknown = "unknown unreadable".to_owned();
+    assert_eq!(verdict(lacks(), target), (unknown, true));
     let own = verdict(lacks(), "/System/Volumes/Data/Users/Shared/A.dsplug");
-    assert_eq!(own, ("not_loadable".to_owned(), false));
+    let proved = "not_loadable no_plugin_types;no_plugin_name".to_owned();
+    assert_eq!(own, (proved, false));
 }
 
 /// `synthetic.conf(5)` makes names at a Mac's `/` when it starts: they stand on no disk.

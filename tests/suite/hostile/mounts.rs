@@ -325,4 +325,19 @@ fn what_leads_up_from_behind_a_firm_link_leads_to_what_is_above_that() {
             "{target}"
         );
     }
+    // No kernel counts a firm link as a link: twice as many as this would be too many.
+    Plugin::new("A").write(disk.at("Users/Shared"));
+    for number in 0..20 {
+        let next = match number {
+            19 => "A.dsplug".to_owned(),
+            _ => format!("{}", number + 1),
+        };
+        let text = format!("/System/Volumes/Data/Users/Shared/{next}");
+        disk.link(format!("Users/Shared/{number}"), text);
+    }
+    let link = disk.at(format!("{PLUGINS}/A.dsplug"));
+    fs::remove_file(&link).unwrap();
+    symlink("/Users/Shared/0", &link).unwrap();
+    let rows = query(disk.path(), "SELECT load_verdict FROM dsplug_bundles");
+    assert_eq!(rows[0]["load_verdict"], "loadable");
 }

@@ -6,7 +6,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use super::names::names;
 use super::{MOST_HELD, rows, shows_evil, with_evil, within_the_promise};
+use crate::common::query_in;
+use dsplug::journal::Ahead;
+use dsplug::limits::Limits;
+use dsplug::root::Root;
+use dsplug::scan::{Scanner, Snapshot};
 use dsplug_fixtures::binary_list::binary_list;
 use dsplug_fixtures::{ARM64E, Disk, PLUGINS, Plugin, mach_header, skipped};
 
@@ -251,6 +257,53 @@ fn lists_of_very_many_values() {
         };
         assert_eq!(one["load_verdict"], verdict, "{one:#?}");
     }
+}
+
+/// A list that is read by itself, and not where little room is left: it takes thirty times its values meanwhile.
+#[test]
+fn a_list_of_many_values_is_read_where_there_is_room() {
+    let disk = Disk::new();
+    disk.file(
+        format!("{PLUGINS}/A.dsplug/Contents/Info.plist"),
+        repeated_text(150_000),
+    );
+    let read = |snapshot: &Snapshot| {
+        let sql = "SELECT error FROM dsplug_bundles WHERE path LIKE '%/A.dsplug'";
+        let error = query_in(snapshot, sql)[0]["error"].clone();
+        assert!(
+            error.is_empty() || error.contains("too many values"),
+            "{error}"
+        );
+        error.is_empty()
+    };
+    let scanner = |limits| Scanner::new(Root::open(disk.path()).unwrap(), limits);
+    assert!(read(&scanner(Limits::PATIENT).scan()));
+    // What an earlier process knew is held for as long as one scan.
+    let mut knowing = scanner(Limits::PATIENT).remembering();
+    knowing.know(&Ahead {
+        paths: Vec::new(),
+        held: 64 << 20,
+    });
+    assert!(!read(&knowing.scan()));
+    assert!(read(&knowing.scan()));
+    // So is each of very many entries.
+    let little = Limits {
+        found: 2 << 20,
+        ..Limits::PATIENT
+    };
+    assert!(read(&scanner(little).scan()));
+    names(
+        &disk.at(format!("{PLUGINS}/Many.dsplug")),
+        (0..15_000).map(|n| n.to_string()),
+    );
+    assert!(read(&scanner(little).scan()));
+    for half in ["a", "b", "c"] {
+        names(
+            &disk.at(format!("{PLUGINS}/Many{half}.dsplug")),
+            (0..15_000).map(|n| n.to_string()),
+        );
+    }
+    assert!(!read(&scanner(little).scan()));
 }
 
 /// Lists that are small, so that they are read before others, and name their arrays again and again: each costs
