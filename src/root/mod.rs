@@ -232,7 +232,8 @@ impl Root {
         let mut todo = components(path);
         let mut ups = path::ups(&todo);
         // What a trailing slash or a dot asks for is a directory, so its link is followed.
-        let follow_last = follow_last || path.ends_with(b"/");
+        let mut is_directory = path::asks_for_directory(path);
+        let follow_last = follow_last || is_directory;
         let mut way = Descent::new(self.top.clone());
         // What `..` may lead out of again is to be noted, and is passed name by name.
         let kept = self
@@ -348,6 +349,7 @@ impl Root {
                     return Err(ReadError::too_far(path));
                 }
                 more = more.saturating_add(path::beyond_names(&target));
+                is_directory |= todo.is_empty() && path::asks_for_directory(&target);
                 if target.starts_with(b"/") {
                     way.restart();
                     volume = Volume::default();
@@ -373,6 +375,9 @@ impl Root {
                 note(Passed::over(&dir, &name, Some(&meta)).behind(&itself));
             }
             if todo.is_empty() {
+                if is_directory && meta.kind != Kind::Directory {
+                    return Err(fail(Errno::NOTDIR));
+                }
                 return Ok(Found {
                     dir,
                     name,
@@ -467,6 +472,42 @@ mod tests {
         assert!(root.has_gone(b"/a/gone") && root.has_gone(b"/b/gone"));
         assert!(root.has_gone(b"/a/Evil") && !root.has_gone(b"/a/EVIL"));
         assert!(!root.has_gone(b"/a/20000"));
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(96))]
+        /// Held against the running kernel, which reads paths and links without `/` in front as a Mac's does.
+        #[test]
+        fn links_lead_where_the_kernel_goes(
+            texts in proptest::collection::vec("(f|d|l0|l1|l2|l3|[.]|[.][.])(/(f|e|l0|l1|[.]|[.][.]|)){0,3}", 4),
+            path in "(f|d|l0|l1|l2|l3)(/(f|e|l0|l1|[.]|[.][.]|)){0,3}",
+        ) {
+            let disk = tempfile::tempdir().unwrap();
+            // So deep that no chain leads above the top.
+            let below = "b/".repeat(24);
+            let at = disk.path().join(&below);
+            fs::create_dir_all(at.join("d/e")).unwrap();
+            for file in ["f", "d/f", "d/e/f"] {
+                fs::write(at.join(file), "").unwrap();
+            }
+            for (number, text) in texts.iter().enumerate() {
+                let _ = symlink(text, at.join(format!("l{number}")));
+            }
+            let root = Root::open(disk.path()).unwrap();
+            let asked = format!("/{below}{path}");
+            let by_kernel = fs::metadata(disk.path().join(&asked[1..]));
+            let by_kernel = by_kernel.ok().map(|meta| std::os::unix::fs::MetadataExt::ino(&meta));
+            for root in [&root, &root.for_one_scan(None)] {
+                for _ in 0..2 {
+                    let found = root.find(asked.as_bytes()).map(|found| found.meta.ino);
+                    // Linux follows eight links more.
+                    if found.as_ref().is_err_and(|error| error.errno == Errno::LOOP) {
+                        continue;
+                    }
+                    proptest::prop_assert_eq!(found.as_ref().ok(), by_kernel.as_ref(), "{} {:?}", path, found);
+                }
+            }
+        }
     }
 
     #[test]

@@ -16,6 +16,12 @@ pub(super) fn components(path: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// True where the kernel takes nothing but a directory for what a path or the text of a link ends in
+/// (`NAMEI_TRAILINGSLASH` of xnu's `bsd/vfs/vfs_cache.c`; `lookup` of `vfs_lookup.c` for a dot).
+pub(super) fn asks_for_directory(path: &[u8]) -> bool {
+    matches!(path.rsplit(|b| *b == b'/').next(), Some(b"" | b"."))
+}
+
 /// Bytes of a path beyond its components, each with a slash: slashes that are written twice, and dots.
 pub(super) fn beyond_names(path: &[u8]) -> usize {
     let names = path.split(|b| *b == b'/');

@@ -34,7 +34,8 @@ WARM = 500
 def digest(content):
     """The digest of a bundle that holds this one file, as the README defines it."""
     inner = hashlib.sha256(content).hexdigest()
-    return hashlib.sha256(b"f " + inner.encode() + b" ./Contents/data\0").hexdigest()
+    records = b"d " + b"0" * 64 + b" ./Contents\0f " + inner.encode() + b" ./Contents/data\0"
+    return hashlib.sha256(records).hexdigest()
 
 
 def changes(plugins, aside, journal, stop):

@@ -13,11 +13,16 @@ use dsplug_fixtures::skipped;
 
 /// The interpreter that `tests/setup/python.sh` makes, and the checks.
 fn python() -> Option<Command> {
+    with_python("peer/checks.py")
+}
+
+/// The same with another script.
+fn with_python(script: &str) -> Option<Command> {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let interpreter: PathBuf = tests.join(".venv/bin/python");
     interpreter.exists().then(|| {
         let mut command = Command::new(interpreter);
-        command.arg("-B").arg(tests.join("peer/checks.py"));
+        command.arg("-B").arg(tests.join(script));
         command
     })
 }
@@ -55,6 +60,18 @@ macro_rules! checks {
             assert_eq!(names.lines().collect::<Vec<_>>(), [$(stringify!($name)),*]);
         }
     };
+}
+
+/// The soak, as short as it shows that each answer is what stood there: by itself it takes a quarter of an hour.
+#[test]
+fn what_changes_under_the_extension_is_shown_as_it_stood() {
+    let Some(mut python) = with_python("soak/soak.py") else {
+        return skipped(NO_PYTHON);
+    };
+    let soak = python.args([env!("CARGO_BIN_EXE_dsplug"), "300"]);
+    let output = soak.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
 }
 
 checks! {

@@ -129,7 +129,10 @@ fn what_leads_out_of_the_systems_cryptex_is_followed() {
     disk.file(library, "library");
     let row = only_bundle(disk.path());
     assert_eq!(row["linked_paths"], format!("/{library}"));
-    assert_eq!(row["error"], "mount: another volume may be meant by /Volumes/Data");
+    assert_eq!(
+        row["error"],
+        "mount: another volume may be meant by /Volumes/Data"
+    );
     // An image of the data volume alone.
     let disk = Disk::new();
     plugin(&disk, &[dylib], &[]);
