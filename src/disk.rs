@@ -152,8 +152,8 @@ fn open_root(path: &Path) -> Result<Root, Failure> {
     };
     let root = Root::open(path).map_err(|error| fail(&given::why(&error)))?;
     // Else what is no Mac's disk would seem to be one without plug-ins.
-    if path != Path::new("/") && !root.is_mac() {
-        return Err(fail("neither Library nor System stands in it"));
+    match root.why_no_mac().filter(|_| path != Path::new("/")) {
+        Some(why) => Err(fail(why)),
+        None => Ok(root),
     }
-    Ok(root)
 }

@@ -25,6 +25,11 @@ const VERSIONED: &[&[u8]] = &[
     b"/System/Library/PreinstalledAssets",
 ];
 
+/// What stands at a Mac's top and is the system's own: directories, and links to others.
+const OF_SYSTEM: &[&[u8]] = &[
+    b"System", b"bin", b"dev", b"etc", b"sbin", b"tmp", b"usr", b"var",
+];
+
 /// What follows the data volume's own path in one, in whatever letter case: a Mac's disk does not tell it apart.
 pub fn below_data(path: &[u8]) -> Option<&[u8]> {
     below(path, DATA)
@@ -42,6 +47,21 @@ pub fn leads_behind(path: &[u8]) -> bool {
         head.is_some_and(|head| head.eq_ignore_ascii_case(name))
     };
     FURTHER_DOWN.iter().any(|l| below(path, l).is_some()) || VERSIONED.iter().any(is_versioned)
+}
+
+/// The firm link that a path without dots begins with, or the name at the top, where any may be one but for the system's
+/// own directories and its links.
+pub fn first(path: &[u8]) -> Option<&[u8]> {
+    let further = FURTHER_DOWN.iter().find(|link| below(path, link).is_some());
+    if let Some(link) = further {
+        return path.get(..link.len());
+    }
+    let name = path.split(|b| *b == b'/').nth(1)?;
+    let is_of_system = OF_SYSTEM.iter().any(|own| name::same(name, own));
+    let end = name.len().saturating_add(1);
+    (!name.is_empty() && !is_of_system)
+        .then(|| path.get(..end))
+        .flatten()
 }
 
 /// True where one of these may lie so many names below the top, of which this is the first. One at the top may have any

@@ -96,17 +96,17 @@ impl Launch {
         }
         let path = self.root.unwrap_or_else(|| PathBuf::from("/"));
         let root = match Root::open(&path) {
-            Ok(root) if path != Path::new("/") && !root.is_mac() => {
-                let path = path.display();
-                extension::last_line(format!(
-                    "dsplug: cannot open the root {path}: neither Library nor System stands in it"
-                ));
-                return ExitCode::FAILURE;
-            }
+            Ok(root) => match root.why_no_mac().filter(|_| path != Path::new("/")) {
+                Some(why) => Err(why.to_owned()),
+                None => Ok(root),
+            },
+            Err(error) => Err(error.to_string()),
+        };
+        let root = match root {
             Ok(root) => root,
-            Err(error) => {
+            Err(why) => {
                 let path = path.display();
-                extension::last_line(format!("dsplug: cannot open the root {path}: {error}"));
+                extension::last_line(format!("dsplug: cannot open the root {path}: {why}"));
                 return ExitCode::FAILURE;
             }
         };

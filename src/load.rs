@@ -233,15 +233,14 @@ fn judge_alone(evidence: &Evidence) -> LoadVerdict {
         Listed::Maybe => say(Reason::MaybeListed),
         Listed::No => say(Reason::NotListed),
     }
+    // What a mounted volume serves may be another thing for each who asks.
+    let is_served = evidence.is_served();
+    let mut say = |reason: Reason| {
+        let is_proof = !(is_served && reason.settles());
+        say(if is_proof { reason } else { Reason::Unreadable });
+    };
     match evidence.resolved_meta.map(|m| m.kind) {
-        Some(Kind::Directory) => {
-            // What a mounted volume serves may be another thing for each who asks.
-            let is_served = evidence.is_served();
-            judge_bundle(evidence, &mut |reason: Reason| {
-                let is_proof = !(is_served && reason.settles());
-                say(if is_proof { reason } else { Reason::Unreadable });
-            });
-        }
+        Some(Kind::Directory) => judge_bundle(evidence, &mut say),
         Some(_) => say(Reason::NotABundle),
         None => {
             let broken = evidence

@@ -31,9 +31,9 @@ pub use registration::Osqueryd;
 
 /// Everything that is wrong with a host, and what else its admin should know.
 pub fn examine(host: &Host<'_>) -> Vec<Finding> {
-    if !host.root.is_mac() {
+    if let Some(why) = host.root.why_no_mac() {
         return vec![Finding::wrong(
-            "this is not the / of a Mac: neither Library nor System stands in it",
+            format!("this is not the / of a Mac: {why}"),
             "--root DIR examines the disk of one",
         )];
     }

@@ -7,7 +7,6 @@
 use super::content::{NotRead, Reader, Wants};
 use super::entry::{Content, Entry};
 use super::facts::{Evidence, Executable};
-use super::loads::is_sealed;
 use super::trouble::Trouble;
 use crate::directory::ReadError;
 use crate::limits::Budget;
@@ -44,6 +43,7 @@ pub fn find(root: &Root, evidence: &mut Evidence, budget: &Budget) {
         .strip_prefix(evidence.resolved_path.as_slice())
         .and_then(|rest| rest.strip_prefix(b"/"))
         .map(<[u8]>::to_vec);
+    evidence.doubts_image(root, &found);
     let path = match &relative {
         Some(relative) => [&evidence.candidate.path, b"/".as_slice(), relative].concat(),
         None => real,
@@ -65,7 +65,7 @@ fn resolve(
     budget: &Budget,
 ) -> Result<Option<Found>, ReadError> {
     if name.starts_with(b"/") {
-        return first(root, evidence, &[name.to_vec()], name, budget);
+        return first(root, evidence, &[without_end(name).to_vec()], name, budget);
     }
     let places = evidence.layout.executable_directories().iter();
     let places: Vec<Vec<u8>> = places
@@ -88,6 +88,15 @@ fn resolve(
     Ok(found)
 }
 
+/// A path without the slashes and dots that it ends in, which a URL's path loses where the disk is asked for it
+/// (`CFURLGetFileSystemRepresentation` of CFURL.c).
+fn without_end(mut path: &[u8]) -> &[u8] {
+    while let Some(rest) = path.strip_suffix(b"/").or(path.strip_suffix(b"/.")) {
+        path = rest;
+    }
+    path
+}
+
 /// What stands at the first of these paths at which anything does.
 fn first(
     root: &Root,
@@ -107,9 +116,6 @@ fn first(
             }
             Err(error) if error.leads_nowhere() => {}
             Err(error) => return Err(error),
-        }
-        if root.is_image() && is_elsewhere(&without_dots(path)) {
-            return Err(ReadError::elsewhere(path));
         }
     }
     Ok(None)
@@ -140,11 +146,6 @@ fn hold_against_other_readings(
         )));
     }
     Ok(())
-}
-
-/// True for a path without dots that leads to another volume than that of the data, the only one in many an image.
-fn is_elsewhere(path: &[u8]) -> bool {
-    path.starts_with(b"/Volumes/") || is_sealed(path)
 }
 
 /// The last component of a path without its extension.

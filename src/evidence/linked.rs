@@ -133,7 +133,7 @@ pub fn read(
     evidence.comes_back |= comes_back;
     evidence.troubles.append(&mut search.troubles);
     for mount in search.ways.mounts() {
-        evidence.tell_mount(mount);
+        evidence.tell_mount(root, mount);
     }
     search.ways.end();
     let places = search.places.into();

@@ -69,7 +69,7 @@ use crate::limits::Budget;
 use crate::meta::{Kind, Special, WritableBy};
 use crate::root::Root;
 use crate::text::{self, escape};
-use facts::{CHEAP_LIST, Opened};
+use facts::{CHEAP_LIST, Opened, meant_by};
 pub use ways::Ways;
 pub use writers::{weigh_ways, weigh_writers};
 
@@ -257,7 +257,7 @@ fn survey_itself(
     let own = || Ok(itself.is_mount_point()?.then(|| path.as_slice().into()));
     if let Some(mount) = itself.mount().map_or_else(own, |mount| Ok(Some(mount)))? {
         evidence.is_mounted = true;
-        evidence.tell_mount(&mount);
+        evidence.tell_mount(root, &mount);
     }
     evidence.writable_by = evidence.writable_by.max(WritableBy::of(&itself.meta));
     let found = if itself.meta.kind == Kind::Symlink {
@@ -269,6 +269,10 @@ fn survey_itself(
     let resolved = found.path();
     if !has_room_for_paths(evidence, &resolved, budget) {
         return Err(ReadError::too_far(&path));
+    }
+    if found.links > 0 && root.may_be_another(&found) {
+        evidence.is_mounted = true;
+        evidence.trouble(meant_by(&resolved));
     }
     evidence.resolved_path = resolved;
     evidence.ways.leave(root, &path, &evidence.resolved_path);

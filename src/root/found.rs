@@ -22,6 +22,7 @@ pub(crate) fn straight_down(dir: &Dir, path: &[u8]) -> Option<Found> {
                 meta,
                 is_top,
                 links: 0,
+                by_system: false,
                 volume: Volume::default(),
             });
         }
@@ -56,9 +57,9 @@ impl<'a> Passed<'a> {
         }
     }
 
-    /// The same, with what is known of the volume that it stands on.
-    pub(super) fn behind(self, volume: &'a Volume) -> Self {
-        let mount = volume.mount().map(AsRef::as_ref);
+    /// The same, with what is known of the volume that it stands on, and of one that led here.
+    pub(super) fn behind(self, volume: &'a Volume, passed: Option<&'a Arc<[u8]>>) -> Self {
+        let mount = passed.or(volume.mount()).map(AsRef::as_ref);
         Self { mount, ..self }
     }
 }
@@ -77,6 +78,8 @@ pub struct Found {
     pub(super) is_top: bool,
     /// How many links were followed on the way.
     pub links: u32,
+    /// True when one of them stands, in an image, where the system's own volume is.
+    pub(super) by_system: bool,
     /// What is known of the volume of the directory, and of all that was passed on the way.
     pub(super) volume: Volume,
 }

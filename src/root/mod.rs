@@ -9,7 +9,9 @@
 
 mod above;
 mod as_written;
+mod detour;
 mod found;
+mod image;
 mod namespace;
 mod parents;
 mod path;
@@ -27,12 +29,11 @@ use rustix::io::Errno;
 use crate::descent::Descent;
 use crate::directory::{Dir, ReadError};
 use crate::meta::Kind;
+use detour::{Detour, detour, is_covered, is_synthetic};
 pub(crate) use found::straight_down;
 pub use found::{Found, Note, Passed};
-use namespace::{
-    RESOLVE, by_volume, detour, is_by_number, is_covered, is_firmlink, is_prefix, is_synthetic,
-    on_data,
-};
+use image::{Image, is_of_the_system};
+use namespace::{RESOLVE, is_by_number, is_firmlink, is_prefix, on_data};
 use parents::Parents;
 use path::components;
 pub(crate) use path::last_component;
@@ -44,6 +45,8 @@ use volume::Volume;
 const MAX_LINKS: u32 = 32;
 /// Bytes of a path and of the text of a link, its end included, as `PATH_MAX` of macOS.
 pub(crate) const PATH_MAX: usize = 1024;
+/// Names by which an image's places of other volumes begin at most (`/System/Volumes/VM`).
+const NAMES_OF_A_PLACE: usize = 3;
 /// Steps of one resolution: a path and the texts of as many links as are followed, every second byte of
 /// them a slash. No kernel of a Mac goes further.
 const MOST_STEPS: usize = 33 * PATH_MAX / 2;
@@ -59,8 +62,8 @@ const STEPS_OF_A_WATCH: usize = 20_000;
 #[derive(Clone, Debug)]
 pub struct Root {
     top: Dir,
-    /// True when it is not the machine's own `/`, whose file system knows its names.
-    is_image: bool,
+    /// What is known of it when it is not the machine's own `/`, whose file system knows its names.
+    image: Option<Arc<Image>>,
     /// Directories that are kept open for as long as one scan lasts.
     parents: Option<Arc<Parents>>,
 }
@@ -81,8 +84,8 @@ impl Root {
     pub fn open(path: &Path) -> io::Result<Self> {
         let is_image = path != Path::new("/");
         Dir::open_top(path).map(|top| Self {
+            image: is_image.then(|| Arc::new(Image::of(&top))),
             top,
-            is_image,
             parents: None,
         })
     }
@@ -103,20 +106,41 @@ impl Root {
     fn with_steps(&self, until: Option<Instant>, steps: usize) -> Self {
         Self {
             top: self.top.for_one_scan(until),
-            is_image: self.is_image,
+            image: self.image.clone(),
             parents: Some(Arc::new(Parents::new(steps))),
         }
     }
 
-    /// True when it may be the `/` of a Mac: `Library` or `System` stands in it, in any letter case.
-    pub fn is_mac(&self) -> bool {
+    /// Why it is no `/` of a Mac with its plug-ins: neither `Library` nor `System` stands in it, in any letter case, or it is
+    /// the system's volume of an image that has the data on another.
+    pub fn why_no_mac(&self) -> Option<&'static str> {
         let stands = |name: &[u8]| !matches!(self.top.spelled(name), Ok(None));
-        stands(b"Library") || stands(b"System")
+        if !stands(b"Library") && !stands(b"System") {
+            return Some("neither Library nor System stands in it");
+        }
+        self.image.as_ref()?.lacks_data()
     }
 
     /// True when it is not the machine's own `/`: it may lack what stands on another volume of that Mac.
     pub(crate) fn is_image(&self) -> bool {
-        self.is_image
+        self.image.is_some()
+    }
+
+    /// True where an absolute path without dots leads to another volume than that of the data, the only one in many an image.
+    pub(crate) fn may_lack(&self, path: &[u8]) -> bool {
+        self.image.is_some() && is_of_the_system(path) || self.may_serve(path)
+    }
+
+    /// True where an image need not have what the Mac finds: it stands in the place of another volume, or a link there led
+    /// to it.
+    pub(crate) fn may_be_another(&self, found: &Found) -> bool {
+        found.by_system || self.may_lack(&found.path())
+    }
+
+    /// True where it leads to a place for other volumes, or to one that the data volume has too.
+    pub(crate) fn may_serve(&self, path: &[u8]) -> bool {
+        let image = self.image.as_ref();
+        image.is_some_and(|image| image.served(path).is_some())
     }
 
     /// Resolves an absolute path, every link in it followed.
@@ -191,7 +215,7 @@ impl Root {
             && !(follow_last && meta.kind == Kind::Symlink)
         {
             let itself = volume.below(&dir, name, (&meta, is_top));
-            note(Passed::over(&dir, name, Some(&meta)).behind(&itself));
+            note(Passed::over(&dir, name, Some(&meta)).behind(&itself, None));
             let name = name.to_vec();
             return Ok(Found {
                 dir,
@@ -199,6 +223,7 @@ impl Root {
                 meta,
                 is_top,
                 links: 0,
+                by_system: false,
                 volume,
             });
         }
@@ -212,10 +237,15 @@ impl Root {
     /// Whether `..` leads from a name to the directory above it. Of an image nobody knows which directories of the data
     /// volume stand behind firm links.
     fn may_go_up(&self, above: &[Vec<u8>], name: &[u8], path: &[u8]) -> Result<(), ReadError> {
-        if self.is_image && on_data(above, name).is_some() {
+        if self.is_image() && on_data(above, name).is_some() {
             return Err(ReadError::up(path));
         }
         Ok(())
+    }
+
+    fn detour(&self, dir: &Dir, name: &[u8], todo: &mut Vec<Vec<u8>>) -> Option<Detour> {
+        self.image.as_ref()?;
+        detour(&self.top, dir, name, todo)
     }
 
     fn walk(
@@ -249,6 +279,7 @@ impl Root {
         // What a link says that a mounted volume serves is no more worth than the rest there.
         let mut passed: Option<Arc<[u8]>> = None;
         let (mut links, mut steps, mut paid) = (0_u32, 0_usize, FREE_STEPS);
+        let mut by_system = false;
         // From one spelling of a path to another, as by a firm link: no kernel counts that.
         let mut turns = 0_u32;
         // Bytes of the texts beyond their names: slashes that are written twice, and dots.
@@ -277,8 +308,26 @@ impl Root {
             if is_by_number(way.names(), &name, &todo) {
                 return Err(ReadError::by_number(path));
             }
-            if self.is_image && way.names().is_empty() && is_covered(&self.top, &name) {
-                return Err(ReadError::elsewhere(&dir.join(&name)));
+            if let Some(image) = self
+                .image
+                .as_ref()
+                .filter(|_| way.names().len() < NAMES_OF_A_PLACE)
+            {
+                if is_covered(&self.top, &dir, &name) {
+                    return Err(ReadError::elsewhere(&dir.join(&name)));
+                }
+                // Where it leads up, the next step has the rest.
+                let straight = todo.iter().rev().take_while(|name| *name != b"..");
+                let whole = straight.fold(dir.join(&name), |mut path, name| {
+                    path.push(b'/');
+                    path.extend_from_slice(name);
+                    path
+                });
+                if volume.mount().is_none()
+                    && let Some(place) = image.served(&whole)
+                {
+                    volume = Volume::served_at(place);
+                }
             }
             if way.names().is_empty() && is_prefix(&name, &todo) {
                 match dir.meta(&name) {
@@ -292,31 +341,32 @@ impl Root {
                 turns = turns.saturating_add(1);
                 continue;
             }
-            let of_volume = self
-                .is_image
-                .then(|| by_volume(dir.path(), &name, &todo))
-                .flatten();
             let (name, (meta, is_top)) = match dir.meta_and_top(&name) {
                 Ok(stands) => (name, stands),
                 Err(_) if name == b"..namedfork" => return Err(ReadError::fork(path)),
-                Err(error) if error.is_absent() => match dir.spelled_otherwise(&name)? {
-                    Some(name) => {
+                Err(error) if error.is_absent() => {
+                    if let Some(name) = dir.spelled_otherwise(&name)? {
                         let stands = dir.meta_and_top(&name)?;
                         (name, stands)
-                    }
-                    None if self.is_image && detour(&self.top, &dir, &name, &mut todo) => {
+                    } else if let Some(by) = self.detour(&dir, &name, &mut todo) {
+                        if by == Detour::Volume && todo.iter().any(|name| name == b"..") {
+                            return Err(ReadError::up(path));
+                        }
                         turns = turns.saturating_add(1);
                         // Which of a Mac's volumes that is the image does not say.
+                        let of_image = volume.mount().filter(|place| self.may_serve(place));
+                        passed = passed.or_else(|| of_image.cloned());
                         way.restart();
-                        volume = of_volume.map_or_else(Volume::default, Volume::served_at);
+                        volume = Volume::default();
                         continue;
-                    }
-                    // What `synthetic.conf(5)` makes at `/` stands on no disk.
-                    None if self.is_image && is_synthetic(&self.top, &dir, &name) => {
-                        return Err(ReadError::elsewhere(&dir.join(&name)));
-                    }
-                    None => {
-                        note(Passed::over(&dir, &name, None).behind(&volume));
+                    } else {
+                        note(Passed::over(&dir, &name, None).behind(&volume, passed.as_ref()));
+                        let place = passed.as_ref().or(volume.mount());
+                        let is_served = place.is_some_and(|place| self.may_serve(place));
+                        // What `synthetic.conf(5)` makes at `/` stands on no disk.
+                        if is_served || self.is_image() && is_synthetic(&self.top, &dir, &name) {
+                            return Err(ReadError::elsewhere(&dir.join(&name)));
+                        }
                         if let Some(parents) =
                             self.parents.as_ref().filter(|_| links.max(turns) == 0)
                         {
@@ -324,7 +374,7 @@ impl Root {
                         }
                         return Err(error);
                     }
-                },
+                }
                 Err(error) => return Err(error),
             };
             if meta.kind == Kind::Symlink && (follow_last || !todo.is_empty()) {
@@ -335,9 +385,10 @@ impl Root {
                 let target = dir.read_link(&name)?;
                 note(Passed {
                     text: Some(&target),
-                    ..Passed::over(&dir, &name, Some(&meta)).behind(&volume)
+                    ..Passed::over(&dir, &name, Some(&meta)).behind(&volume, passed.as_ref())
                 });
                 passed = passed.or_else(|| volume.mount().cloned());
+                by_system |= self.is_image() && is_of_the_system(dir.path());
                 if target.is_empty() {
                     return Err(fail(Errno::NOENT));
                 }
@@ -372,7 +423,7 @@ impl Root {
             let itself = volume.below(&dir, &name, (&meta, is_top));
             let is_asked = ups > 0 || notes == Notes::All;
             if todo.is_empty() || is_asked || meta.kind != Kind::Directory {
-                note(Passed::over(&dir, &name, Some(&meta)).behind(&itself));
+                note(Passed::over(&dir, &name, Some(&meta)).behind(&itself, passed.as_ref()));
             }
             if todo.is_empty() {
                 if is_directory && meta.kind != Kind::Directory {
@@ -384,6 +435,7 @@ impl Root {
                     meta,
                     is_top,
                     links: links.saturating_add(turns),
+                    by_system,
                     volume: volume.passing(passed),
                 });
             }
@@ -413,6 +465,7 @@ impl Root {
             // What leads to it is known of its volume.
             is_top: false,
             links: links.saturating_add(turns),
+            by_system,
             volume: volume.passing(passed),
         })
     }

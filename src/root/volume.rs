@@ -51,10 +51,10 @@ pub(super) struct Volume {
 
 impl Volume {
     /// One at such a place.
-    pub(super) fn served_at(place: Vec<u8>) -> Self {
+    pub(super) fn served_at(place: Arc<[u8]>) -> Self {
         Self {
             device: None,
-            mount: Some(place.into()),
+            mount: Some(place),
         }
     }
 

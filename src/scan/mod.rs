@@ -21,7 +21,7 @@ use crate::order;
 use crate::quarantine::ledger::Ledger;
 use crate::root::Root;
 
-pub use snapshot::{NO_MAC, Snapshot, Status, WatchStatus, cure};
+pub use snapshot::{Snapshot, Status, WatchStatus, cure};
 
 /// What is scanned, how far, and what is remembered from scan to scan.
 #[derive(Debug)]
@@ -375,9 +375,11 @@ impl Scanner {
             quarantine: self.ledger(),
             status: Status::default(),
             events: Events::default(),
-            is_foreign: false,
+            foreign: None,
         };
-        snapshot.is_foreign = snapshot.folders.iter().all(|f| !f.exists) && !root.is_mac();
+        if snapshot.folders.iter().all(|f| !f.exists) {
+            snapshot.foreign = root.why_no_mac();
+        }
         self.scans = self.scans.saturating_add(1);
         match snapshot.unreadable() {
             Some(error) => {

@@ -31,16 +31,18 @@ pub struct Snapshot {
     pub status: Status,
     /// The events that were kept, or those of the process itself.
     pub events: Events,
-    /// True when the root is no `/` of a Mac: what is not in it was never looked at.
-    pub is_foreign: bool,
+    /// Why the root is no `/` of a Mac, if it is none: what is not in it was never looked at.
+    pub foreign: Option<&'static str>,
 }
 
 impl Snapshot {
     /// Why the bundles are not known: the root is not that of a Mac, or a plug-in folder that is
     /// there cannot be listed.
     pub fn unreadable(&self) -> Option<String> {
-        if self.is_foreign {
-            return Some(NO_MAC.to_owned());
+        if let Some(why) = self.foreign {
+            return Some(format!(
+                "this is not the / of a Mac: {why}; --root DIR reads a mounted disk image or a collected folder as one"
+            ));
         }
         self.folders.iter().find_map(|folder| match &folder.error {
             Some(error @ FolderError::Unreadable(_)) => {
@@ -110,9 +112,6 @@ pub struct WatchStatus {
     /// Why it is not all.
     pub error: String,
 }
-
-/// What is said where the root is not that of a Mac.
-pub const NO_MAC: &str = "this is not the / of a Mac: neither Library nor System stands in it; --root DIR reads a mounted disk image or a collected folder as one";
 
 /// What to do about a plug-in folder that cannot be listed.
 pub fn cure(error: &FolderError) -> &'static str {

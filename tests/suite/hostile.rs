@@ -14,6 +14,7 @@ mod names;
 mod specials;
 mod systems_own;
 mod unreadable;
+mod volumes;
 
 use dsplug_fixtures::macho::{Cpu, MachO};
 

@@ -83,7 +83,7 @@ fn a_path_that_dyld_cuts_is_followed_as_dyld_does_and_never_sure() {
     // Where the run path is long, and what follows it.
     let disk = Disk::new();
     let above = format!("/Users/{}", "/".repeat(500));
-    let tail = format!("{}Shared/evil.dylib", "/".repeat(1_023 - above.len() - 17));
+    let tail = format!("{}Shared/evil.dylib", "/".repeat(1_024 - above.len() - 17));
     inner(&disk, &format!("@rpath{tail}/../../x"), &[&above]);
     reads(&disk, &evil[1..], false);
     // What is as long as a path may be is none of that.
@@ -129,10 +129,8 @@ fn what_leads_out_of_the_systems_cryptex_is_followed() {
     disk.file(library, "library");
     let row = only_bundle(disk.path());
     assert_eq!(row["linked_paths"], format!("/{library}"));
-    assert_eq!(
-        row["error"],
-        "mount: another volume may be meant by /Volumes/Data"
-    );
+    let why = "unreadable: cannot look on another volume for /Users";
+    assert!(row["error"].starts_with(why), "{}", row["error"]);
     // An image of the data volume alone.
     let disk = Disk::new();
     plugin(&disk, &[dylib], &[]);

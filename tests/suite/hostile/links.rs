@@ -313,3 +313,52 @@ fn what_leads_up_on_the_data_volume_of_an_image_is_not_what_stands_above_it_ther
         }
     }
 }
+
+/// The kernel takes nothing but a directory for what a link's text ends in with a slash or a dot (Linux's says ENOTDIR as
+/// a Mac's does), and CoreFoundation goes on to the next place.
+#[test]
+fn a_link_that_asks_for_a_directory_leads_to_no_file() {
+    for text in [
+        "real/",
+        "real/.",
+        "real//",
+        "./real/",
+        "/Users/Shared/file/",
+        "by",
+    ] {
+        let disk = Disk::new();
+        disk.file("Users/Shared/file", "decoy");
+        let bundle = Plugin::new("A").write(disk.at(PLUGINS));
+        let macos = bundle.join("Contents/MacOS");
+        fs::rename(macos.join("A"), bundle.join("Contents/A")).unwrap();
+        fs::write(macos.join("real"), "decoy").unwrap();
+        symlink("real/", macos.join("by")).unwrap();
+        symlink(text, macos.join("A")).unwrap();
+        let row = only_bundle(disk.path());
+        assert_eq!(row["load_verdict"], "loadable", "{text}");
+        assert!(row["executable"].ends_with("/A.dsplug/Contents/A"));
+    }
+    // So with lists, of a bundle and of the folder.
+    let disk = Disk::new();
+    let bundle = Plugin::new("A").write(disk.at(PLUGINS));
+    let region = "<key>CFBundleDevelopmentRegion</key><string>../../../Users/Shared/e</string>";
+    for (directory, region) in [(bundle.join("Contents"), ""), (disk.at(PLUGINS), region)] {
+        fs::write(directory.join("h"), "<plist><dict/></plist>").unwrap();
+        symlink("h/", directory.join("Info-macos.plist")).unwrap();
+        if !region.is_empty() {
+            let list = format!("<plist><dict>{region}</dict></plist>");
+            fs::write(directory.join("Info.plist"), list).unwrap();
+        }
+    }
+    Plugin::new("Evil").write(disk.dir("Users/Shared/e.lproj"));
+    let rows = query(disk.path(), "SELECT path, load_verdict FROM dsplug_bundles");
+    let rows: Vec<_> = rows
+        .iter()
+        .map(|row| (row["path"].as_str(), row["load_verdict"].as_str()))
+        .collect();
+    let expected = [
+        ("/Library/DirectoryServices/PlugIns/A.dsplug", "loadable"),
+        ("/Users/Shared/e.lproj/Evil.dsplug", "unknown"),
+    ];
+    assert_eq!(rows, expected);
+}
