@@ -115,6 +115,17 @@ mod tests {
         .into_bytes()
     }
 
+    /// Several threads read them at once, and whoever signed chose how many there are.
+    #[test]
+    fn more_than_any_need_are_damaged() {
+        let of = |count: usize| {
+            let array = "<true/>".repeat(count);
+            let xml = format!("<plist><dict><key>a</key><array>{array}</array></dict></plist>");
+            parse_xml(xml.as_bytes()).is_some()
+        };
+        assert!(of(19_000) && !of(20_000));
+    }
+
     #[test]
     fn the_same_in_both_forms_agrees() {
         assert!(agree(&xml(""), DER));

@@ -230,17 +230,15 @@ fn listed_cdhashes(cms: &SignedData<'_>) -> Result<Option<Vec<Vec<u8>>>, cms::Fa
         [value] => value.octets().ok_or(damaged)?,
         _ => return Err(damaged),
     };
-    let list = property_list::parse(&value, &Bounds::OF_SIGNATURE).map_err(|_| damaged)?;
-    let hashes = list
-        .as_dictionary()
-        .and_then(|dictionary| dictionary.get("cdhashes"))
-        .and_then(Value::as_array)
-        .ok_or(damaged)?;
+    cdhashes_in(&value).map(Some).ok_or(damaged)
+}
+
+fn cdhashes_in(list: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let list = property_list::parse(list, &Bounds::OF_SIGNATURE).ok()?;
+    let hashes = list.as_dictionary()?.get("cdhashes")?.as_array()?.iter();
     hashes
-        .iter()
-        .map(|hash| hash.as_data().map(<[u8]>::to_vec).ok_or(damaged))
-        .collect::<Result<Vec<_>, _>>()
-        .map(Some)
+        .map(|hash| hash.as_data().map(<[u8]>::to_vec))
+        .collect()
 }
 
 /// What attribute 9.2 lists: digest algorithm and whole hash of each code directory.
@@ -261,4 +259,21 @@ fn listed_hashes(cms: &SignedData<'_>) -> Result<Option<Vec<FullHash>>, cms::Fau
         .collect::<Option<Vec<_>>>()
         .ok_or(damaged)
         .map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever signs chooses how many there are.
+    #[test]
+    fn more_cdhashes_than_any_slice_has_are_damaged() {
+        let of = |count: usize| {
+            let array = "<data>AAAA</data>".repeat(count);
+            let list =
+                format!("<plist><dict><key>cdhashes</key><array>{array}</array></dict></plist>");
+            cdhashes_in(list.as_bytes()).map(|hashes| hashes.len())
+        };
+        assert_eq!((of(9_000), of(20_000)), (Some(9_000), None));
+    }
 }

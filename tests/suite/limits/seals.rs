@@ -93,3 +93,19 @@ fn nested_seals_of_many_files() {
     let problems = problems.strip_prefix("limit;").unwrap_or(problems);
     assert_eq!(problems, "resource_missing;nested_code");
 }
+
+/// Of those of one bundle no more is held at once than a few have.
+#[test]
+fn seals_that_are_large() {
+    let disk = with_evil();
+    let path = Plugin::new("A").write(disk.plugin(""));
+    let junk = vec![b'x'; 4_000_000];
+    for number in 0..20 {
+        let place = path.join(format!("Contents/{number}/_CodeSignature"));
+        fs::create_dir_all(&place).unwrap();
+        fs::write(place.join("CodeResources"), &junk).unwrap();
+    }
+    let rows = rows(&disk);
+    shows_evil(&rows);
+    assert_eq!(rows[0]["hash"].len(), 64, "{:#?}", rows[0]);
+}
