@@ -18,7 +18,7 @@ use crate::codesign::verdict::{
     Anchor, Note, Place, Problem, ProblemCode, SignatureState, SliceFacts,
 };
 use crate::order;
-use crate::property_list::{self, Bounds, Value};
+use crate::property_list::{self, Bounds};
 use chain::Chain;
 use cms::SignedData;
 use crypto::Digest;
