@@ -67,18 +67,18 @@ impl Limits {
         time: Duration::from_millis(6500),
         candidate_bytes: 2 << 30,
         scan_bytes: 6 << 30,
-        candidate_entries: 105_000,
-        scan_entries: 106_000,
+        candidate_entries: 45_000,
+        scan_entries: 46_000,
         watched_entries: 400_000,
         listed_entries: 1_000_000,
         folder_entries: 50_000,
-        candidates: 2_800,
+        candidates: 2_400,
         candidate_paths: 256 << 10,
         code_facts: 6 << 20,
         attributes: 2 << 20,
         told: 4 << 20,
         ways: 2 << 20,
-        found: 12 << 20,
+        found: 10 << 20,
         factories: 65_536,
         judging: 2_000_000,
         load_paths: 1_000_000,
@@ -207,6 +207,8 @@ pub struct Budget {
     told: AtomicUsize,
     ways: AtomicUsize,
     found: AtomicUsize,
+    /// True when very many entries were found.
+    is_crowded: bool,
     factories: AtomicUsize,
     load_paths: AtomicUsize,
     texts: AtomicUsize,
@@ -234,6 +236,7 @@ impl Budget {
             told: AtomicUsize::new(limits.told),
             ways: AtomicUsize::new(limits.ways),
             found: AtomicUsize::new(limits.found),
+            is_crowded: false,
             factories: AtomicUsize::new(limits.factories),
             load_paths: AtomicUsize::new(limits.load_paths),
             texts: AtomicUsize::new(limits.texts),
@@ -361,6 +364,7 @@ impl Budget {
 
     /// So many entries were found: where they are very many they leave less for what is found of them.
     pub fn hold_entries(&mut self, entries: usize) {
+        self.is_crowded = entries > FREE_ENTRIES;
         let bytes = entries.saturating_sub(FREE_ENTRIES).saturating_mul(OF_MORE);
         let all = self.found.get_mut();
         *all = all.saturating_sub(bytes);
@@ -413,9 +417,9 @@ impl Budget {
         self.take_found(&self.texts, bytes)
     }
 
-    /// True while half of the room for all that is found is left.
+    /// True while half of the room for all that is found is left, beside no more entries than take nothing of it.
     pub fn has_half(&self) -> bool {
-        self.found.load(Ordering::Relaxed) >= self.limits.found / 2
+        !self.is_crowded && self.found.load(Ordering::Relaxed) >= self.limits.found / 2
     }
 
     /// Takes bytes of one kind, and of all that is found.
@@ -506,8 +510,8 @@ mod tests {
         let mut budget = Budget::new(Limits::STANDARD);
         budget.hold_entries(24_000);
         assert_eq!(*budget.found.get_mut(), all);
-        budget.hold_entries(105_000);
-        assert_eq!(*budget.found.get_mut(), all - 81_000 * 64);
+        budget.hold_entries(46_000);
+        assert_eq!(*budget.found.get_mut(), all - 22_000 * 64);
     }
 
     /// Folders, surveys and what lies beyond them may take nine tenths together.

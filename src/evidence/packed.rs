@@ -18,6 +18,9 @@ type Key = [u8; 24];
 /// Files of which more is known than a digest: SHA-1, code, attributes.
 type Other = (Key, Content, Option<Arc<Attributes>>);
 
+/// What was read of one file.
+type Known = (Content, Option<Arc<Attributes>>);
+
 /// What was read of the entries of one candidate, or of one place outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packed {
@@ -32,17 +35,14 @@ pub struct Packed {
 impl Packed {
     /// That of entries that were read, as far as they were.
     pub fn of(entries: &[Entry]) -> Self {
-        let (mut plain, mut others) = (Vec::new(), Vec::new());
+        // As large as they become: what one that grows leaves behind stands beside all of it.
+        let count = entries.iter().filter_map(plain_digest).count();
+        let (mut plain, mut others) = (Vec::with_capacity(count), Vec::new());
         let all = each(entries, |entry, key| match &entry.content {
-            Content::Read {
-                sha256,
-                sha1: None,
-                cpus: Cpus::None,
-                code: None,
-            } if entry.attributes.is_none() => plain.push((key, *sha256)),
-            content @ Content::Read { .. } => {
-                others.push((key, content.clone(), entry.attributes.clone()));
-            }
+            content @ Content::Read { .. } => match plain_digest(entry) {
+                Some(sha256) => plain.push((key, *sha256)),
+                None => others.push((key, content.clone(), entry.attributes.clone())),
+            },
             Content::Unread | Content::Failed(_) => {}
         });
         plain.sort_unstable();
@@ -56,49 +56,76 @@ impl Packed {
     }
 
     /// The entries as they were read, of those that stand there now and have no content; and whether they are all that
-    /// there was. Where they are not those alone are given of which something is known.
+    /// there was. Where they are not those alone are given of which something is known: no room is taken for the others,
+    /// whose times alone somebody changed.
     pub(super) fn unpack(&self, entries: &[Entry]) -> (Vec<Entry>, bool) {
-        let mut olds = Vec::with_capacity(entries.len());
-        let all = each(entries, |entry, key| olds.push(self.filled(entry, &key)));
+        let mut known = 0_usize;
+        let all = each(entries, |entry, key| {
+            known = known.saturating_add(usize::from(self.known(entry, &key).is_some()));
+        });
         let is_all = all == self.all;
-        if !is_all {
-            olds.retain(|old| matches!(old.content, Content::Read { .. }));
-        }
+        let mut olds = Vec::with_capacity(if is_all { entries.len() } else { known });
+        each(entries, |entry, key| {
+            let known = self.known(entry, &key);
+            if is_all || known.is_some() {
+                olds.push(filled(entry.clone(), known));
+            }
+        });
         (olds, is_all)
     }
 
     /// What was read of a file by itself, if something was.
     pub(super) fn file(&self, path: &[u8], meta: &Meta) -> Option<Entry> {
-        let old = self.filled(&Entry::itself(*meta), &key_of(path, meta));
-        matches!(old.content, Content::Read { .. }).then_some(old)
+        let entry = Entry::itself(*meta);
+        let known = self.known(&entry, &key_of(path, meta))?;
+        Some(filled(entry, Some(known)))
     }
 
-    fn filled(&self, entry: &Entry, key: &Key) -> Entry {
-        let mut old = entry.clone();
+    /// What was read of an entry, if something was.
+    fn known(&self, entry: &Entry, key: &Key) -> Option<Known> {
         if entry.meta.kind != Kind::File {
-            return old;
+            return None;
         }
         if let Ok(at) = self.plain.binary_search_by(|(own, _)| own.cmp(key)) {
-            if let Some((_, sha256)) = self.plain.get(at) {
-                old.content = Content::Read {
-                    sha256: *sha256,
-                    sha1: None,
-                    cpus: Cpus::None,
-                    code: None,
-                };
-            }
-        } else if let Ok(at) = self.others.binary_search_by(|(own, ..)| own.cmp(key))
-            && let Some((_, content, attributes)) = self.others.get(at)
-        {
-            old.content = content.clone();
-            old.attributes.clone_from(attributes);
+            let (_, sha256) = self.plain.get(at)?;
+            let content = Content::Read {
+                sha256: *sha256,
+                sha1: None,
+                cpus: Cpus::None,
+                code: None,
+            };
+            return Some((content, None));
         }
-        old
+        let at = self.others.binary_search_by(|(own, ..)| own.cmp(key));
+        let (_, content, attributes) = self.others.get(at.ok()?)?;
+        Some((content.clone(), attributes.clone()))
     }
 
     /// Bytes that it takes in memory, but for what a scan that finds the same holds as well.
     pub(super) fn held(&self) -> usize {
         size_of_val(&*self.plain).saturating_add(size_of_val(&*self.others))
+    }
+}
+
+/// An entry with what is known of it.
+fn filled(mut entry: Entry, known: Option<Known>) -> Entry {
+    if let Some((content, attributes)) = known {
+        entry.content = content;
+        entry.attributes = attributes;
+    }
+    entry
+}
+
+/// The digest of a file of which nothing more is known.
+fn plain_digest(entry: &Entry) -> Option<&[u8; 32]> {
+    match &entry.content {
+        Content::Read {
+            sha256,
+            sha1: None,
+            cpus: Cpus::None,
+            code: None,
+        } if entry.attributes.is_none() => Some(sha256),
+        _ => None,
     }
 }
 

@@ -42,9 +42,10 @@ pub const SOURCES: [&str; 2] = [MANAGED, LOCAL];
 const MOST_BYTES: u64 = 4 << 20;
 /// The most entries of one file: each is compared with every bundle.
 const MOST_ENTRIES: usize = 4_096;
-/// Some eighty values for each of them, as many as one of a baseline has.
+/// Some eighty values for each of them, as many as one of a baseline has, and a kilobyte of text.
 const BOUNDS: Bounds = Bounds {
     values: 320_000,
+    text: 4 << 20,
     ..Bounds::STANDARD
 };
 /// Entries of one file that except nothing which have a row each.

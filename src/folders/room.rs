@@ -7,7 +7,7 @@ const NET: usize = 4;
 /// Which part of all that are shown may stand where the loader does not look.
 const NESTED: usize = 4;
 /// Which part of all one folder has whatever stands in the others.
-const LEAST: usize = 14;
+const LEAST: usize = 12;
 
 /// Room for candidates: how many more, and bytes of their paths.
 #[derive(Clone, Copy, Debug)]

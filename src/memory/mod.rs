@@ -32,7 +32,7 @@ const MOST_ENTRIES: usize = 16_000;
 /// which it takes less.
 const PACKED: usize = 24;
 /// Bytes of the entries that are packed: as many as a scan may find fit in.
-const MOST_PACKED: usize = 12 << 20;
+const MOST_PACKED: usize = 7 << 20;
 /// Bytes that a signature takes for each entry.
 const OF_SIGNATURE: usize = 9;
 

@@ -5,6 +5,10 @@
 //! `CFStringEncodings.c`; all of Apple.
 
 use super::error::PropertyListError::{self, Malformed, NotKnown};
+use super::limits::Budget;
+
+/// Bytes that a unit takes: two, and three at most as UTF-8.
+const OF_UNIT: usize = 5;
 
 /// The characters of a list.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,8 +45,13 @@ enum Encoding {
 /// Tells the encoding, and decodes all but UTF-8.
 ///
 /// # Errors
-/// When CoreFoundation gives up here, and when it may know an encoding that is not known here.
-pub(super) fn characters(bytes: &[u8]) -> Result<Characters<'_>, PropertyListError> {
+/// When CoreFoundation gives up here, when it may know an encoding that is not known here, and when decoding takes too much.
+pub(super) fn characters<'b>(
+    bytes: &'b [u8],
+    budget: &Budget,
+) -> Result<Characters<'b>, PropertyListError> {
+    let utf16 = |rest, order| utf16(rest, order, budget);
+    let utf32 = |rest, order| utf32(rest, order, budget);
     // The order and the least lengths are CoreFoundation's.
     match bytes {
         [0, 0, 0xfe, 0xff, rest @ ..] if !rest.is_empty() => utf32(rest, u32::from_be_bytes),
@@ -57,11 +66,15 @@ pub(super) fn characters(bytes: &[u8]) -> Result<Characters<'_>, PropertyListErr
         [0, _, rest @ ..] | [_, 0, rest @ ..] if !rest.is_empty() => {
             utf16(rest, u16::from_le_bytes)
         }
-        _ => declared(bytes),
+        _ => declared(bytes, budget),
     }
 }
 
-fn utf16(bytes: &[u8], order: fn([u8; 2]) -> u16) -> Result<Characters<'_>, PropertyListError> {
+fn utf16<'b>(
+    bytes: &'b [u8],
+    order: fn([u8; 2]) -> u16,
+    budget: &Budget,
+) -> Result<Characters<'b>, PropertyListError> {
     let (pairs, _) = bytes.as_chunks::<2>();
     if pairs.is_empty() {
         return Err(Malformed {
@@ -69,13 +82,21 @@ fn utf16(bytes: &[u8], order: fn([u8; 2]) -> u16) -> Result<Characters<'_>, Prop
             at: 0,
         });
     }
+    budget.decodes(pairs.len().saturating_mul(OF_UNIT))?;
     let units = pairs.iter().map(|pair| order(*pair)).collect();
     Ok(Characters::Units(units))
 }
 
-fn utf32(bytes: &[u8], order: fn([u8; 4]) -> u32) -> Result<Characters<'_>, PropertyListError> {
+fn utf32<'b>(
+    bytes: &'b [u8],
+    order: fn([u8; 4]) -> u32,
+    budget: &Budget,
+) -> Result<Characters<'b>, PropertyListError> {
     let (quads, _) = bytes.as_chunks::<4>();
-    let mut units = Vec::with_capacity(quads.len());
+    // A character takes two units at most.
+    let most = quads.len().saturating_mul(2);
+    budget.decodes(most.saturating_mul(OF_UNIT))?;
+    let mut units = Vec::with_capacity(most);
     let mut buffer = [0; 2];
     for quad in quads {
         let c = char::from_u32(order(*quad)).ok_or(Malformed {
@@ -97,7 +118,7 @@ fn utf32(bytes: &[u8], order: fn([u8; 4]) -> u32) -> Result<Characters<'_>, Prop
 const MOST_NAME: usize = 64;
 
 /// The characters of a list without a mark, by its declaration.
-fn declared(bytes: &[u8]) -> Result<Characters<'_>, PropertyListError> {
+fn declared<'b>(bytes: &'b [u8], budget: &Budget) -> Result<Characters<'b>, PropertyListError> {
     let utf8 = || {
         Ok(Characters::Utf8 {
             whole: bytes,
@@ -124,17 +145,25 @@ fn declared(bytes: &[u8]) -> Result<Characters<'_>, PropertyListError> {
             0..0x80 => Some(u16::from(*byte)),
             byte => upper(*byte),
         };
-        let units = bytes.iter().map(unit).collect::<Option<_>>();
-        units.map(Characters::Units).ok_or(Malformed {
-            why: "a byte that its encoding has no character for",
-            at: 0,
-        })
+        budget.decodes(bytes.len().saturating_mul(OF_UNIT))?;
+        let mut units = Vec::with_capacity(bytes.len());
+        let is_whole = bytes.iter().all(|byte| {
+            let unit = unit(byte);
+            units.extend(unit);
+            unit.is_some()
+        });
+        is_whole
+            .then_some(Characters::Units(units))
+            .ok_or(Malformed {
+                why: "a byte that its encoding has no character for",
+                at: 0,
+            })
     };
     match encoding {
         Encoding::Utf8 => utf8(),
         _ if encoding.is_ascii_based() && bytes.is_ascii() => utf8(),
-        Encoding::Utf16 => utf16(bytes, u16::from_le_bytes),
-        Encoding::Utf16Be => utf16(bytes, u16::from_be_bytes),
+        Encoding::Utf16 => utf16(bytes, u16::from_le_bytes, budget),
+        Encoding::Utf16Be => utf16(bytes, u16::from_be_bytes, budget),
         Encoding::Utf32 => Err(Malformed {
             why: "a declaration of UTF-32 that is not written in it",
             at: 0,
@@ -288,7 +317,12 @@ pub(super) fn next_step(byte: u8) -> Option<u16> {
 /// UTF-8 of UTF-16 units, up to the first surrogate that stands alone: there CoreFoundation's own
 /// conversion ends (`_createUTF8DataFromString` and `__CFToUTF8`).
 pub(super) fn utf8_of(units: &[u16]) -> Vec<u8> {
-    let characters = char::decode_utf16(units.iter().copied());
-    let text: String = characters.map_while(Result::ok).collect();
+    let characters = || char::decode_utf16(units.iter().copied()).map_while(Result::ok);
+    // As much room as it takes: what grows takes up to twice that.
+    let length = characters()
+        .map(char::len_utf8)
+        .fold(0, usize::saturating_add);
+    let mut text = String::with_capacity(length);
+    text.extend(characters());
     text.into_bytes()
 }

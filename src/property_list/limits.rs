@@ -10,7 +10,7 @@ pub struct Bounds {
     /// Values and keys, each of some 32 bytes. A binary list can name one object a billion times over: each time
     /// counts. A collection, a key and a text count as the values that would take their room.
     pub values: usize,
-    /// Bytes of text and data, over all values.
+    /// Bytes of text and data, over all values; and, of a list that is decoded before it is read, what that takes.
     pub text: usize,
 }
 
@@ -24,6 +24,7 @@ impl Bounds {
     /// The same where all that a scan finds leaves little room.
     pub const BESIDE_MUCH: Self = Self {
         values: 100_000,
+        text: 2 << 20,
         ..Self::STANDARD
     };
     /// More than any entitlements or list of cdhashes need: several threads read them at once.
@@ -91,6 +92,12 @@ impl Budget {
     /// So many more.
     pub(super) fn values(&mut self, count: usize) -> Result<(), PropertyListError> {
         self.room(count, "many values")
+    }
+
+    /// So many bytes are held at once to decode a list, beside its own: as many as there is room for text, which it does
+    /// not take from the list.
+    pub(super) fn decodes(&self, bytes: usize) -> Result<(), PropertyListError> {
+        left(self.text, bytes, "much text to decode").map(drop)
     }
 
     /// What a key takes beside itself: its share of a tree whose nodes are half empty, as where keys come in order.

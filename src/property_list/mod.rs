@@ -42,7 +42,7 @@ pub fn parse(bytes: &[u8], bounds: &Bounds) -> Result<Value, PropertyListError> 
     if let Some(value) = binary::read(bytes, Reading::Lenient, &mut budget, &mut leave)? {
         return Ok(value);
     }
-    let characters = encoding::characters(bytes)?;
+    let characters = encoding::characters(bytes, &Budget::new(bounds))?;
     let decoded = match &characters {
         Characters::Utf8 { .. } => Vec::new(),
         Characters::Units(units) => encoding::utf8_of(units),
@@ -60,14 +60,27 @@ pub fn parse(bytes: &[u8], bounds: &Bounds) -> Result<Value, PropertyListError> 
         Err(error) if error.is_certain() => error,
         result => return result,
     };
+    // In the old style these are data, with a letter that is no digit.
+    if let [b'<', b'?' | b'!' | b'p', ..] = body.trim_ascii_start() {
+        return Err(error);
+    }
+    let budget = &mut Budget::new(bounds);
     let units = match characters {
         Characters::Units(units) => units,
-        Characters::Utf8 { whole, .. } => match scalar::utf8(whole) {
-            Some((text, _)) => text.as_str().encode_utf16().collect(),
-            None => return Err(error),
-        },
+        Characters::Utf8 { whole, .. } => {
+            // A unit of two bytes for each, and the text of which they are made.
+            budget.decodes(whole.len().saturating_mul(3))?;
+            match scalar::utf8(whole) {
+                Some((text, _)) => {
+                    let mut units = Vec::with_capacity(whole.len());
+                    units.extend(text.as_str().encode_utf16());
+                    units
+                }
+                None => return Err(error),
+            }
+        }
     };
-    match old_style::read(&units, &mut Budget::new(bounds)) {
+    match old_style::read(&units, budget) {
         Err(old_style) if old_style.is_certain() => Err(match body.trim_ascii_start() {
             _ if bytes.starts_with(b"bplist") => malformed("a damaged list of the binary format"),
             [b'<', ..] => error,
@@ -119,7 +132,7 @@ fn exact(
     }
     let marked = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
     let decoded;
-    let mut text = match encoding::characters(bytes)? {
+    let mut text = match encoding::characters(bytes, budget)? {
         Characters::Utf8 { body, .. } => body,
         Characters::Units(units) if marked => {
             decoded = encoding::utf8_of(&units);

@@ -361,6 +361,43 @@ fn an_encoding_whose_name_goes_on_beyond_ascii_is_not_taken_for_its_beginning() 
     }
 }
 
+/// What is beyond the bound may be read by CoreFoundation; what needs no decoding has as much room as before.
+#[test]
+fn decoding_takes_no_more_than_text_may() {
+    let bounds = Bounds::BESIDE_MUCH;
+    let xml = |encoding: &str, fill: &[u8]| {
+        let head = format!("<?xml encoding='{encoding}'?><!--");
+        [head.as_bytes(), &fill.repeat(500_000), b"--><true/>"].concat()
+    };
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let old = |length: usize| format!("/*{}*/{{a=b;}}", "c".repeat(length)).into_bytes();
+    let wide = "c".repeat(500_000);
+    for list in [
+        xml("x-nextstep", b"\xae"),
+        xml("windows-1252", b"\xe9"),
+        utf16(&format!("\u{feff}<true/><!--{wide}-->")),
+        old(1_000_000),
+    ] {
+        let error = parse(&list, &bounds).unwrap_err();
+        let told = "much text to decode";
+        assert_eq!(error, PropertyListError::TooLarge(told));
+        assert!(parse(&list, &Bounds::STANDARD).is_ok());
+    }
+    for list in [
+        xml("x-nextstep", b"cccc"),
+        xml("UTF-8", "é".as_bytes()),
+        old(500_000),
+    ] {
+        assert!(parse(&list, &bounds).is_ok());
+    }
+    // A damaged one of XML is none of the old style, and is not decoded to see that.
+    let damaged = [xml("UTF-8", "é".as_bytes()), b"<".to_vec()].concat();
+    let damaged = String::from_utf8(damaged)
+        .unwrap()
+        .replace("<true/>", "<tru/>");
+    assert!(parse(damaged.as_bytes(), &bounds).unwrap_err().is_certain());
+}
+
 #[test]
 fn encodings_are_told_as_there() {
     let text = "<?xml version=\"1.0\" encoding=\"UTF-16\"?><string>é</string>";

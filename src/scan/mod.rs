@@ -243,13 +243,15 @@ impl Scanner {
         let mut signatures = BTreeMap::new();
         for (index, evidence) in &mut in_turn {
             self.at.set(&evidence.candidate.path);
+            // Reading a list is over before what is known of the entries stands beside them.
+            let before = self.before(&evidence.candidate.path, &at);
+            evidence::read_list(&root, evidence, before, &budget);
             let kept = self.memory.as_ref().and_then(|m| m.whole(evidence, &at));
             let old = kept.as_ref().map(|b| b.evidence.as_ref());
             let before = kept.as_ref().filter(|b| b.is_fresh);
             let again = due.contains(&evidence.candidate.path) && !budget.is_late();
             let known = before.as_ref().map(|b| b.evidence.as_ref());
             let again = again && known.is_none_or(|known| is_old(known.code_read_at));
-            evidence::read_list(&root, evidence, known, &budget);
             let told = evidence.troubles.len();
             let mut crowded = Vec::new();
             if let Some(known) = known {

@@ -461,7 +461,7 @@ fn what_a_folder_leads_to_is_not_taken_for_a_bundle() {
 #[test]
 fn a_decoy_is_not_collected_in_the_place_of_what_has_no_row() {
     let disk = Disk::new();
-    for number in 0..2_799 {
+    for number in 0..2_399 {
         disk.dir(format!("{PLUGINS}/A{number}.dsplug/Contents"));
     }
     for name in ["i\\x7fj.dsplug", "i\u{7f}j.dsplug"] {

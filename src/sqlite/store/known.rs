@@ -22,9 +22,9 @@ pub type Changes = BTreeMap<Vec<u8>, Option<Known>>;
 pub type AllKnown = Vec<(Vec<u8>, Known)>;
 
 /// Known bundles that are read: more than one watch has. Each takes more memory than its text does, whoever wrote it.
-pub const MOST_KNOWN: i64 = 4_096;
+pub const MOST_KNOWN: i64 = 3_650;
 /// Of known bundles no more than take this much room are kept: events need the rest.
-const KNOWN_BYTES: i64 = 5 << 20;
+const KNOWN_BYTES: i64 = 4 << 20;
 /// For how many bytes one counts that has less, so that no more are kept than are read.
 const LEAST: i64 = KNOWN_BYTES / MOST_KNOWN;
 /// Bytes of a known bundle that stand in the tree itself, of a file with such pages; of a longer one some

@@ -369,8 +369,8 @@ mod tests {
             (events(MOST_EVENTS + 1), true),
             (known(most_known, small), false),
             (known(most_known + 1, small), true),
-            (known(900, long), false),
-            (known(1_100, long), true),
+            (known(800, long), false),
+            (known(900, long), true),
         ] {
             let (_folder, path) = planted(&sql);
             let mut count = 0;

@@ -488,13 +488,13 @@ fn a_look_finds_what_changed_behind_a_link() {
 #[test]
 fn what_may_stand_and_is_not_shown_is_held_within_a_bound() {
     let disk = Disk::new();
-    for number in 0..1_300 {
+    for number in 0..1_150 {
         // Each is told, for it is none of the others.
         disk.file(format!("{PLUGINS}/{number:04}.dsplug"), number.to_string());
     }
     let root = Root::open(disk.path()).unwrap();
     let all = Scanner::new(root, Limits::STANDARD).scan().bundles;
-    assert_eq!(all.len(), 1_300);
+    assert_eq!(all.len(), 1_150);
     let begun = Instant::now();
     let after = |seconds: u64| Now {
         steady: begun + Duration::from_secs(seconds),
@@ -507,15 +507,15 @@ fn what_may_stand_and_is_not_shown_is_held_within_a_bound() {
         let (events, changes) = tracker.settle(after(at));
         (events, changes, tracker.known())
     };
-    // The first 299 of what was not shown, all of one age, are known no more, neither here nor in the file.
+    // The first 149 of what was not shown, all of one age, are known no more, neither here nor in the file.
     let (events, changes, known) = look(first, 10);
-    assert_eq!((events.len(), changes.len(), known.len()), (0, 299, 1_001));
+    assert_eq!((events.len(), changes.len(), known.len()), (0, 149, 1_001));
     assert!(changes.iter().all(|(_, known)| known.is_none()));
     assert!(changes[0].0.ends_with(b"/0001.dsplug"));
     // Shown again, they have appeared again; what was held is as it was.
     let _ = look(&all, 20);
     let (events, _, known) = look(&all, 30);
-    assert_eq!((events.len(), known.len()), (299, 1_300));
+    assert_eq!((events.len(), known.len()), (149, 1_150));
     assert!(events.iter().all(|e| e.action == Action::Appeared));
     // What may stand at the start has not gone either.
     let known = known
@@ -524,7 +524,7 @@ fn what_may_stand_and_is_not_shown_is_held_within_a_bound() {
     let known: Vec<_> = known.collect();
     let mut restarted = Tracker::begin(known, first, false, after(0), &|_| false);
     let (events, changes) = restarted.settle(after(0));
-    assert_eq!((events.len(), changes.len()), (0, 299));
+    assert_eq!((events.len(), changes.len()), (0, 149));
     assert_eq!(restarted.known().len(), 1_001);
 }
 

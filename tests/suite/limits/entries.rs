@@ -28,7 +28,7 @@ fn full_of_entries(count: usize) -> Disk {
 /// What tells most is shown, and how the rest is asked for.
 #[test]
 fn a_report_on_very_many_entries_is_bounded() {
-    let disk = full_of_entries(96_000);
+    let disk = full_of_entries(42_000);
     let path = format!("/{PLUGINS}/A.dsplug");
     let report = within_the_promise(disk.path(), &["explain", &path, "--format", "json"]);
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();

@@ -165,7 +165,7 @@ fn errors_of_exceptions_are_short_whatever_they_are_about() {
         return;
     }
     let disk = with_evil();
-    let keys = of_unknown_keys(16, (4 << 20) / 16 - 100);
+    let keys = of_unknown_keys(16, (2 << 20) / 16 - 100);
     for source in [MANAGED, LOCAL] {
         put(&disk, source, &keys);
     }
@@ -197,7 +197,7 @@ fn of_very_many_errors_some_are_told_and_the_rest_is_counted() {
     }
     let disk = with_evil();
     for source in [MANAGED, LOCAL] {
-        put(&disk, source, of_unknown_keys(4_096, 600));
+        put(&disk, source, of_unknown_keys(4_096, 480));
     }
     let told = is_told_within_the_promise(&disk);
     let of = |source: &str| {
