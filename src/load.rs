@@ -149,8 +149,12 @@ fn allow_for_other_paths(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdict
         .iter()
         .filter(|e| e.candidate.listed != Listed::No && e.is_bundle());
     let places: BTreeSet<&[u8]> = order::gather(listed.map(|e| e.resolved_path.as_slice()));
+    // A link of which the end is not known may lead to any.
+    let is_listed = |e: &&Box<Evidence>| e.candidate.listed != Listed::No;
+    let mut ends = evidence.iter().filter(is_listed);
+    let may_be_any = ends.any(|e| leads_anywhere(e) || e.kind() == Kind::Symlink && e.is_served());
     for (one, verdict) in evidence.iter().zip(verdicts) {
-        if !places.contains(one.resolved_path.as_slice()) {
+        if !may_be_any && !places.contains(one.resolved_path.as_slice()) {
             continue;
         }
         for reason in &mut verdict.reasons {
@@ -172,12 +176,14 @@ fn allow_for_other_bundles(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdi
         .iter()
         .filter_map(|one| info(one))
         .any(|info| info.names_odd);
-    // What was not read may name any.
-    let may_name_any = evidence.iter().any(|one| match info(one) {
-        Some(info) => {
+    // What was not read may name any, as may what is not known to be what the loader reads.
+    let may_name_any = evidence.iter().any(|one| match &one.info_plist {
+        _ if one.is_served() || one.is_doubtful || one.is_folder() => true,
+        Some(plist) if !plist.is_certain => true,
+        Some(plist) => plist.info.as_ref().map_or_else(is_unread, |info| {
             info.has_more_factories || info.is_overridden_twice || info.registers_dynamically
-        }
-        None => one.is_doubtful || one.is_folder() || has_unread_list(one),
+        }),
+        None => leads_anywhere(one),
     });
     for (one, verdict) in evidence.iter().zip(verdicts) {
         let Some(info) = info(one) else { continue };
@@ -196,16 +202,17 @@ fn allow_for_other_bundles(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdi
     }
 }
 
-/// True when it has an Info.plist of which it is not known what it says.
-fn has_unread_list(evidence: &Evidence) -> bool {
-    let error = evidence.info_plist.as_ref().map(|plist| &plist.info);
-    let is_nothing = |error: &Trouble| {
-        matches!(
-            error,
-            Trouble::Malformed(_) | Trouble::BrokenSymlink(_) | Trouble::NotRegular(_)
-        )
-    };
-    error.is_some_and(|info| info.as_ref().is_err_and(|error| !is_nothing(error)))
+/// True of an Info.plist of which it is not known what it says.
+fn is_unread(error: &Trouble) -> bool {
+    !matches!(
+        error,
+        Trouble::Malformed(_) | Trouble::BrokenSymlink(_) | Trouble::NotRegular(_)
+    )
+}
+
+/// True of a candidate of which it is not known where it leads.
+fn leads_anywhere(evidence: &Evidence) -> bool {
+    evidence.resolved_meta.is_none() && evidence.is_blind
 }
 
 fn info(evidence: &Evidence) -> Option<&Info> {

@@ -148,7 +148,14 @@ impl<'a> Finder<'a> {
     /// Where a path of the folder leads; `None` when that is nowhere, or further than is followed:
     /// one link of an attacker's must not keep all else from being shown.
     pub fn reach(&mut self, path: &[u8]) -> Result<Option<Found>, ReadError> {
-        match self.way.find(self.root, path) {
+        let found = self.way.find(self.root, path);
+        if self.way.is_mounted && self.anomalies.insert(Anomaly::Mounted) {
+            self.unlisted(format!(
+                "{} leads by way of another volume, which may show each who asks another thing",
+                escape(path)
+            ));
+        }
+        match found {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.leads_nowhere() => Ok(None),
             Err(error) if error.is_limit() || error.is_unfollowed() => {

@@ -28,6 +28,7 @@ pub use room::Room;
 
 use std::collections::BTreeSet;
 
+use crate::directory::ReadError;
 use crate::limits::Budget;
 use crate::meta::WritableBy;
 use crate::name::Suffix;
@@ -62,6 +63,11 @@ pub fn list(
     };
     let mut finder = Finder::new(root, budget, index, known, room);
     match finder.run(path, &mut folder) {
+        // What a volume shows nobody here it may show the loader.
+        Err(error) if error.leads_nowhere() && finder.way.is_mounted => {
+            let error = ReadError::elsewhere(&error.path);
+            folder.error = Some(FolderError::Unreadable(error));
+        }
         // Absent, or a link to nothing: the loader finds nothing there either.
         Err(error) if error.leads_nowhere() && folder.meta.is_none() => {
             // Where a part of the very path is not there, no link is.

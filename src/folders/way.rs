@@ -42,6 +42,7 @@ impl Way {
                 }
             };
             if found.meta.kind != Kind::Symlink {
+                self.is_mounted |= found.mount().is_some();
                 self.all.update(name);
                 add(&mut self.all, &found.meta);
                 return Ok(found);
