@@ -150,9 +150,10 @@ fn allow_for_other_paths(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdict
         .filter(|e| e.candidate.listed != Listed::No && e.is_bundle());
     let places: BTreeSet<&[u8]> = order::gather(listed.map(|e| e.resolved_path.as_slice()));
     // A link of which the end is not known may lead to any.
-    let is_listed = |e: &&Box<Evidence>| e.candidate.listed != Listed::No;
-    let mut ends = evidence.iter().filter(is_listed);
-    let may_be_any = ends.any(|e| leads_anywhere(e) || e.kind() == Kind::Symlink && e.is_served());
+    let may_be_any = evidence.iter().any(|e| {
+        let is_unknown = leads_anywhere(e) || e.kind() == Kind::Symlink && e.is_served();
+        is_unknown && e.candidate.listed != Listed::No
+    });
     for (one, verdict) in evidence.iter().zip(verdicts) {
         if !may_be_any && !places.contains(one.resolved_path.as_slice()) {
             continue;
@@ -212,7 +213,7 @@ fn is_unread(error: &Trouble) -> bool {
 
 /// True of a candidate of which it is not known where it leads.
 fn leads_anywhere(evidence: &Evidence) -> bool {
-    evidence.resolved_meta.is_none() && evidence.is_blind
+    evidence.resolved_meta.is_none() && evidence.is_blind && !evidence.is_folder()
 }
 
 fn info(evidence: &Evidence) -> Option<&Info> {

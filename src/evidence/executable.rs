@@ -43,7 +43,6 @@ pub fn find(root: &Root, evidence: &mut Evidence, budget: &Budget) {
         .strip_prefix(evidence.resolved_path.as_slice())
         .and_then(|rest| rest.strip_prefix(b"/"))
         .map(<[u8]>::to_vec);
-    evidence.doubts_image(root, &found);
     let path = match &relative {
         Some(relative) => [&evidence.candidate.path, b"/".as_slice(), relative].concat(),
         None => real,

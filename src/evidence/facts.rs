@@ -19,7 +19,7 @@ use crate::layout::Layout;
 use crate::limits::{self, Budget};
 use crate::meta::{Kind, Meta, Special, Timestamp, WritableBy};
 use crate::order;
-use crate::root::{Found, Root, last_component, straight_down, without_dots};
+use crate::root::{Found, Root, straight_down};
 use crate::text::escape;
 
 /// What was found of one candidate.
@@ -269,7 +269,7 @@ impl Evidence {
             Some(dir) => root.find_below(dir, path),
             None => root.find(path),
         };
-        found.map_err(|error| self.proof_of_absence(root, path, error))
+        found.map_err(|error| self.of_image(root, error))
     }
 
     /// Resolves an absolute path likewise, and keeps what is on its way outside of the bundle.
@@ -281,33 +281,18 @@ impl Evidence {
     ) -> Result<Found, ReadError> {
         let inside = self.dir().and_then(|dir| straight_down(dir, path));
         let found = inside.map_or_else(|| self.ways.find(root, path, budget), Ok);
-        found.map_err(|error| self.proof_of_absence(root, path, error))
+        found.map_err(|error| self.of_image(root, error))
     }
 
-    /// What an image lacks outside of a bundle may stand on another volume of that Mac, which has a place of its own there or
-    /// an empty directory: that it is absent is no proof that nothing is there.
-    fn proof_of_absence(&self, root: &Root, asked: &[u8], error: ReadError) -> ReadError {
-        let place = &error.path;
-        let is_inside =
-            is_below(place, &self.candidate.path) || is_below(place, &self.resolved_path);
-        if !error.is_absent() || !root.is_image() || is_inside {
-            return error;
-        }
-        let is_empty = || {
-            let (above, _) = last_component(&error.path)?;
-            let dir = root.find_dir(above).ok()?;
-            dir.names(0).ok().map(|(_, has_more)| !has_more)
+    /// What an image lacks outside of a bundle is not always absent.
+    fn of_image(&self, root: &Root, error: ReadError) -> ReadError {
+        let is_inside = |above: &[u8]| {
+            let rest = error.path.strip_prefix(above);
+            rest.is_some_and(|rest| matches!(rest, [] | [b'/', ..]) || above == b"/")
         };
-        // A part of the very path may be missing above what stands on the data volume.
-        let whole = without_dots(asked);
-        let whole = if is_below(&whole, place) {
-            &whole
-        } else {
-            place
-        };
-        match root.may_lack(whole) || is_empty() == Some(true) {
-            true => ReadError::elsewhere(whole),
-            false => error,
+        match is_inside(&self.candidate.path) || is_inside(&self.resolved_path) {
+            true => error,
+            false => root.of_image(error),
         }
     }
 
@@ -397,24 +382,14 @@ impl Evidence {
 
     /// Tells where a volume is mounted on the way to it, or to what it reaches, or may be on the Mac of an image.
     pub(super) fn tell_mount(&mut self, root: &Root, place: &[u8]) {
-        let trouble = match root.may_serve(place) {
-            true => meant_by(place),
-            false => Trouble::Mount(format!("a volume is mounted at {}", escape(place))),
+        let what = match root.is_of_another(place) {
+            true => "another volume may be meant by",
+            false => "a volume is mounted at",
         };
+        let trouble = Trouble::Mount(format!("{what} {}", escape(place)));
         if !self.troubles.contains(&trouble) {
             self.trouble(trouble);
         }
-    }
-
-    /// What an image has outside of the bundle in the place of another volume of that Mac is not known to be what stands
-    /// there; true of such.
-    pub(super) fn doubts_image(&mut self, root: &Root, found: &Found) -> bool {
-        let path = found.path();
-        let is_another = !is_below(&path, &self.resolved_path) && root.may_be_another(found);
-        if is_another {
-            self.doubt(meant_by(&path));
-        }
-        is_another
     }
 
     /// A trouble with what the whole is judged by.
@@ -423,17 +398,6 @@ impl Evidence {
         self.is_blind = true;
         self.trouble(trouble);
     }
-}
-
-/// True for a path that is another, or stands below it.
-fn is_below(path: &[u8], above: &[u8]) -> bool {
-    let rest = path.strip_prefix(above);
-    rest.is_some_and(|rest| matches!(rest, [] | [b'/', ..]) || above == b"/")
-}
-
-/// What is told where an image need not have what the Mac finds.
-pub(super) fn meant_by(place: &[u8]) -> Trouble {
-    Trouble::Mount(format!("another volume may be meant by {}", escape(place)))
 }
 
 /// A candidate that is open.

@@ -77,9 +77,6 @@ pub fn find(root: &Root, evidence: &mut Evidence, before: Option<&Evidence>, bud
             return keep(evidence, known, budget);
         }
         is_certain &= meta.is_none_or(|m| m.kind.special().is_none());
-        if let Ok(found) = &found {
-            is_certain &= !evidence.doubts_image(root, found);
-        }
         let (info, is_read) = match read(found, &path, budget) {
             Ok(info) => (Ok(info), true),
             Err(trouble) => {

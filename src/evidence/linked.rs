@@ -59,6 +59,7 @@ pub fn read(
 ) {
     let mut search = Search {
         root,
+        library_root: &root.for_libraries(),
         home: evidence.resolved_path.clone(),
         files: Vec::new(),
         directories: Vec::new(),
@@ -159,6 +160,8 @@ pub fn read(
 
 struct Search<'a> {
     root: &'a Root,
+    /// By which libraries are looked for.
+    library_root: &'a Root,
     /// Where the bundle really stands.
     home: Vec<u8>,
     /// Places that are yet to be read: what is no directory, and what is one.
@@ -303,7 +306,7 @@ impl Search<'_> {
         let mut ways = std::mem::take(&mut self.ways);
         libraries.ask(
             code,
-            (self.root, &mut ways),
+            (self.library_root, &mut ways),
             budget,
             &mut |answer| match answer {
                 Ok((asked, path, found)) => {

@@ -69,7 +69,7 @@ use crate::limits::Budget;
 use crate::meta::{Kind, Special, WritableBy};
 use crate::root::Root;
 use crate::text::{self, escape};
-use facts::{CHEAP_LIST, Opened, meant_by};
+use facts::{CHEAP_LIST, Opened};
 pub use ways::Ways;
 pub use writers::{weigh_ways, weigh_writers};
 
@@ -262,7 +262,8 @@ fn survey_itself(
     evidence.writable_by = evidence.writable_by.max(WritableBy::of(&itself.meta));
     let found = if itself.meta.kind == Kind::Symlink {
         evidence.symlink_target = Some(itself.read_link()?);
-        evidence.ways.find(root, &path, budget)?
+        let found = evidence.ways.find(root, &path, budget);
+        found.map_err(|error| root.of_image(error))?
     } else {
         itself
     };
@@ -270,9 +271,9 @@ fn survey_itself(
     if !has_room_for_paths(evidence, &resolved, budget) {
         return Err(ReadError::too_far(&path));
     }
-    if found.links > 0 && root.may_be_another(&found) {
+    if let Some(mount) = found.mount() {
         evidence.is_mounted = true;
-        evidence.trouble(meant_by(&resolved));
+        evidence.tell_mount(root, &mount);
     }
     evidence.resolved_path = resolved;
     evidence.ways.leave(root, &path, &evidence.resolved_path);

@@ -63,10 +63,13 @@ pub fn list(
     };
     let mut finder = Finder::new(root, budget, index, known, room);
     match finder.run(path, &mut folder) {
-        // What a volume shows nobody here it may show the loader.
-        Err(error) if error.leads_nowhere() && finder.way.is_mounted => {
-            let error = ReadError::elsewhere(&error.path);
-            folder.error = Some(FolderError::Unreadable(error));
+        // What a volume to which a link leads shows nobody here it may show the loader.
+        Err(error)
+            if error.leads_nowhere()
+                && finder.way.is_mounted
+                && root.find_entry(path.as_bytes()).is_ok() =>
+        {
+            finder.unlisted(ReadError::elsewhere(&error.path).to_string());
         }
         // Absent, or a link to nothing: the loader finds nothing there either.
         Err(error) if error.leads_nowhere() && folder.meta.is_none() => {

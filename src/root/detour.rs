@@ -16,9 +16,9 @@ const SYSTEM_LINKS: &[(&str, &str)] = &[
     ("System/Library/User Template", "Library/User Template"),
 ];
 
-/// True where an image has something else than a Mac finds in the place of a link of the system's volume: on the data
-/// volume nobody reaches what stands there, and whoever is root can put it there.
-pub(super) fn is_covered(top: &Dir, dir: &Dir, name: &[u8]) -> bool {
+/// In the place of a link of the system's volume: true where an image has something else there than a Mac finds. On the
+/// data volume nobody reaches that, and whoever is root can put it there.
+pub(super) fn is_covered(top: &Dir, dir: &Dir, name: &[u8]) -> Option<bool> {
     let place = dir.join(name);
     let names = place.split(|b| *b == b'/').skip(1);
     let is = |link: &str| {
@@ -31,9 +31,7 @@ pub(super) fn is_covered(top: &Dir, dir: &Dir, name: &[u8]) -> bool {
     let private = private.map(|own| [b"/private/", *own].concat());
     let further = SYSTEM_LINKS.iter().filter(|(link, _)| is(link));
     let further = further.map(|(_, target)| [b"/", target.as_bytes()].concat());
-    let Some(target) = private.chain(further).next() else {
-        return false;
-    };
+    let target = private.chain(further).next()?;
     let is_the_systems = || match dir.spelled(name) {
         Ok(Some(name)) => dir.read_link(&name).is_ok_and(|text| {
             let whole = match text.starts_with(b"/") {
@@ -45,7 +43,7 @@ pub(super) fn is_covered(top: &Dir, dir: &Dir, name: &[u8]) -> bool {
         Ok(None) => true,
         Err(_) => false,
     };
-    !matches!(top.spelled(b"private"), Ok(None)) && !is_the_systems()
+    Some(!matches!(top.spelled(b"private"), Ok(None)) && !is_the_systems())
 }
 
 /// Where a link of the system volume leads that is on the way: by a name that a directory has not, and what comes
@@ -60,43 +58,6 @@ fn system_link(dir: &[u8], name: &[u8], todo: &[Vec<u8>]) -> Option<(usize, &'st
         let mut way = way.chain(todo.iter().rev().map(Vec::as_slice)).zip(&link);
         let is_on_it = todo.len() >= after && way.all(|(a, b)| name::same(a, b.as_bytes()));
         is_on_it.then_some((after, *target))
-    })
-}
-
-/// What every Mac has at its `/`, whatever an image of its data volume has.
-const AT_TOP: &[&[u8]] = &[
-    b"Applications",
-    b"Library",
-    b"Network",
-    b"System",
-    b"Users",
-    b"Volumes",
-    b"bin",
-    b"cores",
-    b"dev",
-    b"etc",
-    b"home",
-    b"net",
-    b"opt",
-    b"private",
-    b"sbin",
-    b"tmp",
-    b"usr",
-    b"var",
-];
-
-/// True for a name that an image has not at its top and that a Mac may make there when it starts, where the image has
-/// the file that says so (`synthetic.conf(5)`).
-pub(super) fn is_synthetic(top: &Dir, dir: &Dir, name: &[u8]) -> bool {
-    if dir.path() != b"/" || AT_TOP.iter().any(|own| name::same(name, own)) {
-        return false;
-    }
-    let etc = |dir: &Dir| dir.open_dir(b"etc").ok();
-    let private = top.open_dir(b"private").ok();
-    let mut places = private.as_ref().and_then(etc).into_iter().chain(etc(top));
-    places.any(|etc| {
-        let stands = |name: &[u8]| etc.meta(name).is_ok();
-        stands(b"synthetic.conf") || stands(b"synthetic.d")
     })
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn straight_down(dir: &Dir, path: &[u8]) -> Option<Found> {
                 meta,
                 is_top,
                 links: 0,
-                by_system: false,
+                is_another: false,
                 volume: Volume::default(),
             });
         }
@@ -78,8 +78,8 @@ pub struct Found {
     pub(super) is_top: bool,
     /// How many links were followed on the way.
     pub links: u32,
-    /// True when one of them stands, in an image, where the system's own volume is.
-    pub(super) by_system: bool,
+    /// True when in an image another volume is on the way, or may be.
+    pub(super) is_another: bool,
     /// What is known of the volume of the directory, and of all that was passed on the way.
     pub(super) volume: Volume,
 }

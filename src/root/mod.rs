@@ -29,10 +29,10 @@ use rustix::io::Errno;
 use crate::descent::Descent;
 use crate::directory::{Dir, ReadError};
 use crate::meta::Kind;
-use detour::{Detour, detour, is_covered, is_synthetic};
+use detour::{Detour, detour, is_covered};
 pub(crate) use found::straight_down;
 pub use found::{Found, Note, Passed};
-use image::{Image, is_of_the_system};
+use image::{Image, NAMES_OF_A_PLACE, is_empty};
 use namespace::{RESOLVE, is_by_number, is_firmlink, is_prefix, on_data};
 use parents::Parents;
 use path::components;
@@ -45,8 +45,6 @@ use volume::Volume;
 const MAX_LINKS: u32 = 32;
 /// Bytes of a path and of the text of a link, its end included, as `PATH_MAX` of macOS.
 pub(crate) const PATH_MAX: usize = 1024;
-/// Names by which an image's places of other volumes begin at most (`/System/Volumes/VM`).
-const NAMES_OF_A_PLACE: usize = 3;
 /// Steps of one resolution: a path and the texts of as many links as are followed, every second byte of
 /// them a slash. No kernel of a Mac goes further.
 const MOST_STEPS: usize = 33 * PATH_MAX / 2;
@@ -64,6 +62,8 @@ pub struct Root {
     top: Dir,
     /// What is known of it when it is not the machine's own `/`, whose file system knows its names.
     image: Option<Arc<Image>>,
+    /// True where an image's own words are taken for what the system's volume has.
+    trusts_system: bool,
     /// Directories that are kept open for as long as one scan lasts.
     parents: Option<Arc<Parents>>,
 }
@@ -85,6 +85,7 @@ impl Root {
         let is_image = path != Path::new("/");
         Dir::open_top(path).map(|top| Self {
             image: is_image.then(|| Arc::new(Image::of(&top))),
+            trusts_system: false,
             top,
             parents: None,
         })
@@ -106,7 +107,8 @@ impl Root {
     fn with_steps(&self, until: Option<Instant>, steps: usize) -> Self {
         Self {
             top: self.top.for_one_scan(until),
-            image: self.image.clone(),
+            image: self.image.as_ref().map(|image| Arc::new(image.anew())),
+            trusts_system: self.trusts_system,
             parents: Some(Arc::new(Parents::new(steps))),
         }
     }
@@ -118,7 +120,8 @@ impl Root {
         if !stands(b"Library") && !stands(b"System") {
             return Some("neither Library nor System stands in it");
         }
-        self.image.as_ref()?.lacks_data()
+        let library = self.find_dir(b"/Library").ok();
+        self.image.as_ref()?.lacks_data(library.as_ref())
     }
 
     /// True when it is not the machine's own `/`: it may lack what stands on another volume of that Mac.
@@ -126,21 +129,32 @@ impl Root {
         self.image.is_some()
     }
 
-    /// True where an absolute path without dots leads to another volume than that of the data, the only one in many an image.
-    pub(crate) fn may_lack(&self, path: &[u8]) -> bool {
-        self.image.is_some() && is_of_the_system(path) || self.may_serve(path)
+    /// The same for what code names: of the system's own volume nobody asks what a library there is.
+    #[must_use]
+    pub(crate) fn for_libraries(&self) -> Self {
+        Self {
+            trusts_system: true,
+            ..self.clone()
+        }
     }
 
-    /// True where an image need not have what the Mac finds: it stands in the place of another volume, or a link there led
-    /// to it.
-    pub(crate) fn may_be_another(&self, found: &Found) -> bool {
-        found.by_system || self.may_lack(&found.path())
-    }
-
-    /// True where it leads to a place for other volumes, or to one that the data volume has too.
-    pub(crate) fn may_serve(&self, path: &[u8]) -> bool {
+    /// True where a place was named of which an image need not have what the Mac finds.
+    pub(crate) fn is_of_another(&self, place: &[u8]) -> bool {
         let image = self.image.as_ref();
-        image.is_some_and(|image| image.served(path).is_some())
+        image.is_some_and(|image| !image.is_mounted(place) && image.another(place, false).is_some())
+    }
+
+    /// What an error says of an image: what an empty directory of it lacks may stand on another volume, which the Mac mounts
+    /// there.
+    pub(crate) fn of_image(&self, error: ReadError) -> ReadError {
+        let is_in_empty = || {
+            let (above, _) = last_component(&error.path)?;
+            Some(is_empty(&self.find_dir(above).ok()?))
+        };
+        match self.is_image() && error.is_absent() && is_in_empty() == Some(true) {
+            true => ReadError::elsewhere(&error.path),
+            false => error,
+        }
     }
 
     /// Resolves an absolute path, every link in it followed.
@@ -223,12 +237,12 @@ impl Root {
                 meta,
                 is_top,
                 links: 0,
-                by_system: false,
+                is_another: false,
                 volume,
             });
         }
         let found = self.walk(path, (follow_last, Notes::Few), note)?;
-        if found.links == 0 {
+        if found.links == 0 && !found.is_another {
             parents.keep(above, &found.dir, &found.volume);
         }
         Ok(found)
@@ -248,11 +262,23 @@ impl Root {
         detour(&self.top, dir, name, todo)
     }
 
-    fn walk(
+    fn walk(&self, path: &[u8], how: (bool, Notes), note: Note<'_>) -> Result<Found, ReadError> {
+        let mut another = None;
+        let found = self.walk_by(path, how, note, &mut another);
+        // What is not where another volume may be is not absent.
+        found.map_err(|error| match another {
+            Some(_) if error.leads_nowhere() => ReadError::elsewhere(&error.path),
+            _ => error,
+        })
+    }
+
+    /// Walks, and says by the place of which other volume, where it may be one.
+    fn walk_by(
         &self,
         path: &[u8],
         (follow_last, notes): (bool, Notes),
         note: Note<'_>,
+        another: &mut Option<Arc<[u8]>>,
     ) -> Result<Found, ReadError> {
         let fail = |errno| ReadError {
             operation: "resolve",
@@ -279,7 +305,6 @@ impl Root {
         // What a link says that a mounted volume serves is no more worth than the rest there.
         let mut passed: Option<Arc<[u8]>> = None;
         let (mut links, mut steps, mut paid) = (0_u32, 0_usize, FREE_STEPS);
-        let mut by_system = false;
         // From one spelling of a path to another, as by a firm link: no kernel counts that.
         let mut turns = 0_u32;
         // Bytes of the texts beyond their names: slashes that are written twice, and dots.
@@ -308,13 +333,12 @@ impl Root {
             if is_by_number(way.names(), &name, &todo) {
                 return Err(ReadError::by_number(path));
             }
-            if let Some(image) = self
-                .image
-                .as_ref()
-                .filter(|_| way.names().len() < NAMES_OF_A_PLACE)
-            {
-                if is_covered(&self.top, &dir, &name) {
-                    return Err(ReadError::elsewhere(&dir.join(&name)));
+            let mut is_the_systems = false;
+            let image = self.image.as_ref();
+            if let Some(image) = image.filter(|_| way.names().len() < NAMES_OF_A_PLACE) {
+                match is_covered(&self.top, &dir, &name) {
+                    Some(true) => return Err(ReadError::elsewhere(&dir.join(&name))),
+                    is => is_the_systems = is.is_some(),
                 }
                 // Where it leads up, the next step has the rest.
                 let straight = todo.iter().rev().take_while(|name| *name != b"..");
@@ -323,16 +347,15 @@ impl Root {
                     path.extend_from_slice(name);
                     path
                 });
-                if volume.mount().is_none()
-                    && let Some(place) = image.served(&whole)
-                {
-                    volume = Volume::served_at(place);
-                }
+                *another = another
+                    .take()
+                    .or_else(|| image.another(&whole, self.trusts_system));
             }
             if way.names().is_empty() && is_prefix(&name, &todo) {
+                let may_be_made = image.is_some_and(|image| image.is_synthetic());
                 match dir.meta(&name) {
                     // The kernel takes it off where a call begins, and not in a link's text.
-                    Err(error) if error.is_absent() && links == 0 => {}
+                    Err(error) if error.is_absent() && links == 0 && !may_be_made => {}
                     _ => return Err(ReadError::prefix(path)),
                 }
                 if name == RESOLVE {
@@ -353,22 +376,18 @@ impl Root {
                             return Err(ReadError::up(path));
                         }
                         turns = turns.saturating_add(1);
-                        // Which of a Mac's volumes that is the image does not say.
-                        let of_image = volume.mount().filter(|place| self.may_serve(place));
-                        passed = passed.or_else(|| of_image.cloned());
+                        // Where a link of the system's leads is known.
+                        another.take_if(|_| by == Detour::Link);
                         way.restart();
                         volume = Volume::default();
                         continue;
                     } else {
-                        note(Passed::over(&dir, &name, None).behind(&volume, passed.as_ref()));
-                        let place = passed.as_ref().or(volume.mount());
-                        let is_served = place.is_some_and(|place| self.may_serve(place));
-                        // What `synthetic.conf(5)` makes at `/` stands on no disk.
-                        if is_served || self.is_image() && is_synthetic(&self.top, &dir, &name) {
-                            return Err(ReadError::elsewhere(&dir.join(&name)));
-                        }
-                        if let Some(parents) =
-                            self.parents.as_ref().filter(|_| links.max(turns) == 0)
+                        let led = another.as_ref().or(passed.as_ref());
+                        note(Passed::over(&dir, &name, None).behind(&volume, led));
+                        if let Some(parents) = self
+                            .parents
+                            .as_ref()
+                            .filter(|_| links.max(turns) == 0 && another.is_none())
                         {
                             parents.keep(dir.path(), &dir, &volume);
                         }
@@ -385,10 +404,11 @@ impl Root {
                 let target = dir.read_link(&name)?;
                 note(Passed {
                     text: Some(&target),
-                    ..Passed::over(&dir, &name, Some(&meta)).behind(&volume, passed.as_ref())
+                    ..Passed::over(&dir, &name, Some(&meta))
+                        .behind(&volume, another.as_ref().or(passed.as_ref()))
                 });
                 passed = passed.or_else(|| volume.mount().cloned());
-                by_system |= self.is_image() && is_of_the_system(dir.path());
+                another.take_if(|_| is_the_systems);
                 if target.is_empty() {
                     return Err(fail(Errno::NOENT));
                 }
@@ -423,7 +443,10 @@ impl Root {
             let itself = volume.below(&dir, &name, (&meta, is_top));
             let is_asked = ups > 0 || notes == Notes::All;
             if todo.is_empty() || is_asked || meta.kind != Kind::Directory {
-                note(Passed::over(&dir, &name, Some(&meta)).behind(&itself, passed.as_ref()));
+                note(
+                    Passed::over(&dir, &name, Some(&meta))
+                        .behind(&itself, another.as_ref().or(passed.as_ref())),
+                );
             }
             if todo.is_empty() {
                 if is_directory && meta.kind != Kind::Directory {
@@ -435,8 +458,8 @@ impl Root {
                     meta,
                     is_top,
                     links: links.saturating_add(turns),
-                    by_system,
-                    volume: volume.passing(passed),
+                    is_another: another.is_some(),
+                    volume: volume.passing(another.take().or(passed)),
                 });
             }
             if meta.kind != Kind::Directory {
@@ -465,8 +488,8 @@ impl Root {
             // What leads to it is known of its volume.
             is_top: false,
             links: links.saturating_add(turns),
-            by_system,
-            volume: volume.passing(passed),
+            is_another: another.is_some(),
+            volume: volume.passing(another.take().or(passed)),
         })
     }
 }

@@ -50,14 +50,6 @@ pub(super) struct Volume {
 }
 
 impl Volume {
-    /// One at such a place.
-    pub(super) fn served_at(place: Arc<[u8]>) -> Self {
-        Self {
-            device: None,
-            mount: Some(place),
-        }
-    }
-
     /// Where the first volume is mounted on the way.
     pub(super) fn mount(&self) -> Option<&Arc<[u8]>> {
         self.mount.as_ref()

@@ -355,8 +355,10 @@ proptest! {
         is_linked in prop::bool::weighted(0.2),
     ) {
         let Node::Directory(mut opt) = opt else { unreachable!() };
-        // What links lead to is there.
-        opt.insert(b"sub", sub);
+        // What links lead to is there, and is no empty directory, which may be another volume's place.
+        let Node::Directory(mut sub) = sub else { unreachable!() };
+        sub.insert(b"z", Node::File(0));
+        opt.insert(b"sub", Node::Directory(sub));
         // The folder may itself be a link; what stands in it is then named through it.
         let folder = if is_linked {
             opt.insert(b"real", folder);

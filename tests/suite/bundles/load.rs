@@ -190,6 +190,49 @@ fn another_bundle_may_name_a_factory_for_the_module_type() {
     assert_eq!(all[0].0, "unknown", "{all:?}");
 }
 
+/// What is not known to be the list that is read names what it likes, and a link of which the end is not known may lead to
+/// what is not listed by itself.
+#[test]
+fn another_bundle_that_is_not_known_may_name_any_factory_and_lead_anywhere() {
+    let none = || Value::Dictionary(plist::Dictionary::new());
+    let fills: [fn(&Disk); 5] = [
+        |disk| _ = disk.link(disk.plugin("X.dsplug"), "/.vol/16777220/1234"),
+        |disk| _ = disk.link(disk.plugin("X.dsplug"), "/Volumes/W/X.dsplug"),
+        |disk| {
+            Plugin::new("X").write(disk.dir("Volumes/W"));
+            disk.link(disk.plugin("X.dsplug"), "/Volumes/W/X.dsplug");
+        },
+        |disk| {
+            let bundle = Plugin::new("X").write(disk.at(PLUGINS));
+            let list = bundle.join("Contents/Info.plist");
+            fs::rename(&list, list.with_file_name("Info.pli\u{17f}t")).unwrap();
+            fs::write(list, "<plist><dict/></plist>").unwrap();
+        },
+        |disk| _ = disk.link(disk.plugin("X.dsplug"), "x".repeat(1_100)),
+    ];
+    for (number, fill) in fills.into_iter().enumerate() {
+        let disk = Disk::new();
+        let declares = Plugin::new("A").key("CFPlugInTypes", none());
+        declares.write(disk.at(PLUGINS));
+        Plugin::new("N").write(disk.dir(format!("{PLUGINS}/below")));
+        let nested = |disk: &Disk| {
+            let sql = "SELECT load_reasons FROM dsplug_bundles WHERE path LIKE '%/below/%'";
+            query(disk.path(), sql)[0]["load_reasons"].clone()
+        };
+        assert_eq!(all_reasons(&disk)[0].1, "no_module_factory");
+        assert_eq!(nested(&disk), "not_listed");
+        fill(&disk);
+        assert_eq!(all_reasons(&disk)[0].1, "maybe_module_factory", "{number}");
+        let is_bundle = number == 3;
+        let expected = if is_bundle {
+            "not_listed"
+        } else {
+            "maybe_listed"
+        };
+        assert_eq!(nested(&disk), expected, "{number}");
+    }
+}
+
 /// Its code may name any factory, once it runs (`CFPlugInRegisterPlugInType`, as one that was built from CoreFoundation's
 /// sources answers).
 #[test]

@@ -197,7 +197,6 @@ fn what_a_volume_serves_below_the_systems_paths_is_told_and_no_exception_accepts
         "/System/Volumes/xarts/x",
         "/System/Volumes/iSCPreboot/x",
         "/System/Volumes/Hardware/x",
-        "/System/Volumes/Data/System/Library/Caches/fw",
         "/usr/local/fw",
     ] {
         let disk = Disk::new();
@@ -349,4 +348,29 @@ fn what_leads_up_from_behind_a_firm_link_leads_to_what_is_above_that() {
     symlink("/Users/Shared/0", &link).unwrap();
     let rows = query(disk.path(), "SELECT load_verdict FROM dsplug_bundles");
     assert_eq!(rows[0]["load_verdict"], "loadable");
+}
+
+/// A server shows each who asks what it likes.
+#[test]
+fn what_a_volume_serves_where_the_folder_leads_proves_nothing() {
+    let disk = Disk::new();
+    let Some(_mounted) = Mounted::new(disk.dir("Users/Shared/m"), "tmpfs") else {
+        return;
+    };
+    chmod(disk.at("Users/Shared/m"), 0o755);
+    Plugin::new("A").write(disk.at(PLUGINS));
+    Plugin::new("X").write(disk.dir("Users/Shared/m/R"));
+    disk.link(format!("{PLUGINS}/Resources"), "/Users/Shared/m/R");
+    let sql = "SELECT load_verdict FROM dsplug_bundles WHERE path LIKE '%/A.dsplug'";
+    assert_eq!(query(disk.path(), sql)[0]["load_verdict"], "unknown");
+    assert!(anomalies(&disk).contains("mounted"));
+    // Nor that nothing is there.
+    let disk = Disk::empty();
+    let Some(_mounted) = Mounted::new(disk.dir("Users/Shared/m"), "tmpfs") else {
+        return;
+    };
+    disk.dir("Library/DirectoryServices");
+    disk.link(PLUGINS, "/Users/Shared/m/P");
+    let rows = query(disk.path(), "SELECT kind, error FROM dsplug_bundles");
+    assert_eq!(rows[0]["kind"], "folder", "{rows:#?}");
 }

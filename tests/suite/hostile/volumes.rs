@@ -178,3 +178,106 @@ fn the_systems_volume_without_the_data_is_no_mac() {
     let data = disk.at("System/Volumes/Data");
     assert_eq!(only_bundle(&data)["load_verdict"], "loadable");
 }
+
+/// By the volume's own name, or one that the Mac makes itself, the same is meant as by another.
+#[test]
+fn a_decoy_by_another_name_of_what_runs_is_no_proof() {
+    let data = "System/Volumes/Data/Users/Shared";
+    for (path, decoy) in [
+        (
+            "/System/Volumes/Data/Users/Shared/x",
+            Some(format!("{data}/x")),
+        ),
+        (
+            "/System/Volumes/Data/Users/Shared/x",
+            Some(format!("{data}/y")),
+        ),
+        (
+            "/System/Volumes/Data/Volumes/W/x",
+            Some("System/Volumes/Data/Volumes/W/x".into()),
+        ),
+        ("/made/x", Some("made/x".into())),
+        ("/made/x", None),
+        ("/.nofollow/Users/Shared/x", None),
+    ] {
+        for list in ["private/etc/synthetic.conf", "private/etc/Synthetic.d/x"] {
+            let (verdict, error) = verdict(path, |disk| {
+                disk.file("Users/Shared/x", "decoy");
+                disk.file(list, "made\tUsers/Shared");
+                if let Some(decoy) = &decoy {
+                    disk.file(decoy, "decoy");
+                }
+            });
+            assert_eq!(verdict, "unknown", "{path} {decoy:?}");
+            assert_ne!(error, "", "{path}");
+        }
+    }
+}
+
+/// Whatever stands above a link of the system's, its end is not absent.
+#[test]
+fn what_stands_in_the_way_of_the_systems_links_is_no_proof() {
+    let fills: [fn(&Disk); 4] = [
+        |disk| _ = disk.file("usr/lib", ""),
+        |disk| _ = disk.link("usr/lib", "/none"),
+        |disk| _ = disk.link("usr/lib", "lib"),
+        |disk| _ = disk.link("usr/lib", "/Users"),
+    ];
+    for fill in fills {
+        let (verdict, _) = verdict("/usr/lib/cron/x", |disk| {
+            disk.file("private/var/at/x", "code");
+            disk.dir("usr");
+            disk.dir("Users/Shared");
+            fill(disk);
+        });
+        assert_eq!(verdict, "unknown");
+    }
+    for entry in ["A.dsplug", "A.dsplug/Contents"] {
+        let disk = Disk::new();
+        Plugin::new("A").write(disk.dir("private/var/at"));
+        disk.file("usr/lib", "");
+        let text = format!("/usr/lib/cron/{entry}");
+        disk.link(format!("{PLUGINS}/{entry}"), text);
+        assert_eq!(
+            only_bundle(disk.path())["load_verdict"],
+            "unknown",
+            "{entry}"
+        );
+    }
+}
+
+/// Where the loader looks for others by way of another volume nothing is proved not to be listed.
+#[test]
+fn what_the_folder_reaches_on_another_volume_proves_nothing() {
+    for (link, target) in [
+        ("Resources", "/usr/share/R"),
+        ("Resources", "/Volumes/W/R"),
+        ("Resources", "/System/Volumes/Preboot/R"),
+    ] {
+        let disk = Disk::new();
+        Plugin::new("A").write(disk.at(PLUGINS));
+        Plugin::new("X").write(disk.dir(&target[1..]));
+        disk.link(format!("{PLUGINS}/{link}"), target);
+        let sql = "SELECT load_verdict FROM dsplug_bundles WHERE path LIKE '%/A.dsplug'";
+        assert_eq!(
+            query(disk.path(), sql)[0]["load_verdict"],
+            "unknown",
+            "{target}"
+        );
+        let rows = query(disk.path(), "SELECT anomalies, error FROM dsplug_folders");
+        assert!(rows[0]["anomalies"].contains("mounted"), "{rows:#?}");
+        assert!(
+            rows[0]["error"].contains("by way of another volume"),
+            "{rows:#?}"
+        );
+    }
+}
+
+#[test]
+fn an_image_that_is_merged_by_links_is_read() {
+    let disk = Disk::empty();
+    Plugin::new("A").write(disk.dir(format!("System/Volumes/Data/{PLUGINS}")));
+    disk.link("Library", "System/Volumes/Data/Library");
+    let row = only_bundle(disk.path());
+    assert_eq!((&*row["load_verdict"], &*row["error"]), ("loadable", ""));
+}
