@@ -59,7 +59,7 @@ pub fn read(
 ) {
     let mut search = Search {
         root,
-        library_root: &root.for_libraries(),
+        library_root: &root.trusting_system(),
         home: evidence.resolved_path.clone(),
         files: Vec::new(),
         directories: Vec::new(),

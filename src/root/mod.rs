@@ -129,9 +129,9 @@ impl Root {
         self.image.is_some()
     }
 
-    /// The same for what code names: of the system's own volume nobody asks what a library there is.
+    /// The same for libraries, and for what tells of the system: nobody asks whether that is on a volume of its own.
     #[must_use]
-    pub(crate) fn for_libraries(&self) -> Self {
+    pub(crate) fn trusting_system(&self) -> Self {
         Self {
             trusts_system: true,
             ..self.clone()
