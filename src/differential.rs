@@ -278,6 +278,26 @@ impl<'m> Comparison<'m> {
         Ok(is_new)
     }
 
+    /// Takes each remembered row that did not come again and that `stands` all the same, as if it had.
+    ///
+    /// # Errors
+    /// Never of what was packed here.
+    pub fn keep(&mut self, stands: impl Fn(&Row) -> bool) -> io::Result<()> {
+        for text in self.old.iter().flat_map(|old| old.rows.each_text()) {
+            for line in lines(&text?) {
+                let left = self.left.get_mut(&Sha256::digest(line));
+                let Some(left) = left.filter(|left| **left > 0) else {
+                    continue;
+                };
+                if self.overflow.is_none() && stands(&serde_json::from_slice(line)?) {
+                    *left = left.saturating_sub(1);
+                    self.overflow = self.rows.add(line, self.most)?.err();
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What differs, when all rows of the run were taken. Rows that went are passed to `gone`, in their own order
     /// for as far as they can be held at once: they are logged before those that came. `removed` is false for a
     /// query whose removed rows are dropped; they count as a difference all the same.

@@ -8,6 +8,7 @@ pub mod discovery;
 pub mod line;
 mod progress;
 mod reading;
+pub mod standing;
 pub mod state;
 pub mod wait;
 
@@ -27,6 +28,7 @@ use crate::spool::Spool;
 use discovery::Discovery;
 use line::Stamp;
 use progress::Progress;
+use standing::Standing;
 use state::State;
 use wait::Stop;
 
@@ -83,7 +85,9 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         Some(path) => State::load(path, |name| queries.iter().any(|q| q.name == name))?,
         None => State::default(),
     };
-    let mut scanner = disk.scanner()?;
+    // What had a row keeps it, however much is planted before it by name, in this call as from the one before.
+    let mut scanner = disk.scanner()?.remembering();
+    scanner.know(&standing::ahead(&state, &queries)?);
     // Without --every or --runs one run is made.
     let runs = match (options.runs, options.every) {
         (Some(runs), _) => Some(runs),
@@ -101,13 +105,14 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
         snapshot.events = disk.events(scanner.root());
         progress.clear();
         let stamp = Stamp::now();
+        let standing = Standing::beside(&snapshot, scanner.root());
         let outcome = match discovery.unmet(&mut engine, &snapshot) {
             Ok(None) => {
                 let mut out = io::stdout().lock();
                 let asked = ask(
                     &mut engine,
                     &queries,
-                    &snapshot,
+                    (&snapshot, standing.as_ref()),
                     &mut state,
                     &stamp,
                     &mut out,
@@ -182,14 +187,15 @@ pub struct Outcome {
     pub failed: BTreeMap<String, Vec<String>>,
 }
 
-/// Asks each query of one snapshot, writes what came of it to `out`, a line each, and remembers the answers.
+/// Asks each query of one snapshot, writes what came of it to `out`, a line each, and remembers the answers. A row of
+/// what is `standing` though the snapshot does not show it has not gone, and is remembered as it was.
 ///
 /// # Errors
 /// When a line cannot be written: what is remembered must not be kept then.
 pub fn ask(
     engine: &mut Engine,
     queries: &[Scheduled],
-    snapshot: &Snapshot,
+    (snapshot, standing): (&Snapshot, Option<&Standing<'_>>),
     state: &mut State,
     stamp: &Stamp,
     out: &mut dyn Write,
@@ -245,6 +251,9 @@ pub fn ask(
             continue;
         }
         taken?;
+        if let Some(standing) = standing.filter(|_| standing::is_of_bundles(query)) {
+            comparison.keep(|row| standing.has(row))?;
+        }
         if let Some(why) = comparison.overflow() {
             let why = format!("its answer is more than is remembered: {why}");
             refuse(EngineError::Unreadable(why));
@@ -317,9 +326,15 @@ fn report(run: u64, snapshot: &Snapshot, outcome: &Outcome, is_last: bool) {
     let (bundles, lines) = (snapshot.bundles.len(), outcome.lines);
     say(&format!("run {run}: {bundles} bundles, {lines} lines"));
     if lines >= FLOOD {
-        say(
-            "that is a flood; --pack with a copy whose queries end in ORDER BY path LIMIT 100 caps it, and nothing is lost: the inventory and dsplug query have every bundle",
-        );
+        let rest = match snapshot.folders.iter().all(|f| f.error.is_none()) {
+            true => "nothing is lost: the inventory and dsplug query have every bundle",
+            false => {
+                "not all has a line: the row of the folder says what was left out, and dsplug query --thorough shows more"
+            }
+        };
+        say(&format!(
+            "that is a flood; --pack with a copy whose queries end in ORDER BY path LIMIT 100 caps it, and {rest}"
+        ));
     }
 }
 

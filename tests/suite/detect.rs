@@ -1013,3 +1013,105 @@ fn a_flood_loses_nothing() {
     assert_eq!(capped.len(), 100);
     assert_eq!(capped[0]["columns"]["of"], "1000");
 }
+
+/// More bundles than are shown, whose names come first.
+fn crowd(disk: &Disk) {
+    for number in 0..2_500 {
+        disk.dir(format!("{PLUGINS}/A{number:04}.dsplug/Contents"));
+    }
+}
+
+const Z: &str = "/Library/DirectoryServices/PlugIns/Z.dsplug";
+
+fn lines_on_z(told: &[(String, String, String)]) -> Vec<(&str, &str)> {
+    let on_z = told.iter().filter(|t| t.2.starts_with(Z));
+    on_z.map(|t| (t.0.as_str(), t.1.as_str())).collect()
+}
+
+#[test]
+fn no_crowd_makes_a_bundle_seem_to_go_from_one_call_to_the_next() {
+    let disk = Disk::new();
+    Plugin::new("Z").write(disk.plugin(""));
+    let watch = watch(disk);
+    crowd(&watch.disk);
+    let output = watch.call(&[]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("not all has a line"), "{error}");
+    let all = told(&lines_of(&output));
+    assert!(all.iter().all(|t| t.1 != "removed"));
+    assert_eq!(watch.told(), []);
+    // What is done to it is seen as before.
+    fs::write(watch.disk.plugin("Z.dsplug/Contents/more"), "x").unwrap();
+    assert_eq!(lines_on_z(&watch.told()), [("modified", "added")]);
+    fs::remove_dir_all(watch.disk.plugin("Z.dsplug")).unwrap();
+    assert_eq!(lines_on_z(&watch.told()), [("presence", "removed")]);
+}
+
+#[test]
+fn no_crowd_makes_a_bundle_seem_to_go_from_one_run_to_the_next() {
+    let disk = Disk::new();
+    Plugin::new("Z").write(disk.plugin(""));
+    let mut child = Command::new(DSPLUG)
+        .args(["detect", "--every", "1", "--root"])
+        .arg(disk.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let out = BufReader::new(child.stdout.take().unwrap());
+    let mut lines = out.lines().map(|line| {
+        let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        line
+    });
+    let is_on = |line: &Value, path: &str| {
+        line["name"] == "pack_dsplug_presence" && line["columns"]["path"] == path
+    };
+    lines.find(|line| is_on(line, Z)).unwrap();
+    crowd(&disk);
+    // One of the last that are shown: what went is told before it.
+    let last = format!("{FOLDER}/A2380.dsplug");
+    let mut next = |path: &str| {
+        let is_told = |line: &Value| line["action"] == "removed" || is_on(line, path);
+        lines.find(is_told).unwrap()
+    };
+    let line = next(&last);
+    assert_eq!(line["action"], "added", "{line}");
+    fs::remove_dir_all(disk.plugin("A2380.dsplug")).unwrap();
+    while next(&last)["action"] != "removed" {}
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Of what no scan was told to keep, and of which no other query is asked.
+#[test]
+fn what_is_left_out_has_gone_when_it_is_not_there() {
+    let disk = Disk::new();
+    Plugin::new("Z")
+        .file("Contents/Resources/one", "1")
+        .file("Contents/Resources/two", "2")
+        .write(disk.plugin(""));
+    let watch = Watch::new(DSPLUG, disk);
+    let pack = watch.disk.file(
+        "dsplug.conf",
+        r#"{"queries": {"files": {"query": "SELECT path, hash FROM dsplug_files WHERE path LIKE '%Resources/%'", "interval": 300},
+            "folders": {"query": "SELECT path, candidates FROM dsplug_folders", "interval": 300}}}"#,
+    );
+    let pack = pack.to_str().unwrap();
+    let run = || told(&lines_of(&watch.call(&["--pack", pack])));
+    assert_eq!(lines_on_z(&run()), [("files", "added"); 2]);
+    crowd(&watch.disk);
+    let changed = |path: &str| ["added", "removed"].map(|action| told_of("folders", action, path));
+    assert_eq!(run(), changed(FOLDER));
+    fs::remove_file(watch.disk.plugin("Z.dsplug/Contents/Resources/one")).unwrap();
+    let one = format!("{Z}/Contents/Resources/one");
+    assert_eq!(run(), [told_of("files", "removed", &one)]);
+    // What was remembered is as it was when all is shown again.
+    for number in 0..2_500 {
+        fs::remove_dir_all(watch.disk.plugin(format!("A{number:04}.dsplug"))).unwrap();
+    }
+    assert_eq!(run(), changed(FOLDER));
+}
+
+fn told_of(query: &str, action: &str, path: &str) -> (String, String, String) {
+    (query.into(), action.into(), path.into())
+}

@@ -72,6 +72,32 @@ fn a_changed_row_goes_and_comes() {
     assert_eq!(second.added, [row("x", 2)]);
 }
 
+/// Of two that are the same, one came again.
+#[test]
+fn a_row_that_is_kept_neither_goes_nor_comes() {
+    let mut memory = None;
+    advance(
+        &mut memory,
+        vec![row("x", 1), row("x", 1), row("y", 1)],
+        true,
+    );
+    let mut comparison = Comparison::new(memory.as_ref(), usize::MAX).unwrap();
+    assert!(!comparison.take(&row("x", 1)).unwrap());
+    comparison.keep(|kept| *kept == row("x", 1)).unwrap();
+    let mut gone = Vec::new();
+    let found = comparison.finish(true, |row| {
+        gone.push(row);
+        Ok(())
+    });
+    assert_eq!(gone, [row("y", 1)]);
+    memory = found.unwrap().memory;
+    let next = advance(&mut memory, vec![row("x", 1), row("x", 1)], true);
+    assert_eq!(
+        (next.counter, next.added, next.removed),
+        (1, vec![], vec![])
+    );
+}
+
 #[test]
 fn a_run_like_the_last_gives_nothing_and_does_not_count() {
     let mut memory = None;

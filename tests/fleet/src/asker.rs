@@ -106,7 +106,7 @@ impl Asker {
         ask(
             &mut self.engine,
             one,
-            snapshot,
+            (snapshot, None),
             &mut memories,
             &stamp,
             &mut none,
