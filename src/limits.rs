@@ -50,6 +50,9 @@ pub struct Limits {
     /// Bytes of the long texts of all Info.plists. One for which there is no room is cut: those of small
     /// lists come first, and then those of larger ones in order of size.
     pub texts: usize,
+    /// Steps of all paths that lead far, beyond those that every path has: in the search through one plug-in folder, and
+    /// again in all that comes after.
+    pub steps: usize,
     /// Depth of directories in a candidate or a plug-in folder. Each level costs an open
     /// descriptor, of which launchd gives a job 256.
     pub depth: usize,
@@ -83,6 +86,7 @@ impl Limits {
         judging: 2_000_000,
         load_paths: 1_000_000,
         texts: 2 << 20,
+        steps: 200_000,
         depth: 96,
         plist_bytes: 4 << 20,
         spare_cores: 1,
@@ -119,6 +123,7 @@ impl Limits {
         judging: u64::MAX,
         load_paths: usize::MAX,
         texts: 64 << 20,
+        steps: usize::MAX,
         spare_cores: 0,
         ..Self::STANDARD
     };

@@ -126,7 +126,7 @@ pub fn is_written_into_one(path: &[u8]) -> bool {
 /// The names of all candidates, as far as they can be listed.
 pub fn names(root: &Root) -> Vec<Vec<u8>> {
     let budget = Budget::new(Limits::PATIENT);
-    let root = root.for_one_scan(budget.until());
+    let root = root.for_one_scan(budget.until(), budget.limits.steps);
     let room = Room::of(&budget.limits);
     let folders = 0..FOLDERS.len();
     let candidates =

@@ -63,7 +63,7 @@ pub use trials::{TURN, Trials};
 pub use trouble::Trouble;
 
 use crate::directory::ReadError;
-use crate::folders::{Candidate, FolderError};
+use crate::folders::{self, Candidate, FolderError};
 use crate::layout::Layout;
 use crate::limits::Budget;
 use crate::meta::{Kind, Special, WritableBy};
@@ -251,7 +251,7 @@ fn survey_itself(
     budget: &Budget,
 ) -> Result<(), ReadError> {
     let path = evidence.candidate.path.clone();
-    let itself = root.find_entry(&path)?;
+    let itself = folders::entry(root, &path)?;
     evidence.meta = Some(itself.meta);
     // That of a file's own place as well, which is none of a Mac's.
     let own = || Ok(itself.is_mount_point()?.then(|| path.as_slice().into()));

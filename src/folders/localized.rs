@@ -24,18 +24,27 @@ pub struct Lacking {
 }
 
 impl Finder<'_> {
-    /// Takes the `.lproj` directories of a resource directory: those that stand there, and those that
-    /// the folder's Info.plist names, wherever that leads.
+    /// Takes the `.lproj` directories of a resource directory: that which the loader lists for everybody, those that the
+    /// folder's Info.plist names, wherever that leads, and the others that stand there. Whoever plants these by the
+    /// thousand, each a link of a long way, takes the steps and the time of none before them.
     pub fn localized(
         &mut self,
         dir: &Dir,
         lprojs: &BTreeSet<Vec<u8>>,
         of: &Place,
     ) -> Result<Has, ReadError> {
+        let (base, others): (Vec<_>, Vec<_>) = lprojs.iter().partition(|name| is_base(name));
+        let has = self.standing(dir, &base, of)?;
+        let has = has.max(self.named(of)?);
+        Ok(has.max(self.standing(dir, &others, of)?))
+    }
+
+    /// Takes those of these names.
+    fn standing(&mut self, dir: &Dir, lprojs: &[&Vec<u8>], of: &Place) -> Result<Has, ReadError> {
         let mut has = Has::None;
         for name in lprojs {
             if self.is_late() {
-                return Ok(Has::Maybe);
+                return Ok(Has::Maybe.max(has));
             }
             let path = join(&of.path, name);
             let is_link = dir.meta(name).is_ok_and(|m| m.kind == Kind::Symlink);
@@ -59,13 +68,19 @@ impl Finder<'_> {
             if is_link {
                 self.anomalies.insert(Anomaly::SymlinkedLproj);
             }
-            let listed = if name::same(name, b"Base.lproj") {
+            let listed = if is_base(name) {
                 Listed::Yes
             } else {
                 Listed::ForItsLanguage
             };
             has = has.max(self.lproj(&found, path, of, listed)?);
         }
+        Ok(has)
+    }
+
+    /// Takes those of the languages that the folder's Info.plist names.
+    fn named(&mut self, of: &Place) -> Result<Has, ReadError> {
+        let mut has = Has::None;
         let mut left = MOST_LANGUAGES;
         let mut lacking = [None, None];
         for language in Arc::clone(&self.languages).iter() {
@@ -215,4 +230,9 @@ impl Finder<'_> {
         };
         Ok(self.take_all(&listing, &place, &Only::default()))
     }
+}
+
+/// True for the directory that the loader lists whatever the user's language.
+fn is_base(name: &[u8]) -> bool {
+    name::same(name, b"Base.lproj")
 }

@@ -25,6 +25,7 @@ pub use anomaly::Anomaly;
 pub use candidate::{Candidate, FOLDERS, Folder, FolderError, Listed, Via};
 pub use known::Known;
 pub use room::Room;
+pub use shown::entry;
 
 use std::collections::BTreeSet;
 

@@ -12,12 +12,31 @@ use crate::layout::Marks;
 use crate::meta::Kind;
 use crate::name::Suffix;
 use crate::order;
-use crate::root::Root;
+use crate::root::{Found, Passed, Root};
 
 /// Which part of all that are shown may have nothing of a bundle.
 const BARE: usize = 2;
 /// Names of a candidate that are looked at. One that has more of them has something.
 const MOST_NAMES: usize = 256;
+
+/// What stands at the path of a candidate. That a mounted volume shows nothing there is no proof that nothing is.
+///
+/// # Errors
+/// When nothing stands there, or it is not known what does.
+pub fn entry(root: &Root, path: &[u8]) -> Result<Found, ReadError> {
+    let found = root.find_entry(path);
+    if !found.as_ref().is_err_and(ReadError::leads_nowhere) {
+        return found;
+    }
+    let mut is_mounted = false;
+    let mut note = |passed: Passed<'_>| is_mounted |= passed.mount.is_some();
+    // A link in its place would have been found: what is on the way is all that is noted.
+    let _ = root.find_noting(path, &mut note);
+    match is_mounted {
+        true => Err(ReadError::elsewhere(path)),
+        false => found,
+    }
+}
 
 impl Finder<'_> {
     /// Cuts what the loader's places hold down to what is shown: what had a row before, then what may load, then what
@@ -28,7 +47,7 @@ impl Finder<'_> {
         let mut fits = bare;
         if !self.found.keys().all(|path| fits.take(path)) {
             // It has its own steps and directories: what stands there takes those of no other.
-            let root = self.root.for_one_scan(self.until());
+            let root = self.for_itself();
             let mut found: Vec<_> = std::mem::take(&mut self.found)
                 .into_values()
                 .map(|candidate| {
@@ -70,7 +89,13 @@ impl Finder<'_> {
         all
     }
 
-    /// Takes what is known and stands, though not all could be looked at and it was not come upon.
+    /// The same root for a look of its own.
+    fn for_itself(&self) -> Root {
+        self.root.for_one_scan(self.until(), self.limits.steps)
+    }
+
+    /// Takes what is known and was not come upon, though not all could be looked at. What cannot be looked at either is
+    /// not proved to have gone: its row says why.
     ///
     /// # Errors
     /// When the machine has no room for it at the moment: what stood there would seem to have gone.
@@ -78,26 +103,23 @@ impl Finder<'_> {
         if self.left_out.is_empty() {
             return Ok(());
         }
-        let known = self.known;
-        let mut wanted = known
-            .iter()
-            .filter(|c| (c.via == Via::Nested) == is_nested && !self.found.contains_key(&c.path));
-        let mut stands = Vec::new();
-        wanted.try_for_each(|candidate| {
-            match self.root.find_entry(&candidate.path) {
-                Ok(_) => stands.push(candidate),
+        let (known, root) = (self.known, self.for_itself());
+        let is_wanted = |c: &&Candidate| (c.via == Via::Nested) == is_nested;
+        for candidate in known.iter().filter(is_wanted) {
+            if self.found.contains_key(&candidate.path) {
+                continue;
+            }
+            match entry(&root, &candidate.path) {
+                Ok(_) => self.left_out.uncount_candidate(),
                 Err(error) if error.is_of_the_moment() => return Err(error),
+                Err(error) if error.leads_nowhere() => continue,
                 Err(_) => {}
             }
-            Ok(())
-        })?;
-        for candidate in stands {
             let mut candidate = candidate.clone();
             // What decides it was not looked at, or not whole.
             if candidate.listed != Listed::No {
                 candidate.listed = Listed::Maybe;
             }
-            self.left_out.uncount_candidate();
             self.found.insert(candidate.path.clone(), candidate);
         }
         Ok(())

@@ -50,10 +50,8 @@ pub(crate) const PATH_MAX: usize = 1024;
 const MOST_STEPS: usize = 33 * PATH_MAX / 2;
 /// Steps that every resolution has for nothing: no honest path has more.
 const FREE_STEPS: usize = 160;
-/// Steps of all resolutions of a scan beyond those: a link that leads far is planted for nothing, and by
-/// the thousand.
-const STEPS_OF_A_SCAN: usize = 200_000;
-/// Such steps when the places of a watch are found.
+/// Steps of all resolutions beyond those when the places of a watch are found: a link that leads far is planted for
+/// nothing, and by the thousand.
 const STEPS_OF_A_WATCH: usize = 20_000;
 
 /// A directory that plays the `/` of a Mac.
@@ -92,25 +90,22 @@ impl Root {
     }
 
     /// The same root for as long as one scan lasts, which is over at `until`: the directories that paths lead through
-    /// are opened once, and listed once. Each name in them is still asked of the disk.
+    /// are opened once, and listed once. Each name in them is still asked of the disk. All paths together have so many
+    /// steps beyond those that every path has: a link that leads far is planted for nothing, and by the thousand.
     #[must_use]
-    pub fn for_one_scan(&self, until: Option<Instant>) -> Self {
-        self.with_steps(until, STEPS_OF_A_SCAN)
-    }
-
-    /// The same for as long as it takes to find the places of a watch, which waits for no hint meanwhile.
-    #[must_use]
-    pub fn for_one_watch(&self) -> Self {
-        self.with_steps(None, STEPS_OF_A_WATCH)
-    }
-
-    fn with_steps(&self, until: Option<Instant>, steps: usize) -> Self {
+    pub fn for_one_scan(&self, until: Option<Instant>, steps: usize) -> Self {
         Self {
             top: self.top.for_one_scan(until),
             image: self.image.as_ref().map(|image| Arc::new(image.anew())),
             trusts_system: self.trusts_system,
             parents: Some(Arc::new(Parents::new(steps))),
         }
+    }
+
+    /// The same for as long as it takes to find the places of a watch, which waits for no hint meanwhile.
+    #[must_use]
+    pub fn for_one_watch(&self) -> Self {
+        self.for_one_scan(None, STEPS_OF_A_WATCH)
     }
 
     /// Why it is no `/` of a Mac with its plug-ins: neither `Library` nor `System` stands in it, in any letter case, or it is
@@ -508,13 +503,13 @@ mod tests {
         fs::create_dir_all(at("a/b")).unwrap();
         fs::write(at("a/b/file"), "").unwrap();
         let root = Root::open(disk.path()).unwrap();
-        let scan = root.for_one_scan(None);
+        let scan = root.for_one_scan(None, 1_000);
         let path = |root: &Root, path: &[u8]| root.find(path).map(|found| found.path()).ok();
         assert_eq!(path(&scan, b"/a/b/file").unwrap(), b"/a/b/file");
         assert_eq!(path(&scan, b"/a/b/Other"), None);
         fs::write(at("a/b/OTHER"), "").unwrap();
         assert_eq!(path(&scan, b"/a/b/Other"), None);
-        let next = root.for_one_scan(None);
+        let next = root.for_one_scan(None, 1_000);
         assert_eq!(path(&next, b"/a/b/Other").unwrap(), b"/a/b/OTHER");
         assert_eq!(path(&next, b"/a/b/FILE").unwrap(), b"/a/b/file");
         // The directory that was opened stays the one that is looked at; the next scan sees another.
@@ -522,9 +517,9 @@ mod tests {
         fs::write(at("a/c/exact"), "").unwrap();
         assert!(path(&scan, b"/a/b/exact").is_some());
         assert_eq!(path(&root, b"/a/b/exact"), None);
-        assert_eq!(path(&root.for_one_scan(None), b"/a/b/exact"), None);
+        assert_eq!(path(&root.for_one_scan(None, 1_000), b"/a/b/exact"), None);
         // So does one further above, and one in which something was not found.
-        let scan = root.for_one_scan(None);
+        let scan = root.for_one_scan(None, 1_000);
         assert_eq!(path(&scan, b"/a/none/file"), None);
         fs::rename(at("a"), at("z")).unwrap();
         assert!(path(&scan, b"/a/c/exact").is_some());
@@ -573,7 +568,7 @@ mod tests {
             let asked = format!("/{below}{path}");
             let by_kernel = fs::metadata(disk.path().join(&asked[1..]));
             let by_kernel = by_kernel.ok().map(|meta| std::os::unix::fs::MetadataExt::ino(&meta));
-            for root in [&root, &root.for_one_scan(None)] {
+            for root in [&root, &root.for_one_scan(None, 1_000)] {
                 for _ in 0..2 {
                     let found = root.find(asked.as_bytes()).map(|found| found.meta.ino);
                     // Linux follows eight links more.
@@ -596,7 +591,7 @@ mod tests {
         symlink("../../x", at("a/b/up")).unwrap();
         symlink("/a/b/up", at("a/link")).unwrap();
         let plain = Root::open(disk.path()).unwrap();
-        let scan = plain.for_one_scan(None);
+        let scan = plain.for_one_scan(None, 1_000);
         for path in [
             "/a/b",
             "/a/b/",

@@ -182,7 +182,8 @@ impl Scanner {
         let at = ReadAt::now();
         let mut budget = Budget::new(self.limits);
         budget.at = self.at.clone();
-        let root = self.root.for_one_scan(budget.until());
+        let until = budget.until();
+        let for_itself = || self.root.for_one_scan(until, self.limits.steps);
         let mut all_folders = Vec::new();
         let mut found = Vec::new();
         let nothing = Known::none();
@@ -197,10 +198,12 @@ impl Scanner {
             let others = found.iter().chain(later.flat_map(Known::iter));
             let room = Room::beside(&self.limits, others.map(|c: &Candidate| c.path.as_slice()));
             let known = known.unwrap_or(&nothing);
-            let (folder, candidates) = folders::list(&root, index, &budget, known, room);
+            // Whatever leads far in one folder takes no steps of the other, nor of what is done with what was found.
+            let (folder, candidates) = folders::list(&for_itself(), index, &budget, known, room);
             all_folders.push(folder);
             found.extend(candidates);
         }
+        let root = for_itself();
         // Reading a list takes three times what it holds: that is over before the rest fills memory.
         let mut exceptions = Exceptions::read(&root, last_scan);
         exceptions.note(&mut self.lists, last_scan);

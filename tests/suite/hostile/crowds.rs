@@ -3,8 +3,10 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::Duration;
 
 use crate::common::{Row, pack, query_in, scan_with};
+use dsplug::journal::Ahead;
 use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::{Scanner, Snapshot};
@@ -251,6 +253,102 @@ fn what_had_a_row_keeps_it_in_a_folder_that_is_not_listed_to_its_end() {
     }
     assert_eq!(shown(&scanner.scan()), before);
     assert_eq!(shown(&scanner.scan()), before);
+}
+
+/// A directory that 28 links of long ways lead to, each of which a Mac follows, and forty names of a language that lead
+/// there.
+fn plant_long_ways(disk: &Disk) {
+    disk.dir("Users/Shared/d");
+    disk.dir("Users/Shared/empty");
+    let way = "d/../".repeat(190);
+    for number in 0..28 {
+        let next = match number {
+            27 => "empty".to_owned(),
+            _ => format!("l{}", number + 1),
+        };
+        disk.link(format!("Users/Shared/l{number}"), way.clone() + &next);
+    }
+    for number in 0..40 {
+        let name = format!("{PLUGINS}/A{number:03}.lproj");
+        disk.link(name, "/Users/Shared/l0");
+    }
+}
+
+#[test]
+fn names_that_lead_far_take_no_steps_from_what_is_listed_for_everybody() {
+    let disk = Disk::new();
+    Plugin::new("L").write(disk.dir("Users/Shared/e"));
+    let way = format!("/Users/Shared/{}e", "d/../".repeat(190));
+    disk.link(format!("{PLUGINS}/Base.lproj"), way);
+    plant_long_ways(&disk);
+    let folder_says = |limits| {
+        let snapshot = scan_with(disk.path(), limits);
+        let error = row(&snapshot, "PlugIns").map(|row| row["error"].clone());
+        (row(&snapshot, "L.dsplug"), error)
+    };
+    // However slow the machine is, so that it is the steps that end.
+    let (one, error) = folder_says(Limits {
+        time: Duration::from_secs(600),
+        ..Limits::STANDARD
+    });
+    let one = one.unwrap();
+    assert!(
+        one["error"].is_empty() && !one["hash"].is_empty(),
+        "{one:?}"
+    );
+    let error = error.unwrap();
+    assert!(error.contains("follow so far"), "{error}");
+    assert!(error.ends_with("dsplug --thorough shows more"), "{error}");
+    let (one, error) = folder_says(Limits::THOROUGH);
+    assert_eq!((one.unwrap()["error"].as_str(), error), ("", None));
+    // Where that is not followed either, it is named first.
+    let (one, error) = folder_says(Limits {
+        steps: 0,
+        ..Limits::STANDARD
+    });
+    let (first, _) = error.as_ref().unwrap().split_once(';').unwrap();
+    assert!(one.is_none() && first.contains("/Base.lproj"), "{first}");
+}
+
+/// As where its directory leads by a number, on a volume that an image lacks, or further than is followed.
+#[test]
+fn what_had_a_row_and_cannot_be_looked_at_has_not_gone() {
+    let far = format!("/Users/Shared/{}l0", "d/../".repeat(190));
+    for leads in ["/.vol/16777233/1234", "/net/host/e", &far] {
+        let disk = Disk::new();
+        let base = disk.plugin("Base.lproj");
+        Plugin::new("L").write(disk.dir(format!("{PLUGINS}/Base.lproj")));
+        plant_long_ways(&disk);
+        let limits = Limits {
+            steps: 0,
+            ..Limits::STANDARD
+        };
+        let scanner = || Scanner::new(Root::open(disk.path()).unwrap(), limits).remembering();
+        let mut same = scanner();
+        assert!(row(&same.scan(), "L.dsplug").unwrap()["error"].is_empty());
+        fs::rename(&base, disk.at("Users/Shared/was")).unwrap();
+        symlink(leads, &base).unwrap();
+        let mut next = scanner();
+        next.know(&Ahead {
+            paths: vec![format!("{FOLDER}/Base.lproj/L.dsplug").into_bytes()],
+            held: 0,
+        });
+        for scanner in [&mut same, &mut next] {
+            for _ in 0..2 {
+                let one = row(&scanner.scan(), "L.dsplug").unwrap();
+                assert!(one["error"].contains("cannot "), "{leads}: {one:?}");
+                assert_eq!(
+                    (one["hash"].as_str(), one["load_verdict"].as_str()),
+                    ("", "unknown")
+                );
+            }
+        }
+        // What is not there has gone, whatever else is not followed.
+        fs::remove_file(&base).unwrap();
+        for scanner in [&mut same, &mut next] {
+            assert!(row(&scanner.scan(), "L.dsplug").is_none());
+        }
+    }
 }
 
 /// One of the rows that a pack's query gives says the day.
