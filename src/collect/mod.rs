@@ -208,3 +208,10 @@ pub fn archive_name(id: &str) -> OsString {
     name.push(".tar.gz");
     name
 }
+
+/// That name, and the one that the archive has while it is written.
+pub fn archive_names(id: &str) -> [OsString; 2] {
+    let name = archive_name(id);
+    let beside = output::beside(&name);
+    [name, beside]
+}

@@ -52,9 +52,7 @@ impl Output {
                 "something stands there already; name another file with --output",
             ));
         }
-        let mut beside = OsString::from(".");
-        beside.push(name);
-        beside.push(".part");
+        let beside = beside(name);
         let file = part(&directory, &beside).map_err(|errno| match errno {
             Errno::WOULDBLOCK => fail("another call is writing it"),
             errno => fail(&said(errno)),
@@ -125,6 +123,14 @@ pub fn said(errno: Errno) -> String {
         .next()
         .unwrap_or_default()
         .to_owned()
+}
+
+/// The name that an archive has while it is written.
+pub(super) fn beside(name: &OsStr) -> OsString {
+    let mut beside = OsString::from(".");
+    beside.push(name);
+    beside.push(".part");
+    beside
 }
 
 /// True when anything but an empty file has that name.

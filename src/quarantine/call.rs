@@ -1,6 +1,7 @@
 //! One call of `quarantine`: a bundle is collected, and then taken into the vault.
 
 use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, RandomState};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +24,8 @@ use crate::tree::Tree;
 
 /// The longest reason that is kept.
 const MOST_REASON: usize = 2000;
+/// How often another name is tried for an entry: one is found at once unless the vault cannot be read.
+const MOST_TRIES: u32 = 8;
 
 /// A path of this computer without links.
 ///
@@ -181,11 +184,13 @@ impl Call<'_> {
             .and_then(|d| d.get(..8))
             .unwrap_or("unknown");
         let stem = format!("{}-{short}", circumstances.stamp());
+        let is_taken = |id: &String| self.vault.knows(id) || self.vault.knows(&executable_id(id));
         let mut id = stem.clone();
-        let mut number = 1_u32;
-        while self.vault.knows(&id) && number < 10_000 {
-            number = number.saturating_add(1);
-            id = format!("{stem}-{number}");
+        // Whoever plants the names of all seconds to come does not know which one this will have.
+        let mut tries = 0..MOST_TRIES;
+        while is_taken(&id) && tries.next().is_some() {
+            let number = RandomState::new().hash_one(&id);
+            id = format!("{stem}-{number:016x}");
         }
         id
     }

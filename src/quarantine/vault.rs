@@ -11,7 +11,7 @@ use rustix::io::{Errno, retry_on_intr};
 use super::ledger::{self, Entry, Place, Seen, Step};
 use super::mounts;
 use super::rest::{self, Rest};
-use crate::collect::said;
+use crate::collect::{archive_names, said};
 use crate::directory::{Dir, is_mounted_in};
 use crate::meta::Kind;
 use crate::reading::Reading;
@@ -213,10 +213,15 @@ impl Vault {
         Ok(left)
     }
 
-    /// True when an entry of that name is in the ledger or the vault.
+    /// True when an entry of that name is in the ledger or the vault, or something stands where its evidence would.
     pub fn knows(&self, id: &str) -> bool {
         let in_vault = self.vault.find_folder(id);
-        !matches!(in_vault, Ok(None)) || !matches!(ledger::one(&self.ledger, id), Ok(None))
+        !matches!(in_vault, Ok(None))
+            || !matches!(ledger::one(&self.ledger, id), Ok(None))
+            || archive_names(id).iter().any(|name| {
+                let found = rustix::fs::statat(&self.evidence, name, AtFlags::SYMLINK_NOFOLLOW);
+                !matches!(found, Err(Errno::NOENT))
+            })
     }
 }
 

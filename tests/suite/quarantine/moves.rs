@@ -63,6 +63,51 @@ fn directories_in_the_evidence_stop_nothing() {
     scene.done(&["quarantine", &Scene::path("A.dsplug"), "--reason", "y"]);
 }
 
+/// The names of the coming minutes, of what is there whole and of what is being written.
+#[test]
+fn evidence_that_is_planted_refuses_no_bundle() {
+    let scene = Scene::new(Disk::new());
+    Plugin::new("A").write(scene.disk.plugin(""));
+    let evidence = scene.state().join("evidence");
+    let path = Scene::path("A.dsplug");
+    scene.done(&["quarantine", &path, "--reason", "x"]);
+    let plain = scene.ledger()[0]["id"].clone();
+    scene.done(&["restore", &plain]);
+    let (_, short) = plain.split_once('-').unwrap();
+    let names =
+        "now=$(date +%s); for i in $(seq 0 400); do date -u -d @$((now+i)) +%Y%m%dT%H%M%SZ; done";
+    let seconds = Command::new("sh").args(["-c", names]).output().unwrap();
+    let seconds = String::from_utf8(seconds.stdout).unwrap();
+    assert!(
+        seconds
+            .lines()
+            .all(|second| second.len() == plain.len() - short.len() - 1)
+    );
+    for (number, second) in seconds.lines().enumerate() {
+        let name = format!("{second}-{short}.tar.gz");
+        if number % 2 == 0 {
+            fs::write(evidence.join(name), "x").unwrap();
+        } else {
+            fs::create_dir(evidence.join(format!(".{name}.part"))).unwrap();
+        }
+    }
+    for _ in 0..2 {
+        scene.done(&["quarantine", &path, "--reason", "y"]);
+        let rows = scene.ledger();
+        let taken = rows
+            .iter()
+            .find(|row| row["state"] == "quarantined")
+            .unwrap();
+        let number = taken["id"].rsplit('-').next().unwrap();
+        assert!(
+            taken["id"].len() == plain.len() + 17 && number.len() == 16,
+            "{taken:?}"
+        );
+        assert!(fs::metadata(&taken["evidence"]).unwrap().len() > 100);
+        scene.done(&["restore", &taken["id"]]);
+    }
+}
+
 fn round_trip(scene: &Scene, names: &[&str]) {
     let before = scene.picture();
     for name in names {
