@@ -160,6 +160,8 @@ pub struct Meta {
     pub dev: u64,
     /// Inode.
     pub ino: u64,
+    /// Names that it has, its hard links; of a directory that says nothing.
+    pub names: u32,
 }
 
 /// Whom an entry belongs to.

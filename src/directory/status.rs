@@ -44,6 +44,7 @@ pub(super) fn meta_and_mount(fd: impl AsFd, name: &[u8]) -> Result<(Meta, bool),
         mode: mode & 0o7777,
         dev: (u64::from(stat.stx_dev_major) << 32) | u64::from(stat.stx_dev_minor),
         ino: stat.stx_ino,
+        names: stat.stx_nlink,
     };
     Ok((meta, is_mount))
 }
@@ -72,6 +73,7 @@ pub(super) fn meta_and_mount(fd: impl AsFd, name: &[u8]) -> Result<(Meta, bool),
         mode: mode & 0o7777,
         dev: u64::try_from(stat.st_dev).unwrap_or_default(),
         ino: stat.st_ino,
+        names: u32::from(stat.st_nlink),
     };
     Ok((meta, false))
 }

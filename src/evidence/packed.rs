@@ -162,6 +162,7 @@ fn key_of(path: &[u8], meta: &Meta) -> Key {
         mode,
         dev,
         ino,
+        names,
     } = meta;
     let mut print = Sha256::new();
     print.update(path);
@@ -180,7 +181,7 @@ fn key_of(path: &[u8], meta: &Meta) -> Key {
         print.update(time.nanoseconds.to_le_bytes());
     }
     print.update(btime.unwrap_or(i64::MIN).to_le_bytes());
-    for number in [uid, gid, mode] {
+    for number in [uid, gid, mode, names] {
         print.update(number.to_le_bytes());
     }
     let digest: [u8; 32] = print.finalize().into();

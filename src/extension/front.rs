@@ -30,6 +30,7 @@ use super::call::{self, Call, reply};
 use super::connection::{ARRIVAL, Connection, InFlight, Next, Requests};
 use super::end::End;
 use super::life::Ends;
+use super::maker::Maker;
 use super::peer;
 use super::pings::{self, Pings, Pong};
 use super::plugin::{self, Answer, Table};
@@ -63,6 +64,8 @@ pub(super) struct Front {
     /// What was made for the calls, one at a time where a table is not ready at once: two would hold as many rows in
     /// memory again.
     answers: Answers,
+    /// Who makes them where several ask, those that wait for a scan and others.
+    makers: [Maker; 2],
     /// The room for the requests of all connections.
     in_flight: InFlight,
     /// The connections that threads answer.
@@ -143,6 +146,7 @@ impl Front {
             tables,
             pings,
             answers: Answers::default(),
+            makers: Default::default(),
             in_flight: InFlight::default(),
             answered: Answered::default(),
             osquery,
@@ -322,7 +326,7 @@ impl Front {
 
     /// Answers one connection after the other. osquery's next call is a matter of seconds, and to start a
     /// thread costs more than most answers; but an allocator may keep for each what it has once used.
-    fn work(&self, mut job: Job) {
+    fn work(self: &Arc<Self>, mut job: Job) {
         while self.answer(job) <= SMALL {
             let (sender, inbox) = channel();
             // Another one that waited ends: its only sender does.
@@ -336,7 +340,7 @@ impl Front {
 
     /// Answers a connection until it is quiet, and gives it back then; returns the bytes of rows that
     /// this thread has made.
-    fn answer(&self, job: Job) -> u64 {
+    fn answer(self: &Arc<Self>, job: Job) -> u64 {
         let mut made = 0;
         let ended = self.serve(&job, &mut made);
         self.answered.leave(job.number);
@@ -357,12 +361,12 @@ impl Front {
     }
 
     /// Answers the requests of one connection until it is quiet; counts the bytes of rows that this
-    /// thread has `made`. Where it is not alone, another makes them that ends with them: so what an
-    /// allocator keeps for each thread does not add up.
+    /// thread has `made`. Where it is not alone, one that makes all has them: so what an allocator keeps for
+    /// each thread does not add up.
     ///
     /// # Errors
     /// `ConnectionAborted` when it is over.
-    fn serve(&self, job: &Job, made: &mut u64) -> io::Result<()> {
+    fn serve(self: &Arc<Self>, job: &Job, made: &mut u64) -> io::Result<()> {
         let connection = &job.connection;
         let stream = &connection.stream;
         let mut requests = Requests::new(stream, &job.seen, &self.in_flight);
@@ -389,7 +393,7 @@ impl Front {
                     self.ends.send(End::Asked);
                 }
                 _ => {
-                    let asked = Call::of(&request)?;
+                    let asked = Arc::new(Call::of(&request)?);
                     let answered = self.make_and_send(job, &request, &asked, made);
                     let is_late = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
                     if connection.is_ended() || answered.as_ref().is_err_and(is_late) {
@@ -407,10 +411,10 @@ impl Front {
 
     /// Has the answer to a call made, and sends it.
     fn make_and_send(
-        &self,
+        self: &Arc<Self>,
         job: &Job,
         request: &Message,
-        asked: &Call,
+        asked: &Arc<Call>,
         made: &mut u64,
     ) -> io::Result<()> {
         let Job {
@@ -426,7 +430,13 @@ impl Front {
             *made = made.saturating_add(answer.rows.bytes());
             answer
         } else {
-            apart(|| self.called(asked))?
+            let [scanned, ready] = &self.makers;
+            let maker = match after {
+                After::Scan => scanned,
+                After::Nothing => ready,
+            };
+            let (front, asked) = (Arc::clone(self), Arc::clone(asked));
+            maker.make(move || front.called(&asked))?
         };
         let taking = (self.answers).taking(*number, connection, call::held(&mut answer));
         drop(turn);
@@ -443,16 +453,4 @@ impl Front {
             None => plugin::failure(format!("there is no {} {}", call.registry, call.item)),
         }
     }
-}
-
-/// Has a thread of its own do something.
-///
-/// # Errors
-/// When none can be started.
-fn apart<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
-    thread::scope(|scope| {
-        let rows = thread::Builder::new().name("rows".to_owned());
-        let done = rows.spawn_scoped(scope, work)?.join();
-        done.map_err(|_| io::Error::other("a table failed inside"))
-    })
 }

@@ -30,6 +30,7 @@ mod connection;
 mod end;
 mod front;
 mod life;
+mod maker;
 pub mod manager;
 mod options;
 mod peer;

@@ -622,6 +622,42 @@ def who_does_not_read_holds_nobody_up(host):
     assert height is None or height < 64 << 10, f"{height} kB at the height"
 
 
+@check
+def many_who_ask_without_a_pause_hold_little(host):
+    """An allocator keeps for each thread what it has once used: beside very many files, while one is written."""
+    resources = os.path.join(host.plugins, "0.dsplug/Contents/Resources")
+    for number in range(44_000):
+        folder = os.path.join(resources, str(number // 2_000))
+        if number % 2_000 == 0:
+            os.makedirs(folder)
+        if number % 20_000 == 0:
+            source = os.path.join(folder, "source")
+            open(source, "w").close()
+        os.link(source, os.path.join(folder, str(number)))
+    manager = Manager(host.socket)
+    process, uuid = host.registered(manager)
+    end = time.monotonic() + 20
+    counts = []
+
+    def ask(table):
+        while time.monotonic() < end:
+            counts.append(call(manager, uuid, f"dsplug_{table}").status.code)
+
+    tables = ["files", "files", "bundles", "exceptions", "events", "status", "folders"] * 2
+    threads = [threading.Thread(target=ask, args=(table,)) for table in tables]
+    for thread in threads:
+        thread.start()
+    for number in range(4):
+        time.sleep(5)
+        with open(os.path.join(resources, "0/new"), "w") as file:
+            file.write(str(number))
+    for thread in threads:
+        thread.join()
+    assert counts and set(counts) == {0}, f"{len(counts)} answers, {set(counts)}"
+    height = proc(process, "VmHWM")
+    assert height is None or height < 64 << 10, f"{height} kB at the height"
+
+
 def asks_ever_anew(host, uuid):
     """A stranger who asks, reads nothing, and asks again over another connection, for a minute at most."""
     held, end = [], time.monotonic() + 60

@@ -103,6 +103,7 @@ checks! {
     a_scan_that_hangs_is_told_and_ends_the_process
     idle_connections_hold_nothing_up
     who_does_not_read_holds_nobody_up
+    many_who_ask_without_a_pause_hold_little
     osquery_is_answered_before_those_who_ask_ever_anew
     who_is_stopped_for_seconds_has_his_answer
     hostile_lengths_are_survived

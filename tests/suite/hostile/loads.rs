@@ -923,3 +923,37 @@ fn what_a_link_leads_to_is_told_before_anything_is_there() {
         assert_eq!((&*row["loads_outside"], &*row["links_outside"]), ("", "0"));
     }
 }
+
+/// The system tells dyld where code stands that it has open by any of the names of that file
+/// (`fixhardlink` of xnu's bsd/vfs/vfs_cache.c; conda's hard links show it, pytorch/pytorch#92737).
+#[test]
+fn code_that_has_another_name_may_load_what_stands_beside_that() {
+    let row = |code: Vec<u8>, is_inside: bool| {
+        let disk = Disk::new();
+        let plugin = Plugin::new("A").executable(code);
+        let bundle = plugin
+            .file("Contents/MacOS/x.dylib", "library")
+            .write(disk.at(PLUGINS));
+        let other = match is_inside {
+            true => bundle.join("Contents/other"),
+            false => disk.dir("Users/Shared/h").join("A"),
+        };
+        fs::hard_link(bundle.join("Contents/MacOS/A"), other).unwrap();
+        only_bundle(disk.path())
+    };
+    for (dylib, rpaths) in [
+        ("@loader_path/x.dylib", [].as_slice()),
+        ("@rpath/x.dylib", &["@loader_path/../Frameworks"]),
+    ] {
+        let outside = row(code(&[dylib], rpaths), false);
+        let why = "ambiguous: /Library/DirectoryServices/PlugIns/A.dsplug/Contents/MacOS/A has other names";
+        assert!(outside["error"].starts_with(why), "{}", outside["error"]);
+        assert!(outside["unread"].contains("unwatched="), "{dylib}");
+        assert_eq!(outside["linked_hash"], "");
+        // Both places are looked at.
+        let inside = row(code(&[dylib], rpaths), true);
+        assert_eq!((&*inside["error"], &*inside["unread"]), ("", ""), "{dylib}");
+    }
+    let plain = row(code(&["/usr/lib/libSystem.B.dylib"], &[]), false);
+    assert_eq!(plain["error"], "");
+}
