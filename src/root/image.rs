@@ -108,16 +108,15 @@ impl Image {
                 let is_other = |link: &&[u8]| match self.twin(link) {
                     Twin::Same => false,
                     // A library that stands there alone is the one, or there is none.
-                    Twin::Alone(is_on_data) => !(is_on_data && is_system_trusted),
-                    Twin::Other => true,
+                    Twin::Alone => !is_system_trusted,
+                    Twin::Missing | Twin::Other => true,
                 };
                 let place = mounted(rest).or_else(|| link.filter(is_other));
                 let length = place.map(|place| DATA.len().saturating_add(place.len()));
                 length.and_then(|length| path.get(..length))
             }
             None => {
-                let is_other =
-                    |link: &&[u8]| matches!(self.twin(link), Twin::Other | Twin::Alone(true));
+                let is_other = |link: &&[u8]| matches!(self.twin(link), Twin::Other | Twin::Alone);
                 mounted(&path)
                     .filter(|place| !self.is_mounted(place))
                     .or_else(|| firm_links::first(&path).filter(is_other))
@@ -171,8 +170,10 @@ pub(super) fn is_empty(dir: &Dir) -> bool {
 enum Twin {
     /// The same, or one is a link to the other, or neither has anything.
     Same,
-    /// Nothing, or what is true where that alone has something.
-    Alone(bool),
+    /// Nothing, where there is something at the top.
+    Missing,
+    /// Something, where there is nothing at the top.
+    Alone,
     /// Something else, or it cannot be told.
     Other,
 }
@@ -183,8 +184,8 @@ fn twin(top: &Dir, data: &Dir, link: &[u8]) -> Twin {
     };
     let is_same = match (here, there) {
         (None, None) => true,
-        (Some(_), None) => return Twin::Alone(false),
-        (None, Some(_)) => return Twin::Alone(true),
+        (Some(_), None) => return Twin::Missing,
+        (None, Some(_)) => return Twin::Alone,
         (Some(here), Some(there)) if here.kind == Kind::Symlink => {
             leads_to_data(top, link) && there.kind == Kind::Directory
         }
