@@ -237,10 +237,15 @@ impl Root {
             });
         }
         let found = self.walk(path, (follow_last, Notes::Few), note)?;
-        if found.links == 0 && !found.is_another {
+        if found.links == 0 && !found.is_another && self.keeps() {
             parents.keep(above, &found.dir, &found.volume);
         }
         Ok(found)
+    }
+
+    /// True when what it passes may be gone on from by all: of an image whose system is trusted only libraries may.
+    fn keeps(&self) -> bool {
+        !(self.trusts_system && self.is_image())
     }
 
     /// Whether `..` leads from a name to the directory above it. Of an image nobody knows which directories of the data
@@ -359,38 +364,37 @@ impl Root {
                 turns = turns.saturating_add(1);
                 continue;
             }
-            let (name, (meta, is_top)) = match dir.meta_and_top(&name) {
-                Ok(stands) => (name, stands),
-                Err(_) if name == b"..namedfork" => return Err(ReadError::fork(path)),
-                Err(error) if error.is_absent() => {
-                    if let Some(name) = dir.spelled_otherwise(&name)? {
-                        let stands = dir.meta_and_top(&name)?;
-                        (name, stands)
-                    } else if let Some(by) = self.detour(&dir, &name, &mut todo) {
-                        if by == Detour::Volume && todo.iter().any(|name| name == b"..") {
-                            return Err(ReadError::up(path));
+            let (name, (meta, is_top)) =
+                match dir.meta_and_top(&name) {
+                    Ok(stands) => (name, stands),
+                    Err(_) if name == b"..namedfork" => return Err(ReadError::fork(path)),
+                    Err(error) if error.is_absent() => {
+                        if let Some(name) = dir.spelled_otherwise(&name)? {
+                            let stands = dir.meta_and_top(&name)?;
+                            (name, stands)
+                        } else if let Some(by) = self.detour(&dir, &name, &mut todo) {
+                            if by == Detour::Volume && todo.iter().any(|name| name == b"..") {
+                                return Err(ReadError::up(path));
+                            }
+                            turns = turns.saturating_add(1);
+                            // Where a link of the system's leads is known.
+                            another.take_if(|_| by == Detour::Link);
+                            way.restart();
+                            volume = Volume::default();
+                            continue;
+                        } else {
+                            let led = another.as_ref().or(passed.as_ref());
+                            note(Passed::over(&dir, &name, None).behind(&volume, led));
+                            if let Some(parents) = self.parents.as_ref().filter(|_| {
+                                links.max(turns) == 0 && another.is_none() && self.keeps()
+                            }) {
+                                parents.keep(dir.path(), &dir, &volume);
+                            }
+                            return Err(error);
                         }
-                        turns = turns.saturating_add(1);
-                        // Where a link of the system's leads is known.
-                        another.take_if(|_| by == Detour::Link);
-                        way.restart();
-                        volume = Volume::default();
-                        continue;
-                    } else {
-                        let led = another.as_ref().or(passed.as_ref());
-                        note(Passed::over(&dir, &name, None).behind(&volume, led));
-                        if let Some(parents) = self
-                            .parents
-                            .as_ref()
-                            .filter(|_| links.max(turns) == 0 && another.is_none())
-                        {
-                            parents.keep(dir.path(), &dir, &volume);
-                        }
-                        return Err(error);
                     }
-                }
-                Err(error) => return Err(error),
-            };
+                    Err(error) => return Err(error),
+                };
             if meta.kind == Kind::Symlink && (follow_last || !todo.is_empty()) {
                 links = links.saturating_add(1);
                 if links > MAX_LINKS {
@@ -524,6 +528,25 @@ mod tests {
         fs::rename(at("a"), at("z")).unwrap();
         assert!(path(&scan, b"/a/c/exact").is_some());
         assert_eq!(path(&root, b"/a/c/exact"), None);
+    }
+
+    /// What libraries are looked for by keeps directories open that others ask for as well.
+    #[test]
+    fn what_is_trusted_for_libraries_is_trusted_for_nothing_else() {
+        let disk = tempfile::tempdir().unwrap();
+        fs::create_dir_all(disk.path().join("usr/lib")).unwrap();
+        fs::write(disk.path().join("usr/lib/x"), "").unwrap();
+        let scan = Root::open(disk.path()).unwrap().for_one_scan(None, 1_000);
+        let libraries = scan.trusting_system();
+        for path in [b"/usr/lib/x", b"/usr/lib/y"] {
+            let _ = libraries.find(path);
+        }
+        assert!(!libraries.find(b"/usr/lib/x").unwrap().is_another);
+        assert!(scan.find(b"/usr/lib/x").unwrap().is_another);
+        assert!(
+            scan.find(b"/usr/lib/y")
+                .is_err_and(|error| error.is_unfollowed())
+        );
     }
 
     /// On a disk that tells letter case apart, a name that is not there is searched for in other spellings.
