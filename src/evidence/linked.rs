@@ -19,7 +19,8 @@ use super::entry::{Content, Entry};
 use super::facts::Evidence;
 use super::known::Before;
 use super::libraries::Libraries;
-use super::loads::{self, Code};
+use super::loads::Code;
+use super::names::{are_beside, named_outside};
 use super::opener::Opener;
 use super::paths::{directory_of, is_below};
 use super::reach::{Beyond, Linked, Reach};
@@ -32,7 +33,7 @@ use super::walk::{Walked, entries_of};
 use super::ways::Ways;
 use crate::codesign::CodeFacts;
 use crate::limits::Budget;
-use crate::meta::{FileId, Kind, Meta};
+use crate::meta::{Kind, Meta};
 use crate::root::{Found, Root};
 use crate::text::escape;
 
@@ -274,33 +275,11 @@ impl Search<'_> {
         }
     }
 
-    /// Tells of code in a bundle, or of its main executable, that names libraries beside itself and has names outside: by any
-    /// of them the system may tell dyld where it stands (`fixhardlink` of xnu's `bsd/vfs/vfs_cache.c`).
-    fn doubt_names(&mut self, evidence: &Evidence) {
-        let is_beside = |content: &Content| content.code().is_some_and(loads::are_beside);
-        let entries = evidence.entries.iter();
-        let code: Vec<_> = entries
-            .filter(|e| e.meta.names > 1 && is_beside(&e.content))
-            .collect();
-        let mut names: BTreeMap<FileId, u32> = BTreeMap::new();
-        for entry in &code {
-            let count = names.entry(entry.meta.id()).or_default();
-            *count = count.saturating_add(1);
-        }
-        for entry in code {
-            if names.get(&entry.meta.id()) < Some(&entry.meta.names) {
-                self.doubt_name(&evidence.path_of(entry));
-            }
-        }
-        let outside = evidence.executable.iter().filter(|e| e.is_outside());
-        for executable in outside.filter(|e| e.meta.names > 1 && is_beside(&e.outside)) {
-            self.doubt_name(&executable.path);
-        }
-    }
-
     /// Looks up the libraries that all code of a bundle names.
     fn load_all(&mut self, evidence: &Evidence, budget: &Budget) {
-        self.doubt_names(evidence);
+        for path in named_outside(evidence) {
+            self.doubt_name(&path);
+        }
         let own = evidence.entries.iter().filter_map(|entry| {
             let above = directory_of(&entry.path);
             let at = match above {
@@ -542,7 +521,7 @@ impl Search<'_> {
         // What code outside loads by itself, too.
         for entry in &entries {
             if let Some(facts) = entry.content.code() {
-                if entry.meta.names > 1 && loads::are_beside(facts) {
+                if entry.meta.names > 1 && are_beside(facts) {
                     self.doubt_name(&path);
                 }
                 let at = match found.meta.kind {

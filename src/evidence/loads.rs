@@ -132,14 +132,6 @@ fn in_cryptex(text: &[u8]) -> Option<LoadPath> {
     (may_leave && !text.starts_with(b"@") && !path.is_cut).then_some(path)
 }
 
-/// True for code that names libraries, or run paths, beside itself.
-pub fn are_beside(facts: &CodeFacts) -> bool {
-    facts.slices.iter().any(|slice| {
-        let mut texts = slice.rpaths.iter().chain(slice.dylibs.iter());
-        texts.any(|text| text.starts_with("@loader_path"))
-    })
-}
-
 /// True when a path without dots leads to the system's own volume whatever links there are. In letters beyond ASCII's
 /// none does: a Mac's disk takes a long s for an s, and more for one name than is told apart here.
 pub fn is_sealed(path: &[u8]) -> bool {

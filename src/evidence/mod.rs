@@ -20,6 +20,7 @@ mod libraries;
 mod linked;
 mod load_path;
 mod loads;
+mod names;
 mod nodes;
 mod opener;
 mod packed;
