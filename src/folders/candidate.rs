@@ -157,6 +157,11 @@ pub struct Folder {
 }
 
 impl Folder {
+    /// True when something may stand in it that was not shown: not all was looked at, or a mounted volume may hide it.
+    pub fn may_hide(&self) -> bool {
+        self.error.is_some() || self.anomalies.contains(&Anomaly::Mounted)
+    }
+
     /// The words for what is unusual, in order.
     pub fn words(&self, between: &str) -> String {
         let words: Vec<&str> = self.anomalies.iter().map(|a| a.as_str()).collect();

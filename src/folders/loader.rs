@@ -36,6 +36,10 @@ impl Finder<'_> {
         if self.way.is_mounted {
             self.anomalies.insert(Anomaly::Mounted);
         }
+        if self.way.is_mounted && found.as_ref().is_err_and(ReadError::leads_nowhere) {
+            self.recall(false)?;
+            self.recall(true)?;
+        }
         let found = found?;
         folder.exists = found.meta.kind == Kind::Directory;
         folder.resolved_path = found.path();

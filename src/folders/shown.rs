@@ -94,13 +94,13 @@ impl Finder<'_> {
         self.root.for_one_scan(self.until(), self.limits.steps)
     }
 
-    /// Takes what is known and was not come upon, though not all could be looked at. What cannot be looked at either is
-    /// not proved to have gone: its row says why.
+    /// Takes what is known and was not come upon, though not all could be looked at, or a mounted volume may hide it. What
+    /// cannot be looked at either is not proved to have gone: its row says why.
     ///
     /// # Errors
     /// When the machine has no room for it at the moment: what stood there would seem to have gone.
     pub fn recall(&mut self, is_nested: bool) -> Result<(), ReadError> {
-        if self.left_out.is_empty() {
+        if self.left_out.is_empty() && !self.way.is_mounted {
             return Ok(());
         }
         let (known, root) = (self.known, self.for_itself());

@@ -185,15 +185,22 @@ impl Root {
     }
 
     /// True when nothing stands at an absolute path, by the very name that its last component is: a listing gave
-    /// that, so no other spelling of it is meant, and none is searched for among however many others.
+    /// that, so no other spelling of it is meant, and none is searched for among however many others. What a mounted
+    /// volume does not show may stand below it.
     pub fn has_gone(&self, path: &[u8]) -> bool {
         let Some((above, name)) = last_component(path) else {
             return false;
         };
-        match self.find_dir(above) {
+        let mut is_mounted = false;
+        let mut note = |passed: Passed<'_>| is_mounted |= passed.mount.is_some();
+        let has_gone = match self
+            .find_noting(above, &mut note)
+            .and_then(|at| at.open_dir())
+        {
             Ok(dir) => dir.meta(name).is_err_and(|error| error.is_absent()),
             Err(error) => error.leads_nowhere(),
-        }
+        };
+        has_gone && !is_mounted
     }
 
     /// Opens the directory at an absolute path, every link followed.

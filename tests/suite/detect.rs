@@ -15,6 +15,8 @@ use dsplug_fixtures::{
 };
 use serde_json::Value;
 
+use crate::hostile::mounts::Mounted;
+
 const DSPLUG: &str = env!("CARGO_BIN_EXE_dsplug");
 const FOLDER: &str = "/Library/DirectoryServices/PlugIns";
 /// A time long before the test: what is written later has another, whatever the clock's grain.
@@ -1045,6 +1047,25 @@ fn no_crowd_makes_a_bundle_seem_to_go_from_one_call_to_the_next() {
     assert_eq!(lines_on_z(&watch.told()), [("modified", "added")]);
     fs::remove_dir_all(watch.disk.plugin("Z.dsplug")).unwrap();
     assert_eq!(lines_on_z(&watch.told()), [("presence", "removed")]);
+}
+
+/// It may show each who asks something else, and what it covers stands.
+#[test]
+fn no_volume_over_the_folder_makes_a_bundle_seem_to_go() {
+    for place in [PLUGINS, "Library/DirectoryServices"] {
+        let disk = Disk::new();
+        Plugin::new("Z").write(disk.plugin(""));
+        let watch = watch(disk);
+        let Some(mounted) = Mounted::new(watch.disk.at(place), "tmpfs") else {
+            return;
+        };
+        let all = watch.told();
+        assert!(all.iter().all(|t| t.1 != "removed"), "{place}: {all:?}");
+        assert!(lines_on_z(&all).contains(&("modified", "added")), "{all:?}");
+        drop(mounted);
+        let all = watch.told();
+        assert!(all.iter().all(|t| t.0 != "presence"), "{place}: {all:?}");
+    }
 }
 
 #[test]
