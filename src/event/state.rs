@@ -97,6 +97,11 @@ impl State {
         !self.hash.is_empty()
     }
 
+    /// True when nothing of it could be looked at, as where a volume covers it.
+    pub fn is_hidden(&self) -> bool {
+        !self.is_whole() && self.executable_hash.is_empty() && self.unread.is_none()
+    }
+
     /// What says which code it runs: the main executable, the Info.plist, all code in it, and that which its
     /// links and libraries lead to.
     pub fn code(&self) -> ([&str; 2], [&Digits; 4]) {

@@ -419,6 +419,14 @@ fn tells(steps: &[Step<'_>], is_bare: bool, ends_bare: bool, now: Now, crowd: &m
         _ if is_bare => crowd.takes(lines, now.steady),
         // Where a directory goes that the links of thousands lead into, each of them is emptied.
         [_] if ends_bare => crowd.takes_going(lines, now.steady),
+        // Where a volume comes to cover thousands, nothing of them can be looked at.
+        [(old, new, _)] if new.is_hidden() => {
+            let has_lines = crowd.takes_going(lines, now.steady);
+            if has_lines {
+                crowd.goes(old, now.steady);
+            }
+            has_lines
+        }
         _ => crowd.becomes(steps, lines, now.steady) != Told::Later,
     }
 }
