@@ -6,28 +6,23 @@ use crate::name;
 /// Where the data volume stands as a whole.
 pub const DATA: &[u8] = b"/System/Volumes/Data";
 
-/// Those further down than at a Mac's top (`/usr/share/firmlinks` of macOS 13).
-const FURTHER_DOWN: &[&[u8]] = &[
-    b"/System/Library/Assets",
-    b"/System/Library/AssetsV2",
-    b"/System/Library/Caches",
-    b"/System/Library/CoreServices/CoreTypes.bundle/Contents/Library",
-    b"/System/Library/PreinstalledAssets",
-    b"/System/Library/PreinstalledAssetsV2",
-    b"/System/Library/Speech",
-    b"/usr/local",
-    b"/usr/libexec/cups",
-    b"/usr/share/snmp",
+/// Those further down than at a Mac's top (`/usr/share/firmlinks` of macOS 10.15 to 13).
+pub const FURTHER_DOWN: &[&str] = &[
+    "/System/Library/Assets",
+    "/System/Library/AssetsV2",
+    "/System/Library/Caches",
+    "/System/Library/CoreServices/CoreTypes.bundle/Contents/Library",
+    "/System/Library/PreinstalledAssets",
+    "/System/Library/PreinstalledAssetsV2",
+    "/System/Library/Speech",
+    "/usr/local",
+    "/usr/libexec/cups",
+    "/usr/share/snmp",
 ];
 /// Names of which there are more with each version: a later one's count before they are known.
 const VERSIONED: &[&[u8]] = &[
     b"/System/Library/Assets",
     b"/System/Library/PreinstalledAssets",
-];
-
-/// What stands at a Mac's top and is the system's own: directories, and links to others.
-const OF_SYSTEM: &[&[u8]] = &[
-    b"System", b"bin", b"dev", b"etc", b"sbin", b"tmp", b"usr", b"var",
 ];
 
 /// What follows the data volume's own path in one, in whatever letter case: a Mac's disk does not tell it apart.
@@ -37,7 +32,9 @@ pub fn below_data(path: &[u8]) -> Option<&[u8]> {
 
 /// True for a path that is itself a firm link further down than at the top.
 pub fn is_one(path: &[u8]) -> bool {
-    FURTHER_DOWN.iter().any(|l| path.eq_ignore_ascii_case(l))
+    FURTHER_DOWN
+        .iter()
+        .any(|l| path.eq_ignore_ascii_case(l.as_bytes()))
 }
 
 /// True for the path of such a firm link and for all below it, and for what may be one.
@@ -46,28 +43,16 @@ pub fn leads_behind(path: &[u8]) -> bool {
         let head = path.get(..name.len());
         head.is_some_and(|head| head.eq_ignore_ascii_case(name))
     };
-    FURTHER_DOWN.iter().any(|l| below(path, l).is_some()) || VERSIONED.iter().any(is_versioned)
-}
-
-/// The firm link that a path without dots begins with, or the name at the top, where any may be one but for the system's
-/// own directories and its links.
-pub fn first(path: &[u8]) -> Option<&[u8]> {
-    let further = FURTHER_DOWN.iter().find(|link| below(path, link).is_some());
-    if let Some(link) = further {
-        return path.get(..link.len());
-    }
-    let name = path.split(|b| *b == b'/').nth(1)?;
-    let is_of_system = OF_SYSTEM.iter().any(|own| name::same(name, own));
-    let end = name.len().saturating_add(1);
-    (!name.is_empty() && !is_of_system)
-        .then(|| path.get(..end))
-        .flatten()
+    FURTHER_DOWN
+        .iter()
+        .any(|l| below(path, l.as_bytes()).is_some())
+        || VERSIONED.iter().any(is_versioned)
 }
 
 /// True where one of these may lie so many names below the top, of which this is the first. One at the top may have any
 /// name.
 pub fn may_lie(first: &[u8], names: usize) -> bool {
-    let names_of = |link: &&'static [u8]| link.split(|b| *b == b'/').skip(1);
+    let names_of = |link: &&'static str| link.split('/').map(str::as_bytes).skip(1);
     names == 1
         || FURTHER_DOWN.iter().map(names_of).any(|mut link| {
             let is_first = link.next().is_some_and(|n| name::same(n, first));

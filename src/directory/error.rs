@@ -93,6 +93,11 @@ impl ReadError {
         matches!(self.operation, BY_NUMBER | PREFIX | FORK | ELSEWHERE | UP)
     }
 
+    /// True when an image has nothing there that is what the Mac has.
+    pub fn is_elsewhere(&self) -> bool {
+        self.operation == ELSEWHERE
+    }
+
     /// True when the machine has no memory or no descriptors left: the next try may succeed.
     pub fn is_of_the_moment(&self) -> bool {
         matches!(

@@ -16,6 +16,17 @@ use crate::root::{Found, Passed, Root};
 
 /// Which part of all that are shown may have nothing of a bundle.
 const BARE: usize = 2;
+/// What comes first where not all are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    /// The loader may list it, and it has something of a bundle.
+    MayLoad,
+    /// There was no time to look.
+    Unseen,
+    /// It has nothing, or the loader does not list it.
+    Bare,
+}
+
 /// Names of a candidate that are looked at. One that has more of them has something.
 const MOST_NAMES: usize = 256;
 
@@ -48,22 +59,31 @@ impl Finder<'_> {
         if !self.found.keys().all(|path| fits.take(path)) {
             // It has its own steps and directories: what stands there takes those of no other.
             let root = self.for_itself();
-            let mut found: Vec<_> = std::mem::take(&mut self.found)
-                .into_values()
+            let candidates = std::mem::take(&mut self.found).into_values();
+            // What links lead to takes time of nothing else.
+            let is_link = |candidate: &Candidate| {
+                let entry = root.find_entry(&candidate.path);
+                entry.is_ok_and(|entry| entry.meta.kind == Kind::Symlink)
+            };
+            let (links, others): (Vec<_>, Vec<_>) = candidates.partition(is_link);
+            let mut found: Vec<_> = others
+                .into_iter()
+                .chain(links)
                 .map(|candidate| {
                     let is_new = self.known.get(&candidate.path).is_none();
-                    (is_new, !self.may_load(&root, &candidate), candidate)
+                    (is_new, self.worth(&root, &candidate), candidate)
                 })
                 .collect();
             order::sort_by(&mut found, |a, b| {
-                let key = |(is_new, is_bare, c): &(bool, bool, Candidate)| {
-                    (*is_new, *is_bare, c.listed == Listed::No)
+                let key = |(is_new, worth, c): &(bool, Worth, Candidate)| {
+                    (*is_new, *worth, c.listed == Listed::No)
                 };
                 key(a).cmp(&key(b)).then_with(|| a.2.path.cmp(&b.2.path))
             });
             let mut all = self.room_for_listed();
-            for (is_new, is_bare, candidate) in found {
+            for (is_new, worth, candidate) in found {
                 let path = &candidate.path;
+                let is_bare = worth != Worth::MayLoad;
                 if is_new && (!all.has(path) || is_bare && !bare.has(path)) {
                     self.left_out.candidate();
                     continue;
@@ -125,18 +145,21 @@ impl Finder<'_> {
         Ok(())
     }
 
-    /// One cheap look: whether the loader may list it, and it has something of a bundle.
-    fn may_load(&self, root: &Root, candidate: &Candidate) -> bool {
+    /// One cheap look.
+    fn worth(&self, root: &Root, candidate: &Candidate) -> Worth {
         let may_be_listed = candidate.listed != Listed::No
             && matches!(candidate.suffix, Suffix::Exact | Suffix::Platform);
         let is_late = || {
             let until = self.until();
             until.is_some_and(|until| Instant::now() >= until)
         };
-        if !may_be_listed || is_late() {
-            return false;
+        if !may_be_listed {
+            return Worth::Bare;
         }
-        match root.find(&candidate.path) {
+        if is_late() {
+            return Worth::Unseen;
+        }
+        let may_load = match root.find(&candidate.path) {
             Ok(found) if found.meta.kind != Kind::Directory => false,
             Ok(found) => {
                 let (mut marks, mut info) = (Marks::default(), InfoNames::default());
@@ -154,6 +177,10 @@ impl Finder<'_> {
                 whole.map_or_else(|error| !error.leads_nowhere(), |whole| !whole)
             }
             Err(error) => !(error.leads_nowhere() || error.is_limit() || error.is_unfollowed()),
+        };
+        match may_load {
+            true => Worth::MayLoad,
+            false => Worth::Bare,
         }
     }
 }

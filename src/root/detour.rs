@@ -5,10 +5,10 @@ use crate::directory::Dir;
 use crate::name;
 
 /// The directories of `/private` that a Mac shows at its `/` as well, by links of the system volume.
-const PRIVATE: &[&[u8]] = &[b"etc", b"tmp", b"var"];
+pub(super) const PRIVATE: &[&[u8]] = &[b"etc", b"tmp", b"var"];
 
 /// Links of the system volume that lead to the data volume, and where (macOS 11 and later).
-const SYSTEM_LINKS: &[(&str, &str)] = &[
+pub(super) const SYSTEM_LINKS: &[(&str, &str)] = &[
     ("usr/lib/cron", "private/var/at"),
     ("usr/X11", "private/var/select/X11"),
     ("usr/X11R6", "private/var/select/X11"),
@@ -66,7 +66,9 @@ fn system_link(dir: &[u8], name: &[u8], todo: &[Vec<u8>]) -> Option<(usize, &'st
 pub(super) enum Detour {
     /// A link of the system's volume.
     Link,
-    /// Another name of the volume: what leads up out of that leads elsewhere than above this one.
+    /// The data volume's own name, which shows what no firm link leads to as well.
+    Data,
+    /// Another name of the volume.
     Volume,
 }
 
@@ -83,6 +85,13 @@ pub(super) fn detour(top: &Dir, dir: &Dir, name: &[u8], todo: &mut Vec<Vec<u8>>)
         todo.extend(components(target.as_bytes()));
         return Some(Detour::Link);
     }
+    let is_by_data = match dir.path() {
+        b"/" => name::same(name, b"System"),
+        path => matches!(
+            path,
+            b"/System" | b"/System/Volumes" | b"/System/Volumes/Data"
+        ),
+    };
     let passed = match dir.path() {
         b"/" if name::same(name, b"System") && is_next(todo, &[b"Volumes", b"Data"]) => 2,
         b"/System" if name::same(name, b"Volumes") && is_next(todo, &[b"Data"]) => 1,
@@ -111,5 +120,8 @@ pub(super) fn detour(top: &Dir, dir: &Dir, name: &[u8], todo: &mut Vec<Vec<u8>>)
         _ => return None,
     };
     todo.truncate(todo.len().saturating_sub(passed));
-    Some(Detour::Volume)
+    Some(match is_by_data {
+        true => Detour::Data,
+        false => Detour::Volume,
+    })
 }

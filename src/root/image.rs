@@ -5,42 +5,27 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::path::{last_component, without_dots};
+use super::place::{self, Asked, Place};
 use crate::directory::{Dir, ReadError};
 use crate::firm_links::{self, DATA};
 use crate::meta::{Kind, Meta};
 use crate::name;
 
-/// Names by which a place of another volume begins at most (`/System/Volumes/VM`).
-pub(super) const NAMES_OF_A_PLACE: usize = 3;
-/// The one place of the system's volume that is looked at: an old plug-in folder, and what stands in it.
-const FOLDER: &[u8] = b"/System/Library/Frameworks/DirectoryService.framework";
-/// Below these each name is another volume, or a share that is mounted when it is asked for (`/etc/auto_master`).
-const MOUNTED: &[&[u8]] = &[b"Volumes", b"Network", b"net", b"home"];
-/// What stands on the system's volume, where a Mac's root writes nothing and an image of the data has what he wrote.
-const SYSTEM: &[&[u8]] = &[b"System", b"bin", b"sbin", b"usr"];
-/// What every Mac has at its `/`, whatever an image of its data volume has.
-const AT_TOP: &[&[u8]] = &[
-    b"Applications",
-    b"Library",
-    b"Network",
-    b"System",
-    b"Users",
-    b"Volumes",
-    b"bin",
-    b"cores",
-    b"dev",
-    b"etc",
-    b"home",
-    b"net",
-    b"opt",
-    b"private",
-    b"sbin",
-    b"tmp",
-    b"usr",
-    b"var",
-];
-/// Firm links that are compared with the data volume; whoever has a path lead by more of them chooses their names.
-const MOST_COMPARED: usize = 64;
+/// Firm links by which an image may be merged: no Mac runs where these are none.
+const BY_LINKS: &[&[u8]] = &[b"/Library", b"/private"];
+/// Places that are asked whether a volume is mounted there; whoever has paths lead to more of them chooses their names.
+const MOST_ASKED: usize = 64;
+
+/// What stands for the Mac at a place of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// What the image has there, or nothing where that has nothing.
+    Own,
+    /// That is not known where the path ends here, nor of a link; of what it goes on to it may be.
+    Way(Arc<[u8]>),
+    /// Nobody knows: here begins what may be another volume's.
+    Another(Arc<[u8]>),
+}
 
 /// What is known of the volumes of an image.
 #[derive(Debug)]
@@ -51,6 +36,8 @@ pub(super) struct Image {
     data: Option<Dir>,
     /// What stands there by the names of firm links.
     twins: Mutex<BTreeMap<Vec<u8>, Twin>>,
+    /// Whether a volume is mounted at a place.
+    mounted: Mutex<BTreeMap<Vec<u8>, bool>>,
     /// True when the Mac makes names at its `/` when it starts (`synthetic.conf(5)`), or may.
     is_synthetic: bool,
 }
@@ -69,13 +56,9 @@ impl Image {
             top: top.clone(),
             data,
             twins: Mutex::default(),
+            mounted: Mutex::default(),
             is_synthetic: has_synthetic(top),
         }
-    }
-
-    /// The same for another scan, which looks anew.
-    pub(super) fn anew(&self) -> Self {
-        Self::of(&self.top)
     }
 
     /// True when the Mac makes names at its `/` when it starts, or may.
@@ -96,50 +79,59 @@ impl Image {
         })
     }
 
-    /// The place of another volume that an absolute path without `..` leads through, if it does: what an image has there
-    /// need not be what the Mac finds, and what it lacks may be there.
-    pub(super) fn another(&self, path: &[u8], is_system_trusted: bool) -> Option<Arc<[u8]>> {
-        let path = without_dots(path);
-        let place = match firm_links::below_data(&path) {
-            Some(b"") => None,
-            // By the volume's own name the same is meant as by the short one.
-            Some(rest) => {
-                let link = firm_links::first(rest).or_else(|| first_name(rest));
-                let is_other = |link: &&[u8]| match self.twin(link) {
-                    Twin::Same => false,
-                    // A library that stands there alone is the one, or there is none.
-                    Twin::Alone => !is_system_trusted,
-                    Twin::Missing | Twin::Other => true,
-                };
-                let place = mounted(rest).or_else(|| link.filter(is_other));
-                let length = place.map(|place| DATA.len().saturating_add(place.len()));
-                length.and_then(|length| path.get(..length))
-            }
-            None => {
-                let is_other = |link: &&[u8]| matches!(self.twin(link), Twin::Other | Twin::Alone);
-                mounted(&path)
-                    .filter(|place| !self.is_mounted(place))
-                    .or_else(|| firm_links::first(&path).filter(is_other))
-                    .or_else(|| self.made(&path))
-                    .or_else(|| of_the_system(&path).filter(|_| !is_system_trusted))
-            }
+    /// What stands for the Mac at a place, by its names from `/`, or from the top of the data volume where that is what
+    /// was asked for.
+    pub(super) fn place(&self, names: &[&[u8]], by_data: bool, asked: Asked) -> Standing {
+        let place = match by_data {
+            true => place::place_on_data(names, asked),
+            false => place::place(names, asked),
         };
-        place.map(Arc::from)
+        let first = |count: usize| path_of(names.get(..count).unwrap_or(names));
+        let count = match place {
+            Place::Own(0) => return Standing::Own,
+            Place::Own(count) => {
+                let below_data = place::below_data(names);
+                let is_short = !by_data && below_data.is_none();
+                let own = below_data.unwrap_or(names);
+                let link = path_of(own.get(..count).unwrap_or(own));
+                let is_other = match self.twin(&link) {
+                    Twin::Same => false,
+                    Twin::Missing => !is_short,
+                    // A library that stands there alone is the one, or there is none.
+                    Twin::Alone => is_short || !asked.trusts_system,
+                    Twin::Other => true,
+                };
+                match is_other {
+                    true => names.len(),
+                    false => return Standing::Own,
+                }
+            }
+            Place::Way => return Standing::Way(first(names.len()).into()),
+            Place::Mounted(count) if self.is_mounted(&first(count)) => return Standing::Own,
+            Place::Mounted(count) | Place::Another(count) => count,
+        };
+        Standing::Another(first(count).into())
     }
 
     /// True where somebody has mounted a volume in the image, too.
-    pub(super) fn is_mounted(&self, place: &[u8]) -> bool {
+    pub(super) fn has_mounted(&self, place: &[u8]) -> bool {
         let device = |path: &[u8]| Some(stands(&self.top, path).ok()??.dev);
         let above = last_component(place).and_then(|(above, _)| device(above));
         above.is_some_and(|above| device(place).is_some_and(|here| here != above))
     }
 
-    /// A name at the top that the Mac makes itself.
-    fn made<'p>(&self, path: &'p [u8]) -> Option<&'p [u8]> {
-        let first = first_name(path).filter(|_| self.is_synthetic)?;
-        let name = first.get(1..).filter(|name| !name.is_empty())?;
-        let is_known = AT_TOP.iter().any(|own| name::same(name, own));
-        (!is_known).then_some(first)
+    /// The same of a place that somebody else chooses.
+    fn is_mounted(&self, place: &[u8]) -> bool {
+        let mut mounted = self.mounted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = mounted.get(place) {
+            return *known;
+        }
+        if mounted.len() >= MOST_ASKED {
+            return false;
+        }
+        let is = self.has_mounted(place);
+        mounted.insert(place.to_vec(), is);
+        is
     }
 
     /// What the data volume has by the name of a firm link.
@@ -151,7 +143,7 @@ impl Image {
         if let Some(known) = twins.get(link) {
             return *known;
         }
-        if twins.len() >= MOST_COMPARED {
+        if twins.len() >= MOST_ASKED {
             return Twin::Other;
         }
         let twin = twin(&self.top, data, link);
@@ -187,7 +179,8 @@ fn twin(top: &Dir, data: &Dir, link: &[u8]) -> Twin {
         (Some(_), None) => return Twin::Missing,
         (None, Some(_)) => return Twin::Alone,
         (Some(here), Some(there)) if here.kind == Kind::Symlink => {
-            leads_to_data(top, link) && there.kind == Kind::Directory
+            let may_be = BY_LINKS.iter().any(|own| name::same(own, link));
+            may_be && leads_to_data(top, link) && there.kind == Kind::Directory
         }
         (Some(here), Some(there)) => (here.dev, here.ino) == (there.dev, there.ino),
     };
@@ -230,59 +223,12 @@ fn has_synthetic(top: &Dir) -> bool {
     may_have(top) || private.map_or(true, |private| private.is_some_and(|dir| may_have(&dir)))
 }
 
-/// The first name of a path, and the slash before it.
-fn first_name(path: &[u8]) -> Option<&[u8]> {
-    let name = path.split(|b| *b == b'/').nth(1)?;
-    path.get(..name.len().saturating_add(1))
+/// The absolute path of names.
+fn path_of(names: &[&[u8]]) -> Vec<u8> {
+    [b"/", names.join(b"/".as_slice()).as_slice()].concat()
 }
 
-/// The beginning of a path, of so many names.
-fn names_of(path: &[u8], count: usize) -> Option<&[u8]> {
-    let names: Vec<&[u8]> = path.split(|b| *b == b'/').skip(1).collect();
-    let bytes = names
-        .get(..count)?
-        .iter()
-        .map(|name| name.len().saturating_add(1));
-    path.get(..bytes.sum())
-}
-
-/// The place below which a path without dots leads to another volume than the system's and that of the data.
-fn mounted(path: &[u8]) -> Option<&[u8]> {
-    let names: Vec<&[u8]> = path.split(|b| *b == b'/').skip(1).collect();
-    let is = |number: usize, own: &[u8]| names.get(number).is_some_and(|n| name::same(n, own));
-    let is_own = is(0, b"System") && is(1, b"Volumes");
-    match () {
-        () if MOUNTED.iter().any(|own| is(0, own)) => names_of(path, 2),
-        // Cryptexes are volumes of the system's, and no path leads out of them.
-        () if is_own && !is(2, b"Data") && !is(3, b"Cryptexes") => names_of(path, 3),
-        () => None,
-    }
-}
-
-/// The beginning of a path without dots to the system's own volume, but for the plug-in folder there, firm links and
-/// cryptexes.
-fn of_the_system(path: &[u8]) -> Option<&[u8]> {
-    let names: Vec<&[u8]> = path.split(|b| *b == b'/').skip(1).collect();
-    let is = |number: usize, own: &[u8]| names.get(number).is_some_and(|n| name::same(n, own));
-    let is_there = SYSTEM.iter().any(|own| is(0, own));
-    let is_volume = is(0, b"System") && (is(1, b"Volumes") || is(1, b"Cryptexes"));
-    let is_way_there = is_way(path, FOLDER) || is_way(FOLDER, path);
-    if !is_there || is_volume || is_way_there || firm_links::leads_behind(path) {
-        return None;
-    }
-    names_of(path, 2).or_else(|| names_of(path, 1))
-}
-
-/// True when a path is another, or stands below it.
-fn is_way(above: &[u8], below: &[u8]) -> bool {
-    below
-        .split_at_checked(above.len())
-        .is_some_and(|(head, rest)| {
-            head.eq_ignore_ascii_case(above) && matches!(rest, [] | [b'/', ..])
-        })
-}
-
-/// What stands at a path below a directory.
+/// What stands at a path below a directory. A link on the way is none that is followed.
 fn stands(dir: &Dir, path: &[u8]) -> Result<Option<Meta>, ReadError> {
     let mut dir = dir.clone();
     let mut names = path.split(|b| *b == b'/').skip(1).peekable();
@@ -295,7 +241,7 @@ fn stands(dir: &Dir, path: &[u8]) -> Result<Option<Meta>, ReadError> {
             return Ok(Some(meta));
         }
         if meta.kind != Kind::Directory {
-            return Ok(None);
+            return Err(ReadError::elsewhere(path));
         }
         dir = dir.open_dir(&name)?;
     }

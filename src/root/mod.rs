@@ -15,6 +15,7 @@ mod image;
 mod namespace;
 mod parents;
 mod path;
+mod place;
 mod seen;
 mod url_path;
 mod volume;
@@ -29,10 +30,11 @@ use crate::directory::{Dir, ReadError};
 use crate::meta::Kind;
 pub(crate) use found::straight_down;
 pub use found::{Found, Note, Passed};
-use image::{Image, is_empty};
+use image::{Image, Standing, is_empty};
 use parents::Parents;
 pub(crate) use path::last_component;
 pub use path::without_dots;
+use place::Asked;
 pub use url_path::{leads_up, url_path};
 
 /// Bytes of a path and of the text of a link, its end included, as `PATH_MAX` of macOS.
@@ -83,9 +85,10 @@ impl Root {
     /// steps beyond those that every path has: a link that leads far is planted for nothing, and by the thousand.
     #[must_use]
     pub fn for_one_scan(&self, until: Option<Instant>, steps: usize) -> Self {
+        let top = self.top.for_one_scan(until);
         Self {
-            top: self.top.for_one_scan(until),
-            image: self.image.as_ref().map(|image| Arc::new(image.anew())),
+            image: self.image.as_ref().map(|_| Arc::new(Image::of(&top))),
+            top,
             trusts_system: self.trusts_system,
             parents: Some(Arc::new(Parents::new(steps))),
         }
@@ -125,7 +128,20 @@ impl Root {
     /// True where a place was named of which an image need not have what the Mac finds.
     pub(crate) fn is_of_another(&self, place: &[u8]) -> bool {
         let image = self.image.as_ref();
-        image.is_some_and(|image| !image.is_mounted(place) && image.another(place, false).is_some())
+        image.is_some_and(|image| !image.has_mounted(place)) && !self.is_own(place)
+    }
+
+    /// True for a place of which an image has what the Mac finds.
+    fn is_own(&self, place: &[u8]) -> bool {
+        let Some(image) = &self.image else {
+            return true;
+        };
+        let plain = without_dots(place);
+        let names: Vec<&[u8]> = plain
+            .split(|b| *b == b'/')
+            .filter(|name| !name.is_empty())
+            .collect();
+        image.place(&names, false, self.asked(place)) == Standing::Own
     }
 
     /// What an error says of an image: what an empty directory of it lacks may stand on another volume, which the Mac mounts
@@ -216,6 +232,7 @@ impl Root {
             return self.walk(path, (follow_last, Notes::Few), note);
         };
         if let Some((dir, volume)) = parents.of(above)
+            && self.is_own(path)
             && let Ok((meta, is_top)) = dir.meta_and_top(name)
             && !(follow_last && meta.kind == Kind::Symlink)
         {
@@ -239,6 +256,17 @@ impl Root {
         Ok(found)
     }
 
+    fn asked(&self, path: &[u8]) -> Asked {
+        Asked {
+            trusts_system: self.trusts_system,
+            is_of_folder: self.is_image() && place::is_of_folder(path),
+            makes_names: self
+                .image
+                .as_ref()
+                .is_some_and(|image| image.is_synthetic()),
+        }
+    }
+
     /// True when what it passes may be gone on from by all: of an image whose system is trusted only libraries may.
     fn keeps(&self) -> bool {
         !(self.trusts_system && self.is_image())
@@ -257,31 +285,37 @@ mod tests {
     #[test]
     fn one_scan_opens_and_lists_a_directory_once() {
         let disk = tempfile::tempdir().unwrap();
-        let at = |path: &str| disk.path().join(path);
+        let at = |path: &str| disk.path().join("Users").join(path);
         fs::create_dir_all(at("a/b")).unwrap();
         fs::write(at("a/b/file"), "").unwrap();
         let root = Root::open(disk.path()).unwrap();
         let scan = root.for_one_scan(None, 1_000);
         let path = |root: &Root, path: &[u8]| root.find(path).map(|found| found.path()).ok();
-        assert_eq!(path(&scan, b"/a/b/file").unwrap(), b"/a/b/file");
-        assert_eq!(path(&scan, b"/a/b/Other"), None);
+        assert_eq!(path(&scan, b"/Users/a/b/file").unwrap(), b"/Users/a/b/file");
+        assert_eq!(path(&scan, b"/Users/a/b/Other"), None);
         fs::write(at("a/b/OTHER"), "").unwrap();
-        assert_eq!(path(&scan, b"/a/b/Other"), None);
+        assert_eq!(path(&scan, b"/Users/a/b/Other"), None);
         let next = root.for_one_scan(None, 1_000);
-        assert_eq!(path(&next, b"/a/b/Other").unwrap(), b"/a/b/OTHER");
-        assert_eq!(path(&next, b"/a/b/FILE").unwrap(), b"/a/b/file");
+        assert_eq!(
+            path(&next, b"/Users/a/b/Other").unwrap(),
+            b"/Users/a/b/OTHER"
+        );
+        assert_eq!(path(&next, b"/Users/a/b/FILE").unwrap(), b"/Users/a/b/file");
         // The directory that was opened stays the one that is looked at; the next scan sees another.
         fs::rename(at("a/b"), at("a/c")).unwrap();
         fs::write(at("a/c/exact"), "").unwrap();
-        assert!(path(&scan, b"/a/b/exact").is_some());
-        assert_eq!(path(&root, b"/a/b/exact"), None);
-        assert_eq!(path(&root.for_one_scan(None, 1_000), b"/a/b/exact"), None);
+        assert!(path(&scan, b"/Users/a/b/exact").is_some());
+        assert_eq!(path(&root, b"/Users/a/b/exact"), None);
+        assert_eq!(
+            path(&root.for_one_scan(None, 1_000), b"/Users/a/b/exact"),
+            None
+        );
         // So does one further above, and one in which something was not found.
         let scan = root.for_one_scan(None, 1_000);
-        assert_eq!(path(&scan, b"/a/none/file"), None);
+        assert_eq!(path(&scan, b"/Users/a/none/file"), None);
         fs::rename(at("a"), at("z")).unwrap();
-        assert!(path(&scan, b"/a/c/exact").is_some());
-        assert_eq!(path(&root, b"/a/c/exact"), None);
+        assert!(path(&scan, b"/Users/a/c/exact").is_some());
+        assert_eq!(path(&root, b"/Users/a/c/exact"), None);
     }
 
     /// What libraries are looked for by keeps directories open that others ask for as well.
@@ -307,19 +341,19 @@ mod tests {
     #[test]
     fn what_was_listed_has_gone_however_many_names_stand_there() {
         let disk = tempfile::tempdir().unwrap();
-        fs::create_dir(disk.path().join("a")).unwrap();
+        fs::create_dir_all(disk.path().join("Users/a")).unwrap();
         let one = disk.path().join("one");
         fs::write(&one, "").unwrap();
         for number in 0..20_001 {
-            fs::hard_link(&one, disk.path().join(format!("a/{number}"))).unwrap();
+            fs::hard_link(&one, disk.path().join(format!("Users/a/{number}"))).unwrap();
         }
-        fs::write(disk.path().join("a/EVIL"), "").unwrap();
+        fs::write(disk.path().join("Users/a/EVIL"), "").unwrap();
         let root = Root::open(disk.path()).unwrap();
-        let found = root.find_entry(b"/a/gone");
+        let found = root.find_entry(b"/Users/a/gone");
         assert!(found.is_err_and(|error| !error.leads_nowhere()));
-        assert!(root.has_gone(b"/a/gone") && root.has_gone(b"/b/gone"));
-        assert!(root.has_gone(b"/a/Evil") && !root.has_gone(b"/a/EVIL"));
-        assert!(!root.has_gone(b"/a/20000"));
+        assert!(root.has_gone(b"/Users/a/gone") && root.has_gone(b"/Users/b/gone"));
+        assert!(root.has_gone(b"/Users/a/Evil") && !root.has_gone(b"/Users/a/EVIL"));
+        assert!(!root.has_gone(b"/Users/a/20000"));
     }
 
     proptest::proptest! {

@@ -6,9 +6,10 @@ use rustix::io::Errno;
 
 use super::detour::{Detour, detour, is_covered};
 use super::found::{Found, Note, Passed};
-use super::image::NAMES_OF_A_PLACE;
+use super::image::{Image, Standing};
 use super::namespace::{RESOLVE, is_by_number, is_firmlink, is_prefix, on_data};
 use super::path::{self, components};
+use super::place::{self, Asked, NAMES_OF_A_PLACE};
 use super::volume::Volume;
 use super::{FREE_STEPS, Notes, PATH_MAX, Root};
 use crate::descent::Descent;
@@ -20,6 +21,68 @@ const MAX_LINKS: u32 = 32;
 /// Steps of one resolution: a path and the texts of as many links as are followed, every second byte of
 /// them a slash. No kernel of a Mac goes further.
 const MOST_STEPS: usize = 33 * PATH_MAX / 2;
+
+/// Which other volume a way leads by, of an image that need not have it.
+#[derive(Debug, Default)]
+struct Another {
+    /// Its place, once the way has gone on in it.
+    passed: Option<Arc<[u8]>>,
+    /// The same of what the way is at, if it ends there.
+    here: Option<Arc<[u8]>>,
+}
+
+impl Another {
+    fn comes_to(&mut self, standing: Standing) {
+        self.here = None;
+        match standing {
+            Standing::Own => {}
+            Standing::Way(place) => self.here = Some(place),
+            Standing::Another(place) => _ = self.passed.get_or_insert(place),
+        }
+    }
+
+    /// The image has nothing there, where a way was to go on by names.
+    fn lacks(
+        &mut self,
+        image: &Image,
+        names: &[&[u8]],
+        (by_data, asked): (bool, Asked),
+        count: usize,
+    ) {
+        // What it goes on to is known, so its absence is.
+        if image.place(names, by_data, asked) == Standing::Own {
+            self.here = None;
+        }
+        let (Some(first), 1) = (names.first(), count) else {
+            return;
+        };
+        if !place::is_of_the_system(&[first]) {
+            // All that a Mac has at its top is known, but for what it makes itself. An image without what each has is one of
+            // a part.
+            let is_made = asked.makes_names && !by_data && !place::is_at_top(&[first]);
+            let is_lacked = is_made || place::is_of_each(first);
+            self.here = is_lacked.then(|| [b"/", *first].concat().into());
+        }
+    }
+
+    /// What the way is at is not known, and neither what a link there says.
+    fn leads_on(&mut self) {
+        self.passed = self.passed.take().or_else(|| self.here.take());
+    }
+
+    /// The same where the way goes on by a name in it.
+    fn leads_on_to(&mut self, name: Option<&[u8]>) {
+        let (Some(here), Some(name)) = (&self.here, name) else {
+            return self.leads_on();
+        };
+        self.passed
+            .get_or_insert([here, b"/".as_slice(), name].concat().into());
+    }
+
+    fn place(&self) -> Option<&Arc<[u8]>> {
+        self.passed.as_ref().or(self.here.as_ref())
+    }
+}
 
 impl Root {
     /// Whether `..` leads from a name to the directory above it. Of an image nobody knows which directories of the data
@@ -42,13 +105,29 @@ impl Root {
         how: (bool, Notes),
         note: Note<'_>,
     ) -> Result<Found, ReadError> {
-        let mut another = None;
+        let mut another = Another::default();
         let found = self.walk_by(path, how, note, &mut another);
         // What is not where another volume may be is not absent.
-        found.map_err(|error| match another {
+        found.map_err(|error| match another.place() {
             Some(_) if error.leads_nowhere() => ReadError::elsewhere(&error.path),
             _ => error,
         })
+    }
+
+    /// What an image has at a place below the directory at which a way is, by the data volume's own name or not.
+    fn standing(
+        &self,
+        way: &Descent,
+        name: Option<&[u8]>,
+        (by_data, asked): (bool, Asked),
+    ) -> Standing {
+        let names = || way.names().iter().map(Vec::as_slice).chain(name);
+        match &self.image {
+            Some(image) if names().count() < NAMES_OF_A_PLACE => {
+                image.place(&names().collect::<Vec<_>>(), by_data, asked)
+            }
+            _ => Standing::Own,
+        }
     }
 
     /// Walks, and says by the place of which other volume, where it may be one.
@@ -57,7 +136,7 @@ impl Root {
         path: &[u8],
         (follow_last, notes): (bool, Notes),
         note: Note<'_>,
-        another: &mut Option<Arc<[u8]>>,
+        another: &mut Another,
     ) -> Result<Found, ReadError> {
         let fail = |errno| ReadError {
             operation: "resolve",
@@ -86,6 +165,8 @@ impl Root {
         let (mut links, mut steps, mut paid) = (0_u32, 0_usize, FREE_STEPS);
         // From one spelling of a path to another, as by a firm link: no kernel counts that.
         let mut turns = 0_u32;
+        let asked = self.asked(path);
+        let mut by_data = false;
         // Bytes of the texts beyond their names: slashes that are written twice, and dots.
         let mut more = path::beyond_names(path);
         while let Some(name) = todo.pop() {
@@ -104,31 +185,33 @@ impl Root {
                 if let Some((last, above)) = way.names().split_last() {
                     self.may_go_up(above, last, path)?;
                 }
+                // Above a firm link a Mac is no more on the data volume.
+                if by_data && way.names().len() <= 2 {
+                    return Err(ReadError::up(path));
+                }
                 way.up();
                 volume = volume.above(way.names().len());
+                another.comes_to(self.standing(&way, None, (by_data, asked)));
                 continue;
             }
             let dir = way.here()?;
             if is_by_number(way.names(), &name, &todo) {
                 return Err(ReadError::by_number(path));
             }
-            let mut is_the_systems = false;
             let image = self.image.as_ref();
-            if let Some(image) = image.filter(|_| way.names().len() < NAMES_OF_A_PLACE) {
-                match is_covered(&self.top, &dir, &name) {
-                    Some(true) => return Err(ReadError::elsewhere(&dir.join(&name))),
-                    is => is_the_systems = is.is_some(),
+            if image.is_some() {
+                let is_covered = match by_data {
+                    true => None,
+                    false => is_covered(&self.top, &dir, &name),
+                };
+                if is_covered == Some(true) {
+                    return Err(ReadError::elsewhere(&dir.join(&name)));
                 }
-                // Where it leads up, the next step has the rest.
-                let straight = todo.iter().rev().take_while(|name| *name != b"..");
-                let whole = straight.fold(dir.join(&name), |mut path, name| {
-                    path.push(b'/');
-                    path.extend_from_slice(name);
-                    path
+                // A link there is the system's own.
+                another.comes_to(match is_covered {
+                    Some(_) => Standing::Own,
+                    None => self.standing(&way, Some(&name), (by_data, asked)),
                 });
-                *another = another
-                    .take()
-                    .or_else(|| image.another(&whole, self.trusts_system));
             }
             if way.names().is_empty() && is_prefix(&name, &todo) {
                 let may_be_made = image.is_some_and(|image| image.is_synthetic());
@@ -143,50 +226,64 @@ impl Root {
                 turns = turns.saturating_add(1);
                 continue;
             }
-            let (name, (meta, is_top)) =
-                match dir.meta_and_top(&name) {
-                    Ok(stands) => (name, stands),
-                    Err(_) if name == b"..namedfork" => return Err(ReadError::fork(path)),
-                    Err(error) if error.is_absent() => {
-                        if let Some(name) = dir.spelled_otherwise(&name)? {
-                            let stands = dir.meta_and_top(&name)?;
-                            (name, stands)
-                        } else if let Some(by) = self.detour(&dir, &name, &mut todo) {
-                            if by == Detour::Volume && todo.iter().any(|name| name == b"..") {
-                                return Err(ReadError::up(path));
-                            }
-                            turns = turns.saturating_add(1);
-                            // Where a link of the system's leads is known.
-                            another.take_if(|_| by == Detour::Link);
-                            way.restart();
-                            volume = Volume::default();
-                            continue;
-                        } else {
-                            let led = another.as_ref().or(passed.as_ref());
-                            note(Passed::over(&dir, &name, None).behind(&volume, led));
-                            if let Some(parents) = self.parents.as_ref().filter(|_| {
-                                links.max(turns) == 0 && another.is_none() && self.keeps()
-                            }) {
-                                parents.keep(dir.path(), &dir, &volume);
-                            }
-                            return Err(error);
+            let (name, (meta, is_top)) = match dir.meta_and_top(&name) {
+                Ok(stands) => (name, stands),
+                Err(_) if name == b"..namedfork" => return Err(ReadError::fork(path)),
+                Err(error) if error.is_absent() => {
+                    let next = todo.last().cloned();
+                    if let Some(name) = dir.spelled_otherwise(&name)? {
+                        let stands = dir.meta_and_top(&name)?;
+                        (name, stands)
+                    } else if let Some(by) = self.detour(&dir, &name, &mut todo) {
+                        if by != Detour::Link && todo.iter().any(|name| name == b"..") {
+                            return Err(ReadError::up(path));
                         }
+                        turns = turns.saturating_add(1);
+                        if by == Detour::Volume {
+                            another.leads_on_to(next.as_deref());
+                        }
+                        by_data |= by == Detour::Data;
+                        by_data &= by != Detour::Link;
+                        way.restart();
+                        volume = Volume::default();
+                        continue;
+                    } else {
+                        let straight = todo.iter().rev().take_while(|name| *name != b"..");
+                        let names = way.names().iter().chain([&name]).chain(straight);
+                        let names: Vec<&[u8]> = names.map(Vec::as_slice).collect();
+                        if let Some(image) = image {
+                            another.lacks(
+                                image,
+                                &names,
+                                (by_data, asked),
+                                way.names().len().saturating_add(1),
+                            );
+                        }
+                        let led = another.place().or(passed.as_ref());
+                        note(Passed::over(&dir, &name, None).behind(&volume, led));
+                        if let Some(parents) = self.parents.as_ref().filter(|_| {
+                            links.max(turns) == 0 && another.place().is_none() && self.keeps()
+                        }) {
+                            parents.keep(dir.path(), &dir, &volume);
+                        }
+                        return Err(error);
                     }
-                    Err(error) => return Err(error),
-                };
+                }
+                Err(error) => return Err(error),
+            };
             if meta.kind == Kind::Symlink && (follow_last || !todo.is_empty()) {
                 links = links.saturating_add(1);
                 if links > MAX_LINKS {
                     return Err(fail(Errno::LOOP));
                 }
                 let target = dir.read_link(&name)?;
+                another.leads_on();
                 note(Passed {
                     text: Some(&target),
                     ..Passed::over(&dir, &name, Some(&meta))
-                        .behind(&volume, another.as_ref().or(passed.as_ref()))
+                        .behind(&volume, another.place().or(passed.as_ref()))
                 });
                 passed = passed.or_else(|| volume.mount().cloned());
-                another.take_if(|_| is_the_systems);
                 if target.is_empty() {
                     return Err(fail(Errno::NOENT));
                 }
@@ -200,6 +297,7 @@ impl Root {
                 more = more.saturating_add(path::beyond_names(&target));
                 is_directory |= todo.is_empty() && path::asks_for_directory(&target);
                 if target.starts_with(b"/") {
+                    by_data = false;
                     way.restart();
                     volume = Volume::default();
                 }
@@ -214,6 +312,7 @@ impl Root {
             {
                 turns = turns.saturating_add(1);
                 todo.extend(rest.into_iter().rev());
+                by_data = false;
                 way.restart();
                 volume = Volume::default();
                 continue;
@@ -221,9 +320,12 @@ impl Root {
             let itself = volume.below(&dir, &name, (&meta, is_top));
             let is_asked = ups > 0 || notes == Notes::All;
             if todo.is_empty() || is_asked || meta.kind != Kind::Directory {
+                let led = match todo.is_empty() {
+                    true => another.place(),
+                    false => another.passed.as_ref(),
+                };
                 note(
-                    Passed::over(&dir, &name, Some(&meta))
-                        .behind(&itself, another.as_ref().or(passed.as_ref())),
+                    Passed::over(&dir, &name, Some(&meta)).behind(&itself, led.or(passed.as_ref())),
                 );
             }
             if todo.is_empty() {
@@ -236,8 +338,8 @@ impl Root {
                     meta,
                     is_top,
                     links: links.saturating_add(turns),
-                    is_another: another.is_some(),
-                    volume: volume.passing(another.take().or(passed)),
+                    is_another: another.place().is_some(),
+                    volume: volume.passing(another.place().cloned().or(passed)),
                 });
             }
             if meta.kind != Kind::Directory {
@@ -257,6 +359,7 @@ impl Root {
             volume = itself;
         }
         // The path ended in `..` or is the root itself: a directory that is open already.
+        another.comes_to(self.standing(&way, None, (by_data, asked)));
         let dir = way.here()?;
         let meta = dir.own_meta()?;
         Ok(Found {
@@ -266,8 +369,8 @@ impl Root {
             // What leads to it is known of its volume.
             is_top: false,
             links: links.saturating_add(turns),
-            is_another: another.is_some(),
-            volume: volume.passing(another.take().or(passed)),
+            is_another: another.place().is_some(),
+            volume: volume.passing(another.place().cloned().or(passed)),
         })
     }
 }

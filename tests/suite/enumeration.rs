@@ -53,7 +53,7 @@ const TARGETS: &[&str] = &[
     "/opt/A.dsplug",
     "/Library/DirectoryServices/PlugIns/A.dsplug",
     "../../../../../../../../opt",
-    "../../../../../../../../../../etc",
+    "../../../../../../../../../../nowhere",
     "/nowhere",
 ];
 

@@ -293,6 +293,7 @@ fn a_link_out_of_the_root_stays_inside() {
     let outside = Disk::empty();
     Plugin::new("Outside").write_as(outside.at("secret"));
     let disk = Disk::new();
+    disk.file("private/tmp/other", "");
     disk.link(format!("{PLUGINS}/a.dsplug"), outside.at("secret"));
     disk.link(
         format!("{PLUGINS}/b.dsplug"),

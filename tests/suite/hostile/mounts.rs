@@ -254,6 +254,7 @@ fn where_a_mac_has_volumes_nothing_is_told() {
         "System/Library/Caches",
         "System/Library/AssetsV2",
         "System/Volumes/VM",
+        "System/Volumes/Preboot",
         "System/Volumes/Preboot/Cryptexes/OS",
     ];
     let mounts = places.map(|place| Mounted::new(disk.at(place), "tmpfs"));

@@ -106,6 +106,7 @@ fn a_disk_in_motion() {
     let path = Plugin::new("A")
         .file("Contents/Resources/x", vec![0; 1 << 20])
         .write(disk.at(PLUGINS));
+    disk.file("private/tmp/other", "");
     let outside = disk.dir("outside");
     fifo(outside.join("x"));
     let stop = Arc::new(AtomicBool::new(false));

@@ -107,6 +107,111 @@ fn a_decoy_in_the_place_of_another_volume_is_no_proof() {
     assert_eq!(only_bundle(disk.path())["load_verdict"], "unknown");
 }
 
+/// What is proved of a place is what every Mac has on its data volume, and what no Mac has is no proof: of neither a decoy
+/// nor that nothing is there.
+#[test]
+fn what_is_no_place_of_the_data_volume_proves_nothing() {
+    let framework = "/System/Library/Frameworks/DirectoryService.framework";
+    let types = "/System/Library/CoreServices/CoreTypes.bundle/Contents";
+    for path in [
+        "/dev/x",
+        "/System/Volumes/Preboot/Cryptexes/x",
+        "/System/Volumes/Preboot/Cryptexes/OS/x",
+        "/System/Volumes/VM/Cryptexes/x",
+        "/System/Cryptexes/x",
+        "/System/Cryptexes/OS/x",
+        &format!("{framework}/x"),
+        &format!("{framework}/../x"),
+        &format!("{types}/Library/../x"),
+        "/System/Library/AssetsEvil/x",
+        "/usr/local/../x",
+        "/System/Volumes/Data/etc/x",
+        "/System/Volumes/Data/usr/share/x",
+        "/System/Volumeſ/Data/usr/x",
+    ] {
+        for has_decoy in [true, false] {
+            let disk = Disk::new();
+            let bundle = Plugin::new("A").write(disk.at(PLUGINS));
+            disk.file("private/etc/x", "<plist><dict/></plist>");
+            disk.file("usr/local/other", "");
+            disk.dir(format!("{}/Library", &types[1..]));
+            disk.dir(&framework[1..]);
+            if has_decoy && !path.contains("Data/etc") {
+                disk.file(&path.replace("/../", "/")[1..], "<plist><dict/></plist>");
+                let above = disk.at(&path[1..]);
+                let _ = fs::write(above, "<plist><dict/></plist>");
+            }
+            disk.link(bundle.join("Contents/Info-macos.plist"), path);
+            let row = only_bundle(disk.path());
+            assert_eq!(row["load_verdict"], "unknown", "{path} {has_decoy}");
+        }
+    }
+    // What stands where every Mac has it proves what it did.
+    for path in [
+        "/usr/local/x",
+        "/opt/x",
+        "/private/x",
+        "/System/Library/Speech/x",
+    ] {
+        let (verdict, error) = verdict(path, |disk| _ = disk.file(&path[1..], "no code"));
+        assert_eq!((&*verdict, &*error), ("not_loadable", ""), "{path}");
+    }
+    // An image of a part may lack what the Mac has.
+    let disk = Disk::empty();
+    let plugin = Plugin::new("A").key("CFBundleExecutable", "/Users/Shared/x");
+    plugin.write(disk.plugin(""));
+    assert_eq!(only_bundle(disk.path())["load_verdict"], "unknown");
+}
+
+/// On the data volume nobody reaches what stands by its own name: it may be a link, or lie behind one.
+#[test]
+fn no_link_by_the_data_volumes_own_name_is_followed_for_a_proof() {
+    let data = "System/Volumes/Data";
+    for (link, text, at) in [
+        (data, "/Users/d", "Users/d"),
+        (data, "../../Users/d", "Users/d"),
+        ("System/Volumes", "/Users/d", "Users/d/Data"),
+        ("System", "Users/d", "Users/d/Volumes/Data"),
+    ] {
+        let disk = Disk::new();
+        disk.file("Users/Shared/A.dsplug", "code");
+        disk.link(link, text);
+        disk.file(format!("{at}/Users/Shared/A.dsplug"), "decoy");
+        disk.link(
+            disk.plugin("A.dsplug"),
+            format!("/{data}/Users/Shared/A.dsplug"),
+        );
+        assert_eq!(
+            only_bundle(disk.path())["load_verdict"],
+            "unknown",
+            "{link}"
+        );
+    }
+    // A firm link's directory behind a link, on both sides.
+    let disk = Disk::new();
+    disk.link("usr/share", "share2");
+    disk.file("usr/share2/snmp/A.dsplug", "code");
+    disk.link(format!("{data}/usr/share"), "decoys");
+    disk.file(format!("{data}/usr/decoys/snmp/A.dsplug"), "decoy");
+    disk.link(
+        disk.plugin("A.dsplug"),
+        format!("/{data}/usr/share/snmp/A.dsplug"),
+    );
+    assert_eq!(only_bundle(disk.path())["load_verdict"], "unknown");
+    // By links no image is merged where a Mac can do without: there that is a circle.
+    let disk = Disk::new();
+    let bundle = Plugin::new("A").write(disk.at(PLUGINS));
+    disk.link("opt", format!("/{data}/opt"));
+    disk.file(format!("{data}/opt/x"), "<plist><dict/></plist>");
+    disk.link(bundle.join("Contents/Info-macos.plist"), "/opt/x");
+    assert_eq!(only_bundle(disk.path())["load_verdict"], "unknown");
+    // A name that a Mac takes for the system's has nobody's query fail.
+    let disk = Disk::new();
+    Plugin::new("A").write(disk.at(PLUGINS));
+    disk.dir("\u{17f}ystem");
+    assert_eq!(only_bundle(disk.path())["load_verdict"], "loadable");
+}
+
 /// As a volume group lies on the disk: the system's volume has an empty directory for each firm link.
 #[test]
 fn what_stands_on_the_data_volume_beside_a_firm_links_place_is_told() {
