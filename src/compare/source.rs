@@ -198,17 +198,12 @@ fn spelled_here(given: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     Ok(paths)
 }
 
-/// True where an image has nothing, whatever the Mac may have there: the path may be one of this computer.
-fn is_nothing(error: &ReadError) -> bool {
-    error.is_absent() || error.is_elsewhere()
-}
-
 /// What a path leads to; nothing where nothing stands, not even a link that leads nowhere.
 fn find(root: &Root, path: &[u8]) -> Result<Option<Found>, ReadError> {
     match root.find(path) {
         Ok(found) => Ok(Some(found)),
         Err(error) => match root.find_entry(path) {
-            Err(entry) if is_nothing(&entry) && is_nothing(&error) => Ok(None),
+            Err(entry) if entry.is_not_here() && error.is_not_here() => Ok(None),
             _ => Err(error),
         },
     }

@@ -93,9 +93,9 @@ impl ReadError {
         matches!(self.operation, BY_NUMBER | PREFIX | FORK | ELSEWHERE | UP)
     }
 
-    /// True when an image has nothing there that is what the Mac has.
-    pub fn is_elsewhere(&self) -> bool {
-        self.operation == ELSEWHERE
+    /// True when there is nothing at the path here, whatever the Mac of an image may have there.
+    pub fn is_not_here(&self) -> bool {
+        self.is_absent() || self.operation == ELSEWHERE
     }
 
     /// True when the machine has no memory or no descriptors left: the next try may succeed.

@@ -43,7 +43,7 @@ pub fn read(root: &Root, path: &str) -> Result<Option<Vec<u8>>, ReadError> {
         .and_then(|found| found.open_file())
     {
         Ok(file) => file,
-        Err(error) if error.is_absent() => return Ok(None),
+        Err(error) if error.is_not_here() => return Ok(None),
         Err(error) => return Err(error),
     };
     let mut content = Vec::new();

@@ -27,7 +27,9 @@ pub fn check_folders(host: &Host<'_>, findings: &mut Vec<Finding>) {
                 format!("{}: {error}", folder.path),
                 scan::cure(&error),
             )),
-            Some(error @ (FolderError::Entry(_) | FolderError::Mount(_))) => {
+            Some(
+                error @ (FolderError::Entry(_) | FolderError::Mount(_) | FolderError::Covered),
+            ) => {
                 findings.push(Finding::wrong(
                     format!("{}: {error}", folder.path),
                     "look at what stands there, and unmount or remove it",

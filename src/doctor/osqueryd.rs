@@ -331,7 +331,7 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
     if host
         .root
         .find(config.as_bytes())
-        .is_err_and(|error| error.is_absent())
+        .is_err_and(|error| error.is_not_here())
     {
         findings.push(Finding::wrong(
             format!("{shown}: there is no such file, and without it osqueryd reads no pack"),

@@ -18,7 +18,7 @@ pub fn check(host: &Host<'_>, path: &str, findings: &mut Vec<Finding>) {
     }
     let found = match host.root.find(path.as_bytes()) {
         Ok(found) => found,
-        Err(error) if error.is_absent() => {
+        Err(error) if error.is_not_here() => {
             findings.push(Finding::wrong(
                 format!("{shown}: there is no such file"),
                 "install with install.sh",

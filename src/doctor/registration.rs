@@ -63,7 +63,7 @@ pub fn check(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut Vec<Fi
             ));
             return;
         }
-        Err(error) if error.is_absent() => {
+        Err(error) if error.is_not_here() => {
             findings.push(Finding::wrong(
                 format!(
                     "{shown}: there is no socket: osqueryd does not run, or runs without extensions"

@@ -223,7 +223,7 @@ fn survey_folder(root: &Root, evidence: &mut Evidence) {
             .to_owned();
         evidence.trouble(match error {
             FolderError::Limit(_) => Trouble::Limit(text),
-            FolderError::Mount(_) => Trouble::Mount(text),
+            FolderError::Mount(_) | FolderError::Covered => Trouble::Mount(text),
             FolderError::Entry(_) | FolderError::Unreadable(_) => Trouble::Unreadable(text),
         });
     }

@@ -275,7 +275,7 @@ fn at(root: &Root, source: &str) -> Option<Stood> {
                 is_roots,
             )))
         }
-        Err(error) => error.is_absent().then_some(None),
+        Err(error) => error.is_not_here().then_some(None),
     }
 }
 
@@ -309,7 +309,7 @@ fn read_file(root: &Root, path: &str) -> Result<Option<Vec<u8>>, String> {
     let say = |error: ReadError| error.to_string();
     let found = match root.find_entry(path.as_bytes()) {
         Ok(found) => found,
-        Err(error) if error.is_absent() => return Ok(None),
+        Err(error) if error.is_not_here() => return Ok(None),
         Err(error) => return Err(say(error)),
     };
     if found.meta.kind != Kind::File {

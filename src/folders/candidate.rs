@@ -157,9 +157,9 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// True when something may stand in it that was not shown: not all was looked at, or a mounted volume may hide it.
+    /// True when something may stand in it that was not shown.
     pub fn may_hide(&self) -> bool {
-        self.error.is_some() || self.anomalies.contains(&Anomaly::Mounted)
+        self.error.is_some()
     }
 
     /// The words for what is unusual, in order.
@@ -178,6 +178,8 @@ pub enum FolderError {
     Entry(ReadError),
     /// A volume is mounted in it, and was not searched.
     Mount(Vec<u8>),
+    /// A volume is mounted over it, or on the way to it, or may be: others may be shown something else.
+    Covered,
     /// It holds more than the limits allow: what was found stands.
     Limit(String),
 }
@@ -186,6 +188,9 @@ impl std::fmt::Display for FolderError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unreadable(error) | Self::Entry(error) => write!(f, "unreadable: {error}"),
+            Self::Covered => f.write_str(
+                "mount: another volume is on the way to it, or may be, and may show each who asks another thing",
+            ),
             Self::Mount(path) => {
                 let path = escape(path);
                 write!(

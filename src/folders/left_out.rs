@@ -13,6 +13,7 @@ pub struct LeftOut {
     unlisted: Vec<String>,
     entry: Option<ReadError>,
     mount: Option<Vec<u8>>,
+    is_covered: bool,
 }
 
 /// How many of the places that could not be listed are named.
@@ -41,6 +42,7 @@ impl LeftOut {
             && self.unlisted.is_empty()
             && self.entry.is_none()
             && self.mount.is_none()
+            && !self.is_covered
     }
 
     /// Directories that were not searched, or not to their end, one of them by its path.
@@ -68,12 +70,19 @@ impl LeftOut {
         self.mount.get_or_insert_with(|| path.to_vec());
     }
 
+    /// All that a volume covers, over the folder or on the way to it.
+    pub fn covered(&mut self) {
+        self.is_covered = true;
+    }
+
     /// All of it, by kinds: how much, an entry, a volume.
     pub fn errors(self) -> Vec<FolderError> {
         let text = self.text().map(FolderError::Limit);
         let entry = self.entry.map(FolderError::Entry);
         let mount = self.mount.map(FolderError::Mount);
-        [text, entry, mount].into_iter().flatten().collect()
+        let covered = self.is_covered.then_some(FolderError::Covered);
+        let all = [text, entry, mount, covered];
+        all.into_iter().flatten().collect()
     }
 
     fn text(&self) -> Option<String> {

@@ -35,6 +35,8 @@ impl Finder<'_> {
         // Where it is not there, a mounted volume may say so to some alone.
         if self.way.is_mounted {
             self.anomalies.insert(Anomaly::Mounted);
+            self.left_out.covered();
+            self.is_unsure = true;
         }
         if self.way.is_mounted && found.as_ref().is_err_and(ReadError::leads_nowhere) {
             self.recall(false)?;

@@ -29,7 +29,6 @@ pub use shown::entry;
 
 use std::collections::BTreeSet;
 
-use crate::directory::ReadError;
 use crate::limits::Budget;
 use crate::meta::WritableBy;
 use crate::name::Suffix;
@@ -64,14 +63,8 @@ pub fn list(
     };
     let mut finder = Finder::new(root, budget, index, known, room);
     match finder.run(path, &mut folder) {
-        // What a volume to which a link leads shows nobody here it may show the loader.
-        Err(error)
-            if error.leads_nowhere()
-                && finder.way.is_mounted
-                && root.find_entry(path.as_bytes()).is_ok() =>
-        {
-            finder.unlisted(ReadError::elsewhere(&error.path).to_string());
-        }
+        // What a volume shows nobody here it may show the loader.
+        Err(error) if error.leads_nowhere() && finder.way.is_mounted => {}
         // Absent, or a link to nothing: the loader finds nothing there either.
         Err(error) if error.leads_nowhere() && folder.meta.is_none() => {
             // Where a part of the very path is not there, no link is.

@@ -120,7 +120,7 @@ impl Finder<'_> {
     /// # Errors
     /// When the machine has no room for it at the moment: what stood there would seem to have gone.
     pub fn recall(&mut self, is_nested: bool) -> Result<(), ReadError> {
-        if self.left_out.is_empty() && !self.way.is_mounted {
+        if self.left_out.is_empty() {
             return Ok(());
         }
         let (known, root) = (self.known, self.for_itself());

@@ -61,7 +61,10 @@ pub fn accept(disk: &Disk, hash: &str, linked_hash: &str) {
 
 /// The digest, the exception and the error of the only bundle.
 pub fn told(disk: &Disk) -> [String; 4] {
-    let rows = query(disk.path(), "SELECT * FROM dsplug_bundles");
+    let rows = query(
+        disk.path(),
+        "SELECT * FROM dsplug_bundles WHERE kind <> 'folder'",
+    );
     assert_eq!(rows.len(), 1, "{rows:#?}");
     ["hash", "linked_hash", "exception", "error"].map(|column| rows[0][column].clone())
 }
@@ -92,6 +95,12 @@ fn what_a_volume_over_the_folder_serves_is_told_and_no_exception_accepts_it() {
         write();
         let why = format!("mount: a volume is mounted at /{place}");
         assert_eq!(told(&disk), [&honest[0], "", "", &why]);
+        // Another layout it may show to dsplug alone.
+        disk.dir(format!("{PLUGINS}/Contents/Resources"));
+        let sql = "SELECT load_verdict, load_reasons FROM dsplug_bundles WHERE kind <> 'folder'";
+        let rows = query(disk.path(), sql);
+        assert_eq!(rows[0]["load_verdict"], "unknown");
+        assert_eq!(rows[0]["load_reasons"], "maybe_listed");
         drop(mounted);
         assert_eq!(told(&disk)[2..], ["one", ""]);
     }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use dsplug_fixtures::{Disk, PLUGINS, Plugin};
 
-use crate::common::{only_bundle, query};
+use crate::common::{bundle, only_bundle, query};
 
 /// What is said of one bundle that has such an executable, on a disk that `fill` fills.
 fn verdict(executable: &str, fill: impl FnOnce(&Disk)) -> (String, String) {
@@ -222,7 +222,7 @@ fn what_stands_on_the_data_volume_beside_a_firm_links_place_is_told() {
         .without("CFPlugInTypes")
         .write(disk.at(PLUGINS));
     Plugin::new("Evil").write(disk.dir(format!("{data}/{PLUGINS}")));
-    let row = only_bundle(disk.path());
+    let row = bundle(disk.path(), "A.dsplug");
     assert_eq!(row["load_verdict"], "unknown");
     assert_eq!(
         row["error"],
