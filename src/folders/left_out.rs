@@ -1,13 +1,18 @@
 //! What of a plug-in folder was not looked at, so that nothing is cut off in silence.
 
+use sha2::{Digest as _, Sha256};
+
 use super::candidate::FolderError;
 use crate::directory::ReadError;
-use crate::text::escape;
+use crate::meta::Meta;
+use crate::text::{escape, hex};
 
 /// What was left out of one folder.
 #[derive(Debug, Default)]
 pub struct LeftOut {
     candidates: usize,
+    /// Which of them the loader may list, and what the file system says of each.
+    which: Option<Sha256>,
     directories: usize,
     first_directory: Vec<u8>,
     unlisted: Vec<String>,
@@ -23,6 +28,19 @@ impl LeftOut {
     /// One candidate that there is no room for.
     pub fn candidate(&mut self) {
         self.candidates = self.candidates.saturating_add(1);
+    }
+
+    /// The same of one that the loader may list: whoever exchanges it for another changes what is said.
+    pub fn listed(&mut self, path: &[u8], meta: Option<&Meta>) {
+        self.candidate();
+        let which = self.which.get_or_insert_default();
+        which.update(path);
+        which.update([0]);
+        if let Some(meta) = meta {
+            which.update(meta.ino.to_le_bytes());
+            which.update(meta.ctime.seconds.to_le_bytes());
+            which.update(meta.ctime.nanoseconds.to_le_bytes());
+        }
     }
 
     /// How many candidates there was no room for.
@@ -88,9 +106,14 @@ impl LeftOut {
     fn text(&self) -> Option<String> {
         let mut parts = Vec::new();
         if self.candidates > 0 {
+            let which = self.which.clone().map(|which| {
+                let all = which.finalize();
+                format!(" (which: {})", hex(all.get(..8).unwrap_or_default()))
+            });
             parts.push(format!(
-                "{} more candidates are left out: what has something of a bundle comes first, then the first by name",
-                self.candidates
+                "{} more candidates are left out{}: what has something of a bundle comes first, then the first by name",
+                self.candidates,
+                which.unwrap_or_default()
             ));
         }
         if self.directories > 0 {

@@ -63,6 +63,12 @@ impl Room {
         self.paths = self.paths.saturating_sub(path.len());
     }
 
+    /// Takes room for so many paths, of so many bytes in all.
+    pub fn reserve(&mut self, (candidates, paths): (usize, usize)) {
+        self.candidates = self.candidates.saturating_sub(candidates);
+        self.paths = self.paths.saturating_sub(paths);
+    }
+
     /// Has the room again that a path took.
     pub fn give_back(&mut self, path: &[u8]) {
         self.candidates = self.candidates.saturating_add(1);

@@ -5,18 +5,39 @@ use std::time::Instant;
 
 use super::candidate::{Candidate, Listed, Via};
 use super::finder::Finder;
+use super::known::Known;
 use super::room::Room;
 use crate::directory::ReadError;
 use crate::info_dictionary::InfoNames;
 use crate::layout::Marks;
-use crate::meta::Kind;
+use crate::meta::{Kind, Meta};
 use crate::name::Suffix;
 use crate::order;
 use crate::root::{Found, Passed, Root};
 
 /// Which part of all that are shown may have nothing of a bundle.
 const BARE: usize = 2;
-/// What comes first where not all are shown.
+/// Whose turn it is where not all are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    /// It had a row.
+    Known,
+    /// It had one lately, was gone, and stands again.
+    Back,
+    New,
+}
+
+impl Turn {
+    fn of(known: &Known, path: &[u8]) -> Self {
+        match known.get(path) {
+            Some(_) => Self::Known,
+            None if known.has_departed(path) => Self::Back,
+            None => Self::New,
+        }
+    }
+}
+
+/// What comes first of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Worth {
     /// The loader may list it, and it has something of a bundle.
@@ -61,31 +82,41 @@ impl Finder<'_> {
             let root = self.for_itself();
             let candidates = std::mem::take(&mut self.found).into_values();
             // What links lead to takes time of nothing else.
-            let is_link = |candidate: &Candidate| {
-                let entry = root.find_entry(&candidate.path);
-                entry.is_ok_and(|entry| entry.meta.kind == Kind::Symlink)
-            };
-            let (links, others): (Vec<_>, Vec<_>) = candidates.partition(is_link);
+            let candidates = candidates.map(|candidate| {
+                let entry = root.find_entry(&candidate.path).ok();
+                (candidate, entry.map(|entry| entry.meta))
+            });
+            let is_link = |meta: &Option<Meta>| meta.is_some_and(|m| m.kind == Kind::Symlink);
+            let (links, others): (Vec<_>, Vec<_>) = candidates.partition(|(_, meta)| is_link(meta));
             let mut found: Vec<_> = others
                 .into_iter()
                 .chain(links)
-                .map(|candidate| {
-                    let is_new = self.known.get(&candidate.path).is_none();
-                    (is_new, self.worth(&root, &candidate), candidate)
+                .map(|(candidate, meta)| {
+                    let turn = Turn::of(self.known, &candidate.path);
+                    (turn, self.worth(&root, &candidate), candidate, meta)
                 })
                 .collect();
             order::sort_by(&mut found, |a, b| {
-                let key = |(is_new, worth, c): &(bool, Worth, Candidate)| {
-                    (*is_new, *worth, c.listed == Listed::No)
+                let key = |(turn, worth, c, _): &(Turn, Worth, Candidate, Option<Meta>)| {
+                    (*turn, *worth, c.listed == Listed::No)
                 };
                 key(a).cmp(&key(b)).then_with(|| a.2.path.cmp(&b.2.path))
             });
+            let paths = found.iter().map(|(_, _, c, _)| c.path.as_slice());
+            // What had a row and is away has its room when it comes back.
+            let mut away = Some(self.known.away(paths));
             let mut all = self.room_for_listed();
-            for (is_new, worth, candidate) in found {
+            for (turn, worth, candidate, meta) in found {
                 let path = &candidate.path;
                 let is_bare = worth != Worth::MayLoad;
-                if is_new && (!all.has(path) || is_bare && !bare.has(path)) {
-                    self.left_out.candidate();
+                if let Some(away) = away.take_if(|_| turn == Turn::New) {
+                    all.reserve(away);
+                }
+                if turn != Turn::Known && (!all.has(path) || is_bare && !bare.has(path)) {
+                    match candidate.listed == Listed::No {
+                        true => self.left_out.candidate(),
+                        false => self.left_out.listed(path, meta.as_ref()),
+                    }
                     continue;
                 }
                 all.fill(path);

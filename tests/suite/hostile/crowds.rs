@@ -146,6 +146,56 @@ fn what_had_a_row_keeps_it_while_it_stands() {
     assert!(row(&scanner.scan(), "zz.dsplug").is_none());
 }
 
+/// Whoever has it away for one look does not have it come back behind the crowd.
+#[test]
+fn what_goes_and_comes_back_beside_a_crowd_has_its_row_again() {
+    let disk = Disk::new();
+    let mut scanner = Scanner::new(Root::open(disk.path()).unwrap(), LIMITS).remembering();
+    let bundle = Plugin::new("zz").write(disk.plugin(""));
+    let _ = scanner.scan();
+    let junk = |path: &Path| {
+        fs::create_dir(path).unwrap();
+        fs::write(path.join("Info.plist"), "").unwrap();
+    };
+    plant(&disk.plugin(""), 300, junk);
+    assert!(row(&scanner.scan(), "zz.dsplug").is_some());
+    let (aside, folder) = (disk.at("aside"), disk.at(PLUGINS));
+    for (from, to) in [(&bundle, &aside), (&folder, &disk.at("Library/away"))] {
+        fs::rename(from, to).unwrap();
+        for _ in 0..2 {
+            assert!(row(&scanner.scan(), "zz.dsplug").is_none());
+        }
+        fs::rename(to, from).unwrap();
+        let snapshot = scanner.scan();
+        assert!(row(&snapshot, "zz.dsplug").is_some());
+        assert_eq!(shown(&snapshot).len(), 100);
+    }
+    // One that never had a row stands behind those that have.
+    Plugin::new("zy").write(disk.plugin(""));
+    assert!(row(&scanner.scan(), "zy.dsplug").is_none());
+}
+
+/// As many as before, and not the same.
+#[test]
+fn which_are_left_out_is_told() {
+    let disk = Disk::new();
+    let mut scanner = Scanner::new(Root::open(disk.path()).unwrap(), LIMITS).remembering();
+    let junk = |path: &Path| fs::write(path, "x").unwrap();
+    plant(&disk.plugin(""), 300, junk);
+    let mut told = || {
+        let sql = "SELECT error FROM dsplug_bundles WHERE kind = 'folder'";
+        query_in(&scanner.scan(), sql)[0]["error"].clone()
+    };
+    let first = told();
+    assert_eq!(told(), first);
+    fs::remove_file(disk.plugin("a99.dsplug")).unwrap();
+    fs::write(disk.plugin("zz.dsplug"), "x").unwrap();
+    let second = told();
+    let count = |error: &str| error.split(' ').nth(1).unwrap().to_owned();
+    assert_eq!(count(&first), count(&second));
+    assert_ne!(first, second);
+}
+
 /// What was found whole has its entries before what is new, and about as many as it had.
 #[test]
 fn a_crowd_takes_no_entries_from_what_was_known_whole() {
