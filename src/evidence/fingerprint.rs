@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::entry::Entry;
 use super::facts::Evidence;
 use super::sum::Sum;
+use crate::folders::FolderError;
 use crate::meta::{Meta, Special};
 
 /// That of a candidate: itself, every entry, its Info.plist and its main executable.
@@ -52,6 +53,9 @@ fn resolved(evidence: &Evidence, mut print: Print) -> [u8; 32] {
     }
     if let Some(plist) = &evidence.info_plist {
         print.add(&plist.relative, plist.meta.as_ref());
+    }
+    for error in &evidence.candidate.left_out {
+        print.left_out(error);
     }
     print.rest(evidence);
     print.digest.finalize().into()
@@ -144,6 +148,18 @@ impl Print {
         self.beyond(evidence.beyond);
         if evidence.is_mounted {
             self.add(b"mounted", None);
+        }
+    }
+
+    /// Why a plug-in folder is not known whole, but for what hangs on time and numbers.
+    fn left_out(&mut self, error: &FolderError) {
+        match error {
+            FolderError::Covered => self.add(b"covered", None),
+            FolderError::Mount(path) => self.add(path, None),
+            FolderError::Entry(error) | FolderError::Unreadable(error) => {
+                self.add(&error.path, None);
+            }
+            FolderError::Limit(_) => {}
         }
     }
 

@@ -9,8 +9,10 @@ use crate::limits::Limits;
 
 /// For so long what has gone comes back before what is new.
 const DEPARTED: Duration = Duration::from_secs(24 * 3600);
-/// Of so many that is known: of as many as there are rows.
-const MOST_DEPARTED: usize = Limits::STANDARD.candidates;
+/// Which part of all rows are kept for it: whoever has thousands go keeps none from what is new.
+const PART: usize = 8;
+/// Of so many it is known.
+const MOST_DEPARTED: usize = Limits::STANDARD.candidates / PART;
 
 /// What had a row and was gone.
 #[derive(Clone, Copy, Debug)]
@@ -61,22 +63,21 @@ impl Known {
         self.departed.contains_key(&self.number(path))
     }
 
-    /// How many that had a row where the loader looks do not stand among those that were found, and the bytes of their paths: what comes back has
-    /// its row again.
-    pub fn away<'p>(&self, found: impl Iterator<Item = &'p [u8]>) -> (usize, usize) {
+    /// The bytes of the paths that had a row where the loader looks and do not stand among those that were found, of those
+    /// that were known first: what comes back has its row again.
+    pub fn away<'p>(&self, found: impl Iterator<Item = &'p [u8]>) -> Vec<usize> {
         let found: BTreeSet<u64> = found.map(|path| self.number(path)).collect();
-        let listed = self.iter().filter(|c| c.via != Via::Nested);
-        let known = listed.map(|c| (self.number(&c.path), c.path.len()));
-        let departed = self
-            .departed
-            .iter()
-            .map(|(number, one)| (*number, one.length));
-        let away = known
-            .chain(departed)
-            .filter(|(number, _)| !found.contains(number));
-        away.fold((0, 0), |(count, bytes), (_, length)| {
-            (count.saturating_add(1), bytes.saturating_add(length))
-        })
+        let listed = self.candidates.iter();
+        let listed = listed.filter(|(candidate, _)| candidate.via != Via::Nested);
+        let known = listed.map(|(c, since)| (self.number(&c.path), *since, c.path.len()));
+        let departed = self.departed.iter();
+        let departed = departed.map(|(number, one)| (*number, one.since, one.length));
+        let away = known.chain(departed);
+        let away = away.filter(|(number, ..)| !found.contains(number));
+        let mut away: Vec<_> = away.map(|(_, since, length)| (since, length)).collect();
+        away.sort_unstable();
+        away.truncate(MOST_DEPARTED);
+        away.into_iter().map(|(_, length)| length).collect()
     }
 
     /// All of them, in order of path.

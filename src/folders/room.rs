@@ -6,6 +6,8 @@ use crate::limits::Limits;
 const NET: usize = 4;
 /// Which part of all that are shown may stand where the loader does not look.
 const NESTED: usize = 4;
+/// Which part of all is kept for what had a row and is away.
+const RESERVED: usize = 8;
 /// Which part of all one folder has whatever stands in the others.
 const LEAST: usize = 12;
 
@@ -63,10 +65,18 @@ impl Room {
         self.paths = self.paths.saturating_sub(path.len());
     }
 
-    /// Takes room for so many paths, of so many bytes in all.
-    pub fn reserve(&mut self, (candidates, paths): (usize, usize)) {
-        self.candidates = self.candidates.saturating_sub(candidates);
-        self.paths = self.paths.saturating_sub(paths);
+    /// Takes room for paths of so many bytes each, an eighth of `all` at the most.
+    pub fn reserve(&mut self, paths: &[usize], all: Self) {
+        let mut most = all.part(RESERVED);
+        for length in paths {
+            if most.candidates == 0 || most.paths < *length {
+                return;
+            }
+            most.candidates = most.candidates.saturating_sub(1);
+            most.paths = most.paths.saturating_sub(*length);
+            self.candidates = self.candidates.saturating_sub(1);
+            self.paths = self.paths.saturating_sub(*length);
+        }
     }
 
     /// Has the room again that a path took.

@@ -108,9 +108,9 @@ impl Finder<'_> {
             let mut all = self.room_for_listed();
             for (turn, worth, candidate, meta) in found {
                 let path = &candidate.path;
-                let is_bare = worth != Worth::MayLoad;
+                let is_bare = worth == Worth::Bare;
                 if let Some(away) = away.take_if(|_| turn == Turn::New) {
-                    all.reserve(away);
+                    all.reserve(&away, self.room);
                 }
                 if turn != Turn::Known && (!all.has(path) || is_bare && !bare.has(path)) {
                     match candidate.listed == Listed::No {

@@ -42,8 +42,10 @@ impl Way {
                 }
             };
             if found.meta.kind != Kind::Symlink {
-                self.is_mounted |= found.mount().is_some();
+                let mount = found.mount();
+                self.is_mounted |= mount.is_some();
                 self.all.update(name);
+                add_mount(&mut self.all, mount.as_deref());
                 add(&mut self.all, &found.meta);
                 return Ok(found);
             }
@@ -86,6 +88,7 @@ impl Way {
 fn step(all: &mut Sha256, passed: &Passed<'_>) {
     all.update(passed.name);
     all.update([0]);
+    add_mount(all, passed.mount);
     if let Some(text) = passed.text {
         all.update(text);
         all.update([0]);
@@ -97,6 +100,15 @@ fn step(all: &mut Sha256, passed: &Passed<'_>) {
         all.update(meta.ino.to_le_bytes());
     } else {
         add(all, meta);
+    }
+}
+
+/// Takes in where a volume is mounted on the way, which may have all of what it covers, numbers and times as well.
+fn add_mount(all: &mut Sha256, mount: Option<&[u8]>) {
+    if let Some(mount) = mount {
+        all.update(b"mount");
+        all.update(mount);
+        all.update([0]);
     }
 }
 

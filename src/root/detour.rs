@@ -18,7 +18,7 @@ pub(super) const SYSTEM_LINKS: &[(&str, &str)] = &[
 
 /// In the place of a link of the system's volume: true where an image has something else there than a Mac finds. On the
 /// data volume nobody reaches that, and whoever is root can put it there.
-pub(super) fn is_covered(top: &Dir, dir: &Dir, name: &[u8]) -> Option<bool> {
+pub(super) fn is_covered(dir: &Dir, name: &[u8]) -> Option<bool> {
     let place = dir.join(name);
     let names = place.split(|b| *b == b'/').skip(1);
     let is = |link: &str| {
@@ -43,7 +43,7 @@ pub(super) fn is_covered(top: &Dir, dir: &Dir, name: &[u8]) -> Option<bool> {
         Ok(None) => true,
         Err(_) => false,
     };
-    Some(!matches!(top.spelled(b"private"), Ok(None)) && !is_the_systems())
+    Some(!is_the_systems())
 }
 
 /// Where a link of the system volume leads that is on the way: by a name that a directory has not, and what comes

@@ -113,6 +113,16 @@ impl Image {
         Standing::Another(first(count).into())
     }
 
+    /// The place of a firm link, in which a link stands. Nobody knows whether a Mac follows that; an image may be merged by
+    /// some.
+    pub(super) fn in_place_of_a_firm_link(&self, names: &[&[u8]]) -> Option<Arc<[u8]>> {
+        let is_one = place::by_firm_links(names) == Place::Own(names.len());
+        let path = path_of(names);
+        let is_merged =
+            BY_LINKS.iter().any(|own| name::same(own, &path)) && leads_to_data(&self.top, &path);
+        (is_one && !is_merged).then(|| path.into())
+    }
+
     /// True where somebody has mounted a volume in the image, too.
     pub(super) fn has_mounted(&self, place: &[u8]) -> bool {
         let device = |path: &[u8]| Some(stands(&self.top, path).ok()??.dev);

@@ -122,7 +122,7 @@ fn on_data() -> impl Iterator<Item = &'static str> + Clone {
     LINKS_AT_TOP.iter().copied().chain(further)
 }
 
-fn by_firm_links(names: &[&[u8]]) -> Place {
+pub(super) fn by_firm_links(names: &[&[u8]]) -> Place {
     let mut links = on_data();
     match links.clone().find(|own| after(names, own).is_some()) {
         Some(own) => Place::Own(count(own)),
@@ -162,8 +162,11 @@ pub(super) fn below_data<'n, 'p>(names: &'n [&'p [u8]]) -> Option<&'n [&'p [u8]]
 pub(super) fn is_at_top(names: &[&[u8]]) -> bool {
     let is_below = |own: &&&str| after(names, own).is_some();
     let is_private = |first: &&[u8]| PRIVATE.iter().any(|own| name::same(first, own));
+    // Of those that are not shown the system has some, and no bundle leads there.
+    let is_hidden = |first: &&[u8]| first.starts_with(b".");
     let mut all = LINKS_AT_TOP.iter().chain(AT_TOP).chain(SYSTEM);
-    names.first().is_some_and(is_private) || all.any(|own| is_below(&own))
+    let is_first = |first: &&[u8]| is_private(first) || is_hidden(first);
+    names.first().is_some_and(is_first) || all.any(|own| is_below(&own))
 }
 
 /// True where an image that lacks it at its top is one of a part: every Mac has it, and not of the system's volume.

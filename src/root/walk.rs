@@ -47,13 +47,13 @@ impl Another {
         image: &Image,
         names: &[&[u8]],
         (by_data, asked): (bool, Asked),
-        count: usize,
+        is_at_top: bool,
     ) {
         // What it goes on to is known, so its absence is.
         if image.place(names, by_data, asked) == Standing::Own {
             self.here = None;
         }
-        let (Some(first), 1) = (names.first(), count) else {
+        let Some(first) = names.first().filter(|_| is_at_top) else {
             return;
         };
         if !place::is_of_the_system(&[first]) {
@@ -94,8 +94,15 @@ impl Root {
         Ok(())
     }
 
-    fn detour(&self, dir: &Dir, name: &[u8], todo: &mut Vec<Vec<u8>>) -> Option<Detour> {
-        self.image.as_ref()?;
+    /// By the data volume's own name the system's links do not stand, nor that volume once more.
+    fn detour(
+        &self,
+        dir: &Dir,
+        name: &[u8],
+        todo: &mut Vec<Vec<u8>>,
+        by_data: bool,
+    ) -> Option<Detour> {
+        self.image.as_ref().filter(|_| !by_data)?;
         detour(&self.top, dir, name, todo)
     }
 
@@ -121,10 +128,14 @@ impl Root {
         name: Option<&[u8]>,
         (by_data, asked): (bool, Asked),
     ) -> Standing {
-        let names = || way.names().iter().map(Vec::as_slice).chain(name);
+        let count = way
+            .names()
+            .len()
+            .saturating_add(usize::from(name.is_some()));
         match &self.image {
-            Some(image) if names().count() < NAMES_OF_A_PLACE => {
-                image.place(&names().collect::<Vec<_>>(), by_data, asked)
+            Some(image) if count < NAMES_OF_A_PLACE => {
+                let names = way.names().iter().map(Vec::as_slice).chain(name);
+                image.place(&names.collect::<Vec<_>>(), by_data, asked)
             }
             _ => Standing::Own,
         }
@@ -199,20 +210,6 @@ impl Root {
                 return Err(ReadError::by_number(path));
             }
             let image = self.image.as_ref();
-            if image.is_some() {
-                let is_covered = match by_data {
-                    true => None,
-                    false => is_covered(&self.top, &dir, &name),
-                };
-                if is_covered == Some(true) {
-                    return Err(ReadError::elsewhere(&dir.join(&name)));
-                }
-                // A link there is the system's own.
-                another.comes_to(match is_covered {
-                    Some(_) => Standing::Own,
-                    None => self.standing(&way, Some(&name), (by_data, asked)),
-                });
-            }
             if way.names().is_empty() && is_prefix(&name, &todo) {
                 let may_be_made = image.is_some_and(|image| image.is_synthetic());
                 match dir.meta(&name) {
@@ -226,6 +223,20 @@ impl Root {
                 turns = turns.saturating_add(1);
                 continue;
             }
+            if image.is_some() && way.names().len() < NAMES_OF_A_PLACE {
+                let is_covered = match by_data {
+                    true => None,
+                    false => is_covered(&dir, &name),
+                };
+                if is_covered == Some(true) {
+                    return Err(ReadError::elsewhere(&dir.join(&name)));
+                }
+                // A link there is the system's own.
+                another.comes_to(match is_covered {
+                    Some(_) => Standing::Own,
+                    None => self.standing(&way, Some(&name), (by_data, asked)),
+                });
+            }
             let (name, (meta, is_top)) = match dir.meta_and_top(&name) {
                 Ok(stands) => (name, stands),
                 Err(_) if name == b"..namedfork" => return Err(ReadError::fork(path)),
@@ -234,7 +245,7 @@ impl Root {
                     if let Some(name) = dir.spelled_otherwise(&name)? {
                         let stands = dir.meta_and_top(&name)?;
                         (name, stands)
-                    } else if let Some(by) = self.detour(&dir, &name, &mut todo) {
+                    } else if let Some(by) = self.detour(&dir, &name, &mut todo, by_data) {
                         if by != Detour::Link && todo.iter().any(|name| name == b"..") {
                             return Err(ReadError::up(path));
                         }
@@ -242,22 +253,17 @@ impl Root {
                         if by == Detour::Volume {
                             another.leads_on_to(next.as_deref());
                         }
-                        by_data |= by == Detour::Data;
-                        by_data &= by != Detour::Link;
+                        by_data = by == Detour::Data;
                         way.restart();
                         volume = Volume::default();
                         continue;
                     } else {
-                        let straight = todo.iter().rev().take_while(|name| *name != b"..");
-                        let names = way.names().iter().chain([&name]).chain(straight);
-                        let names: Vec<&[u8]> = names.map(Vec::as_slice).collect();
-                        if let Some(image) = image {
-                            another.lacks(
-                                image,
-                                &names,
-                                (by_data, asked),
-                                way.names().len().saturating_add(1),
-                            );
+                        let is_at_top = way.names().is_empty();
+                        if let Some(image) = image.filter(|_| is_at_top || another.here.is_some()) {
+                            let straight = todo.iter().rev().take_while(|name| *name != b"..");
+                            let names = way.names().iter().chain([&name]).chain(straight);
+                            let names: Vec<&[u8]> = names.map(Vec::as_slice).collect();
+                            another.lacks(image, &names, (by_data, asked), is_at_top);
                         }
                         let led = another.place().or(passed.as_ref());
                         note(Passed::over(&dir, &name, None).behind(&volume, led));
@@ -278,6 +284,14 @@ impl Root {
                 }
                 let target = dir.read_link(&name)?;
                 another.leads_on();
+                if let Some(image) = image.filter(|_| way.names().len() < NAMES_OF_A_PLACE) {
+                    let names = way.names().iter().chain([&name]);
+                    let names: Vec<&[u8]> = names.map(Vec::as_slice).collect();
+                    another.passed = another
+                        .passed
+                        .take()
+                        .or_else(|| image.in_place_of_a_firm_link(&names));
+                }
                 note(Passed {
                     text: Some(&target),
                     ..Passed::over(&dir, &name, Some(&meta))

@@ -42,6 +42,7 @@ pub struct Crowd {
     bare: Lines,
     alike: Lines,
     going: Lines,
+    hidden: Lines,
     names: Lines,
     known: Alike,
     /// True when something was not told for want of a line, since that was asked last.
@@ -107,6 +108,8 @@ struct LeftOut {
     count: u64,
     /// How many that had stood went, beside those.
     gone: u64,
+    /// How many were covered for a while.
+    covered: u64,
     /// How many of those that came and went nobody has looked at.
     unseen: u64,
     /// The last of those.
@@ -118,12 +121,15 @@ struct LeftOut {
 impl LeftOut {
     /// What is said of them.
     fn error(&self) -> String {
-        let gone = format!("{} more that stood there are gone", self.gone);
-        match (self.count, self.gone) {
-            (_, 0) => format!("limit: at least {}", self.came_and_went()),
-            (0, _) => format!("limit: at least {gone}"),
-            _ => format!("limit: at least {}; {gone}", self.came_and_went()),
-        }
+        let gone = || format!("{} more that stood there are gone", self.gone);
+        let covered = || format!("{} more were covered for a while", self.covered);
+        let parts = [
+            (self.count > 0).then(|| self.came_and_went()),
+            (self.gone > 0).then(gone),
+            (self.covered > 0).then(covered),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        format!("limit: at least {}", parts.join("; "))
     }
 
     fn came_and_went(&self) -> String {
@@ -182,6 +188,13 @@ impl Crowd {
         self.going.take(lines, at)
     }
 
+    /// Takes so many lines for what nothing can be looked at of, for a volume covers it: none of what goes takes these.
+    pub fn takes_hidden(&mut self, lines: u32, at: Instant) -> bool {
+        let has_lines = self.hidden.take(lines, at);
+        self.refused |= !has_lines;
+        has_lines
+    }
+
     /// Takes in that something goes that stood as this: if it comes back as it was, it holds nothing new.
     pub fn goes(&mut self, state: &State, at: Instant) {
         self.known.stands(state, at);
@@ -203,6 +216,13 @@ impl Crowd {
     pub fn leave_out_going(&mut self, path: &[u8], seen: Seen) {
         let left_out = self.of(path);
         left_out.gone = left_out.gone.saturating_add(1);
+        left_out.seen = Some(seen);
+    }
+
+    /// Counts one that was covered for a while, likewise.
+    pub fn leave_out_hidden(&mut self, path: &[u8], seen: Seen) {
+        let left_out = self.of(path);
+        left_out.covered = left_out.covered.saturating_add(1);
         left_out.seen = Some(seen);
     }
 

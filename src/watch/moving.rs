@@ -75,6 +75,8 @@ pub struct Moving {
     pub kept: Vec<(String, String)>,
     /// True when it is told later, however still it is.
     pub waits: bool,
+    /// True when nothing of it could be looked at for a while.
+    pub was_hidden: bool,
 }
 
 impl Moving {
@@ -91,6 +93,7 @@ impl Moving {
             passed: Vec::new(),
             kept: Vec::new(),
             waits: false,
+            was_hidden: false,
         })
     }
 

@@ -157,6 +157,7 @@ impl Watched {
             .moving
             .get_or_insert_with(|| Moving::new(now.steady, seen, sight.clone()));
         moving.pass(self.told.as_ref(), &sight, room, now.steady);
+        moving.was_hidden |= moving.now.state.is_hidden();
         if std::mem::take(&mut moving.waits) {
             // What comes now has the time that anything has to settle.
             moving.began = now.steady;
@@ -256,6 +257,10 @@ impl Watched {
                 self.links = Some(Links::after(self.links, now.steady));
             }
         }
+        // A volume that covered it, and is gone before there was a line for that.
+        if changes.is_empty() && moving.was_hidden {
+            crowd.leave_out_hidden(path, moving.seen);
+        }
         for (old, new, changed) in changes {
             events.push(moving.changed(path, old, new, changed, now));
         }
@@ -269,6 +274,7 @@ impl Watched {
             moving.began = now.steady;
             moving.best = None;
             moving.passed.clear();
+            moving.was_hidden = false;
         }
     }
 
@@ -421,7 +427,7 @@ fn tells(steps: &[Step<'_>], is_bare: bool, ends_bare: bool, now: Now, crowd: &m
         [_] if ends_bare => crowd.takes_going(lines, now.steady),
         // Where a volume comes to cover thousands, nothing of them can be looked at.
         [(old, new, _)] if new.is_hidden() => {
-            let has_lines = crowd.takes_going(lines, now.steady);
+            let has_lines = crowd.takes_hidden(lines, now.steady);
             if has_lines {
                 crowd.goes(old, now.steady);
             }

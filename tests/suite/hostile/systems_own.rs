@@ -3,7 +3,7 @@
 
 use super::code;
 use super::mounts::{Mounted, accept, told};
-use crate::common::only_bundle;
+use crate::common::{bundle, only_bundle};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, needs_root};
 
 /// A disk with a bundle whose code names a library.
@@ -121,7 +121,8 @@ fn a_volume_over_the_systems_own_libraries_is_told_and_what_it_serves_is_read() 
         disk.file(&really[1..], "good");
         let [_, good, exception, error] = told(&disk);
         assert_eq!((exception, error), (String::new(), why), "{place}");
-        assert_eq!(only_bundle(disk.path())["linked_paths"], really);
+        let row = bundle(disk.path(), "/A.dsplug");
+        assert_eq!(row["linked_paths"], really);
         disk.file(&really[1..], "evil");
         assert_ne!(told(&disk)[1], good, "{place}");
     }

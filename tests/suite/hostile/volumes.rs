@@ -128,6 +128,8 @@ fn what_is_no_place_of_the_data_volume_proves_nothing() {
         "/System/Volumes/Data/etc/x",
         "/System/Volumes/Data/usr/share/x",
         "/System/Volumeſ/Data/usr/x",
+        "/.vol",
+        "/.file",
     ] {
         for has_decoy in [true, false] {
             let disk = Disk::new();
@@ -155,6 +157,54 @@ fn what_is_no_place_of_the_data_volume_proves_nothing() {
     ] {
         let (verdict, error) = verdict(path, |disk| _ = disk.file(&path[1..], "no code"));
         assert_eq!((&*verdict, &*error), ("not_loadable", ""), "{path}");
+    }
+    // By the data volume's own name none of the system's links stands, nor that volume once more.
+    for (path, decoy) in [
+        ("System/Volumes/Data/Users/Shared/x", "Users/Shared/x"),
+        ("usr/X11/x", "private/var/select/X11/x"),
+        ("usr/lib/cron/x", "private/var/at/x"),
+        ("System/Library/User Template/x", "Library/User Template/x"),
+    ] {
+        let disk = Disk::new();
+        let bundle = Plugin::new("A").write(disk.at(PLUGINS));
+        disk.file("private/other", "");
+        disk.file(decoy, "<plist><dict/></plist>");
+        let path = format!("/System/Volumes/Data/{path}");
+        disk.link(bundle.join("Contents/Info-macos.plist"), &path);
+        let row = only_bundle(disk.path());
+        assert_eq!(row["load_verdict"], "unknown", "{path}");
+    }
+    // Nobody knows whether a Mac follows a link in the place of a firm link.
+    for link in [
+        "opt",
+        "usr/local",
+        "Users",
+        "Applications",
+        "System/Library/Speech",
+    ] {
+        let disk = Disk::new();
+        let bundle = Plugin::new("A").write(disk.at(PLUGINS));
+        let _ = fs::remove_dir_all(disk.at(link));
+        disk.link(link, "/Library/d");
+        disk.file("Library/d/x", "<plist><dict/></plist>");
+        disk.link(
+            bundle.join("Contents/Info-macos.plist"),
+            format!("/{link}/x"),
+        );
+        let row = only_bundle(disk.path());
+        assert_eq!(row["load_verdict"], "unknown", "{link}");
+    }
+    // The system's links lead to `private`, whether or not an image has it.
+    for link in ["tmp", "usr/X11"] {
+        let disk = Disk::new();
+        let bundle = Plugin::new("A").write(disk.at(PLUGINS));
+        disk.file(format!("{link}/x"), "<plist><dict/></plist>");
+        disk.link(
+            bundle.join("Contents/Info-macos.plist"),
+            format!("/{link}/x"),
+        );
+        let row = only_bundle(disk.path());
+        assert_eq!(row["load_verdict"], "unknown", "{link}");
     }
     // An image of a part may lack what the Mac has.
     let disk = Disk::empty();
