@@ -54,9 +54,6 @@ fn resolved(evidence: &Evidence, mut print: Print) -> [u8; 32] {
     if let Some(plist) = &evidence.info_plist {
         print.add(&plist.relative, plist.meta.as_ref());
     }
-    for error in &evidence.candidate.left_out {
-        print.left_out(error);
-    }
     print.rest(evidence);
     print.digest.finalize().into()
 }
@@ -148,6 +145,9 @@ impl Print {
         self.beyond(evidence.beyond);
         if evidence.is_mounted {
             self.add(b"mounted", None);
+        }
+        for error in &evidence.candidate.left_out {
+            self.left_out(error);
         }
     }
 

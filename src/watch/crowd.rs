@@ -380,6 +380,13 @@ mod tests {
             names.join(" ")
         );
         assert_eq!(told(&mut crowd, 2_000), [((*of_users).to_owned(), error)]);
+        // What a volume covered is neither.
+        crowd.leave_out_going(format!("{of_users}/A.dsplug").as_bytes(), Seen::Scan);
+        crowd.leave_out_hidden(format!("{of_users}/B.dsplug").as_bytes(), Seen::Scan);
+        let error =
+            "limit: at least 1 more that stood there are gone; 1 more were covered for a while";
+        let error = ((*of_users).to_owned(), error.to_owned());
+        assert_eq!(told(&mut crowd, 3_000), [error]);
     }
 
     #[test]
