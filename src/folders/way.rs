@@ -61,6 +61,8 @@ impl Way {
         });
         match &found {
             Ok(found) => {
+                // One that ends at the top passes nothing there.
+                self.is_mounted |= found.mount().is_some();
                 add(&mut self.all, &found.meta);
                 if found.links == 0 {
                     self.plain.insert(above.to_vec());

@@ -16,9 +16,19 @@ pub(super) const SYSTEM_LINKS: &[(&str, &str)] = &[
     ("System/Library/User Template", "Library/User Template"),
 ];
 
-/// In the place of a link of the system's volume: true where an image has something else there than a Mac finds. On the
-/// data volume nobody reaches that, and whoever is root can put it there.
-pub(super) fn is_covered(dir: &Dir, name: &[u8]) -> Option<bool> {
+/// What an image has in the place of a link of the system's volume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Covered {
+    /// That link, or nothing.
+    No,
+    /// Something else. On the data volume nobody reaches that, and whoever is root can put it there.
+    Yes,
+    /// The same, and the image lacks what the link leads to: it may be that, from a Mac of which links were followed.
+    Perhaps,
+}
+
+/// What stands in the place of a link of the system's volume; nothing where that has none.
+pub(super) fn covered(top: &Dir, dir: &Dir, name: &[u8]) -> Option<Covered> {
     let place = dir.join(name);
     let names = place.split(|b| *b == b'/').skip(1);
     let is = |link: &str| {
@@ -43,7 +53,11 @@ pub(super) fn is_covered(dir: &Dir, name: &[u8]) -> Option<bool> {
         Ok(None) => true,
         Err(_) => false,
     };
-    Some(!is_the_systems())
+    Some(match is_the_systems() {
+        true => Covered::No,
+        false if matches!(top.spelled(b"private"), Ok(None)) => Covered::Perhaps,
+        false => Covered::Yes,
+    })
 }
 
 /// Where a link of the system volume leads that is on the way: by a name that a directory has not, and what comes

@@ -52,12 +52,13 @@ impl Image {
         });
         let number = |dir: &Dir| dir.own_meta().ok().map(|meta| (meta.dev, meta.ino));
         let data = data.filter(|data| number(data) != number(top));
+        let is_synthetic = has_synthetic(top) || data.as_ref().is_some_and(has_synthetic);
         Self {
             top: top.clone(),
             data,
             twins: Mutex::default(),
             mounted: Mutex::default(),
-            is_synthetic: has_synthetic(top),
+            is_synthetic,
         }
     }
 

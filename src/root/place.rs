@@ -58,8 +58,9 @@ pub(super) enum Place {
 
 /// What a Mac has at a place, by its names from `/`.
 pub(super) fn place(names: &[&[u8]], asked: Asked) -> Place {
+    // What stands at its top an image of the data volume does not say, but by names that are known.
     if names.is_empty() {
-        return Place::Own(0);
+        return Place::Way;
     }
     if let Some(rest) = after(names, DATA) {
         let before = names.len().saturating_sub(rest.len());
@@ -175,13 +176,20 @@ pub(super) fn is_of_each(name: &[u8]) -> bool {
     is_at_top(&[name]) && !is_of_the_system(&[name]) && !name::same(name, b"opt")
 }
 
-/// True for a path on the way of which the system's own plug-in folder is, and that leads nowhere up.
+/// True for a path to the system's own plug-in folder, or below it, that leads nowhere up.
 pub(super) fn is_of_folder(path: &[u8]) -> bool {
     let names: Vec<&[u8]> = path
         .split(|b| *b == b'/')
         .filter(|name| !matches!(*name, b"" | b"."))
         .collect();
-    !names.contains(&b"..".as_slice()) && after(&names, FOLDER).is_some()
+    let is_below = |folder: &str, from: &[&[u8]]| after(from, folder).is_some();
+    let is_there = |rest: &[&[u8]]| match rest.get(..2) {
+        Some([versions, _]) if name::same(versions, b"Versions") => {
+            is_below("Resources/Plugins", rest.get(2..).unwrap_or_default())
+        }
+        _ => is_below("Resources/Plugins", rest),
+    };
+    !names.contains(&b"..".as_slice()) && after(&names, FOLDER).is_some_and(is_there)
 }
 
 /// What comes after the names of another place.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::detour::{Detour, detour, is_covered};
+use super::detour::{Covered, Detour, covered, detour};
 use super::found::{Found, Note, Passed};
 use super::image::{Image, Standing};
 use super::namespace::{RESOLVE, is_by_number, is_firmlink, is_prefix, on_data};
@@ -224,16 +224,15 @@ impl Root {
                 continue;
             }
             if image.is_some() && way.names().len() < NAMES_OF_A_PLACE {
-                let is_covered = match by_data {
+                let covered = match by_data {
                     true => None,
-                    false => is_covered(&dir, &name),
+                    false => covered(&self.top, &dir, &name),
                 };
-                if is_covered == Some(true) {
-                    return Err(ReadError::elsewhere(&dir.join(&name)));
-                }
-                // A link there is the system's own.
-                another.comes_to(match is_covered {
-                    Some(_) => Standing::Own,
+                another.comes_to(match covered {
+                    // A link there is the system's own.
+                    Some(Covered::No) => Standing::Own,
+                    Some(Covered::Yes) => return Err(ReadError::elsewhere(&dir.join(&name))),
+                    Some(Covered::Perhaps) => Standing::Another(dir.join(&name).into()),
                     None => self.standing(&way, Some(&name), (by_data, asked)),
                 });
             }

@@ -206,6 +206,36 @@ fn what_is_no_place_of_the_data_volume_proves_nothing() {
         let row = only_bundle(disk.path());
         assert_eq!(row["load_verdict"], "unknown", "{link}");
     }
+    // The top itself shows what a Mac's does not, and lacks what that has.
+    for link in ["Resources", "Contents", "Base.lproj"] {
+        let disk = Disk::new();
+        Plugin::new("A").write(disk.plugin(""));
+        disk.link(format!("{PLUGINS}/{link}"), "/");
+        disk.file("D.dsplug", "decoy");
+        let sql =
+            format!("SELECT load_verdict FROM dsplug_bundles WHERE path = '/{PLUGINS}/A.dsplug'");
+        let rows = query(disk.path(), &sql);
+        assert_eq!(rows[0]["load_verdict"], "unknown", "{link}");
+        let rows = query(disk.path(), "SELECT error FROM dsplug_folders");
+        assert!(
+            rows[0]["error"].contains("by way of another volume"),
+            "{rows:#?}"
+        );
+    }
+    let disk = Disk::new();
+    disk.file("Contents/Info.plist", "<plist><dict/></plist>");
+    disk.link(disk.plugin("A.dsplug"), "/");
+    assert_eq!(only_bundle(disk.path())["load_verdict"], "unknown");
+    // The list of an image that is merged by links.
+    let disk = Disk::empty();
+    let plugin = Plugin::new("A").key("CFBundleExecutable", "/pkgs/x");
+    plugin.write(disk.dir(format!("System/Volumes/Data/{PLUGINS}")));
+    disk.link("Library", "System/Volumes/Data/Library");
+    disk.file(
+        "System/Volumes/Data/private/etc/synthetic.conf",
+        "pkgs\tUsers",
+    );
+    assert_eq!(only_bundle(disk.path())["load_verdict"], "unknown");
     // An image of a part may lack what the Mac has.
     let disk = Disk::empty();
     let plugin = Plugin::new("A").key("CFBundleExecutable", "/Users/Shared/x");
@@ -224,9 +254,12 @@ fn no_link_by_the_data_volumes_own_name_is_followed_for_a_proof() {
         ("System", "Users/d", "Users/d/Volumes/Data"),
     ] {
         let disk = Disk::new();
-        disk.file("Users/Shared/A.dsplug", "code");
+        Plugin::new("A").write(disk.at("Users/Shared"));
         disk.link(link, text);
-        disk.file(format!("{at}/Users/Shared/A.dsplug"), "decoy");
+        let decoy = Plugin::new("A").without("CFPlugInTypes");
+        decoy
+            .without("CFPluginNameString")
+            .write(disk.dir(format!("{at}/Users/Shared")));
         disk.link(
             disk.plugin("A.dsplug"),
             format!("/{data}/Users/Shared/A.dsplug"),
@@ -240,9 +273,11 @@ fn no_link_by_the_data_volumes_own_name_is_followed_for_a_proof() {
     // A firm link's directory behind a link, on both sides.
     let disk = Disk::new();
     disk.link("usr/share", "share2");
-    disk.file("usr/share2/snmp/A.dsplug", "code");
+    Plugin::new("A").write(disk.dir("usr/share2/snmp"));
     disk.link(format!("{data}/usr/share"), "decoys");
-    disk.file(format!("{data}/usr/decoys/snmp/A.dsplug"), "decoy");
+    let decoy = Plugin::new("A").without("CFPlugInTypes");
+    let decoy = decoy.without("CFPluginNameString");
+    decoy.write(disk.dir(format!("{data}/usr/decoys/snmp")));
     disk.link(
         disk.plugin("A.dsplug"),
         format!("/{data}/usr/share/snmp/A.dsplug"),
@@ -250,11 +285,38 @@ fn no_link_by_the_data_volumes_own_name_is_followed_for_a_proof() {
     assert_eq!(only_bundle(disk.path())["load_verdict"], "unknown");
     // By links no image is merged where a Mac can do without: there that is a circle.
     let disk = Disk::new();
-    let bundle = Plugin::new("A").write(disk.at(PLUGINS));
+    let written = Plugin::new("A").write(disk.at(PLUGINS));
     disk.link("opt", format!("/{data}/opt"));
     disk.file(format!("{data}/opt/x"), "<plist><dict/></plist>");
-    disk.link(bundle.join("Contents/Info-macos.plist"), "/opt/x");
+    disk.link(written.join("Contents/Info-macos.plist"), "/opt/x");
     assert_eq!(only_bundle(disk.path())["load_verdict"], "unknown");
+    // What stands by that name alone, on a data volume where no Mac looks for it.
+    let disk = Disk::new();
+    let written = Plugin::new("A").write(disk.at(PLUGINS));
+    disk.file(format!("{data}/opt/x"), "<plist><dict/></plist>");
+    disk.link(
+        written.join("Contents/Info-macos.plist"),
+        format!("/{data}/opt/x"),
+    );
+    assert_eq!(only_bundle(disk.path())["load_verdict"], "unknown");
+    // What leads up from behind it.
+    let (verdict, _) = verdict(&format!("/{data}/Users/Shared/L"), |disk| {
+        disk.file("Users/Shared/x", "no code");
+        disk.link("Users/Shared/L", "../../Users/Shared/x");
+    });
+    assert_eq!(verdict, "unknown");
+    // Beside one that has the directory above it opened.
+    let disk = Disk::new();
+    let runs = |name: &str, path: &str| {
+        let plugin = Plugin::new(name).key("CFBundleExecutable", path);
+        plugin.write(disk.at(PLUGINS));
+    };
+    runs("A", "/usr/local");
+    runs("X", "/usr/d");
+    disk.file("usr/local/other", "");
+    disk.file("usr/d", "no code");
+    let row = bundle(disk.path(), "X.dsplug");
+    assert_eq!(row["load_verdict"], "unknown");
     // A name that a Mac takes for the system's has nobody's query fail.
     let disk = Disk::new();
     Plugin::new("A").write(disk.at(PLUGINS));
