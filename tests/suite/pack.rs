@@ -229,9 +229,7 @@ fn images_on_the_writable_volumes_are_told() {
     }
     // Wherever a library is taken for one that root can write, an image is told.
     let list = include_str!("../../src/firm_links.rs");
-    let (_, list) = list
-        .split_once("const FURTHER_DOWN: &[&[u8]] = &[")
-        .unwrap();
+    let (_, list) = list.split_once("const FURTHER_DOWN: &[&str] = &[").unwrap();
     let (list, _) = list.split_once("];").unwrap();
     let places: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
     assert!(places.len() >= 10, "{places:?}");
