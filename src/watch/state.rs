@@ -13,7 +13,7 @@ use crate::table::{BUNDLES, Value};
 use crate::text::{self, escape};
 
 /// Bytes of a text that an event keeps: the journal holds thousands.
-const MOST_TEXT: usize = 1_024;
+const MOST_TEXT: usize = 512;
 
 /// A digest of a [`Key`].
 pub type Print = [u8; 32];
