@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::differential::Row;
 use crate::engine::Cell;
-use crate::folders::{FOLDERS, Folder};
+use crate::folders::FOLDERS;
 use crate::journal::Ahead;
 use crate::pack::conf::Scheduled;
 use crate::root::Root;
@@ -26,7 +26,7 @@ pub struct Standing<'s> {
 impl<'s> Standing<'s> {
     /// That of a snapshot; none where it shows all.
     pub fn beside(snapshot: &'s Snapshot, root: &Root) -> Option<Self> {
-        if !snapshot.folders.iter().any(Folder::may_hide) {
+        if snapshot.folders.iter().all(|f| f.error.is_none()) {
             return None;
         }
         let candidates = snapshot.bundles.iter().map(|b| &b.evidence.candidate);

@@ -63,6 +63,14 @@ fn resolve(
     name: &[u8],
     budget: &Budget,
 ) -> Result<Option<Found>, ReadError> {
+    let named;
+    let root = match evidence.candidate.is_of_the_system() {
+        true => root,
+        false => {
+            named = root.for_what_is_named();
+            &named
+        }
+    };
     if name.starts_with(b"/") {
         return first(root, evidence, &[without_end(name).to_vec()], name, budget);
     }

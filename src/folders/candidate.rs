@@ -109,6 +109,12 @@ impl Candidate {
         }
     }
 
+    /// True where it stands in a plug-in folder on the system's volume.
+    pub fn is_of_the_system(&self) -> bool {
+        let folder = FOLDERS.get(self.folder);
+        folder.is_some_and(|folder| folder.starts_with("/System/"))
+    }
+
     /// What an earlier process knew by its path; nothing where that is below no plug-in folder.
     pub fn remembered(path: &[u8]) -> Option<Self> {
         let below = |folder: &&str| {
@@ -157,11 +163,6 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// True when something may stand in it that was not shown.
-    pub fn may_hide(&self) -> bool {
-        self.error.is_some()
-    }
-
     /// The words for what is unusual, in order.
     pub fn words(&self, between: &str) -> String {
         let words: Vec<&str> = self.anomalies.iter().map(|a| a.as_str()).collect();

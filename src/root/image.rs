@@ -80,19 +80,14 @@ impl Image {
         })
     }
 
-    /// What stands for the Mac at a place, by its names from `/`, or from the top of the data volume where that is what
-    /// was asked for.
-    pub(super) fn place(&self, names: &[&[u8]], by_data: bool, asked: Asked) -> Standing {
-        let place = match by_data {
-            true => place::place_on_data(names, asked),
-            false => place::place(names, asked),
-        };
+    /// What stands for the Mac at a place, by its names from the top.
+    pub(super) fn place(&self, names: &[&[u8]], asked: Asked) -> Standing {
         let first = |count: usize| path_of(names.get(..count).unwrap_or(names));
-        let count = match place {
+        let count = match place::place(names, asked) {
             Place::Own(0) => return Standing::Own,
             Place::Own(count) => {
                 let below_data = place::below_data(names);
-                let is_short = !by_data && below_data.is_none();
+                let is_short = !asked.by_data && below_data.is_none();
                 let own = below_data.unwrap_or(names);
                 let link = path_of(own.get(..count).unwrap_or(own));
                 let is_other = match self.twin(&link) {
@@ -119,9 +114,7 @@ impl Image {
     pub(super) fn in_place_of_a_firm_link(&self, names: &[&[u8]]) -> Option<Arc<[u8]>> {
         let is_one = place::by_firm_links(names) == Place::Own(names.len());
         let path = path_of(names);
-        let is_merged =
-            BY_LINKS.iter().any(|own| name::same(own, &path)) && leads_to_data(&self.top, &path);
-        (is_one && !is_merged).then(|| path.into())
+        (is_one && !merges(&self.top, &path)).then(|| path.into())
     }
 
     /// True where somebody has mounted a volume in the image, too.
@@ -190,16 +183,18 @@ fn twin(top: &Dir, data: &Dir, link: &[u8]) -> Twin {
         (Some(_), None) => return Twin::Missing,
         (None, Some(_)) => return Twin::Alone,
         (Some(here), Some(there)) if here.kind == Kind::Symlink => {
-            let may_be = BY_LINKS.iter().any(|own| name::same(own, link));
-            may_be && leads_to_data(top, link) && there.kind == Kind::Directory
+            merges(top, link) && there.kind == Kind::Directory
         }
         (Some(here), Some(there)) => (here.dev, here.ino) == (there.dev, there.ino),
     };
     if is_same { Twin::Same } else { Twin::Other }
 }
 
-/// True where a link at the top leads to its own name on the data volume.
-fn leads_to_data(top: &Dir, link: &[u8]) -> bool {
+/// True for a link at the top by which an image is merged: it leads to its own name on the data volume.
+fn merges(top: &Dir, link: &[u8]) -> bool {
+    if !BY_LINKS.iter().any(|own| name::same(own, link)) {
+        return false;
+    }
     let text = || {
         let name = top.spelled(link.get(1..)?).ok()??;
         top.read_link(&name).ok()

@@ -8,6 +8,7 @@
 //! not hold where a path says is looked for where the Mac would have found it.
 
 mod above;
+mod another;
 mod as_written;
 mod detour;
 mod found;
@@ -53,6 +54,8 @@ pub struct Root {
     image: Option<Arc<Image>>,
     /// True where an image's own words are taken for what the system's volume has.
     trusts_system: bool,
+    /// True where others chose the paths that are asked for.
+    is_named: bool,
     /// Directories that are kept open for as long as one scan lasts.
     parents: Option<Arc<Parents>>,
 }
@@ -75,6 +78,7 @@ impl Root {
         Dir::open_top(path).map(|top| Self {
             image: is_image.then(|| Arc::new(Image::of(&top))),
             trusts_system: false,
+            is_named: false,
             top,
             parents: None,
         })
@@ -90,6 +94,7 @@ impl Root {
             image: self.image.as_ref().map(|_| Arc::new(Image::of(&top))),
             top,
             trusts_system: self.trusts_system,
+            is_named: self.is_named,
             parents: Some(Arc::new(Parents::new(steps))),
         }
     }
@@ -125,6 +130,16 @@ impl Root {
         }
     }
 
+    /// The same for what a bundle names that does not stand in the system's own plug-in folder: an image of the data volume
+    /// may have anything in the place of that.
+    #[must_use]
+    pub(crate) fn for_what_is_named(&self) -> Self {
+        Self {
+            is_named: true,
+            ..self.clone()
+        }
+    }
+
     /// True where a place was named of which an image need not have what the Mac finds.
     pub(crate) fn is_of_another(&self, place: &[u8]) -> bool {
         let image = self.image.as_ref();
@@ -141,7 +156,7 @@ impl Root {
             .split(|b| *b == b'/')
             .filter(|name| !name.is_empty())
             .collect();
-        image.place(&names, false, self.asked(place)) == Standing::Own
+        image.place(&names, self.asked(place)) == Standing::Own
     }
 
     /// What an error says of an image: what an empty directory of it lacks may stand on another volume, which the Mac mounts
@@ -259,11 +274,12 @@ impl Root {
     fn asked(&self, path: &[u8]) -> Asked {
         Asked {
             trusts_system: self.trusts_system,
-            is_of_folder: self.is_image() && place::is_of_folder(path),
+            is_of_folder: self.is_image() && !self.is_named && place::is_of_folder(path),
             makes_names: self
                 .image
                 .as_ref()
                 .is_some_and(|image| image.is_synthetic()),
+            by_data: false,
         }
     }
 

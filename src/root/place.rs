@@ -41,6 +41,8 @@ pub(super) struct Asked {
     pub is_of_folder: bool,
     /// The Mac makes names at its `/` when it starts (`synthetic.conf(5)`), or may.
     pub makes_names: bool,
+    /// The way has come to the top by the data volume's own name, which shows what no firm link leads to as well.
+    pub by_data: bool,
 }
 
 /// What a place is to a Mac.
@@ -56,8 +58,11 @@ pub(super) enum Place {
     Another(usize),
 }
 
-/// What a Mac has at a place, by its names from `/`.
+/// What a Mac has at a place, by its names from the top.
 pub(super) fn place(names: &[&[u8]], asked: Asked) -> Place {
+    if asked.by_data {
+        return place_on_data(names, asked);
+    }
     // What stands at its top an image of the data volume does not say, but by names that are known.
     if names.is_empty() {
         return Place::Way;
@@ -106,8 +111,8 @@ pub(super) fn place(names: &[&[u8]], asked: Asked) -> Place {
     }
 }
 
-/// The same of the data volume by its own name, which shows what no firm link leads to as well.
-pub(super) fn place_on_data(names: &[&[u8]], asked: Asked) -> Place {
+/// The same by the data volume's own name.
+fn place_on_data(names: &[&[u8]], asked: Asked) -> Place {
     match by_firm_links(names) {
         Place::Own(count) => Place::Own(count),
         _ if is_trusted(names, asked) => Place::Own(0),

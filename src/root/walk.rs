@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use super::another::Another;
 use super::detour::{Covered, Detour, covered, detour};
 use super::found::{Found, Note, Passed};
-use super::image::{Image, Standing};
+use super::image::Standing;
 use super::namespace::{RESOLVE, is_by_number, is_firmlink, is_prefix, on_data};
 use super::path::{self, components};
-use super::place::{self, Asked, NAMES_OF_A_PLACE};
+use super::place::{Asked, NAMES_OF_A_PLACE};
 use super::volume::Volume;
 use super::{FREE_STEPS, Notes, PATH_MAX, Root};
 use crate::descent::Descent;
@@ -21,68 +22,6 @@ const MAX_LINKS: u32 = 32;
 /// Steps of one resolution: a path and the texts of as many links as are followed, every second byte of
 /// them a slash. No kernel of a Mac goes further.
 const MOST_STEPS: usize = 33 * PATH_MAX / 2;
-
-/// Which other volume a way leads by, of an image that need not have it.
-#[derive(Debug, Default)]
-struct Another {
-    /// Its place, once the way has gone on in it.
-    passed: Option<Arc<[u8]>>,
-    /// The same of what the way is at, if it ends there.
-    here: Option<Arc<[u8]>>,
-}
-
-impl Another {
-    fn comes_to(&mut self, standing: Standing) {
-        self.here = None;
-        match standing {
-            Standing::Own => {}
-            Standing::Way(place) => self.here = Some(place),
-            Standing::Another(place) => _ = self.passed.get_or_insert(place),
-        }
-    }
-
-    /// The image has nothing there, where a way was to go on by names.
-    fn lacks(
-        &mut self,
-        image: &Image,
-        names: &[&[u8]],
-        (by_data, asked): (bool, Asked),
-        is_at_top: bool,
-    ) {
-        // What it goes on to is known, so its absence is.
-        if image.place(names, by_data, asked) == Standing::Own {
-            self.here = None;
-        }
-        let Some(first) = names.first().filter(|_| is_at_top) else {
-            return;
-        };
-        if !place::is_of_the_system(&[first]) {
-            // All that a Mac has at its top is known, but for what it makes itself. An image without what each has is one of
-            // a part.
-            let is_made = asked.makes_names && !by_data && !place::is_at_top(&[first]);
-            let is_lacked = is_made || place::is_of_each(first);
-            self.here = is_lacked.then(|| [b"/", *first].concat().into());
-        }
-    }
-
-    /// What the way is at is not known, and neither what a link there says.
-    fn leads_on(&mut self) {
-        self.passed = self.passed.take().or_else(|| self.here.take());
-    }
-
-    /// The same where the way goes on by a name in it.
-    fn leads_on_to(&mut self, name: Option<&[u8]>) {
-        let (Some(here), Some(name)) = (&self.here, name) else {
-            return self.leads_on();
-        };
-        self.passed
-            .get_or_insert([here, b"/".as_slice(), name].concat().into());
-    }
-
-    fn place(&self) -> Option<&Arc<[u8]>> {
-        self.passed.as_ref().or(self.here.as_ref())
-    }
-}
 
 impl Root {
     /// Whether `..` leads from a name to the directory above it. Of an image nobody knows which directories of the data
@@ -100,9 +39,9 @@ impl Root {
         dir: &Dir,
         name: &[u8],
         todo: &mut Vec<Vec<u8>>,
-        by_data: bool,
+        asked: Asked,
     ) -> Option<Detour> {
-        self.image.as_ref().filter(|_| !by_data)?;
+        self.image.as_ref().filter(|_| !asked.by_data)?;
         detour(&self.top, dir, name, todo)
     }
 
@@ -121,23 +60,69 @@ impl Root {
         })
     }
 
-    /// What an image has at a place below the directory at which a way is, by the data volume's own name or not.
-    fn standing(
-        &self,
-        way: &Descent,
-        name: Option<&[u8]>,
-        (by_data, asked): (bool, Asked),
-    ) -> Standing {
-        let count = way
-            .names()
-            .len()
-            .saturating_add(usize::from(name.is_some()));
+    /// What an image has for the Mac at a name below the directory at which a way is, or at that directory.
+    fn standing(&self, way: &Descent, name: Option<&[u8]>, asked: Asked) -> Standing {
+        let names = way.names();
+        let count = names.len().saturating_add(usize::from(name.is_some()));
         match &self.image {
             Some(image) if count < NAMES_OF_A_PLACE => {
-                let names = way.names().iter().map(Vec::as_slice).chain(name);
-                image.place(&names.collect::<Vec<_>>(), by_data, asked)
+                let names = names.iter().map(Vec::as_slice).chain(name);
+                image.place(&names.collect::<Vec<_>>(), asked)
             }
             _ => Standing::Own,
+        }
+    }
+
+    /// The same where a link of the system's volume may stand there.
+    ///
+    /// # Errors
+    /// When something else stands in its place.
+    fn standing_of(
+        &self,
+        way: &Descent,
+        dir: &Dir,
+        name: &[u8],
+        asked: Asked,
+    ) -> Result<Standing, ReadError> {
+        let has_links = self.is_image() && !asked.by_data && way.names().len() < NAMES_OF_A_PLACE;
+        let place = || dir.join(name);
+        match has_links.then(|| covered(&self.top, dir, name)).flatten() {
+            Some(Covered::No) => Ok(Standing::Own),
+            Some(Covered::Yes) => Err(ReadError::elsewhere(&place())),
+            Some(Covered::Perhaps) => Ok(Standing::Another(place().into())),
+            None => Ok(self.standing(way, Some(name), asked)),
+        }
+    }
+
+    /// The place of a firm link, in which a link stands that is followed.
+    fn firm_links_place(&self, way: &Descent, name: &[u8]) -> Option<Arc<[u8]>> {
+        let image = self.image.as_ref()?;
+        if way.names().len() >= NAMES_OF_A_PLACE {
+            return None;
+        }
+        let names = way.names().iter().map(Vec::as_slice).chain([name]);
+        image.in_place_of_a_firm_link(&names.collect::<Vec<_>>())
+    }
+
+    /// Takes in that an image has nothing by a name on a way, which was to go on by what is left, the last first.
+    fn note_lack(
+        &self,
+        another: &mut Another,
+        way: &Descent,
+        (name, todo): (&[u8], &[Vec<u8>]),
+        asked: Asked,
+    ) {
+        let Some(image) = &self.image else {
+            return;
+        };
+        if another.is_in_doubt() {
+            let straight = todo.iter().rev().take_while(|name| *name != b"..");
+            let above = way.names().iter().map(Vec::as_slice);
+            let names = above.chain([name]).chain(straight.map(Vec::as_slice));
+            another.lacks(image, &names.collect::<Vec<_>>(), asked);
+        }
+        if way.names().is_empty() {
+            another.lacks_at_top(name, asked);
         }
     }
 
@@ -176,8 +161,7 @@ impl Root {
         let (mut links, mut steps, mut paid) = (0_u32, 0_usize, FREE_STEPS);
         // From one spelling of a path to another, as by a firm link: no kernel counts that.
         let mut turns = 0_u32;
-        let asked = self.asked(path);
-        let mut by_data = false;
+        let mut asked = self.asked(path);
         // Bytes of the texts beyond their names: slashes that are written twice, and dots.
         let mut more = path::beyond_names(path);
         while let Some(name) = todo.pop() {
@@ -197,12 +181,12 @@ impl Root {
                     self.may_go_up(above, last, path)?;
                 }
                 // Above a firm link a Mac is no more on the data volume.
-                if by_data && way.names().len() <= 2 {
+                if asked.by_data && way.names().len() <= 2 {
                     return Err(ReadError::up(path));
                 }
                 way.up();
                 volume = volume.above(way.names().len());
-                another.comes_to(self.standing(&way, None, (by_data, asked)));
+                another.comes_to(self.standing(&way, None, asked));
                 continue;
             }
             let dir = way.here()?;
@@ -223,19 +207,7 @@ impl Root {
                 turns = turns.saturating_add(1);
                 continue;
             }
-            if image.is_some() && way.names().len() < NAMES_OF_A_PLACE {
-                let covered = match by_data {
-                    true => None,
-                    false => covered(&self.top, &dir, &name),
-                };
-                another.comes_to(match covered {
-                    // A link there is the system's own.
-                    Some(Covered::No) => Standing::Own,
-                    Some(Covered::Yes) => return Err(ReadError::elsewhere(&dir.join(&name))),
-                    Some(Covered::Perhaps) => Standing::Another(dir.join(&name).into()),
-                    None => self.standing(&way, Some(&name), (by_data, asked)),
-                });
-            }
+            another.comes_to(self.standing_of(&way, &dir, &name, asked)?);
             let (name, (meta, is_top)) = match dir.meta_and_top(&name) {
                 Ok(stands) => (name, stands),
                 Err(_) if name == b"..namedfork" => return Err(ReadError::fork(path)),
@@ -244,7 +216,7 @@ impl Root {
                     if let Some(name) = dir.spelled_otherwise(&name)? {
                         let stands = dir.meta_and_top(&name)?;
                         (name, stands)
-                    } else if let Some(by) = self.detour(&dir, &name, &mut todo, by_data) {
+                    } else if let Some(by) = self.detour(&dir, &name, &mut todo, asked) {
                         if by != Detour::Link && todo.iter().any(|name| name == b"..") {
                             return Err(ReadError::up(path));
                         }
@@ -252,18 +224,12 @@ impl Root {
                         if by == Detour::Volume {
                             another.leads_on_to(next.as_deref());
                         }
-                        by_data = by == Detour::Data;
+                        asked.by_data = by == Detour::Data;
                         way.restart();
                         volume = Volume::default();
                         continue;
                     } else {
-                        let is_at_top = way.names().is_empty();
-                        if let Some(image) = image.filter(|_| is_at_top || another.here.is_some()) {
-                            let straight = todo.iter().rev().take_while(|name| *name != b"..");
-                            let names = way.names().iter().chain([&name]).chain(straight);
-                            let names: Vec<&[u8]> = names.map(Vec::as_slice).collect();
-                            another.lacks(image, &names, (by_data, asked), is_at_top);
-                        }
+                        self.note_lack(another, &way, (&name, &todo), asked);
                         let led = another.place().or(passed.as_ref());
                         note(Passed::over(&dir, &name, None).behind(&volume, led));
                         if let Some(parents) = self.parents.as_ref().filter(|_| {
@@ -283,14 +249,8 @@ impl Root {
                 }
                 let target = dir.read_link(&name)?;
                 another.leads_on();
-                if let Some(image) = image.filter(|_| way.names().len() < NAMES_OF_A_PLACE) {
-                    let names = way.names().iter().chain([&name]);
-                    let names: Vec<&[u8]> = names.map(Vec::as_slice).collect();
-                    another.passed = another
-                        .passed
-                        .take()
-                        .or_else(|| image.in_place_of_a_firm_link(&names));
-                }
+                let firm = self.firm_links_place(&way, &name);
+                another.passed = another.passed.take().or(firm);
                 note(Passed {
                     text: Some(&target),
                     ..Passed::over(&dir, &name, Some(&meta))
@@ -310,7 +270,7 @@ impl Root {
                 more = more.saturating_add(path::beyond_names(&target));
                 is_directory |= todo.is_empty() && path::asks_for_directory(&target);
                 if target.starts_with(b"/") {
-                    by_data = false;
+                    asked.by_data = false;
                     way.restart();
                     volume = Volume::default();
                 }
@@ -325,7 +285,7 @@ impl Root {
             {
                 turns = turns.saturating_add(1);
                 todo.extend(rest.into_iter().rev());
-                by_data = false;
+                asked.by_data = false;
                 way.restart();
                 volume = Volume::default();
                 continue;
@@ -372,7 +332,7 @@ impl Root {
             volume = itself;
         }
         // The path ended in `..` or is the root itself: a directory that is open already.
-        another.comes_to(self.standing(&way, None, (by_data, asked)));
+        another.comes_to(self.standing(&way, None, asked));
         let dir = way.here()?;
         let meta = dir.own_meta()?;
         Ok(Found {

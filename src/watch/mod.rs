@@ -43,7 +43,6 @@ use std::time::{Duration, Instant};
 
 use crate::event::Seen;
 use crate::evidence::Ways;
-use crate::folders::Folder;
 use crate::journal::{AllKnown, Batch, Journal, now_ms};
 use crate::root::Root;
 use crate::scan::Snapshot;
@@ -230,7 +229,7 @@ impl Watch {
         let is_first = self.tracker.is_none();
         let when = if is_first { Seen::Start } else { seen };
         let root = &self.root;
-        let whole = !snapshot.folders.iter().any(Folder::may_hide);
+        let whole = snapshot.folders.iter().all(|f| f.error.is_none());
         let is_gone = |path: &[u8]| whole || root.has_gone(path);
         let tracker = self.tracker.get_or_insert_with(|| match known.take() {
             Some((known, cut)) => Tracker::begin(known, &snapshot.bundles, cut, now, &is_gone),

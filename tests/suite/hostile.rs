@@ -11,6 +11,7 @@ mod links;
 mod loads;
 pub mod mounts;
 mod names;
+mod places;
 mod specials;
 mod systems_own;
 mod unreadable;
