@@ -5,14 +5,13 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
 use super::candidate::{Candidate, Via};
+use super::room::RESERVED;
 use crate::limits::Limits;
 
 /// For so long what has gone comes back before what is new.
 const DEPARTED: Duration = Duration::from_secs(24 * 3600);
-/// Which part of all rows are kept for it: whoever has thousands go keeps none from what is new.
-const PART: usize = 8;
-/// Of so many it is known.
-const MOST_DEPARTED: usize = Limits::STANDARD.candidates / PART;
+/// Of so many it is known: of as many as there is room kept for.
+const MOST_DEPARTED: usize = Limits::STANDARD.candidates / RESERVED;
 
 /// What had a row and was gone.
 #[derive(Clone, Copy, Debug)]
@@ -63,8 +62,8 @@ impl Known {
         self.departed.contains_key(&self.number(path))
     }
 
-    /// The bytes of the paths that had a row where the loader looks and do not stand among those that were found, of those
-    /// that were known first: what comes back has its row again.
+    /// What had a row where the loader looks and does not stand among what was found: the bytes of each path, of that first
+    /// which was known first.
     pub fn away<'p>(&self, found: impl Iterator<Item = &'p [u8]>) -> Vec<usize> {
         let found: BTreeSet<u64> = found.map(|path| self.number(path)).collect();
         let listed = self.candidates.iter();
@@ -76,7 +75,6 @@ impl Known {
         let away = away.filter(|(number, ..)| !found.contains(number));
         let mut away: Vec<_> = away.map(|(_, since, length)| (since, length)).collect();
         away.sort_unstable();
-        away.truncate(MOST_DEPARTED);
         away.into_iter().map(|(_, length)| length).collect()
     }
 

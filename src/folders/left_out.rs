@@ -3,8 +3,8 @@
 use sha2::{Digest as _, Sha256};
 
 use super::candidate::FolderError;
+use super::claim::Claim;
 use crate::directory::ReadError;
-use crate::meta::Meta;
 use crate::text::{escape, hex};
 
 /// What was left out of one folder.
@@ -30,13 +30,16 @@ impl LeftOut {
         self.candidates = self.candidates.saturating_add(1);
     }
 
-    /// The same of one that the loader may list: whoever exchanges it for another changes what is said.
-    pub fn listed(&mut self, path: &[u8], meta: Option<&Meta>) {
+    /// The same of one with a claim. Whoever exchanges what the loader may list for another changes what is said.
+    pub fn refuse(&mut self, claim: &Claim) {
         self.candidate();
+        if !claim.is_listed() {
+            return;
+        }
         let which = self.which.get_or_insert_default();
-        which.update(path);
+        which.update(claim.path());
         which.update([0]);
-        if let Some(meta) = meta {
+        if let Some(meta) = &claim.meta {
             which.update(meta.ino.to_le_bytes());
             which.update(meta.ctime.seconds.to_le_bytes());
             which.update(meta.ctime.nanoseconds.to_le_bytes());

@@ -7,6 +7,7 @@
 
 mod anomaly;
 mod candidate;
+mod claim;
 mod finder;
 mod known;
 mod language;

@@ -6,8 +6,8 @@ use crate::limits::Limits;
 const NET: usize = 4;
 /// Which part of all that are shown may stand where the loader does not look.
 const NESTED: usize = 4;
-/// Which part of all is kept for what had a row and is away.
-const RESERVED: usize = 8;
+/// Which part of all is kept for what had a row and is away: whoever has thousands go keeps none from what is new.
+pub const RESERVED: usize = 8;
 /// Which part of all one folder has whatever stands in the others.
 const LEAST: usize = 12;
 
@@ -65,18 +65,21 @@ impl Room {
         self.paths = self.paths.saturating_sub(path.len());
     }
 
-    /// Takes room for paths of so many bytes each, an eighth of `all` at the most.
-    pub fn reserve(&mut self, paths: &[usize], all: Self) {
-        let mut most = all.part(RESERVED);
-        for length in paths {
-            if most.candidates == 0 || most.paths < *length {
-                return;
-            }
-            most.candidates = most.candidates.saturating_sub(1);
-            most.paths = most.paths.saturating_sub(*length);
-            self.candidates = self.candidates.saturating_sub(1);
-            self.paths = self.paths.saturating_sub(*length);
+    /// Takes room for what is away, as far as there is some of the part of `all` for that; of each as many bytes as its path
+    /// has.
+    pub fn reserve(&mut self, away: impl Iterator<Item = usize>, all: Self) {
+        let (mut most, full) = (all.part(RESERVED), all.part(RESERVED));
+        for bytes in away.take(most.candidates) {
+            let Some(left) = most.paths.checked_sub(bytes) else {
+                break;
+            };
+            (most.candidates, most.paths) = (most.candidates.saturating_sub(1), left);
         }
+        let taken = full.candidates.saturating_sub(most.candidates);
+        self.candidates = self.candidates.saturating_sub(taken);
+        self.paths = self
+            .paths
+            .saturating_sub(full.paths.saturating_sub(most.paths));
     }
 
     /// Has the room again that a path took.

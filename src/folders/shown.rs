@@ -4,50 +4,19 @@
 use std::time::Instant;
 
 use super::candidate::{Candidate, Listed, Via};
+use super::claim::{Claim, Turn, Worth};
 use super::finder::Finder;
-use super::known::Known;
 use super::room::Room;
 use crate::directory::ReadError;
 use crate::info_dictionary::InfoNames;
 use crate::layout::Marks;
-use crate::meta::{Kind, Meta};
+use crate::meta::Kind;
 use crate::name::Suffix;
 use crate::order;
 use crate::root::{Found, Passed, Root};
 
 /// Which part of all that are shown may have nothing of a bundle.
 const BARE: usize = 2;
-/// Whose turn it is where not all are shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Turn {
-    /// It had a row.
-    Known,
-    /// It had one lately, was gone, and stands again.
-    Back,
-    New,
-}
-
-impl Turn {
-    fn of(known: &Known, path: &[u8]) -> Self {
-        match known.get(path) {
-            Some(_) => Self::Known,
-            None if known.has_departed(path) => Self::Back,
-            None => Self::New,
-        }
-    }
-}
-
-/// What comes first of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Worth {
-    /// The loader may list it, and it has something of a bundle.
-    MayLoad,
-    /// There was no time to look.
-    Unseen,
-    /// It has nothing, or the loader does not list it.
-    Bare,
-}
-
 /// Names of a candidate that are looked at. One that has more of them has something.
 const MOST_NAMES: usize = 256;
 
@@ -80,50 +49,35 @@ impl Finder<'_> {
         if !self.found.keys().all(|path| fits.take(path)) {
             // It has its own steps and directories: what stands there takes those of no other.
             let root = self.for_itself();
-            let candidates = std::mem::take(&mut self.found).into_values();
+            let claims = std::mem::take(&mut self.found).into_values();
+            let claims = claims.map(|candidate| Claim::of(candidate, self.known, &root));
             // What links lead to takes time of nothing else.
-            let candidates = candidates.map(|candidate| {
-                let entry = root.find_entry(&candidate.path).ok();
-                (candidate, entry.map(|entry| entry.meta))
-            });
-            let is_link = |meta: &Option<Meta>| meta.is_some_and(|m| m.kind == Kind::Symlink);
-            let (links, others): (Vec<_>, Vec<_>) = candidates.partition(|(_, meta)| is_link(meta));
-            let mut found: Vec<_> = others
-                .into_iter()
-                .chain(links)
-                .map(|(candidate, meta)| {
-                    let turn = Turn::of(self.known, &candidate.path);
-                    (turn, self.worth(&root, &candidate), candidate, meta)
-                })
-                .collect();
-            order::sort_by(&mut found, |a, b| {
-                let key = |(turn, worth, c, _): &(Turn, Worth, Candidate, Option<Meta>)| {
-                    (*turn, *worth, c.listed == Listed::No)
-                };
-                key(a).cmp(&key(b)).then_with(|| a.2.path.cmp(&b.2.path))
-            });
-            let paths = found.iter().map(|(_, _, c, _)| c.path.as_slice());
-            // What had a row and is away has its room when it comes back.
-            let mut away = Some(self.known.away(paths));
+            let (mut claims, links): (Vec<_>, Vec<_>) = claims.partition(|claim| !claim.is_link());
+            claims.extend(links);
+            for claim in &mut claims {
+                claim.worth = self.worth(&root, &claim.candidate);
+            }
+            order::sort_by(&mut claims, Claim::cmp);
+            let away = self.known.away(claims.iter().map(Claim::path));
+            let mut away = Some(away.into_iter());
             let mut all = self.room_for_listed();
-            for (turn, worth, candidate, meta) in found {
-                let path = &candidate.path;
-                let is_bare = worth == Worth::Bare;
-                if let Some(away) = away.take_if(|_| turn == Turn::New) {
-                    all.reserve(&away, self.room);
+            for claim in claims {
+                let path = claim.path();
+                let is_bare = claim.worth == Worth::Bare;
+                // What had a row and is away has its room when it comes back.
+                if let Some(away) = away.take_if(|_| claim.turn == Turn::New) {
+                    all.reserve(away, self.room);
                 }
-                if turn != Turn::Known && (!all.has(path) || is_bare && !bare.has(path)) {
-                    match candidate.listed == Listed::No {
-                        true => self.left_out.candidate(),
-                        false => self.left_out.listed(path, meta.as_ref()),
-                    }
+                let has_room = all.has(path) && (!is_bare || bare.has(path));
+                if claim.turn != Turn::Known && !has_room {
+                    self.left_out.refuse(&claim);
                     continue;
                 }
                 all.fill(path);
                 if is_bare {
                     bare.fill(path);
                 }
-                self.found.insert(path.clone(), candidate);
+                self.found.insert(path.to_vec(), claim.candidate);
             }
         }
         self.rooms.all = self.room_for_listed();
