@@ -185,7 +185,9 @@ impl Crowd {
     /// Takes so many lines for what goes, or is emptied: one rename takes thousands away that nobody was told of as
     /// coming.
     pub fn takes_going(&mut self, lines: u32, at: Instant) -> bool {
-        self.going.take(lines, at)
+        let has_lines = self.going.take(lines, at);
+        self.refused |= !has_lines;
+        has_lines
     }
 
     /// Takes so many lines for what nothing can be looked at of, for a volume covers it: none of what goes takes these.
@@ -395,5 +397,11 @@ mod tests {
         let mut crowd = Crowd::default();
         assert!(crowd.takes(MOST_LINES, begun) && !crowd.takes(2, begun));
         assert!(crowd.takes_unseen(MOST_LINES, begun) && !crowd.takes_unseen(2, begun));
+        // Nor does what goes take one from what a volume covers; what has none waits for its turn.
+        assert!(crowd.has_refused());
+        assert!(crowd.takes_going(MOST_LINES, begun) && crowd.takes_hidden(MOST_LINES, begun));
+        assert!(!crowd.has_refused());
+        assert!(!crowd.takes_going(1, begun) && crowd.has_refused());
+        assert!(!crowd.takes_hidden(1, begun) && crowd.has_refused());
     }
 }
