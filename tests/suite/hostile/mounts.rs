@@ -40,7 +40,8 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        // It may have gone with the one above it.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
     }
 }
 
