@@ -56,7 +56,7 @@ pub const FOLDERS: TableOf<Folder> = TableOf {
         ),
         text(
             "error",
-            "Why it could not be listed, or what of it was cut off, as code: detail.",
+            "Why it could not be listed, what of it was cut off, or that a volume on the way to it may hide some, as code: detail.",
             |f| {
                 f.error
                     .as_ref()
