@@ -91,6 +91,21 @@ impl Node {
         Self::Directory(BTreeMap::from([(name.as_bytes(), inner)]))
     }
 
+    fn has_links(&self) -> bool {
+        let inner = self.inner().into_iter().flatten();
+        matches!(self, Self::Link(_)) || inner.into_iter().any(|(_, node)| node.has_links())
+    }
+
+    /// Leaves no directory empty.
+    fn furnish(&mut self) {
+        if let Self::Directory(inner) = self {
+            inner.values_mut().for_each(Self::furnish);
+            if inner.is_empty() {
+                inner.insert(b"z", Self::File(0));
+            }
+        }
+    }
+
     fn write(&self, at: &Path) {
         match self {
             Self::Directory(inner) => {
@@ -354,8 +369,12 @@ proptest! {
         sub in directory(node().boxed()),
         is_linked in prop::bool::weighted(0.2),
     ) {
-        let Node::Directory(mut opt) = opt else { unreachable!() };
+        let (mut folder, mut opt, mut sub) = (folder, opt, sub);
         // What links lead to is there, and is no empty directory, which may be another volume's place.
+        if folder.has_links() || opt.has_links() || sub.has_links() {
+            [&mut folder, &mut opt, &mut sub].map(Node::furnish);
+        }
+        let Node::Directory(mut opt) = opt else { unreachable!() };
         let Node::Directory(mut sub) = sub else { unreachable!() };
         sub.insert(b"z", Node::File(0));
         opt.insert(b"sub", Node::Directory(sub));
