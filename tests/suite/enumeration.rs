@@ -265,6 +265,8 @@ impl Model {
                 Some((real, node)) => {
                     let error = match node {
                         Node::Fifo => "not_regular",
+                        // The top of an image is what another volume is mounted on.
+                        _ if real.is_empty() => "mount",
                         _ => "",
                     };
                     list(node, &path, &mut entries);
@@ -281,7 +283,14 @@ impl Model {
                 ("discovered_via", via),
                 ("files", &sizes.len().to_string()),
                 ("bytes", &sizes.iter().sum::<usize>().to_string()),
-                ("has_hash", if error.is_empty() { "1" } else { "0" }),
+                (
+                    "has_hash",
+                    if matches!(error, "" | "mount") {
+                        "1"
+                    } else {
+                        "0"
+                    },
+                ),
                 ("error", error),
             ]));
             for mut entry in entries {
@@ -371,8 +380,10 @@ proptest! {
     ) {
         let (mut folder, mut opt, mut sub) = (folder, opt, sub);
         // What links lead to is there, and is no empty directory, which may be another volume's place.
-        if folder.has_links() || opt.has_links() || sub.has_links() {
-            [&mut folder, &mut opt, &mut sub].map(Node::furnish);
+        if is_linked || folder.has_links() || opt.has_links() || sub.has_links() {
+            for tree in [&mut folder, &mut opt, &mut sub] {
+                tree.furnish();
+            }
         }
         let Node::Directory(mut opt) = opt else { unreachable!() };
         let Node::Directory(mut sub) = sub else { unreachable!() };
