@@ -284,6 +284,10 @@ fn at(root: &Root, source: &str) -> Option<Stood> {
 fn ancestors_are_roots(root: &Root, path: &str) -> Result<(), String> {
     for (end, _) in path.match_indices('/').skip(1) {
         let ancestor = path.get(..end).unwrap_or_default();
+        if let Some(merged) = root.merged(ancestor) {
+            ancestors_are_roots(root, &[&merged, "/"].concat())?;
+            continue;
+        }
         let found = root
             .find_entry(ancestor.as_bytes())
             .map_err(|error| error.to_string())?;

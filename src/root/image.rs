@@ -117,6 +117,11 @@ impl Image {
         (is_one && !merges(&self.top, &path)).then(|| path.into())
     }
 
+    /// True for a link at the top by which the image is merged.
+    pub(super) fn merges(&self, path: &[u8]) -> bool {
+        self.data.is_some() && merges(&self.top, path)
+    }
+
     /// True where somebody has mounted a volume in the image, too.
     pub(super) fn has_mounted(&self, place: &[u8]) -> bool {
         let device = |path: &[u8]| Some(stands(&self.top, path).ok()??.dev);

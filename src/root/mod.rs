@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::directory::{Dir, ReadError};
+use crate::firm_links::DATA;
 use crate::meta::Kind;
 pub(crate) use found::straight_down;
 pub use found::{Found, Note, Passed};
@@ -119,6 +120,13 @@ impl Root {
     /// True when it is not the machine's own `/`: it may lack what stands on another volume of that Mac.
     pub(crate) fn is_image(&self) -> bool {
         self.image.is_some()
+    }
+
+    /// Where the directory stands that a Mac has at this path, of an image that is merged by links and has one here.
+    pub(crate) fn merged(&self, path: &str) -> Option<String> {
+        let image = self.image.as_ref()?;
+        let data = str::from_utf8(DATA).ok()?;
+        image.merges(path.as_bytes()).then(|| [data, path].concat())
     }
 
     /// The same for libraries, and for what tells of the system: nobody asks whether that is on a volume of its own.

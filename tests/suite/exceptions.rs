@@ -999,3 +999,28 @@ fn what_is_blind_is_accepted_by_nothing() {
     let baseline = baseline::write(&scan(&disk)).unwrap();
     assert_eq!(baseline.left_out.len(), 1);
 }
+
+/// Where an image is merged by links, the list on its data volume is that of the Mac.
+#[test]
+fn the_list_of_an_image_that_is_merged_by_links_counts_where_root_alone_can_write_it() {
+    if !is_root() {
+        return;
+    }
+    let disk = Disk::empty();
+    disk.dir("System/Volumes/Data/Library");
+    disk.link("Library", "System/Volumes/Data/Library");
+    Plugin::new("A").write(disk.dir(PLUGINS));
+    let entries = || vec![entry([("path", A)])];
+    assert_eq!(accepts(&disk, entries()), Some("one".to_owned()));
+    for folder in ["System/Volumes", "System/Volumes/Data/Library"] {
+        chmod(disk.at(folder), 0o777);
+        assert_eq!(accepts(&disk, entries()), None, "{folder}");
+        chmod(disk.at(folder), 0o755);
+    }
+    // A link to elsewhere is whoever's made it.
+    fs::rename(disk.at("System/Volumes/Data/Library"), disk.at("Other")).unwrap();
+    fs::remove_file(disk.at("Library")).unwrap();
+    disk.link("Library", "Other");
+    let error = &scan(&disk).exceptions.entries[0].error;
+    assert!(error.contains("is no directory of its own"), "{error}");
+}
