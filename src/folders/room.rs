@@ -61,25 +61,25 @@ impl Room {
 
     /// Takes room for a path, whether or not it is there.
     pub fn fill(&mut self, path: &[u8]) {
+        self.fill_bytes(path.len());
+    }
+
+    fn fill_bytes(&mut self, bytes: usize) {
         self.candidates = self.candidates.saturating_sub(1);
-        self.paths = self.paths.saturating_sub(path.len());
+        self.paths = self.paths.saturating_sub(bytes);
     }
 
     /// Takes room for what is away, as far as there is some of the part of `all` for that; of each as many bytes as its path
     /// has.
     pub fn reserve(&mut self, away: impl Iterator<Item = usize>, all: Self) {
-        let (mut most, full) = (all.part(RESERVED), all.part(RESERVED));
-        for bytes in away.take(most.candidates) {
-            let Some(left) = most.paths.checked_sub(bytes) else {
-                break;
-            };
-            (most.candidates, most.paths) = (most.candidates.saturating_sub(1), left);
+        let mut part = all.part(RESERVED);
+        for bytes in away {
+            if part.candidates == 0 || part.paths < bytes {
+                return;
+            }
+            part.fill_bytes(bytes);
+            self.fill_bytes(bytes);
         }
-        let taken = full.candidates.saturating_sub(most.candidates);
-        self.candidates = self.candidates.saturating_sub(taken);
-        self.paths = self
-            .paths
-            .saturating_sub(full.paths.saturating_sub(most.paths));
     }
 
     /// Has the room again that a path took.
@@ -125,5 +125,31 @@ impl Rooms {
             self.all.fill(path);
         }
         has
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// However much is away, only a part of all is kept for it, of candidates and of bytes.
+    #[test]
+    fn what_is_away_has_no_more_than_its_part() {
+        let limits = Limits {
+            candidates: 80,
+            candidate_paths: 800,
+            ..Limits::STANDARD
+        };
+        let all = Room::of(&limits);
+        let left = |away: &[usize]| {
+            let mut room = all;
+            room.reserve(away.iter().copied(), all);
+            (room.candidates, room.paths)
+        };
+        assert_eq!(left(&[]), (80, 800));
+        assert_eq!(left(&[5, 6]), (78, 789));
+        assert_eq!(left(&[1; 1_000]), (70, 790));
+        assert_eq!(left(&[40; 1_000]), (78, 720));
+        assert_eq!(left(&[101]), (80, 800));
     }
 }
