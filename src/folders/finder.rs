@@ -136,7 +136,7 @@ impl<'a> Finder<'a> {
         )?;
         self.names_left = self.names_left.saturating_sub(listing.count);
         if listing.is_cut {
-            self.unlisted(format!(
+            self.cut_short(format!(
                 "{} has more than the {} entries that were looked at",
                 escape(path),
                 listing.count
@@ -159,7 +159,7 @@ impl<'a> Finder<'a> {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.leads_nowhere() => Ok(None),
             Err(error) if error.is_limit() || error.is_unfollowed() => {
-                self.unlisted(error.to_string());
+                self.unfollowed(&error);
                 Ok(None)
             }
             Err(error) => self.told(Err(error)),
@@ -172,6 +172,20 @@ impl<'a> Finder<'a> {
         self.is_unsure = true;
     }
 
+    /// The same for want of time or steps.
+    fn cut_short(&mut self, why: String) {
+        self.left_out.cut_short(why);
+        self.is_unsure = true;
+    }
+
+    /// Tells a place that a path leads to and that was not gone to.
+    pub fn unfollowed(&mut self, error: &ReadError) {
+        match error.is_limit() {
+            true => self.cut_short(error.to_string()),
+            false => self.unlisted(error.to_string()),
+        }
+    }
+
     /// When the time of the search is spent.
     pub fn until(&self) -> Option<Instant> {
         self.until
@@ -181,7 +195,7 @@ impl<'a> Finder<'a> {
     pub fn is_late(&mut self) -> bool {
         let is_late = self.until.is_some_and(|until| Instant::now() >= until);
         if is_late {
-            self.unlisted("the time of the search is spent, and not all was looked at".into());
+            self.cut_short("the time of the search is spent, and not all was looked at".into());
         }
         is_late
     }
@@ -192,7 +206,7 @@ impl<'a> Finder<'a> {
             .languages_until
             .is_some_and(|until| Instant::now() >= until);
         if is_late {
-            self.unlisted(
+            self.cut_short(
                 "the time for languages of its Info.plist is spent, and not all were looked for"
                     .into(),
             );

@@ -16,6 +16,8 @@ pub struct LeftOut {
     directories: usize,
     first_directory: Vec<u8>,
     unlisted: Vec<String>,
+    /// True when that may be listed by a look that takes longer.
+    is_cut_short: bool,
     entry: Option<ReadError>,
     mount: Option<Vec<u8>>,
     is_covered: bool,
@@ -81,6 +83,12 @@ impl LeftOut {
         }
     }
 
+    /// The same for want of time or steps.
+    pub fn cut_short(&mut self, why: String) {
+        self.is_cut_short = true;
+        self.unlisted(why);
+    }
+
     /// An entry that could not be looked at.
     pub fn entry(&mut self, error: ReadError) {
         self.entry.get_or_insert(error);
@@ -127,6 +135,9 @@ impl LeftOut {
             ));
         }
         parts.extend(self.unlisted.iter().cloned());
-        (!parts.is_empty()).then(|| parts.join("; ") + "; dsplug --thorough shows more")
+        if self.candidates > 0 || self.directories > 0 || self.is_cut_short {
+            parts.push("dsplug --thorough shows more".into());
+        }
+        (!parts.is_empty()).then(|| parts.join("; "))
     }
 }

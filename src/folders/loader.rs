@@ -66,7 +66,7 @@ impl Finder<'_> {
             match top.marks.layout(self.root, path, &folder.resolved_path) {
                 Ok(layout) => Some(layout),
                 Err(error) if error.is_limit() || error.is_unfollowed() => {
-                    self.unlisted(error.to_string());
+                    self.unfollowed(&error);
                     None
                 }
                 Err(error) => self.told(Err(error))?,

@@ -484,6 +484,8 @@ fn of_more_languages_than_are_looked_for_the_folder_tells() {
         let error = unlisted(&snapshot);
         assert!(error.contains(told), "{standing}: {error}");
         assert_eq!(error.is_empty(), told.is_empty(), "{error}");
+        // No longer look would look for more.
+        assert!(!error.contains("--thorough"), "{error}");
         // One of the rest may list them.
         let sql = "SELECT load_verdict FROM dsplug_bundles WHERE kind <> 'folder'";
         let verdicts = query_in(&snapshot, sql);
