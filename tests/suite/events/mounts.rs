@@ -1,39 +1,14 @@
 //! Volumes that are mounted over what is watched, which is no event of the directory that they cover.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use dsplug::event::{Action, Event};
-use dsplug_fixtures::{Disk, PLUGINS, skipped};
+use dsplug_fixtures::{Disk, PLUGINS};
 
 use super::crowd::{AT_ONCE, Crowd};
 use super::{Line, Watcher, make, sha256};
 use crate::hostile::mounts::Mounted;
-
-/// A directory over another, for as long as it lives.
-struct Bound(PathBuf);
-
-impl Bound {
-    /// Nothing where this machine does not let one mount.
-    fn new(of: &Path, over: &Path) -> Option<Self> {
-        let mut mount = Command::new("mount");
-        let out = mount.arg("--rbind").args([of, over]).output().unwrap();
-        if !out.status.success() {
-            let why = String::from_utf8_lossy(&out.stderr);
-            skipped(format_args!("no mount: {why}"));
-            return None;
-        }
-        Some(Self(over.to_owned()))
-    }
-}
-
-impl Drop for Bound {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 #[test]
 fn a_volume_over_the_folder_or_a_bundle_is_told_both_ways() {
@@ -45,7 +20,7 @@ fn a_volume_over_the_folder_or_a_bundle_is_told_both_ways() {
     watcher.start();
     let begun = Instant::now();
     let folder = watcher.disk.at("Library/DirectoryServices/PlugIns");
-    let Some(bound) = Bound::new(&shared.join("v"), &folder) else {
+    let Some(bound) = Mounted::bound(&shared.join("v"), folder) else {
         return;
     };
     let line = watcher.wait("appeared", "E.dsplug");
@@ -53,7 +28,7 @@ fn a_volume_over_the_folder_or_a_bundle_is_told_both_ways() {
     drop(bound);
     // The other was covered, and had not gone.
     watcher.wait("gone", "E.dsplug");
-    let Some(bound) = Bound::new(&shared.join("w/A.dsplug"), &honest) else {
+    let Some(bound) = Mounted::bound(&shared.join("w/A.dsplug"), honest) else {
         return;
     };
     let line = watcher.wait_for(|line| line["executable_hash"] == sha256(b"evil"));
@@ -81,7 +56,7 @@ fn a_volume_over_a_folder_that_has_a_row_for_another_reason_is_told_both_ways() 
     let is_of_folder =
         |line: &Line| line["path"].ends_with("/PlugIns") && line["action"] == "changed";
     for _ in 0..2 {
-        let Some(bound) = Bound::new(&folder, &folder) else {
+        let Some(bound) = Mounted::bound(&folder, folder.clone()) else {
             return;
         };
         watcher.wait_for(is_of_folder);
@@ -98,7 +73,7 @@ fn what_a_volume_covers_is_told_whatever_else_goes() {
     let shared = crowd.disk.dir("Users/Shared");
     (1..300).for_each(|n| fs::remove_dir_all(folder.join(name(n))).unwrap());
     assert_eq!(count(&crowd.settled(), Action::Gone), AT_ONCE);
-    let Some(bound) = Bound::new(&shared, &folder) else {
+    let Some(bound) = Mounted::bound(&shared, folder) else {
         return;
     };
     let is_told = |crowd: &mut Crowd, code: &str| {
@@ -119,7 +94,7 @@ fn what_a_volume_covered_is_counted() {
     let mut crowd = Crowd::begin(filled(300));
     let folder = crowd.disk.at(PLUGINS);
     let shared = crowd.disk.dir("Users/Shared");
-    let Some(bound) = Bound::new(&shared, &folder) else {
+    let Some(bound) = Mounted::bound(&shared, folder) else {
         return;
     };
     assert_eq!(of_bundles(&crowd.settled(), Action::Changed), AT_ONCE);
@@ -145,7 +120,7 @@ fn what_comes_from_under_a_volume_is_told_as_what_is_known() {
     assert_eq!(is_all(&mut crowd, Action::Gone), AT_ONCE);
     fs::rename(&away, &folder).unwrap();
     assert!(is_all(&mut crowd, Action::Appeared) < AT_ONCE);
-    let Some(bound) = Bound::new(&shared, &folder) else {
+    let Some(bound) = Mounted::bound(&shared, folder) else {
         return;
     };
     assert!(is_all(&mut crowd, Action::Changed) > 100);

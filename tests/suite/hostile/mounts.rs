@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::query;
 use dsplug::exceptions::LOCAL;
+use dsplug::root::Root;
 use dsplug_fixtures::{Disk, PLUGINS, Plugin, chmod, needs_root, skipped};
 use plist::{Dictionary, Value};
 
@@ -26,12 +27,22 @@ impl Mounted {
             _ => "mount -t tmpfs none \"$1\"",
         };
         let mut mount = Command::new("bash");
-        let out = mount.args(["-c", line, "bash"]).arg(&at).output().unwrap();
+        mount.args(["-c", line, "bash"]).arg(&at);
+        Self::by(mount, at)
+    }
+
+    /// A directory over another, which its device does not tell from that.
+    pub fn bound(of: &Path, over: PathBuf) -> Option<Self> {
+        let mut mount = Command::new("mount");
+        mount.arg("--bind").args([of, &over]);
+        Self::by(mount, over)
+    }
+
+    fn by(mut mount: Command, at: PathBuf) -> Option<Self> {
+        let out = mount.output().unwrap();
         if !out.status.success() {
-            skipped(format_args!(
-                "no mount: {}",
-                String::from_utf8_lossy(&out.stderr)
-            ));
+            let why = String::from_utf8_lossy(&out.stderr);
+            skipped(format_args!("no mount: {why}"));
             return None;
         }
         Some(Self(at))
@@ -107,6 +118,48 @@ fn what_a_volume_over_the_folder_serves_is_told_and_no_exception_accepts_it() {
     }
 }
 
+/// A directory over itself has its own number and times.
+#[test]
+fn a_volume_that_looks_as_what_it_covers_is_in_the_way() {
+    if !cfg!(target_os = "linux") {
+        return skipped("no system but Linux has such mounts");
+    }
+    let way = |disk: &Disk| query(disk.path(), "SELECT way FROM dsplug_folders")[0]["way"].clone();
+    for place in [PLUGINS, "Library/DirectoryServices"] {
+        let disk = Disk::new();
+        disk.dir(PLUGINS);
+        let before = way(&disk);
+        let Some(bound) = Mounted::bound(&disk.at(place), disk.at(place)) else {
+            return;
+        };
+        let with = way(&disk);
+        assert_ne!(with, before, "{place}");
+        assert_eq!(way(&disk), with);
+        drop(bound);
+        assert_eq!(way(&disk), before);
+    }
+}
+
+#[test]
+fn what_a_volume_covers_has_not_gone() {
+    for place in [PLUGINS, "Library/DirectoryServices"] {
+        let disk = Disk::new();
+        Plugin::new("A").write(disk.plugin(""));
+        let has_gone = |name: &str| {
+            let root = Root::open(disk.path()).unwrap();
+            root.has_gone(format!("/{PLUGINS}/{name}").as_bytes())
+        };
+        assert!(has_gone("B.dsplug") && !has_gone("A.dsplug"));
+        let Some(mounted) = Mounted::new(disk.at(place), "tmpfs") else {
+            return;
+        };
+        assert!(!has_gone("A.dsplug"), "{place}");
+        drop(mounted);
+        fs::remove_dir_all(disk.plugin("A.dsplug")).unwrap();
+        assert!(has_gone("A.dsplug"));
+    }
+}
+
 /// A directory of the same volume over another: its device tells nothing, and Linux says that it is mounted.
 #[test]
 fn a_directory_of_the_same_volume_over_another_is_told_on_linux() {
@@ -130,14 +183,9 @@ fn a_directory_of_the_same_volume_over_another_is_told_on_linux() {
             .status();
         assert!(copied.unwrap().success());
         assert_eq!((&*told(&disk)[3], &*anomalies(&disk)), ("", ""));
-        let mut mount = Command::new("mount");
-        mount.arg("--bind").args([&copy, &disk.at(place)]);
-        let out = mount.output().unwrap();
-        let mounted = Mounted(disk.at(place));
-        if !out.status.success() {
-            let why = String::from_utf8_lossy(&out.stderr);
-            return skipped(format_args!("no mount: {why}"));
-        }
+        let Some(mounted) = Mounted::bound(&copy, disk.at(place)) else {
+            return;
+        };
         let why = format!("mount: a volume is mounted at /{place}");
         assert_eq!(told(&disk)[3], why);
         let words = anomalies(&disk);
