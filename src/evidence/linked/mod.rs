@@ -7,31 +7,29 @@
 //! Of a place beyond a limit the status alone is asked. Where a link leads is resolved in the root, as
 //! everywhere.
 
+mod place;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::attributes::Attributes;
-use super::beyond::{self, Seen};
-use super::content::{NotRead, Reader, Wants};
-use super::entry::{Content, Entry};
-use super::facts::Evidence;
-use super::known::Before;
-use super::libraries::Libraries;
-use super::loads::Code;
-use super::names::{are_beside, named_outside};
-use super::opener::Opener;
-use super::paths::{directory_of, is_below};
-use super::reach::{Beyond, Linked, Reach};
-use super::recall::crowded_of;
-use super::roles::{By, Roles};
-use super::sum::Sum;
-use super::trouble::{Trouble, tell};
-use super::turn::{Due, Part};
-use super::walk::{Walked, entries_of};
-use super::ways::Ways;
 use crate::codesign::CodeFacts;
+use crate::evidence::beyond::{self, Seen};
+use crate::evidence::content::Reader;
+use crate::evidence::entry::Content;
+use crate::evidence::facts::Evidence;
+use crate::evidence::known::Before;
+use crate::evidence::libraries::Libraries;
+use crate::evidence::loads::Code;
+use crate::evidence::names::named_outside;
+use crate::evidence::paths::{directory_of, is_below};
+use crate::evidence::reach::{Beyond, Linked, Reach};
+use crate::evidence::roles::{By, Roles};
+use crate::evidence::sum::Sum;
+use crate::evidence::trouble::{Trouble, tell};
+use crate::evidence::turn::Part;
+use crate::evidence::ways::Ways;
 use crate::limits::Budget;
 use crate::meta::{Kind, Meta};
 use crate::root::{Found, Root};
@@ -394,197 +392,5 @@ impl Search<'_> {
             self.follow(&[&path, b"/".as_slice(), link].concat(), text, budget);
         }
         self.beyond.insert(path, Beyond { meta, sum });
-    }
-
-    fn take(
-        &mut self,
-        path: Vec<u8>,
-        found: &Found,
-        before: Option<Before<'_>>,
-        reader: &mut Reader<'_>,
-        budget: &mut Budget,
-    ) {
-        budget.at.set(&path);
-        // The place itself is held as well.
-        let own = crate::limits::weight(path.len()).saturating_add(PLACE_WEIGHT);
-        if budget.entries() < own {
-            // What stands there loads all the same, and more that it names.
-            self.is_unsure = true;
-            tell(
-                &mut self.troubles,
-                Trouble::Limit(format!(
-                    "{} was not read: the scan's entries are spent; dsplug --thorough reads more",
-                    escape(&path)
-                )),
-            );
-            return self.leave(path, found.meta, budget);
-        }
-        let shown = escape(&path);
-        let (mut entries, troubles) = match found.meta.kind {
-            Kind::Directory => match found.open_dir() {
-                Ok(dir) => {
-                    let most = self.entries.min(budget.entries());
-                    let walked: Walked = entries_of(&dir, Some(found.meta.dev), most, budget);
-                    self.is_blind |= walked.is_blind;
-                    if walked.is_left_out {
-                        self.left.insert(path.clone(), found.meta);
-                    }
-                    (walked.entries, walked.troubles)
-                }
-                Err(error) => {
-                    self.is_blind = true;
-                    (Vec::new(), vec![Trouble::of_entry(&error)])
-                }
-            },
-            _ => (vec![Entry::itself(found.meta)], Vec::new()),
-        };
-        let weight = entries.iter().map(Entry::weight);
-        let weight = weight.fold(0, usize::saturating_add);
-        let weight = weight.saturating_add(own);
-        self.entries = self.entries.saturating_sub(weight);
-        budget.take_entries(weight);
-        let mut open = Opener::new(found);
-        let mut is_whole = troubles.is_empty();
-        for trouble in troubles {
-            tell(&mut self.troubles, trouble);
-        }
-        let olds = before.and_then(|before| before.evidence.reach.known_of(&path, &entries));
-        let olds = olds.unwrap_or_default();
-        let (mut due, mut crowded) = (Due::new(), Vec::new());
-        if let Some(before) = before {
-            if !before.is_safe {
-                crowded = crowded_of(&entries, &olds, budget);
-            }
-            let (entries, olds) = (entries.as_mut_slice(), &olds);
-            let part = &mut self.part;
-            due = part.recall(&mut open, entries, olds, before, &crowded, budget);
-        }
-        self.read_already(&path, &mut entries);
-        let mut refused = false;
-        let files = entries.iter_mut().enumerate();
-        for (number, entry) in files.filter(|(_, e)| e.meta.kind == Kind::File) {
-            if entry.content != Content::Unread {
-                continue;
-            }
-            let old = olds.binary_search_by(|old| old.path.cmp(&entry.path));
-            let old = old.ok().and_then(|at| olds.get(at));
-            let is_crowded = crowded.binary_search(&number).is_ok();
-            let size = entry.meta.size;
-            let fits = self.bytes.checked_sub(size).filter(|_| !budget.is_late());
-            let Some(left) = fits.filter(|_| budget.take_bytes(size)) else {
-                refused |= !self.part.give_up(&due, number, entry, old);
-                continue;
-            };
-            self.bytes = left;
-            let wants = Wants {
-                above: &path,
-                known: old.filter(|_| !is_crowded).map(|old| &old.content),
-                ..Wants::default()
-            };
-            let read = open
-                .file(&entry.path)
-                .map_err(NotRead::from)
-                .and_then(|file| reader.read(&file, entry, wants, budget));
-            match read {
-                Ok(passed) => {
-                    entry.content = passed.content;
-                    // Of its attributes a fork alone counts: a seal reaches nothing here.
-                    let has_fork = passed.attributes.is_some_and(|a| a.resource_fork);
-                    entry.attributes = has_fork.then(|| Arc::new(Attributes::fork()));
-                }
-                Err(NotRead::Cut(_)) if self.part.give_up(&due, number, entry, old) => {}
-                Err(NotRead::Cut(trouble) | NotRead::Failed(trouble)) => {
-                    is_whole = false;
-                    tell(&mut self.troubles, trouble);
-                }
-            }
-        }
-        self.tell_forks(&path, &entries);
-        // What is kept of them counts as well.
-        let forks = entries.iter().filter(|e| e.has_fork()).count();
-        self.entries = self.entries.saturating_sub(forks);
-        budget.take_entries(forks);
-        if refused {
-            is_whole = false;
-            self.troubles.push(Trouble::Limit(format!(
-                "{shown}, where a link leads, was not read to its end; dsplug --thorough reads more"
-            )));
-        }
-        let onward: Vec<(Vec<u8>, Box<[u8]>)> = entries
-            .iter()
-            .filter(|e| e.may_lead_out())
-            .filter_map(|e| {
-                let at = [path.as_slice(), b"/", e.path.as_ref()].concat();
-                Some((at, e.link.clone()?))
-            })
-            .collect();
-        // What code outside loads by itself, too.
-        for entry in &entries {
-            if let Some(facts) = entry.content.code() {
-                if entry.meta.names > 1 && are_beside(facts) {
-                    self.doubt_name(&path);
-                }
-                let at = match found.meta.kind {
-                    Kind::Directory => [&path, b"/".as_slice(), directory_of(&entry.path)].concat(),
-                    _ => directory_of(&path).to_vec(),
-                };
-                let at = at.strip_suffix(b"/").unwrap_or(&at);
-                self.ask(Code { facts, at }, budget);
-            }
-        }
-        let mut files = entries.iter().filter(|_| found.meta.kind == Kind::File);
-        self.is_blind |= files.any(|file| file.content.sha256().is_none());
-        let place = Linked {
-            meta: found.meta,
-            entries,
-            packed: None,
-            is_whole,
-        };
-        self.places.insert(path, place);
-        for (link, text) in onward {
-            self.follow(&link, &text, budget);
-        }
-    }
-}
-
-impl Search<'_> {
-    /// Tells of resource forks in a place.
-    fn tell_forks(&mut self, above: &[u8], entries: &[Entry]) {
-        let mut forks = entries.iter().filter(|e| e.has_fork());
-        let Some(first) = forks.next() else {
-            return;
-        };
-        let more = match forks.count() {
-            0 => String::new(),
-            more => format!(", and so have {more} more there"),
-        };
-        let path = match first.path.as_ref() {
-            b"" => escape(above),
-            name => escape(&[above, b"/", name].concat()),
-        };
-        tell(
-            &mut self.troubles,
-            Trouble::Limit(format!(
-                "{path} has a resource fork, which no digest reaches{more}"
-            )),
-        );
-    }
-
-    /// Fills in what was read of files by themselves, whose directory comes after them.
-    fn read_already(&self, above: &[u8], entries: &mut [Entry]) {
-        let below = self.places.range([above, b"/"].concat()..);
-        for (path, place) in below.take_while(|(path, _)| is_below(path, above)) {
-            let name = path
-                .get(above.len().saturating_add(1)..)
-                .unwrap_or_default();
-            let entry = entries.iter_mut().find(|e| *e.path == *name);
-            if let (Some(entry), [known]) = (entry, place.entries.as_slice())
-                && entry.meta == known.meta
-                && entry.content == Content::Unread
-            {
-                entry.content = known.content.clone();
-                entry.attributes.clone_from(&known.attributes);
-            }
-        }
     }
 }
