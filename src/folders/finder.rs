@@ -127,9 +127,11 @@ impl<'a> Finder<'a> {
 
     /// Reads a directory to its end, as far as the names of all go.
     pub fn read(&mut self, dir: &Dir, path: &[u8], is_top: bool) -> Result<Listing, ReadError> {
+        let is_known = |name: &[u8]| self.known.get(&join(path, name)).is_some();
         let listing = listing::read(
             dir,
             Room::net(self.limits),
+            is_known,
             self.names_left,
             self.until,
             is_top,
@@ -337,7 +339,11 @@ impl<'a> Finder<'a> {
             _ => self.net.take(&path),
         };
         if !has_room {
-            return self.left_out.candidate();
+            self.left_out.candidates(1);
+            if self.known.get(&path).is_some() {
+                self.left_out.known(path);
+            }
+            return;
         }
         let candidate = Candidate {
             path: path.clone(),

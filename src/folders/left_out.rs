@@ -1,5 +1,7 @@
 //! What of a plug-in folder was not looked at, so that nothing is cut off in silence.
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest as _, Sha256};
 
 use super::candidate::FolderError;
@@ -11,6 +13,8 @@ use crate::text::{escape, hex};
 #[derive(Debug, Default)]
 pub struct LeftOut {
     candidates: usize,
+    /// Those of them that had a row.
+    known: BTreeSet<Vec<u8>>,
     /// Which of them the loader may list, and what the file system says of each.
     which: Option<Sha256>,
     directories: usize,
@@ -27,14 +31,19 @@ pub struct LeftOut {
 const MOST_NAMED: usize = 4;
 
 impl LeftOut {
-    /// One candidate that there is no room for.
-    pub fn candidate(&mut self) {
-        self.candidates = self.candidates.saturating_add(1);
+    /// So many candidates that there is no room for.
+    pub fn candidates(&mut self, count: usize) {
+        self.candidates = self.candidates.saturating_add(count);
+    }
+
+    /// One of them is that, which had a row.
+    pub fn known(&mut self, path: Vec<u8>) {
+        self.known.insert(path);
     }
 
     /// The same of one with a claim. Whoever exchanges what the loader may list for another changes what is said.
     pub fn refuse(&mut self, claim: &Claim) {
-        self.candidate();
+        self.candidates(1);
         if !claim.is_listed() {
             return;
         }
@@ -49,13 +58,14 @@ impl LeftOut {
     }
 
     /// How many candidates there was no room for.
-    pub fn candidates(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.candidates
     }
 
-    /// One of them has room after all.
-    pub fn uncount_candidate(&mut self) {
-        self.candidates = self.candidates.saturating_sub(1);
+    /// What had a row keeps it. Where it was not among those that were left out, it is in the place of none of them.
+    pub fn keep(&mut self, path: &[u8]) {
+        let was_left_out = self.known.remove(path);
+        self.candidates = self.candidates.saturating_sub(usize::from(was_left_out));
     }
 
     /// True when nothing was left out.

@@ -21,6 +21,8 @@ pub struct Listing {
     pub candidates: BTreeMap<Vec<u8>, Suffix>,
     /// How many candidates more there are.
     pub more_candidates: usize,
+    /// Which of those are known.
+    pub more_known: Vec<Vec<u8>>,
     /// Directories that are no candidates, in order.
     pub directories: BTreeSet<Vec<u8>>,
     /// How many directories more there are.
@@ -42,13 +44,14 @@ pub struct Listing {
 }
 
 /// Lists a directory, at most `most` entries of it, and until then. In the folder itself, which is its `top`,
-/// further names are asked for.
+/// further names are asked for. Of those that there is no room for it is asked which are known.
 ///
 /// # Errors
 /// When it cannot be listed.
 pub fn read(
     dir: &Dir,
     mut room: Room,
+    is_known: impl Fn(&[u8]) -> bool,
     most: usize,
     until: Option<Instant>,
     is_top: bool,
@@ -68,6 +71,9 @@ pub fn read(
                 };
                 room.give_back(&last);
                 listing.more_candidates = listing.more_candidates.saturating_add(1);
+                if is_known(&last) {
+                    listing.more_known.push(last);
+                }
             }
             return true;
         }

@@ -238,8 +238,9 @@ impl Finder<'_> {
             let is_double = listing.doubles.contains(folded.as_ref());
             self.take(join(&place.path, name), *suffix, place, listed, is_double);
         }
-        for _ in 0..listing.more_candidates {
-            self.left_out.candidate();
+        self.left_out.candidates(listing.more_candidates);
+        for name in &listing.more_known {
+            self.left_out.known(join(&place.path, name));
         }
         if listing.more_candidates > 0 {
             has = has.max(Has::Maybe);

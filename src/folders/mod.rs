@@ -93,7 +93,7 @@ pub fn list(
     }
     folder.listed_in = listed_in;
     folder.anomalies = anomalies;
-    folder.candidates = found.len().saturating_add(left_out.candidates());
+    folder.candidates = found.len().saturating_add(left_out.count());
     let left_out = left_out.errors();
     if folder.error.is_none() && !left_out.is_empty() {
         // A volume or an entry before a count: those have a cure.

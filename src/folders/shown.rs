@@ -115,7 +115,7 @@ impl Finder<'_> {
                 continue;
             }
             match entry(&root, &candidate.path) {
-                Ok(_) => self.left_out.uncount_candidate(),
+                Ok(_) => self.left_out.keep(&candidate.path),
                 Err(error) if error.is_of_the_moment() => return Err(error),
                 Err(error) if error.leads_nowhere() => continue,
                 Err(_) => {}

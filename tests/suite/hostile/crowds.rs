@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::common::{Row, pack, query_in, scan_with};
@@ -11,6 +11,7 @@ use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::{Scanner, Snapshot};
 use dsplug_fixtures::{Disk, PLUGINS, Plugin};
+use proptest::prelude::*;
 
 const FOLDER: &str = "/Library/DirectoryServices/PlugIns";
 const SYSTEM: &str = "/System/Library/Frameworks/DirectoryService.framework/Resources/Plugins";
@@ -173,6 +174,107 @@ fn what_goes_and_comes_back_beside_a_crowd_has_its_row_again() {
     // One that never had a row stands behind those that have.
     Plugin::new("zy").write(disk.plugin(""));
     assert!(row(&scanner.scan(), "zy.dsplug").is_none());
+}
+
+/// What stands behind a link is where nobody searches, and keeps its row; it was never left out.
+#[test]
+fn what_keeps_its_row_takes_the_place_of_nothing_that_is_left_out() {
+    let disk = Disk::new();
+    let mut scanner = Scanner::new(Root::open(disk.path()).unwrap(), LIMITS).remembering();
+    let (nested, away) = (disk.dir(format!("{PLUGINS}/n")), disk.at("away"));
+    plant(&nested, 25, |path| fs::create_dir(path).unwrap());
+    plant(&disk.plugin(""), 75, |path| {
+        fs::create_dir_all(path.join("Contents")).unwrap();
+    });
+    let first = scanner.scan();
+    assert_eq!(shown(&first).len(), 100);
+    let is_of_folder = |snapshot: &Snapshot| !of_folder(snapshot).is_empty();
+    assert!(!is_of_folder(&first));
+    fs::rename(&nested, &away).unwrap();
+    symlink("/away", &nested).unwrap();
+    for (count, name) in ["yy", "zz"].into_iter().enumerate() {
+        Plugin::new(name).write(disk.plugin(""));
+        let snapshot = scanner.scan();
+        assert_eq!(shown(&snapshot).len(), 100);
+        assert_eq!(left_out(&snapshot), count + 1);
+        assert!(of_folder(&snapshot).contains("(which: "));
+    }
+}
+
+/// What the folder's row says; nothing where it has none.
+fn of_folder(snapshot: &Snapshot) -> String {
+    let sql = "SELECT error FROM dsplug_bundles WHERE kind = 'folder'";
+    let rows = query_in(snapshot, sql);
+    rows.into_iter().map(|row| row["error"].clone()).collect()
+}
+
+/// A step between two looks.
+#[derive(Clone, Debug)]
+enum Step {
+    /// So many more bundles, in one of the directories.
+    More(usize, usize),
+    /// A directory becomes a link to what it was, or again a directory.
+    Turn(usize),
+    /// The first bundles of a directory go.
+    Fewer(usize, usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => (0_usize..4, 1_usize..30).prop_map(|(at, count)| Step::More(at, count)),
+        2 => (1_usize..4).prop_map(Step::Turn),
+        1 => (0_usize..4, 1_usize..20).prop_map(|(at, count)| Step::Fewer(at, count)),
+    ];
+    prop::collection::vec(step, 1..10)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever comes, goes or becomes a link between two looks: each bundle where the loader looks has its row, or is
+    /// among those of which the folder's row says how many are left out.
+    #[test]
+    fn no_bundle_is_left_out_in_silence(steps in steps()) {
+        let limits = Limits { candidates: 24, ..LIMITS };
+        let disk = Disk::new();
+        let mut scanner = Scanner::new(Root::open(disk.path()).unwrap(), limits).remembering();
+        let places = ["", "n1", "n2", "n3"].map(|name| disk.dir(format!("{PLUGINS}/{name}")));
+        let mut number = 0;
+        for step in steps {
+            match step {
+                Step::More(at, count) => for _ in 0..count {
+                    number += 1;
+                    fs::create_dir_all(places[at].join(format!("{number}.dsplug/Contents"))).unwrap();
+                },
+                Step::Turn(at) => {
+                    let away = disk.at(format!("away{at}"));
+                    if places[at].is_symlink() {
+                        fs::remove_file(&places[at]).unwrap();
+                        fs::rename(&away, &places[at]).unwrap();
+                    } else {
+                        fs::rename(&places[at], &away).unwrap();
+                        symlink(format!("../../../away{at}"), &places[at]).unwrap();
+                    }
+                }
+                Step::Fewer(at, count) => for entry in bundles(&places[at]).take(count) {
+                    fs::remove_dir_all(entry).unwrap();
+                },
+            }
+            let snapshot = scanner.scan();
+            let rows = shown(&snapshot);
+            let is_listed = |path: &&String| path.matches('/').count() == 4;
+            let lacking = bundles(&places[0]).count() - rows.iter().filter(is_listed).count();
+            let told = if of_folder(&snapshot).is_empty() { 0 } else { left_out(&snapshot) };
+            prop_assert!(told >= lacking, "{lacking} lack a row, and {told} are told");
+        }
+    }
+}
+
+fn bundles(place: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = fs::read_dir(place)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries.filter(|path| path.extension().is_some_and(|e| e == "dsplug"))
 }
 
 /// As many as before, and not the same.
