@@ -33,7 +33,7 @@ pub fn find(root: &Root, evidence: &mut Evidence, budget: &Budget) {
     );
     // A path of the system's ends at a NUL.
     let name = name.split(|b| *b == 0).next().unwrap_or_default().to_vec();
-    let found = match resolve(root, evidence, &name, budget) {
+    let (found, is_behind_link) = match resolve(root, evidence, &name, budget) {
         Ok(Some(found)) => found,
         Ok(None) => return,
         Err(error) => return evidence.doubt(Trouble::of_entry(&error)),
@@ -53,16 +53,18 @@ pub fn find(root: &Root, evidence: &mut Evidence, budget: &Budget) {
         meta: found.meta,
         outside: Content::Unread,
         has_fork: false,
+        is_behind_link,
     });
 }
 
-/// Finds it as CoreFoundation does: a relative name by the text alone, an absolute path as the kernel does.
+/// Finds it as CoreFoundation does: a relative name by the text alone, an absolute path as the kernel does. Says whether a
+/// link leads there from another directory.
 fn resolve(
     root: &Root,
     evidence: &mut Evidence,
     name: &[u8],
     budget: &Budget,
-) -> Result<Option<Found>, ReadError> {
+) -> Result<Option<(Found, bool)>, ReadError> {
     let named;
     let root = match evidence.candidate.is_of_the_system() {
         true => root,
@@ -87,8 +89,13 @@ fn resolve(
         found = first(root, evidence, &paths, name, budget)?;
     }
     if leads_up(name)
-        && let Err(error) =
-            hold_against_other_readings(root, evidence, (name, &places), found.as_ref(), budget)
+        && let Err(error) = hold_against_other_readings(
+            root,
+            evidence,
+            (name, &places),
+            found.as_ref().map(|(found, _)| found),
+            budget,
+        )
     {
         evidence.doubt(Trouble::of_entry(&error));
     }
@@ -111,7 +118,7 @@ fn first(
     paths: &[Vec<u8>],
     name: &[u8],
     budget: &Budget,
-) -> Result<Option<Found>, ReadError> {
+) -> Result<Option<(Found, bool)>, ReadError> {
     for path in paths {
         match evidence.find_on_way(root, path, budget) {
             Ok(found) => {
@@ -119,7 +126,8 @@ fn first(
                 let homes = evidence.homes();
                 evidence.comes_back |=
                     homes.have(&found.path()) && (evidence.ways.has_strayed() || !homes.stay(path));
-                return Ok(Some(found).filter(|_| !itself));
+                let is_behind_link = root.links_elsewhere(path, &found);
+                return Ok(Some((found, is_behind_link)).filter(|_| !itself));
             }
             Err(error) if error.leads_nowhere() => {}
             Err(error) => return Err(error),
@@ -144,7 +152,7 @@ fn hold_against_other_readings(
     let mut is_certain = found.is_some() && !evidence.candidate.has_empty_names;
     for paths in [by_kernel, by_rfc] {
         let other = first(root, evidence, &paths, name, budget)?;
-        is_certain &= other.map(|f| f.path()) == found.map(Found::path);
+        is_certain &= other.map(|(f, _)| f.path()) == found.map(Found::path);
     }
     if !is_certain {
         let (path, name) = (escape(&evidence.candidate.path), escape(name));

@@ -420,6 +420,8 @@ pub struct Executable {
     pub outside: Content,
     /// True when it has a resource fork and stands outside, likewise.
     pub has_fork: bool,
+    /// True when a link leads to it from another directory.
+    pub is_behind_link: bool,
 }
 
 impl Executable {

@@ -3,7 +3,8 @@
 //!
 //! The rules are those of `forEachResolvedAtPathVar`, `expandAtLoaderPath` and `expandAtExecutablePath` in
 //! dyld/Loader.cpp of dyld-1378 (read, not seen): `@loader_path` is the directory that the code really
-//! stands in (`F_GETPATH`, by `makeJustInTimeLoaderDisk` of dyld/JustInTimeLoader.cpp), `@executable_path`
+//! stands in (`F_GETPATH`, by `makeJustInTimeLoaderDisk` of dyld/JustInTimeLoader.cpp; before macOS 12 it may be that of a link
+//! that leads there, of which [`names`](super::names) tells), `@executable_path`
 //! that of the program, `@rpath` each run path of the code and of what loaded it (here: of all code), and what begins
 //! with neither `@` nor `/` leads to the working directory, which launchd makes `/`. What does not begin with `@` is
 //! looked for behind the path of the system's cryptex as well (`forEachPathVariant`): a `..` leads out of that. Where
@@ -101,16 +102,9 @@ fn expanded(text: &[u8], slice: &SliceFacts, at: &[u8]) -> Vec<LoadPath> {
         rest.filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
     };
     if let Some(rest) = after(b"@loader_path") {
-        // Of an old library whose name lacks `/Versions/A`, dyld tries the path without that as well.
-        let word = b"/Versions/".as_slice();
-        let versions = at
-            .windows(word.len())
-            .enumerate()
-            .filter(|(_, w)| *w == word);
-        let without = versions.filter_map(|(start, _)| at.get(..start));
         return [at]
             .into_iter()
-            .chain(without)
+            .chain(without_versions(at))
             .map(|directory| LoadPath::below(directory, rest))
             .collect();
     }
@@ -120,6 +114,19 @@ fn expanded(text: &[u8], slice: &SliceFacts, at: &[u8]) -> Vec<LoadPath> {
         return vec![LoadPath::below_program(directory, rest)];
     }
     vec![LoadPath::plain(text)]
+}
+
+/// The directories beside which dyld looks for what an old library names whose own name lacks `/Versions/A`: what stands
+/// before that in its path, which goes on with its last name. How far that is before the end dyld counts by the library's own
+/// name for itself, which says what its author likes.
+fn without_versions(at: &[u8]) -> Vec<&[u8]> {
+    let word = b"/Versions/".as_slice();
+    let path = [at, b"/"].concat();
+    let versions = path
+        .windows(word.len())
+        .enumerate()
+        .filter(|(_, w)| *w == word);
+    versions.filter_map(|(start, _)| at.get(..start)).collect()
 }
 
 /// Where a text leads in the cryptex, when that may be out of it: by a `..`, or because what dyld puts before it ends in
@@ -143,4 +150,42 @@ pub fn is_sealed(path: &[u8]) -> bool {
 /// library, unless it is found.
 pub fn is_in_cryptex(path: &[u8]) -> bool {
     IN_CRYPTEXES.iter().any(|above| path.starts_with(above))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What dyld-1378 cuts off in `forEachResolvedAtPathVar`, by the whole path of a library and by its own name for itself.
+    fn dyld(path: &[u8], install_name: &[u8]) -> Option<Vec<u8>> {
+        let leaf = install_name.iter().rposition(|b| *b == b'/')?;
+        let length = install_name.len() - leaf;
+        if path.len() <= length + 11 {
+            return None;
+        }
+        let end = path.len() - length - 11;
+        path[end..]
+            .starts_with(b"/Versions/")
+            .then(|| path[..end].to_vec())
+    }
+
+    proptest! {
+        /// Whatever a library calls itself, dyld looks in no directory that is not named here.
+        #[test]
+        fn no_name_of_a_library_leads_where_nobody_looks(
+            names in prop::collection::vec(prop::sample::select(&["Versions", "A", "x.framework", "Versionsx"][..]), 1..8),
+            leaf in "[a-z]{1,30}",
+        ) {
+            let at = format!("/{}", names.join("/"));
+            let path = format!("{at}/Lib.dylib");
+            for length in 1..path.len() {
+                let install_name = format!("/{leaf}/{}", "l".repeat(length));
+                if let Some(directory) = dyld(path.as_bytes(), install_name.as_bytes()) {
+                    prop_assert!(without_versions(at.as_bytes()).contains(&directory.as_slice()), "{path} {install_name}");
+                }
+            }
+        }
+    }
 }

@@ -223,6 +223,13 @@ impl Root {
         self.resolve(path, false, &mut |_| ())
     }
 
+    /// True when a link stands at an absolute path, in another directory than what was found by it.
+    pub(crate) fn links_elsewhere(&self, path: &[u8], found: &Found) -> bool {
+        let link = self.find_entry(path);
+        let link = link.ok().filter(|link| link.meta.kind == Kind::Symlink);
+        link.is_some_and(|link| link.dir.path() != found.dir.path())
+    }
+
     /// True when nothing stands at an absolute path, by the very name that its last component is: a listing gave
     /// that, so no other spelling of it is meant, and none is searched for among however many others. What a mounted
     /// volume does not show may stand below it.

@@ -22,8 +22,8 @@ use crate::evidence::facts::Evidence;
 use crate::evidence::known::Before;
 use crate::evidence::libraries::Libraries;
 use crate::evidence::loads::Code;
-use crate::evidence::names::named_outside;
-use crate::evidence::paths::{directory_of, is_below};
+use crate::evidence::names::{are_beside, behind_links, named_outside};
+use crate::evidence::paths::{directory_of, is_below, join};
 use crate::evidence::reach::{Beyond, Linked, Reach};
 use crate::evidence::roles::{By, Roles};
 use crate::evidence::sum::Sum;
@@ -73,6 +73,7 @@ pub fn read(
         comes_back: false,
         followed: BTreeSet::new(),
         by_links: BTreeSet::new(),
+        behind_links: BTreeSet::new(),
         ways: std::mem::take(&mut evidence.ways),
         libraries: Libraries::of(evidence),
         roles: Roles::of(evidence.homes()),
@@ -108,6 +109,7 @@ pub fn read(
             break;
         }
     }
+    search.doubt_links(evidence);
     search.fold();
     if search.is_full {
         search.troubles.push(Trouble::Limit(format!(
@@ -185,6 +187,8 @@ struct Search<'a> {
     followed: BTreeSet<[u8; 32]>,
     /// Places outside of the bundle that links lead to.
     by_links: BTreeSet<Vec<u8>>,
+    /// Those of them, and of what code names, to which a link leads from another directory.
+    behind_links: BTreeSet<Vec<u8>>,
     ways: Ways,
     libraries: Libraries,
     roles: Roles,
@@ -235,6 +239,7 @@ impl Search<'_> {
         if !is_below(&path, &self.home) {
             self.roles.add(By::Link, link, Some(&path));
             self.by_links.insert(path.clone());
+            self.note_link(link, &path, &found);
             self.take_up(path, found, budget);
         } else {
             let at = match above {
@@ -312,6 +317,40 @@ impl Search<'_> {
         tell(&mut self.troubles, Trouble::Ambiguous(why));
     }
 
+    /// Takes note of a file that a link leads to from another directory.
+    fn note_link(&mut self, asked: &[u8], path: &[u8], found: &Found) {
+        if found.meta.kind == Kind::File && self.root.links_elsewhere(asked, found) {
+            self.behind_links.insert(path.to_vec());
+        }
+    }
+
+    /// Code that names libraries beside itself, and stands behind a link.
+    fn doubt_links(&mut self, evidence: &Evidence) {
+        let mut doubtful = behind_links(self.root, &self.home, &evidence.entries);
+        for (path, place) in &self.places {
+            doubtful.extend(behind_links(self.root, path, &place.entries));
+            let behind = place.entries.iter().filter(|entry| {
+                let at = join(path, &entry.path);
+                entry.content.code().is_some_and(are_beside) && self.behind_links.contains(&at)
+            });
+            doubtful.extend(behind.map(|entry| join(path, &entry.path)));
+        }
+        let executable = evidence.executable.iter();
+        let executable = executable.filter(|e| {
+            let is_behind = e.is_behind_link || self.behind_links.contains(&e.path);
+            is_behind && e.outside.code().is_some_and(are_beside)
+        });
+        doubtful.extend(executable.map(|executable| executable.path.clone()));
+        for path in doubtful {
+            self.is_unsure = true;
+            let path = escape(&path);
+            let why = format!(
+                "a link leads to {path}, and before macOS 12 dyld may look beside that for the libraries that it names by @loader_path"
+            );
+            tell(&mut self.troubles, Trouble::Ambiguous(why));
+        }
+    }
+
     /// Looks up the libraries that code names; what stands outside is taken up.
     fn ask(&mut self, code: Code<'_>, budget: &Budget) {
         let mut libraries = std::mem::take(&mut self.libraries);
@@ -324,6 +363,7 @@ impl Search<'_> {
                 Ok((asked, path, found)) => {
                     self.roles.add(By::Code, &asked, Some(&path));
                     if !is_below(&path, &self.home) {
+                        self.note_link(&asked, &path, &found);
                         self.take_up(path, found, budget);
                     }
                 }

@@ -486,6 +486,15 @@ fn a_version_may_be_missing() {
         )],
         "Library/DirectoryServices/PlugIns/c.dylib",
     );
+    // How far before the end it is looked for the library says itself.
+    is_read(
+        code(&[], &[]),
+        &[(
+            &format!("{IN_BUNDLE}/Versions/x.dylib"),
+            code(&["@loader_path/../../lib/c.dylib"], &[]),
+        )],
+        "Library/DirectoryServices/PlugIns/lib/c.dylib",
+    );
 }
 
 #[test]
@@ -956,4 +965,83 @@ fn code_that_has_another_name_may_load_what_stands_beside_that() {
     }
     let plain = row(code(&["/usr/lib/libSystem.B.dylib"], &[]), false);
     assert_eq!(plain["error"], "");
+}
+
+/// Before macOS 12 dyld goes by the path that was asked for, and only then by the real one (`loadPhase3` of src/dyld2.cpp,
+/// dyld-852.2).
+#[test]
+fn code_that_a_link_leads_to_may_load_what_stands_beside_that() {
+    let error =
+        |main: Vec<u8>, name: Option<&str>, besides: &[(&str, Vec<u8>)], link: &str, to: &str| {
+            let disk = Disk::new();
+            let plugin = Plugin::new("A").executable(main);
+            let plugin = name.into_iter().fold(plugin, |plugin, name| {
+                plugin.key("CFBundleExecutable", name)
+            });
+            plugin.write(disk.at(PLUGINS));
+            for (path, bytes) in besides {
+                disk.file(path, bytes);
+            }
+            disk.link(link, to);
+            let row = only_bundle(disk.path());
+            assert_eq!(row["unread"].is_empty(), row["error"].is_empty(), "{row:?}");
+            row["error"].clone()
+        };
+    let beside = || code(&["@loader_path/e.dylib"], &[]);
+    let below = || code(&["@rpath/e.dylib"], &["@loader_path/../fw"]);
+    let plain = || code(&["/usr/lib/libSystem.B.dylib"], &[]);
+    let real = "Users/Shared/real/x";
+    let of_real = "ambiguous: a link leads to /Users/Shared/real/x, and before macOS 12";
+    for code in [beside(), below()] {
+        let asked = |library: Vec<u8>, link: &str, to: &str| {
+            // By the Info.plist, by code, and by a link in the bundle.
+            let name = Some(format!("/{link}"));
+            let by_name = error(
+                plain(),
+                name.as_deref(),
+                &[(real, library.clone())],
+                link,
+                to,
+            );
+            let main = super::code(&[&format!("/{link}")], &[]);
+            let by_code = error(main, None, &[(real, library)], link, to);
+            [by_name, by_code]
+        };
+        for error in asked(code.clone(), "Users/Shared/link/x", "../real/x") {
+            assert!(error.starts_with(of_real), "{error}");
+        }
+        // In the same directory it is the same place.
+        for (link, to) in [
+            ("Users/Shared/real/y", "x"),
+            ("Users/Shared/z", "/Users/Shared/real/x"),
+        ] {
+            let is_same = link.ends_with('y');
+            for error in asked(code.clone(), link, to) {
+                assert_eq!(error.is_empty(), is_same, "{link}: {error}");
+            }
+        }
+        for error in asked(plain(), "Users/Shared/link/x", "../real/x") {
+            assert_eq!(error, "");
+        }
+        let link = format!("{IN_BUNDLE}/Frameworks/x");
+        let by_link = error(plain(), None, &[(real, code)], &link, &format!("/{real}"));
+        assert!(by_link.starts_with(of_real), "{by_link}");
+    }
+    // As frameworks have it: beside the link it stays in the bundle, or does not.
+    let framework = format!("{IN_BUNDLE}/Frameworks/F.framework");
+    for (ups, is_told) in [(1, false), (3, false), (4, true), (5, true)] {
+        let code = code(
+            &[&format!("@loader_path/{}e.dylib", "../".repeat(ups))],
+            &[],
+        );
+        let file = format!("{framework}/Versions/A/F");
+        let told = error(
+            plain(),
+            None,
+            &[(&file, code)],
+            &format!("{framework}/F"),
+            "Versions/A/F",
+        );
+        assert_eq!(!told.is_empty(), is_told, "{ups}: {told}");
+    }
 }
