@@ -8,7 +8,7 @@
 //! that of the program, `@rpath` each run path of the code and of what loaded it (here: of all code), and what begins
 //! with neither `@` nor `/` leads to the working directory, which launchd makes `/`. What does not begin with `@` is
 //! looked for behind the path of the system's cryptex as well (`forEachPathVariant`): a `..` leads out of that. Where
-//! all of that finds nothing, binaries built before 2022 fall back to `/usr/local/lib` and `/Library/Frameworks`
+//! all of that finds nothing, binaries built before 2022 (before macOS 12 all) fall back to `/usr/local/lib` and `/Library/Frameworks`
 //! (`forEachDylibFallback` of dyld/DyldProcessConfig.cpp): that is not followed here. `LC_DYLD_ENVIRONMENT` counts in
 //! a program alone. Load commands are those that dyld-1378 knows: of its newer ones `LC_LAZY_LOAD_DYLIB_INFO` names a
 //! library, function variants and the target triple do not.
