@@ -35,6 +35,15 @@ macro_rules! reasons {
                 match self { $(Self::$variant => $meaning,)* }
             }
 
+            /// True of what the loader asks of a bundle that it has opened, whose factories are registered by then
+            /// (`CServerPlugin::ProcessURL`, `_CFBundleInitPlugIn` of CFPlugIn.c).
+            fn is_of_open(self) -> bool {
+                matches!(
+                    self,
+                    Self::NoTypes | Self::NoVersion | Self::NoPluginName | Self::NoModuleFactory
+                )
+            }
+
             /// True when it keeps the candidate from loading; false when it leaves that unknown.
             fn settles(self) -> bool {
                 match self { $(Self::$variant => $settles,)* }
@@ -64,7 +73,7 @@ reasons! {
     NoPluginName "no_plugin_name" true "Its Info.plist has no CFPluginNameString."
     OddType "odd_type" false "Its version, its plug-in name, its configuration or its executable's name is there and is no text that the loader can use; it asks only whether it is there."
     NameShadowed "name_shadowed" false "Another plug-in has the same CFPluginNameString; which of them loads the order of the disk decides."
-    FactoryTaken "factory_taken" false "Another bundle declares a factory of the same UUID, or it declares more than are told apart; which of them opens the order of the disk decides."
+    FactoryTaken "factory_taken" false "Another bundle declares a factory of the same UUID, or may, or it declares more than are told apart; whose code runs by that the order of the disk decides."
     DynamicRegistration "dynamic_registration" false "It registers its factories by code, which is not run here."
     MaybeModuleFactory "maybe_module_factory" false "Whether a factory of it is registered for the module type hangs on another bundle that may name it, on identifiers that are no text, or, beside the factory of Apple's template, on which macOS it is."
     NoModuleFactory "no_module_factory" true "It registers no factory for the module type of DirectoryService plug-ins."
@@ -80,12 +89,24 @@ pub struct LoadVerdict {
 impl LoadVerdict {
     /// The verdict in a word: `loadable`, `not_loadable`, `unknown`.
     pub fn as_str(&self) -> &'static str {
+        // The factories of what is refused stay registered: by a UUID that another has as well its code runs for that
+        // (`CFPlugInInstanceCreate` asks for the UUID alone).
+        let runs_for_another = self.reasons.contains(&Reason::FactoryTaken);
+        let settles = |r: &Reason| r.settles() && !(runs_for_another && r.is_of_open());
         if self.reasons.is_empty() {
             "loadable"
-        } else if self.reasons.iter().any(|r| r.settles()) {
+        } else if self.reasons.iter().any(settles) {
             "not_loadable"
         } else {
             "unknown"
+        }
+    }
+
+    /// Takes in one more reason.
+    fn add(&mut self, reason: Reason) {
+        if !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+            order::sort(&mut self.reasons);
         }
     }
 
@@ -118,26 +139,33 @@ pub fn judge(evidence: &[Box<Evidence>]) -> Vec<LoadVerdict> {
         }
     }
     allow_for_other_bundles(evidence, &mut verdicts);
-    let shadowed = rivals(names).map(|i| (i, Reason::NameShadowed));
-    let taken = rivals(factories).map(|i| (i, Reason::FactoryTaken));
-    for (index, reason) in shadowed.chain(taken) {
-        if let Some(verdict) = verdicts.get_mut(index)
-            && !verdict.reasons.contains(&reason)
-        {
-            verdict.reasons.push(reason);
-            order::sort(&mut verdict.reasons);
+    // Where each of them is refused, nobody asks for what they declare.
+    let is_kept = |index: usize| {
+        let verdict = verdicts.get(index);
+        verdict.is_some_and(|v| !v.reasons.iter().any(|r| r.settles()))
+    };
+    let shadowed = rivals(names, |_| true).map(|i| (i, Reason::NameShadowed));
+    let taken = rivals(factories, is_kept).map(|i| (i, Reason::FactoryTaken));
+    let found: Vec<(usize, Reason)> = shadowed.chain(taken).collect();
+    for (index, reason) in found {
+        if let Some(verdict) = verdicts.get_mut(index) {
+            verdict.add(reason);
         }
     }
     allow_for_other_paths(evidence, &mut verdicts);
     verdicts
 }
 
-/// Those of the bundles that hold a thing which another one holds as well; a thing is held once by each,
-/// however often it is named.
-fn rivals<T: Ord>(mut held: Vec<(T, usize)>) -> impl Iterator<Item = usize> {
+/// Those of the bundles that hold a thing which another one holds as well, where one of them counts; a thing is held once
+/// by each, however often it is named.
+fn rivals<T: Ord>(
+    mut held: Vec<(T, usize)>,
+    counts: impl Fn(usize) -> bool,
+) -> impl Iterator<Item = usize> {
     held.sort_unstable();
     held.dedup();
-    let shared = held.chunk_by(|a, b| a.0 == b.0).filter(|all| all.len() > 1);
+    let shared = held.chunk_by(|a, b| a.0 == b.0);
+    let shared = shared.filter(|all| all.len() > 1 && all.iter().any(|(_, i)| counts(*i)));
     let rivals: BTreeSet<usize> = order::gather(shared.flatten().map(|(_, index)| *index));
     rivals.into_iter()
 }
@@ -154,6 +182,10 @@ fn allow_for_other_paths(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdict
         let is_unknown = leads_anywhere(e) || e.kind() == Kind::Symlink && e.is_served();
         is_unknown && e.candidate.listed != Listed::No
     });
+    // Nor that it runs for nobody.
+    let taken = evidence.iter().zip(verdicts.iter());
+    let taken = taken.filter(|(_, verdict)| verdict.reasons.contains(&Reason::FactoryTaken));
+    let taken: BTreeSet<&[u8]> = order::gather(taken.map(|(e, _)| e.resolved_path.as_slice()));
     for (one, verdict) in evidence.iter().zip(verdicts) {
         if !may_be_any && !places.contains(one.resolved_path.as_slice()) {
             continue;
@@ -163,16 +195,22 @@ fn allow_for_other_paths(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdict
                 *reason = Reason::MaybeListed;
             }
         }
+        if taken.contains(one.resolved_path.as_slice()) {
+            verdict.add(Reason::FactoryTaken);
+        }
     }
 }
 
 /// A factory counts for the module type whichever bundle names it, and whoever is opened twice, by a link or as a
 /// copy, is asked again after that (`_registerTypeLocked`, `_CFPlugInRegisterFactoryFunctionByNameLocked` of
-/// CFPlugIn.c): of a bundle that declares one it is not proved that it registers none.
+/// CFPlugIn.c): of a bundle that declares one it is not proved that it registers none. Nor is it that nobody else declares
+/// the same, by which the code of one that is refused runs.
 fn allow_for_other_bundles(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdict]) {
     let infos = evidence.iter().filter_map(|one| info(one));
     let named: BTreeSet<&Option<_>> =
         order::gather(infos.flat_map(|info| info.names_for_others.iter()));
+    let declare_odd = evidence.iter().filter_map(|one| info(one));
+    let declare_odd = declare_odd.filter(|info| info.declares_odd).count();
     let names_odd = evidence
         .iter()
         .filter_map(|one| info(one))
@@ -192,13 +230,17 @@ fn allow_for_other_bundles(evidence: &[Box<Evidence>], verdicts: &mut [LoadVerdi
         let declares_any =
             info.has_more_factories || info.declares_odd || !info.factories.is_empty();
         let is_named = own.any(|factory| named.contains(factory)) || info.declares_odd && names_odd;
-        if !(may_name_any && declares_any || is_named) {
-            continue;
-        }
-        for reason in &mut verdict.reasons {
-            if *reason == Reason::NoModuleFactory {
-                *reason = Reason::MaybeModuleFactory;
+        if may_name_any && declares_any || is_named {
+            for reason in &mut verdict.reasons {
+                if *reason == Reason::NoModuleFactory {
+                    *reason = Reason::MaybeModuleFactory;
+                }
             }
+        }
+        let is_refused = verdict.reasons.iter().any(|r| r.is_of_open());
+        let may_be_shared = may_name_any && declares_any || info.declares_odd && declare_odd > 1;
+        if is_refused && may_be_shared {
+            verdict.add(Reason::FactoryTaken);
         }
     }
 }

@@ -269,6 +269,32 @@ fn another_bundle_may_name_what_is_no_text() {
     assert_eq!(all[0], maybe, "{all:?}");
 }
 
+/// What is no text may be the same as well.
+#[test]
+fn what_is_refused_may_run_by_what_is_no_text() {
+    let disk = Disk::new();
+    let five = &b"\x10\x05"[..];
+    let list = with_list("B", Some(five), Some(five))
+        .write(disk.at(PLUGINS))
+        .join("Contents/Info.plist");
+    let text = fs::read(&list).unwrap();
+    let key = b"CFBundleShortVersionString";
+    let at = text.windows(key.len()).position(|w| w == key).unwrap();
+    let other = [&text[..at], b"x", &text[at + 1..]].concat();
+    fs::write(list, other).unwrap();
+    let refused = "no_version;maybe_module_factory";
+    assert_eq!(
+        all_reasons(&disk),
+        [("not_loadable".to_owned(), refused.to_owned())]
+    );
+    with_list("A", Some(five), Some(five)).write(disk.at(PLUGINS));
+    let taken = "no_version;factory_taken;maybe_module_factory";
+    assert_eq!(
+        all_reasons(&disk)[1],
+        ("unknown".to_owned(), taken.to_owned())
+    );
+}
+
 /// The verdicts on all bundles and their reasons, by path.
 fn all_reasons(disk: &Disk) -> Vec<(String, String)> {
     let sql = "SELECT load_verdict, load_reasons FROM dsplug_bundles ORDER BY path";
@@ -552,16 +578,54 @@ fn what_two_bundles_claim_is_unknown_for_both() {
         .write(disk.at(PLUGINS));
     Plugin::new("D").write(disk.at(PLUGINS));
     assert_eq!(said("D.dsplug").0, "loadable");
-    // A factory is taken by whatever bundle is opened first, one that then does not load included.
-    Plugin::new("E")
-        .factory(&dsplug_fixtures::plugin::factory("D"))
-        .without("CFPlugInTypes")
-        .write(disk.at(PLUGINS));
+    // A factory is taken by whatever bundle is opened first, or before macOS 12 last, one that is then refused included:
+    // its factory stays, and by that its code runs for the other.
     let taken = ("unknown".to_owned(), "factory_taken".to_owned());
-    assert_eq!(said("D.dsplug"), taken);
+    for (key, reason) in [
+        ("CFPlugInTypes", "no_plugin_types"),
+        ("CFBundleShortVersionString", "no_version"),
+        ("CFPluginNameString", "no_plugin_name"),
+    ] {
+        let plugin = Plugin::new("E").factory(&dsplug_fixtures::plugin::factory("D"));
+        plugin.without(key).write(disk.at(PLUGINS));
+        assert_eq!(said("D.dsplug"), taken);
+        assert_eq!(
+            said("E.dsplug"),
+            ("unknown".to_owned(), format!("{reason};factory_taken"))
+        );
+        fs::remove_dir_all(disk.plugin("E.dsplug")).unwrap();
+        // By itself it is refused, and runs for nobody.
+        Plugin::new("E").without(key).write(disk.at(PLUGINS));
+        let alone = ("not_loadable".to_owned(), reason.to_owned());
+        assert_eq!(said("E.dsplug"), alone);
+        // What is not read may have the same.
+        let unread = Plugin::new("U").write(disk.at(PLUGINS));
+        fs::write(unread.join("Contents/Info.plist"), vec![b' '; 9 << 20]).unwrap();
+        assert_eq!(said("E.dsplug").0, "unknown");
+        assert_eq!(said("A.dsplug"), shadowed);
+        fs::remove_dir_all(unread).unwrap();
+        fs::remove_dir_all(disk.plugin("E.dsplug")).unwrap();
+    }
+    // By another path it is the same.
+    let plugin = Plugin::new("E").factory(&dsplug_fixtures::plugin::factory("D"));
+    let nested = plugin
+        .without("CFPlugInTypes")
+        .write(disk.dir(format!("{PLUGINS}/sub")));
+    let not_listed = ("not_loadable", "not_listed;no_plugin_types");
+    let unlisted = said("E.dsplug");
+    assert_eq!((&*unlisted.0, &*unlisted.1), not_listed);
+    disk.link(format!("{PLUGINS}/L.dsplug"), "sub/E.dsplug");
+    let taken = "maybe_listed;no_plugin_types;factory_taken";
+    assert_eq!(said("E.dsplug"), ("unknown".into(), taken.into()));
+    fs::remove_dir_all(nested).unwrap();
+    fs::remove_file(disk.plugin("L.dsplug")).unwrap();
+    // Without code for a CPU of today nothing of it runs.
+    let old = Plugin::new("E").factory(&dsplug_fixtures::plugin::factory("D"));
+    let old = old.executable(MachO::bundle(Cpu::I386).unsigned());
+    old.write(disk.at(PLUGINS));
     assert_eq!(said("E.dsplug").0, "not_loadable");
-    // But not by one that the loader does not look at.
     fs::remove_dir_all(disk.plugin("E.dsplug")).unwrap();
+    // Nor does one that the loader does not look at take any.
     Plugin::new("F")
         .factory(&dsplug_fixtures::plugin::factory("D"))
         .write(disk.at(PLUGINS).join("sub"));
