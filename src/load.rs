@@ -89,8 +89,9 @@ pub struct LoadVerdict {
 impl LoadVerdict {
     /// The verdict in a word: `loadable`, `not_loadable`, `unknown`.
     pub fn as_str(&self) -> &'static str {
-        // The factories of what is refused stay registered: by a UUID that another has as well its code runs for that
-        // (`CFPlugInInstanceCreate` asks for the UUID alone).
+        // The factories of what is refused stay registered. Before macOS 12, as read, the last one of a UUID has the place of
+        // those before it (`_CFPFactoryAddToTableLocked` of CFPlugIn.c, until `_searchForExistingFactoryLocked` came), and
+        // `CFPlugInInstanceCreate` asks for the UUID alone: then its code runs for another.
         let runs_for_another = self.reasons.contains(&Reason::FactoryTaken);
         let settles = |r: &Reason| r.settles() && !(runs_for_another && r.is_of_open());
         if self.reasons.is_empty() {

@@ -303,7 +303,13 @@ fn document(
                     notes(bundle),
                 ));
             }
-            "load" => sections.push(lines("reasons", "Why it would not load", reasons(bundle))),
+            "load" => {
+                let heading = match bundle.load.as_str() {
+                    "unknown" => "Why that is not known",
+                    _ => "Why it would not load",
+                };
+                sections.push(lines("reasons", heading, reasons(bundle)));
+            }
             _ => {}
         }
     }

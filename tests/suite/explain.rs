@@ -384,3 +384,22 @@ fn a_folder_that_cannot_be_listed_is_an_error() {
             .contains("/Library/DirectoryServices/PlugIns")
     );
 }
+
+/// What is not known is not said to be refused.
+#[test]
+fn the_reasons_are_headed_by_what_they_are_for() {
+    let disk = Disk::new();
+    let heading = |disk: &Disk| {
+        let told = explain(disk, A, &[]);
+        let told = String::from_utf8(told.stdout).unwrap();
+        ["WHY THAT IS NOT KNOWN", "WHY IT WOULD NOT LOAD"].map(|heading| told.contains(heading))
+    };
+    Plugin::new("A")
+        .without("CFBundleShortVersionString")
+        .write(disk.at(PLUGINS));
+    assert_eq!(heading(&disk), [false, true]);
+    Plugin::new("B")
+        .factory(&dsplug_fixtures::plugin::factory("A"))
+        .write(disk.at(PLUGINS));
+    assert_eq!(heading(&disk), [true, false]);
+}

@@ -578,8 +578,8 @@ fn what_two_bundles_claim_is_unknown_for_both() {
         .write(disk.at(PLUGINS));
     Plugin::new("D").write(disk.at(PLUGINS));
     assert_eq!(said("D.dsplug").0, "loadable");
-    // A factory is taken by whatever bundle is opened first, or before macOS 12 last, one that is then refused included:
-    // its factory stays, and by that its code runs for the other.
+    // A factory is taken by whatever bundle is opened first, one that is then refused included. Before macOS 12 the last one
+    // has it, and its code runs for the other.
     let taken = ("unknown".to_owned(), "factory_taken".to_owned());
     for (key, reason) in [
         ("CFPlugInTypes", "no_plugin_types"),
