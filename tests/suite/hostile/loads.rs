@@ -1044,4 +1044,34 @@ fn code_that_a_link_leads_to_may_load_what_stands_beside_that() {
         );
         assert_eq!(!told.is_empty(), is_told, "{ups}: {told}");
     }
+    // In a directory outside that a link leads to, which is read as a whole.
+    let disk = Disk::new();
+    let bundle = Plugin::new("A").write(disk.at(PLUGINS));
+    symlink("/Users/Shared/fw", bundle.join("Contents/Frameworks")).unwrap();
+    disk.file(
+        "Users/Shared/fw/F.framework/Versions/A/F",
+        code(&["@loader_path/../../e.dylib"], &[]),
+    );
+    assert_eq!(only_bundle(disk.path())["error"], "");
+    disk.link("Users/Shared/fw/F.framework/F", "Versions/A/F");
+    let error = &only_bundle(disk.path())["error"];
+    let why =
+        "ambiguous: a link leads to /Users/Shared/fw/F.framework/Versions/A/F, and before macOS 12";
+    assert!(error.starts_with(why), "{error}");
+}
+
+/// Of more links than are looked at each may lead to code.
+#[test]
+fn links_beside_code_are_bounded() {
+    let disk = Disk::new();
+    let bundle = Plugin::new("A").write(disk.at(PLUGINS));
+    let library = code(&["@loader_path/../../../e.dylib"], &[]);
+    disk.file(&format!("{IN_BUNDLE}/a/b/x"), library);
+    let link =
+        |number: usize| symlink("Info.plist", bundle.join(format!("Contents/l{number}"))).unwrap();
+    (0..256).for_each(link);
+    assert_eq!(only_bundle(disk.path())["error"], "");
+    link(256);
+    let error = &only_bundle(disk.path())["error"];
+    assert!(error.starts_with("ambiguous: a link leads to "), "{error}");
 }
