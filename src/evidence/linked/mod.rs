@@ -345,7 +345,7 @@ impl Search<'_> {
             self.is_unsure = true;
             let path = escape(&path);
             let why = format!(
-                "a link leads to {path}, and before macOS 12 dyld may look beside that for the libraries that it names by @loader_path"
+                "a link leads or may lead to {path}, and before macOS 12 dyld may look beside that for the libraries that it names by @loader_path"
             );
             tell(&mut self.troubles, Trouble::Ambiguous(why));
         }
