@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::codesign::CodeFacts;
 use crate::evidence::beyond::{self, Seen};
 use crate::evidence::content::Reader;
-use crate::evidence::entry::Content;
+use crate::evidence::entry::{Content, Entry};
 use crate::evidence::facts::Evidence;
 use crate::evidence::known::Before;
 use crate::evidence::libraries::Libraries;
@@ -60,6 +60,7 @@ pub fn read(
         root,
         library_root: &root.trusting_system(),
         home: evidence.resolved_path.clone(),
+        candidate: evidence.candidate.path.clone(),
         files: Vec::new(),
         directories: Vec::new(),
         places: BTreeMap::new(),
@@ -71,7 +72,7 @@ pub fn read(
         is_unsure: false,
         is_blind: false,
         comes_back: false,
-        followed: BTreeSet::new(),
+        followed: BTreeMap::new(),
         by_links: BTreeSet::new(),
         behind_links: BTreeSet::new(),
         ways: std::mem::take(&mut evidence.ways),
@@ -165,6 +166,8 @@ struct Search<'a> {
     library_root: &'a Root,
     /// Where the bundle really stands.
     home: Vec<u8>,
+    /// Its path.
+    candidate: Vec<u8>,
     /// Places that are yet to be read: what is no directory, and what is one.
     files: Vec<(Vec<u8>, Found)>,
     directories: Vec<(Vec<u8>, Found)>,
@@ -183,11 +186,12 @@ struct Search<'a> {
     is_blind: bool,
     /// True when one leads out, and back into the bundle from there.
     comes_back: bool,
-    /// The links that were followed, by where they lead.
-    followed: BTreeSet<[u8; 32]>,
+    /// The links that were followed, by where they lead; with the path of what they lead to where that is a file which
+    /// none of them leads to from another directory.
+    followed: BTreeMap<[u8; 32], Option<Box<[u8]>>>,
     /// Places outside of the bundle that links lead to.
     by_links: BTreeSet<Vec<u8>>,
-    /// Those of them, and of what code names, to which a link leads from another directory.
+    /// Files to which a link that stands outside, or leads there, leads from another directory.
     behind_links: BTreeSet<Vec<u8>>,
     ways: Ways,
     libraries: Libraries,
@@ -211,9 +215,11 @@ impl Search<'_> {
         key.update(above);
         key.update([0]);
         key.update(text);
-        if self.is_cut || !self.followed.insert(key.finalize().into()) {
+        let key: [u8; 32] = key.finalize().into();
+        if self.is_cut || self.is_followed(&key, link) {
             return;
         }
+        self.followed.insert(key, None);
         if self.followed.len() > MOST_FOLLOWED || budget.is_late() {
             self.is_cut = true;
             return;
@@ -236,10 +242,12 @@ impl Search<'_> {
             }
         };
         let path = found.path();
+        if !self.note_link(link, &path, &found) && found.meta.kind == Kind::File {
+            self.followed.insert(key, Some(path.clone().into()));
+        }
         if !is_below(&path, &self.home) {
             self.roles.add(By::Link, link, Some(&path));
             self.by_links.insert(path.clone());
-            self.note_link(link, &path, &found);
             self.take_up(path, found, budget);
         } else {
             let at = match above {
@@ -251,6 +259,20 @@ impl Search<'_> {
                 self.roles.add(By::Link, link, Some(&path));
             }
         }
+    }
+
+    /// True when one that leads to the same was followed; takes note of it where this one stands in another directory.
+    fn is_followed(&mut self, key: &[u8; 32], link: &[u8]) -> bool {
+        let Some(to) = self.followed.get_mut(key) else {
+            return false;
+        };
+        let is_elsewhere = |path: &mut Box<[u8]>| directory_of(path) != directory_of(link);
+        if let Some(path) = to.take_if(is_elsewhere)
+            && self.is_outside(link, &path)
+        {
+            self.behind_links.insert(path.into());
+        }
+        true
     }
 
     /// Has a place outside of the bundle read, unless it is known.
@@ -317,23 +339,30 @@ impl Search<'_> {
         tell(&mut self.troubles, Trouble::Ambiguous(why));
     }
 
-    /// Takes note of a file that a link leads to from another directory.
-    fn note_link(&mut self, asked: &[u8], path: &[u8], found: &Found) {
-        if found.meta.kind == Kind::File && self.root.links_elsewhere(asked, found) {
+    /// Takes note of a file that a link leads to from another directory; true when there is nothing more to note of it.
+    fn note_link(&mut self, asked: &[u8], path: &[u8], found: &Found) -> bool {
+        let is_behind = found.meta.kind == Kind::File
+            && self.is_outside(asked, path)
+            && self.root.links_elsewhere(asked, found);
+        if is_behind {
             self.behind_links.insert(path.to_vec());
         }
+        is_behind
+    }
+
+    /// True when a link or what it leads to is not of the bundle; those that are, are looked at together.
+    fn is_outside(&self, link: &[u8], path: &[u8]) -> bool {
+        let is_own = is_below(link, &self.candidate) || is_below(link, &self.home);
+        !is_own || !is_below(path, &self.home)
     }
 
     /// Code that names libraries beside itself, and stands behind a link.
     fn doubt_links(&mut self, evidence: &Evidence) {
         let mut doubtful = behind_links(self.root, &self.home, &evidence.entries);
+        doubtful.extend(self.behind_outside(&self.home, &evidence.entries));
         for (path, place) in &self.places {
             doubtful.extend(behind_links(self.root, path, &place.entries));
-            let behind = place.entries.iter().filter(|entry| {
-                let at = join(path, &entry.path);
-                entry.content.code().is_some_and(are_beside) && self.behind_links.contains(&at)
-            });
-            doubtful.extend(behind.map(|entry| join(path, &entry.path)));
+            doubtful.extend(self.behind_outside(path, &place.entries));
         }
         let executable = evidence.executable.iter();
         let executable = executable.filter(|e| {
@@ -351,6 +380,18 @@ impl Search<'_> {
         }
     }
 
+    /// The paths of code below a directory that names libraries beside itself, to which a link leads that was noted.
+    fn behind_outside<'b>(
+        &'b self,
+        above: &'b [u8],
+        entries: &'b [Entry],
+    ) -> impl Iterator<Item = Vec<u8>> + 'b {
+        let code = entries.iter();
+        let code = code.filter(|entry| entry.content.code().is_some_and(are_beside));
+        code.map(|entry| join(above, &entry.path))
+            .filter(|path| self.behind_links.contains(path))
+    }
+
     /// Looks up the libraries that code names; what stands outside is taken up.
     fn ask(&mut self, code: Code<'_>, budget: &Budget) {
         let mut libraries = std::mem::take(&mut self.libraries);
@@ -362,8 +403,8 @@ impl Search<'_> {
             &mut |answer| match answer {
                 Ok((asked, path, found)) => {
                     self.roles.add(By::Code, &asked, Some(&path));
+                    self.note_link(&asked, &path, &found);
                     if !is_below(&path, &self.home) {
-                        self.note_link(&asked, &path, &found);
                         self.take_up(path, found, budget);
                     }
                 }

@@ -1036,14 +1036,11 @@ fn code_that_a_link_leads_to_may_load_what_stands_beside_that() {
             &[],
         );
         let file = format!("{framework}/Versions/A/F");
-        let told = error(
-            plain(),
-            None,
-            &[(&file, code)],
-            &format!("{framework}/F"),
-            "Versions/A/F",
-        );
-        assert_eq!(!told.is_empty(), is_told, "{ups}: {told}");
+        for to in ["Versions/A/F", "../F.framework/Versions/A/F"] {
+            let link = format!("{framework}/F");
+            let told = error(plain(), None, &[(&file, code.clone())], &link, to);
+            assert_eq!(!told.is_empty(), is_told, "{ups}: {told}");
+        }
     }
     // In a directory outside that a link leads to, which is read as a whole.
     let disk = Disk::new();
@@ -1058,6 +1055,51 @@ fn code_that_a_link_leads_to_may_load_what_stands_beside_that() {
     let error = &only_bundle(disk.path())["error"];
     let why = "ambiguous: a link leads or may lead to /Users/Shared/fw/F.framework/Versions/A/F, and before macOS 12";
     assert!(error.starts_with(why), "{error}");
+}
+
+/// Links that say the same lead to the same, each from its own directory.
+#[test]
+fn code_that_a_second_link_leads_to_may_load_what_stands_beside_that() {
+    let disk = Disk::new();
+    let bundle = Plugin::new("A").write(disk.at(PLUGINS));
+    let library = "/Users/Shared/fw/x";
+    disk.file(&library[1..], code(&["@loader_path/e.dylib"], &[]));
+    disk.link("Users/Shared/fw/a", library);
+    // By it the directory is looked at; the first link there stands beside what it leads to.
+    symlink("/Users/Shared/fw", bundle.join("Contents/Frameworks")).unwrap();
+    assert_eq!(only_bundle(disk.path())["error"], "");
+    disk.link("Users/Shared/fw/sub/b", library);
+    let error = &only_bundle(disk.path())["error"];
+    let why = format!("ambiguous: a link leads or may lead to {library}, and before macOS 12");
+    assert!(error.starts_with(&why), "{error}");
+}
+
+/// A link outside leads back into the bundle, and beside it is outside.
+#[test]
+fn code_in_the_bundle_that_a_link_outside_leads_to_may_load_what_stands_beside_that() {
+    let inside = format!("/{IN_BUNDLE}/x");
+    let why = format!("ambiguous: a link leads or may lead to {inside}, and before macOS 12");
+    let error = |main: Vec<u8>, library: Vec<u8>, by_link: bool| {
+        let disk = Disk::new();
+        let bundle = Plugin::new("A").executable(main).write(disk.at(PLUGINS));
+        disk.file(&inside[1..], library);
+        disk.link("Users/Shared/link/x", &inside);
+        if by_link {
+            symlink("/Users/Shared/link", bundle.join("Contents/Link")).unwrap();
+        }
+        only_bundle(disk.path())["error"].clone()
+    };
+    let beside = || code(&["@loader_path/e.dylib"], &[]);
+    let plain = || code(&["/usr/lib/libSystem.B.dylib"], &[]);
+    let by_link = error(plain(), beside(), true);
+    assert!(by_link.contains(&why), "{by_link}");
+    let by_code = error(code(&["/Users/Shared/link/x"], &[]), beside(), false);
+    assert!(by_code.contains(&why), "{by_code}");
+    for by_link in [true, false] {
+        let main = code(&["/Users/Shared/link/x"], &[]);
+        let error = error(main, plain(), by_link);
+        assert!(!error.contains("macOS 12"), "{error}");
+    }
 }
 
 /// Of more links than are looked at each may lead to code.
