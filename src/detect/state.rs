@@ -1,28 +1,26 @@
 //! What `detect` remembers between two calls, in a file that is whole or absent whenever it is
-//! looked at.
+//! looked at, in a directory that nobody else can write: who puts an older one in its place has `detect` forget.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
 use serde::Serialize;
 use serde::de::DeserializeSeed as _;
 
 use super::reading::Reading;
 use crate::bounded_json::Bounded;
 use crate::differential::{MOST_PACKED, Memory};
+use crate::given;
+use crate::state_dir::{StateDir, StateDirError};
 
 /// The format of the file, so that a later one is not misread.
 const VERSION: u32 = 1;
 
 /// The most that is read of a state, in bytes.
 const MOST_BYTES: u64 = 256 << 20;
-/// Permission bits that a state must not have: writable by the group, writable by others.
-const WRITABLE: u32 = 0o022;
 
 /// The memory of every query.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -47,10 +45,10 @@ impl Default for State {
 /// Why there is no state.
 #[derive(Debug)]
 pub enum StateError {
-    /// The file cannot be read.
-    Unreadable(PathBuf, io::Error),
+    /// The file cannot be read, or others could have written it.
+    Unreadable(StateDirError),
     /// The file cannot be written; the one before it stands.
-    Unwritable(PathBuf, io::Error),
+    Unwritable(PathBuf, StateDirError),
     /// It is not a state.
     Damaged(PathBuf, String),
 }
@@ -58,14 +56,18 @@ pub enum StateError {
 impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(path, error) => {
-                write!(f, "cannot read the state {}: {error}", path.display())
+            Self::Unreadable(error) => write!(f, "--state: {error}"),
+            Self::Unwritable(path, error) => {
+                let why = match error {
+                    StateDirError::Io(_, _, error) => given::why(error),
+                    other => other.to_string(),
+                };
+                write!(
+                    f,
+                    "cannot write the state {}: {why}; what was told comes again with the next run",
+                    path.display()
+                )
             }
-            Self::Unwritable(path, error) => write!(
-                f,
-                "cannot write the state {}: {error}; what was told comes again with the next run",
-                path.display()
-            ),
             Self::Damaged(path, why) => write!(
                 f,
                 "the state {} is damaged: {why}; put back a copy, or move it away to begin with a new base line",
@@ -92,10 +94,8 @@ impl State {
     /// # Errors
     /// When the file is there and cannot be read, or is not a state.
     pub fn load(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Self, StateError> {
-        let file = match open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(StateError::Unreadable(path.to_owned(), error)),
+        let Some(file) = open(path).map_err(StateError::Unreadable)? else {
+            return Ok(Self::default());
         };
         let damaged = |why: String| StateError::Damaged(path.to_owned(), why);
         let texts = io::BufReader::new(Bounded::new(file));
@@ -109,7 +109,8 @@ impl State {
                     .io_error_kind()
                     .is_some_and(|kind| kind != io::ErrorKind::InvalidData) =>
             {
-                return Err(StateError::Unreadable(path.to_owned(), error.into()));
+                let error = StateDirError::Io("read", path.to_owned(), error.into());
+                return Err(StateError::Unreadable(error));
             }
             Err(error) => return Err(damaged(error.to_string())),
         };
@@ -135,43 +136,33 @@ impl State {
             .map_err(|error| StateError::Unwritable(path.to_owned(), error))
     }
 
-    fn write(&self, path: &Path) -> io::Result<()> {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let mut beside = name.to_owned();
-        beside.push(".new");
-        let beside = directory.join(beside);
-        if let Err(error) = self.write_file(&beside) {
+    fn write(&self, path: &Path) -> Result<(), StateDirError> {
+        let (directory, name) = StateDir::of_file(path)?;
+        let beside = format!("{name}.new");
+        if let Err(error) = self.write_file(&directory, &beside) {
             // Half a state is of no use, and where the disk is full it takes the room.
-            let _ = fs::remove_file(&beside);
+            let _ = directory.remove(&beside);
             return Err(error);
         }
-        fs::rename(&beside, path)?;
-        // The new name itself must reach the disk too.
-        File::open(directory)?.sync_all()
+        directory.rename(&beside, &name)?;
+        directory.sync()
     }
 
-    fn write_file(&self, path: &Path) -> io::Result<()> {
-        let new = || {
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .custom_flags(libc_flags(OFlags::NOFOLLOW | OFlags::CLOEXEC))
-                .open(path)
-        };
-        let file = match new() {
-            // What a crash has left, or somebody who can write the folder: it is never written to.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                fs::remove_file(path)?;
-                new()?
+    fn write_file(&self, directory: &StateDir, name: &str) -> Result<(), StateDirError> {
+        let file = match directory.create(name) {
+            // What a crash has left, or somebody who could write there: it is never written to.
+            Err(StateDirError::Io(_, _, error)) if error.kind() == io::ErrorKind::AlreadyExists => {
+                directory.remove(name)?;
+                directory.create(name)?
             }
             other => other?,
         };
-        let mut out = io::BufWriter::new(&file);
+        self.write_to(&file)
+            .map_err(|error| StateDirError::Io("write", directory.path().join(name), error))
+    }
+
+    fn write_to(&self, file: &File) -> io::Result<()> {
+        let mut out = io::BufWriter::new(file);
         serde_json::to_writer(&mut out, self)?;
         out.write_all(b"\n")?;
         // Dropping it would write as well, and tell nobody that it could not.
@@ -180,45 +171,18 @@ impl State {
     }
 }
 
-/// Opens a state that nobody else could have written, whatever stands in its place and however long
-/// that is; a FIFO is not waited for.
-fn open(path: &Path) -> io::Result<impl Read> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let refused = |why: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
-    let is_link = fs::symlink_metadata(path)?.file_type().is_symlink();
-    if is_link {
-        return refused("it is a symbolic link".into());
-    }
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc_flags(flags))
-        .open(path)?;
-    // Asked of the open file: what stands under the name may be swapped meanwhile.
-    let meta = file.metadata()?;
-    if !meta.is_file() {
-        return refused("it is no regular file".into());
-    }
-    let own = rustix::process::geteuid().as_raw();
-    if meta.uid() != own && meta.uid() != 0 {
-        return refused(format!(
-            "it belongs to uid {}, who could have written anything",
-            meta.uid()
-        ));
-    }
-    if meta.mode() & WRITABLE != 0 {
-        return refused(format!(
-            "others can write it (mode {:04o})",
-            meta.mode() & 0o7777
-        ));
-    }
-    if meta.len() > MOST_BYTES {
-        return refused(format!("it is larger than {MOST_BYTES} bytes"));
+/// Opens a state that nobody else could have written, whatever stands in its place and however long that is; `None`
+/// when it is not there.
+fn open(path: &Path) -> Result<Option<impl Read>, StateDirError> {
+    let (directory, name) = StateDir::of_file(path)?;
+    let Some(file) = directory.file_to_read(&name)? else {
+        return Ok(None);
+    };
+    let io = |error| StateDirError::Io("read", path.to_owned(), error);
+    if file.metadata().map_err(io)?.len() > MOST_BYTES {
+        let why = format!("it is larger than {MOST_BYTES} bytes");
+        return Err(io(io::Error::new(io::ErrorKind::FileTooLarge, why)));
     }
     // One that grows meanwhile is cut off, and so no state.
-    Ok(file.take(MOST_BYTES))
-}
-
-/// The flags as the standard library takes them.
-fn libc_flags(flags: OFlags) -> i32 {
-    i32::try_from(flags.bits()).unwrap_or_default()
+    Ok(Some(file.take(MOST_BYTES)))
 }

@@ -95,7 +95,7 @@ impl StateDir {
     /// # Errors
     /// When it cannot be made or opened, others could change it, or it stands below `root`.
     pub fn open(place: &Path, root: &Root) -> Result<Self, StateDirError> {
-        let (parent, name) = Way::to(place, root)?;
+        let (parent, name) = Way::to(place, Some(root))?;
         parent.enter(&name, true)?.ok_or_else(|| {
             let gone = io::ErrorKind::NotFound.into();
             StateDirError::Io("open", place.to_owned(), gone)
@@ -107,12 +107,30 @@ impl StateDir {
     /// # Errors
     /// When it cannot be opened, others could change it, or it stands below `root`.
     pub fn find(place: &Path, root: &Root) -> Result<Option<Self>, StateDirError> {
-        match Way::to(place, root) {
+        match Way::to(place, Some(root)) {
             Ok((parent, name)) => parent.enter(&name, false),
             Err(StateDirError::Io(_, _, error)) if error.kind() == io::ErrorKind::NotFound => {
                 Ok(None)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Opens the directory that holds a file, which need not be there, and gives the file's name in it: for one file
+    /// that is kept where its owner likes. Entries of it may be of others where it has the sticky bit.
+    ///
+    /// # Errors
+    /// When the directory is not there or cannot be opened, others could change it, or the name is no UTF-8.
+    pub fn of_file(path: &Path) -> Result<(Self, String), StateDirError> {
+        let (above, name) = Way::to(path, None)?;
+        let name = String::from_utf8(name).map_err(|_| {
+            StateDirError::Unsafe(path.to_owned(), "has a name that is no UTF-8".into())
+        })?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let path = path_of(&above.dir, b"");
+        match retry_on_intr(|| rustix::fs::openat(above.dir.as_fd(), ".", flags, Mode::empty())) {
+            Ok(fd) => Ok((Self { fd, path }, name)),
+            Err(errno) => Err(StateDirError::Io("open", path, errno.into())),
         }
     }
 

@@ -26,12 +26,12 @@ pub struct Way {
 }
 
 impl Way {
-    /// The directory above a place, and the place's own name in it.
-    pub fn to(place: &Path, root: &Root) -> Result<(Above, Vec<u8>), StateDirError> {
+    /// The directory above a place, and the place's own name in it; nothing of it is below `root`.
+    pub fn to(place: &Path, root: Option<&Root>) -> Result<(Above, Vec<u8>), StateDirError> {
         let io = |what, error| StateDirError::Io(what, place.to_owned(), error);
         let place = std::path::absolute(place).map_err(|error| io("find", error))?;
         let top = Dir::open_top(Path::new("/")).map_err(|error| io("open", error))?;
-        let root = root_id(root).filter(|_| !is_own_disk(root));
+        let root = root.filter(|root| !is_own_disk(root)).and_then(root_id);
         let mut way = Self {
             stack: Vec::new(),
             root,

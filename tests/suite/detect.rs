@@ -467,7 +467,7 @@ fn permission_is_lost_and_regained() {
     Plugin::new("A").write(disk.plugin(""));
     let watch = Watch::new(DSPLUG, disk);
     chmod(watch.disk.path(), 0o755);
-    chmod(watch.state().parent().unwrap(), 0o777);
+    chmod(watch.state().parent().unwrap(), 0o1777);
     let run = || {
         let mut call = prefix.clone();
         call.push(DSPLUG);
@@ -881,7 +881,7 @@ fn a_state_that_no_run_has_left_is_damaged_and_what_the_pack_has_not_is_dropped(
     assert_eq!(fs::read_to_string(watch.state()).unwrap(), text);
 }
 
-/// In a folder that others write, anything may stand in the place of the state, or beside it.
+/// Anything may stand in the place of the state, or beside it; in a directory that others can write, an older one.
 #[test]
 fn a_state_that_another_could_have_written_is_refused() {
     let watch = watch(Disk::new());
@@ -894,15 +894,15 @@ fn a_state_that_another_could_have_written_is_refused() {
         assert!(error.contains(why), "{error}");
     };
     dsplug_fixtures::chmod(&path, 0o646);
-    refused("others can write it (mode 0646)");
+    refused("can be written by others (mode 0646)");
     fs::remove_file(&path).unwrap();
     dsplug_fixtures::fifo(&path);
-    refused("it is no regular file");
+    refused("is no regular file");
     fs::remove_file(&path).unwrap();
     let elsewhere = path.with_file_name("elsewhere");
     fs::write(&elsewhere, &good).unwrap();
     std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
-    refused("it is a symbolic link");
+    refused("is a symlink");
     fs::remove_file(&path).unwrap();
     let huge = fs::File::create(&path).unwrap();
     huge.set_len(300 << 20).unwrap();
@@ -910,8 +910,19 @@ fn a_state_that_another_could_have_written_is_refused() {
     if needs_root("giving a file away needs root") {
         fs::write(&path, &good).unwrap();
         std::os::unix::fs::chown(&path, Some(501), None).unwrap();
-        refused("it belongs to uid 501");
+        refused("belongs to uid 501");
     }
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, &good).unwrap();
+    let above = path.parent().unwrap();
+    for mode in [0o777, 0o720] {
+        dsplug_fixtures::chmod(above, mode);
+        refused(&format!("can be written by others (mode {mode:04o})"));
+    }
+    // There each owner alone renames and removes.
+    dsplug_fixtures::chmod(above, 0o1777);
+    assert!(watch.call(&[]).status.success());
+    dsplug_fixtures::chmod(above, 0o700);
     // What is written beside it goes through no link that was planted there.
     fs::remove_file(&path).unwrap();
     fs::write(&path, &good).unwrap();
