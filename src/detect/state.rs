@@ -139,26 +139,18 @@ impl State {
     fn write(&self, path: &Path) -> Result<(), StateDirError> {
         let (directory, name) = StateDir::of_file(path)?;
         let beside = format!("{name}.new");
-        if let Err(error) = self.write_file(&directory, &beside) {
+        let io = |what, error| StateDirError::Io(what, directory.path().join(&beside), error);
+        let Some(file) = directory.create_anew(&beside)? else {
+            let why = "another call of detect is writing there; each needs a state of its own";
+            return Err(io("write", io::Error::other(why)));
+        };
+        if let Err(error) = self.write_to(&file) {
             // Half a state is of no use, and where the disk is full it takes the room.
             let _ = directory.remove(&beside);
-            return Err(error);
+            return Err(io("write", error));
         }
         directory.rename(&beside, &name)?;
         directory.sync()
-    }
-
-    fn write_file(&self, directory: &StateDir, name: &str) -> Result<(), StateDirError> {
-        let file = match directory.create(name) {
-            // What a crash has left, or somebody who could write there: it is never written to.
-            Err(StateDirError::Io(_, _, error)) if error.kind() == io::ErrorKind::AlreadyExists => {
-                directory.remove(name)?;
-                directory.create(name)?
-            }
-            other => other?,
-        };
-        self.write_to(&file)
-            .map_err(|error| StateDirError::Io("write", directory.path().join(name), error))
     }
 
     fn write_to(&self, file: &File) -> io::Result<()> {

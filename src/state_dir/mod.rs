@@ -230,10 +230,37 @@ impl StateDir {
             }
             Err(error) => return Err(error),
         };
+        Ok(self.locks(&file, name)?.then_some(Lock { file }))
+    }
+
+    /// Makes a file as [`create`](Self::create) does, in place of one that a crash has left, and locks it for as long as it
+    /// is open; `None` when another process writes it, or has just taken it away.
+    ///
+    /// # Errors
+    /// When it cannot be made, or what stands there cannot be removed.
+    pub fn create_anew(&self, name: &str) -> Result<Option<File>, StateDirError> {
+        let file = match self.create(name) {
+            // What has been left is never written to: it may be a link to something else.
+            Err(StateDirError::Io(_, _, error)) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if let Ok(Some(left)) = self.file(name)
+                    && !self.locks(&left, name)?
+                {
+                    return Ok(None);
+                }
+                self.remove(name)?;
+                self.create(name)?
+            }
+            other => other?,
+        };
+        Ok(self.locks(&file, name)?.then_some(file))
+    }
+
+    /// Locks an open file until it is closed; false when another process, or another lock of this one, holds it.
+    fn locks(&self, file: &File, name: &str) -> Result<bool, StateDirError> {
         let exclusive = FlockOperation::NonBlockingLockExclusive;
-        match retry_on_intr(|| rustix::fs::flock(&file, exclusive)) {
-            Ok(()) => Ok(Some(Lock { file })),
-            Err(Errno::WOULDBLOCK) => Ok(None),
+        match retry_on_intr(|| rustix::fs::flock(file, exclusive)) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
             Err(errno) => Err(self.fail("lock", name, errno)),
         }
     }

@@ -952,6 +952,33 @@ fn a_crash_while_writing_loses_nothing() {
     assert_eq!(watch.told(), []);
 }
 
+/// Two calls that share a state by mistake: what one has half written is never put in place by the other.
+#[test]
+fn calls_that_share_a_state_leave_it_whole() {
+    let disk = Disk::new();
+    let watch = watch(disk);
+    Plugin::new("A").write(watch.disk.plugin(""));
+    let beside = watch.state().with_file_name("state.json.new");
+    let other = fs::File::create(&beside).unwrap();
+    other.lock().unwrap();
+    let before = fs::read(watch.state()).unwrap();
+    let output = watch.call(&[]);
+    let error = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    let why = "state.json: another call of detect is writing there";
+    assert!(error.contains(why), "{error}");
+    assert_eq!(fs::read(watch.state()).unwrap(), before);
+    assert!(beside.exists());
+    drop(other);
+    assert_eq!(told(&lines_of(&output)), watch.told());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| watch.call(&[]));
+        }
+    });
+    assert_eq!(watch.told(), []);
+}
+
 /// A state that cannot be written: the lines come again, and the call says so.
 #[test]
 fn lines_that_could_not_be_remembered_come_again() {
