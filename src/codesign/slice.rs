@@ -15,8 +15,11 @@ use super::verdict::{
     CodeFlags, Note, Place, Problem, ProblemCode, SignatureState, SliceFacts, slot,
 };
 
-/// Bytes kept of the entitlements.
-const MOST_ENTITLEMENTS: usize = 1 << 20;
+/// Sizes of pages that a kernel maps by, of 4 and 16 KB and what is between, and 0 for all of the code.
+///
+/// Source: `cs_validate_codedirectory`, bsd/kern/ubc_subr.c of xnu, which refuses all but the two, and 0 as well; `codesign`
+/// makes one page of that and finds it valid.
+const PAGE_SIZES: [u64; 4] = [0, 4 << 10, 8 << 10, 16 << 10];
 
 /// Judges the signature that stands at the end of a slice, and says in `slice` what it is worth,
 /// but for the pages: these are to be hashed as the file streams by.
@@ -47,6 +50,7 @@ pub(crate) fn judge(
     let directories = read_directories(slice, &superblob);
     judge_agreement(slice, &directories);
     judge_code_limit(slice, at);
+    judge_page_size(slice);
     judge_special_slots(slice, &superblob);
     judge_entitlements(slice, &superblob);
     keep_embedded(slice, &superblob);
@@ -153,6 +157,20 @@ fn judge_code_limit(slice: &mut SliceFacts, at: u64) {
     }
 }
 
+/// Pages of another size are not hashed: of two bytes each, they would cost many times what the code does.
+fn judge_page_size(slice: &mut SliceFacts) {
+    for directory in &slice.directories {
+        let size = directory.page_size;
+        if !PAGE_SIZES.contains(&size) {
+            slice.problems.push(Problem::broken(
+                ProblemCode::CodeDirectory,
+                Place::Offset(directory.offset),
+                format!("pages of {size} bytes, which no kernel maps by"),
+            ));
+        }
+    }
+}
+
 /// A part without a hash, a hash without a part, or a part of another hash does not hold, in any
 /// of the code directories. What stands in the bundle is judged elsewhere.
 fn judge_special_slots(slice: &mut SliceFacts, superblob: &SuperBlob<'_>) {
@@ -200,18 +218,23 @@ fn special_slot(number: u32) -> (ProblemCode, Cow<'static, str>) {
 }
 
 fn judge_entitlements(slice: &mut SliceFacts, superblob: &SuperBlob<'_>) {
-    let xml = superblob.blob(slot::ENTITLEMENTS);
-    let der = superblob.blob(slot::ENTITLEMENTS_DER);
+    let part = |number| superblob.blob(number).map(|blob| (blob, blob.payload()));
+    let xml = part(slot::ENTITLEMENTS);
+    let der = part(slot::ENTITLEMENTS_DER);
     let (blob, why) = match (xml, der) {
-        (Some(xml), Some(der)) if !entitlements::agree(xml.payload(), der.payload()) => (
-            der,
+        (Some((_, Err(problem))), _) | (_, Some((_, Err(problem)))) => {
+            slice.problems.push(problem);
+            return;
+        }
+        (Some((_, Ok(xml))), Some((blob, Ok(der)))) if !entitlements::agree(xml, der) => (
+            blob,
             "the entitlements in XML and in DER do not say the same",
         ),
-        (Some(xml), None)
-            if !xml.payload().is_empty() && entitlements::parse_xml(xml.payload()).is_none() =>
+        (Some((blob, Ok(xml))), None)
+            if !xml.is_empty() && entitlements::parse_xml(xml).is_none() =>
         {
             (
-                xml,
+                blob,
                 "the entitlements are no dictionary, or could be read in several ways",
             )
         }
@@ -226,9 +249,8 @@ fn keep_embedded(slice: &mut SliceFacts, superblob: &SuperBlob<'_>) {
     let length = |number| superblob.blob(number).map(|b| b.bytes.len());
     slice.embedded.requirements = length(slot::REQUIREMENTS);
     slice.embedded.entitlements_der = length(slot::ENTITLEMENTS_DER);
-    slice.embedded.entitlements = superblob
-        .blob(slot::ENTITLEMENTS)
-        .map(|blob| bytes::first(blob.payload(), MOST_ENTITLEMENTS).to_vec());
+    let entitlements = superblob.blob(slot::ENTITLEMENTS);
+    slice.embedded.entitlements = entitlements.and_then(|blob| Some(blob.payload().ok()?.to_vec()));
 }
 
 fn plan_pages(
@@ -238,6 +260,9 @@ fn plan_pages(
     at: u64,
 ) -> Option<Pages> {
     let facts = &directory.facts;
+    if !PAGE_SIZES.contains(&facts.page_size) {
+        return None;
+    }
     let code = slice.offset..slice.offset.checked_add(facts.code_limit)?.min(at);
     let expected = bytes::moved(&directory.page_hashes, facts.offset.checked_sub(at)?)?;
     Some(Pages::new(

@@ -11,6 +11,7 @@ mod mapped;
 mod names;
 mod remembered;
 mod seals;
+mod signatures;
 
 use crate::common;
 

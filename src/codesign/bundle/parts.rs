@@ -8,7 +8,7 @@ use super::signature::Sealed;
 use super::slots;
 use super::view::{BundleEntry, EntryKind, MAX_SEAL_BYTES, MainExecutable, join, split_name};
 use crate::codesign::verdict::{
-    CodeFacts, Findings, Place, Problem, ProblemCode, SignatureState, slot, weakest,
+    CodeFacts, Findings, Place, Problem, ProblemCode, SignatureState, SliceFacts, slot, weakest,
 };
 
 impl<'v> Judge<'_, 'v> {
@@ -239,7 +239,8 @@ impl<'v> Judge<'_, 'v> {
     }
 
     /// A version of a framework beside the current one: Apple has it verified too, and held to the
-    /// same requirement (`SecStaticCode::validateOtherVersions`). Here: by the same signer.
+    /// same requirement (`SecStaticCode::validateOtherVersions`). Here: by the same signer
+    /// and with the same identifier, as that requirement has it unless `codesign` was told otherwise.
     fn other_version(
         &mut self,
         path: &[u8],
@@ -248,19 +249,18 @@ impl<'v> Judge<'_, 'v> {
         findings: &mut Findings,
     ) {
         let outcome = self.nested_bundle(path, depth);
+        let slices = outcome.code.iter().flat_map(|other| &other.slices);
+        let is_same = |other: &SliceFacts| current.slices.iter().any(|s| s.is_of_the_same(other));
         let same = outcome.state == SignatureState::Signed
             && current.state() == SignatureState::Signed
-            && outcome.code.as_ref().is_some_and(|other| {
-                other.authority() == current.authority()
-                    && other.team_identifier() == current.team_identifier()
-            });
+            && slices.into_iter().all(is_same);
         findings.nested(path, outcome.findings);
         if !same {
             findings.broken(
                 ProblemCode::NestedCode,
                 path,
                 format!(
-                    "is another version, is {}, and is not by the same signer",
+                    "is another version, is {}, and is not by the same signer with the same identifier",
                     outcome.state
                 ),
             );

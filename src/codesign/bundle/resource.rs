@@ -245,17 +245,10 @@ pub(super) fn compare_code(
             .iter()
             .any(|d| cdhashes.contains(&d.cdhash))
     });
-    let same_signer = |other: &SliceFacts| {
-        pinned.iter().any(|slice| {
-            slice.signer().is_some()
-                && slice.signer() == other.signer()
-                && slice.team_identifier() == other.team_identifier()
-                && slice.identifier() == other.identifier()
-        })
-    };
+    let is_same = |other: &SliceFacts| pinned.iter().any(|slice| slice.is_of_the_same(other));
     let why = if pinned.is_empty() {
         "is not the code that was sealed"
-    } else if !others.into_iter().all(same_signer) {
+    } else if !others.into_iter().all(is_same) {
         "has a slice that the seal does not pin"
     } else {
         return Sealed::Sealed;

@@ -387,10 +387,14 @@ impl<'a> Reader<'a> {
         self.say_as(ProblemCode::LoadCommand, at, detail);
     }
 
+    /// Each kind is said once, of the first place: there may be as many as commands, segments and sections.
     fn say_as(&mut self, code: ProblemCode, at: u64, detail: impl Into<Cow<'static, str>>) {
-        self.commands
-            .problems
-            .push(Problem::malformed(code, Place::Offset(at), detail));
+        let problem = Problem::malformed(code, Place::Offset(at), detail);
+        let problems = &mut self.commands.problems;
+        let is_said = |p: &Problem| (p.code, &p.detail) == (problem.code, &problem.detail);
+        if !problems.iter().any(is_said) {
+            problems.push(problem);
+        }
     }
 }
 

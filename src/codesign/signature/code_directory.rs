@@ -148,7 +148,7 @@ impl Reader<'_> {
             .filter(|_| offset >= header_end)
             .ok_or_else(|| self.say(at, "a text is out of bounds"))?;
         match std::str::from_utf8(text) {
-            Ok(text) => Ok(text::cut(text.to_owned(), MOST_TEXT)),
+            Ok(text) => Ok(text::cut(text, MOST_TEXT)),
             Err(_) => Err(self.say(offset, "a text is not UTF-8")),
         }
     }

@@ -4,8 +4,10 @@
 //! the XML. Source of the DER form: the entitlements' format of Apple's `CoreEntitlements`, in
 //! which a dictionary is a list of pairs in the tag `[16]`.
 
+use std::collections::BTreeSet;
+
 use crate::codesign::ber::{self, Element, Reader};
-use crate::property_list::{self, Bounds, Dictionary, Value};
+use crate::property_list::{self, Bounds, Value};
 
 /// `UTF8String`.
 const UTF8_STRING: u8 = 0x0c;
@@ -25,10 +27,11 @@ pub(crate) fn parse_xml(xml: &[u8]) -> Option<Value> {
 
 /// True when the XML and the DER say the same.
 pub(crate) fn agree(xml: &[u8], der: &[u8]) -> bool {
-    parse_xml(xml).is_some_and(|xml| parse(der) == Some(xml))
+    parse_xml(xml).is_some_and(|xml| all_of(der).is_some_and(|der| is_same(&xml, der, MOST_DEPTH)))
 }
 
-fn parse(der: &[u8]) -> Option<Value> {
+/// The outermost dictionary.
+fn all_of(der: &[u8]) -> Option<Element<'_>> {
     let mut outer = Reader::new(der);
     let whole = outer.next()?;
     if !outer.is_empty() {
@@ -36,52 +39,62 @@ fn parse(der: &[u8]) -> Option<Value> {
     }
     if whole.tag == ber::SET {
         // The form before macOS 12.
-        return value(whole, 0);
+        return Some(whole);
     }
     let mut reader = (whole.tag == WHOLE).then(|| whole.reader())?;
     reader.expect(ber::INTEGER)?;
     let all = reader.expect(DICTIONARY)?;
-    reader.is_empty().then(|| value(all, 0)).flatten()
+    reader.is_empty().then_some(all)
 }
 
-fn value(element: Element<'_>, depth: u32) -> Option<Value> {
-    let deeper = depth.checked_add(1).filter(|&depth| depth < MOST_DEPTH)?;
-    let mut reader = element.reader();
-    match element.tag {
-        ber::BOOLEAN => match element.content {
-            [0] => Some(Value::Boolean(false)),
+/// True when an element says what the XML says. Nothing is made of the DER, which may hold what it likes: each of its elements
+/// stands for a value of the XML, of which there are not too many.
+fn is_same(xml: &Value, der: Element<'_>, depth: u32) -> bool {
+    let Some(depth) = depth.checked_sub(1) else {
+        return false;
+    };
+    match (xml, der.tag) {
+        (Value::Boolean(xml), ber::BOOLEAN) => match der.content {
+            [0] => !xml,
             // The tools of before 2022 wrote 1, which BER has for true as well.
-            [1 | 0xff] => Some(Value::Boolean(true)),
-            _ => None,
+            [1 | 0xff] => *xml,
+            _ => false,
         },
-        ber::INTEGER => integer(element.content).map(|n| Value::Integer(n.into())),
-        UTF8_STRING => {
-            let text = std::str::from_utf8(element.content).ok()?;
-            Some(Value::String(text.into()))
+        (Value::Integer(xml), ber::INTEGER) => {
+            integer(der.content).is_some_and(|der| *xml == der.into())
         }
-        ber::OCTET_STRING => Some(Value::Data(element.content.to_vec())),
-        ber::SEQUENCE => {
-            let mut array = Vec::new();
-            while !reader.is_empty() {
-                array.push(value(reader.next()?, deeper)?);
-            }
-            Some(Value::Array(array))
+        (Value::String(xml), UTF8_STRING) => xml.as_bytes() == der.content,
+        (Value::Data(xml), ber::OCTET_STRING) => xml == der.content,
+        (Value::Array(xml), ber::SEQUENCE) => {
+            let mut reader = der.reader();
+            let mut xml = xml.iter();
+            xml.all(|xml| reader.next().is_some_and(|der| is_same(xml, der, depth)))
+                && reader.is_empty()
         }
-        DICTIONARY | ber::SET => {
-            let mut dictionary = Dictionary::new();
+        (Value::Dictionary(xml), DICTIONARY | ber::SET) => {
+            let mut reader = der.reader();
+            let mut keys = BTreeSet::new();
             while !reader.is_empty() {
-                let mut pair = reader.expect(ber::SEQUENCE)?.reader();
-                let key = std::str::from_utf8(pair.expect(UTF8_STRING)?.content).ok()?;
-                let value = value(pair.next()?, deeper)?;
-                let twice = dictionary.insert(key.to_owned(), value).is_some();
-                if twice || !pair.is_empty() {
-                    return None;
+                let Some((key, value)) = reader.expect(ber::SEQUENCE).and_then(pair) else {
+                    return false;
+                };
+                let same = xml.get(key).is_some_and(|xml| is_same(xml, value, depth));
+                if !same || !keys.insert(key) {
+                    return false;
                 }
             }
-            Some(Value::Dictionary(dictionary))
+            keys.len() == xml.len()
         }
-        _ => None,
+        _ => false,
     }
+}
+
+/// Key and value of one entry of a dictionary.
+fn pair(entry: Element<'_>) -> Option<(&str, Element<'_>)> {
+    let mut reader = entry.reader();
+    let key = std::str::from_utf8(reader.expect(UTF8_STRING)?.content).ok()?;
+    let value = reader.next()?;
+    reader.is_empty().then_some((key, value))
 }
 
 fn integer(content: &[u8]) -> Option<i64> {
@@ -153,11 +166,36 @@ mod tests {
 
     #[test]
     fn depth_is_bounded() {
-        let mut der = vec![ber::SEQUENCE, 0];
-        for _ in 0..30 {
-            let len = u8::try_from(der.len()).unwrap();
-            der.splice(0..0, [ber::SEQUENCE, len]);
+        let of = |depth: usize| {
+            let mut der = vec![ber::SEQUENCE, 0];
+            for _ in 1..depth {
+                let len = u8::try_from(der.len()).unwrap();
+                der.splice(0..0, [ber::SEQUENCE, len]);
+            }
+            let xml = (0..depth).fold(Value::Array(Vec::new()), |inner, n| {
+                Value::Array(if n == 0 { Vec::new() } else { vec![inner] })
+            });
+            is_same(&xml, Reader::new(&der).next().unwrap(), MOST_DEPTH)
+        };
+        assert!(of(15) && of(16));
+        assert!(!of(17) && !of(30));
+    }
+
+    /// Each key stands there once, and every one.
+    #[test]
+    fn keys_are_those_of_the_xml() {
+        let xml = parse_xml(b"<plist><dict><key>a</key><true/><key>b</key><true/></dict></plist>");
+        let xml = xml.unwrap();
+        let entry = |key: u8| [0x30, 6, 0x0c, 1, key, 1, 1, 0xff];
+        let says = |keys: &[u8]| {
+            let entries = keys.iter().flat_map(|key| entry(*key)).collect::<Vec<u8>>();
+            let len = u8::try_from(entries.len()).unwrap();
+            let der = [&[DICTIONARY, len][..], &entries].concat();
+            is_same(&xml, Reader::new(&der).next().unwrap(), MOST_DEPTH)
+        };
+        assert!(says(b"ab") && says(b"ba"));
+        for keys in [&b"a"[..], b"aa", b"aab", b"abb", b"abc", b"ac", b""] {
+            assert!(!says(keys), "{keys:?}");
         }
-        assert_eq!(value(Reader::new(&der).next().unwrap(), 0), None);
     }
 }

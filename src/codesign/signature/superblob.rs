@@ -15,6 +15,9 @@ const BLOB_HEADER_LEN: u64 = 8;
 /// More parts than any signature has.
 const MOST_BLOBS: u32 = 64;
 
+/// Bytes of a part that is more than a list of hashes: many times what any has. What is made of one takes a multiple of it.
+const MOST_PART: usize = 1 << 20;
+
 /// The slot of the first code directory.
 pub(crate) const CODE_DIRECTORY: u32 = 0;
 /// The slot of the first of the alternate code directories.
@@ -34,9 +37,18 @@ pub(crate) struct Blob<'a> {
 }
 
 impl<'a> Blob<'a> {
-    /// What follows its header.
-    pub(crate) fn payload(self) -> &'a [u8] {
-        self.bytes.from(BLOB_HEADER_LEN)
+    /// What follows its header, to be taken apart; a problem when that is more than any part has.
+    pub(crate) fn payload(self) -> Result<&'a [u8], Problem> {
+        let payload = self.bytes.from(BLOB_HEADER_LEN);
+        if payload.len() > MOST_PART {
+            let detail = format!(
+                "the part in slot {:#x} is larger than any that is read",
+                self.slot
+            );
+            let place = Place::Offset(self.bytes.place(0));
+            return Err(Problem::unreadable(ProblemCode::Limit, place, detail));
+        }
+        Ok(payload)
     }
 }
 

@@ -238,11 +238,15 @@ impl<'a> Attributes<'a> {
             let set = only(attribute, ber::SET).ok_or(damaged)?;
             let mut set = set.reader();
             let mut values = Vec::new();
+            let too_many = "the CMS has too many attributes";
             while !set.is_empty() {
+                if values.len() >= MOST_VALUES {
+                    return Err(too_many);
+                }
                 values.push(set.next().ok_or(damaged)?);
             }
-            if list.len() >= MOST_ATTRIBUTES || values.len() > MOST_VALUES {
-                return Err("the CMS has too many attributes");
+            if list.len() >= MOST_ATTRIBUTES {
+                return Err(too_many);
             }
             list.push((kind, values));
         }

@@ -34,7 +34,7 @@ pub(crate) fn judge(
     cms: Option<Blob<'_>>,
     roots: Option<&Roots>,
 ) {
-    let cms = cms.filter(|blob| !blob.payload().is_empty());
+    let cms = cms.filter(|blob| blob.payload().map_or(true, |payload| !payload.is_empty()));
     let at = Place::Offset(cms.map_or(slice.offset, |blob| blob.bytes.place(0)));
     let mut judgement = Judgement {
         slice,
@@ -52,8 +52,8 @@ pub(crate) fn judge(
         }
         return;
     };
-    let data = SignedData::parse(cms.payload());
-    if let Ok(data) = &data {
+    let data = cms.payload().map(SignedData::parse);
+    if let Ok(Ok(data)) = &data {
         judgement.slice.claimed_signer = data.leaf().map(|leaf| leaf.name()).unwrap_or_default();
     }
     if adhoc {
@@ -62,7 +62,8 @@ pub(crate) fn judge(
     }
     judgement.slice.anchor = Anchor::Untrusted;
     match data {
-        Ok(data) => match roots {
+        Err(problem) => judgement.slice.problems.push(problem),
+        Ok(Ok(data)) => match roots {
             Some(roots) => judgement.judge(&data, roots),
             None => judgement.slice.problems.push(Problem::unreadable(
                 ProblemCode::Limit,
@@ -70,7 +71,7 @@ pub(crate) fn judge(
                 "who signed was not verified: the time of the scan for that is spent",
             )),
         },
-        Err(fault) => judgement.slice.problems.push(Problem::malformed(
+        Ok(Err(fault)) => judgement.slice.problems.push(Problem::malformed(
             ProblemCode::Cms,
             judgement.at.clone(),
             fault,

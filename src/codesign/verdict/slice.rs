@@ -247,6 +247,17 @@ impl SliceFacts {
         self.authority.first().map(String::as_str)
     }
 
+    /// True when the same signed both, for the same team and by the same identifier, as what `codesign` requires of
+    /// nested code has it unless it is told otherwise.
+    pub(crate) fn is_of_the_same(&self, other: &Self) -> bool {
+        self.signer().is_some()
+            && self.signer() == other.signer()
+            && self.authority == other.authority
+            && self.issued_to == other.issued_to
+            && self.team_identifier() == other.team_identifier()
+            && self.identifier() == other.identifier()
+    }
+
     /// True when some code directory binds the special slot, numbered as in [`slot`].
     pub fn binds(&self, slot: u32) -> bool {
         self.directories

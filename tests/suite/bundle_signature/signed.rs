@@ -198,3 +198,18 @@ fn another_version_of_a_framework_must_be_by_the_same_signer() {
     with(&signer, Some(&stranger)).broken(&[P::NestedCode]);
     with(&signer, None).broken(&[P::NestedCode]);
 }
+
+/// Apple holds it to the requirement that the seal has of the framework, which names the identifier
+/// (`SecStaticCode::validateOtherVersions` of StaticCode.cpp).
+#[test]
+fn another_product_of_the_same_signer_is_no_version_of_a_framework() {
+    let root = root();
+    let signer = Signer::under(&root, NAME, TEAM);
+    let kit = |name: &str| SignedBundle::new(name, Form::Versioned).signer(&signer);
+    let directory = tempfile::tempdir().unwrap();
+    let other = kit("Other").write(directory.path()).join("Versions/A");
+    let verdict = judged(&kit("Kit"), &signer, |root| {
+        std::fs::rename(other, root.join("Versions/B")).unwrap();
+    });
+    verdict.broken(&[P::NestedCode]);
+}

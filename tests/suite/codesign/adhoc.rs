@@ -51,6 +51,21 @@ fn every_cpu_file_type_hash_and_page_size_holds() {
     }
 }
 
+/// The kernel refuses each of them (`cs_validate_codedirectory` of bsd/kern/ubc_subr.c, xnu-11417), and pages of two bytes
+/// cost many times what the code does.
+#[test]
+fn a_page_size_that_no_kernel_maps_by_does_not_hold() {
+    for page_bits in (1..12).chain(15..=20) {
+        let mut signature = Signature::adhoc("a");
+        signature.page_bits = page_bits;
+        let file = MachO::dylib(Cpu::Arm64).code_len(50_000).signed(&signature);
+        let facts = facts(&file);
+        let codes: Vec<_> = facts.all_problems().map(|p| p.code).collect();
+        assert_eq!(facts.state(), SignatureState::Broken, "2^{page_bits}");
+        assert_eq!(codes, [ProblemCode::CodeDirectory], "2^{page_bits}");
+    }
+}
+
 #[test]
 fn unsigned_is_unsigned() {
     let file = MachO::execute(Cpu::X86_64).unsigned();
