@@ -21,6 +21,9 @@ use super::verdict::{
 /// makes one page of that and finds it valid.
 const PAGE_SIZES: [u64; 4] = [0, 4 << 10, 8 << 10, 16 << 10];
 
+/// Bytes of the parts that code directories bind, each of which every code directory has a hash of.
+const MOST_BOUND: u64 = 4 << 20;
+
 /// Judges the signature that stands at the end of a slice, and says in `slice` what it is worth,
 /// but for the pages: these are to be hashed as the file streams by.
 ///
@@ -174,6 +177,15 @@ fn judge_page_size(slice: &mut SliceFacts) {
 /// A part without a hash, a hash without a part, or a part of another hash does not hold, in any
 /// of the code directories. What stands in the bundle is judged elsewhere.
 fn judge_special_slots(slice: &mut SliceFacts, superblob: &SuperBlob<'_>) {
+    let bound = superblob.special().map(|blob| blob.bytes.len());
+    if bound.fold(0, u64::saturating_add) > MOST_BOUND {
+        slice.problems.push(Problem::unreadable(
+            ProblemCode::Limit,
+            Place::Offset(slice.offset),
+            "the parts that are bound are larger than any that are hashed",
+        ));
+        return;
+    }
     let mut problems = Vec::new();
     for directory in &slice.directories {
         let mut say = |number, at, what: &str| {

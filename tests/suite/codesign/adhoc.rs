@@ -66,6 +66,22 @@ fn a_page_size_that_no_kernel_maps_by_does_not_hold() {
     }
 }
 
+/// Each is hashed for each code directory.
+#[test]
+fn parts_that_are_bound_are_hashed_up_to_a_limit() {
+    for (count, state) in [(3, SignatureState::Adhoc), (4, SignatureState::Unreadable)] {
+        let parts = 0x10..0x10 + count;
+        let signature = parts.fold(Signature::adhoc("a"), |signature, slot| {
+            signature.part(slot, blob(0xfade_0001, &vec![0; 1 << 20]))
+        });
+        let file = MachO::dylib(Cpu::Arm64).signed(&signature);
+        let facts = facts(&file);
+        let codes: Vec<_> = facts.all_problems().map(|p| p.code).collect();
+        assert_eq!(facts.state(), state, "{count}");
+        assert_eq!(codes.is_empty(), count == 3, "{count}: {codes:?}");
+    }
+}
+
 #[test]
 fn unsigned_is_unsigned() {
     let file = MachO::execute(Cpu::X86_64).unsigned();
