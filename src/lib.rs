@@ -93,7 +93,7 @@
 //!
 //! - [`root`] resolves paths inside the directory that plays the Mac's `/`, each `directory` on
 //!   the way opened by itself, of a long `descent` the last few at a time;
-//!   `firm_links`, `spelling`, `sha256`, `meta`, `attribute`, `name`, `text`, `shell`, `order`, [`limits`], `held` and `property_list` are its small tools,
+//!   `firm_links`, `spelling`, `sha256`, `since`, `meta`, `attribute`, `name`, `text`, `shell`, `order`, [`limits`], `held` and `property_list` are its small tools,
 //!   as are for those further above `spool`, which packs rows until all are known, and `bounded_json`, which
 //!   reads a state or a manifest that could be too large;
 //! - `layout` and `info_dictionary` are CoreFoundation's rules of a bundle, which a plug-in folder
@@ -164,6 +164,7 @@ pub mod report;
 pub mod sha256;
 #[doc(hidden)]
 pub mod shell;
+mod since;
 #[doc(hidden)]
 pub mod state_dir;
 #[doc(hidden)]

@@ -32,7 +32,6 @@ pub use crate::sqlite::store::{AllKnown, Change};
 pub use batch::Batch;
 pub use events::Events;
 pub use file::now_ms;
-pub use share::{Running, Since};
 pub use status::Status;
 
 use crate::event::Event;

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::in_memory::Held;
+use crate::since::{Running, Since};
 
 /// For how long those who read wait for whoever has it. A whole journal is read, or written anew, in less.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -104,43 +105,5 @@ impl Deref for Hold<'_> {
 impl DerefMut for Hold<'_> {
     fn deref_mut(&mut self) -> &mut Held {
         &mut self.held
-    }
-}
-
-/// When what runs now began.
-#[derive(Debug, Default)]
-pub struct Since(Mutex<Option<Instant>>);
-
-impl Since {
-    /// Begins now, until what is given is dropped.
-    pub fn begin(&self) -> Running<'_> {
-        self.set(Some(Instant::now()));
-        Running(self)
-    }
-
-    /// For how long it runs; nothing when it does not.
-    pub fn elapsed(&self) -> Option<Duration> {
-        let since = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        since.map(|since| since.elapsed())
-    }
-
-    fn set(&self, since: Option<Instant>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
-    }
-
-    /// As if what runs had begun so long ago.
-    #[cfg(test)]
-    pub fn begun_before(&self, long: Duration) {
-        self.set(Some(Instant::now() - long));
-    }
-}
-
-/// What runs, until it is dropped.
-#[derive(Debug)]
-pub struct Running<'a>(&'a Since);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.set(None);
     }
 }

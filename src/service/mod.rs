@@ -12,11 +12,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::extension::{Rows, Shared, Source, TableSpec};
-use crate::journal::{self, Ahead, Events, Journal, Since};
+use crate::journal::{self, Ahead, Events, Journal};
 use crate::limits::Whereabouts;
 use crate::quarantine::ledger::Ledger;
 use crate::root::Root;
 use crate::scan::{Scanner, Snapshot, Status, WatchStatus};
+use crate::since::Since;
 use crate::table::{EVENTS, FILES, QUARANTINE, STATUS, TABLES, Table, by_name};
 use crate::text::escape;
 use crate::watch::Watch;
@@ -42,6 +43,9 @@ const STATUS_WAITS: Duration = Duration::from_millis(500);
 
 /// How long a call for events waits at the start for the journal to be opened, which then is an error of that.
 const OPENING: Duration = Duration::from_secs(5);
+/// The same for the watch between two waits. It may copy much to a slow disk.
+const WATCHED: Duration = Duration::from_secs(60);
+const WATCH_HUNG: Duration = Duration::from_secs(120);
 /// After a watch that failed inside, the next one begins.
 const ANEW: Duration = Duration::from_secs(30);
 
@@ -67,6 +71,8 @@ struct Watching {
     status: Mutex<WatchStatus>,
     /// Since when the journal is being opened.
     opening: Since,
+    /// Since when the thread is at work.
+    working: Arc<Since>,
 }
 
 /// What the journal knew, until a scan takes it.
@@ -92,9 +98,31 @@ impl Watching {
         Some(format!("the journal has not been opened for {seconds} s"))
     }
 
-    /// What has not come back for longer than `most`.
-    fn hung(&self, most: Duration) -> Option<String> {
-        self.opens(most).or_else(|| self.events()?.hung(most))
+    /// That the thread has not come back for longer than `most`, but for the journal: events are not told meanwhile.
+    fn works(&self, most: Duration) -> Option<String> {
+        let long = self.working.elapsed().filter(|long| *long > most)?;
+        let seconds = long.as_secs();
+        Some(format!(
+            "the watch has not come back for {seconds} s: a volume on the way to what a bundle reaches may not answer"
+        ))
+    }
+
+    /// How it stands with the watch, whether or not that answers.
+    fn watch(&self) -> WatchStatus {
+        let status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut status = status.clone();
+        if let Some(why) = self.works(WATCHED) {
+            status.error = why;
+        }
+        status
+    }
+
+    /// What has not come back for longer than it is let live.
+    fn hung(&self) -> Option<String> {
+        let journal = || self.events()?.hung(HUNG);
+        self.opens(HUNG)
+            .or_else(journal)
+            .or_else(|| self.works(WATCH_HUNG))
     }
 
     fn events(&self) -> Option<Events> {
@@ -207,11 +235,7 @@ impl Service {
     fn status(&self) -> Status {
         let mut status = self.scan_status();
         if let Some(watching) = &self.watch {
-            let watch = watching
-                .status
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            status.watch = watch.clone();
+            status.watch = watching.watch();
             status.journal = watching.journal();
         }
         let not_taken = self.not_taken.lock();
@@ -273,6 +297,7 @@ fn watch(
         let say = Arc::clone(shared);
         let mut watch = Watch::new(root.clone(), Box::new(move || look.renew()));
         watch.calming(calm.clone());
+        watch.working(Arc::clone(&shared.working));
         watch.saying(Box::new(move |status| {
             *say.status.lock().unwrap_or_else(PoisonError::into_inner) = status;
         }));
@@ -370,8 +395,7 @@ impl Source for Service {
     }
 
     fn hangs(&self) -> Option<String> {
-        let journal = || self.watch.as_ref()?.hung(HUNG);
-        self.hung(HUNG).or_else(journal)
+        self.hung(HUNG).or_else(|| self.watch.as_ref()?.hung())
     }
 
     fn tick(&self) -> bool {
@@ -411,6 +435,24 @@ mod tests {
         drop(opening);
         *watching.events.lock().unwrap() = Some(Journal::in_memory().events());
         assert_eq!(service.status().journal.state, "memory");
+        assert_eq!(service.hangs(), None);
+    }
+
+    /// A volume that answers scans and not the watch.
+    #[test]
+    fn a_watch_that_does_not_come_back_is_told_and_ends_the_process() {
+        let (_disk, service, watching) = watched();
+        let work = watching.working.begin();
+        assert_eq!(service.status().watch.error, "");
+        watching.working.begun_before(WATCHED);
+        let told = "the watch has not come back for 60 s: a volume ";
+        let error = service.status().watch.error;
+        assert!(error.starts_with(told), "{error}");
+        assert_eq!(service.hangs(), None);
+        watching.working.begun_before(WATCH_HUNG);
+        assert!(service.hangs().unwrap().contains(" for 120 s"));
+        drop(work);
+        assert_eq!(service.status().watch.error, "");
         assert_eq!(service.hangs(), None);
     }
 

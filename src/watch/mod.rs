@@ -46,6 +46,7 @@ use crate::evidence::Ways;
 use crate::journal::{AllKnown, Batch, Journal, now_ms};
 use crate::root::Root;
 use crate::scan::Snapshot;
+use crate::since::Since;
 use calm::{Calm, Watching};
 use copies::Copies;
 use hints::{MOST_NAMES, Woken};
@@ -71,6 +72,8 @@ pub struct Watch {
     copies: Option<Copies>,
     watches: Watches,
     calm: Calm,
+    /// Since when it is at work, and does not wait.
+    work: Arc<Since>,
     tick: Duration,
     tracker: Option<Tracker>,
     /// The ways to what bundles reach outside, as the last look saw them.
@@ -86,6 +89,7 @@ impl Watch {
             look,
             copies: None,
             calm: Calm::default(),
+            work: Arc::default(),
             tick: TICK,
             tracker: None,
             reaching: Vec::new(),
@@ -102,6 +106,11 @@ impl Watch {
         self.calm = calm;
     }
 
+    /// Has `work` say since when it is at work, while it does not wait.
+    pub(crate) fn working(&mut self, work: Arc<Since>) {
+        self.work = work;
+    }
+
     /// Watches until `stop` can be read, and writes down what it sees in the journal that `open`
     /// gives; each event is told once it is there.
     ///
@@ -115,6 +124,8 @@ impl Watch {
     ) -> std::io::Result<()> {
         let calm = self.calm.clone();
         let _watching = Watching(&calm);
+        let work = Arc::clone(&self.work);
+        let _working = work.begin();
         self.watches.begin();
         // The folders are watched before the first look, so that nothing comes in between; and the journal is
         // open before that, since what it knows has room before what is new.
@@ -135,7 +146,7 @@ impl Watch {
             let moving = self.tracker.as_ref().is_some_and(Tracker::is_moving);
             if pace.is_in_doubt && !pace.hinted {
                 let left = pace.left_in_doubt().min(pace.left(moving, self.tick));
-                let woken = self.watches.wait_in_doubt(left, stop);
+                let woken = work.rests(|| self.watches.wait_in_doubt(left, stop));
                 if heed(woken, &mut pace, &mut names) {
                     break;
                 }
@@ -148,12 +159,12 @@ impl Watch {
             }
             let left = pace.left(moving, self.tick);
             // More hints would not bring the look forward.
-            if pace.hinted && hints::stops_within(left, stop) {
+            if pace.hinted && work.rests(|| hints::stops_within(left, stop)) {
                 break;
             }
             let left = pace.left(moving, self.tick);
             calm.set(self.tick > TICK && !moving && !pace.hinted && !pace.is_in_doubt);
-            let woken = self.watches.wait(left, stop);
+            let woken = work.rests(|| self.watches.wait(left, stop));
             if heed(woken, &mut pace, &mut names) {
                 break;
             }
@@ -242,7 +253,8 @@ impl Watch {
             tracker.name(name, &is_gone);
         }
         tracker.see_lists(&snapshot.exceptions.lists, when);
-        keep(self.copies.as_mut(), &self.root, snapshot, tracker);
+        let copies = self.copies.as_mut().map(|copies| (copies, &*self.work));
+        keep(copies, &self.root, snapshot, tracker);
         let (events, changes) = tracker.settle(now);
         let mut batch = Batch {
             events,
@@ -292,8 +304,13 @@ fn tick(snapshot: &Snapshot, all_is_watched: bool) -> Duration {
 }
 
 /// Makes the copies that are asked for.
-fn keep(copies: Option<&mut Copies>, root: &Root, snapshot: &Snapshot, tracker: &mut Tracker) {
-    let Some(copies) = copies.filter(|_| snapshot.exceptions.keep_copies) else {
+fn keep(
+    copies: Option<(&mut Copies, &Since)>,
+    root: &Root,
+    snapshot: &Snapshot,
+    tracker: &mut Tracker,
+) {
+    let Some((copies, work)) = copies.filter(|_| snapshot.exceptions.keep_copies) else {
         return;
     };
     for (path, hash) in tracker.unsettled() {
@@ -304,6 +321,7 @@ fn keep(copies: Option<&mut Copies>, root: &Root, snapshot: &Snapshot, tracker: 
         let Some(bundle) = bundle else {
             continue;
         };
+        work.runs();
         let place = copies.keep(root, bundle, &hash).unwrap_or_else(|why| {
             log::warn!("no copy of {} is kept: {why}", crate::text::escape(&path));
             String::new()
@@ -416,6 +434,40 @@ mod tests {
         drop(watching);
         assert!(!calm.is());
         assert!(looks.iter().all(|is_calm| !is_calm));
+    }
+
+    /// Whoever asks sees a call that does not come back, and no wait.
+    #[test]
+    fn it_is_at_work_while_it_does_not_wait() {
+        let disk = Disk::new();
+        let root = Root::open(disk.path()).unwrap();
+        let mut scanner = Scanner::new(root.clone(), Limits::STANDARD);
+        let (go_on, held) = std::sync::mpsc::channel::<()>();
+        let look = move || {
+            let _ = held.recv();
+            Ok(Arc::new(scanner.scan()))
+        };
+        let (stopped, stop) = std::io::pipe().unwrap();
+        let work = Arc::new(Since::default());
+        let mut watch = Watch::new(root, Box::new(look));
+        watch.working(Arc::clone(&work));
+        let watch = std::thread::spawn(move || {
+            let stopped = Some(std::os::fd::AsFd::as_fd(&stopped));
+            let tell: Tell = Box::new(|_| true);
+            watch.run(Journal::in_memory, stopped, tell).unwrap();
+        });
+        let long = Duration::from_millis(500);
+        let begun = Instant::now();
+        while work.elapsed().is_none_or(|at_work| at_work < long) {
+            assert!(begun.elapsed() < TURN * 2);
+        }
+        drop(go_on);
+        let begun = Instant::now();
+        while work.elapsed().is_some() {
+            assert!(begun.elapsed() < TURN * 2);
+        }
+        drop(stop);
+        watch.join().unwrap();
     }
 
     /// Whoever makes looks or ways dear has the watch rest for three times as long: neither an end nor a
