@@ -6,15 +6,16 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::{BuildHasher as _, Hash, RandomState};
 
 use crate::event::{Action, Event, State, is_minor};
+use crate::order;
 
-/// The numbers of one path's events, oldest first: those that are minor, and the others.
+/// The numbers of one path's events, oldest first, each with that of its text: those that are minor, and the others.
 #[derive(Debug, Default)]
 struct Numbers {
-    minor: VecDeque<i64>,
-    major: VecDeque<i64>,
+    minor: VecDeque<(i64, u64)>,
+    major: VecDeque<(i64, u64)>,
 }
 
 impl Numbers {
@@ -24,18 +25,20 @@ impl Numbers {
 
     /// The one that goes first.
     fn first(&self) -> Option<i64> {
-        self.minor.front().or_else(|| self.major.front()).copied()
+        let first = self.minor.front().or_else(|| self.major.front());
+        first.map(|(id, _)| *id)
     }
 
     fn take(&mut self) -> Option<i64> {
-        self.minor.pop_front().or_else(|| self.major.pop_front())
+        let first = self.minor.pop_front().or_else(|| self.major.pop_front());
+        first.map(|(id, _)| id)
     }
 }
 
 /// The numbers of the events that are kept, by path.
 #[derive(Debug, Default)]
 pub struct Kept {
-    /// A path's number is nobody's to choose, so none can be made to share another's.
+    /// The number of a path or a text is nobody's to choose, so none can be made to share another's.
     number: RandomState,
     paths: HashMap<u64, Numbers>,
     /// How many each path has, which of them goes first, and the path's number: the last has most.
@@ -44,8 +47,9 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Counts an event, newer than all those before, by its path and what it says has changed.
-    pub fn add(&mut self, path: &str, changed: &str, id: i64) {
+    /// Counts an event, newer than all those before, by its path and what it says has changed; `text` is all that it says.
+    pub fn add(&mut self, path: &str, changed: &str, id: i64, text: impl Hash) {
+        let text = self.number.hash_one(text);
         let number = self.number.hash_one(path);
         let numbers = self.paths.entry(number).or_default();
         if let Some(first) = numbers.first() {
@@ -53,9 +57,9 @@ impl Kept {
                 .remove(&(numbers.count(), Reverse(first), number));
         }
         if is_minor(changed) {
-            numbers.minor.push_back(id);
+            numbers.minor.push_back((id, text));
         } else {
-            numbers.major.push_back(id);
+            numbers.major.push_back((id, text));
         }
         let first = numbers.first().unwrap_or(id);
         self.ranks.insert((numbers.count(), Reverse(first), number));
@@ -79,15 +83,41 @@ impl Kept {
         Some(id)
     }
 
-    /// The numbers of all of them.
-    pub fn ids(&self) -> impl Iterator<Item = i64> {
+    /// What each of them says.
+    pub fn texts(&self) -> Texts {
         let all = self.paths.values();
-        all.flat_map(|numbers| numbers.minor.iter().chain(&numbers.major).copied())
+        let all = all.flat_map(|numbers| numbers.minor.iter().chain(&numbers.major).copied());
+        let mut of: Vec<(i64, u64)> = all.collect();
+        order::sort(&mut of);
+        Texts {
+            number: self.number.clone(),
+            of,
+        }
     }
 
     /// How many are kept.
     pub fn count(&self) -> usize {
         self.count
+    }
+}
+
+/// What each event says, by its number: whoever reads them tells by it which were changed, or put there, by others.
+#[derive(Clone, Debug, Default)]
+pub struct Texts {
+    number: RandomState,
+    of: Vec<(i64, u64)>,
+}
+
+impl Texts {
+    /// True for an event that is kept, and says that.
+    pub fn have(&self, id: i64, text: impl Hash) -> bool {
+        let own = (id, self.number.hash_one(text));
+        self.of.binary_search(&own).is_ok()
+    }
+
+    /// The numbers of all of them.
+    pub fn ids(&self) -> impl Iterator<Item = i64> {
+        self.of.iter().map(|(id, _)| *id)
     }
 }
 
@@ -135,7 +165,7 @@ mod tests {
     fn kept(paths: &[&str]) -> Kept {
         let mut kept = Kept::default();
         for (id, path) in (1_i64..).zip(paths) {
-            kept.add(path, "", id);
+            kept.add(path, "", id, "");
         }
         kept
     }
@@ -159,7 +189,7 @@ mod tests {
         let mut kept = kept(&["evil", "evil"]);
         let mut gone = Vec::new();
         for id in 3_i64..20_000 {
-            kept.add(&format!("busy {}", id % 400), "content", id);
+            kept.add(&format!("busy {}", id % 400), "content", id, "");
             if kept.count() > 5_000 {
                 gone.extend(kept.take());
             }
@@ -172,11 +202,11 @@ mod tests {
     #[test]
     fn of_one_path_what_says_nothing_of_its_content_goes_first() {
         let mut kept = Kept::default();
-        kept.add("evil", "content;executable", 1);
-        kept.add("evil", "linked", 2);
-        kept.add("evil", "content;linked", 3);
-        kept.add("evil", "mode;owner", 4);
-        kept.add("evil", "", 5);
+        kept.add("evil", "content;executable", 1, "");
+        kept.add("evil", "linked", 2, "");
+        kept.add("evil", "content;linked", 3, "");
+        kept.add("evil", "mode;owner", 4, "");
+        kept.add("evil", "", 5, "");
         assert_eq!(taken(kept), [2, 4, 1, 3, 5]);
     }
 
@@ -184,7 +214,7 @@ mod tests {
     fn each_is_taken_once_and_the_count_holds() {
         let mut kept = Kept::default();
         for id in 0..500_i64 {
-            kept.add(&format!("{}", id * id % 37), "", id);
+            kept.add(&format!("{}", id * id % 37), "", id, "");
         }
         assert_eq!(kept.count(), 500);
         let mut ids = taken(kept);

@@ -35,6 +35,9 @@ use wait::Stop;
 /// As many lines of one run are more than a person reads.
 const FLOOD: usize = 1000;
 
+/// Bytes of paths that the first scan is to know of, as many as a journal knows: a thorough one holds what it finds.
+const MOST_AHEAD: usize = 4 << 20;
+
 /// What `detect` is told.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
@@ -87,7 +90,12 @@ pub fn run(disk: &Disk, options: &Options) -> Result<(), Failure> {
     };
     // What had a row keeps it, however much is planted before it by name, in this call as from the one before.
     let mut scanner = disk.scanner()?.remembering();
-    scanner.know(&standing::ahead(&state, &queries)?);
+    let most = if disk.thorough {
+        usize::MAX
+    } else {
+        MOST_AHEAD
+    };
+    scanner.know(&standing::ahead(&state, &queries, most)?);
     // Without --every or --runs one run is made.
     let runs = match (options.runs, options.every) {
         (Some(runs), _) => Some(runs),

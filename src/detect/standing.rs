@@ -1,6 +1,7 @@
 //! What stands where it stood, though a scan did not show it: whoever plants more than is shown has not taken it away.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 
 use crate::differential::Row;
 use crate::engine::Cell;
@@ -16,6 +17,9 @@ use super::state::State;
 /// The tables whose rows are of bundles, or of what is in one.
 const OF_BUNDLES: &str = "dsplug_bundles";
 const OF_FILES: &str = "dsplug_files";
+
+/// Bytes that a path takes beside its own.
+const PATH: usize = 64;
 
 /// A scan that left something out.
 pub struct Standing<'s> {
@@ -58,17 +62,25 @@ pub fn is_of_bundles(query: &Scheduled) -> bool {
     names(query, OF_BUNDLES) || names(query, OF_FILES)
 }
 
-/// What the first scan is to know of the call before: what had a row keeps it.
-pub fn ahead(state: &State, queries: &[Scheduled]) -> std::io::Result<Ahead> {
+/// What the first scan is to know of the call before: what had a row keeps it. No more than so many bytes of paths, for a state
+/// may hold what no run has left, packed.
+pub fn ahead(state: &State, queries: &[Scheduled], most: usize) -> std::io::Result<Ahead> {
     let of_bundles = |query: &&Scheduled| names(query, OF_BUNDLES) && !names(query, OF_FILES);
-    let (mut seen, mut paths) = (BTreeSet::new(), Vec::new());
+    // A path's number is nobody's to choose.
+    let number = RandomState::new();
+    let (mut seen, mut paths) = (HashSet::new(), Vec::new());
+    let mut left = most;
     for query in queries.iter().filter(of_bundles) {
         let Some(memory) = state.queries.get(&query.name) else {
             continue;
         };
         memory.rows.each(|row| {
-            if let Some(path) = path(&row).filter(|path| !seen.contains(path)) {
-                seen.insert(path.clone());
+            let Some(path) = path(&row) else { return };
+            let Some(rest) = left.checked_sub(path.len().saturating_add(PATH)) else {
+                return;
+            };
+            if seen.insert(number.hash_one(&path)) {
+                left = rest;
                 paths.push(path);
             }
         })?;

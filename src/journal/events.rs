@@ -105,7 +105,8 @@ impl Events {
             let is_there =
                 std::fs::symlink_metadata(path).is_ok_and(|m| !m.is_file() || m.len() > 0);
             if is_there {
-                remembered::each(path, remembered, &mut |event| {
+                let ours = held.and_then(|held| held.texts.as_ref());
+                remembered::each(path, ours, remembered, &mut |event| {
                     while let Some(held) = waiting.next_if(|held| held.id < event.id) {
                         pass(held)?;
                     }

@@ -8,7 +8,7 @@ use super::remembered::Remembered;
 use super::status::Errors;
 use crate::event::Event;
 use crate::order;
-use crate::retention::{Dropped, Kept};
+use crate::retention::{Dropped, Kept, Texts};
 use crate::sqlite::store::StoreError;
 
 /// Events that are held in memory.
@@ -26,6 +26,8 @@ pub(super) struct Held {
     /// Events that this process has written into the file last, by number: they are shown as they were, whatever root
     /// makes of the file's bytes.
     pub written: Vec<Event>,
+    /// What each event in the file says: one that says something else was changed by others, and is not shown.
+    pub texts: Option<Texts>,
     kept: Kept,
     bytes: usize,
     dropped: Dropped,
@@ -68,9 +70,17 @@ impl Held {
     }
 
     /// The file was looked through, and opened.
-    pub fn opened(&mut self, ids: Ids) {
+    pub fn opened(&mut self, ids: Ids, texts: Option<Texts>) {
         (self.file, self.is_apart) = (Some(ids), false);
         self.unread = None;
+        self.wrote(texts);
+    }
+
+    /// The file was written, and has these.
+    pub fn wrote(&mut self, texts: Option<Texts>) {
+        self.texts = texts;
+        // It may have been read before.
+        self.remembered = None;
     }
 
     /// True when the file could not be read last.
@@ -100,7 +110,7 @@ impl Held {
     /// Adds one, and drops others where there is no room.
     pub fn push(&mut self, event: Event) {
         self.bytes = self.bytes.saturating_add(event.weight());
-        self.kept.add(&event.path, &event.changed, event.id);
+        self.kept.add(&event.path, &event.changed, event.id, ());
         self.events.insert(event.id, event);
         while self.events.len() > MOST_HELD || self.bytes > HELD_BYTES {
             let Some(gone) = self.kept.take().and_then(|id| self.events.remove(&id)) else {

@@ -333,7 +333,7 @@ impl Journal {
             let aside = aside.map(|aside| format!("; {aside}")).unwrap_or_default();
             let why = format!("{why}; what it held is written anew{aside}");
             held.errors.file(why);
-            held.opened(anew.ids);
+            held.opened(anew.ids, anew.store.texts());
             held.path = anew.path.to_string_lossy().into_owned();
             drop(held);
             self.open = Some(anew);
@@ -373,7 +373,9 @@ impl Journal {
         match open.store.heed_others() {
             Ok(None) => {}
             Ok(Some(altered)) => {
-                self.held.lock().errors.file(altered.to_string());
+                let mut held = self.held.lock();
+                held.wrote(open.store.texts());
+                held.errors.file(altered.to_string());
                 self.lacks_known = true;
             }
             Err(error) => {
@@ -426,6 +428,7 @@ impl Journal {
                 let mut held = self.held.lock();
                 held.clear();
                 held.written = open.store.recent();
+                held.wrote(open.store.texts());
                 held.state = "kept";
                 held.errors.room(open.store.is_cut());
                 Ok(())
@@ -469,7 +472,7 @@ impl Journal {
                 let mut held = self.held.lock();
                 held.path = open.path.to_string_lossy().into_owned();
                 held.state = "kept";
-                held.opened(open.ids);
+                held.opened(open.ids, open.store.texts());
                 held.errors.room(open.store.is_cut());
                 if !is_told && last > 0 {
                     let what = format!(

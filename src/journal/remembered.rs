@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::event::Event;
+use crate::retention::Texts;
 use crate::sqlite::store::{self, StoreError};
 
 /// Bytes of them, about.
@@ -59,21 +60,24 @@ pub(super) struct Remembered {
     events: Vec<Event>,
 }
 
-/// Passes each event of a file to `sink`, oldest first: what is `remembered`, where the file is as it was.
+/// Passes each event of a file to `sink`, oldest first: what is `remembered`, where the file is as it was; else of those that
+/// are not `ours` none, where it is known which are.
 ///
 /// # Errors
 /// When the file cannot be read; the sink's own error as well.
 pub(super) fn each(
     file: &Path,
+    ours: Option<&Texts>,
     remembered: &mut Option<Remembered>,
     sink: &mut dyn FnMut(&Event) -> Result<(), String>,
 ) -> Result<(), StoreError> {
-    each_at(SystemTime::now(), file, remembered, sink)
+    each_at(SystemTime::now(), file, ours, remembered, sink)
 }
 
 fn each_at(
     now: SystemTime,
     file: &Path,
+    ours: Option<&Texts>,
     remembered: &mut Option<Remembered>,
     sink: &mut dyn FnMut(&Event) -> Result<(), String>,
 ) -> Result<(), StoreError> {
@@ -85,7 +89,7 @@ fn each_at(
     *remembered = None;
     let mut bytes = 0_usize;
     let mut events = Vec::new();
-    store::read(file, &mut |event| {
+    store::read(file, ours, &mut |event| {
         sink(&event)?;
         bytes = bytes.saturating_add(event.weight());
         if bytes <= MOST {
@@ -122,7 +126,7 @@ mod tests {
 
     fn count(now: SystemTime, file: &Path, remembered: &mut Option<Remembered>) -> usize {
         let mut count = 0;
-        each_at(now, file, remembered, &mut |_| {
+        each_at(now, file, None, remembered, &mut |_| {
             count += 1;
             Ok(())
         })

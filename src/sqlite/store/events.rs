@@ -6,7 +6,7 @@ use super::error::{StoreError, too_many};
 use super::json;
 use super::notes::{dropped, set_note};
 use crate::event::Event;
-use crate::retention::Kept;
+use crate::retention::{Kept, Texts};
 
 /// Events that are kept.
 pub const MOST_EVENTS: usize = 10_000;
@@ -44,7 +44,8 @@ pub fn add(connection: &Connection, events: &[Event], kept: &mut Kept) -> Result
         make_room(connection, kept)?;
         let text = serde_json::to_string(event)?;
         add.execute(params![event.id, event.time, event.path, text])?;
-        kept.add(&event.path, &event.changed, event.id);
+        let all = (event.time, event.path.as_str(), text.as_str());
+        kept.add(&event.path, &event.changed, event.id, all);
     }
     Ok(())
 }
@@ -59,11 +60,23 @@ pub fn kept(connection: &Connection) -> Result<Kept, StoreError> {
     while let Some(row) = rows.next()? {
         let path: String = row.get(1)?;
         // What is dropped is told with its time.
-        let _: i64 = row.get(2)?;
+        let time: i64 = row.get(2)?;
         let event = read(row, 3, &mut room)?;
-        kept.add(&path, &event.changed, event.id);
+        let text: String = row.get(3)?;
+        let all = (time, path.as_str(), text.as_str());
+        kept.add(&path, &event.changed, event.id, all);
     }
     Ok(kept)
+}
+
+/// True for a row of number, time, path and text that is one of `ours`.
+pub fn is_one_of(row: &Row<'_>, ours: &Texts) -> bool {
+    let text = |column| row.get_ref(column).and_then(|value| Ok(value.as_str()?));
+    let (id, time) = (row.get::<_, i64>(0), row.get::<_, i64>(1));
+    match (id, time, text(2), text(3)) {
+        (Ok(id), Ok(time), Ok(path), Ok(text)) => ours.have(id, (time, path, text)),
+        _ => false,
+    }
 }
 
 /// The event of a row, which begins with its number.
@@ -103,12 +116,14 @@ pub fn make_room(connection: &Connection, kept: &mut Kept) -> Result<(), StoreEr
     Ok(())
 }
 
-/// Passes each event of a file to `sink`, by number.
+/// Passes each event of a file to `sink`, by number; of those that are not `ours` none, where it is known which are.
 pub fn each(
     connection: &Connection,
+    ours: Option<&Texts>,
     sink: &mut dyn FnMut(Event) -> Result<(), String>,
 ) -> Result<(), StoreError> {
-    let mut statement = connection.prepare("SELECT id, event FROM events ORDER BY id")?;
+    let mut statement =
+        connection.prepare("SELECT id, time, path, event FROM events ORDER BY id")?;
     let mut rows = statement.query([])?;
     let mut left = MOST_READ;
     let mut count = 0_usize;
@@ -117,7 +132,11 @@ pub fn each(
         if count > MOST_EVENTS {
             return Err(too_many("events"));
         }
-        sink(read(row, 1, &mut left)?).map_err(StoreError::Failed)?;
+        let is_ours = |ours: &Texts| is_one_of(row, ours);
+        if !ours.is_none_or(is_ours) {
+            continue;
+        }
+        sink(read(row, 3, &mut left)?).map_err(StoreError::Failed)?;
     }
     Ok(())
 }

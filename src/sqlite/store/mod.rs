@@ -25,7 +25,7 @@ pub use events::MOST_ID;
 pub use known::{AllKnown, Change, Changes};
 
 use crate::event::Event;
-use crate::retention::Kept;
+use crate::retention::{Kept, Texts};
 use known::Room;
 pub use others::Altered;
 use others::Others;
@@ -71,6 +71,12 @@ impl Store {
         events::last_id(&self.connection)
     }
 
+    /// What each event says that this process has written, or has found when it opened the file; nothing when that is not
+    /// known.
+    pub fn texts(&self) -> Option<Texts> {
+        self.events.as_ref().map(Kept::texts)
+    }
+
     /// Passes each event that is kept to `sink`, oldest first, whose own error ends it.
     ///
     /// # Errors
@@ -79,7 +85,7 @@ impl Store {
         &self,
         sink: &mut dyn FnMut(Event) -> Result<(), String>,
     ) -> Result<(), StoreError> {
-        events::each(&self.connection, sink)
+        events::each(&self.connection, self.texts().as_ref(), sink)
     }
 
     /// Writes all that is in it to another file, which is there and empty.
@@ -136,14 +142,7 @@ impl Store {
     /// # Errors
     /// When it cannot be read or written, or is damaged by now.
     pub fn heed_others(&mut self) -> Result<Option<Altered>, StoreError> {
-        let altered = self
-            .others
-            .heed(&mut self.connection, self.events.as_ref())?;
-        if altered.is_some() {
-            // The file is asked again.
-            self.events = None;
-        }
-        Ok(altered)
+        self.others.heed(&mut self.connection, &mut self.events)
     }
 
     /// Writes events and what is known after them, all or nothing; `is_all` says that the changes
@@ -176,17 +175,18 @@ impl Store {
 }
 
 /// The events that are kept in a file, and that of what is no longer kept, by their numbers;
-/// each is passed to `sink`, whose own error ends it.
+/// each is passed to `sink`, whose own error ends it. Of those that are not `ours` none is, where it is known which are.
 ///
 /// # Errors
 /// When the file is damaged, another's, a newer version's, or cannot be read.
 pub fn read(
     path: &Path,
+    ours: Option<&Texts>,
     sink: &mut dyn FnMut(Event) -> Result<(), String>,
 ) -> Result<(), StoreError> {
     let connection = schema::open_to_read(path)?;
     let mut gone = notes::dropped(&connection)?.event();
-    events::each(&connection, &mut |event| {
+    events::each(&connection, ours, &mut |event| {
         if let Some(gone) = gone.take_if(|gone| gone.id < event.id) {
             sink(gone)?;
         }
@@ -228,7 +228,7 @@ mod tests {
         other.execute(sql, []).unwrap();
         let is_too_big =
             |error| matches!(error, StoreError::Damaged(why) if why.contains("too big"));
-        assert!(is_too_big(read(&path, &mut |_| Ok(())).unwrap_err()));
+        assert!(is_too_big(read(&path, None, &mut |_| Ok(())).unwrap_err()));
         assert!(is_too_big(Store::open(&path).unwrap_err()));
     }
 
@@ -249,7 +249,7 @@ mod tests {
             std::thread::spawn(move || {
                 for answer in [
                     Store::open(&path).map(drop),
-                    read(&path, &mut |_| Ok(())),
+                    read(&path, None, &mut |_| Ok(())),
                     store.copy_to(&path),
                 ] {
                     let _ = sender.send(answer);
@@ -374,7 +374,7 @@ mod tests {
         ] {
             let (_folder, path) = planted(&sql);
             let mut count = 0;
-            let read = read(&path, &mut |_| {
+            let read = read(&path, None, &mut |_| {
                 count += 1;
                 Ok(())
             });

@@ -4,13 +4,13 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::error::StoreError;
-use super::events::hold_to_bounds;
+use super::events::{self, hold_to_bounds};
 use crate::event::Event;
 use crate::order;
-use crate::retention::Kept;
+use crate::retention::{Kept, Texts};
 
 /// Bytes of events that can be written anew, about.
 const MOST_BYTES: usize = 128 << 10;
@@ -30,7 +30,7 @@ pub struct Altered {
     foreign: usize,
     /// Events that were taken out or changed, and are as they were.
     restored: usize,
-    /// Events that were taken out, and are no longer at hand.
+    /// Events that were taken out or changed, and are no longer at hand.
     lost: usize,
 }
 
@@ -75,7 +75,7 @@ impl Others {
         if self.recent.is_empty() {
             return Vec::new();
         }
-        let ours: BTreeSet<i64> = order::gather(kept.ids());
+        let ours: BTreeSet<i64> = order::gather(kept.texts().ids());
         let recent = self.recent.iter();
         recent
             .filter(|event| ours.contains(&event.id))
@@ -84,11 +84,11 @@ impl Others {
     }
 
     /// Looks whether others have written, and puts right what can be; nothing when none has. `kept` are the events that
-    /// this process knows to be there.
+    /// this process knows to be there, and those that are there then; none when that is not known.
     pub fn heed(
         &mut self,
         connection: &mut Connection,
-        kept: Option<&Kept>,
+        kept: &mut Option<Kept>,
     ) -> Result<Option<Altered>, StoreError> {
         let version = version(connection)?;
         if version == self.version {
@@ -98,37 +98,39 @@ impl Others {
         let mut altered = Altered::default();
         let immediate = TransactionBehavior::Immediate;
         let transaction = connection.transaction_with_behavior(immediate)?;
-        if let Some(kept) = kept {
-            let ours: BTreeSet<i64> = order::gather(kept.ids());
-            let there = ids(&transaction)?;
-            for id in there.difference(&ours) {
-                transaction.execute("DELETE FROM events WHERE id = ?", [id])?;
+        if let Some(kept) = kept.take() {
+            let texts = kept.texts();
+            let mut ours: BTreeSet<i64> = order::gather(texts.ids());
+            let remove = |id: &i64| transaction.execute("DELETE FROM events WHERE id = ?", [id]);
+            // First, for they may be longer than anything that can be read.
+            for id in ids(&transaction)?.difference(&ours) {
+                remove(id)?;
                 altered.foreign = altered.foreign.saturating_add(1);
             }
-            altered.lost = ours.difference(&there).count();
-            for event in self.recent.iter().filter(|event| ours.contains(&event.id)) {
-                let text = serde_json::to_string(event)?;
-                let found: Option<String> = transaction
-                    .query_row(
-                        "SELECT event FROM events WHERE id = ? AND time = ? AND path = ?",
-                        params![event.id, event.time, event.path],
-                        |row| row.get(0),
-                    )
-                    .optional()?;
-                if found.as_ref() == Some(&text) {
-                    continue;
+            for (id, is_ours) in rows(&transaction, &texts)? {
+                if is_ours {
+                    ours.remove(&id);
+                } else {
+                    // As it is now it would be told again.
+                    remove(&id)?;
                 }
+            }
+            let gone = ours;
+            altered.lost = gone.len();
+            for event in self.recent.iter().filter(|event| gone.contains(&event.id)) {
+                let text = serde_json::to_string(event)?;
                 transaction.execute(
-                    "INSERT OR REPLACE INTO events (id, time, path, event) VALUES (?, ?, ?, ?)",
+                    "INSERT INTO events (id, time, path, event) VALUES (?, ?, ?, ?)",
                     params![event.id, event.time, event.path, text],
                 )?;
                 altered.restored = altered.restored.saturating_add(1);
-                if !there.contains(&event.id) {
-                    altered.lost = altered.lost.saturating_sub(1);
-                }
+                altered.lost = altered.lost.saturating_sub(1);
             }
         }
+        // Whoever writes again at once changes nothing that is taken for ours.
+        let there = events::kept(&transaction)?;
         transaction.commit()?;
+        *kept = Some(there);
         self.version = self::version(connection)?;
         Ok(Some(altered))
     }
@@ -144,6 +146,17 @@ fn ids(connection: &Connection) -> Result<BTreeSet<i64>, StoreError> {
     let mut all = BTreeSet::new();
     for id in ids {
         all.insert(id?);
+    }
+    Ok(all)
+}
+
+/// The number of each row, and whether it says what ours of that number does.
+fn rows(connection: &Connection, ours: &Texts) -> Result<Vec<(i64, bool)>, StoreError> {
+    let mut statement = connection.prepare("SELECT id, time, path, event FROM events")?;
+    let mut rows = statement.query([])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push((row.get(0)?, events::is_one_of(row, ours)));
     }
     Ok(all)
 }

@@ -148,6 +148,11 @@ fn check(connection: &Connection) -> Result<(), StoreError> {
             "it is not one of this program's".into(),
         ));
     }
+    // Its bounds are counted in pages.
+    let page = number("PRAGMA page_size")?;
+    if i64::from(page) != PAGE {
+        return Err(StoreError::Damaged(format!("its pages have {page} bytes")));
+    }
     match number("PRAGMA user_version")? {
         VERSION => Ok(()),
         newer if newer > VERSION => Err(StoreError::Newer {

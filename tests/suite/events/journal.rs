@@ -640,6 +640,11 @@ fn what_stands_in_the_place_of_sqlites_own_journal_is_put_aside_and_nothing_is_l
 #[test]
 fn a_full_journal_that_loses_its_place_is_written_anew_whole() {
     let mut exchanged = Exchanged::new();
+    // Of what others write meanwhile nothing would be taken for ours.
+    drop(std::mem::replace(
+        &mut exchanged.journal,
+        Journal::in_memory(),
+    ));
     let file = rusqlite::Connection::open(exchanged.file()).unwrap();
     file.execute(
         "INSERT INTO events
@@ -655,6 +660,8 @@ fn a_full_journal_that_loses_its_place_is_written_anew_whole() {
     )
     .unwrap();
     drop(file);
+    let root = Root::open(exchanged.disk.path()).unwrap();
+    exchanged.journal = Journal::kept_at(&exchanged.place.path().join("state"), &root);
     let before = all(&exchanged.journal.events());
     assert_eq!(before.len(), 7_003);
     assert_eq!(before[0].action, Action::Dropped);
@@ -1124,6 +1131,48 @@ fn what_others_write_into_the_journal_is_told_and_put_right() {
     exchanged.journal.tick();
     let error = exchanged.journal.events().status().error;
     assert!(error.contains("1 are lost"), "{error}");
+}
+
+/// Whoever changes rows that are no longer at hand has each told once more at the most, and loses it.
+#[test]
+fn old_rows_that_others_change_are_taken_out_and_told() {
+    let mut exchanged = Exchanged::new();
+    // More than can be written anew.
+    let many = (0..1_000).map(|n| event(&format!("/{n} {}", "x".repeat(900))));
+    exchanged.journal.write(Batch {
+        events: many.collect(),
+        ..Batch::default()
+    });
+    exchanged.journal.tick();
+    let events = exchanged.journal.events();
+    let mut before = all(&events);
+    assert_eq!(before.len(), 1_002);
+    for round in 1..=2 {
+        altered(
+            &exchanged.file(),
+            &format!("UPDATE events SET event = replace(event, '\"time\":', '\"time\":{round}')"),
+        );
+        // Nobody who asks before that is noticed is told of it either.
+        assert!(all(&events).iter().all(|event| before.contains(event)));
+        exchanged.journal.tick();
+        let after = all(&events);
+        assert!(after.iter().all(|event| before.contains(event)));
+        assert!(after.len() < 200, "{}", after.len());
+        let (restored, lost) = (after.len(), before.len() - after.len());
+        let told = format!("{restored} events are written anew, {lost} are lost, 0 of its own");
+        let error = events.status().error;
+        assert!(error.contains(&told), "{error}");
+        before = after;
+    }
+    // Nor are other columns changed unseen.
+    altered(
+        &exchanged.file(),
+        "UPDATE events SET path = path || 'x'; INSERT INTO events SELECT id + 5000, time, path, event FROM events LIMIT 3",
+    );
+    assert_eq!(all(&events), before);
+    exchanged.journal.tick();
+    assert_eq!(all(&events), before);
+    assert!(events.status().error.contains(" 3 of its own"));
 }
 
 /// SQLite cannot put its log into the file meanwhile, and writes on.
