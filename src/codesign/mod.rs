@@ -33,6 +33,7 @@ pub use bundle::{
     SealLimits, Sealed, judge, sha1_entries, wants_bytes,
 };
 pub use check::{FileCheck, Limits, is_macho};
+pub(crate) use container::mach_o::MH_EXECUTE;
 pub use container::unsigned::unsigned_digest;
 pub use hash::{HashType, Hasher};
 pub use in_memory::{InMemory, check_bytes};

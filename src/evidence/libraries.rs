@@ -47,6 +47,9 @@ pub struct Libraries {
     outside: BTreeSet<Vec<u8>>,
     /// Paths that were made, wherever they lead.
     made: usize,
+    /// The directories of programs, and what is asked for below them, as a run path or not.
+    programs: BTreeSet<Vec<u8>>,
+    below_programs: BTreeSet<(Vec<u8>, bool)>,
     /// Run paths of all code, and what is asked for below them.
     run_paths: BTreeSet<RunPath>,
     below_run_paths: BTreeSet<Vec<u8>>,
@@ -63,6 +66,7 @@ impl Libraries {
     pub fn of(evidence: &Evidence) -> Self {
         Self {
             homes: evidence.homes(),
+            programs: [loads::PROGRAM.to_vec()].into(),
             ..Self::default()
         }
     }
@@ -107,37 +111,68 @@ impl Libraries {
                 self.load(&LoadPath::plain(&path), (root, ways), budget, answer);
             }
         }
-        let is_whole = loads::each(code, &mut |asked| {
-            let run_paths = self
-                .run_paths
-                .len()
-                .saturating_add(self.below_run_paths.len());
-            if self.has_missed || run_paths >= MOST_LOADS {
-                return false;
-            }
-            match asked {
-                Asked::Library(path) => self.load(&path, (root, ways), budget, answer),
-                Asked::RunPath(above) if self.run_paths.insert(above.clone()) => {
-                    let below = self.below_run_paths.iter();
-                    let paths: Vec<_> = below.flat_map(|tail| above.paths(tail)).collect();
-                    for path in paths {
-                        self.load(&path, (root, ways), budget, answer);
-                    }
-                }
-                Asked::BelowRunPaths(tail) if self.below_run_paths.insert(tail.clone()) => {
-                    let above = self.run_paths.iter();
-                    let paths: Vec<_> = above.flat_map(|above| above.paths(&tail)).collect();
-                    for path in paths {
-                        self.load(&path, (root, ways), budget, answer);
-                    }
-                }
-                Asked::RunPath(_) | Asked::BelowRunPaths(_) => {}
-            }
-            true
+        let mut is_whole = true;
+        if loads::is_program(code.facts) && self.programs.insert(code.at.to_vec()) {
+            let below = self.below_programs.iter();
+            let below = below.map(|(rest, is_run_path)| below_program(code.at, rest, *is_run_path));
+            let below = below.collect();
+            is_whole = self.take(below, (root, ways), budget, answer);
+        }
+        is_whole &= loads::each(code, &mut |asked| {
+            self.take(vec![asked], (root, ways), budget, answer)
         });
         if !is_whole {
             self.miss(answer);
         }
+    }
+
+    /// Looks up what is asked for, and what follows from that; false when there is more than is looked up.
+    fn take(
+        &mut self,
+        mut todo: Vec<Asked>,
+        on_way: OnWay<'_>,
+        budget: &Budget,
+        answer: &mut dyn FnMut(Answer),
+    ) -> bool {
+        let (root, ways) = on_way;
+        while let Some(asked) = todo.pop() {
+            let held = [
+                self.programs.len(),
+                self.below_programs.len(),
+                self.run_paths.len(),
+                self.below_run_paths.len(),
+            ];
+            let held = held.into_iter().fold(0, usize::saturating_add);
+            if self.has_missed || held >= MOST_LOADS {
+                return false;
+            }
+            let mut paths = Vec::new();
+            match asked {
+                Asked::Library(path) => paths.push(path),
+                Asked::BelowProgram { rest, is_run_path } => {
+                    if self.below_programs.insert((rest.clone(), is_run_path)) {
+                        let programs = self.programs.iter();
+                        todo.extend(programs.map(|at| below_program(at, &rest, is_run_path)));
+                    }
+                }
+                Asked::RunPath(above) => {
+                    if self.run_paths.insert(above.clone()) {
+                        let below = self.below_run_paths.iter();
+                        paths.extend(below.flat_map(|tail| above.paths(tail)));
+                    }
+                }
+                Asked::BelowRunPaths(tail) => {
+                    if self.below_run_paths.insert(tail.clone()) {
+                        let above = self.run_paths.iter();
+                        paths.extend(above.flat_map(|above| above.paths(&tail)));
+                    }
+                }
+            }
+            for path in paths {
+                self.load(&path, (root, ways), budget, answer);
+            }
+        }
+        true
     }
 
     /// Tells, once, that not all libraries were looked up.
@@ -252,6 +287,14 @@ impl Libraries {
         if is_first || has_room {
             self.outside.insert(path);
         }
+    }
+}
+
+/// What is asked for below the directory of one program.
+fn below_program(at: &[u8], rest: &[u8], is_run_path: bool) -> Asked {
+    match is_run_path {
+        true => Asked::RunPath(RunPath::below_program(at, rest)),
+        false => Asked::Library(LoadPath::below_program(at, rest)),
     }
 }
 

@@ -9,16 +9,16 @@
 //! with neither `@` nor `/` leads to the working directory, which launchd makes `/`. What does not begin with `@` is
 //! looked for behind the path of the system's cryptex as well (`forEachPathVariant`): a `..` leads out of that. Where
 //! all of that finds nothing, binaries built before 2022 (before macOS 12 all) fall back to `/usr/local/lib` and `/Library/Frameworks`
-//! (`forEachDylibFallback` of dyld/DyldProcessConfig.cpp): that is not followed here. `LC_DYLD_ENVIRONMENT` counts in
-//! a program alone. Load commands are those that dyld-1378 knows: of its newer ones `LC_LAZY_LOAD_DYLIB_INFO` names a
+//! (`forEachDylibFallback` of dyld/DyldProcessConfig.cpp): that is not followed here. Code of the bundle may start a program
+//! of it, in whose directory `@executable_path` is then, for all that it loads. Load commands are those that dyld-1378 knows: of its newer ones `LC_LAZY_LOAD_DYLIB_INFO` names a
 //! library, function variants and the target triple do not.
 
 use super::load_path::{LoadPath, has_dots};
-use crate::codesign::{CodeFacts, SliceFacts, is_system};
+use crate::codesign::{CodeFacts, MH_EXECUTE, SliceFacts, is_system};
 use crate::firm_links::leads_behind;
 
 /// The directory of `dspluginhelperd`, which loads plug-ins. `DirectoryService` of macOS 10.6 stood as deep.
-const PROGRAM: &[u8] = b"/usr/libexec";
+pub const PROGRAM: &[u8] = b"/usr/libexec";
 /// Where the system's cryptex really stands since macOS 13 (`cryptexOSPath` of dyld/DyldProcessConfig.cpp).
 const CRYPTEX: &[u8] = b"/System/Volumes/Preboot/Cryptexes/OS";
 /// What is below the system's cryptexes that have libraries: each is an image of its own, on which nobody writes. Beside them,
@@ -27,9 +27,6 @@ const IN_CRYPTEXES: &[&[u8]] = &[
     b"/System/Volumes/Preboot/Cryptexes/App/",
     b"/System/Volumes/Preboot/Cryptexes/OS/",
 ];
-/// File type of a program.
-const MH_EXECUTE: u32 = 2;
-
 /// A file of code.
 #[derive(Clone, Copy)]
 pub struct Code<'a> {
@@ -45,6 +42,8 @@ pub enum Asked {
     Library(LoadPath),
     /// Whatever stands so below a run path: what follows `@rpath`.
     BelowRunPaths(Vec<u8>),
+    /// The library below the directory of a program, by what follows `@executable_path`; or a run path there.
+    BelowProgram { rest: Vec<u8>, is_run_path: bool },
     /// A run path. It counts for all code that this code loads and, because which code loads which is not
     /// worked out here, for all that there is.
     RunPath(RunPath),
@@ -59,6 +58,14 @@ pub struct RunPath {
 }
 
 impl RunPath {
+    /// One below the directory of a program.
+    pub fn below_program(directory: &[u8], rest: &[u8]) -> Self {
+        Self {
+            path: LoadPath::below_program(directory, rest),
+            is_absolute: false,
+        }
+    }
+
     /// The paths of what is asked for below it.
     pub fn paths(&self, tail: &[u8]) -> impl Iterator<Item = LoadPath> {
         let path = self.path.with_tail(tail);
@@ -70,20 +77,38 @@ impl RunPath {
     }
 }
 
+/// True for code of which a slice is a program.
+pub fn is_program(facts: &CodeFacts) -> bool {
+    facts.slices.iter().any(|s| s.file_type == MH_EXECUTE)
+}
+
 /// Passes on all that the load commands of `code` ask for, until `take` gives false. True when that was all.
 pub fn each(code: Code<'_>, take: &mut dyn FnMut(Asked) -> bool) -> bool {
     let is_passed = code.facts.slices.iter().all(|slice| {
+        let below_program = |text: &[u8], is_run_path| {
+            let rest = after(text, b"@executable_path").filter(|_| slice.file_type != MH_EXECUTE);
+            rest.map(|rest| Asked::BelowProgram {
+                rest: rest.to_vec(),
+                is_run_path,
+            })
+        };
         let run_paths = slice.rpaths.iter().flat_map(|text| {
-            let is_absolute = text.starts_with('/');
-            let paths = expanded(text.as_bytes(), slice, code.at).into_iter();
-            paths.map(move |path| Asked::RunPath(RunPath { path, is_absolute }))
+            let text = text.as_bytes();
+            if let Some(asked) = below_program(text, true) {
+                return vec![asked];
+            }
+            let paths = expanded(text, slice, code.at).into_iter();
+            let is_absolute = text.starts_with(b"/");
+            let run_path = |path| Asked::RunPath(RunPath { path, is_absolute });
+            paths.map(run_path).collect()
         });
         let dylibs = slice.dylibs.iter().flat_map(|text| {
             let text = text.as_bytes();
             let below = text.strip_prefix(b"@rpath").filter(|t| t.starts_with(b"/"));
-            let asked = match below {
-                Some(tail) => vec![Asked::BelowRunPaths(tail.to_vec())],
-                None => {
+            let asked = match (below, below_program(text, false)) {
+                (Some(tail), _) => vec![Asked::BelowRunPaths(tail.to_vec())],
+                (None, Some(asked)) => vec![asked],
+                (None, None) => {
                     let paths = expanded(text, slice, code.at).into_iter();
                     paths.chain(in_cryptex(text)).map(Asked::Library).collect()
                 }
@@ -95,25 +120,25 @@ pub fn each(code: Code<'_>, take: &mut dyn FnMut(Asked) -> bool) -> bool {
     is_passed && code.facts.has_all_loads()
 }
 
-/// The paths that dyld makes of a load command's text.
+/// What follows a word of dyld's in a text.
+fn after<'t>(text: &'t [u8], word: &[u8]) -> Option<&'t [u8]> {
+    let rest = text.strip_prefix(word);
+    rest.filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+/// The paths that dyld makes of a load command's text; of one below a program that is its own.
 fn expanded(text: &[u8], slice: &SliceFacts, at: &[u8]) -> Vec<LoadPath> {
-    let after = |word: &[u8]| {
-        let rest = text.strip_prefix(word);
-        rest.filter(|rest| rest.is_empty() || rest.starts_with(b"/"))
-    };
-    if let Some(rest) = after(b"@loader_path") {
+    if let Some(rest) = after(text, b"@loader_path") {
         return [at]
             .into_iter()
             .chain(without_versions(at))
             .map(|directory| LoadPath::below(directory, rest))
             .collect();
     }
-    if let Some(rest) = after(b"@executable_path") {
-        let is_program = slice.file_type == MH_EXECUTE;
-        let directory = if is_program { at } else { PROGRAM };
-        return vec![LoadPath::below_program(directory, rest)];
+    match after(text, b"@executable_path") {
+        Some(rest) if slice.file_type == MH_EXECUTE => vec![LoadPath::below_program(at, rest)],
+        _ => vec![LoadPath::plain(text)],
     }
-    vec![LoadPath::plain(text)]
 }
 
 /// The directories beside which dyld looks for what an old library names whose own name lacks `/Versions/A`: what stands

@@ -4,11 +4,16 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use object::macho::{
-    LC_CODE_SIGNATURE, LC_DYLD_CHAINED_FIXUPS, LC_DYLD_EXPORTS_TRIE, LC_DYLD_INFO_ONLY,
-    LC_FILESET_ENTRY, LC_LAZY_LOAD_DYLIB, LC_LOAD_DYLIB, LC_LOAD_UPWARD_DYLIB, LC_LOAD_WEAK_DYLIB,
-    LC_MAIN, LC_REEXPORT_DYLIB, LC_REQ_DYLD, LC_RPATH, LC_SEGMENT, LC_SEGMENT_64, LoadCommandType,
-    MH_CIGAM, MH_CIGAM_64, MH_MAGIC, MH_MAGIC_64,
+    LC_CODE_SIGNATURE, LC_DYLD_CHAINED_FIXUPS, LC_DYLD_ENVIRONMENT, LC_DYLD_EXPORTS_TRIE,
+    LC_DYLD_INFO_ONLY, LC_FILESET_ENTRY, LC_LAZY_LOAD_DYLIB, LC_LOAD_DYLIB, LC_LOAD_DYLINKER,
+    LC_LOAD_UPWARD_DYLIB, LC_LOAD_WEAK_DYLIB, LC_MAIN, LC_REEXPORT_DYLIB, LC_REQ_DYLD, LC_RPATH,
+    LC_SEGMENT, LC_SEGMENT_64, LoadCommandType, MH_CIGAM, MH_CIGAM_64, MH_MAGIC, MH_MAGIC_64,
 };
+
+/// File type of a program.
+pub(crate) const MH_EXECUTE: u32 = 2;
+/// What the system starts a program by.
+const DYLD: &[u8] = b"/usr/lib/dyld";
 
 use super::architecture::Architecture;
 use super::linkedit::{self, LC_LAZY_LOAD_DYLIB_INFO};
@@ -243,6 +248,14 @@ impl<'a> Reader<'a> {
                 let path = path(command, command.u32(8, order)?)?;
                 self.commands.is_list_cut |= !keep(&mut self.commands.rpaths, path);
             }
+            // Of a program alone; what dyld makes of it is not followed: it may insert libraries, or look for all of them
+            // elsewhere (`process.pathOverrides` of dyld/DyldProcessConfig.cpp).
+            LC_DYLD_ENVIRONMENT => self.commands.is_list_cut |= self.is_program(),
+            // Kernels of today start a program by the system's alone (`load_dylinker` of bsd/kern/mach_loader.c).
+            LC_LOAD_DYLINKER => {
+                let is_own = path(command, command.u32(8, order)?)? == DYLD;
+                self.commands.is_list_cut |= self.is_program() && !is_own;
+            }
             LC_DYLD_INFO_ONLY
             | LC_MAIN
             | LC_DYLD_EXPORTS_TRIE
@@ -252,6 +265,10 @@ impl<'a> Reader<'a> {
             LoadCommandType(other) => self.commands.is_list_cut |= other & LC_REQ_DYLD != 0,
         }
         Some(())
+    }
+
+    fn is_program(&self) -> bool {
+        self.header.file_type == MH_EXECUTE
     }
 
     fn segment(&mut self, command: Bytes<'_>, wide: bool) -> Option<()> {

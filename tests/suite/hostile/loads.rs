@@ -1057,6 +1057,76 @@ fn code_that_a_link_leads_to_may_load_what_stands_beside_that() {
     assert!(error.starts_with(why), "{error}");
 }
 
+/// Code of the bundle may start a program that it holds, and `@executable_path` is where that stands, for whatever it loads.
+#[test]
+fn a_program_of_the_bundle_has_all_code_look_beside_it() {
+    let place = "/Library/DirectoryServices/PlugIns";
+    let program = |dylib: &str| MachO::execute(Cpu::X86_64).dylib_path(dylib).unsigned();
+    let told = |files: &[(&str, Vec<u8>)]| {
+        let disk = Disk::new();
+        Plugin::new("A").write(disk.at(PLUGINS));
+        for (path, bytes) in files {
+            disk.file(format!("{IN_BUNDLE}/{path}"), bytes);
+        }
+        disk.file(format!("{PLUGINS}/ev.dylib"), "code");
+        let row = only_bundle(disk.path());
+        assert_eq!((&*row["error"], &*row["unread"]), ("", ""), "{row:?}");
+        assert_eq!(
+            row["linked_hash"].is_empty(),
+            row["linked_paths"].is_empty()
+        );
+        (row["loads_outside"].clone(), row["linked_paths"].clone())
+    };
+    let beside = format!("{place}/ev.dylib");
+    for library in [
+        code(&["@executable_path/../../../ev.dylib"], &[]),
+        code(&["@rpath/ev.dylib"], &["@executable_path/../../.."]),
+    ] {
+        let tool = ("Helpers/tool", program("@loader_path/L.dylib"));
+        // Whichever of them is looked at first.
+        for name in ["Helpers/L.dylib", "A/L.dylib"] {
+            let (loads, linked) = told(&[tool.clone(), (name, library.clone())]);
+            assert_eq!(loads, format!("{beside};/ev.dylib"));
+            assert_eq!(linked, beside);
+        }
+        // Without one it is the system's that loads plug-ins.
+        let (loads, linked) = told(&[("Helpers/L.dylib", library)]);
+        assert_eq!((&*loads, &*linked), ("/ev.dylib", ""));
+    }
+    // What stays in the bundle is none.
+    let tool = ("Helpers/tool", program("@executable_path/../Frameworks/x"));
+    assert_eq!(told(&[tool]), (String::new(), String::new()));
+}
+
+/// What a program has dyld heed by its load commands is not followed, and so not known.
+#[test]
+fn a_program_that_says_where_libraries_are_is_not_known_whole() {
+    let error = |file_type: u32, kind: u32, text: &str| {
+        let disk = Disk::new();
+        let command = [
+            kind.to_le_bytes(),
+            64_u32.to_le_bytes(),
+            12_u32.to_le_bytes(),
+        ]
+        .concat();
+        let mut command = [command, text.into()].concat();
+        command.resize(64, 0);
+        let header = [0xfeed_facf, 0x0100_0007, 3, file_type, 1, 64, 0, 0];
+        let header = header.iter().flat_map(|word: &u32| word.to_le_bytes());
+        let file: Vec<u8> = header.chain(command).collect();
+        Plugin::new("A").write(disk.at(PLUGINS));
+        disk.file(format!("{IN_BUNDLE}/Helpers/tool"), file);
+        only_bundle(disk.path())["error"].clone()
+    };
+    let (program, library) = (2, 6);
+    let (environment, linker) = (0x27, 0xe);
+    let text = "DYLD_INSERT_LIBRARIES=/Users/Shared/x";
+    assert!(error(program, environment, text).contains("not all its load commands"));
+    assert_eq!(error(library, environment, text), "");
+    assert!(error(program, linker, "/Users/Shared/dyld").contains("not all its load commands"));
+    assert_eq!(error(program, linker, "/usr/lib/dyld"), "");
+}
+
 /// Links that say the same lead to the same, each from its own directory.
 #[test]
 fn code_that_a_second_link_leads_to_may_load_what_stands_beside_that() {
