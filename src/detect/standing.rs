@@ -101,3 +101,33 @@ fn path(row: &Row) -> Option<Vec<u8>> {
     let is_folder = FOLDERS.iter().any(|folder| folder.as_bytes() == path);
     (!is_folder && path.starts_with(b"/")).then_some(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::conf;
+
+    /// A state may hold, packed, what no run has left.
+    #[test]
+    fn no_more_paths_are_taken_in_than_there_is_room_for() {
+        let queries = conf::read(conf::NAME, conf::EMBEDDED).unwrap().queries;
+        let rows: Vec<_> = (0..5_000)
+            .map(|n| serde_json::json!({ "path": format!("/{}/{n}.dsplug", "A".repeat(1_000)) }))
+            .collect();
+        let memory = serde_json::json!({ "counter": 0, "rows": rows });
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state");
+        let state = serde_json::json!({
+            "version": 1,
+            "queries": { "pack_dsplug_presence": memory },
+            "snapshots": {},
+        });
+        std::fs::write(&file, state.to_string()).unwrap();
+        dsplug_fixtures::chmod(&file, 0o600);
+        let state = State::load(&file, |_| true).unwrap();
+        let count = |most| ahead(&state, &queries, most).unwrap().paths.len();
+        assert_eq!(count(usize::MAX), 5_000);
+        let some = count(1 << 20);
+        assert!((900..1_048).contains(&some), "{some}");
+    }
+}

@@ -217,6 +217,23 @@ mod tests {
     use super::*;
     use crate::event::Known;
 
+    /// Its bounds are counted in pages.
+    #[test]
+    fn a_file_with_pages_of_another_size_is_none_of_ours() {
+        for size in [512, 4096, 65_536] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("journal.db");
+            std::fs::File::create(&path).unwrap();
+            drop(Store::open(&path).unwrap());
+            let other = Connection::open(&path).unwrap();
+            let sql = format!("PRAGMA journal_mode = DELETE; PRAGMA page_size = {size}; VACUUM");
+            other.execute_batch(&sql).unwrap();
+            drop(other);
+            let is_damaged = matches!(Store::open(&path), Err(StoreError::Damaged(_)));
+            assert_eq!(is_damaged, size != 4096, "{size}");
+        }
+    }
+
     #[test]
     fn a_row_longer_than_any_of_ours_is_damage_and_not_held_in_memory() {
         let folder = tempfile::tempdir().unwrap();
