@@ -37,7 +37,7 @@ pub use status::Status;
 use crate::event::Event;
 use crate::order;
 use crate::root::Root;
-use crate::sqlite::store::{MOST_ID, StoreError};
+use crate::sqlite::store::{Altered, MOST_ID, StoreError};
 use file::{Last, Open, Refusal, known_at, open, write_anew};
 use ids::FILE;
 use in_memory::Held;
@@ -71,6 +71,8 @@ pub struct Journal {
     unwritten: Unwritten,
     /// True when the file does not have all that is known.
     lacks_known: bool,
+    /// True when a write into the file has failed: taken back, it looks as if another process had written.
+    has_failed: bool,
     /// When all that is known was told last, and could not be written.
     told_all: Option<Instant>,
     /// What one in memory alone begins with.
@@ -118,6 +120,7 @@ impl Journal {
             next: now_ms(),
             unwritten: Unwritten::default(),
             lacks_known: false,
+            has_failed: false,
             told_all: None,
             known: None,
             held: Arc::new(Share::new(held)),
@@ -375,7 +378,9 @@ impl Journal {
             Ok(Some(altered)) => {
                 let mut held = self.held.lock();
                 held.wrote(open.store.texts());
-                held.errors.file(altered.to_string());
+                if !std::mem::take(&mut self.has_failed) || altered != Altered::default() {
+                    held.errors.file(altered.to_string());
+                }
                 self.lacks_known = true;
             }
             Err(error) => {
@@ -434,6 +439,7 @@ impl Journal {
                 Ok(())
             }
             Err(error) => {
+                self.has_failed = true;
                 if matches!(error, StoreError::Damaged(_)) {
                     // Opened anew, it is looked through, and put aside if need be.
                     self.open = None;

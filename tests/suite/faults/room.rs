@@ -3,7 +3,11 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
+use dsplug::event::{Action, Event};
+use dsplug::journal::{Batch, Journal};
+use dsplug::root::Root;
 use dsplug_fixtures::watch::{lines_of, told};
 use dsplug_fixtures::{Disk, Plugin, skipped};
 
@@ -102,4 +106,32 @@ fn a_query_that_finds_no_room_says_where_it_looks_for_some() {
     assert_eq!(error, line);
     let elsewhere = tempfile::tempdir().unwrap();
     assert!(call(elsewhere.path()).status.success());
+}
+
+/// A write that failed is taken back, which looks as if another process had written.
+#[test]
+fn a_full_disk_is_nobody_elses_doing() {
+    let place = match Mount::new("size=600k,mode=700") {
+        Ok(place) => place,
+        Err(why) => return skipped(format_args!("cannot mount: {why}")),
+    };
+    let disk = Disk::new();
+    let root = Root::open(disk.path()).unwrap();
+    let mut journal = Journal::kept_at(&place.0.path().join("state"), &root);
+    let many = |from: usize| Batch {
+        events: (from..from + 100)
+            .map(|n| {
+                let path = format!("/{n} {}", "x".repeat(900));
+                Event::new(1, Action::Appeared, path, Arc::default())
+            })
+            .collect(),
+        ..Batch::default()
+    };
+    for round in 0..20 {
+        journal.write(many(round * 100));
+        journal.tick();
+    }
+    let status = journal.events().status();
+    assert!(status.error.contains("full"), "{status:?}");
+    assert!(!status.error.contains("another process"), "{status:?}");
 }
