@@ -177,8 +177,9 @@ impl<'r> FileCheck<'r> {
                 let roots = self.limits.verifies.then_some(self.roots);
                 if let Some(slice) = self.facts.slices.get_mut(wanted.slice) {
                     let pages = slice::judge(slice, &bytes, wanted.range.start, roots);
-                    self.facts.is_unverified |=
-                        roots.is_none() && slice.claim == SignatureState::Signed;
+                    let is_dear =
+                        slice.claim == SignatureState::Signed || slice.has_dear_entitlements();
+                    self.facts.is_unverified |= roots.is_none() && is_dear;
                     let pages = pages.into_iter().map(|pages| (wanted.slice, pages));
                     self.pages.extend(pages);
                 }

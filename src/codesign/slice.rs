@@ -55,8 +55,16 @@ pub(crate) fn judge(
     judge_code_limit(slice, at);
     judge_page_size(slice);
     judge_special_slots(slice, &superblob);
-    judge_entitlements(slice, &superblob);
     keep_embedded(slice, &superblob);
+    if roots.is_some() || !slice.has_dear_entitlements() {
+        judge_entitlements(slice, &superblob);
+    } else {
+        slice.problems.push(Problem::unreadable(
+            ProblemCode::Limit,
+            Place::Offset(at),
+            "the entitlements were not compared: the time of the scan for that is spent",
+        ));
+    }
     let adhoc = |d: &CodeDirectory| d.facts.flags.contains(CodeFlags::ADHOC);
     let cms = superblob.blob(superblob::CMS);
     if directories.first().is_some_and(adhoc) {

@@ -210,8 +210,8 @@ impl<'r> Reader<'r> {
             (Some(_), Some(known)) if !known.is_unverified => Some(Arc::clone(known)),
             (code, _) => code.map(|code| {
                 let mut code = code.finish();
-                code.shorten_lists();
                 budget.take_judging(code.work());
+                code.shorten_lists();
                 Arc::new(code)
             }),
         };

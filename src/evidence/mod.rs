@@ -393,7 +393,7 @@ pub fn tell_unverified(evidence: &mut Evidence) {
     if code.any(|code| code.is_unverified) {
         let path = escape(&evidence.candidate.path);
         evidence.trouble(Trouble::Limit(format!(
-            "who signed the code of {path} was not verified: the time of the scan for that is spent"
+            "who signed the code of {path}, or what it is entitled to, was not verified: the time of the scan for that is spent"
         )));
     }
 }

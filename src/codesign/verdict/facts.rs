@@ -40,12 +40,18 @@ pub struct CodeFacts {
 const VERIFYING: u64 = 1_000;
 
 impl CodeFacts {
-    /// How much there was to judge, in about microseconds: who signed its slices.
+    /// How much there was to judge, in about microseconds: who signed its slices, and entitlements that are large. To be
+    /// asked before these are let go of.
     pub(crate) fn work(&self) -> u64 {
-        let is_verified =
-            |slice: &&SliceFacts| slice.claim == SignatureState::Signed && !self.is_unverified;
-        let slices = self.slices.iter().filter(is_verified).count();
-        crate::codesign::bytes::count(slices).saturating_mul(VERIFYING)
+        if self.is_unverified {
+            return 0;
+        }
+        let entitlements = self.slices.iter().map(SliceFacts::entitlements_work);
+        let entitlements = entitlements.fold(0, u64::saturating_add);
+        let is_signed = |slice: &&SliceFacts| slice.claim == SignatureState::Signed;
+        let slices = self.slices.iter().filter(is_signed).count();
+        let verifying = crate::codesign::bytes::count(slices).saturating_mul(VERIFYING);
+        verifying.saturating_add(entitlements)
     }
 
     /// True when a part of it is not there: it is still being written, or cannot be loaded.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::problem::{Note, Place, Problem, ProblemCode, SignatureState, weakest};
+use crate::codesign::bytes;
 use crate::codesign::hash::HashType;
 use crate::held;
 
@@ -159,6 +160,11 @@ pub struct EmbeddedFacts {
     pub entitlements_der: Option<u64>,
 }
 
+/// Bytes of entitlements that are compared however little time there is.
+const DEAR_ENTITLEMENTS: u64 = 64 << 10;
+/// Bytes of them that are compared in a microsecond, about.
+const ENTITLEMENTS_A_MICROSECOND: u64 = 128;
+
 /// One slice of a Mach-O file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SliceFacts {
@@ -245,6 +251,24 @@ impl SliceFacts {
             return None;
         }
         self.authority.first().map(String::as_str)
+    }
+
+    /// Bytes of the entitlements in XML, which the DER is compared with.
+    fn entitlements_len(&self) -> u64 {
+        let entitlements = self.embedded.entitlements.as_ref();
+        entitlements.map_or(0, |xml| bytes::length(xml))
+    }
+
+    /// True where it takes long to take the entitlements apart: those of real programs have a few kilobytes.
+    pub(crate) fn has_dear_entitlements(&self) -> bool {
+        self.entitlements_len() > DEAR_ENTITLEMENTS
+    }
+
+    /// About how many microseconds that takes at most, where it takes long.
+    pub(crate) fn entitlements_work(&self) -> u64 {
+        let is_dear = self.has_dear_entitlements();
+        let len = Some(self.entitlements_len()).filter(|_| is_dear);
+        len.unwrap_or_default() / ENTITLEMENTS_A_MICROSECOND
     }
 
     /// True when the same signed both, for the same team and by the same identifier, as what `codesign` requires of

@@ -12,6 +12,8 @@ use dsplug::limits::Limits;
 use dsplug::root::Root;
 use dsplug::scan::{Scanner, Snapshot};
 use dsplug_fixtures::cms::Signer;
+use dsplug_fixtures::macho::{Cpu, MachO};
+use dsplug_fixtures::signature::{Signature, blob};
 use dsplug_fixtures::signed_bundle::SignedBundle;
 use dsplug_fixtures::{Disk, PLUGINS, Plugin};
 
@@ -349,6 +351,45 @@ fn dear_signatures_take_no_digest_from_others() {
     let left: Vec<usize> = (0..12).map(|_| unknown(&rows(&scanner.scan()))).collect();
     assert!(left.is_sorted_by(|a, b| a >= b), "{left:?}");
     assert_eq!(left.last(), Some(&0), "{left:?}");
+}
+
+/// Entitlements that take long to take apart count as judging, and take no digest from others either.
+#[test]
+fn dear_entitlements_are_compared_while_there_is_time() {
+    let disk = Disk::new();
+    let list = format!(
+        "<plist><dict><key>a</key><array>{}</array></dict></plist>",
+        "<true/>".repeat(15_000)
+    );
+    assert!(list.len() > 64 << 10);
+    for number in 0..12 {
+        let signature = Signature::adhoc("a").part(5, blob(0xfade_7171, list.as_bytes()));
+        let code = MachO::bundle(Cpu::X86_64).signed(&signature);
+        let plugin = Plugin::new(&format!("E{number:02}")).executable(code);
+        plugin.write(disk.at(PLUGINS));
+    }
+    let limits = Limits {
+        judging: 4_000,
+        ..Limits::STANDARD
+    };
+    let rows = || {
+        let mut scanner = Scanner::new(Root::open(disk.path()).unwrap(), limits);
+        let sql = "SELECT hash, signature_problems AS problems, error FROM dsplug_bundles";
+        common::query_in(&scanner.scan(), sql)
+    };
+    let first = rows();
+    let is_left = |row: &&common::Row| row["problems"].split(';').any(|problem| problem == "limit");
+    let left = first.iter().filter(is_left).count();
+    assert!((1..12).contains(&left), "{first:#?}");
+    for row in &first {
+        assert_eq!(row["hash"].len(), 64);
+        assert_eq!(
+            is_left(&row),
+            row["error"].contains(" was not "),
+            "{row:#?}"
+        );
+    }
+    assert_eq!(rows(), first);
 }
 
 /// Code that is read again for its age alone, and is what it was, has been judged.
