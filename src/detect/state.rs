@@ -46,7 +46,7 @@ impl Default for State {
 #[derive(Debug)]
 pub enum StateError {
     /// The file cannot be read, or others could have written it.
-    Unreadable(StateDirError),
+    Unreadable(PathBuf, StateDirError),
     /// The file cannot be written; the one before it stands.
     Unwritable(PathBuf, StateDirError),
     /// It is not a state.
@@ -56,18 +56,16 @@ pub enum StateError {
 impl fmt::Display for StateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(error) => write!(f, "--state: {error}"),
-            Self::Unwritable(path, error) => {
-                let why = match error {
-                    StateDirError::Io(_, _, error) => given::why(error),
-                    other => other.to_string(),
-                };
-                write!(
-                    f,
-                    "cannot write the state {}: {why}; what was told comes again with the next run",
-                    path.display()
-                )
+            Self::Unreadable(path, error) => {
+                let why = why(error, path);
+                write!(f, "cannot read the state {}: {why}", path.display())
             }
+            Self::Unwritable(path, error) => write!(
+                f,
+                "cannot write the state {}: {}; what was told comes again with the next run",
+                path.display(),
+                why(error, path)
+            ),
             Self::Damaged(path, why) => write!(
                 f,
                 "the state {} is damaged: {why}; put back a copy, or move it away to begin with a new base line",
@@ -78,6 +76,14 @@ impl fmt::Display for StateError {
 }
 
 impl std::error::Error for StateError {}
+
+/// Why, with the path where that is another than the state's own.
+fn why(error: &StateDirError, state: &Path) -> String {
+    match error {
+        StateDirError::Io(_, path, error) if path.starts_with(state) => given::why(error),
+        other => other.to_string(),
+    }
+}
 
 impl State {
     /// Bytes that the rows of a query may take, packed, beside those of the others.
@@ -94,7 +100,9 @@ impl State {
     /// # Errors
     /// When the file is there and cannot be read, or is not a state.
     pub fn load(path: &Path, is_wanted: impl Fn(&str) -> bool) -> Result<Self, StateError> {
-        let Some(file) = open(path).map_err(StateError::Unreadable)? else {
+        let Some(file) =
+            open(path).map_err(|error| StateError::Unreadable(path.to_owned(), error))?
+        else {
             return Ok(Self::default());
         };
         let damaged = |why: String| StateError::Damaged(path.to_owned(), why);
@@ -110,7 +118,7 @@ impl State {
                     .is_some_and(|kind| kind != io::ErrorKind::InvalidData) =>
             {
                 let error = StateDirError::Io("read", path.to_owned(), error.into());
-                return Err(StateError::Unreadable(error));
+                return Err(StateError::Unreadable(path.to_owned(), error));
             }
             Err(error) => return Err(damaged(error.to_string())),
         };
@@ -139,7 +147,7 @@ impl State {
     fn write(&self, path: &Path) -> Result<(), StateDirError> {
         let (directory, name) = StateDir::of_file(path)?;
         let beside = format!("{name}.new");
-        let io = |what, error| StateDirError::Io(what, directory.path().join(&beside), error);
+        let io = |what, error| StateDirError::Io(what, path.to_owned(), error);
         let Some(file) = directory.create_anew(&beside)? else {
             let why = "another call of detect is writing there; each needs a state of its own";
             return Err(io("write", io::Error::other(why)));

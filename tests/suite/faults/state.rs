@@ -179,8 +179,10 @@ fn a_state_that_cannot_be_kept_loses_nothing() {
         &["error=EIO", "error=ENOSPC", "error=EINTR"],
         beside,
     );
+    let locked = ["error=EIO", "error=EAGAIN", "error=EINTR"];
+    scene.fail("flock", &locked, beside);
     scene.fail(
-        "rename",
+        "renameat",
         &["error=EIO", "error=EACCES", "error=ENOSPC"],
         beside,
     );
