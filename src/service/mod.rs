@@ -30,7 +30,7 @@ const HOLDS: Duration = Duration::from_secs(4);
 
 /// For how long it does so while the watch has all that it wants and is told of no change, from one look of the watch to
 /// the next.
-const STANDS: Duration = Duration::from_secs(60);
+const STANDS: Duration = crate::watch::MOST_QUIET;
 
 /// How much longer than its own limit a scan is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);

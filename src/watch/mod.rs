@@ -1,5 +1,5 @@
-//! The watch: looks whenever the system hints that something was written, and once or twice a minute anyway,
-//! and writes down what happened to each bundle.
+//! The watch: looks whenever the system hints that something was written, and once or twice a minute anyway
+//! (more rarely where a look takes long), and writes down what happened to each bundle.
 //!
 //! - `hints` come from the system, for the `places` that are worth a watch, of which `watches` has those
 //!   that can be had;
@@ -35,6 +35,7 @@ mod watched;
 mod watches;
 pub mod writer;
 
+pub use pace::MOST_QUIET;
 pub use watches::Say;
 
 use std::os::fd::BorrowedFd;

@@ -5,6 +5,10 @@ use std::time::{Duration, Instant};
 
 /// Between two looks when nothing hints at anything, and not all is watched.
 pub const TICK: Duration = Duration::from_secs(30);
+/// The same by how long a look takes.
+const QUIET_REST: u32 = 3_000;
+/// Between two looks at the most, for that.
+pub const MOST_QUIET: Duration = Duration::from_secs(120);
 /// Between two looks while something has not settled.
 pub const POLL: Duration = Duration::from_millis(40);
 /// Between two looks at the least.
@@ -19,6 +23,7 @@ const CALM: Duration = Duration::from_secs(1);
 /// When the next look is due.
 pub struct Pace {
     ended: Instant,
+    took: Duration,
     gap: Duration,
     pub hinted: bool,
     /// True when a look is due where the ways to what is reached outside are not as they were. Anybody may
@@ -34,6 +39,7 @@ impl Pace {
     pub fn new() -> Self {
         Self {
             ended: Instant::now(),
+            took: Duration::ZERO,
             gap: GAP,
             hinted: true,
             is_in_doubt: false,
@@ -50,13 +56,14 @@ impl Pace {
             (true, _, _) => Duration::ZERO,
             (_, true, _) => self.gap,
             (_, false, true) => self.gap.max(POLL),
-            (_, false, false) => tick,
+            (_, false, false) => quiet(self.took, tick),
         };
         pause.saturating_sub(self.ended.elapsed())
     }
 
     pub fn looked(&mut self, began: Instant, found: bool) {
         let took = began.elapsed();
+        self.took = took;
         self.barren = if found {
             0
         } else {
@@ -89,5 +96,36 @@ impl Pace {
         self.ways_gap = rest.max(gap.min(BARREN_GAP));
         self.is_in_doubt = false;
         self.ways_ended = Instant::now();
+    }
+}
+
+/// Between two looks when nothing hints at anything, by how long one takes: a tree of many bundles is not to cost a laptop's
+/// battery more than what asks for it.
+fn quiet(took: Duration, tick: Duration) -> Duration {
+    tick.max(took.saturating_mul(QUIET_REST).min(MOST_QUIET))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_look_takes_long_looks_without_a_hint_are_rarer_and_never_rarer_than_that() {
+        let ms = Duration::from_millis;
+        assert_eq!(quiet(ms(10), TICK), TICK);
+        assert_eq!(quiet(ms(30), TICK), ms(90_000));
+        assert_eq!(quiet(ms(30), ms(300_000)), ms(300_000));
+        assert_eq!(quiet(ms(8_000), TICK), MOST_QUIET);
+        let mut pace = Pace::new();
+        for _ in 0..2 {
+            pace.looked(Instant::now() - ms(20), true);
+        }
+        assert!(!pace.hinted);
+        let left = pace.left(false, TICK);
+        assert!(left > ms(58_000) && left <= MOST_QUIET, "{left:?}");
+        // What moves, and what hints, waits for none of that.
+        assert!(pace.left(true, TICK) <= ms(20) * REST * 2);
+        pace.hinted = true;
+        assert!(pace.left(false, TICK) <= ms(20) * REST * 2);
     }
 }

@@ -27,11 +27,11 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DAY = 86_400
-# Seconds from the start to the first moment and to the second; the watch looks twice between them, or four times.
-IDLE = (8, 128)
+# Seconds from the start to the first moment and to the second; the watch looks twice between them at the least.
+IDLE = (8, 248)
 # The interval of a call, and the moments.
 EVERY = 5
-CALLS = (12, 132)
+CALLS = (12, 252)
 
 # Takes the extension's place, and says which process it is.
 STARTED = """
