@@ -23,7 +23,9 @@ pub const MOST_CONFIG: usize = 4 * 1024 * 1024;
 /// reads as something else than stands there, or not at all, is an error, wherever in the file it is: one
 /// such number among other people's things, and osqueryd passes over the whole file.
 pub fn read(root: &Root, path: &str, most: usize) -> Result<Option<Part>, String> {
-    let Some(text) = disk::read_text(root, path).map_err(|error| error.to_string())? else {
+    let Some(text) =
+        disk::read_text(root, path, disk::MOST_CONFIG).map_err(|error| error.to_string())?
+    else {
         return Ok(None);
     };
     let path = escape(path.as_bytes());

@@ -102,9 +102,15 @@ impl Flags {
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let is_space = |c: char| matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{b}' | '\u{c}');
     let mut rest = text.split('\0').next();
+    // How much follows the last carriage return: it is not searched for at each line.
+    let last = rest.and_then(|all| {
+        all.rsplit_once('\r')
+            .map_or(Some(all), |(_, last)| Some(last))
+    });
+    let last = last.map_or(0, str::len);
     std::iter::from_fn(move || {
         let text = rest.take()?.trim_start_matches(is_space);
-        let end = if text.contains('\r') { '\r' } else { '\n' };
+        let end = if text.len() > last { '\r' } else { '\n' };
         let Some((line, more)) = text.split_once(end) else {
             return Some(text);
         };

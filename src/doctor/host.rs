@@ -113,7 +113,8 @@ impl FromStr for Agent {
 /// Who runs osqueryd here: what the installer was told, or else what stands on the disk; `None`
 /// where nothing does.
 pub fn agent(root: &Root) -> Option<Agent> {
-    if let Ok(Some(word)) = disk::read_text(root, &format!("{STATE}/receipts/host"))
+    if let Ok(Some(word)) =
+        disk::read_text(root, &format!("{STATE}/receipts/host"), disk::MOST_LIST)
         && let Ok(agent) = word.trim().parse()
     {
         return Some(agent);

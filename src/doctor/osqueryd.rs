@@ -1,10 +1,14 @@
 //! How osqueryd is told of the extension: its flags, `extensions.load`, and the pack.
 
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
 use super::config::{self, Config, MOST_CONFIG, Part};
 use super::finding::{Cure, Finding};
 use super::flags::{Flags, is_yes};
 use super::host::{Agent, BINARY, Host};
 use super::{disk, glob, log, pack, place};
+use crate::directory::ReadError;
 use crate::meta::Kind;
 use crate::order;
 use crate::root::Root;
@@ -21,19 +25,34 @@ const ORBIT_LOAD: &str = "/opt/orbit/extensions.load";
 const MOST_NAMES: usize = 1000;
 /// Directories below one that `extensions.load` names.
 const DEPTH: usize = 4;
+/// Names that are looked at for the lines of `extensions.load`, all together.
+const MOST_LOOKED_AT: usize = 20_000;
+/// Extensions of ours that are examined: one is right.
+const MOST_OURS: usize = 8;
+/// How long drop-ins are read.
+const TIME_FOR_DROP_INS: Duration = Duration::from_secs(5);
 
 /// The flags that osqueryd starts with, as far as a file on the host says.
 pub fn flags(root: &Root, agent: Agent, findings: &mut Vec<Finding>) -> Flags {
     if agent != Agent::Osquery {
         return Flags::default();
     }
-    match disk::read_text(root, FLAGS) {
+    match disk::read_text(root, FLAGS, disk::MOST_LIST) {
         Ok(text) => Flags::parse(&text.unwrap_or_default()),
         Err(error) => {
-            findings.push(Finding::wrong(error.to_string(), "run as root"));
+            findings.push(unread(&error));
             Flags::default()
         }
     }
+}
+
+/// A list that was not read.
+fn unread(error: &ReadError) -> Finding {
+    let cure = match disk::is_too_large(error) {
+        true => "see who has filled it: of such a list no more than 1 MiB is read here",
+        false => "run as root",
+    };
+    Finding::wrong(error.to_string(), cure)
 }
 
 /// Checks `extensions.load`; gives the binaries that it names, or where one should be.
@@ -51,7 +70,7 @@ pub fn autoload(
         return vec![BINARY.to_owned()];
     }
     let orbit = agent == Agent::Fleet
-        && disk::read_text(host.root, ORBIT_LOAD)
+        && disk::read_text(host.root, ORBIT_LOAD, disk::MOST_LIST)
             .is_ok_and(|text| text.is_some_and(|text| !text.trim().is_empty()));
     let path = if orbit {
         ORBIT_LOAD
@@ -66,10 +85,10 @@ pub fn autoload(
         return vec![BINARY.to_owned()];
     }
     let shown = escape(path.as_bytes());
-    let text = match disk::read_text(host.root, path) {
+    let text = match disk::read_text(host.root, path, disk::MOST_LIST) {
         Ok(text) => text.unwrap_or_default(),
         Err(error) => {
-            findings.push(Finding::wrong(error.to_string(), "run as root"));
+            findings.push(unread(&error));
             return vec![BINARY.to_owned()];
         }
     };
@@ -80,19 +99,30 @@ pub fn autoload(
         let name = path.rsplit('/').next().unwrap_or_default();
         name == "dsplug" || name.starts_with("dsplug.")
     };
-    let mut named: Vec<String> = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#') && !line.starts_with(';'))
-        .flat_map(|line| match host.root.find_dir(line.as_bytes()) {
-            Ok(_) if !is_ours(line) => extensions_below(host.root, line, DEPTH),
-            _ => vec![line.to_owned()],
-        })
-        .filter(|path| is_ours(path))
-        .collect();
     // osquery keeps a set: a line that stands twice starts one.
-    order::sort(&mut named);
-    named.dedup();
+    let is_path =
+        |line: &&str| !line.is_empty() && !line.starts_with('#') && !line.starts_with(';');
+    let lines: BTreeSet<&str> = order::gather(text.lines().map(str::trim).filter(is_path));
+    let mut left = MOST_LOOKED_AT;
+    let mut named = BTreeSet::new();
+    for line in lines {
+        // What names ours costs no look at the disk.
+        if is_ours(line) {
+            named.insert(line.to_owned());
+        } else if left > 0 {
+            left = left.saturating_sub(1);
+            if host.root.find_dir(line.as_bytes()).is_ok() {
+                let below = extensions_below(host.root, line, DEPTH, &mut left);
+                named.extend(below.into_iter().filter(|path| is_ours(path)));
+            }
+        }
+    }
+    if left == 0 {
+        findings.push(Finding::wrong(
+            format!("{shown}: it, and the directories that it names, hold more than {MOST_LOOKED_AT} names: the rest was not looked at"),
+            "see who has filled them: osqueryd goes through all of that at each start",
+        ));
+    }
     if named.len() > 1 {
         findings.push(Finding::wrong(
             format!(
@@ -119,12 +149,12 @@ pub fn autoload(
         });
         return vec![BINARY.to_owned()];
     }
-    named
+    order::gather(named.into_iter().take(MOST_OURS))
 }
 
 /// The extensions in a directory that a line of `extensions.load` names, and below it, as osquery
 /// expands it (`loadExtensions` of extensions.cpp).
-fn extensions_below(root: &Root, path: &str, depth: usize) -> Vec<String> {
+fn extensions_below(root: &Root, path: &str, depth: usize, left: &mut usize) -> Vec<String> {
     let Some((names, _)) = root
         .find_dir(path.as_bytes())
         .ok()
@@ -135,12 +165,16 @@ fn extensions_below(root: &Root, path: &str, depth: usize) -> Vec<String> {
     let path = path.trim_end_matches('/');
     let mut found = Vec::new();
     for name in names {
+        if *left == 0 {
+            break;
+        }
+        *left = left.saturating_sub(1);
         let at = format!("{path}/{}", String::from_utf8_lossy(&name));
         let is_directory = root
             .find_entry(at.as_bytes())
             .is_ok_and(|found| found.meta.kind == Kind::Directory);
         if is_directory && depth > 0 {
-            found.extend(extensions_below(root, &at, depth.saturating_sub(1)));
+            found.extend(extensions_below(root, &at, depth.saturating_sub(1), left));
         } else if !is_directory && at.ends_with(".ext") {
             found.push(at);
         }
@@ -356,7 +390,16 @@ pub fn check_pack(host: &Host<'_>, agent: Agent, flags: &Flags, findings: &mut V
         );
     }
     let mut named = false;
+    let begun = Instant::now();
     for source in sources {
+        if begun.elapsed() > TIME_FOR_DROP_INS {
+            let source = escape(source.as_bytes());
+            findings.push(Finding::wrong(
+                format!("{source}: neither it nor what comes after it was read: the time for drop-ins is spent"),
+                "see who has filled the folder: osqueryd reads all of it at each start",
+            ));
+            break;
+        }
         let read = match config::read(host.root, &source, MOST_CONFIG) {
             Ok(Some(part)) => Config::new(part)
                 .ok_or_else(|| format!("{}: no JSON object", escape(source.as_bytes()))),

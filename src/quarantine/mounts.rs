@@ -8,13 +8,25 @@ use crate::text::escape;
 
 /// Directories below one another that are looked into: nothing deeper is ever copied or removed.
 const DEPTH: usize = 96;
+/// Names of directories that are held at once. What is mounted behind so many is moved with the thing, or the system refuses
+/// that; it is not removed.
+const MOST_HELD: usize = 100_000;
 
 /// Says so when something is mounted on what has that name, or in it.
 ///
 /// # Errors
 /// With a line that says where; or when the system cannot say.
 pub fn refuse(above: &Dir, name: &[u8]) -> Result<(), String> {
-    let found = first(above, name, 0).map_err(|error| error.to_string())?;
+    let device = above.own_meta().map_err(|error| error.to_string())?.dev;
+    let mut left = MOST_HELD;
+    let found = match above.meta_and_mount(name, device) {
+        Err(error) if error.is_absent() => Ok(None),
+        Ok((_, true)) => Ok(Some(above.join(name))),
+        Ok((meta, false)) if meta.kind == Kind::Directory => first(above, name, 0, &mut left),
+        Ok(_) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let found = found.map_err(|error| error.to_string())?;
     found.map_or(Ok(()), |path| Err(line(&path)))
 }
 
@@ -36,32 +48,43 @@ pub fn on_the_way(found: &Found) -> Option<String> {
     ))
 }
 
-fn first(above: &Dir, name: &[u8], depth: usize) -> Result<Option<Vec<u8>>, ReadError> {
-    let device = above.own_meta()?.dev;
-    let (meta, is_mount) = match above.meta_and_mount(name, device) {
-        Err(error) if error.is_absent() => return Ok(None),
-        looked => looked?,
-    };
-    if is_mount {
-        return Ok(Some(above.join(name)));
-    }
-    if meta.kind != Kind::Directory || depth > DEPTH {
+/// The first thing below a directory that is mounted there.
+fn first(
+    above: &Dir,
+    name: &[u8],
+    depth: usize,
+    left: &mut usize,
+) -> Result<Option<Vec<u8>>, ReadError> {
+    // What cannot be opened or listed is not removed either, and moves as it is.
+    let Ok(dir) = above.open_dir(name) else {
         return Ok(None);
-    }
-    // What cannot be listed is not removed either, and moves as it is.
-    let names = above.open_dir(name).and_then(|dir| {
-        let (names, _) = dir.names(usize::MAX)?;
-        Ok((dir, names))
+    };
+    let device = dir.own_meta()?.dev;
+    let (mut found, mut below) = (Ok(None), Vec::new());
+    // Of what is no directory no name is held: there may be any number.
+    let listed = dir.each(|name, _| {
+        match dir.meta_and_mount(name, device) {
+            Err(error) if error.is_absent() => {}
+            Err(error) => found = Err(error),
+            Ok((_, true)) => found = Ok(Some(dir.join(name))),
+            Ok((meta, false)) if meta.kind == Kind::Directory && *left > 0 => {
+                *left = left.saturating_sub(1);
+                below.push(name.to_vec());
+            }
+            Ok(_) => {}
+        }
+        matches!(found, Ok(None))
     });
-    let Ok((dir, names)) = names else {
-        return Ok(None);
-    };
-    for name in names {
-        let found = first(&dir, &name, depth.saturating_add(1))?;
+    if listed.is_err() || !matches!(found, Ok(None)) || depth >= DEPTH {
+        return found;
+    }
+    for name in &below {
+        let found = first(&dir, name, depth.saturating_add(1), left)?;
         if found.is_some() {
             return Ok(found);
         }
     }
+    *left = left.saturating_add(below.len());
     Ok(None)
 }
 

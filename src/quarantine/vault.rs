@@ -28,6 +28,10 @@ pub const PART: &str = "part";
 const VAULT: &str = "vault";
 /// The folder of the archives.
 const EVIDENCE: &str = "evidence";
+/// Names of one directory that are held while what they name is removed: whoever planted them makes any number.
+const MOST_HELD: usize = 10_000;
+/// Names of the vault, and of its archives, that one call looks at for what another left.
+const MOST_TIDIED: usize = 100_000;
 /// The lock that one call holds.
 const LOCK: &str = "quarantine.lock";
 
@@ -180,7 +184,7 @@ impl Vault {
         let fail = |e: StateDirError| e.to_string();
         let is_known = |id: &str| !matches!(ledger::one(&self.ledger, id), Ok(None));
         let mut strays: Option<(String, usize)> = None;
-        for name in self.evidence.names(usize::MAX).map_err(fail)?.0 {
+        for name in self.evidence.names(MOST_TIDIED).map_err(fail)?.0 {
             let Ok(name) = std::str::from_utf8(&name) else {
                 continue;
             };
@@ -204,7 +208,7 @@ impl Vault {
                 "{evidence}/{name} has no entry in the ledger{more}: a call was killed before it moved anything, or somebody took the entry; it is kept: see what it is, and move it elsewhere"
             )
         }));
-        for name in self.vault.names(usize::MAX).map_err(fail)?.0 {
+        for name in self.vault.names(MOST_TIDIED).map_err(fail)?.0 {
             if let Some(id) = std::str::from_utf8(&name).ok().filter(|id| !is_known(id)) {
                 // Where something is in it, it stays.
                 let _ = self.vault.remove_folder(id);
@@ -372,16 +376,24 @@ pub fn remove_tree(directory: &impl AsFd, name: &[u8]) -> Result<(), String> {
             name.display()
         ));
     }
-    // Listed whole before anything is removed: what a list does meanwhile is the file system's secret.
-    let mut names = Vec::new();
-    for entry in rustix::fs::Dir::read_from(&below).map_err(fail)? {
-        let entry = entry.map_err(fail)?.file_name().to_bytes().to_vec();
-        if !matches!(entry.as_slice(), b"." | b"..") {
-            names.push(entry);
+    // Nothing is removed while it is listed: what a list does then is the file system's secret. So many names are held.
+    loop {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&below).map_err(fail)? {
+            let entry = entry.map_err(fail)?.file_name().to_bytes().to_vec();
+            if !matches!(entry.as_slice(), b"." | b"..") {
+                names.push(entry);
+            }
+            if names.len() >= MOST_HELD {
+                break;
+            }
         }
-    }
-    for name in names {
-        remove_tree(&below, &name)?;
+        for name in &names {
+            remove_tree(&below, name)?;
+        }
+        if names.len() < MOST_HELD {
+            break;
+        }
     }
     match unlink(AtFlags::REMOVEDIR) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),

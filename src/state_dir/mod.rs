@@ -117,7 +117,8 @@ impl StateDir {
     }
 
     /// Opens the directory that holds a file, which need not be there, and gives the file's name in it: for one file
-    /// that is kept where its owner likes. Entries of it may be of others where it has the sticky bit.
+    /// that is kept where its owner likes. With the sticky bit, where each may put what is theirs, it is somebody else's too:
+    /// a name there can be taken, and an older file kept by another name.
     ///
     /// # Errors
     /// When the directory is not there or cannot be opened, others could change it, or the name is no UTF-8.
@@ -128,6 +129,11 @@ impl StateDir {
         })?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let path = path_of(&above.dir, b"");
+        let own = above.dir.own_meta();
+        let own = own.map_err(|e| StateDirError::Io("find", path.clone(), e.errno.into()))?;
+        if let Some(why) = foreign(&own) {
+            return Err(StateDirError::Unsafe(path, why));
+        }
         match retry_on_intr(|| rustix::fs::openat(above.dir.as_fd(), ".", flags, Mode::empty())) {
             Ok(fd) => Ok((Self { fd, path }, name)),
             Err(errno) => Err(StateDirError::Io("open", path, errno.into())),

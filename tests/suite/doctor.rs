@@ -275,6 +275,51 @@ fn load_as_osquery_reads_it() {
     }
 }
 
+/// Whoever fills what osqueryd reads, by lines, names or links, has `doctor` neither run for hours nor say thousands of lines,
+/// and what it did not look at is told.
+#[test]
+fn what_is_filled_is_read_to_a_bound_and_told() {
+    let says = |what: &str, plant: &dyn Fn(&Mac)| {
+        let mac = Mac::sound();
+        plant(&mac);
+        let findings = mac.examine();
+        let found = findings.iter().any(|f| f.what.contains(what));
+        assert!(found && findings.len() < 60, "{what}: {findings:#?}");
+    };
+    let ours = format!("/{BINARY}\n");
+    says("hold more than 20000 names", &|mac| {
+        for n in 0..30 {
+            for m in 0..700 {
+                fs::create_dir_all(mac.path(&format!("opt/full/{n}/{m}"))).unwrap();
+            }
+        }
+        let full = "/opt/full\n/opt/full/\n".repeat(200);
+        mac.write(LOAD, &format!("{ours}{full}"));
+    });
+    says("names dsplug 20000 times", &|mac| {
+        let many: String = (0..20_000).map(|n| format!("/x/dsplug.{n}\n")).collect();
+        mac.write(LOAD, &many);
+    });
+    says("extensions.load: File too large", &|mac| {
+        mac.write(LOAD, &"dsplug\n".repeat(200_000));
+    });
+    says("osquery.flags: File too large", &|mac| {
+        mac.write(FLAGS, &"-a\n".repeat(400_000));
+    });
+    says("the time for drop-ins is spent", &|mac| {
+        let folder = mac.path("var/osquery/osquery.conf.d");
+        let list = format!("{{\"a\": [1{}]}}", ",1".repeat(1_900_000));
+        fs::write(folder.join("e0.conf"), list).unwrap();
+        for n in 1..900 {
+            fs::hard_link(folder.join("e0.conf"), folder.join(format!("e{n}.conf"))).unwrap();
+        }
+    });
+    let mac = Mac::sound();
+    let flags = "--extensions_require=dsplug\n--extensions_timeout=10\n";
+    mac.write(FLAGS, &format!("{flags}{}", "-a\n".repeat(300_000)));
+    assert_eq!(mac.examine(), []);
+}
+
 /// Legitimate files of other people: large ones, comments, lines that are joined, packs written out.
 #[test]
 fn configurations_of_others_are_not_judged() {
