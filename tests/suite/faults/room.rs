@@ -47,6 +47,7 @@ fn a_full_disk_keeps_the_state_of_before() {
         Ok(place) => place,
         Err(why) => return skipped(format_args!("cannot mount: {why}")),
     };
+    dsplug_fixtures::chmod(place.0.path(), 0o700);
     let state = place.0.path().join("state.json");
     let disk = Disk::new();
     Plugin::new("A").write(disk.plugin(""));
